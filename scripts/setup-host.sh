@@ -1,0 +1,263 @@
+#!/bin/sh
+# Prepares a bare Debian 12 host for Solstice: packages, /dev/kvm, libvirtd, the libvirt network `default`.
+# Said again when all is in place it changes nothing and takes well under a second. Several copies may run at once.
+#
+# Usage: setup-host.sh [--check] [--tests] [--quiet]
+#   --check   only tell what is missing
+#   --tests   also what the test suite needs
+#   --quiet   no progress lines; errors still show
+# Exit: 0 ready; 1 something is missing (--check) or could not be mended; 2 wrong option; 3 not root or not Debian.
+set -eu
+
+# Alone, without apt's recommendations: these run a guest.
+host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-network
+  qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables git ca-certificates"
+# These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
+image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs fdisk cpio zstd xz-utils"
+# These only the tests need. Add more here.
+test_packages="shellcheck"
+
+lock_file=/run/lock/solstice-setup-host.lock
+lock_wait_seconds=900
+apt_lock_wait_seconds=300
+libvirtd_wait_seconds=60
+apt_lists_max_age_days=7
+network_name=default
+uri=qemu:///system
+
+check_only=no
+quiet=no
+packages="$host_packages $image_packages"
+script_arguments=
+
+# Prints a progress line for people.
+say() { [ "$quiet" = yes ] || printf '%s\n' "$*"; }
+
+# Prints an error and ends.
+fail() {
+  printf 'setup-host: %s\n' "$*" >&2
+  exit 1
+}
+
+parse_options() {
+  script_arguments=$*
+  for option in "$@"; do
+    case $option in
+      --check) check_only=yes ;;
+      --tests) packages="$packages $test_packages" ;;
+      --quiet) quiet=yes ;;
+      *)
+        printf 'setup-host: unknown option %s. Known: --check --tests --quiet\n' "$option" >&2
+        exit 2
+        ;;
+    esac
+  done
+}
+
+# Prints the packages that are not installed, one a line.
+missing_packages() {
+  # shellcheck disable=SC2086  # a list of words is meant
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |
+    awk -v wanted="$packages" '
+      $1 == "installed" { have[$2] = 1 }
+      END { n = split(wanted, names, /[ \n]+/); for (i = 1; i <= n; i++) if (names[i] && !have[names[i]]) print names[i] }'
+}
+
+# True when the QEMU user, a member of group kvm, could not open an existing /dev/kvm.
+kvm_needs_mending() {
+  [ -c /dev/kvm ] || return 1
+  case $(stat -c '%G %a' /dev/kvm) in
+    "kvm 660" | "kvm 666" | *" 666") return 1 ;;
+  esac
+}
+
+libvirtd_answers() { virsh -q -c "$uri" uri </dev/null >/dev/null 2>&1; }
+
+# Prints "active autostart", each word yes or no; nothing when the network is not defined.
+network_state() {
+  LC_ALL=C virsh -q -c "$uri" net-info "$network_name" </dev/null 2>/dev/null |
+    awk '$1 == "Active:" { active = $2 } $1 == "Autostart:" { auto = $2 } END { if (active) print active, auto }'
+}
+
+# Prints what is not ready, one a line; nothing when all is.
+what_is_missing() {
+  missing=$(missing_packages)
+  # shellcheck disable=SC2086
+  [ -z "$missing" ] || echo "packages:" $missing
+  ! kvm_needs_mending || echo "/dev/kvm cannot be opened by group kvm (mode 0660 wanted)"
+  if ! libvirtd_answers; then
+    echo "libvirtd does not answer at $uri"
+  elif [ "$(network_state)" != "yes yes" ]; then
+    echo "libvirt network $network_name is not active and autostarted"
+  fi
+}
+
+# Ends with the one line that someone must run who may do what we may not.
+hand_over_unless_able() {
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "Not a Debian: install libvirt (qemu driver, clients), qemu-system-x86_64, qemu-img, genisoimage, dnsmasq and git, then: systemctl enable --now libvirtd && virsh net-autostart default && virsh net-start default"
+    exit 3
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+    echo "sudo sh $script${script_arguments:+ $script_arguments}"
+    exit 3
+  fi
+}
+
+apt_get() {
+  DEBIAN_FRONTEND=noninteractive apt-get -q -y -o "DPkg::Lock::Timeout=$apt_lock_wait_seconds" -o Dpkg::Use-Pty=0 \
+    "$@" </dev/null 9>&-
+}
+
+# Old or absent package lists name files that the mirror no longer has.
+update_lists_when_old() {
+  [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime "-$apt_lists_max_age_days" 2>/dev/null |
+    head -n 1)" ] || return 0
+  update_lists
+}
+
+update_lists() {
+  say "==> updating the package lists"
+  apt_get update >/dev/null || fail "apt-get update failed: check the network and /etc/apt/sources.list"
+}
+
+# Installs the packages given; shows a line for each that gets configured.
+# The pipe would hide apt-get's status, so it travels through a file.
+apt_install() {
+  status_file=$(mktemp)
+  log_file=$(mktemp)
+  {
+    apt_get install --no-install-recommends "$@" 2>&1 || echo failed >"$status_file"
+  } | tee "$log_file" | awk -v quiet="$quiet" '
+      /newly installed/ { total = $3 }
+      /^Setting up / && quiet == "no" { printf "    %d/%d %s\n", ++done, total, $3; fflush() }'
+  status=$(cat "$status_file")
+  [ -z "$status" ] || tail -n 15 "$log_file" >&2
+  rm -f "$status_file" "$log_file"
+  [ -z "$status" ]
+}
+
+install_packages() {
+  missing=$(missing_packages)
+  [ -n "$missing" ] || return 0
+  update_lists_when_old
+  # shellcheck disable=SC2086
+  say "==> installing" $missing
+  # shellcheck disable=SC2086
+  apt_install $missing && return 0
+  # The lists may be younger than a week and yet older than the mirror.
+  update_lists
+  # shellcheck disable=SC2086
+  apt_install $missing || fail "apt-get could not install the packages; its last lines are above"
+}
+
+# Where no udev runs, /dev/kvm stays root:root 0600. libvirt 9.0 then probes QEMU again about 12 times for each
+# define (10 s instead of 30 ms), because its QEMU user cannot open what it opened as root.
+mend_kvm() {
+  kvm_needs_mending || return 0
+  say "==> giving /dev/kvm to group kvm, as udev would"
+  getent group kvm >/dev/null || groupadd --system kvm
+  if ! chgrp kvm /dev/kvm || ! chmod 0660 /dev/kvm; then
+    say "    not allowed here: guests will run under software emulation"
+  fi
+}
+
+# True when the daemon's pid file names a living process of that name.
+daemon_runs() {
+  pid=$(cat "/run/$1.pid" 2>/dev/null) || return 1
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
+}
+
+# Starts a daemon that forks. It must not inherit our lock, or no later copy of this script would ever get it.
+start_daemon() {
+  daemon_runs "$1" && return 0
+  say "==> starting $1"
+  "$1" -d 9>&- || daemon_runs "$1" || fail "$1 did not start; run '$1' in the foreground to see why"
+}
+
+wait_for_libvirtd() {
+  deadline=$(($(date +%s) + libvirtd_wait_seconds))
+  until libvirtd_answers; do
+    [ "$(date +%s)" -lt "$deadline" ] ||
+      fail "libvirtd does not answer at $uri after $libvirtd_wait_seconds s; see 'virsh -c $uri uri' and /var/log/libvirt"
+    sleep 0.2
+  done
+}
+
+start_libvirtd() {
+  libvirtd_answers && return 0
+  if [ -d /run/systemd/system ]; then
+    say "==> starting libvirtd"
+    systemctl enable --now libvirtd 9>&- || fail "systemctl enable --now libvirtd failed; see 'journalctl -u libvirtd'"
+  else
+    start_daemon virtlogd
+    start_daemon libvirtd
+  fi
+  wait_for_libvirtd
+}
+
+define_network() {
+  for file in "/etc/libvirt/qemu/networks/$network_name.xml" "/usr/share/libvirt/networks/$network_name.xml"; do
+    [ -r "$file" ] || continue
+    say "==> defining network $network_name"
+    virsh -q -c "$uri" net-define "$file" && return 0
+  done
+  fail "no definition of network $network_name found; install libvirt-daemon-config-network"
+}
+
+# Our own host may itself be a guest with an address in libvirt's usual 192.168.122.0/24. Takes a free one then.
+start_network() {
+  for subnet in 122 123 124 125; do
+    if [ "$subnet" != 122 ]; then
+      say "    192.168.122.0/24 is in use here: trying 192.168.$subnet.0/24"
+      virsh -c "$uri" net-dumpxml --inactive "$network_name" |
+        sed -E "s/192\.168\.12[2-5]\./192.168.$subnet./g" | virsh -q -c "$uri" net-define /dev/stdin >/dev/null
+    fi
+    message=$(LC_ALL=C virsh -q -c "$uri" net-start "$network_name" 2>&1) && return 0
+    case $message in
+      *"already active"*) return 0 ;;
+      *"already in use"*) ;;
+      *) break ;;
+    esac
+  done
+  fail "network $network_name did not start: $message"
+}
+
+set_up_network() {
+  state=$(network_state)
+  [ "$state" != "yes yes" ] || return 0
+  [ -n "$state" ] || define_network
+  virsh -q -c "$uri" net-autostart "$network_name" >/dev/null
+  case $state in
+    yes*) ;;
+    *)
+      say "==> starting network $network_name"
+      start_network
+      ;;
+  esac
+}
+
+main() {
+  parse_options "$@"
+  missing=$(what_is_missing)
+  if [ -z "$missing" ]; then
+    say "host is ready"
+    exit 0
+  fi
+  if [ "$check_only" = yes ]; then
+    printf 'missing: %s\n' "$missing"
+    exit 1
+  fi
+  hand_over_unless_able
+  mkdir -p "$(dirname "$lock_file")"
+  exec 9>"$lock_file"
+  flock -w "$lock_wait_seconds" 9 || fail "another copy of this script has held $lock_file for $lock_wait_seconds s"
+  install_packages
+  mend_kvm
+  start_libvirtd
+  set_up_network
+  say "host is ready"
+}
+
+main "$@"
