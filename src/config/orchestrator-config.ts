@@ -1,0 +1,50 @@
+import type { ImageMap } from "../core/image-map.ts";
+
+/** Where a server listens. Port 0 lets the kernel choose. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The one frozen value every part of the orchestrator is configured by: flags over environment over defaults. */
+export interface OrchestratorConfig {
+  /** Path of the image map file. */
+  readonly configPath: string;
+  readonly imageMap: ImageMap;
+  /** Absolute path. */
+  readonly dataDir: string;
+  readonly maxConcurrency: number;
+  /** Cap per label; a label that is absent is held only by the global cap. */
+  readonly capacityMap: ReadonlyMap<string, number>;
+  readonly hypervisor: "auto" | "libvirt" | "zones" | "noop";
+  readonly libvirtUri: string;
+  readonly libvirtNetwork: string;
+  readonly libvirtVirtType: "auto" | "kvm" | "qemu";
+  readonly apiListen: ListenAddress;
+  readonly apiToken: string | null;
+  /** Null: the gateway address of the libvirt network, port 7411. */
+  readonly runnerListen: ListenAddress | null;
+  /** The URL guests reach the runner endpoint at; null: made from the address listened on. */
+  readonly runnerUrl: string | null;
+  readonly bootTimeoutSeconds: number;
+  readonly jobTimeoutSeconds: number;
+  readonly stopTimeoutSeconds: number;
+  readonly drainTimeoutSeconds: number;
+  /** How long a job waits for its image to become ready. */
+  readonly imageTimeoutSeconds: number;
+  /** How long a started runner may not be heard of. */
+  readonly silenceTimeoutSeconds: number;
+  /** Attempts of a job that fails through our fault. */
+  readonly maxAttempts: number;
+  /** Longest log kept of one attempt, in bytes. */
+  readonly logLimitBytes: number;
+  readonly noop: NoopConfig;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** How the `noop` backend plays a guest. */
+export interface NoopConfig {
+  /** `delay`: a stand-in reports success. `process`: the real runner as a child process, without any isolation. */
+  readonly runner: "delay" | "process";
+  readonly delayMs: number;
+}

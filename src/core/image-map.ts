@@ -1,0 +1,41 @@
+import type { Backend, GuestSize } from "./job.ts";
+
+/** How an image file is compressed at its source. */
+export type Decompress = "zstd" | "xz" | "gzip" | "none";
+
+/** One image of the map, validated, with defaults filled in. */
+export interface ImageDefinition {
+  readonly name: string;
+  /** http(s) or file URL, or absolute path; null when the operator puts the file at `localPath` by hand. */
+  readonly source: string | null;
+  /** Absolute path of the prepared image. */
+  readonly localPath: string;
+  readonly decompress: Decompress;
+  /** Whether the guest reads a NoCloud seed. */
+  readonly nocloud: boolean;
+  readonly defaults: GuestSize;
+  /** Hex SHA-256 of the file as published (before decompression), or null. */
+  readonly sha256: string | null;
+  /** Null: detected from the file. */
+  readonly format: "raw" | "qcow2" | null;
+  readonly backend: Backend | null;
+  readonly seed: "iso" | "vfat" | "cpio";
+  readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
+  readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
+  readonly firmware: "bios" | "efi";
+}
+
+/** CPU and memory of a named size; the disk stays the image's default unless given. */
+export interface NamedSize {
+  readonly cpu: number;
+  readonly ramMb: number;
+  readonly diskGb: number | null;
+}
+
+/** The image map: labels to images. Validated: every alias ends at an image. */
+export interface ImageMap {
+  readonly defaultLabel: string;
+  readonly aliases: ReadonlyMap<string, string>;
+  readonly sizes: ReadonlyMap<string, NamedSize>;
+  readonly images: ReadonlyMap<string, ImageDefinition>;
+}

@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { SolsticeError } from "./errors.ts";
+
+/** Named limits of a request: everything that enters is bounded here. */
+export const requestLimits = {
+  steps: 500,
+  stepNameChars: 200,
+  scriptBytes: 256 * 1024,
+  totalScriptBytes: 1024 * 1024,
+  envEntries: 500,
+  envValueBytes: 64 * 1024,
+  totalEnvBytes: 256 * 1024,
+  urlChars: 2048,
+  timeoutSecondsMax: 7 * 24 * 3600,
+} as const;
+
+const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,199}$/, "must be a name like CARGO_HOME");
+const noNul = (text: string) => !text.includes("\0");
+const script = z
+  .string()
+  .min(1)
+  .max(requestLimits.scriptBytes)
+  .refine(noNul, "must not contain a NUL character");
+
+/** https, http, ssh and git URLs; never a leading dash, which git would read as an option, nor `ext::` and the like. */
+const repositoryUrl = z
+  .string()
+  .max(requestLimits.urlChars)
+  .regex(/^(https?|ssh|git):\/\/[^\s\p{Cc}]+$/u, "must be a http, https, ssh or git URL");
+
+const stepSchema = z.object({
+  name: z.string().min(1).max(requestLimits.stepNameChars).refine((name) => !/\p{Cc}/u.test(name), "must be one line"),
+  run: script,
+});
+
+/**
+ * The message `jobrequest.v1`: what a producer sends. Keys this version does not know are dropped, so that producers may
+ * be newer; the caller logs their names with {@link unknownRequestKeys}.
+ */
+export const jobRequestSchema = z
+  .object({
+    schema_version: z.literal("jobrequest.v1").default("jobrequest.v1"),
+    request_id: z.uuid(),
+    source: z.string().max(200).default("unknown"),
+    repo_url: repositoryUrl.optional(),
+    repo_owner: z.string().max(200).optional(),
+    repo_name: z.string().max(200).optional(),
+    commit_sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit hash").optional(),
+    ref: z.string().max(500).regex(/^[^-\s~^:?*[\\\p{Cc}][^\s~^:?*[\\\p{Cc}]*$/u, "must be a git ref").optional(),
+    runs_on: z.string().min(1).max(200).optional(),
+    size: z.string().min(1).max(100).optional(),
+    steps: z.array(stepSchema).min(1).max(requestLimits.steps).optional(),
+    script: script.optional(),
+    env: z
+      .record(envName, z.string().max(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"))
+      .default({}),
+    secrets: z.array(envName).max(100).default([]),
+    timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
+    priority: z.int().min(-100).max(100).default(0),
+    group_id: z.string().max(200).optional(),
+    submitted_at: z.iso.datetime({ offset: true }).optional(),
+  })
+  .check((context) => {
+    for (const problem of crossFieldProblems(context.value)) {
+      context.issues.push({ code: "custom", input: context.value, ...problem });
+    }
+  });
+
+/** A request after validation, with defaults filled in. */
+export type JobRequest = z.output<typeof jobRequestSchema>;
+
+/** What a producer may send: defaults may be left out. */
+export type JobRequestInput = z.input<typeof jobRequestSchema>;
+
+interface CrossFieldInput {
+  readonly steps?: readonly { readonly run: string }[] | undefined;
+  readonly script?: string | undefined;
+  readonly repo_url?: string | undefined;
+  readonly commit_sha?: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+function crossFieldProblems(request: CrossFieldInput): { path: string[]; message: string }[] {
+  const problems = [];
+  if ((request.steps === undefined) === (request.script === undefined)) {
+    problems.push({ path: ["steps"], message: "give either steps or script" });
+  }
+  if ((request.repo_url === undefined) !== (request.commit_sha === undefined)) {
+    problems.push({ path: ["commit_sha"], message: "repo_url and commit_sha belong together" });
+  }
+  const scriptBytes = (request.steps ?? []).reduce((total, step) => total + Buffer.byteLength(step.run), 0);
+  if (scriptBytes > requestLimits.totalScriptBytes) {
+    problems.push({ path: ["steps"], message: `all scripts together exceed ${requestLimits.totalScriptBytes} bytes` });
+  }
+  const env = Object.entries(request.env);
+  const envBytes = env.reduce((total, [name, value]) => total + name.length + Buffer.byteLength(value), 0);
+  if (env.length > requestLimits.envEntries || envBytes > requestLimits.totalEnvBytes) {
+    problems.push({ path: ["env"], message: `at most ${requestLimits.envEntries} entries, ${requestLimits.totalEnvBytes} bytes` });
+  }
+  return problems;
+}
+
+/** Validates what a producer sent. Throws `usage` with every problem and its place; never only the first. */
+export function parseJobRequest(input: unknown): JobRequest {
+  const parsed = jobRequestSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "request"}: ${issue.message}`);
+  throw new SolsticeError("usage", `The job request is not valid: ${problems.join("; ")}.`, { cause: parsed.error });
+}
+
+/** The top-level keys of `input` that this version does not know, for the one log line about a newer producer. */
+export function unknownRequestKeys(input: object): string[] {
+  return Object.keys(input).filter((key) => !(key in jobRequestSchema.shape));
+}
+
+/** The steps of a request; a lone script is one step called `script`. */
+export function stepsOf(request: JobRequest): { name: string; run: string }[] {
+  return request.steps ?? [{ name: "script", run: request.script ?? "" }];
+}

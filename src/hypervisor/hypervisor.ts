@@ -1,0 +1,82 @@
+import type { Backend, GuestSize } from "../core/job.ts";
+
+/**
+ * What a guest looks like from outside.
+ * `absent`: nothing of it exists. `stopped`: something exists (a domain, a zone, a file) but it has no power.
+ * `crashed`: as `stopped`, and the hypervisor says that it did not end by itself.
+ */
+export type GuestPower = "absent" | "stopped" | "running" | "paused" | "crashed";
+
+/** A file the guest gets through its seed. */
+export interface GuestFile {
+  /** Absolute path in the guest. */
+  readonly path: string;
+  readonly content: string;
+  /** Octal permissions, such as "0700". */
+  readonly permissions: string;
+}
+
+/** The two documents of a NoCloud seed. */
+export interface Seed {
+  readonly metaData: string;
+  readonly userData: string;
+}
+
+/** Everything needed to make one guest. */
+export interface GuestSpec {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** The prepared image, read-only and shared: an absolute path. */
+  readonly imagePath: string;
+  readonly imageFormat: "raw" | "qcow2";
+  readonly size: GuestSize;
+  readonly seedFormat: "iso" | "vfat" | "cpio";
+  readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
+  readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
+  readonly firmware: "bios" | "efi";
+  readonly seed: Seed;
+  /** The files that the seed's user-data would write; a backend without a guest runs them itself. */
+  readonly files: readonly GuestFile[];
+  /** What the runner calls, and the one-time token it calls with. Never logged. */
+  readonly runner: { readonly url: string; readonly bootstrapToken: string };
+}
+
+/** A guest of ours, as found on the host. */
+export interface OwnedGuest {
+  readonly name: string;
+  readonly jobId: string;
+  /** Null where only files are left, from which the attempt cannot be told. */
+  readonly attempt: number | null;
+  readonly power: GuestPower;
+}
+
+/**
+ * One kind of hypervisor on this host. Every method can be repeated after a crash at any point, and acts on what it
+ * observes. Guests are named by {@link guestName}; things without our ownership mark are never touched.
+ * Failures are `SolsticeError`s: `hypervisor_unavailable`, `hypervisor_failed`, `network_missing`, `disk_full`.
+ */
+export interface Hypervisor {
+  readonly backend: Backend;
+  /** Makes the host ready (network active and autostarted, directories), and fails with what to do where it cannot. */
+  prepare(): Promise<void>;
+  /** The host's address that guests reach; the runner endpoint listens there. */
+  runnerHost(): Promise<string>;
+  /** Makes overlay, seed and domain, without power. Repeating it for the same job and attempt is the same guest. */
+  create(spec: GuestSpec): Promise<void>;
+  /** Gives the guest power; a running guest stays as it is. */
+  start(jobId: string): Promise<void>;
+  power(jobId: string): Promise<GuestPower>;
+  /** Asks the guest to shut itself down (ACPI); returns at once. A guest without power stays as it is. */
+  requestShutdown(jobId: string): Promise<void>;
+  /** Cuts the power; a guest without power stays as it is. */
+  destroy(jobId: string): Promise<void>;
+  /** Cuts the power if need be, then removes the guest and every file of it. Repeating it does nothing. */
+  remove(jobId: string): Promise<void>;
+  /** Every guest of this installation, also where only files are left of it. */
+  listOwned(): Promise<OwnedGuest[]>;
+  /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none. */
+  readConsole(jobId: string, offset: number, maxBytes: number): Promise<Buffer>;
+  /** Calls `listener` when a guest may have changed; a wake-up, not a truth. Null: look at every guest again. */
+  onChange(listener: (jobId: string | null) => void): () => void;
+  close(): Promise<void>;
+}
