@@ -29,7 +29,11 @@ const repositoryUrl = z
   .regex(/^(https?|ssh|git):\/\/[^\s\p{Cc}]+$/u, "must be a http, https, ssh or git URL");
 
 const stepSchema = z.object({
-  name: z.string().min(1).max(requestLimits.stepNameChars).refine((name) => !/\p{Cc}/u.test(name), "must be one line"),
+  name: z
+    .string()
+    .min(1)
+    .max(requestLimits.stepNameChars)
+    .refine((name) => !/\p{Cc}/u.test(name), "must be one line"),
   run: script,
 });
 
@@ -45,14 +49,24 @@ export const jobRequestSchema = z
     repo_url: repositoryUrl.optional(),
     repo_owner: z.string().max(200).optional(),
     repo_name: z.string().max(200).optional(),
-    commit_sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit hash").optional(),
-    ref: z.string().max(500).regex(/^[^-\s~^:?*[\\\p{Cc}][^\s~^:?*[\\\p{Cc}]*$/u, "must be a git ref").optional(),
+    commit_sha: z
+      .string()
+      .regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit hash")
+      .optional(),
+    ref: z
+      .string()
+      .max(500)
+      .regex(/^[^-\s~^:?*[\\\p{Cc}][^\s~^:?*[\\\p{Cc}]*$/u, "must be a git ref")
+      .optional(),
     runs_on: z.string().min(1).max(200).optional(),
     size: z.string().min(1).max(100).optional(),
     steps: z.array(stepSchema).min(1).max(requestLimits.steps).optional(),
     script: script.optional(),
     env: z
-      .record(envName, z.string().max(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"))
+      .record(
+        envName,
+        z.string().max(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
+      )
       .default({}),
     secrets: z.array(envName).max(100).default([]),
     timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
@@ -90,12 +104,18 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
   }
   const scriptBytes = (request.steps ?? []).reduce((total, step) => total + Buffer.byteLength(step.run), 0);
   if (scriptBytes > requestLimits.totalScriptBytes) {
-    problems.push({ path: ["steps"], message: `all scripts together exceed ${requestLimits.totalScriptBytes} bytes` });
+    problems.push({
+      path: ["steps"],
+      message: `all scripts together exceed ${requestLimits.totalScriptBytes} bytes`,
+    });
   }
   const env = Object.entries(request.env);
   const envBytes = env.reduce((total, [name, value]) => total + name.length + Buffer.byteLength(value), 0);
   if (env.length > requestLimits.envEntries || envBytes > requestLimits.totalEnvBytes) {
-    problems.push({ path: ["env"], message: `at most ${requestLimits.envEntries} entries, ${requestLimits.totalEnvBytes} bytes` });
+    problems.push({
+      path: ["env"],
+      message: `at most ${requestLimits.envEntries} entries, ${requestLimits.totalEnvBytes} bytes`,
+    });
   }
   return problems;
 }
@@ -104,8 +124,12 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
 export function parseJobRequest(input: unknown): JobRequest {
   const parsed = jobRequestSchema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || "request"}: ${issue.message}`);
-  throw new SolsticeError("usage", `The job request is not valid: ${problems.join("; ")}.`, { cause: parsed.error });
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join(".") || "request"}: ${issue.message}`,
+  );
+  throw new SolsticeError("usage", `The job request is not valid: ${problems.join("; ")}.`, {
+    cause: parsed.error,
+  });
 }
 
 /** The top-level keys of `input` that this version does not know, for the one log line about a newer producer. */

@@ -22,7 +22,12 @@ export const finalStates = ["succeeded", "failed", "timed_out", "cancelled", "in
 export type FinalState = (typeof finalStates)[number];
 
 /** The states in which a job occupies a slot: from its claim until everything it owned is gone. */
-export const activeStates = ["provisioning", "booting", "running", "finalizing"] as const satisfies JobState[];
+export const activeStates = [
+  "provisioning",
+  "booting",
+  "running",
+  "finalizing",
+] as const satisfies JobState[];
 
 /** One state of {@link activeStates}. */
 export type ActiveState = (typeof activeStates)[number];
