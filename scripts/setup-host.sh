@@ -13,7 +13,7 @@ set -eu
 host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-network
   qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables git ca-certificates"
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
-image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs fdisk cpio zstd xz-utils"
+image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need. Add more here.
 test_packages="shellcheck"
 
