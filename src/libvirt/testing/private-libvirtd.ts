@@ -1,0 +1,152 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { createLibvirtClient } from "../client.ts";
+
+/** A libvirt daemon of its own for tests, in session mode: it shares nothing with the system's daemon. */
+export interface PrivateLibvirtd {
+  /** URI for createLibvirtClient. */
+  readonly uri: string;
+  /** A directory that the daemon and its QEMU processes can read and write. */
+  readonly directory: string;
+  /** User and group that the daemon and its guests run as. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Ends the daemon with SIGKILL, as a crash would. Guests go on running. */
+  kill(): Promise<void>;
+  /** Starts the daemon again after {@link kill}; resolves when it answers. */
+  restart(): Promise<void>;
+  /** Destroys all its domains, ends the daemon and removes the directory. */
+  stop(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 60_000;
+/** `nobody` on Debian; used when the tests run as root, which libvirtd would take for system mode. */
+const UNPRIVILEGED_ID = 65_534;
+const SEARCH_PATH = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Why a private daemon cannot run here, as a reason to skip a test; false when it can. */
+export function missingLibvirtd(): string | false {
+  for (const program of ["libvirtd", "qemu-system-x86_64"]) {
+    if (!SEARCH_PATH.some((directory) => isExecutable(join(directory, program)))) {
+      return `${program} is not installed`;
+    }
+  }
+  return false;
+}
+
+/** Starts a private daemon in a new directory; resolves when it answers. The caller must `stop()` it. */
+export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
+  const directory = mkdtempSync(join(tmpdir(), "libvirtd-"));
+  const owner = unprivilegedOwner();
+  prepareDirectory(directory, owner);
+  const uri = `qemu+unix:///session?socket=${join(directory, "libvirt/libvirt-sock")}`;
+  let child = await launch(directory, uri, owner);
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await ended(child);
+  };
+  return {
+    uri,
+    directory,
+    ...owner,
+    kill,
+    async restart() {
+      child = await launch(directory, uri, owner);
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) child = await launch(directory, uri, owner);
+      await destroyAllDomains(uri);
+      child.kill("SIGTERM");
+      await ended(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Owner {
+  uid: number;
+  gid: number;
+}
+
+function unprivilegedOwner(): Owner {
+  const uid = process.getuid?.() ?? UNPRIVILEGED_ID;
+  if (uid === 0) return { uid: UNPRIVILEGED_ID, gid: UNPRIVILEGED_ID };
+  return { uid, gid: process.getgid?.() ?? uid };
+}
+
+function prepareDirectory(directory: string, owner: Owner): void {
+  const configDirectory = join(directory, "config/libvirt");
+  mkdirSync(configDirectory, { recursive: true });
+  // Without this the daemon would start a virtlogd that outlives it.
+  writeFileSync(join(configDirectory, "qemu.conf"), 'stdio_handler = "file"\n');
+  for (const path of [directory, join(directory, "config"), configDirectory]) {
+    chownSync(path, owner.uid, owner.gid);
+  }
+}
+
+async function launch(directory: string, uri: string, owner: Owner): Promise<ChildProcess> {
+  const child = spawn("libvirtd", [], {
+    ...owner,
+    cwd: directory,
+    stdio: ["ignore", "ignore", "pipe"],
+    env: {
+      PATH: SEARCH_PATH.join(delimiter),
+      HOME: directory,
+      XDG_RUNTIME_DIR: directory,
+      XDG_CONFIG_HOME: join(directory, "config"),
+      XDG_CACHE_HOME: join(directory, "cache"),
+      XDG_DATA_HOME: join(directory, "data"),
+      LC_ALL: "C",
+    },
+  });
+  let output = "";
+  child.stderr.on("data", (chunk) => {
+    output = (output + chunk).slice(-4000);
+  });
+  await answering(child, uri, () => output);
+  return child;
+}
+
+/** Resolves when the daemon answers; it cannot be asked to tell, so this tries until it does, or ends. */
+async function answering(child: ChildProcess, uri: string, output: () => string): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (let error: unknown; ; ) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      throw new Error(`The private libvirtd did not start: ${output()}`, { cause: error });
+    }
+    try {
+      const client = await createLibvirtClient({ uri });
+      client.close();
+      return;
+    } catch (caught) {
+      error = caught;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function destroyAllDomains(uri: string): Promise<void> {
+  const client = await createLibvirtClient({ uri });
+  try {
+    for (const domain of await client.listAllDomains("active")) await client.destroyDomain(domain);
+  } finally {
+    client.close();
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
