@@ -100,7 +100,8 @@ export const transitions: Readonly<Record<JobState, Readonly<Record<JobEvent, Tr
   provisioning: {
     claim: "refuse",
     boot: "booting",
-    start: "refuse",
+    // The guest may call before the host has written down that it has power: the call is the better proof.
+    start: "running",
     conclude: "finalizing",
     requeue: "refuse",
     ...settleRefused,

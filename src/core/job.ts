@@ -77,6 +77,9 @@ export interface JobStep {
 /** The life of a machine record: intent first, so that nothing exists that is not on record. */
 export type MachineState = "intended" | "created" | "running" | "stopping" | "gone";
 
+/** What can keep the steps from deciding a job, as told by the runner's `Finish`. */
+export type RunnerFailure = "checkout" | "runner_killed";
+
 /** The record of one attempt's virtual machine. */
 export interface Machine {
   readonly jobId: string;
@@ -97,6 +100,8 @@ export interface Machine {
   readonly runnerFinishedAt: number | null;
   /** What the last step (or the checkout) exited with, as told by `Finish`. */
   readonly runnerExitCode: number | null;
+  /** What `Finish` said kept the steps from deciding: "checkout", "runner_killed", or null. */
+  readonly runnerFailure: RunnerFailure | null;
   /** The length in bytes and the SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number | null;
   readonly logSha256: string | null;

@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { Job, Machine } from "./job.ts";
+import { parseJobRequest } from "./job-request.ts";
+import { activeStates, transition } from "./job-state.ts";
+import { decide, type LifecycleLimits, type LifecycleSnapshot } from "./lifecycle.ts";
+import { type VerdictReason, verdict, verdictReasons } from "./verdict.ts";
+
+const limits: LifecycleLimits = {
+  bootTimeoutMs: 300_000,
+  stopTimeoutMs: 30_000,
+  silenceTimeoutMs: 120_000,
+  flushGraceMs: 10_000,
+  powerOffGraceMs: 8_000,
+  pollMs: 15_000,
+};
+
+const start = 1_000_000_000;
+
+const job: Job = {
+  id: "abcd1234",
+  request: parseJobRequest({ request_id: "0b5f0f63-8d0f-4d3b-9e57-0a3f2a6fd001", script: "true" }),
+  state: "running",
+  stateSinceAt: start,
+  image: "tiny",
+  label: "tiny",
+  size: { cpu: 1, ramMb: 256, diskGb: 1 },
+  fairKey: "none",
+  priority: 0,
+  timeoutSeconds: 3600,
+  attempt: 1,
+  maxAttempts: 2,
+  hostId: "host",
+  cancelRequestedAt: null,
+  verdict: null,
+  submittedAt: start,
+  finishedAt: null,
+};
+
+const machine: Machine = {
+  jobId: job.id,
+  attempt: 1,
+  hostId: "host",
+  backend: "noop",
+  state: "running",
+  stateSinceAt: start,
+  bootstrapTokenHash: "0",
+  sessionTokenHash: "1",
+  runnerStartedAt: start,
+  runnerSeenAt: start,
+  runnerFinishedAt: null,
+  runnerExitCode: null,
+  runnerFailure: null,
+  logLength: null,
+  logSha256: null,
+};
+
+interface Changes extends Partial<Omit<LifecycleSnapshot, "job" | "machine">> {
+  readonly job?: Partial<Job>;
+  readonly machine?: Partial<Machine>;
+}
+
+function snapshot(changes: Changes = {}): LifecycleSnapshot {
+  return {
+    power: "running",
+    failedStep: null,
+    hostPhase: "serving",
+    observedSinceAt: start,
+    limits,
+    ...changes,
+    job: { ...job, ...changes.job },
+    machine: { ...machine, ...changes.machine },
+  };
+}
+
+function reasonOf(changes: Changes, now: number): string {
+  const action = decide(snapshot(changes), now);
+  assert.equal(action.kind, "apply", `expected a verdict, got ${JSON.stringify(action)}`);
+  return (action.kind === "apply" && action.verdict?.reason) || "none";
+}
+
+const booting = { state: "booting" } as const;
+const finalizing = (reason: VerdictReason, more: Partial<Job> = {}) =>
+  ({ ...more, state: "finalizing", verdict: verdict(reason, "x") }) as const;
+
+test("provisioning makes the guest, records that it has power, and gives up at its deadline", () => {
+  const provisioning = { state: "provisioning" } as const;
+  assert.equal(decide(snapshot({ job: provisioning, power: "absent" }), start).kind, "provision");
+  assert.deepEqual(decide(snapshot({ job: provisioning }), start), { kind: "apply", event: "boot" });
+  assert.equal(reasonOf({ job: provisioning, power: "stopped" }, start + 300_000), "provision_failed");
+});
+
+test("a guest that boots has until the boot deadline, and its console is shown when it misses it", () => {
+  assert.deepEqual(decide(snapshot({ job: booting }), start), { kind: "wait", until: start + 15_000 });
+  assert.equal(decide(snapshot({ job: booting }), start + 299_999).kind, "wait");
+  const late = decide(snapshot({ job: booting }), start + 300_000);
+  assert.ok(late.kind === "apply" && late.withConsole && late.verdict?.reason === "boot_timeout");
+});
+
+test("after a restart a booting guest whose deadline passed unseen may still call", () => {
+  const restarted = start + 400_000;
+  assert.equal(
+    decide(snapshot({ job: booting, observedSinceAt: restarted }), restarted + 119_999).kind,
+    "wait",
+  );
+  assert.equal(reasonOf({ job: booting, observedSinceAt: restarted }, restarted + 120_000), "boot_timeout");
+});
+
+test("a guest that loses its power ends the attempt, with the reason it was seen to have", () => {
+  for (const state of ["booting", "running"] as const) {
+    assert.equal(reasonOf({ job: { state }, power: "stopped" }, start), "guest_stopped");
+    assert.equal(reasonOf({ job: { state }, power: "crashed" }, start), "guest_crashed");
+    assert.equal(reasonOf({ job: { state }, power: "absent" }, start), "guest_lost");
+    assert.equal(reasonOf({ job: { state }, power: "paused" }, start), "guest_stopped");
+  }
+});
+
+test("a finish that arrived before the power went decides the job", () => {
+  const finished = { runnerFinishedAt: start + 5, runnerExitCode: 0 };
+  assert.equal(reasonOf({ machine: finished, power: "stopped" }, start + 10), "completed");
+  const failed = { runnerFinishedAt: start + 5, runnerExitCode: 3 };
+  const action = decide(snapshot({ machine: failed, failedStep: { name: "test", exitCode: 3 } }), start + 10);
+  assert.ok(action.kind === "apply" && action.verdict?.reason === "step_failed");
+  assert.equal(action.verdict.message, 'Step "test" exited with code 3.');
+  assert.equal(action.verdict.exitCode, 3);
+});
+
+test("a runner may be silent up to its limit, counted only while somebody could have heard it", () => {
+  assert.equal(decide(snapshot(), start + 119_999).kind, "wait");
+  assert.equal(reasonOf({}, start + 120_000), "runner_silent");
+  const restarted = { observedSinceAt: start + 500_000 };
+  assert.equal(decide(snapshot(restarted), start + 500_001).kind, "wait");
+});
+
+test("a job ends at its own time limit, however alive it is", () => {
+  const alive = { machine: { runnerSeenAt: start + 3_600_000 } };
+  assert.equal(decide(snapshot(alive), start + 3_599_999).kind, "wait");
+  assert.equal(reasonOf(alive, start + 3_600_000), "job_timeout");
+});
+
+test("cancelling and a host that goes down end an attempt in every state before finalizing", () => {
+  for (const state of ["provisioning", "booting", "running"] as const) {
+    assert.equal(reasonOf({ job: { state, cancelRequestedAt: start } }, start), "cancelled_by_user");
+    assert.equal(reasonOf({ job: { state }, hostPhase: "drained" }, start), "host_shutdown");
+    assert.notEqual(
+      decide(snapshot({ job: { state }, hostPhase: "draining" }), start).kind,
+      "apply:conclude",
+    );
+  }
+});
+
+test("release: wait for the last output, ask, wait, cut, remove, settle", () => {
+  const cancelled = finalizing("cancelled_by_user");
+  assert.deepEqual(decide(snapshot({ job: cancelled }), start), { kind: "wait", until: start + 10_000 });
+  assert.equal(decide(snapshot({ job: cancelled }), start + 10_000).kind, "shutdown");
+  const stopping = { state: "stopping", stateSinceAt: start + 10_000 } as const;
+  assert.deepEqual(decide(snapshot({ job: cancelled, machine: stopping }), start + 30_000), {
+    kind: "wait",
+    until: start + 40_000,
+  });
+  assert.equal(decide(snapshot({ job: cancelled, machine: stopping }), start + 40_000).kind, "destroy");
+  assert.equal(
+    decide(snapshot({ job: cancelled, machine: stopping, power: "stopped" }), start).kind,
+    "release",
+  );
+  assert.equal(
+    decide(snapshot({ job: cancelled, machine: stopping, power: "absent" }), start).kind,
+    "release",
+  );
+  const gone = decide(snapshot({ job: cancelled, machine: { state: "gone" }, power: "absent" }), start);
+  assert.ok(gone.kind === "apply" && gone.event === "settle_cancelled");
+});
+
+test("a guest that never spoke, stands still, or is in the way of a forced stop is cut off at once", () => {
+  const silent = { runnerStartedAt: null } as const;
+  assert.equal(decide(snapshot({ job: finalizing("boot_timeout"), machine: silent }), start).kind, "destroy");
+  assert.equal(
+    decide(snapshot({ job: finalizing("guest_stopped"), power: "paused" }), start).kind,
+    "destroy",
+  );
+  const forced = snapshot({ job: finalizing("host_shutdown"), hostPhase: "forced" });
+  assert.equal(decide(forced, start).kind, "destroy");
+});
+
+test("only our own failures are tried again, a cancelled job never, and a stopped host costs no attempt", () => {
+  const gone = { state: "gone" } as const;
+  const settled = (reason: VerdictReason, more: Partial<Job> = {}) => {
+    const action = decide(snapshot({ job: finalizing(reason, more), machine: gone }), start);
+    return action.kind === "apply" ? action.event : action.kind;
+  };
+  assert.equal(settled("guest_lost"), "requeue");
+  assert.equal(settled("guest_lost", { attempt: 2 }), "settle_infra_error");
+  assert.equal(settled("guest_lost", { cancelRequestedAt: start }), "settle_infra_error");
+  assert.equal(settled("host_shutdown", { attempt: 2 }), "requeue");
+  for (const reason of ["completed", "step_failed", "job_timeout", "cancelled_by_user"] as const) {
+    assert.equal(settled(reason), `settle_${verdictReasons[reason]}`);
+  }
+});
+
+const anyTime = fc.integer({ min: start - 10_000_000, max: start + 10_000_000 });
+const anySnapshot = fc.record({
+  state: fc.constantFrom(...activeStates),
+  power: fc.constantFrom("absent", "stopped", "running", "paused", "crashed"),
+  hostPhase: fc.constantFrom("serving", "draining", "drained", "forced"),
+  machineState: fc.constantFrom("intended", "created", "running", "stopping", "gone"),
+  reason: fc.constantFrom(...(Object.keys(verdictReasons) as VerdictReason[])),
+  cancelRequestedAt: fc.option(anyTime),
+  runnerStartedAt: fc.option(anyTime),
+  runnerFinishedAt: fc.option(anyTime),
+  times: fc.array(anyTime, { minLength: 4, maxLength: 4 }),
+  attempt: fc.integer({ min: 1, max: 3 }),
+});
+
+test("whatever is seen: the event is legal, a wait is bounded, and time alone always leads on", () => {
+  fc.assert(
+    fc.property(anySnapshot, anyTime, (any, now) => {
+      const [stateSinceAt = 0, machineSinceAt = 0, runnerSeenAt = 0, observedSinceAt = 0] = any.times;
+      const seen = snapshot({
+        power: any.power,
+        hostPhase: any.hostPhase,
+        observedSinceAt,
+        job: {
+          state: any.state,
+          stateSinceAt,
+          attempt: any.attempt,
+          cancelRequestedAt: any.cancelRequestedAt,
+          verdict: any.state === "finalizing" ? verdict(any.reason, "x") : null,
+        },
+        machine: {
+          state: any.machineState,
+          stateSinceAt: machineSinceAt,
+          runnerSeenAt,
+          runnerStartedAt: any.runnerStartedAt,
+          runnerFinishedAt: any.runnerFinishedAt,
+        },
+      });
+      const action = decide(seen, now);
+      if (action.kind === "apply") assert.notEqual(transition(any.state, action.event), "refuse");
+      if (action.kind === "wait") assert.ok(action.until > now && action.until <= now + limits.pollMs);
+      // No snapshot waits for ever: far enough in the future, something other than waiting is due.
+      assert.notEqual(decide(seen, start + 100_000_000).kind, "wait");
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -1,0 +1,219 @@
+import type { Job, Machine } from "./job.ts";
+import { type ActiveState, isActive, type JobEvent } from "./job-state.ts";
+import { deservesRetry, type Verdict, verdict } from "./verdict.ts";
+
+/** What a guest looks like from outside; see `GuestPower` of the hypervisor interface. */
+type Power = "absent" | "stopped" | "running" | "paused" | "crashed";
+
+/** Every wait of an active job, in milliseconds. */
+export interface LifecycleLimits {
+  /** From power-on to the runner's first call; also the longest that provisioning may take. */
+  readonly bootTimeoutMs: number;
+  /** From the request to shut down to cutting the power. */
+  readonly stopTimeoutMs: number;
+  /** The longest that a started runner may not be heard of. */
+  readonly silenceTimeoutMs: number;
+  /** How long a stopped runner may take to end its step and send its last output. */
+  readonly flushGraceMs: number;
+  /** How long a guest may take to power itself off after its runner's `Finish`. */
+  readonly powerOffGraceMs: number;
+  /** The longest between two looks at a guest, should every wake-up be lost. */
+  readonly pollMs: number;
+}
+
+/** How far a host is on its way down: `drained` when the time for jobs to end by themselves is over. */
+export type HostPhase = "serving" | "draining" | "drained" | "forced";
+
+/** All that a decision about one active job depends on. */
+export interface LifecycleSnapshot {
+  readonly job: Job;
+  /** The machine record of the job's attempt. */
+  readonly machine: Machine;
+  /** Must have been observed before `job` and `machine` were read: a guest powers off right after `Finish`, and the
+   * other order would see the power gone and the finish not yet there. */
+  readonly power: Power;
+  /** The step that decided the job, where there is one. */
+  readonly failedStep: { readonly name: string; readonly exitCode: number | null } | null;
+  readonly hostPhase: HostPhase;
+  /** When this process began to look. Waits that nobody could have seen end are counted from here. */
+  readonly observedSinceAt: number;
+  readonly limits: LifecycleLimits;
+}
+
+/** The one next thing to do for a job. Each can be repeated, and the process may die before, during or after it. */
+export type LifecycleAction =
+  /** Make the guest and give it power. */
+  | { readonly kind: "provision" }
+  /** Record an event. With `withConsole`, the last console lines are added to the verdict's message. */
+  | {
+      readonly kind: "apply";
+      readonly event: JobEvent;
+      readonly verdict?: Verdict;
+      readonly withConsole?: boolean;
+    }
+  /** Ask the guest to shut down, and record that it was asked. */
+  | { readonly kind: "shutdown" }
+  /** Cut the guest's power. */
+  | { readonly kind: "destroy" }
+  /** Keep the console, remove the guest with all its files, and record that it is gone. */
+  | { readonly kind: "release" }
+  /** Nothing to do before `until` (ms since the epoch), or a wake-up. */
+  | { readonly kind: "wait"; readonly until: number };
+
+/** The one next thing to do for an active job. Pure: the same snapshot and time give the same answer. */
+export function decide(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  const { state } = snapshot.job;
+  if (!isActive(state)) throw new TypeError(`A job in state ${state} needs no decision.`);
+  return decideByState[state](snapshot, now);
+}
+
+const decideByState: Record<ActiveState, (snapshot: LifecycleSnapshot, now: number) => LifecycleAction> = {
+  provisioning: decideProvisioning,
+  booting: decideBooting,
+  running: decideRunning,
+  finalizing: decideFinalizing,
+};
+
+function decideProvisioning(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  const ended = endedFromOutside(snapshot);
+  if (ended) return conclude(ended);
+  if (snapshot.power === "running") return { kind: "apply", event: "boot" };
+  const deadline =
+    Math.max(snapshot.job.stateSinceAt, snapshot.observedSinceAt) + snapshot.limits.bootTimeoutMs;
+  if (now >= deadline) {
+    return conclude(
+      verdict(
+        "provision_failed",
+        `The guest could not be made ready within ${inSeconds(snapshot.limits.bootTimeoutMs)}.`,
+      ),
+    );
+  }
+  return { kind: "provision" };
+}
+
+function decideBooting(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  const { job, limits, power } = snapshot;
+  const ended = endedFromOutside(snapshot) ?? powerLoss(power, "before its runner called");
+  if (ended) return conclude(ended);
+  // A runner that found nobody at home tries again within the silence limit: it gets that chance after a restart.
+  const deadline = Math.max(
+    job.stateSinceAt + limits.bootTimeoutMs,
+    snapshot.observedSinceAt + Math.min(limits.silenceTimeoutMs, limits.bootTimeoutMs),
+  );
+  if (now < deadline) return waitUntil(deadline, snapshot, now);
+  const text = `The guest has power, but its runner did not call within ${inSeconds(limits.bootTimeoutMs)}.`;
+  return conclude(verdict("boot_timeout", text), true);
+}
+
+function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  const { job, machine, limits } = snapshot;
+  if (machine.runnerFinishedAt !== null) return conclude(verdictOfFinish(snapshot));
+  const ended = endedFromOutside(snapshot) ?? powerLoss(snapshot.power, "while the job ran");
+  if (ended) return conclude(ended);
+
+  const jobDeadline = job.stateSinceAt + job.timeoutSeconds * 1000;
+  if (now >= jobDeadline) {
+    return conclude(
+      verdict("job_timeout", `The job ran longer than its limit of ${inSeconds(job.timeoutSeconds * 1000)}.`),
+    );
+  }
+  const heardAt = Math.max(machine.runnerSeenAt ?? 0, job.stateSinceAt, snapshot.observedSinceAt);
+  const silenceDeadline = heardAt + limits.silenceTimeoutMs;
+  if (now >= silenceDeadline) {
+    const text = `The runner was not heard of for ${inSeconds(limits.silenceTimeoutMs)}, though its guest has power.`;
+    return conclude(verdict("runner_silent", text), true);
+  }
+  return waitUntil(Math.min(jobDeadline, silenceDeadline), snapshot, now);
+}
+
+/** The release path, the only one: from whatever is observed towards nothing left. */
+function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  const { job, machine, limits } = snapshot;
+  if (machine.state === "gone") return settle(job);
+  if (snapshot.power !== "running" && snapshot.power !== "paused") return { kind: "release" };
+  // A guest whose runner never called, or that stands still, has nothing to say and would not hear the request.
+  if (machine.runnerStartedAt === null || snapshot.power === "paused" || snapshot.hostPhase === "forced") {
+    return { kind: "destroy" };
+  }
+  if (machine.state !== "stopping") {
+    const grace =
+      machine.runnerFinishedAt === null
+        ? job.stateSinceAt + (isAskedToStop(job) ? limits.flushGraceMs : 0)
+        : machine.runnerFinishedAt + limits.powerOffGraceMs;
+    return now < grace ? waitUntil(grace, snapshot, now) : { kind: "shutdown" };
+  }
+  const cutAt = machine.stateSinceAt + limits.stopTimeoutMs;
+  return now < cutAt ? waitUntil(cutAt, snapshot, now) : { kind: "destroy" };
+}
+
+/** Whether the runner is alive and was told to stop, so that its last output is worth a wait. */
+function isAskedToStop(job: Job): boolean {
+  const reason = job.verdict?.reason;
+  return reason === "cancelled_by_user" || reason === "job_timeout" || reason === "host_shutdown";
+}
+
+function settle(job: Job): LifecycleAction {
+  const ended = job.verdict;
+  if (ended === null) throw new TypeError(`Job ${job.id} is finalizing without a verdict.`);
+  if (deservesRetry(ended, job.attempt, job.maxAttempts) && job.cancelRequestedAt === null) {
+    return { kind: "apply", event: "requeue", verdict: ended };
+  }
+  return { kind: "apply", event: `settle_${ended.state}`, verdict: ended };
+}
+
+function endedFromOutside(snapshot: LifecycleSnapshot): Verdict | null {
+  if (snapshot.job.cancelRequestedAt !== null) return verdict("cancelled_by_user", "The job was cancelled.");
+  if (snapshot.hostPhase === "drained" || snapshot.hostPhase === "forced") {
+    return verdict("host_shutdown", "The host was told to stop before the job ended.");
+  }
+  return null;
+}
+
+function powerLoss(power: Power, when: string): Verdict | null {
+  switch (power) {
+    case "running":
+      return null;
+    case "paused":
+      return verdict(
+        "guest_stopped",
+        `The host paused the guest ${when}; a full disk on the host does this.`,
+      );
+    case "crashed":
+      return verdict("guest_crashed", `The guest crashed ${when}.`);
+    case "stopped":
+      return verdict("guest_stopped", `The guest powered itself off ${when}.`);
+    case "absent":
+      return verdict("guest_lost", `The guest disappeared from the host ${when}.`);
+  }
+}
+
+function verdictOfFinish(snapshot: LifecycleSnapshot): Verdict {
+  const { machine, failedStep } = snapshot;
+  const exitCode = machine.runnerExitCode ?? 0;
+  if (machine.runnerFailure === "runner_killed") {
+    return verdict("runner_lost", "Something in the guest killed the runner, probably a step of the job.");
+  }
+  if (machine.runnerFailure === "checkout") {
+    return verdict(
+      "checkout_failed",
+      `The commit could not be checked out (exit code ${exitCode}).`,
+      exitCode,
+    );
+  }
+  if (exitCode === 0) return verdict("completed", "Every step succeeded.", 0);
+  const name = failedStep ? `Step "${failedStep.name}"` : "A step";
+  return verdict("step_failed", `${name} exited with code ${exitCode}.`, exitCode);
+}
+
+function conclude(ended: Verdict, always = false): LifecycleAction {
+  const withConsole = always || ended.reason === "guest_stopped" || ended.reason === "guest_crashed";
+  return { kind: "apply", event: "conclude", verdict: ended, withConsole };
+}
+
+function waitUntil(deadline: number, snapshot: LifecycleSnapshot, now: number): LifecycleAction {
+  return { kind: "wait", until: Math.min(deadline, now + snapshot.limits.pollMs) };
+}
+
+function inSeconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
