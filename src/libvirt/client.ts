@@ -104,6 +104,11 @@ export class LibvirtClient {
     this.#slow.close();
   }
 
+  /** The same as {@link close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   /** Calls `listener` for every lifecycle event of every domain, while connected. */
   onLifecycle(listener: (event: LifecycleEvent) => void): Unsubscribe {
     return subscribe(this.#lifecycleListeners, listener);
@@ -190,7 +195,10 @@ export class LibvirtClient {
     return xml;
   }
 
-  /** The `<metadata>` element of that namespace, as XML. Rejects with `NO_DOMAIN_METADATA` when it has none. */
+  /**
+   * The child of `<metadata>` with that namespace, as XML; libvirt leaves its prefix and `xmlns` out. Rejects with
+   * `NO_DOMAIN_METADATA` when there is none.
+   */
   async domainMetadata(domain: Domain, namespaceUri: string): Promise<string> {
     const args = { domain, type: METADATA_ELEMENT, uri: namespaceUri, flags: 0 };
     const { metadata } = await this.#quick(procedures.domainMetadata, args);

@@ -83,7 +83,7 @@ export class PacketDecoder {
       );
     }
     if (this.#byteCount < length) return undefined;
-    const all = Buffer.concat(this.#chunks);
+    const all = joined(this.#chunks);
     this.#chunks = all.length > length ? [all.subarray(length)] : [];
     this.#byteCount = all.length - length;
     return all.subarray(0, length);
@@ -93,9 +93,15 @@ export class PacketDecoder {
   #peek(byteCount: number): Uint8Array {
     const first = this.#chunks[0];
     if (first && first.length >= byteCount) return first.subarray(0, byteCount);
-    this.#chunks = [Buffer.concat(this.#chunks)];
+    this.#chunks = [joined(this.#chunks)];
     return this.#peek(byteCount);
   }
+}
+
+/** One chunk often holds many packets; it must not be copied for each of them. */
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const [first, ...others] = chunks;
+  return first && others.length === 0 ? first : Buffer.concat(chunks);
 }
 
 function parsePacket(bytes: Uint8Array): Packet {

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { createLibvirtClient, formatVersion } from "./client.ts";
+import { LibvirtErrorCode } from "./errors.ts";
+import { testDomainContract, tinyDomainXml } from "./testing/contract.ts";
+import type { PrivateLibvirtd } from "./testing/private-libvirtd.ts";
+import { missingLibvirtd, startPrivateLibvirtd } from "./testing/private-libvirtd.ts";
+
+const skip = missingLibvirtd();
+
+describe("real libvirtd", { skip }, () => {
+  let daemon: PrivateLibvirtd;
+  before(async () => {
+    daemon = await startPrivateLibvirtd();
+  });
+  after(() => daemon.stop());
+  const connect = () => createLibvirtClient({ uri: daemon.uri });
+
+  testDomainContract(connect, skip);
+
+  test("the daemon tells its version and what it can run", async () => {
+    using client = await connect();
+    assert.match(formatVersion(await client.libVersion()), /^\d+\.\d+\.\d+$/);
+    assert.ok((await client.hypervisorVersion()) > 1_000_000);
+    assert.match(await client.capabilities(), /<domain type='qemu'/);
+    assert.match(await client.domainCapabilities({ virtType: "qemu" }), /<domain>qemu<\/domain>/);
+    await assert.rejects(client.domainCapabilities({ virtType: "xen" }), { name: "LibvirtError" });
+  });
+
+  test("a network is defined, started, set to autostart and removed", async () => {
+    using client = await connect();
+    // Only a network on an existing bridge can be started without privileges.
+    const xml = "<network><name>net</name><forward mode='bridge'/><bridge name='br-none'/></network>";
+    const network = await client.defineNetworkXml(xml);
+    assert.deepEqual(await client.lookupNetwork("net"), network);
+    assert.deepEqual(await client.listNetworks(), [network]);
+    assert.equal(await client.networkActive(network), false);
+    await client.startNetwork(network);
+    assert.equal(await client.networkActive(network), true);
+    await assert.rejects(client.startNetwork(network), { code: LibvirtErrorCode.OPERATION_INVALID });
+    assert.equal(await client.networkAutostart(network), false);
+    await client.setNetworkAutostart(network, true);
+    assert.equal(await client.networkAutostart(network), true);
+    assert.match(await client.networkXml(network), /<bridge name='br-none'\/>/);
+    assert.deepEqual(await client.dhcpLeases(network), []);
+    await client.destroyNetwork(network);
+    await client.undefineNetwork(network);
+    await assert.rejects(client.lookupNetwork("net"), { code: LibvirtErrorCode.NO_NETWORK });
+  });
+
+  test("after kill -9 and a restart the guest still runs, and its events arrive again", async () => {
+    using client = await connect();
+    const domain = await client.startDomain(await client.defineDomainXml(tinyDomainXml("survivor")));
+    const lost = new Promise((resolve) => client.onDisconnect(resolve));
+    const back = new Promise<void>((resolve) => client.onReconnect(resolve));
+    await daemon.kill();
+    await lost;
+    assert.equal(client.connected, false);
+    const early = client.listAllDomains();
+    await daemon.restart();
+    assert.deepEqual(
+      (await early).map((one) => one.name),
+      ["survivor"],
+    );
+    await back;
+    assert.equal((await client.domainState(domain)).state, "running");
+    const stopped = new Promise<void>((resolve) =>
+      client.onLifecycle(({ event }) => event === "stopped" && resolve()),
+    );
+    await client.destroyDomain(domain);
+    await stopped;
+    await client.undefineDomain(domain);
+  });
+});
