@@ -1,0 +1,83 @@
+/** The design's import table as data: which part may import which. Each rule says what to do instead. */
+const mayImport = {
+  core: [],
+  gen: [],
+  host: ["core"],
+  config: ["core"],
+  store: ["core"],
+  images: ["core", "config", "host"],
+  libvirt: [],
+  hypervisor: ["core", "config", "host", "libvirt"],
+  guest: ["core", "config", "host"],
+  api: ["core", "gen", "store"],
+  orchestrator: ["core", "gen", "host", "config", "store", "images", "libvirt", "hypervisor", "guest", "api"],
+  cli: ["core", "gen", "host", "config", "images", "libvirt", "orchestrator", "demo"],
+};
+
+const advice = {
+  core: "core is pure: pass the value or the function in from the part that does the I/O.",
+  libvirt: "libvirt is a library of its own: let src/hypervisor/libvirt adapt it.",
+  api: "api records facts and wakes loops: let main.ts inject what it needs.",
+};
+
+const direction = Object.entries(mayImport).map(([part, allowed]) => ({
+  name: `direction-${part}`,
+  comment: `src/${part} may import only: ${["itself", ...allowed].join(", ")}. ${advice[part] ?? "Move the code to a lower part, or inject it."}`,
+  severity: "error",
+  from: { path: `^src/${part}/`, pathNot: "\\.test\\.ts$|/testing/" },
+  to: { path: "^(src|test|bench)/", pathNot: `^src/(${[part, ...allowed].join("|")})/` },
+}));
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+export default {
+  forbidden: [
+    ...direction,
+    {
+      name: "no-cycles",
+      comment:
+        "Two files that need each other are one idea, or a third one is missing: take out what both need.",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "backends-know-no-sibling",
+      comment:
+        "A backend shares only the interface with its siblings: move what two need to src/hypervisor or src/host.",
+      severity: "error",
+      from: { path: "^src/hypervisor/(libvirt|zones|noop)/" },
+      to: { path: "^src/hypervisor/(libvirt|zones|noop)/", pathNot: "^src/hypervisor/$1/" },
+    },
+    {
+      name: "core-does-no-io",
+      comment: "core decides, others act: take the file, the clock or the network as an argument.",
+      severity: "error",
+      from: { path: "^src/core/", pathNot: "\\.test\\.ts$" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "no-test-code-in-products",
+      comment: "Tests may use the product, never the other way round.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "\\.test\\.ts$|/testing/" },
+      to: { path: "\\.test\\.ts$|/testing/" },
+    },
+    {
+      name: "declared-dependencies-only",
+      comment: "Add the package to package.json, or do without it.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown", "unknown", "undetermined"] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      extensions: [".ts", ".js"],
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+    },
+  },
+};

@@ -1,0 +1,55 @@
+#!/bin/sh
+# `npm run check`: everything that can be said of the code without running it. Each check runs even when one before it
+# failed, so that one run shows all there is to mend.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/ensure-dependencies.sh
+PATH=$PWD/node_modules/.bin:$PATH
+export PATH
+failed=
+
+check() {
+  name=$1
+  shift
+  if output=$("$@" 2>&1); then
+    echo "ok      $name"
+  else
+    echo "FAILED  $name"
+    echo "$output"
+    failed="$failed $name"
+  fi
+}
+
+# The dependency checker passes when it finds nothing to check, as it does with a TypeScript it does not know.
+imports() {
+  report=$(depcruise src --output-type err --config .dependency-cruiser.js) || { echo "$report"; return 1; }
+  modules=$(echo "$report" | sed -n 's/.*(\([0-9]*\) modules.*/\1/p')
+  [ "${modules:-0}" -ge 100 ] || { echo "only ${modules:-0} modules were looked at: $report"; return 1; }
+}
+
+# src/gen is committed, so that running needs no generator: it must be what the generator makes of proto/.
+generated() {
+  fresh=$(mktemp -d)
+  buf generate --output "$fresh" && diff -r src/gen "$fresh/src/gen"
+  status=$?
+  rm -rf "$fresh"
+  return $status
+}
+
+shell_scripts() {
+  if ! command -v shellcheck >/dev/null; then
+    echo "shellcheck is missing: apt-get install shellcheck"
+    return 1
+  fi
+  git ls-files -z --cached --others --exclude-standard '*.sh' bin/solstice .ci/run | xargs -0 shellcheck
+}
+
+check "format and lint" biome ci --error-on-warnings .
+check "types" tsc -p .
+check "import direction" imports
+check "dead code" knip --no-progress
+check "shell scripts" shell_scripts
+check "protocol buffers" buf lint
+check "generated code" generated
+
+[ -z "$failed" ] || { echo "Failed:$failed" >&2; exit 1; }

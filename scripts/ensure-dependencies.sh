@@ -1,0 +1,9 @@
+#!/bin/sh
+# Installs the npm packages (Node 24 among them) when they are missing or older than package-lock.json.
+set -eu
+cd "$(dirname "$0")/.."
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo "Installing npm packages …" >&2
+  npm ci --no-audit --no-fund --loglevel=error >&2
+  touch node_modules/.package-lock.json
+fi

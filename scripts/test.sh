@@ -1,0 +1,16 @@
+#!/bin/sh
+# `npm test`: prepares whatever the tests need, then runs all of them, or only the files given as arguments.
+# Tests that need libvirt skip, with the reason, only where it cannot be installed.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/ensure-dependencies.sh
+if ! sh scripts/setup-host.sh --tests --quiet; then
+  echo "The host could not be prepared for guests: tests that need one will be skipped." >&2
+fi
+PATH=$PWD/node_modules/.bin:$PATH
+export PATH
+if [ $# -eq 0 ]; then
+  set -- 'src/**/*.test.ts' 'test/**/*.test.ts'
+fi
+# One file at a time: guests boot under software emulation where KVM does not work, and their deadlines are real.
+exec node --disable-warning=ExperimentalWarning --test --test-concurrency=1 --test-timeout=900000 "$@"

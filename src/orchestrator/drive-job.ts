@@ -1,0 +1,104 @@
+import type { Job, JobStep, Machine } from "../core/job.ts";
+import { isActive } from "../core/job-state.ts";
+import { decide, type LifecycleAction, type LifecycleSnapshot } from "../core/lifecycle.ts";
+import { applyEvent, getJob } from "../store/jobs.ts";
+import { getMachine, setMachineState } from "../store/machines.ts";
+import { listSteps } from "../store/steps.ts";
+import { consoleTail } from "./console.ts";
+import type { Context } from "./context.ts";
+import { provision } from "./provision.ts";
+import { release } from "./release.ts";
+
+/** How many actions one round may take before it lets others go first; no job needs more between two waits. */
+const maxActions = 20;
+
+/**
+ * Brings one job as far as it can go now: observe, decide, act, again. Returns how long to wait in ms unless woken, or
+ * `done` when the job needs no driver any more. May be killed at any line: the next round starts from what is observed.
+ */
+export async function driveJob(context: Context, jobId: string): Promise<number | "done"> {
+  for (let count = 0; count < maxActions; count++) {
+    const snapshot = await observe(context, jobId);
+    if (snapshot === null) return "done";
+    const now = Date.now();
+    const action = decide(snapshot, now);
+    if (action.kind === "wait") return action.until - now;
+    context.log.debug({ jobId, state: snapshot.job.state, action: action.kind }, "acting");
+    await act(context, snapshot, action);
+  }
+  return 0;
+}
+
+async function observe(context: Context, jobId: string): Promise<LifecycleSnapshot | null> {
+  // The power comes first: see LifecycleSnapshot.
+  const power = await context.hypervisor.power(jobId);
+  const job = await getJob(context.store, jobId);
+  if (job === null || !isActive(job.state) || job.hostId !== context.identity.hostId) return null;
+  const attempt = { jobId, attempt: job.attempt };
+  const machine = await getMachine(context.store, attempt);
+  if (machine === null) throw new TypeError(`Job ${jobId} is active without a machine record.`);
+  return {
+    job,
+    machine,
+    power,
+    failedStep:
+      machine.runnerFinishedAt === null ? null : failedStep(await listSteps(context.store, attempt)),
+    hostPhase: context.phase,
+    observedSinceAt: context.startedAt,
+    limits: context.limits,
+  };
+}
+
+function failedStep(steps: JobStep[]): JobStep | null {
+  return steps.find((step) => step.state === "failed") ?? null;
+}
+
+async function act(
+  context: Context,
+  snapshot: LifecycleSnapshot,
+  action: Exclude<LifecycleAction, { kind: "wait" }>,
+): Promise<void> {
+  const { job, machine } = snapshot;
+  switch (action.kind) {
+    case "provision":
+      return provision(context, job);
+    case "apply":
+      return applyAction(context, job, action);
+    case "shutdown":
+      await context.hypervisor.requestShutdown(job.id);
+      return recordMachine(context, machine, "stopping");
+    case "destroy":
+      return context.hypervisor.destroy(job.id);
+    case "release":
+      return release(context, job);
+  }
+}
+
+async function applyAction(
+  context: Context,
+  job: Job,
+  action: Extract<LifecycleAction, { kind: "apply" }>,
+): Promise<void> {
+  const tail = action.withConsole ? await consoleTail(context, job) : "";
+  const verdict = action.verdict && { ...action.verdict, message: action.verdict.message + tail };
+  const after = await applyEvent(context.store, {
+    jobId: job.id,
+    attempt: job.attempt,
+    event: action.event,
+    at: Date.now(),
+    ...(verdict && { verdict }),
+  });
+  const facts = {
+    jobId: job.id,
+    attempt: job.attempt,
+    from: job.state,
+    to: after?.state,
+    reason: verdict?.reason,
+  };
+  context.log.info(facts, "the job changed its state");
+}
+
+function recordMachine(context: Context, machine: Machine, state: Machine["state"]): Promise<void> {
+  const { jobId, attempt } = machine;
+  return setMachineState(context.store, { jobId, attempt, state, at: Date.now() });
+}

@@ -1,0 +1,25 @@
+/** Runs tasks of one key one after the other; tasks of different keys run side by side. */
+export interface KeyedLock {
+  /** Runs `task` once every earlier task of `key` has ended, and passes on its result or error. */
+  run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
+}
+
+/** Makes a lock with no keys held. A key costs memory only while something runs or waits for it. */
+export function createKeyedLock(): KeyedLock {
+  const tails = new Map<string, Promise<unknown>>();
+  return {
+    run(key, task) {
+      const before = tails.get(key) ?? Promise.resolve();
+      const result = before.then(task, task);
+      const tail = result.then(
+        () => undefined,
+        () => undefined,
+      );
+      tails.set(key, tail);
+      void tail.then(() => {
+        if (tails.get(key) === tail) tails.delete(key);
+      });
+      return result;
+    },
+  };
+}

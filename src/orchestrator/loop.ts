@@ -1,0 +1,88 @@
+import type { Log } from "./context.ts";
+
+/** The longest pause after repeated failures of one loop, in ms. */
+const maxBackoffMs = 30_000;
+
+/** A running loop. */
+export interface Loop {
+  /** Runs the loop's body again as soon as its present round is over; many wakes are one round. */
+  wake(): void;
+  /** Ends the loop after its present round. */
+  stop(): Promise<void>;
+  /** Resolves when the body said `done`, or after `stop`. */
+  readonly ended: Promise<void>;
+}
+
+/** What a loop does, round after round. */
+export interface LoopOptions {
+  /** For log lines. */
+  readonly name: string;
+  /** One round. Returns how long to pause in ms unless woken, or `done`. It re-reads the truth each time. */
+  run(): Promise<number | "done">;
+  readonly log: Log;
+}
+
+/**
+ * Starts a loop that runs its body, pauses, and runs it again. A failed round is logged and repeated with a growing
+ * pause, so that a store or hypervisor that is away for a while costs nothing but time.
+ */
+export function startLoop(options: LoopOptions): Loop {
+  let stopped = false;
+  let woken = false;
+  let resume: (() => void) | null = null;
+  let failures = 0;
+
+  const wake = () => {
+    woken = true;
+    resume?.();
+  };
+
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(finish, Math.max(0, ms));
+      function finish() {
+        clearTimeout(timer);
+        resume = null;
+        resolve();
+      }
+      resume = finish;
+      if (woken || stopped) finish();
+    });
+
+  const round = async (): Promise<number | "done"> => {
+    try {
+      const next = await options.run();
+      failures = 0;
+      return next;
+    } catch (error) {
+      failures += 1;
+      const pauseMs = Math.min(maxBackoffMs, 250 * 2 ** Math.min(failures, 10));
+      options.log.warn(
+        { err: error, loop: options.name, failures, pauseMs },
+        "a round failed and will be repeated",
+      );
+      return pauseMs;
+    }
+  };
+
+  const ended = (async () => {
+    while (!stopped) {
+      woken = false;
+      const next = await round();
+      if (next === "done") return;
+      // After a failure a wake-up does not cut the pause short: a busy queue would turn it into a hot loop.
+      if (failures > 0) woken = false;
+      await pause(next);
+    }
+  })();
+
+  return {
+    wake,
+    stop() {
+      stopped = true;
+      resume?.();
+      return ended;
+    },
+    ended,
+  };
+}
