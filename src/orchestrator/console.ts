@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { Job } from "../core/job.ts";
 import { appendLog, logStatus } from "../store/logs.ts";
 import type { Context } from "./context.ts";
@@ -38,8 +39,7 @@ export async function consoleTail(context: Context, job: Job): Promise<string> {
     offset += data.length;
     text = (text + data.toString("utf8")).slice(-readBytes);
   }
-  const lines = text
-    .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "")
+  const lines = stripVTControlCharacters(text)
     .split(/[\r\n]+/)
     .filter((line) => line.trim() !== "")
     .slice(-tailLines)
