@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiogQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUiXwoHVmVyZGljdBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBAUIMCgpfZXhpdF9jb2RlIswBCgdKb2JTdGVwEg0KBWluZGV4GAEgASgNEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESEgoKc3RhcnRlZF9tcxgFIAEoAxITCgtmaW5pc2hlZF9tcxgGIAEoAxIWCglsb2dfc3RhcnQYByABKARIAYgBARIUCgdsb2dfZW5kGAggASgESAKIAQFCDAoKX2V4aXRfY29kZUIMCgpfbG9nX3N0YXJ0QgoKCF9sb2dfZW5kImcKClRyYW5zaXRpb24SDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRINCgVhdF9tcxgDIAEoAxIPCgdhdHRlbXB0GAQgASgFEg4KBnJlYXNvbhgFIAEoCRIPCgdob3N0X2lkGAYgASgJIjkKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkiHAoKR2V0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLAoLR2V0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIkMKC0xpc3RSZXF1ZXN0Eg4KBnN0YXRlcxgBIAMoCRINCgVsaW1pdBgCIAEoDRIVCg1iZWZvcmVfam9iX2lkGAMgASgJIi4KDExpc3RSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuc29sc3RpY2UudjEuSm9iIh4KDFdhdGNoUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLgoNV2F0Y2hSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiXgoLTG9nc1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnN0cmVhbRgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGZm9sbG93GAQgASgIEg8KB2F0dGVtcHQYBSABKAUiLAoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIh8KDUNhbmNlbFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIi8KDkNhbmNlbFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIRCg9DYXBhY2l0eVJlcXVlc3QiigEKEENhcGFjaXR5UmVzcG9uc2USFwoPbWF4X2NvbmN1cnJlbmN5GAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcXVldWVkGAMgASgNEioKBmxhYmVscxgEIAMoCzIaLnNvbHN0aWNlLnYxLkxhYmVsQ2FwYWNpdHkSEAoIZHJhaW5pbmcYBSABKAgilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMymQQKCkpvYlNlcnZpY2USQQoGU3VibWl0Ehouc29sc3RpY2UudjEuU3VibWl0UmVxdWVzdBobLnNvbHN0aWNlLnYxLlN1Ym1pdFJlc3BvbnNlEjgKA0dldBIXLnNvbHN0aWNlLnYxLkdldFJlcXVlc3QaGC5zb2xzdGljZS52MS5HZXRSZXNwb25zZRI7CgRMaXN0Ehguc29sc3RpY2UudjEuTGlzdFJlcXVlc3QaGS5zb2xzdGljZS52MS5MaXN0UmVzcG9uc2USQAoFV2F0Y2gSGS5zb2xzdGljZS52MS5XYXRjaFJlcXVlc3QaGi5zb2xzdGljZS52MS5XYXRjaFJlc3BvbnNlMAESPQoETG9ncxIYLnNvbHN0aWNlLnYxLkxvZ3NSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTG9nc1Jlc3BvbnNlMAESQQoGQ2FuY2VsEhouc29sc3RpY2UudjEuQ2FuY2VsUmVxdWVzdBobLnNvbHN0aWNlLnYxLkNhbmNlbFJlc3BvbnNlEkcKCENhcGFjaXR5Ehwuc29sc3RpY2UudjEuQ2FwYWNpdHlSZXF1ZXN0Gh0uc29sc3RpY2UudjEuQ2FwYWNpdHlSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiogQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUiXwoHVmVyZGljdBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBAUIMCgpfZXhpdF9jb2RlIswBCgdKb2JTdGVwEg0KBWluZGV4GAEgASgNEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESEgoKc3RhcnRlZF9tcxgFIAEoAxITCgtmaW5pc2hlZF9tcxgGIAEoAxIWCglsb2dfc3RhcnQYByABKARIAYgBARIUCgdsb2dfZW5kGAggASgESAKIAQFCDAoKX2V4aXRfY29kZUIMCgpfbG9nX3N0YXJ0QgoKCF9sb2dfZW5kImcKClRyYW5zaXRpb24SDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRINCgVhdF9tcxgDIAEoAxIPCgdhdHRlbXB0GAQgASgFEg4KBnJlYXNvbhgFIAEoCRIPCgdob3N0X2lkGAYgASgJIjkKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkiHAoKR2V0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLAoLR2V0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIkMKC0xpc3RSZXF1ZXN0Eg4KBnN0YXRlcxgBIAMoCRINCgVsaW1pdBgCIAEoDRIVCg1iZWZvcmVfam9iX2lkGAMgASgJIi4KDExpc3RSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuc29sc3RpY2UudjEuSm9iIh4KDFdhdGNoUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLgoNV2F0Y2hSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiXgoLTG9nc1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnN0cmVhbRgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGZm9sbG93GAQgASgIEg8KB2F0dGVtcHQYBSABKAUiPQoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMEg8KB2F0dGVtcHQYAyABKAUiHwoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIhEKD0NhcGFjaXR5UmVxdWVzdCKKAQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCCKUAQoNTGFiZWxDYXBhY2l0eRINCgVsYWJlbBgBIAEoCRINCgVpbWFnZRgCIAEoCRIQCgNjYXAYAyABKA1IAIgBARIPCgdydW5uaW5nGAQgASgNEg4KBnF1ZXVlZBgFIAEoDRITCgtpbWFnZV9zdGF0ZRgGIAEoCRIVCg1pbWFnZV9tZXNzYWdlGAcgASgJQgYKBF9jYXAiIAoORXhwbGFpblJlcXVlc3QSDgoGam9iX2lkGAEgASgJIm4KD0V4cGxhaW5SZXNwb25zZRISCgpjb25zdHJhaW50GAEgASgJEg8KB21lc3NhZ2UYAiABKAkSHwoSZXN0aW1hdGVkX3N0YXJ0X21zGAMgASgDSACIAQFCFQoTX2VzdGltYXRlZF9zdGFydF9tczKZBAoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5zb2xzdGljZS52MS5FeHBsYWluUmVxdWVzdBocLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -354,8 +354,6 @@ export const LogStatusSchema: GenMessage<LogStatus> = /*@__PURE__*/
  */
 export type GetRequest = Message<"solstice.v1.GetRequest"> & {
   /**
-   * The id, or a beginning of it that only one job has.
-   *
    * @generated from field: string job_id = 1;
    */
   jobId: string;
@@ -496,7 +494,8 @@ export type LogsRequest = Message<"solstice.v1.LogsRequest"> & {
   follow: boolean;
 
   /**
-   * 0: the latest attempt.
+   * 0: the attempt that is current when the call begins (the first one of a job that still waits). With follow it may
+   * also be the next one.
    *
    * @generated from field: int32 attempt = 5;
    */
@@ -515,14 +514,25 @@ export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
  */
 export type LogsResponse = Message<"solstice.v1.LogsResponse"> & {
   /**
+   * Where `data` begins in the log, in bytes.
+   *
    * @generated from field: uint64 offset = 1;
    */
   offset: bigint;
 
   /**
+   * At most 256 KiB. Empty in the first message, which comes at once.
+   *
    * @generated from field: bytes data = 2;
    */
   data: Uint8Array;
+
+  /**
+   * The attempt whose log this is; the same in all messages of a stream.
+   *
+   * @generated from field: int32 attempt = 3;
+   */
+  attempt: number;
 };
 
 /**
@@ -718,6 +728,11 @@ export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
 /**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
  *
+ * An error carries, beside the code and message of the RPC protocol, the header (or trailer) `solstice-error-code` with a
+ * code of docs/errors.md, and `solstice-remedy`, percent-encoded, with what to do about it.
+ *
+ * A `job_id` may be the id, a beginning of it (4 characters or more) that only one job has, or the guest's name `job-<id>`.
+ *
  * @generated from service solstice.v1.JobService
  */
 export const JobService: GenService<{
@@ -740,6 +755,8 @@ export const JobService: GenService<{
     output: typeof GetResponseSchema;
   },
   /**
+   * List leaves out each job's steps, transitions and log.
+   *
    * @generated from rpc solstice.v1.JobService.List
    */
   list: {
@@ -758,7 +775,9 @@ export const JobService: GenService<{
     output: typeof WatchResponseSchema;
   },
   /**
-   * Logs sends the log from an offset; with follow it ends when the job has ended and all of it was sent.
+   * Logs sends one attempt's log from an offset. Without follow it ends where the log ends now; with follow, when the
+   * attempt has ended and all of it was sent. To go on when the job is tried again, look at the job, and where its state
+   * is not final ask for the attempt after the one of this stream: it is waited for.
    *
    * @generated from rpc solstice.v1.JobService.Logs
    */
