@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Log } from "./context.ts";
+import { startLoop } from "./loop.ts";
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const anHourMs = 3_600_000;
+
+/** A promise and the function that resolves it. */
+function signal() {
+  return Promise.withResolvers<void>();
+}
+
+test("a wake during a round makes one more round, however many wakes there were", async () => {
+  const gate = signal();
+  const second = signal();
+  let rounds = 0;
+  const loop = startLoop({
+    name: "test",
+    log: silent,
+    run: async () => {
+      rounds += 1;
+      if (rounds === 1) await gate.promise;
+      if (rounds === 2) second.resolve();
+      return anHourMs;
+    },
+  });
+  for (let count = 0; count < 100; count++) loop.wake();
+  gate.resolve();
+  await second.promise;
+  await loop.stop();
+  assert.equal(rounds, 2);
+});
+
+test("a wake ends the pause", async () => {
+  const rounds = [signal(), signal(), signal()];
+  let count = 0;
+  const loop = startLoop({
+    name: "test",
+    log: silent,
+    run: async () => {
+      rounds[count++]?.resolve();
+      return anHourMs;
+    },
+  });
+  for (const round of rounds) {
+    await round.promise;
+    loop.wake();
+  }
+  await loop.stop();
+  assert.ok(count >= 3);
+});
+
+test("a failed round is logged and repeated, and a busy waker does not turn it into a hot loop", async () => {
+  const warnings: object[] = [];
+  const recovered = signal();
+  let rounds = 0;
+  const loop = startLoop({
+    name: "test",
+    log: { ...silent, warn: (facts: object) => void warnings.push(facts) } as Log,
+    run: async () => {
+      rounds += 1;
+      loop.wake();
+      if (rounds <= 2) throw new Error("the store is away");
+      recovered.resolve();
+      return anHourMs;
+    },
+  });
+  const startedAt = performance.now();
+  await recovered.promise;
+  await loop.stop();
+  assert.equal(warnings.length, 2);
+  // 500 ms after the first failure and 1000 ms after the second: a lower bound, which a slow machine cannot break.
+  assert.ok(performance.now() - startedAt >= 1400);
+});
+
+test("a loop whose body is done ends by itself, and stop is safe then", async () => {
+  const loop = startLoop({ name: "test", log: silent, run: async () => "done" });
+  await loop.ended;
+  loop.wake();
+  await loop.stop();
+});
