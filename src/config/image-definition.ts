@@ -1,0 +1,51 @@
+import { dirname, join, resolve } from "node:path";
+import type { Decompress, ImageDefinition } from "../core/image-map.ts";
+import type { ImageEntry } from "./image-map-schema.ts";
+import { isUrl } from "./image-paths.ts";
+
+/** Where the paths of a map are counted from. */
+export interface MapPlaces {
+  /** The map's own file: relative paths are counted from its directory. */
+  readonly fileName: string;
+  /** Images without `local_path` go to `images/` in here. */
+  readonly dataDir: string;
+}
+
+/** What a guest gets where neither the job nor the image says. */
+export const fallbackSize = { cpu: 2, ramMb: 2048, diskGb: 20 } as const;
+
+/** Fills in an image's defaults and makes its paths absolute. */
+export function createImageDefinition(name: string, entry: ImageEntry, places: MapPlaces): ImageDefinition {
+  const fromMap = (path: string) => resolve(dirname(places.fileName), path);
+  const defaultPath = join(places.dataDir, "images", `${name}.${entry.format ?? "img"}`);
+  return Object.freeze({
+    name,
+    source: entry.source === undefined ? null : isUrl(entry.source) ? entry.source : fromMap(entry.source),
+    localPath: entry.local_path === undefined ? defaultPath : fromMap(entry.local_path),
+    decompress: entry.decompress ?? decompressBySuffix(entry.source ?? ""),
+    nocloud: entry.nocloud ?? true,
+    defaults: Object.freeze({
+      cpu: entry.defaults?.cpu ?? fallbackSize.cpu,
+      ramMb: entry.defaults?.ram_mb ?? fallbackSize.ramMb,
+      diskGb: entry.defaults?.disk_gb ?? fallbackSize.diskGb,
+    }),
+    sha256: entry.sha256?.toLowerCase() ?? null,
+    format: entry.format ?? null,
+    backend: entry.backend ?? null,
+    seed: entry.seed ?? "iso",
+    diskBus: entry.disk_bus ?? "virtio",
+    nicModel: entry.nic_model ?? "virtio",
+    firmware: entry.firmware ?? "bios",
+  });
+}
+
+const suffixes: readonly (readonly [RegExp, Decompress])[] = [
+  [/\.(zst|zstd)$/i, "zstd"],
+  [/\.xz$/i, "xz"],
+  [/\.gz$/i, "gzip"],
+];
+
+function decompressBySuffix(source: string): Decompress {
+  const path = source.replace(/[?#].*$/s, "");
+  return suffixes.find(([suffix]) => suffix.test(path))?.[1] ?? "none";
+}

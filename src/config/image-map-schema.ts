@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { backends } from "../core/job.ts";
+import { pathProblem, sourceProblem } from "./image-paths.ts";
+
+/** Named limits of an image map. */
+export const imageMapLimits = {
+  fileBytes: 1024 * 1024,
+  nameChars: 64,
+  aliases: 1000,
+  sizes: 100,
+  images: 1000,
+  cpu: 512,
+  ramMb: { min: 32, max: 4 * 1024 * 1024 },
+  diskGb: 64 * 1024,
+  pathChars: 4096,
+} as const;
+
+/** What a name of an image, alias or size looks like: it becomes a file name and part of `CAPACITY_MAP`. */
+export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+// The `error` of every rule says what would be right, to follow the word "needs".
+const nameRule = `letters, digits, dots, dashes and underlines, at most ${imageMapLimits.nameChars}, the first a letter or digit`;
+const name = z.string({ error: `a name: ${nameRule}` }).regex(namePattern, { error: `a name: ${nameRule}` });
+
+function whole(min: number, max: number) {
+  const error = `a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+function word<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, { error: `one of ${words.join(", ")}` });
+}
+
+const cpu = whole(1, imageMapLimits.cpu);
+const ramMb = whole(imageMapLimits.ramMb.min, imageMapLimits.ramMb.max);
+const diskGb = whole(1, imageMapLimits.diskGb);
+
+const sha256Rule = "the 64 hexadecimal digits of a SHA-256 digest, in quotes";
+const flagRule = "true or false";
+
+/** One line of text for which `problemOf` finds nothing wrong. */
+function line(error: string, problemOf: (text: string) => string | null) {
+  return z
+    .string({ error })
+    .min(1, { error, abort: true })
+    .max(imageMapLimits.pathChars, { error, abort: true })
+    .regex(/^\P{Cc}*$/u, { error, abort: true })
+    .check((context) => {
+      const message = problemOf(context.value);
+      if (message !== null) context.issues.push({ code: "custom", input: context.value, message });
+    });
+}
+
+const imageSchema = z.strictObject(
+  {
+    source: line("a http, https or file URL, or a path", sourceProblem).optional(),
+    local_path: line("a path", pathProblem).optional(),
+    decompress: word(["zstd", "xz", "gzip", "none"]).optional(),
+    nocloud: z.boolean({ error: flagRule }).optional(),
+    defaults: z
+      .strictObject(
+        { cpu: cpu.optional(), ram_mb: ramMb.optional(), disk_gb: diskGb.optional() },
+        { error: "a mapping with cpu, ram_mb and disk_gb" },
+      )
+      .optional(),
+    sha256: z
+      .string({ error: sha256Rule })
+      .regex(/^[0-9A-Fa-f]{64}$/, { error: sha256Rule })
+      .optional(),
+    format: word(["raw", "qcow2"]).optional(),
+    backend: word(backends).optional(),
+    seed: word(["iso", "vfat", "cpio"]).optional(),
+    disk_bus: word(["virtio", "sata", "scsi", "ide"]).optional(),
+    nic_model: word(["virtio", "e1000", "e1000e", "rtl8139"]).optional(),
+    firmware: word(["bios", "efi"]).optional(),
+  },
+  { error: "a mapping with the image's keys, such as source and defaults" },
+);
+
+const sizeSchema = z.strictObject(
+  { cpu, ram_mb: ramMb, disk_gb: diskGb.optional() },
+  { error: "a mapping with cpu, ram_mb and, if wanted, disk_gb" },
+);
+
+function named<Value extends z.ZodType>(value: Value, max: number, what: string) {
+  return z
+    .record(name, value, { error: `a mapping from names to ${what}` })
+    .refine((entries) => Object.keys(entries).length <= max, { error: `at most ${max} entries` });
+}
+
+/** The file's shape. What its names refer to is checked separately, so that both kinds of problem are told at once. */
+export const imageMapSchema = z.strictObject(
+  {
+    default_label: name,
+    aliases: named(name, imageMapLimits.aliases, "names").optional(),
+    sizes: named(sizeSchema, imageMapLimits.sizes, "sizes").optional(),
+    images: named(imageSchema, imageMapLimits.images, "images").refine(
+      (images) => Object.keys(images).length > 0,
+      { error: "at least one image" },
+    ),
+  },
+  { error: "a mapping with default_label, aliases, sizes and images" },
+);
+
+/** An image map file as read, of the right shape. */
+export type ImageMapFile = z.output<typeof imageMapSchema>;
+
+/** One image of {@link ImageMapFile}. */
+export type ImageEntry = z.output<typeof imageSchema>;
+
+const imageKeys = Object.keys(imageSchema.shape);
+const guestKeys = ["cpu", "ram_mb", "disk_gb"];
+
+/** The keys that may stand at a place of the file, for a "did you mean". */
+export function knownKeysAt(path: readonly PropertyKey[]): readonly string[] {
+  if (path.length === 0) return Object.keys(imageMapSchema.shape);
+  if (path[0] === "images" && path.length === 2) return imageKeys;
+  return guestKeys;
+}

@@ -1,0 +1,142 @@
+import { open } from "node:fs/promises";
+import { isIP } from "node:net";
+import { fileURLToPath } from "node:url";
+import { didYouMean } from "../core/closest-name.ts";
+import { errorText, SolsticeError } from "../core/errors.ts";
+import type { ImageMap } from "../core/image-map.ts";
+import { knownLabels } from "../core/labels.ts";
+import { defaultDataDir } from "./data-dir.ts";
+import { imageMapLimits } from "./image-map-schema.ts";
+import { type OptionValues, orchestratorOptions } from "./options.ts";
+import type { ListenAddress, OrchestratorConfig } from "./orchestrator-config.ts";
+import { readImageMap } from "./parse-image-map.ts";
+import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
+
+/** The image map that comes with the project. */
+export const shippedImageMapPath = fileURLToPath(
+  new URL("../../examples/orchestrator-image-map.yaml", import.meta.url),
+);
+
+type Values = OptionValues<typeof orchestratorOptions>;
+
+/** What `solstice images` needs to know. */
+export interface ImagesConfig {
+  readonly configPath: string;
+  readonly dataDir: string;
+  readonly imageMap: ImageMap;
+}
+
+/**
+ * Everything the orchestrator is configured by, from flags, environment and the image map. Throws one `config_invalid`
+ * error whose message has a line for every problem.
+ */
+export async function loadOrchestratorConfig(flags: RawFlags, env: Environment): Promise<OrchestratorConfig> {
+  const reading = readOptions(orchestratorOptions, flags, env);
+  const files = await readFiles(reading.values, env);
+  const problems = [
+    ...reading.problems,
+    ...listenProblems(reading.values),
+    ...capacityProblems(reading.values.capacityMap ?? new Map(), files.imageMap),
+    ...files.problems,
+  ];
+  if (!isComplete(reading) || !files.imageMap || problems.length > 0) throw invalid(problems);
+  return freezeConfig(reading.values, { ...files, imageMap: files.imageMap });
+}
+
+/** The part of the configuration that concerns images; reads `config` and `dataDir`. Throws `config_invalid`. */
+export async function loadImagesConfig(flags: RawFlags, env: Environment): Promise<ImagesConfig> {
+  const { config, dataDir } = orchestratorOptions;
+  const reading = readOptions({ config, dataDir }, flags, env);
+  const { imageMap, ...files } = await readFiles(reading.values, env);
+  const problems = [...reading.problems, ...files.problems];
+  if (!imageMap || problems.length > 0) throw invalid(problems);
+  return Object.freeze({ configPath: files.configPath, dataDir: files.dataDir, imageMap });
+}
+
+/** One error out of all problems. */
+export function invalid(problems: readonly string[]): SolsticeError {
+  return new SolsticeError("config_invalid", problems.join("\n"));
+}
+
+function isComplete(reading: OptionReading<typeof orchestratorOptions>): reading is {
+  readonly values: Values;
+  readonly problems: readonly string[];
+} {
+  return reading.problems.length === 0;
+}
+
+async function readFiles(values: Partial<Values>, env: Environment) {
+  const configPath = values.config ?? shippedImageMapPath;
+  const dataDir = values.dataDir ?? defaultDataDir(env, process.getuid?.());
+  try {
+    const { map, problems } = readImageMap(await readBounded(configPath), { fileName: configPath, dataDir });
+    return { configPath, dataDir, imageMap: map, problems };
+  } catch (error) {
+    const problem = `--config: cannot read the image map ${configPath} (${errorText(error)}); needs a YAML file.`;
+    return { configPath, dataDir, imageMap: null, problems: [problem] };
+  }
+}
+
+/** Reads one byte more than is allowed, so that a device or a huge file cannot fill the memory. */
+async function readBounded(filePath: string): Promise<string> {
+  await using file = await open(filePath);
+  const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(imageMapLimits.fileBytes + 1) });
+  return buffer.toString("utf8", 0, bytesRead);
+}
+
+function listenProblems(values: Partial<Values>): string[] {
+  const { apiListen, apiToken } = values;
+  if (!apiListen || apiToken || apiToken === undefined || isLoopback(apiListen)) return [];
+  const address = `${apiListen.host}:${apiListen.port}`;
+  return [
+    `--api-listen: ${address} can be reached from other machines, and no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
+  ];
+}
+
+function isLoopback({ host }: ListenAddress): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function capacityProblems(caps: ReadonlyMap<string, number>, map: ImageMap | null): string[] {
+  if (!map) return [];
+  const known = knownLabels(map);
+  const unknown = [...caps.keys()].filter((label) => !known.includes(label));
+  return unknown.map(
+    (label) =>
+      `--capacity-map: the image map has no label "${label}"${didYouMean(label, known)}; needs one of ${known.join(", ")}.`,
+  );
+}
+
+interface ConfigFiles {
+  readonly configPath: string;
+  readonly dataDir: string;
+  readonly imageMap: ImageMap;
+}
+
+function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
+  return Object.freeze({
+    configPath: files.configPath,
+    imageMap: files.imageMap,
+    dataDir: files.dataDir,
+    maxConcurrency: values.maxConcurrency,
+    capacityMap: values.capacityMap ?? new Map<string, number>(),
+    hypervisor: values.hypervisor,
+    libvirtUri: values.libvirtUri,
+    libvirtNetwork: values.libvirtNetwork,
+    libvirtVirtType: values.libvirtVirtType,
+    apiListen: Object.freeze(values.apiListen),
+    apiToken: values.apiToken,
+    runnerListen: Object.freeze(values.runnerListen),
+    runnerUrl: values.runnerUrl,
+    bootTimeoutSeconds: values.bootTimeout,
+    jobTimeoutSeconds: values.jobTimeout,
+    stopTimeoutSeconds: values.stopTimeout,
+    drainTimeoutSeconds: values.drainTimeout,
+    imageTimeoutSeconds: values.imageTimeout,
+    silenceTimeoutSeconds: values.silenceTimeout,
+    maxAttempts: values.maxAttempts,
+    logLimitBytes: values.logLimitMb * 1024 * 1024,
+    noop: Object.freeze({ runner: values.noopRunner, delayMs: values.noopDelayMs }),
+    logLevel: values.logLevel,
+  });
+}

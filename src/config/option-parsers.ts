@@ -1,0 +1,102 @@
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import type { ListenAddress } from "./orchestrator-config.ts";
+
+/** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
+export type Parsed<Value> = { readonly value: Value } | { readonly expected: string };
+
+/** Reads the text of a flag or variable. It never throws: the caller collects every problem. */
+export type Parser<Value> = (text: string) => Parsed<Value>;
+
+/** A whole number within bounds, both included. */
+export function wholeNumber(min: number, max: number): Parser<number> {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return { value };
+    return { expected: `a whole number from ${min} to ${max}` };
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const Word extends string>(...words: readonly Word[]): Parser<Word> {
+  return (text) => {
+    const value = words.find((word) => word === text);
+    return value === undefined ? { expected: `one of ${words.join(", ")}` } : { value };
+  };
+}
+
+const unitSeconds: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1 };
+const durationMaxSeconds = 7 * 86_400;
+
+/** A time span like `30s`, `5m`, `1h30m` or `90` (seconds) as whole seconds, from one second to seven days. */
+export function duration(text: string): Parsed<number> {
+  const expected = "a time span from 1s to 7d, such as 30s, 5m, 1h30m or 90 (seconds)";
+  const match = /^(?:(\d{1,6})|((?:\d{1,6}[dhms])+))$/.exec(text);
+  if (!match) return { expected };
+  const parts = [...(match[2] ?? `${match[1]}s`).matchAll(/(\d+)([dhms])/g)];
+  const value = parts.reduce(
+    (sum, [, count, unit]) => sum + Number(count) * (unitSeconds[unit ?? ""] ?? 0),
+    0,
+  );
+  return value >= 1 && value <= durationMaxSeconds ? { value } : { expected };
+}
+
+/** A path, made absolute against the working directory. `~` is a shell's business and would make a folder of that name. */
+export function path(text: string): Parsed<string> {
+  if (text.includes("\0")) return { expected: "a path without NUL characters" };
+  if (text.startsWith("~")) return { expected: `a path without ~, such as ${text.replace(/^~/, homedir())}` };
+  return { value: resolve(text) };
+}
+
+/** `HOST:PORT` or `[IPv6]:PORT`. Port 0 lets the kernel choose. */
+export function listenAddress(text: string): Parsed<ListenAddress> {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || port > 65_535) {
+    return { expected: "HOST:PORT, such as 127.0.0.1:7410 or [::1]:7410" };
+  }
+  return { value: { host, port } };
+}
+
+/** A http or https URL; a slash at its end is dropped. */
+export function httpUrl(text: string): Parsed<string> {
+  const url = URL.parse(text);
+  if (url && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "") {
+    return { value: url.href.replace(/\/+$/, "") };
+  }
+  return { expected: "a http or https URL, such as http://192.168.122.1:7411" };
+}
+
+/** A token that fits into a HTTP header as it is. */
+export function token(text: string): Parsed<string> {
+  if (/^[\x21-\x7e]{1,1000}$/.test(text)) return { value: text };
+  return { expected: "at most 1000 printable ASCII characters without spaces" };
+}
+
+/** A libvirt connection URI: its form only, the client knows which drivers and transports it can reach. */
+export function libvirtUri(text: string): Parsed<string> {
+  if (/^[a-z][a-z0-9+]*:\/\/\S*$/.test(text)) return { value: text };
+  return { expected: "a libvirt URI, such as qemu:///system" };
+}
+
+/** The name of a libvirt network. It goes into XML and messages, so it is a plain word. */
+export function networkName(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/.test(text)) return { value: text };
+  return { expected: "a network name of letters, digits, dots, dashes and underlines" };
+}
+
+const capMax = 1000;
+
+/** `LABEL=N,LABEL=N`: how many jobs of each label may run at once; 0 stops a label. */
+export function capacityMap(text: string): Parsed<ReadonlyMap<string, number>> {
+  const expected = `LABEL=N pairs joined by commas (N from 0 to ${capMax}, each label once), such as illumos-latest=2,ubuntu-22.04=4`;
+  const caps = new Map<string, number>();
+  for (const pair of text.split(",")) {
+    const match = /^\s*([^\s=]+)\s*=\s*(\d{1,4})\s*$/.exec(pair);
+    const [label, cap] = [match?.[1], Number(match?.[2])];
+    if (label === undefined || cap > capMax || caps.has(label)) return { expected };
+    caps.set(label, cap);
+  }
+  return { value: caps };
+}
