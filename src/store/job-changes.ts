@@ -1,0 +1,220 @@
+import type { Transaction } from "kysely";
+import { SolsticeError } from "../core/errors.ts";
+import type { Backend, Job } from "../core/job.ts";
+import { activeStates, type JobEvent, type JobState, transition } from "../core/job-state.ts";
+import { type Verdict, verdictReasons } from "../core/verdict.ts";
+import { toJob, verdictColumns } from "./rows.ts";
+import type { Database } from "./schema.ts";
+import type { Store } from "./store.ts";
+
+/** Another process may change the job between our read and our write this often before we give up. */
+const maxRaces = 20;
+
+/**
+ * Takes a waiting job for a host, in one transaction: the next attempt, its machine on record as `intended`, its steps
+ * `pending`. Null when the job does not wait any more.
+ */
+export async function claimJob(
+  store: Store,
+  claim: {
+    jobId: string;
+    hostId: string;
+    at: number;
+    backend: Backend;
+    bootstrapTokenHash: string;
+    stepNames: readonly string[];
+  },
+): Promise<Job | null> {
+  return store.write(async (trx, announce) => {
+    const row = await trx
+      .updateTable("jobs")
+      .set((expression) => ({
+        state: "provisioning" as const,
+        state_since_at: claim.at,
+        claimed_at: claim.at,
+        attempt: expression("attempt", "+", 1),
+        host_id: claim.hostId,
+        ...verdictColumns(null),
+      }))
+      .where("id", "=", claim.jobId)
+      .where("state", "=", "queued")
+      .returningAll()
+      .executeTakeFirst();
+    if (row === undefined) return null;
+    const job = toJob(row);
+    await recordTransition(trx, { job, from: "queued", at: claim.at, reason: null });
+    await insertAttempt(trx, job, claim);
+    announce({ kind: "job", jobId: job.id });
+    return job;
+  });
+}
+
+async function insertAttempt(
+  trx: Transaction<Database>,
+  job: Job,
+  claim: {
+    hostId: string;
+    at: number;
+    backend: Backend;
+    bootstrapTokenHash: string;
+    stepNames: readonly string[];
+  },
+): Promise<void> {
+  const key = { job_id: job.id, attempt: job.attempt };
+  await trx
+    .insertInto("machines")
+    .values({
+      ...key,
+      host_id: claim.hostId,
+      backend: claim.backend,
+      state: "intended",
+      state_since_at: claim.at,
+      bootstrap_token_hash: claim.bootstrapTokenHash,
+    })
+    .execute();
+  // One by one: the statement stays the same whatever the number of steps, so it is prepared once.
+  for (const [index, name] of claim.stepNames.entries()) {
+    await trx
+      .insertInto("steps")
+      .values({ ...key, step_index: index, name, state: "pending" })
+      .execute();
+  }
+}
+
+/** What {@link applyEvent} does to a job. */
+export interface JobChange {
+  readonly jobId: string;
+  /** The attempt that the caller believes in; when it is over, nothing happens. */
+  readonly attempt: number;
+  readonly event: JobEvent;
+  readonly at: number;
+  /** Needed by `conclude`, and by settling from `queued`; elsewhere it replaces the stored one. */
+  readonly verdict?: Verdict;
+}
+
+/**
+ * Applies an event by the transition table, in one transaction. Returns the job after it (unchanged when the table says
+ * `ignore`), or null when this attempt is not the current one any more. Throws `conflict` when the table refuses.
+ */
+export async function applyEvent(store: Store, change: JobChange): Promise<Job | null> {
+  return store.write(async (trx, announce) => {
+    for (let race = 0; race < maxRaces; race += 1) {
+      const job = await currentAttempt(trx, change);
+      if (job === null) return null;
+      const next = transition(job.state, change.event);
+      if (next === "refuse") throw refused(job, change.event);
+      if (next === "ignore") return job;
+      const changed = await changeState(trx, { job, next, change });
+      if (changed === null) continue;
+      announce({ kind: next === "queued" ? "queue" : "job", jobId: job.id });
+      return changed;
+    }
+    throw new SolsticeError(
+      "conflict",
+      `Job ${change.jobId} changed ${maxRaces} times while it was written.`,
+    );
+  });
+}
+
+async function currentAttempt(trx: Transaction<Database>, change: JobChange): Promise<Job | null> {
+  const row = await trx
+    .selectFrom("jobs")
+    .selectAll()
+    .where("id", "=", change.jobId)
+    .where("attempt", "=", change.attempt)
+    .executeTakeFirst();
+  return row === undefined ? null : toJob(row);
+}
+
+function refused(job: Job, event: JobEvent): SolsticeError {
+  return new SolsticeError("conflict", `Job ${job.id} is ${job.state}: ${event} is not possible.`);
+}
+
+/** The write itself; null when the job is not as it was read. */
+async function changeState(
+  trx: Transaction<Database>,
+  step: { job: Job; next: JobState; change: JobChange },
+): Promise<Job | null> {
+  const { job, next, change } = step;
+  const ended = change.verdict ?? job.verdict;
+  assertVerdict(change.event, next, ended);
+  const retryIsFree = change.event === "requeue" && ended?.reason === "host_shutdown";
+  const row = await trx
+    .updateTable("jobs")
+    .set({
+      state: next,
+      state_since_at: change.at,
+      max_attempts: job.maxAttempts + (retryIsFree ? 1 : 0),
+      finished_at: change.event.startsWith("settle_") ? change.at : null,
+      ...verdictColumns(ended),
+    })
+    .where("id", "=", job.id)
+    .where("attempt", "=", job.attempt)
+    .where("state", "=", job.state)
+    .returningAll()
+    .executeTakeFirst();
+  if (row === undefined) return null;
+  const changed = toJob(row);
+  await recordTransition(trx, {
+    job: changed,
+    from: job.state,
+    at: change.at,
+    reason: ended?.reason ?? null,
+  });
+  return changed;
+}
+
+/** A caller that concludes without a verdict, or settles against it, is a defect of ours. */
+function assertVerdict(event: JobEvent, next: JobState, ended: Verdict | null): void {
+  const settles = event.startsWith("settle_");
+  if ((settles || event === "conclude") && ended === null) {
+    throw new SolsticeError("internal", `${event} needs a verdict.`);
+  }
+  if (settles && ended !== null && verdictReasons[ended.reason] !== next) {
+    throw new SolsticeError("internal", `${event} contradicts the verdict ${ended.reason}.`);
+  }
+}
+
+async function recordTransition(
+  trx: Transaction<Database>,
+  change: { job: Job; from: JobState; at: number; reason: string | null },
+): Promise<void> {
+  await trx
+    .insertInto("job_transitions")
+    .values({
+      job_id: change.job.id,
+      attempt: change.job.attempt,
+      from_state: change.from,
+      to_state: change.job.state,
+      at: change.at,
+      host_id: change.job.hostId,
+      reason: change.reason,
+    })
+    .execute();
+}
+
+/**
+ * Records that somebody wants the job stopped; the loops do the rest. Only the first time counts, and final jobs stay as
+ * they are. Returns the job, or null when there is none.
+ */
+export async function requestCancel(
+  store: Store,
+  request: { jobId: string; at: number },
+): Promise<Job | null> {
+  return store.write(async (trx, announce) => {
+    const changed = await trx
+      .updateTable("jobs")
+      .set({ cancel_requested_at: request.at })
+      .where("id", "=", request.jobId)
+      .where("cancel_requested_at", "is", null)
+      .where("state", "in", ["queued", ...activeStates])
+      .returningAll()
+      .executeTakeFirst();
+    if (changed !== undefined) {
+      announce({ kind: "job", jobId: request.jobId });
+      return toJob(changed);
+    }
+    const row = await trx.selectFrom("jobs").selectAll().where("id", "=", request.jobId).executeTakeFirst();
+    return row === undefined ? null : toJob(row);
+  });
+}

@@ -1,0 +1,184 @@
+import type { Selectable } from "kysely";
+import type { Machine, MachineState, RunnerFailure } from "../core/job.ts";
+import { toMachine } from "./rows.ts";
+import type { MachinesTable } from "./schema.ts";
+import type { Store } from "./store.ts";
+
+/** The life of a machine record, in its order. */
+const machineStates = [
+  "intended",
+  "created",
+  "running",
+  "stopping",
+  "gone",
+] as const satisfies MachineState[];
+
+/** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
+const presentStates = machineStates.filter((state) => state !== "gone");
+
+/** The most machines of one host: far above what one host can run. */
+const maxMachinesListed = 10_000;
+
+/** Names one attempt of a job. */
+export interface AttemptKey {
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** The machine record of an attempt, or null. */
+export async function getMachine(store: Store, key: AttemptKey): Promise<Machine | null> {
+  const row = await store.db
+    .selectFrom("machines")
+    .selectAll()
+    .where("job_id", "=", key.jobId)
+    .where("attempt", "=", key.attempt)
+    .executeTakeFirst();
+  return toMachineOrNull(row);
+}
+
+/** Moves the record forward. A repeat, or a state it has passed, changes nothing. */
+export async function setMachineState(
+  store: Store,
+  change: AttemptKey & { state: MachineState; at: number },
+): Promise<void> {
+  const earlier = machineStates.slice(0, machineStates.indexOf(change.state));
+  if (earlier.length === 0) return;
+  await store.write(async (trx, announce) => {
+    const result = await trx
+      .updateTable("machines")
+      .set({ state: change.state, state_since_at: change.at })
+      .where("job_id", "=", change.jobId)
+      .where("attempt", "=", change.attempt)
+      .where("state", "in", earlier)
+      .executeTakeFirst();
+    if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: change.jobId });
+  });
+}
+
+/** The machines of `hostId` that may still exist, of whatever attempt. */
+export async function listMachines(store: Store, hostId: string): Promise<Machine[]> {
+  const rows = await store.db
+    .selectFrom("machines")
+    .selectAll()
+    .where("host_id", "=", hostId)
+    .where("state", "in", presentStates)
+    .orderBy("job_id")
+    .orderBy("attempt")
+    .limit(maxMachinesListed)
+    .execute();
+  return rows.map(toMachine);
+}
+
+/**
+ * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
+ * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a
+ * machine on its way out, or a job that is not booting or running this attempt.
+ */
+export async function bindSession(
+  store: Store,
+  call: { bootstrapTokenHash: string; sessionTokenHash: string; at: number },
+): Promise<Machine | null> {
+  return store.write(async (trx, announce) => {
+    const bound = await trx
+      .updateTable("machines")
+      .set({
+        session_token_hash: call.sessionTokenHash,
+        runner_started_at: call.at,
+        runner_seen_at: call.at,
+      })
+      .where("bootstrap_token_hash", "=", call.bootstrapTokenHash)
+      .where("session_token_hash", "is", null)
+      .where("state", "in", ["intended", "created", "running"])
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom("jobs")
+            .select("jobs.id")
+            .whereRef("jobs.id", "=", "machines.job_id")
+            .whereRef("jobs.attempt", "=", "machines.attempt")
+            .where("jobs.state", "in", ["booting", "running"]),
+        ),
+      )
+      .returningAll()
+      .executeTakeFirst();
+    if (bound !== undefined) {
+      announce({ kind: "job", jobId: bound.job_id });
+      return toMachine(bound);
+    }
+    const repeated = await trx
+      .selectFrom("machines")
+      .innerJoin("jobs", (join) =>
+        join.onRef("jobs.id", "=", "machines.job_id").onRef("jobs.attempt", "=", "machines.attempt"),
+      )
+      .selectAll("machines")
+      .where("machines.bootstrap_token_hash", "=", call.bootstrapTokenHash)
+      .where("machines.session_token_hash", "=", call.sessionTokenHash)
+      .where("machines.state", "in", ["intended", "created", "running"])
+      .where("jobs.state", "in", ["booting", "running"])
+      .executeTakeFirst();
+    return toMachineOrNull(repeated);
+  });
+}
+
+/** The machine whose runner has this session; only while the machine may exist and its attempt is the job's current. */
+export async function findBySession(store: Store, sessionTokenHash: string): Promise<Machine | null> {
+  const row = await store.db
+    .selectFrom("machines")
+    .innerJoin("jobs", (join) =>
+      join.onRef("jobs.id", "=", "machines.job_id").onRef("jobs.attempt", "=", "machines.attempt"),
+    )
+    .selectAll("machines")
+    .where("machines.session_token_hash", "=", sessionTokenHash)
+    .where("machines.state", "in", presentStates)
+    .executeTakeFirst();
+  return toMachineOrNull(row);
+}
+
+/** Records that the runner called. Wakes nobody: silence is what matters, and that is looked for by time. */
+export async function touchRunner(store: Store, call: AttemptKey & { at: number }): Promise<void> {
+  await store.write(async (trx) => {
+    await trx
+      .updateTable("machines")
+      .set({ runner_seen_at: call.at })
+      .where("job_id", "=", call.jobId)
+      .where("attempt", "=", call.attempt)
+      .execute();
+  });
+}
+
+/** What a runner's `Finish` told of its attempt. */
+export interface RunnerFinish extends AttemptKey {
+  readonly at: number;
+  readonly exitCode: number;
+  /** What kept the steps from deciding; null when nothing did. */
+  readonly failure: RunnerFailure | null;
+  /** Length in bytes and SHA-256 (hex) of the whole output, as the guest counted it. */
+  readonly logLength: number;
+  readonly logSha256: string;
+}
+
+/** Records what `Finish` told. The first call wins; false when there was one, or when there is no such machine. */
+export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {
+  return store.write(async (trx, announce) => {
+    const result = await trx
+      .updateTable("machines")
+      .set({
+        runner_finished_at: finish.at,
+        runner_seen_at: finish.at,
+        runner_exit_code: finish.exitCode,
+        runner_failure: finish.failure,
+        log_length: finish.logLength,
+        log_sha256: finish.logSha256,
+      })
+      .where("job_id", "=", finish.jobId)
+      .where("attempt", "=", finish.attempt)
+      .where("runner_finished_at", "is", null)
+      .executeTakeFirst();
+    if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: finish.jobId });
+    return result.numUpdatedRows > 0n;
+  });
+}
+
+function toMachineOrNull(row: Selectable<MachinesTable> | undefined): Machine | null {
+  return row === undefined ? null : toMachine(row);
+}

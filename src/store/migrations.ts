@@ -1,0 +1,109 @@
+import type { SchemaDialect } from "./dialect.ts";
+
+/** One step of the schema. Its name is recorded in `schema_migrations`, and it is never edited once released. */
+export interface Migration {
+  readonly name: string;
+  statements(dialect: SchemaDialect): string[];
+}
+
+/** Every migration, in the order they are applied. Add at the end, then run the schema test to renew `schema.sql`. */
+export const migrations: readonly Migration[] = [{ name: "0001_jobs", statements: createJobs }];
+
+function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
+  return [
+    `create table jobs (
+  id ${keyType} primary key,
+  request_id ${keyType} not null unique,
+  request text not null,
+  state ${keyType} not null,
+  state_since_at bigint not null,
+  image text not null,
+  label ${keyType} not null,
+  cpu integer not null,
+  ram_mb integer not null,
+  disk_gb integer not null,
+  fair_key text not null,
+  priority integer not null,
+  queue_rank bigint not null,
+  timeout_seconds integer not null,
+  attempt integer not null,
+  max_attempts integer not null,
+  host_id ${keyType},
+  cancel_requested_at bigint,
+  verdict_reason text,
+  verdict_message text,
+  verdict_exit_code integer,
+  submitted_at bigint not null,
+  claimed_at bigint,
+  finished_at bigint
+)`,
+    "create index jobs_by_age on jobs (submitted_at, id)",
+    "create index jobs_by_state on jobs (state, submitted_at, id)",
+    "create index jobs_by_rank on jobs (state, label, queue_rank, id)",
+    "create index jobs_by_host on jobs (host_id, state)",
+    "create index jobs_by_duration on jobs (label, state, finished_at)",
+    `create table job_transitions (
+  job_id ${keyType} not null references jobs (id) on delete cascade,
+  attempt integer not null,
+  to_state ${keyType} not null,
+  from_state text,
+  at bigint not null,
+  host_id text,
+  reason text,
+  primary key (job_id, attempt, to_state)
+)`,
+    `create table machines (
+  job_id ${keyType} not null references jobs (id) on delete cascade,
+  attempt integer not null,
+  host_id ${keyType} not null,
+  backend text not null,
+  state ${keyType} not null,
+  state_since_at bigint not null,
+  bootstrap_token_hash ${keyType} not null unique,
+  session_token_hash ${keyType} unique,
+  runner_started_at bigint,
+  runner_seen_at bigint,
+  runner_finished_at bigint,
+  runner_exit_code integer,
+  runner_failure text,
+  log_length bigint,
+  log_sha256 text,
+  primary key (job_id, attempt)
+)`,
+    "create index machines_by_host on machines (host_id, state)",
+    `create table steps (
+  job_id ${keyType} not null,
+  attempt integer not null,
+  step_index integer not null,
+  name text not null,
+  state text not null,
+  exit_code integer,
+  started_at bigint,
+  finished_at bigint,
+  log_start bigint,
+  log_end bigint,
+  primary key (job_id, attempt, step_index),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+)`,
+    `create table logs (
+  job_id ${keyType} not null,
+  attempt integer not null,
+  stream ${keyType} not null,
+  received bigint not null,
+  truncated_at bigint,
+  primary key (job_id, attempt, stream),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+)`,
+    `create table log_chunks (
+  job_id ${keyType} not null,
+  attempt integer not null,
+  stream ${keyType} not null,
+  start_offset bigint not null,
+  length integer not null,
+  encoding text not null,
+  data ${bytesType} not null,
+  primary key (job_id, attempt, stream, start_offset),
+  foreign key (job_id, attempt, stream) references logs (job_id, attempt, stream) on delete cascade
+)`,
+  ];
+}

@@ -1,0 +1,110 @@
+import type { Selectable } from "kysely";
+import { SolsticeError } from "../core/errors.ts";
+import type { Job, JobStep, JobTransition, Machine } from "../core/job.ts";
+import type { JobRequest } from "../core/job-request.ts";
+import { type Verdict, verdict } from "../core/verdict.ts";
+import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema.ts";
+
+/** The most rows that one list call returns. */
+export const maxListed = 1000;
+
+/** `limit` within 1 and `most`. */
+export function boundedLimit(limit: number, most: number = maxListed): number {
+  return Math.max(1, Math.min(most, Math.floor(limit)));
+}
+
+/** A row of `jobs` as the rest of the program sees it. */
+export function toJob(row: Selectable<JobsTable>): Job {
+  return {
+    id: row.id,
+    request: parseRequest(row),
+    state: row.state,
+    stateSinceAt: row.state_since_at,
+    image: row.image,
+    label: row.label,
+    size: { cpu: row.cpu, ramMb: row.ram_mb, diskGb: row.disk_gb },
+    fairKey: row.fair_key,
+    priority: row.priority,
+    timeoutSeconds: row.timeout_seconds,
+    attempt: row.attempt,
+    maxAttempts: row.max_attempts,
+    hostId: row.host_id,
+    cancelRequestedAt: row.cancel_requested_at,
+    verdict: toVerdict(row),
+    submittedAt: row.submitted_at,
+    finishedAt: row.finished_at,
+  };
+}
+
+/** The request was validated before it was written, by this version or an older one, so its shape is trusted here. */
+function parseRequest(row: Selectable<JobsTable>): JobRequest {
+  try {
+    return JSON.parse(row.request);
+  } catch (cause) {
+    throw new SolsticeError("store_failed", `The stored request of job ${row.id} is damaged.`, { cause });
+  }
+}
+
+function toVerdict(row: Selectable<JobsTable>): Verdict | null {
+  if (row.verdict_reason === null) return null;
+  return verdict(row.verdict_reason, row.verdict_message ?? "", row.verdict_exit_code);
+}
+
+/** The columns of `jobs` that hold a verdict; null clears them. */
+export function verdictColumns(ended: Verdict | null) {
+  return {
+    verdict_reason: ended?.reason ?? null,
+    verdict_message: ended?.message ?? null,
+    verdict_exit_code: ended?.exitCode ?? null,
+  };
+}
+
+/** A row of `job_transitions`. */
+export function toTransition(row: Selectable<JobTransitionsTable>): JobTransition {
+  return {
+    jobId: row.job_id,
+    attempt: row.attempt,
+    from: row.from_state,
+    to: row.to_state,
+    at: row.at,
+    hostId: row.host_id,
+    reason: row.reason,
+  };
+}
+
+/** A row of `machines`. */
+export function toMachine(row: Selectable<MachinesTable>): Machine {
+  return {
+    jobId: row.job_id,
+    attempt: row.attempt,
+    hostId: row.host_id,
+    backend: row.backend,
+    state: row.state,
+    stateSinceAt: row.state_since_at,
+    bootstrapTokenHash: row.bootstrap_token_hash,
+    sessionTokenHash: row.session_token_hash,
+    runnerStartedAt: row.runner_started_at,
+    runnerSeenAt: row.runner_seen_at,
+    runnerFinishedAt: row.runner_finished_at,
+    runnerExitCode: row.runner_exit_code,
+    runnerFailure: row.runner_failure,
+    logLength: row.log_length,
+    logSha256: row.log_sha256,
+  };
+}
+
+/** A row of `steps`. */
+export function toStep(row: Selectable<StepsTable>): JobStep {
+  return {
+    jobId: row.job_id,
+    attempt: row.attempt,
+    index: row.step_index,
+    name: row.name,
+    state: row.state,
+    exitCode: row.exit_code,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    logStart: row.log_start,
+    logEnd: row.log_end,
+  };
+}

@@ -1,0 +1,112 @@
+import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../core/job.ts";
+import type { JobState } from "../core/job-state.ts";
+import type { VerdictReason } from "../core/verdict.ts";
+
+/** The tables as queries see them. All `*_at` columns are ms since the epoch; `migrations.ts` creates them. */
+export interface Database {
+  jobs: JobsTable;
+  job_transitions: JobTransitionsTable;
+  machines: MachinesTable;
+  steps: StepsTable;
+  logs: LogsTable;
+  log_chunks: LogChunksTable;
+}
+
+/** One row per accepted request. */
+export interface JobsTable {
+  id: string;
+  request_id: string;
+  /** The validated request as JSON. */
+  request: string;
+  state: JobState;
+  state_since_at: number;
+  image: string;
+  label: string;
+  cpu: number;
+  ram_mb: number;
+  disk_gb: number;
+  fair_key: string;
+  priority: number;
+  /** The scheduler's static order of waiting jobs, smallest first: see `queueRank` in core. */
+  queue_rank: number;
+  timeout_seconds: number;
+  attempt: number;
+  max_attempts: number;
+  host_id: string | null;
+  cancel_requested_at: number | null;
+  /** The verdict's state is not stored: it follows from its reason. */
+  verdict_reason: VerdictReason | null;
+  verdict_message: string | null;
+  verdict_exit_code: number | null;
+  submitted_at: number;
+  /** When the last attempt was claimed: durations are counted from here. */
+  claimed_at: number | null;
+  finished_at: number | null;
+}
+
+/** One row per change of a job's state. A state is entered at most once per attempt, which the key enforces. */
+export interface JobTransitionsTable {
+  job_id: string;
+  attempt: number;
+  to_state: JobState;
+  from_state: JobState | null;
+  at: number;
+  host_id: string | null;
+  reason: string | null;
+}
+
+/** One row per attempt: its virtual machine, and what its runner told. */
+export interface MachinesTable {
+  job_id: string;
+  attempt: number;
+  host_id: string;
+  backend: Backend;
+  state: MachineState;
+  state_since_at: number;
+  bootstrap_token_hash: string;
+  session_token_hash: string | null;
+  runner_started_at: number | null;
+  runner_seen_at: number | null;
+  runner_finished_at: number | null;
+  runner_exit_code: number | null;
+  runner_failure: RunnerFailure | null;
+  log_length: number | null;
+  log_sha256: string | null;
+}
+
+/** One row per step of an attempt. */
+export interface StepsTable {
+  job_id: string;
+  attempt: number;
+  step_index: number;
+  name: string;
+  state: StepState;
+  exit_code: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+  log_start: number | null;
+  log_end: number | null;
+}
+
+/** One row per log: how far it got. */
+export interface LogsTable {
+  job_id: string;
+  attempt: number;
+  stream: LogStream;
+  /** Bytes received without a gap, kept or not. */
+  received: number;
+  /** The offset from which on bytes were counted but not kept; null when all were kept. */
+  truncated_at: number | null;
+}
+
+/** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on. */
+export interface LogChunksTable {
+  job_id: string;
+  attempt: number;
+  stream: LogStream;
+  start_offset: number;
+  /** Length in bytes before compression. */
+  length: number;
+  encoding: "plain" | "zstd";
+  data: Uint8Array;
+}
