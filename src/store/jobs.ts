@@ -2,21 +2,13 @@ import { type SelectQueryBuilder, sql } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, JobTransition } from "../core/job.ts";
 import { activeStates, type JobState, jobStates } from "../core/job-state.ts";
-import { type QueuedJob, queueRank } from "../core/scheduler.ts";
+import { queueRank } from "../core/scheduler.ts";
 import { boundedLimit, toJob, toTransition } from "./rows.ts";
 import type { Database, JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 
+export { countJobs, listActive, listQueued, maxQueuedListed, recentDurations } from "./capacity.ts";
 export { applyEvent, claimJob, type JobChange, requestCancel } from "./job-changes.ts";
-
-/** The most waiting jobs that are handed to the scheduler at once. */
-export const maxQueuedListed = 10_000;
-
-/** The most jobs of one host that can be active: far above what one host can run. */
-const maxActiveListed = 10_000;
-
-/** Bounds {@link listQueued}'s walk over the labels that have jobs waiting. */
-const maxQueuedLabels = 1000;
 
 /** What intake knows of a job. Times in ms since the epoch. */
 export type NewJob = Pick<
@@ -167,71 +159,6 @@ async function requireJob(store: Store, jobId: string): Promise<Job> {
   return job;
 }
 
-/**
- * The jobs that wait, for the scheduler. When there are more than `limit`, each label gets an equal share, in the order
- * of `queueRank`: a label with a long queue never hides another label's jobs.
- */
-export async function listQueued(store: Store, limit: number): Promise<QueuedJob[]> {
-  const labels = await queuedLabels(store);
-  if (labels.length === 0) return [];
-  const share = Math.ceil(boundedLimit(limit, maxQueuedListed) / labels.length);
-  const lists = [];
-  for (const label of labels) lists.push(await queuedOfLabel(store, label, share));
-  return lists.flat();
-}
-
-/** One index seek per label, however many jobs wait. */
-async function queuedLabels(store: Store): Promise<string[]> {
-  const labels: string[] = [];
-  while (labels.length < maxQueuedLabels) {
-    const next = await store.db
-      .selectFrom("jobs")
-      .select("label")
-      .where("state", "=", "queued")
-      .where("label", ">", labels.at(-1) ?? "")
-      .orderBy("label")
-      .limit(1)
-      .executeTakeFirst();
-    if (next === undefined) break;
-    labels.push(next.label);
-  }
-  return labels;
-}
-
-async function queuedOfLabel(store: Store, label: string, limit: number): Promise<QueuedJob[]> {
-  const rows = await store.db
-    .selectFrom("jobs")
-    .select(["id", "label", "image", "fair_key", "priority", "submitted_at"])
-    .where("state", "=", "queued")
-    .where("label", "=", label)
-    .orderBy("queue_rank")
-    .orderBy("id")
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    label: row.label,
-    image: row.image,
-    fairKey: row.fair_key,
-    priority: row.priority,
-    submittedAt: row.submitted_at,
-  }));
-}
-
-/** The jobs that occupy a slot of `hostId`, oldest first. */
-export async function listActive(store: Store, hostId: string): Promise<Job[]> {
-  const rows = await store.db
-    .selectFrom("jobs")
-    .selectAll()
-    .where("host_id", "=", hostId)
-    .where("state", "in", activeStates)
-    .orderBy("submitted_at")
-    .orderBy("id")
-    .limit(maxActiveListed)
-    .execute();
-  return rows.map(toJob);
-}
-
 /** Where a state stands within one attempt: a retry is queued after its attempt, and ends after that. */
 const orderWithinAttempt = [...activeStates, "queued", ...jobStates] as const;
 
@@ -245,55 +172,4 @@ export async function listTransitions(store: Store, jobId: string): Promise<JobT
     .execute();
   const place = (state: JobState) => orderWithinAttempt.indexOf(state);
   return rows.map(toTransition).sort((a, b) => a.attempt - b.attempt || place(a.to) - place(b.to));
-}
-
-/** How many jobs wait (anywhere) and are active on `hostId`, for each label and image that has any. */
-export async function countJobs(
-  store: Store,
-  hostId: string,
-): Promise<{ label: string; image: string; queued: number; active: number }[]> {
-  const grouped = store.db
-    .selectFrom("jobs")
-    .select((expression) => ["label", "image", expression.fn.countAll<number>().as("jobs")])
-    .groupBy(["label", "image"]);
-  const queued = await grouped.where("state", "=", "queued").execute();
-  const active = await grouped.where("host_id", "=", hostId).where("state", "in", activeStates).execute();
-  const counts = new Map<string, { label: string; image: string; queued: number; active: number }>();
-  const count = (kind: "queued" | "active", rows: typeof queued) => {
-    for (const { label, image, jobs } of rows) {
-      const key = JSON.stringify([label, image]);
-      const entry = counts.get(key) ?? { label, image, queued: 0, active: 0 };
-      counts.set(key, { ...entry, [kind]: Number(jobs) });
-    }
-  };
-  count("queued", queued);
-  count("active", active);
-  return [...counts.values()].sort((a, b) => (a.label < b.label ? -1 : 1));
-}
-
-/**
- * How long the label's last finished jobs took from claim to end, in ms, newest first. Only verdicts of the job itself
- * count: a cancelled job, or a host's failure, says nothing about the next one.
- */
-export async function recentDurations(
-  store: Store,
-  options: { label: string; limit: number },
-): Promise<number[]> {
-  const limit = boundedLimit(options.limit);
-  const ofState = (state: JobState) =>
-    store.db
-      .selectFrom("jobs")
-      .select(["finished_at", "claimed_at"])
-      .where("label", "=", options.label)
-      .where("state", "=", state)
-      .orderBy("finished_at", "desc")
-      .limit(limit)
-      .execute();
-  const lists = await Promise.all((["succeeded", "failed", "timed_out"] as const).map(ofState));
-  return lists
-    .flat()
-    .map((row) => ({ finishedAt: row.finished_at ?? 0, claimedAt: row.claimed_at ?? 0 }))
-    .sort((a, b) => b.finishedAt - a.finishedAt)
-    .slice(0, limit)
-    .map((times) => times.finishedAt - times.claimedAt);
 }

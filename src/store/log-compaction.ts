@@ -1,8 +1,8 @@
 import { promisify } from "node:util";
 import { zstdCompress } from "node:zlib";
 import { SolsticeError } from "../core/errors.ts";
+import type { LogKey } from "./keys.ts";
 import { maxCompactedBytes } from "./log-reader.ts";
-import type { LogKey } from "./logs.ts";
 import type { Store } from "./store.ts";
 
 /** Rows joined at most: bounds the memory and the transaction where a log came in tiny pieces. */

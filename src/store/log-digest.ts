@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
+import type { LogKey } from "./keys.ts";
 import { readChunks } from "./log-reader.ts";
-import type { LogKey } from "./logs.ts";
 import type { Store } from "./store.ts";
 
 /** Logs whose digest is remembered, so that asking again costs only what came since. */

@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
-import type { LogKey } from "./logs.ts";
+import type { LogKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 
 /** Rows fetched by one query: 16 of the usual 64 KiB, or as many small ones. */

@@ -1,9 +1,9 @@
 import type { Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { LogStream } from "../core/job.ts";
+import type { LogKey } from "./keys.ts";
 import { digestUpTo } from "./log-digest.ts";
 import { readChunks } from "./log-reader.ts";
-import type { AttemptKey } from "./machines.ts";
+
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
@@ -14,11 +14,6 @@ export const maxChunkBytes = 64 * 1024;
 
 /** The most bytes that one append takes, and one read gives. */
 export const maxLogPayloadBytes = 8 * 1024 * 1024;
-
-/** Names one log. */
-export interface LogKey extends AttemptKey {
-  readonly stream: LogStream;
-}
 
 /** Some bytes of a log, and where they belong. */
 export interface LogAppend extends LogKey {

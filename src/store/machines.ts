@@ -1,5 +1,7 @@
 import type { Selectable } from "kysely";
 import type { Machine, MachineState, RunnerFailure } from "../core/job.ts";
+import type { JobState } from "../core/job-state.ts";
+import type { AttemptKey } from "./keys.ts";
 import { toMachine } from "./rows.ts";
 import type { MachinesTable } from "./schema.ts";
 import type { Store } from "./store.ts";
@@ -16,14 +18,14 @@ const machineStates = [
 /** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
 const presentStates = machineStates.filter((state) => state !== "gone");
 
+/** The states of a job whose runner may open its session. */
+const connectableStates = ["provisioning", "booting", "running"] as const satisfies JobState[];
+
+/** The states of a machine whose runner may open its session. */
+const openStates = ["intended", "created", "running"] as const satisfies MachineState[];
+
 /** The most machines of one host: far above what one host can run. */
 const maxMachinesListed = 10_000;
-
-/** Names one attempt of a job. */
-export interface AttemptKey {
-  readonly jobId: string;
-  readonly attempt: number;
-}
 
 /** The machine record of an attempt, or null. */
 export async function getMachine(store: Store, key: AttemptKey): Promise<Machine | null> {
@@ -72,7 +74,8 @@ export async function listMachines(store: Store, hostId: string): Promise<Machin
 /**
  * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
  * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a
- * machine on its way out, or a job that is not booting or running this attempt.
+ * machine on its way out, or a job that is not at this attempt. `provisioning` is early enough: a guest may call before the
+ * host wrote down that it boots.
  */
 export async function bindSession(
   store: Store,
@@ -88,7 +91,7 @@ export async function bindSession(
       })
       .where("bootstrap_token_hash", "=", call.bootstrapTokenHash)
       .where("session_token_hash", "is", null)
-      .where("state", "in", ["intended", "created", "running"])
+      .where("state", "in", openStates)
       .where((where) =>
         where.exists(
           where
@@ -96,7 +99,7 @@ export async function bindSession(
             .select("jobs.id")
             .whereRef("jobs.id", "=", "machines.job_id")
             .whereRef("jobs.attempt", "=", "machines.attempt")
-            .where("jobs.state", "in", ["booting", "running"]),
+            .where("jobs.state", "in", connectableStates),
         ),
       )
       .returningAll()
@@ -113,8 +116,8 @@ export async function bindSession(
       .selectAll("machines")
       .where("machines.bootstrap_token_hash", "=", call.bootstrapTokenHash)
       .where("machines.session_token_hash", "=", call.sessionTokenHash)
-      .where("machines.state", "in", ["intended", "created", "running"])
-      .where("jobs.state", "in", ["booting", "running"])
+      .where("machines.state", "in", openStates)
+      .where("jobs.state", "in", connectableStates)
       .executeTakeFirst();
     return toMachineOrNull(repeated);
   });

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { JobStep } from "../core/job.ts";
-import type { AttemptKey } from "./machines.ts";
+import type { AttemptKey } from "./keys.ts";
 import { toStep } from "./rows.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";

@@ -1,0 +1,12 @@
+import type { LogStream } from "../core/job.ts";
+
+/** Names one attempt of a job. */
+export interface AttemptKey {
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** Names one log. */
+export interface LogKey extends AttemptKey {
+  readonly stream: LogStream;
+}
