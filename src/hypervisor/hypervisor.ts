@@ -41,6 +41,12 @@ export interface GuestSpec {
   readonly runner: { readonly url: string; readonly bootstrapToken: string };
 }
 
+/** Where a backend reports; a pino logger fits. No secret is ever given to it. */
+export interface HypervisorLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
 /** A guest of ours, as found on the host. */
 export interface OwnedGuest {
   readonly name: string;
@@ -53,7 +59,10 @@ export interface OwnedGuest {
 /**
  * One kind of hypervisor on this host. Every method can be repeated after a crash at any point, and acts on what it
  * observes. Guests are named by {@link guestName}; things without our ownership mark are never touched.
- * Failures are `SolsticeError`s: `hypervisor_unavailable`, `hypervisor_failed`, `network_missing`, `disk_full`.
+ * Calls about one job come one after another; calls about different jobs may run at the same time.
+ * Failures are `SolsticeError`s: `hypervisor_unavailable`, `hypervisor_failed`, `network_missing`, `disk_full`,
+ * `host_missing_tool`, and from `create` also `image_unavailable` and `already_exists` (a guest of that name that is
+ * not ours, or of a newer attempt).
  */
 export interface Hypervisor {
   readonly backend: Backend;
@@ -61,10 +70,14 @@ export interface Hypervisor {
   prepare(): Promise<void>;
   /** The host's address that guests reach; the runner endpoint listens there. */
   runnerHost(): Promise<string>;
-  /** Makes overlay, seed and domain, without power. Repeating it for the same job and attempt is the same guest. */
+  /**
+   * Makes overlay, seed and domain, without power. Repeating it for the same job and attempt is the same guest; what is
+   * left of an earlier attempt is removed first.
+   */
   create(spec: GuestSpec): Promise<void>;
-  /** Gives the guest power; a running guest stays as it is. */
+  /** Gives the guest power; a running guest stays as it is, an absent one is an error. */
   start(jobId: string): Promise<void>;
+  /** As asked of the hypervisor, not remembered. A guest that is not ours is `absent`. */
   power(jobId: string): Promise<GuestPower>;
   /** Asks the guest to shut itself down (ACPI); returns at once. A guest without power stays as it is. */
   requestShutdown(jobId: string): Promise<void>;
@@ -74,7 +87,7 @@ export interface Hypervisor {
   remove(jobId: string): Promise<void>;
   /** Every guest of this installation, also where only files are left of it. */
   listOwned(): Promise<OwnedGuest[]>;
-  /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none. */
+  /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none (yet). */
   readConsole(jobId: string, offset: number, maxBytes: number): Promise<Buffer>;
   /** Calls `listener` when a guest may have changed; a wake-up, not a truth. Null: look at every guest again. */
   onChange(listener: (jobId: string | null) => void): () => void;

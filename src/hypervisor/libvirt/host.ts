@@ -1,0 +1,62 @@
+import { guestName } from "../../core/job.ts";
+import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
+import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
+import type { HypervisorLog, Seed } from "../hypervisor.ts";
+import type { VirtType } from "./domain-xml.ts";
+import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
+
+/** Writes a seed in `format` to a file that does not exist yet. */
+export type WriteSeed = (path: string, seed: Seed, format: "iso" | "vfat" | "cpio") => Promise<void>;
+
+/** What every operation of this backend works with, once the host is prepared. */
+export interface LibvirtHost {
+  readonly client: LibvirtClient;
+  readonly ownerId: string;
+  readonly network: string;
+  readonly virtType: VirtType;
+  readonly guestsDir: string;
+  /** Bytes that must stay free on the guests' file system when a guest is made. */
+  readonly reserveBytes: number;
+  /** Where QEMU's logs of the domains are left behind; null where that is not ours to clean. */
+  readonly domainLogDir: string | null;
+  readonly writeSeed: WriteSeed;
+  readonly log: HypervisorLog;
+}
+
+/** The domain of a guest's name: `foreign` without our mark, or with another installation's. */
+export type FoundDomain =
+  | { readonly kind: "none" }
+  | { readonly kind: "foreign" }
+  | { readonly kind: "ours"; readonly domain: Domain; readonly attempt: number };
+
+/** Looks the guest's domain up, and whose it is. */
+export async function findDomain(host: LibvirtHost, jobId: string): Promise<FoundDomain> {
+  try {
+    const domain = await host.client.lookupDomainByName(guestName(jobId));
+    const ownership = await readOwnership(host, domain);
+    if (ownership?.owner !== host.ownerId || ownership.jobId !== jobId) return { kind: "foreign" };
+    return { kind: "ours", domain, attempt: ownership.attempt };
+  } catch (error) {
+    if (isGone(error)) return { kind: "none" };
+    throw error;
+  }
+}
+
+/** Whether libvirt said that there is no such domain (any more). */
+export function isGone(error: unknown): boolean {
+  return isLibvirtError(error, LibvirtErrorCode.NO_DOMAIN);
+}
+
+/** Whether libvirt said that the domain is not in the state for this; it may have ended in between. */
+export function isWrongState(error: unknown): boolean {
+  return isLibvirtError(error, LibvirtErrorCode.OPERATION_INVALID);
+}
+
+async function readOwnership(host: LibvirtHost, domain: Domain): Promise<Ownership | null> {
+  try {
+    return parseOwnership(await host.client.domainMetadata(domain, OWNERSHIP_NAMESPACE));
+  } catch (error) {
+    if (isLibvirtError(error, LibvirtErrorCode.NO_DOMAIN_METADATA)) return null;
+    throw error;
+  }
+}

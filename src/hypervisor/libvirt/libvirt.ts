@@ -1,0 +1,146 @@
+import { chmod, mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { SolsticeError } from "../../core/errors.ts";
+import { guestName, jobIdOfGuest } from "../../core/job.ts";
+import type { LibvirtClient } from "../../libvirt/index.ts";
+import { createLibvirtClient } from "../../libvirt/index.ts";
+import type { Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import { readConsole } from "./console.ts";
+import { createGuest } from "./create-guest.ts";
+import type { VirtType } from "./domain-xml.ts";
+import { toSolsticeError } from "./errors.ts";
+import { guestPaths, guestsDirectory } from "./guest-paths.ts";
+import type { LibvirtHost, WriteSeed } from "./host.ts";
+import { listGuests } from "./list-guests.ts";
+import { networkGateway, prepareNetwork } from "./network.ts";
+import { destroyGuest, readPower, shutdownGuest, startGuest } from "./power.ts";
+import { removeGuest } from "./remove-guest.ts";
+import { chooseVirtType, type KvmProbe } from "./virt-type.ts";
+
+/** Where the system's libvirt leaves QEMU's log of every domain. */
+const SYSTEM_DOMAIN_LOGS = "/var/log/libvirt/qemu";
+const DEFAULT_RESERVE_BYTES = 1024 ** 3;
+
+/** Options of {@link createLibvirtHypervisor}. */
+export interface LibvirtHypervisorOptions {
+  /** Such as `qemu:///system`. */
+  readonly uri: string;
+  readonly network: string;
+  readonly virtType: "auto" | VirtType;
+  /** Absolute; guests live under `guests/` in it. QEMU's user must be able to pass through its parents. */
+  readonly dataDir: string;
+  /** What marks our domains; another installation on the same libvirt has another. */
+  readonly ownerId: string;
+  readonly writeSeed: WriteSeed;
+  readonly log: HypervisorLog;
+  /** Without it, KVM counts as working where libvirt offers it. */
+  readonly probeKvm?: KvmProbe | undefined;
+  /** Bytes that must stay free when a guest is made; default 1 GiB. */
+  readonly reserveBytes?: number;
+}
+
+/** Guests as libvirt domains of this host. Nothing is connected before `prepare()`. */
+export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
+  const listeners = new Set<(jobId: string | null) => void>();
+  let prepared: LibvirtHost | null = null;
+  const withHost = async <T>(doing: string, act: (host: LibvirtHost) => Promise<T>): Promise<T> => {
+    if (prepared === null) throw new SolsticeError("hypervisor_unavailable", "libvirt is not connected.");
+    try {
+      return await act(prepared);
+    } catch (error) {
+      throw toSolsticeError(error, doing);
+    }
+  };
+  return {
+    backend: "libvirt",
+    async prepare() {
+      try {
+        prepared ??= await connectHost(options, listeners);
+        await prepareNetwork(prepared.client, options.network, options.log);
+      } catch (error) {
+        throw toSolsticeError(error, "libvirt cannot be used");
+      }
+    },
+    runnerHost: () =>
+      withHost("The guests' network cannot be read", (host) => networkGateway(host.client, host.network)),
+    create: (spec) => withHost(`${guestName(spec.jobId)} cannot be made`, (host) => createGuest(host, spec)),
+    start: (jobId) => withHost(`${guestName(jobId)} cannot start`, (host) => startGuest(host, jobId)),
+    power: (jobId) =>
+      withHost(`The state of ${guestName(jobId)} is unknown`, (host) => readPower(host, jobId)),
+    requestShutdown: (jobId) =>
+      withHost(`${guestName(jobId)} cannot be asked to shut down`, (host) => shutdownGuest(host, jobId)),
+    destroy: (jobId) =>
+      withHost(`${guestName(jobId)} cannot be stopped`, (host) => destroyGuest(host, jobId)),
+    remove: (jobId) => withHost(`${guestName(jobId)} cannot be removed`, (host) => removeGuest(host, jobId)),
+    listOwned: () => withHost("Guests cannot be listed", listGuests),
+    readConsole: (jobId, offset, maxBytes) =>
+      withHost(`The console of ${guestName(jobId)} cannot be read`, (host) =>
+        readConsole(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
+      ),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      prepared?.client.close();
+      prepared = null;
+      listeners.clear();
+    },
+  };
+}
+
+async function connectHost(
+  options: LibvirtHypervisorOptions,
+  listeners: ReadonlySet<(jobId: string | null) => void>,
+): Promise<LibvirtHost> {
+  const { uri, network, ownerId, writeSeed, log, probeKvm } = options;
+  const guestsDir = await prepareDirectory(options);
+  const client = await createLibvirtClient({ uri });
+  try {
+    const capabilities = await client.capabilities();
+    const virtType = await chooseVirtType({ asked: options.virtType, capabilities, probeKvm, log });
+    forwardChanges(client, listeners);
+    const reserveBytes = options.reserveBytes ?? DEFAULT_RESERVE_BYTES;
+    const domainLogDir = isSystem(uri) ? SYSTEM_DOMAIN_LOGS : null;
+    return { client, ownerId, network, virtType, guestsDir, reserveBytes, domainLogDir, writeSeed, log };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+function forwardChanges(client: LibvirtClient, listeners: ReadonlySet<(jobId: string | null) => void>): void {
+  const tell = (jobId: string | null) => {
+    for (const listener of listeners) listener(jobId);
+  };
+  client.onLifecycle(({ domain }) => {
+    const jobId = jobIdOfGuest(domain.name);
+    if (jobId !== null) tell(jobId);
+  });
+  client.onReconnect(() => tell(null));
+}
+
+async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions): Promise<string> {
+  const guestsDir = guestsDirectory(dataDir);
+  await mkdir(guestsDir, { recursive: true });
+  await chmod(guestsDir, 0o711);
+  if (isSystem(uri)) {
+    const closed = await closedParent(dataDir);
+    if (closed)
+      log.warn({ directory: closed }, "QEMU's user cannot pass through this directory: chmod o+x it");
+  }
+  return guestsDir;
+}
+
+/** The first directory from `path` upwards that others cannot pass through, or null. */
+async function closedParent(path: string): Promise<string | null> {
+  for (let directory = path; ; directory = dirname(directory)) {
+    const { mode } = await stat(directory);
+    if ((mode & 0o001) === 0) return directory;
+    if (directory === dirname(directory)) return null;
+  }
+}
+
+function isSystem(uri: string): boolean {
+  return uri.includes("///system");
+}

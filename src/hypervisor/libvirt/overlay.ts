@@ -1,0 +1,32 @@
+import { rename } from "node:fs/promises";
+import { SolsticeError } from "../../core/errors.ts";
+import { runCommand } from "../../host/command.ts";
+import type { GuestSpec } from "../hypervisor.ts";
+
+const BYTES_PER_GIB = 1024 ** 3;
+
+/**
+ * Makes the guest's disk: a qcow2 file over the shared image, as large as asked for but never smaller than the image.
+ * The name appears only when the file is whole.
+ */
+export async function createOverlay(path: string, spec: GuestSpec): Promise<void> {
+  const { imagePath, imageFormat } = spec;
+  const size = Math.max(await virtualSize(imagePath, imageFormat), spec.size.diskGb * BYTES_PER_GIB);
+  const partial = `${path}.partial`;
+  // The backing format is always said: QEMU must never guess, because a guest could write another format's header.
+  const backing = ["-b", imagePath, "-F", imageFormat];
+  await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, partial, String(size)], {
+    errorCode: "hypervisor_failed",
+  });
+  await rename(partial, path);
+}
+
+/** The size in bytes of the disk that a guest sees. */
+async function virtualSize(imagePath: string, imageFormat: GuestSpec["imageFormat"]): Promise<number> {
+  // -U: other guests have the image open.
+  const args = ["info", "-U", "--output=json", "-f", imageFormat, imagePath];
+  const { stdout } = await runCommand("qemu-img", args, { errorCode: "image_unavailable" });
+  const size: unknown = JSON.parse(stdout)["virtual-size"];
+  if (typeof size === "number" && Number.isSafeInteger(size) && size >= 0) return size;
+  throw new SolsticeError("image_unavailable", `qemu-img does not say how large ${imagePath} is.`);
+}

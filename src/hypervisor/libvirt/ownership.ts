@@ -1,0 +1,42 @@
+import { XMLParser, XMLValidator } from "fast-xml-parser";
+
+/** The namespace of our element in a domain's `<metadata>`. */
+export const OWNERSHIP_NAMESPACE = "https://solstice-ci.dev/xmlns/guest/1";
+
+/** Whose guest a domain is. */
+export interface Ownership {
+  /** The installation: every orchestrator and data directory has its own. */
+  readonly owner: string;
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** Our `<metadata>` child, in the object form that xmlbuilder2 reads. */
+export function ownershipElement(ownership: Ownership): object {
+  return {
+    "solstice:guest": {
+      "@xmlns:solstice": OWNERSHIP_NAMESPACE,
+      "@owner": ownership.owner,
+      "@job": ownership.jobId,
+      "@attempt": ownership.attempt,
+    },
+  };
+}
+
+const parser = new XMLParser({
+  ignoreAttributes: false,
+  attributeNamePrefix: "",
+  removeNSPrefix: true,
+  parseAttributeValue: false,
+});
+
+/** Reads what {@link ownershipElement} wrote, as libvirt gives it back; null for anything else. */
+export function parseOwnership(xml: string): Ownership | null {
+  if (XMLValidator.validate(xml) !== true) return null;
+  const guest: unknown = parser.parse(xml).guest;
+  if (typeof guest !== "object" || guest === null) return null;
+  const { owner, job, attempt } = guest as Record<string, unknown>;
+  if (typeof owner !== "string" || typeof job !== "string" || typeof attempt !== "string") return null;
+  if (!/^[1-9][0-9]{0,8}$/.test(attempt)) return null;
+  return { owner, jobId: job, attempt: Number(attempt) };
+}

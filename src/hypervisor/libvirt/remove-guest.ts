@@ -1,0 +1,39 @@
+import { rm, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { guestName } from "../../core/job.ts";
+import { guestPaths } from "./guest-paths.ts";
+import { findDomain, isGone, type LibvirtHost } from "./host.ts";
+import { destroyGuest } from "./power.ts";
+
+/**
+ * Removes the guest and every file of it. The directory goes last: while anything is left, the directory is there to
+ * tell that the guest is ours. A domain that is not ours stays, and so does its log.
+ */
+export async function removeGuest(host: LibvirtHost, jobId: string): Promise<void> {
+  await destroyGuest(host, jobId);
+  const found = await findDomain(host, jobId);
+  if (found.kind === "ours") {
+    await ignoringGone(() => host.client.undefineDomain(found.domain, { nvram: true, managedSave: true }));
+  }
+  if (found.kind !== "foreign") await removeDomainLog(host, jobId);
+  // virtlogd may still be closing the console's file.
+  await rm(guestPaths(host.guestsDir, jobId).directory, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** libvirt keeps one log for every name that ever ran; thousands of jobs would leave thousands. */
+async function removeDomainLog({ domainLogDir }: LibvirtHost, jobId: string): Promise<void> {
+  if (domainLogDir === null) return;
+  try {
+    await unlink(join(domainLogDir, `${guestName(jobId)}.log`));
+  } catch {
+    // There is none, or it is not ours to remove; either way the guest itself is gone.
+  }
+}
+
+async function ignoringGone(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}

@@ -1,0 +1,34 @@
+import type { HypervisorLog } from "../hypervisor.ts";
+import type { VirtType } from "./domain-xml.ts";
+
+/** Tells whether a guest really runs under KVM here: a `/dev/kvm` that opens is not proof on nested hosts. */
+export type KvmProbe = () => Promise<{ readonly works: boolean; readonly detail: string }>;
+
+/** What {@link chooseVirtType} decides on. */
+export interface VirtTypeFacts {
+  readonly asked: "auto" | VirtType;
+  /** libvirt's capabilities XML. */
+  readonly capabilities: string;
+  readonly probeKvm: KvmProbe | undefined;
+  readonly log: HypervisorLog;
+}
+
+/** `auto` becomes `kvm` only where libvirt offers it and the probe (if there is one) says that it works. */
+export async function chooseVirtType({
+  asked,
+  capabilities,
+  probeKvm,
+  log,
+}: VirtTypeFacts): Promise<VirtType> {
+  if (asked !== "auto") return asked;
+  const obstacle = await kvmObstacle(capabilities, probeKvm);
+  if (obstacle === null) return "kvm";
+  log.warn({ reason: obstacle }, "guests run under software emulation, which is many times slower than KVM");
+  return "qemu";
+}
+
+async function kvmObstacle(capabilities: string, probeKvm: KvmProbe | undefined): Promise<string | null> {
+  if (!/<domain type=['"]kvm['"]/.test(capabilities)) return "libvirt offers no KVM on this host";
+  const probed = await probeKvm?.();
+  return probed === undefined || probed.works ? null : probed.detail;
+}

@@ -1,0 +1,287 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { guestName } from "../../core/job.ts";
+import type { GuestPower, GuestSpec, Hypervisor } from "../hypervisor.ts";
+
+/**
+ * How a test guest behaves. `obedient`: says "guest is up" and runs until asked to shut down. `deaf`: as that, but says
+ * "heard and ignored" when asked. `brief`: says "guest is up" and ends by itself.
+ */
+export type Behaviour = "obedient" | "deaf" | "brief";
+
+/** What someone else made under a guest's name. */
+export interface Foreign {
+  intact(): Promise<boolean>;
+  remove(): Promise<void>;
+}
+
+/** What a backend brings to be tested. */
+export interface ContractHarness {
+  /** A new backend object on the same host and data directory, as after the orchestrator was killed. Not prepared. */
+  open(): Hypervisor;
+  spec(guest: { jobId: string; attempt: number; behaviour: Behaviour }): GuestSpec;
+  /** Whether guests outlive the object that started them. */
+  readonly guestsSurvive: boolean;
+  readonly behaviours: readonly Behaviour[];
+  /** Leaves what `create` leaves when the process dies at that point, by the point's name. */
+  readonly crashPoints: Readonly<Record<string, (spec: GuestSpec) => Promise<void>>>;
+  /** Makes a guest of that name that belongs to someone else; null where there can be none. */
+  readonly plantForeign: ((jobId: string) => Promise<Foreign>) | null;
+  /** Fails when anything of the job is left on the host. */
+  assertNothingLeft(jobId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const GUEST_TIMEOUT_MS = 120_000;
+
+/** A job id that no other test run uses. */
+export function randomJobId(): string {
+  return `t${randomBytes(8).toString("hex")}`;
+}
+
+/** The promises of {@link Hypervisor}, run on one backend. */
+export function testHypervisorContract(
+  name: string,
+  setUp: () => Promise<ContractHarness>,
+  skip: string | false,
+): void {
+  describe(`hypervisor contract: ${name}`, { skip }, () => {
+    const scene: Scene = { jobIds: [] } as unknown as Scene;
+    before(async () => {
+      scene.harness = await setUp();
+      scene.hypervisor = scene.harness.open();
+      await scene.hypervisor.prepare();
+    });
+    after(async () => {
+      for (const jobId of scene.jobIds) await scene.hypervisor.remove(jobId);
+      await scene.hypervisor?.close();
+      await scene.harness?.close();
+    });
+    testQuietness(scene);
+    testCreation(scene);
+    testOwnership(scene);
+    testLives(scene);
+  });
+}
+
+interface Scene {
+  harness: ContractHarness;
+  hypervisor: Hypervisor;
+  /** Every job a test made, to be removed whatever happens. */
+  readonly jobIds: string[];
+}
+
+function newSpec(scene: Scene, behaviour: Behaviour): GuestSpec {
+  const jobId = randomJobId();
+  scene.jobIds.push(jobId);
+  return scene.harness.spec({ jobId, attempt: 1, behaviour });
+}
+
+async function find(hypervisor: Hypervisor, jobId: string) {
+  return (await hypervisor.listOwned()).find((guest) => guest.jobId === jobId);
+}
+
+function testQuietness(scene: Scene): void {
+  test("preparing again changes nothing, and the host has an address for guests", async () => {
+    await scene.hypervisor.prepare();
+    assert.match(await scene.hypervisor.runnerHost(), /^[0-9.]+$/);
+  });
+
+  test("a job without a guest is absent and quiet, but cannot start", async () => {
+    const { hypervisor } = scene;
+    const jobId = randomJobId();
+    assert.equal(await hypervisor.power(jobId), "absent");
+    await hypervisor.requestShutdown(jobId);
+    await hypervisor.destroy(jobId);
+    await hypervisor.remove(jobId);
+    assert.equal((await hypervisor.readConsole(jobId, 0, 100)).length, 0);
+    assert.equal(await find(hypervisor, jobId), undefined);
+    await assert.rejects(hypervisor.start(jobId), { code: "hypervisor_failed" });
+  });
+}
+
+function testCreation(scene: Scene): void {
+  test("creating twice is one guest without power; removing twice leaves nothing", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await hypervisor.create(spec);
+    assert.equal(await hypervisor.power(jobId), "stopped");
+    assert.deepEqual(await find(hypervisor, jobId), {
+      name: guestName(jobId),
+      jobId,
+      attempt: 1,
+      power: "stopped",
+    });
+    await hypervisor.requestShutdown(jobId);
+    await hypervisor.destroy(jobId);
+    assert.equal(await hypervisor.power(jobId), "stopped");
+    await hypervisor.remove(jobId);
+    await hypervisor.remove(jobId);
+    assert.equal(await hypervisor.power(jobId), "absent");
+    assert.equal(await find(hypervisor, jobId), undefined);
+    await harness.assertNothingLeft(jobId);
+  });
+
+  test("a newer attempt replaces an older one, and never the other way round", async () => {
+    const { hypervisor } = scene;
+    const first = newSpec(scene, "obedient");
+    const second = { ...first, attempt: 2 };
+    await hypervisor.create(first);
+    await hypervisor.start(first.jobId);
+    await hypervisor.create(second);
+    assert.equal((await find(hypervisor, first.jobId))?.attempt, 2);
+    assert.equal(await hypervisor.power(first.jobId), "stopped");
+    await assert.rejects(hypervisor.create(first), { code: "already_exists" });
+    assert.equal((await find(hypervisor, first.jobId))?.attempt, 2);
+    await hypervisor.remove(first.jobId);
+  });
+
+  test("create succeeds after a crash at any point, and so does remove", async () => {
+    const { hypervisor, harness } = scene;
+    for (const [point, crash] of Object.entries(harness.crashPoints)) {
+      const spec = newSpec(scene, "obedient");
+      const { jobId } = spec;
+      await crash(spec);
+      assert.equal((await find(hypervisor, jobId))?.power, "stopped", point);
+      await hypervisor.create(spec);
+      assert.equal((await find(hypervisor, jobId))?.attempt, 1, point);
+      await hypervisor.start(jobId);
+      assert.equal(await hypervisor.power(jobId), "running", point);
+      await hypervisor.remove(jobId);
+      await harness.assertNothingLeft(jobId);
+
+      await crash(spec);
+      await hypervisor.remove(jobId);
+      assert.equal(await hypervisor.power(jobId), "absent", point);
+      await harness.assertNothingLeft(jobId);
+    }
+  });
+}
+
+function testOwnership(scene: Scene): void {
+  test("what someone else made under a guest's name is never listed, replaced or removed", async (context) => {
+    const { hypervisor, harness } = scene;
+    if (harness.plantForeign === null) return context.diagnostic("nothing foreign can exist on this backend");
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    const foreign = await harness.plantForeign(jobId);
+    try {
+      assert.equal(await find(hypervisor, jobId), undefined);
+      assert.equal(await hypervisor.power(jobId), "absent");
+      await assert.rejects(hypervisor.create(spec), { code: "already_exists" });
+      await assert.rejects(hypervisor.start(jobId), { code: "hypervisor_failed" });
+      await hypervisor.requestShutdown(jobId);
+      await hypervisor.destroy(jobId);
+      await hypervisor.remove(jobId);
+      assert.ok(await foreign.intact());
+    } finally {
+      await foreign.remove();
+    }
+  });
+}
+
+function testLives(scene: Scene): void {
+  test("a guest starts once, speaks on its console, survives its orchestrator and obeys", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await Promise.all([waitForPower(hypervisor, jobId, "running"), hypervisor.start(jobId)]);
+    await hypervisor.start(jobId);
+    await hypervisor.create(spec);
+    assert.equal((await find(hypervisor, jobId))?.power, "running");
+    await waitForConsole(hypervisor, jobId, "guest is up");
+    await assertConsoleOffsets(hypervisor, jobId);
+
+    const successor = harness.open();
+    await successor.prepare();
+    assert.equal(await successor.power(jobId), harness.guestsSurvive ? "running" : "absent");
+    await successor.close();
+    assert.equal(await hypervisor.power(jobId), "running");
+
+    const stopped = waitForPower(hypervisor, jobId, "stopped");
+    await hypervisor.requestShutdown(jobId);
+    await stopped;
+    await hypervisor.remove(jobId);
+    await harness.assertNothingLeft(jobId);
+  });
+
+  test("a guest that ignores the request is destroyed, twice if need be, and removed under power", async (context) => {
+    const { hypervisor, harness } = scene;
+    if (!harness.behaviours.includes("deaf")) return context.diagnostic("no guest of this backend is deaf");
+    const spec = newSpec(scene, "deaf");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await hypervisor.start(jobId);
+    await waitForConsole(hypervisor, jobId, "guest is up");
+    await hypervisor.requestShutdown(jobId);
+    await waitForConsole(hypervisor, jobId, "heard and ignored");
+    assert.equal(await hypervisor.power(jobId), "running");
+    await hypervisor.destroy(jobId);
+    await hypervisor.destroy(jobId);
+    assert.equal(await hypervisor.power(jobId), "stopped");
+
+    await hypervisor.start(jobId);
+    await hypervisor.remove(jobId);
+    assert.equal(await hypervisor.power(jobId), "absent");
+    await harness.assertNothingLeft(jobId);
+  });
+
+  test("a guest that ends by itself is seen to", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "brief");
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    await waitForPower(hypervisor, spec.jobId, "stopped");
+    assert.match((await hypervisor.readConsole(spec.jobId, 0, 1_000_000)).toString(), /guest is up/);
+    await hypervisor.remove(spec.jobId);
+    await harness.assertNothingLeft(spec.jobId);
+  });
+}
+
+/** Looks only when woken (and once at first), so that a lost wake-up fails the test. */
+async function waitForPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
+  const deadline = AbortSignal.timeout(GUEST_TIMEOUT_MS);
+  let wake = () => {};
+  let changed = new Promise<void>((resolve) => {
+    wake = resolve;
+  });
+  const unsubscribe = hypervisor.onChange((changedId) => {
+    if (changedId === jobId || changedId === null) wake();
+  });
+  const late = new Promise<never>((_, reject) => {
+    deadline.addEventListener("abort", () => reject(new Error(`${guestName(jobId)} is not ${wanted}`)));
+  });
+  try {
+    while ((await hypervisor.power(jobId)) !== wanted) {
+      await Promise.race([changed, late]);
+      changed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+/** A console tells nobody that it grew, so this looks again until the text is there. */
+async function waitForConsole(hypervisor: Hypervisor, jobId: string, text: string): Promise<void> {
+  const deadline = Date.now() + GUEST_TIMEOUT_MS;
+  for (;;) {
+    const seen = (await hypervisor.readConsole(jobId, 0, 1_000_000)).toString();
+    if (seen.includes(text)) return;
+    if (Date.now() > deadline) throw new Error(`the console does not say "${text}": ${seen.slice(-2000)}`);
+    await delay(50);
+  }
+}
+
+async function assertConsoleOffsets(hypervisor: Hypervisor, jobId: string): Promise<void> {
+  const whole = await hypervisor.readConsole(jobId, 0, 1_000_000);
+  const middle = await hypervisor.readConsole(jobId, 2, 5);
+  assert.deepEqual(middle, whole.subarray(2, 7));
+  assert.equal((await hypervisor.readConsole(jobId, 100_000_000, 10)).length, 0);
+}

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { access, chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { guestName } from "../../core/job.ts";
+import { runCommand } from "../../host/command.ts";
+import type { LibvirtClient } from "../../libvirt/index.ts";
+import { createLibvirtClient } from "../../libvirt/index.ts";
+import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../hypervisor.ts";
+import { buildDomainXml } from "../libvirt/domain-xml.ts";
+import { guestPaths, guestsDirectory } from "../libvirt/guest-paths.ts";
+import type { LibvirtHypervisorOptions } from "../libvirt/libvirt.ts";
+import { createLibvirtHypervisor } from "../libvirt/libvirt.ts";
+import { createOverlay } from "../libvirt/overlay.ts";
+import type { Behaviour, ContractHarness, Foreign } from "./contract.ts";
+import { randomJobId } from "./contract.ts";
+
+export const SYSTEM_URI = "qemu:///system";
+const IMAGE_BUILD_SECONDS = 1800;
+
+/** Says nothing to anyone. */
+export const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
+
+/** Why the system's libvirt cannot be used here, as a reason to skip a test; false when it can. */
+export async function missingSystemLibvirt(): Promise<string | false> {
+  try {
+    (await createLibvirtClient({ uri: SYSTEM_URI })).close();
+    return false;
+  } catch (error) {
+    return `libvirt does not answer at ${SYSTEM_URI} (scripts/setup-host.sh starts it): ${error}`;
+  }
+}
+
+/** The tiny guest of images/, built when it is not there yet. */
+export async function tinyImage(): Promise<string> {
+  const build = join(import.meta.dirname, "../../../images/build.sh");
+  const { stdout } = await runCommand("sh", [build, "tiny"], { deadlineSeconds: IMAGE_BUILD_SECONDS });
+  return stdout.trim();
+}
+
+/** A directory that QEMU's user can pass through. */
+export async function openTemporaryDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "solstice-hypervisor-"));
+  await chmod(directory, 0o711);
+  return directory;
+}
+
+/** Writes an ISO seed with the tool the product uses, without its code: the tests of src/guest cover that. */
+export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
+  const directory = `${path}.d`;
+  await mkdir(directory);
+  await writeFile(join(directory, "meta-data"), seed.metaData);
+  await writeFile(join(directory, "user-data"), seed.userData);
+  await runCommand("genisoimage", ["-quiet", "-V", "cidata", "-J", "-r", "-o", path, directory]);
+  await rm(directory, { recursive: true });
+}
+
+/** What a guest of the system's libvirt needs, for a test that wants to change some of it. */
+export function testSpec(guest: {
+  jobId: string;
+  attempt: number;
+  behaviour: Behaviour;
+  imagePath: string;
+}): GuestSpec {
+  const { jobId, attempt, behaviour, imagePath } = guest;
+  return {
+    jobId,
+    attempt,
+    imagePath,
+    imageFormat: "qcow2",
+    size: { cpu: 1, ramMb: 192, diskGb: 1 },
+    seedFormat: "iso",
+    diskBus: "virtio",
+    nicModel: "virtio",
+    firmware: "bios",
+    seed: tinySeed(jobId, bootScripts[behaviour]),
+    files: [],
+    runner: { url: "http://127.0.0.1:9", bootstrapToken: "unused" },
+  };
+}
+
+const sayUp = 'echo "guest is up" >/dev/console\n';
+const bootScripts: Record<Behaviour, string> = {
+  obedient: sayUp,
+  deaf: `printf '#!/bin/sh\\necho "heard and ignored" >/dev/console\\n' >/etc/acpi/PWRF/00000080\n${sayUp}`,
+  brief: `${sayUp}poweroff -f\n`,
+};
+
+function tinySeed(jobId: string, bootScript: string): Seed {
+  const content = Buffer.from(bootScript).toString("base64");
+  return {
+    metaData: `instance-id: ${jobId}\nlocal-hostname: ${guestName(jobId)}\n`,
+    userData: `#cloud-config
+write_files:
+  - path: /run/solstice/boot.sh
+    permissions: "0700"
+    encoding: b64
+    content: ${content}
+bootcmd:
+  - [sh, /run/solstice/boot.sh]
+`,
+  };
+}
+
+/** The libvirt backend on the system's libvirtd, under software emulation, with real boots of the tiny guest. */
+export async function createLibvirtHarness(): Promise<ContractHarness> {
+  const imagePath = await tinyImage();
+  const dataDir = await openTemporaryDirectory();
+  const client = await createLibvirtClient({ uri: SYSTEM_URI });
+  const ownerId = randomJobId();
+  const options: LibvirtHypervisorOptions = {
+    uri: SYSTEM_URI,
+    network: "default",
+    virtType: "qemu",
+    dataDir,
+    ownerId,
+    writeSeed: writeTestSeed,
+    log: silentLog,
+  };
+  return {
+    open: (): Hypervisor => createLibvirtHypervisor(options),
+    spec: (guest) => testSpec({ ...guest, imagePath }),
+    guestsSurvive: true,
+    behaviours: ["obedient", "deaf", "brief"],
+    crashPoints: crashPoints(guestsDirectory(dataDir)),
+    plantForeign: (jobId) => plantForeign(client, jobId),
+    assertNothingLeft: (jobId) => assertNothingLeft(client, guestsDirectory(dataDir), jobId),
+    async close() {
+      client.close();
+      await rm(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** The steps of create, each left undone or half done. */
+function crashPoints(guestsDir: string): ContractHarness["crashPoints"] {
+  const directory = async (spec: GuestSpec) => {
+    const paths = guestPaths(guestsDir, spec.jobId);
+    await mkdir(paths.directory);
+    return paths;
+  };
+  return {
+    "after the directory": async (spec) => {
+      await directory(spec);
+    },
+    "in mid-overlay": async (spec) => {
+      const paths = await directory(spec);
+      await writeFile(`${paths.overlay}.partial`, "half");
+    },
+    "in mid-seed": async (spec) => {
+      const paths = await directory(spec);
+      await createOverlay(paths.overlay, spec);
+      await mkdir(`${paths.seed}.partial.d`);
+      await writeFile(`${paths.seed}.partial`, "half");
+    },
+    "before the domain": async (spec) => {
+      const paths = await directory(spec);
+      await createOverlay(paths.overlay, spec);
+      await writeTestSeed(paths.seed, spec.seed);
+    },
+  };
+}
+
+async function plantForeign(client: LibvirtClient, jobId: string): Promise<Foreign> {
+  const xml = buildDomainXml({
+    ...testSpec({ jobId, attempt: 1, behaviour: "brief", imagePath: "/nonexistent" }),
+    ownerId: "someone-else",
+    network: "default",
+    virtType: "qemu",
+    isolatedPort: true,
+    paths: guestPaths("/nonexistent", jobId),
+  });
+  const domain = await client.defineDomainXml(xml);
+  return {
+    intact: async () => (await client.lookupDomainByName(domain.name)).uuid === domain.uuid,
+    remove: () => client.undefineDomain(domain),
+  };
+}
+
+async function assertNothingLeft(client: LibvirtClient, guestsDir: string, jobId: string): Promise<void> {
+  const names = (await client.listAllDomains()).map(({ name }) => name);
+  assert.ok(!names.includes(guestName(jobId)), "the domain is left");
+  const files = [guestPaths(guestsDir, jobId).directory, `/var/log/libvirt/qemu/${guestName(jobId)}.log`];
+  for (const file of files) await assert.rejects(access(file), { code: "ENOENT" }, `${file} is left`);
+}
