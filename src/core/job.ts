@@ -75,7 +75,10 @@ export interface JobStep {
 }
 
 /** The life of a machine record: intent first, so that nothing exists that is not on record. */
-export type MachineState = "intended" | "created" | "running" | "stopping" | "gone";
+export const machineStates = ["intended", "created", "running", "stopping", "gone"] as const;
+
+/** One of {@link machineStates}. */
+export type MachineState = (typeof machineStates)[number];
 
 /** What can keep the steps from deciding a job, as told by the runner's `Finish`. */
 export type RunnerFailure = "checkout" | "runner_killed";

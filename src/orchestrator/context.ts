@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
+import { formatBytes } from "../host/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";
@@ -32,4 +33,16 @@ export interface Context {
 /** Whether `image` can be used now. The noop backend needs none. */
 export function isImageReady(context: Context, image: string): boolean {
   return context.hypervisor.backend === "noop" || context.images.state(image).kind === "ready";
+}
+
+/** An image's state in words, for people: `ready`, `preparing` or `failed`, and what there is to say of it. */
+export function imageReadiness(context: Context, image: string): { state: string; message: string } {
+  if (isImageReady(context, image)) return { state: "ready", message: "" };
+  if (!context.config.imageMap.images.has(image))
+    return { state: "failed", message: "It is not in the image map." };
+  const state = context.images.state(image);
+  if (state.kind === "failed") return { state: "failed", message: state.message };
+  if (state.kind !== "preparing") return { state: state.kind, message: "" };
+  const done = `${formatBytes(state.doneBytes)}${state.totalBytes === null ? "" : ` of ${formatBytes(state.totalBytes)}`}`;
+  return { state: "preparing", message: `${state.phase}: ${done}` };
 }

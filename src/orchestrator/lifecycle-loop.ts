@@ -1,4 +1,4 @@
-import { listActive } from "../store/jobs.ts";
+import { listActive } from "../store/capacity.ts";
 import type { Context } from "./context.ts";
 import { driveJob } from "./drive-job.ts";
 import { type Loop, startLoop } from "./loop.ts";

@@ -3,13 +3,14 @@ import type { Job } from "../core/job.ts";
 import { stepsOf } from "../core/job-request.ts";
 import { type QueuedJob, schedule } from "../core/scheduler.ts";
 import { verdict } from "../core/verdict.ts";
-import { applyEvent, claimJob, getJob, listActive, listQueued } from "../store/jobs.ts";
+import { listActive, listQueued } from "../store/capacity.ts";
+import { applyEvent, claimJob, getJob } from "../store/jobs.ts";
 import { type Context, isImageReady } from "./context.ts";
 import { bootstrapToken } from "./identity.ts";
 import { type Loop, startLoop } from "./loop.ts";
 
-/** How many queued jobs one round looks at. */
-const queueWindow = 10_000;
+/** How many queued jobs one round, or one explanation, looks at. */
+export const queueWindow = 10_000;
 
 /** The longest pause between two rounds, should every wake-up be lost, in ms. */
 const safetyPollMs = 5_000;
@@ -56,7 +57,10 @@ async function scheduleOnce(context: Context): Promise<void> {
     draining: false,
     now,
   });
-  for (const jobId of jobIds) await claim(context, jobId);
+  for (const jobId of jobIds) {
+    // The host may have been told to stop while this round ran.
+    if (context.phase === "serving") await claim(context, jobId);
+  }
 }
 
 /** Why a queued job's image will not come, or null while there is hope. */

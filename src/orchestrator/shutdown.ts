@@ -5,13 +5,9 @@ import type { Lifecycle } from "./lifecycle-loop.ts";
 /** A first signal drains, a second one skips the waiting, a third one is left to the system. */
 const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];
 
-/**
- * Waits for SIGINT or SIGTERM, then takes the host down: nothing new is claimed, running jobs may end within
- * `DRAIN_TIMEOUT`, the rest is asked to shut down, then cut off, and goes back to the queue. Resolves when no job of this
- * host is active any more.
- */
-export async function untilShutDown(context: Context, lifecycle: Lifecycle): Promise<void> {
-  await new Promise<void>((resolve) => {
+/** Resolves at the first SIGINT or SIGTERM, and follows the phases of {@link phaseOfSignal} from then on. */
+export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<void> {
+  return new Promise<void>((resolve) => {
     let count = 0;
     const onSignal = (signal: NodeJS.Signals) => {
       const phase = phaseOfSignal[count++];
@@ -27,10 +23,13 @@ export async function untilShutDown(context: Context, lifecycle: Lifecycle): Pro
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
   });
-  await drain(context, lifecycle);
 }
 
-async function drain(context: Context, lifecycle: Lifecycle): Promise<void> {
+/**
+ * Takes the host down, once nothing is claimed any more: running jobs may end within `DRAIN_TIMEOUT`, the rest is asked
+ * to shut down, then cut off, and goes back to the queue. Resolves when no job of this host is active.
+ */
+export async function drain(context: Context, lifecycle: Lifecycle): Promise<void> {
   const timer = setTimeout(() => {
     if (context.phase === "draining") enter(context, lifecycle, "drained");
   }, context.config.drainTimeoutSeconds * 1000);

@@ -1,0 +1,24 @@
+import { type DestinationStream, type Logger, pino } from "pino";
+import pretty from "pino-pretty";
+
+/** The longest error text in one line, so that a foreign message cannot fill a disk. */
+const maxErrorChars = 4000;
+
+/** A log on stderr: for people where that is a terminal, one JSON object a line otherwise. */
+export function createLogger(level: string): Logger {
+  const destination: DestinationStream = process.stderr.isTTY
+    ? pretty({ destination: 2, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss", sync: true })
+    : pino.destination({ fd: 2, sync: true });
+  return pino({ level, serializers: { err: describeError } }, destination);
+}
+
+/** Our errors are sentences, so a stack only helps with what we did not expect. */
+function describeError(error: unknown): object {
+  if (!(error instanceof Error)) return { message: String(error).slice(0, maxErrorChars) };
+  const { name, message, stack } = error;
+  const code = "code" in error ? String(error.code) : undefined;
+  const remedy = "remedy" in error ? error.remedy : undefined;
+  const cause = error.cause instanceof Error ? error.cause.message.slice(0, maxErrorChars) : undefined;
+  const expected = name === "SolsticeError" && code !== "internal";
+  return { code, message: message.slice(0, maxErrorChars), remedy, cause, ...(!expected && { name, stack }) };
+}

@@ -1,0 +1,116 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import type { LifecycleLimits } from "../core/lifecycle.ts";
+import { acquireProcessLock } from "../host/process-lock.ts";
+import { createHypervisor } from "../hypervisor/router.ts";
+import { openImageStore } from "../images/image-store.ts";
+import { openSqliteStore } from "../store/store.ts";
+import { audit, startAuditLoop } from "./audit-loop.ts";
+import type { Context, Log } from "./context.ts";
+import { loadIdentity } from "./identity.ts";
+import { createKeyedLock } from "./keyed-lock.ts";
+import { startLifecycle } from "./lifecycle-loop.ts";
+import { createLogger } from "./logger.ts";
+import { startScheduleLoop } from "./schedule-loop.ts";
+import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./servers.ts";
+import { drain, untilSignalled } from "./shutdown.ts";
+
+/** How long a stopped runner may take to send its last output, and a finished guest to power itself off, in ms. */
+const flushGraceMs = 10_000;
+const powerOffGraceMs = 10_000;
+
+/** The longest between two looks at a guest, in ms: events come at once, this is for those that were lost. */
+const guestPollMs = 10_000;
+
+/**
+ * Runs an orchestrator until it is told to stop. Returns the exit code of the process; throws a `SolsticeError` when it
+ * cannot start.
+ */
+export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
+  const log = createLogger(config.logLevel);
+  await using closing = new AsyncDisposableStack();
+  const context = await openContext(config, { log, closing });
+
+  // What an earlier process left behind is dealt with before anything new begins.
+  await audit(context);
+  const lifecycle = startLifecycle(context);
+  closing.defer(() => lifecycle.stop());
+  if (context.hypervisor.backend !== "noop") context.images.start();
+  const scheduler = startScheduleLoop(context);
+  const auditor = startAuditLoop(context);
+  closing.defer(() => auditor.stop());
+  const userServer = await startUserEndpoint(context);
+  closing.defer(() => userServer.close());
+  writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl: context.runnerUrl });
+  closing.defer(() => removeNote(config.dataDir));
+  log.info(readyFacts(context, userServer.url), "ready");
+
+  await untilSignalled(context, lifecycle);
+  await scheduler.stop();
+  await drain(context, lifecycle);
+  log.info({}, "stopped; every guest of this host is gone");
+  return 0;
+}
+
+/** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */
+async function openContext(
+  config: OrchestratorConfig,
+  parts: { log: Log; closing: AsyncDisposableStack },
+): Promise<Context> {
+  const { log, closing } = parts;
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
+  const lock = acquireProcessLock(
+    join(config.dataDir, "orchestrator.lock"),
+    `the data directory ${config.dataDir}`,
+  );
+  closing.defer(() => lock.release());
+  const identity = loadIdentity(config.dataDir);
+  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
+  const stateDir = join(config.dataDir, "state");
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const store = await openSqliteStore({ path: join(stateDir, "solstice.db") });
+  closing.defer(() => store.close());
+  const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log });
+  closing.defer(() => hypervisor.close());
+  await hypervisor.prepare();
+  const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
+  closing.defer(() => images.close());
+  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, log });
+  closing.defer(() => runnerServer.close());
+  return {
+    config,
+    identity,
+    store,
+    hypervisor,
+    images,
+    log,
+    limits: limitsOf(config),
+    startedAt: Date.now(),
+    runnerUrl: config.runnerUrl ?? runnerServer.url,
+    guestLock: createKeyedLock(),
+    phase: "serving",
+  };
+}
+
+function limitsOf(config: OrchestratorConfig): LifecycleLimits {
+  return {
+    bootTimeoutMs: config.bootTimeoutSeconds * 1000,
+    stopTimeoutMs: config.stopTimeoutSeconds * 1000,
+    silenceTimeoutMs: config.silenceTimeoutSeconds * 1000,
+    flushGraceMs,
+    powerOffGraceMs,
+    pollMs: guestPollMs,
+  };
+}
+
+function readyFacts(context: Context, apiUrl: string): object {
+  return {
+    apiUrl,
+    runnerUrl: context.runnerUrl,
+    hostId: context.identity.hostId,
+    hypervisor: context.hypervisor.backend,
+    dataDir: context.config.dataDir,
+    maxConcurrency: context.config.maxConcurrency,
+  };
+}

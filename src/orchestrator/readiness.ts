@@ -1,0 +1,32 @@
+import type { ReadinessCheck } from "../api/http.ts";
+import { errorText } from "../core/errors.ts";
+import { countJobs } from "../store/capacity.ts";
+import { type Context, isImageReady } from "./context.ts";
+
+/** What `/readyz` asks: can a job be taken in and run now? */
+export async function readiness(context: Context): Promise<ReadinessCheck[]> {
+  const images = [...context.config.imageMap.images.keys()];
+  return [
+    {
+      name: "serving",
+      ok: context.phase === "serving",
+      message: context.phase === "serving" ? "ok" : `this host is ${context.phase}`,
+    },
+    await check("store", () => countJobs(context.store, context.identity.hostId)),
+    await check("hypervisor", () => context.hypervisor.listOwned()),
+    {
+      name: "images",
+      ok: images.length === 0 || images.some((image) => isImageReady(context, image)),
+      message: `ready: ${images.filter((image) => isImageReady(context, image)).join(", ") || "none yet"}`,
+    },
+  ];
+}
+
+async function check(name: string, probe: () => Promise<unknown>): Promise<ReadinessCheck> {
+  try {
+    await probe();
+    return { name, ok: true, message: "ok" };
+  } catch (error) {
+    return { name, ok: false, message: errorText(error) };
+  }
+}

@@ -1,0 +1,88 @@
+import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ApiServer, startRunnerServer, startUserServer } from "../api/server.ts";
+import { orchestratorNoteName } from "../config/load-client-config.ts";
+import type { ListenAddress, OrchestratorConfig } from "../config/orchestrator-config.ts";
+import type { Job } from "../core/job.ts";
+import { buildPlan } from "../guest/plan.ts";
+import type { Hypervisor } from "../hypervisor/hypervisor.ts";
+import type { Store } from "../store/store.ts";
+import { accept } from "./accept.ts";
+import type { Context, Log } from "./context.ts";
+import { createOrchestratorMetrics } from "./metrics.ts";
+import { readiness } from "./readiness.ts";
+import { capacityView, explainView } from "./views.ts";
+
+/** Where guests call when nothing else is configured. */
+const defaultRunnerPort = 7411;
+
+/** How often a runner is to give a sign of life; an eighth of the default silence limit. */
+const heartbeatSeconds = 15;
+
+/** What the runner's server needs before the rest of the orchestrator exists. */
+export interface RunnerServerParts {
+  readonly config: OrchestratorConfig;
+  readonly store: Store;
+  readonly hypervisor: Hypervisor;
+  readonly log: Log;
+}
+
+/** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
+export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
+  const { config, store, hypervisor, log } = parts;
+  const listen: ListenAddress = config.runnerListen ?? {
+    host: await hypervisor.runnerHost(),
+    port: defaultRunnerPort,
+  };
+  return startRunnerServer({
+    listen,
+    store,
+    log,
+    now: Date.now,
+    buildPlan: planOf,
+    // A job that is to end is finalizing already, which the handlers see by themselves.
+    shouldStop: () => false,
+    logLimitBytes: config.logLimitBytes,
+    heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
+    // Guests of the noop backend all call from one address.
+    ...(hypervisor.backend === "noop" && { limits: { maxConnectionsPerAddress: 256 } }),
+  });
+}
+
+function planOf(job: Job): string {
+  return buildPlan({
+    jobId: job.id,
+    attempt: job.attempt,
+    request: job.request,
+    timeoutSeconds: job.timeoutSeconds,
+  });
+}
+
+/** Starts the server people call. */
+export function startUserEndpoint(context: Context): Promise<ApiServer> {
+  return startUserServer({
+    listen: context.config.apiListen,
+    token: context.config.apiToken,
+    store: context.store,
+    log: context.log,
+    now: Date.now,
+    accept: (input) => accept(context, input),
+    capacity: () => capacityView(context),
+    explain: (job) => explainView(context, job),
+    readiness: () => readiness(context),
+    metrics: createOrchestratorMetrics(context),
+  });
+}
+
+/** Tells commands on this host where the orchestrator is; written last, so that who finds it can use it. */
+export function writeNote(dataDir: string, urls: { apiUrl: string; runnerUrl: string }): void {
+  const path = join(dataDir, orchestratorNoteName);
+  writeFileSync(`${path}.new`, `${JSON.stringify({ pid: process.pid, ...urls })}\n`);
+  chmodSync(`${path}.new`, 0o644);
+  renameSync(`${path}.new`, path);
+}
+
+/** Removes what {@link writeNote} wrote. */
+export function removeNote(dataDir: string): void {
+  rmSync(join(dataDir, orchestratorNoteName), { force: true });
+}

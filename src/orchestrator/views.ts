@@ -1,0 +1,78 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { explain } from "../core/explain.ts";
+import type { Job } from "../core/job.ts";
+import type { CapacityResponseSchema, ExplainResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
+import { countJobs, listActive, listQueued, recentDurations } from "../store/capacity.ts";
+import { type Context, imageReadiness, isImageReady } from "./context.ts";
+import { queueWindow } from "./schedule-loop.ts";
+
+/** How many past jobs an estimate is made from. */
+const durationSample = 20;
+
+/** What the API's Capacity tells: the caps, what runs on this host, and what waits. */
+export async function capacityView(
+  context: Context,
+): Promise<MessageInitShape<typeof CapacityResponseSchema>> {
+  const { config, identity } = context;
+  const counts = await countJobs(context.store, identity.hostId);
+  const labels = new Map<string, string>();
+  for (const [name, target] of config.imageMap.aliases) labels.set(name, imageOfAlias(context, target));
+  for (const name of config.imageMap.images.keys()) labels.set(name, name);
+  for (const { label, image } of counts) labels.set(label, image);
+  return {
+    maxConcurrency: config.maxConcurrency,
+    running: sum(counts.map((count) => count.active)),
+    queued: sum(counts.map((count) => count.queued)),
+    draining: context.phase !== "serving",
+    labels: [...labels].map(([label, image]) => {
+      const ofLabel = counts.filter((count) => count.label === label);
+      const { state, message } = imageReadiness(context, image);
+      return {
+        label,
+        image,
+        cap: config.capacityMap.get(label),
+        running: sum(ofLabel.map((count) => count.active)),
+        queued: sum(ofLabel.map((count) => count.queued)),
+        imageState: state,
+        imageMessage: message,
+      };
+    }),
+  };
+}
+
+/** What the API's Explain tells of one job. */
+export async function explainView(
+  context: Context,
+  job: Job,
+): Promise<MessageInitShape<typeof ExplainResponseSchema>> {
+  const { config, store, identity } = context;
+  const answer = explain(job, {
+    queued: await listQueued(store, queueWindow),
+    running: await listActive(store, identity.hostId),
+    maxConcurrency: config.maxConcurrency,
+    labelCaps: config.capacityMap,
+    imageReady: (image) => isImageReady(context, image),
+    draining: context.phase !== "serving",
+    now: Date.now(),
+    recentDurations: await recentDurations(store, { label: job.label, limit: durationSample }),
+  });
+  const { message: imageMessage } = imageReadiness(context, job.image);
+  const detail = answer.constraint === "image_not_ready" && imageMessage !== "" ? ` ${imageMessage}` : "";
+  return {
+    constraint: answer.constraint,
+    message: answer.message + detail,
+    ...(answer.estimatedStartAt !== null && {
+      estimatedStartMs: BigInt(Math.round(answer.estimatedStartAt)),
+    }),
+  };
+}
+
+/** Aliases were validated with the map: every chain ends at an image. */
+function imageOfAlias(context: Context, target: string): string {
+  const next = context.config.imageMap.aliases.get(target);
+  return next === undefined ? target : imageOfAlias(context, next);
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,265 @@
+/** The real orchestrator as a process with the real runner script, as child processes of the noop backend. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
+import {
+  cleanEnvironment,
+  makeSetup,
+  type OrchestratorSetup,
+  solstice,
+  startOrchestrator,
+} from "./support/orchestrator.ts";
+
+const imageMap = `
+default_label: any
+aliases: { other: any }
+images:
+  any: { local_path: /nonexistent/any.img, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
+`;
+
+function processSetup(context: TestContext, ...flags: string[]): OrchestratorSetup {
+  return makeSetup(context, imageMap, ["--hypervisor", "noop", "--noop-runner", "process", ...flags]);
+}
+
+/** Whether anything of a guest is left in a data directory. */
+function leftovers({ dataDir }: OrchestratorSetup): string[] {
+  const guests = join(dataDir, "guests");
+  return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
+}
+
+test("a job runs its steps in order, stops at the first failure, and its log is whole", async (context) => {
+  const setup = processSetup(context);
+  const orchestrator = await startOrchestrator(context, setup);
+  const steps = [
+    { name: "one", run: "echo first; echo second >&2" },
+    { name: "two", run: "printf 'no newline at the end'; exit 7" },
+    { name: "three", run: "echo never" },
+  ];
+  const job = await untilEnd(orchestrator, await submit(orchestrator, { steps }));
+  assert.equal(job.state, "failed");
+  assert.equal(job.verdict?.reason, "step_failed");
+  assert.equal(job.verdict?.exitCode, 7);
+  assert.match(job.verdict?.message ?? "", /"two" exited with code 7/);
+  assert.deepEqual(
+    job.steps.map((step) => [step.name, step.state, step.exitCode]),
+    [
+      ["one", "succeeded", 0],
+      ["two", "failed", 7],
+      ["three", "skipped", undefined],
+    ],
+  );
+  assert.equal((await readLog(orchestrator, job.id)).toString(), "first\nsecond\nno newline at the end");
+  assert.equal(job.log?.completeness, "complete");
+  assert.deepEqual(
+    job.transitions.map((transition) => transition.to),
+    ["queued", "provisioning", "booting", "running", "finalizing", "failed"],
+  );
+  assert.deepEqual(leftovers(setup), []);
+});
+
+test("the same request_id is the same job, and a wrong request is refused with every problem", async (context) => {
+  const orchestrator = await startOrchestrator(context, processSetup(context));
+  const request_id = randomUUID();
+  const id = await submit(orchestrator, { request_id, script: "true" });
+  assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
+  await untilEnd(orchestrator, id);
+  assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
+
+  await assert.rejects(
+    submit(orchestrator, { script: "x", steps: [], priority: 1000 }),
+    /priority.*steps|steps.*priority/s,
+  );
+  await assert.rejects(submit(orchestrator, { script: "x", runs_on: "beos" }), /beos.*any.*other/s);
+});
+
+test("running jobs never exceed a cap, and a full label holds back nobody else", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "3", "--capacity-map", "other=1");
+  const orchestrator = await startOrchestrator(context, setup);
+  const labels = ["other", "other", "other", "any", "any", "any"];
+  const ids = await Promise.all(
+    labels.map((runs_on) => submit(orchestrator, { runs_on, script: "sleep 0.3" })),
+  );
+  const jobs = await Promise.all(ids.map((id) => untilEnd(orchestrator, id)));
+  assert.ok(jobs.every((job) => job.state === "succeeded"));
+
+  const events = jobs.flatMap((job) =>
+    job.transitions
+      .filter(({ to }) => to === "provisioning" || to === "succeeded")
+      .map(({ to, atMs }) => ({ at: atMs, label: job.label, change: to === "provisioning" ? 1 : -1 })),
+  );
+  // At one instant ends come first: a slot may be taken again in the millisecond in which it became free.
+  events.sort((a, b) => Number(a.at - b.at) || a.change - b.change);
+  let running = 0;
+  let runningOther = 0;
+  let most = 0;
+  for (const { label, change } of events) {
+    running += change;
+    if (label === "other") runningOther += change;
+    most = Math.max(most, running);
+    assert.ok(running <= 3 && runningOther <= 1, `${running} running, ${runningOther} of the capped label`);
+  }
+  assert.equal(most, 3);
+});
+
+test("a job can be cancelled while it waits and while it runs; its last output arrives", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "1");
+  const orchestrator = await startOrchestrator(context, setup);
+  const running = await submit(orchestrator, {
+    script: "trap 'echo going; exit 1' TERM; echo started; while :; do sleep 0.1; done",
+  });
+  await untilLogged(orchestrator, running, "started");
+  const waiting = await submit(orchestrator, { script: "echo never" });
+  const why = await orchestrator.api.explain({ jobId: waiting });
+  assert.equal(why.constraint, "global_cap");
+
+  await orchestrator.api.cancel({ jobId: waiting });
+  const never = await untilEnd(orchestrator, waiting);
+  assert.equal(never.verdict?.reason, "cancelled_by_user");
+  assert.deepEqual(
+    never.transitions.map((transition) => transition.to),
+    ["queued", "cancelled"],
+  );
+
+  await orchestrator.api.cancel({ jobId: running });
+  const cancelled = await untilEnd(orchestrator, running);
+  assert.equal(cancelled.state, "cancelled");
+  assert.match((await readLog(orchestrator, running)).toString(), /started\ngoing\n/);
+  assert.deepEqual(leftovers(setup), []);
+});
+
+test("a job that never ends is stopped at its limit", async (context) => {
+  const orchestrator = await startOrchestrator(context, processSetup(context, "--stop-timeout", "1s"));
+  const id = await submit(orchestrator, { script: "echo on and on; sleep 1000", timeout_seconds: 1 });
+  const job = await untilEnd(orchestrator, id);
+  assert.equal(job.state, "timed_out");
+  assert.equal(job.verdict?.reason, "job_timeout");
+  assert.match((await readLog(orchestrator, id)).toString(), /on and on/);
+});
+
+test("a running job survives kill -9 of the orchestrator: adopted, its log whole", async (context) => {
+  const setup = processSetup(context);
+  const first = await startOrchestrator(context, setup);
+  // The next start must be found where the guest looks for it.
+  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
+  const go = join(setup.dataDir, "go-on");
+  const id = await submit(first, {
+    script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
+  });
+  await untilLogged(first, id, "waiting");
+  await first.stop("SIGKILL");
+
+  const second = await startOrchestrator(context, setup, runnerListen);
+  await once(spawn("touch", [go]), "exit");
+  const job = await untilEnd(second, id);
+  assert.equal(job.state, "succeeded", second.log());
+  assert.equal(job.attempt, 1);
+  assert.equal(job.log?.completeness, "complete");
+  const lines = (await readLog(second, id)).toString().split("\n");
+  assert.equal(lines[0], "before");
+  assert.deepEqual(lines.slice(-3), ["waiting", "after", ""]);
+  assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
+});
+
+for (const state of ["queued", "provisioning", "booting", "running", "finalizing"]) {
+  test(`kill -9 when a job is ${state} loses and repeats nothing`, async (context) => {
+    const setup = processSetup(context, "--max-concurrency", "1");
+    const first = await startOrchestrator(context, setup);
+    const ids = [];
+    for (let count = 0; count < 2; count++) ids.push(await submit(first, { script: "sleep 0.2; echo done" }));
+    const [one = "", two = ""] = ids;
+    // The second job is the one that certainly waits for a while.
+    const passed = (job: { state: string; transitions: { to: string }[] }) =>
+      job.state === state || job.transitions.some(({ to }) => to === state);
+    await untilJob(first, state === "queued" ? two : one, passed);
+    await first.stop("SIGKILL");
+
+    const second = await startOrchestrator(context, setup, [
+      "--runner-listen",
+      new URL(first.runnerUrl).host,
+    ]);
+    for (const id of ids) {
+      const job = await untilEnd(second, id);
+      assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
+      assert.equal((await readLog(second, id)).toString(), "done\n");
+      const ends = job.transitions.filter(({ to }) => to === "succeeded");
+      assert.equal(ends.length, 1);
+    }
+    assert.deepEqual(leftovers(setup), []);
+  });
+}
+
+test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next start runs them", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "1");
+  const first = await startOrchestrator(context, setup);
+  const go = join(setup.dataDir, "go-on");
+  const running = await submit(first, { script: `echo up; while [ ! -e ${go} ]; do sleep 0.05; done` });
+  const waiting = await submit(first, { script: "echo later" });
+  await untilLogged(first, running, "up");
+  first.signal("SIGTERM");
+  await assert.rejects(async () => {
+    // Until the signal has arrived, a submission may still be taken.
+    for (;;) await submit(first, { script: "true", priority: -100 });
+  }, /shutting down/);
+  await once(spawn("touch", [go]), "exit");
+  assert.equal(await first.ended, 0);
+
+  const second = await startOrchestrator(context, setup);
+  const { job: ended } = await second.api.get({ jobId: running });
+  assert.equal(ended?.state, "succeeded");
+  assert.equal((await untilEnd(second, waiting)).state, "succeeded");
+});
+
+test("when the time to drain is over, or a second signal comes, the job goes back to the queue", async (context) => {
+  const setup = processSetup(context, "--stop-timeout", "1s");
+  for (const [flags, signals] of [
+    [["--drain-timeout", "1s"], ["SIGTERM"]],
+    [
+      ["--drain-timeout", "1h"],
+      ["SIGTERM", "SIGINT"],
+    ],
+  ] as const) {
+    const first = await startOrchestrator(context, setup, flags);
+    const id = await submit(first, { script: "echo up; sleep 1000" });
+    await untilLogged(first, id, "up");
+    for (const signal of signals) first.signal(signal);
+    assert.equal(await first.ended, 0, first.log());
+    assert.deepEqual(leftovers(setup), []);
+
+    const second = await startOrchestrator(context, setup);
+    const job = await untilState(second, id, "running");
+    assert.equal(job.attempt, 2);
+    assert.equal(job.maxAttempts, 3, "a host that is told to stop costs the job no attempt");
+    await second.api.cancel({ jobId: id });
+    await untilEnd(second, id);
+    await second.stop("SIGTERM");
+  }
+});
+
+test("a second orchestrator on the same data directory is refused, and the first goes on", async (context) => {
+  const setup = processSetup(context);
+  const first = await startOrchestrator(context, setup);
+  const arguments_ = [
+    "orchestrator",
+    "--config",
+    setup.imageMapPath,
+    "--data-dir",
+    setup.dataDir,
+    "--hypervisor",
+    "noop",
+  ];
+  const second = spawn(solstice, arguments_, { env: cleanEnvironment() });
+  let message = "";
+  second.stderr.on("data", (data) => {
+    message += data;
+  });
+  const [code] = await once(second, "close");
+  assert.notEqual(code, 0);
+  assert.match(message, new RegExp(`${first.pid}`));
+  const job = await untilEnd(first, await submit(first, { script: "true" }));
+  assert.equal(job.state, "succeeded");
+});

@@ -1,0 +1,120 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
+
+/** The command line as a user starts it. */
+export const solstice = new URL("../../bin/solstice", import.meta.url).pathname;
+
+/** Where test data lies: QEMU's user must be able to pass through, which a directory under /root would not allow. */
+const temporaryRoot = "/var/tmp";
+
+/** The longest that a start may take: migrations, libvirt, one look at every leftover. */
+const startTimeoutMs = 60_000;
+
+/** A running orchestrator, as a real process. */
+export interface OrchestratorProcess {
+  readonly pid: number;
+  readonly apiUrl: string;
+  readonly runnerUrl: string;
+  readonly api: Client<typeof JobService>;
+  /** Everything it logged so far, as text. */
+  log(): string;
+  /** Sends a signal and waits for its end; returns the exit code, or the signal that ended it. */
+  stop(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code when it ends by itself. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+/** What a test orchestrator runs with. */
+export interface OrchestratorSetup {
+  readonly dataDir: string;
+  readonly imageMapPath: string;
+  /** Flags beside those for the map, the data directory and the API's address. */
+  readonly flags: readonly string[];
+}
+
+/** A fresh data directory and image map file, removed after the test. */
+export function makeSetup(
+  context: TestContext,
+  imageMap: string,
+  flags: readonly string[],
+): OrchestratorSetup {
+  const dataDir = mkdtempSync(join(temporaryRoot, "solstice-test-"));
+  chmodSync(dataDir, 0o711);
+  context.after(() => rmSync(dataDir, { recursive: true, force: true }));
+  const imageMapPath = join(dataDir, "images.yaml");
+  writeFileSync(imageMapPath, imageMap);
+  return { dataDir, imageMapPath, flags };
+}
+
+/** Starts an orchestrator and waits until it is ready. It is killed after the test if it still runs. */
+export async function startOrchestrator(
+  context: TestContext,
+  setup: OrchestratorSetup,
+  moreFlags: readonly string[] = [],
+): Promise<OrchestratorProcess> {
+  const child = spawn(
+    solstice,
+    [
+      "orchestrator",
+      ...["--config", setup.imageMapPath, "--data-dir", setup.dataDir, "--api-listen", "127.0.0.1:0"],
+      ...["--log-level", "debug", ...setup.flags, ...moreFlags],
+    ],
+    { stdio: ["ignore", "inherit", "pipe"], env: cleanEnvironment() },
+  );
+  context.after(() => child.kill("SIGKILL"));
+  const lines: string[] = [];
+  const ended = endOf(child);
+  const ready = await Promise.race([untilReady(child, lines), ended, deadline(startTimeoutMs)]);
+  if (typeof ready !== "object")
+    throw new Error(`the orchestrator did not start (${ready}):\n${lines.join("\n")}`);
+  return {
+    pid: child.pid ?? 0,
+    ...ready,
+    api: createClient(JobService, createConnectTransport({ baseUrl: ready.apiUrl, httpVersion: "1.1" })),
+    log: () => lines.join("\n"),
+    signal: (signal) => void child.kill(signal),
+    stop(signal) {
+      child.kill(signal);
+      return ended;
+    },
+    ended,
+  };
+}
+
+/** The environment without anything that configures an orchestrator, so that a test sees only its own flags. */
+export function cleanEnvironment(): NodeJS.ProcessEnv {
+  const { PATH, HOME, LANG } = process.env;
+  return { PATH, HOME, LANG };
+}
+
+interface Ready {
+  readonly apiUrl: string;
+  readonly runnerUrl: string;
+}
+
+function untilReady(child: ChildProcess, lines: string[]): Promise<Ready> {
+  return new Promise((resolve) => {
+    if (child.stderr === null) throw new TypeError("stderr is not piped");
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      lines.push(line);
+      if (line.includes('"msg":"ready"')) resolve(JSON.parse(line) as Ready);
+    });
+  });
+}
+
+async function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  const [code, signal] = await once(child, "exit");
+  return code ?? signal;
+}
+
+function deadline(ms: number): Promise<string> {
+  return new Promise((resolve) => setTimeout(resolve, ms, `nothing for ${ms} ms`).unref());
+}
