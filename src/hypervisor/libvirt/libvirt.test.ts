@@ -1,4 +1,4 @@
 import { testHypervisorContract } from "../testing/contract.ts";
 import { createLibvirtHarness, missingSystemLibvirt } from "../testing/libvirt-harness.ts";
 
-testHypervisorContract("libvirt", createLibvirtHarness, await missingSystemLibvirt());
+testHypervisorContract("libvirt", { setUp: createLibvirtHarness, skip: await missingSystemLibvirt() });

@@ -22,16 +22,22 @@ export interface ContractHarness {
   /** A new backend object on the same host and data directory, as after the orchestrator was killed. Not prepared. */
   open(): Hypervisor;
   spec(guest: { jobId: string; attempt: number; behaviour: Behaviour }): GuestSpec;
-  /** Whether guests outlive the object that started them. */
-  readonly guestsSurvive: boolean;
-  readonly behaviours: readonly Behaviour[];
   /** Leaves what `create` leaves when the process dies at that point, by the point's name. */
   readonly crashPoints: Readonly<Record<string, (spec: GuestSpec) => Promise<void>>>;
-  /** Makes a guest of that name that belongs to someone else; null where there can be none. */
-  readonly plantForeign: ((jobId: string) => Promise<Foreign>) | null;
+  /** Makes a guest of that name that belongs to someone else. */
+  plantForeign(jobId: string): Promise<Foreign>;
   /** Fails when anything of the job is left on the host. */
   assertNothingLeft(jobId: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What is to be tested, and how. */
+export interface ContractOptions {
+  setUp(): Promise<ContractHarness>;
+  /** A reason where this backend cannot be here. */
+  readonly skip?: string | false;
+  /** True for a backend that keeps guests in memory: they do not outlive it, leave nothing, and no one else has any. */
+  readonly inMemory?: boolean;
 }
 
 const GUEST_TIMEOUT_MS = 120_000;
@@ -42,11 +48,8 @@ export function randomJobId(): string {
 }
 
 /** The promises of {@link Hypervisor}, run on one backend. */
-export function testHypervisorContract(
-  name: string,
-  setUp: () => Promise<ContractHarness>,
-  skip: string | false,
-): void {
+export function testHypervisorContract(name: string, options: ContractOptions): void {
+  const { setUp, skip = false, inMemory = false } = options;
   describe(`hypervisor contract: ${name}`, { skip }, () => {
     const scene: Scene = { jobIds: [] } as unknown as Scene;
     before(async () => {
@@ -61,8 +64,9 @@ export function testHypervisorContract(
     });
     testQuietness(scene);
     testCreation(scene);
-    testOwnership(scene);
     testLives(scene);
+    if (inMemory) testVanishing(scene);
+    else testPersistence(scene);
   });
 }
 
@@ -139,7 +143,10 @@ function testCreation(scene: Scene): void {
     assert.equal((await find(hypervisor, first.jobId))?.attempt, 2);
     await hypervisor.remove(first.jobId);
   });
+}
 
+/** What holds only for guests that leave something on the host. */
+function testPersistence(scene: Scene): void {
   test("create succeeds after a crash at any point, and so does remove", async () => {
     const { hypervisor, harness } = scene;
     for (const [point, crash] of Object.entries(harness.crashPoints)) {
@@ -160,12 +167,9 @@ function testCreation(scene: Scene): void {
       await harness.assertNothingLeft(jobId);
     }
   });
-}
 
-function testOwnership(scene: Scene): void {
-  test("what someone else made under a guest's name is never listed, replaced or removed", async (context) => {
+  test("what someone else made under a guest's name is never listed, replaced or removed", async () => {
     const { hypervisor, harness } = scene;
-    if (harness.plantForeign === null) return context.diagnostic("nothing foreign can exist on this backend");
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
     const foreign = await harness.plantForeign(jobId);
@@ -182,10 +186,41 @@ function testOwnership(scene: Scene): void {
       await foreign.remove();
     }
   });
+
+  test("a successor finds the guest, asks it in vain, destroys it twice; it can start again and be removed under power", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "deaf");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await hypervisor.start(jobId);
+    await waitForConsole(hypervisor, jobId, "guest is up");
+
+    const successor = harness.open();
+    await successor.prepare();
+    assert.deepEqual(await find(successor, jobId), {
+      name: guestName(jobId),
+      jobId,
+      attempt: 1,
+      power: "running",
+    });
+    await successor.requestShutdown(jobId);
+    await waitForConsole(successor, jobId, "heard and ignored");
+    assert.equal(await successor.power(jobId), "running");
+    await successor.destroy(jobId);
+    await successor.destroy(jobId);
+    assert.equal(await successor.power(jobId), "stopped");
+    await successor.close();
+    assert.equal(await hypervisor.power(jobId), "stopped");
+
+    await hypervisor.start(jobId);
+    await hypervisor.remove(jobId);
+    assert.equal(await hypervisor.power(jobId), "absent");
+    await harness.assertNothingLeft(jobId);
+  });
 }
 
 function testLives(scene: Scene): void {
-  test("a guest starts once, speaks on its console, survives its orchestrator and obeys", async () => {
+  test("a guest starts once, speaks on its console and obeys", async () => {
     const { hypervisor, harness } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
@@ -197,37 +232,10 @@ function testLives(scene: Scene): void {
     await waitForConsole(hypervisor, jobId, "guest is up");
     await assertConsoleOffsets(hypervisor, jobId);
 
-    const successor = harness.open();
-    await successor.prepare();
-    assert.equal(await successor.power(jobId), harness.guestsSurvive ? "running" : "absent");
-    await successor.close();
-    assert.equal(await hypervisor.power(jobId), "running");
-
     const stopped = waitForPower(hypervisor, jobId, "stopped");
     await hypervisor.requestShutdown(jobId);
     await stopped;
     await hypervisor.remove(jobId);
-    await harness.assertNothingLeft(jobId);
-  });
-
-  test("a guest that ignores the request is destroyed, twice if need be, and removed under power", async (context) => {
-    const { hypervisor, harness } = scene;
-    if (!harness.behaviours.includes("deaf")) return context.diagnostic("no guest of this backend is deaf");
-    const spec = newSpec(scene, "deaf");
-    const { jobId } = spec;
-    await hypervisor.create(spec);
-    await hypervisor.start(jobId);
-    await waitForConsole(hypervisor, jobId, "guest is up");
-    await hypervisor.requestShutdown(jobId);
-    await waitForConsole(hypervisor, jobId, "heard and ignored");
-    assert.equal(await hypervisor.power(jobId), "running");
-    await hypervisor.destroy(jobId);
-    await hypervisor.destroy(jobId);
-    assert.equal(await hypervisor.power(jobId), "stopped");
-
-    await hypervisor.start(jobId);
-    await hypervisor.remove(jobId);
-    assert.equal(await hypervisor.power(jobId), "absent");
     await harness.assertNothingLeft(jobId);
   });
 
@@ -240,6 +248,20 @@ function testLives(scene: Scene): void {
     assert.match((await hypervisor.readConsole(spec.jobId, 0, 1_000_000)).toString(), /guest is up/);
     await hypervisor.remove(spec.jobId);
     await harness.assertNothingLeft(spec.jobId);
+  });
+}
+
+function testVanishing(scene: Scene): void {
+  test("guests in memory vanish with the object that made them", async () => {
+    const { harness } = scene;
+    const hypervisor = harness.open();
+    await hypervisor.prepare();
+    const spec = newSpec(scene, "obedient");
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    assert.equal(await scene.hypervisor.power(spec.jobId), "absent");
+    await hypervisor.close();
+    assert.equal(await hypervisor.power(spec.jobId), "absent");
   });
 }
 

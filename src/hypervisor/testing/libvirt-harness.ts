@@ -120,8 +120,6 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
   return {
     open: (): Hypervisor => createLibvirtHypervisor(options),
     spec: (guest) => testSpec({ ...guest, imagePath }),
-    guestsSurvive: true,
-    behaviours: ["obedient", "deaf", "brief"],
     crashPoints: crashPoints(guestsDirectory(dataDir)),
     plantForeign: (jobId) => plantForeign(client, jobId),
     assertNothingLeft: (jobId) => assertNothingLeft(client, guestsDirectory(dataDir), jobId),

@@ -1,0 +1,106 @@
+import { errorText, SolsticeError } from "../../core/errors.ts";
+import { guestName } from "../../core/job.ts";
+import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import { runStandIn } from "./stand-in.ts";
+
+/** Options of {@link createDelayHypervisor}. */
+export interface DelayOptions {
+  readonly delayMs: number;
+  readonly log: HypervisorLog;
+}
+
+interface PretendedGuest {
+  readonly spec: GuestSpec;
+  console: string;
+  /** Cuts the power; null while there is none. */
+  powerSwitch: AbortController | null;
+}
+
+/** Guests that exist in memory only: each is a stand-in for a runner. They vanish with the process. */
+export function createDelayHypervisor(options: DelayOptions): Hypervisor {
+  const guests = new Map<string, PretendedGuest>();
+  const listeners = new Set<(jobId: string | null) => void>();
+  const tell = (jobId: string) => {
+    for (const listener of listeners) listener(jobId);
+  };
+  const cutPower = (jobId: string) => {
+    const guest = guests.get(jobId);
+    if (!guest?.powerSwitch) return;
+    guest.powerSwitch.abort();
+    guest.powerSwitch = null;
+    tell(jobId);
+  };
+  return {
+    backend: "noop",
+    async prepare() {},
+    runnerHost: async () => "127.0.0.1",
+    async create(spec) {
+      const attempt = guests.get(spec.jobId)?.spec.attempt ?? 0;
+      if (attempt === spec.attempt) return;
+      if (attempt > spec.attempt) {
+        const text = `A guest ${guestName(spec.jobId)} of attempt ${attempt} exists; attempt ${spec.attempt} is outdated.`;
+        throw new SolsticeError("already_exists", text);
+      }
+      cutPower(spec.jobId);
+      guests.set(spec.jobId, { spec, console: "", powerSwitch: null });
+    },
+    async start(jobId) {
+      const guest = guests.get(jobId);
+      if (!guest) {
+        throw new SolsticeError("hypervisor_failed", `There is no guest ${guestName(jobId)} to start.`);
+      }
+      if (guest.powerSwitch) return;
+      void run(guest, options, () => tell(jobId));
+      tell(jobId);
+    },
+    power: async (jobId) => powerOf(guests.get(jobId)),
+    requestShutdown: async (jobId) => cutPower(jobId),
+    destroy: async (jobId) => cutPower(jobId),
+    async remove(jobId) {
+      cutPower(jobId);
+      guests.delete(jobId);
+    },
+    listOwned: async () =>
+      [...guests].map(([jobId, guest]) => ({
+        name: guestName(jobId),
+        jobId,
+        attempt: guest.spec.attempt,
+        power: powerOf(guest),
+      })),
+    readConsole: async (jobId, offset, maxBytes) =>
+      Buffer.from(guests.get(jobId)?.console ?? "").subarray(offset, offset + maxBytes),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      listeners.clear();
+      for (const jobId of guests.keys()) cutPower(jobId);
+      guests.clear();
+    },
+  };
+}
+
+function powerOf(guest: PretendedGuest | undefined): GuestPower {
+  if (!guest) return "absent";
+  return guest.powerSwitch ? "running" : "stopped";
+}
+
+/** One life of a guest, from power-on to power-off. Never rejects. */
+async function run(guest: PretendedGuest, options: DelayOptions, ended: () => void): Promise<void> {
+  const powerSwitch = new AbortController();
+  guest.powerSwitch = powerSwitch;
+  guest.console = "noop: the guest is up\n";
+  const { runner, jobId } = guest.spec;
+  try {
+    await runStandIn({ runner, delayMs: options.delayMs, signal: powerSwitch.signal });
+    guest.console += "noop: the stand-in has finished, powering off\n";
+  } catch (error) {
+    if (powerSwitch.signal.aborted) return;
+    guest.console += `noop: the stand-in gave up: ${errorText(error)}\n`;
+    options.log.warn({ guest: guestName(jobId), problem: errorText(error) }, "the stand-in runner gave up");
+  }
+  if (guest.powerSwitch !== powerSwitch) return;
+  guest.powerSwitch = null;
+  ended();
+}

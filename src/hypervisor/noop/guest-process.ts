@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { open, readdir, readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import type { GuestPaths } from "./guest-files.ts";
+import { placeInside, readIfPresent } from "./guest-files.ts";
+
+/** Every process of a guest has this variable, with the guest's directory as its value. */
+const MARK_VARIABLE = "SOLSTICE_NOOP_GUEST";
+
+/** Where the files of the seed are in a guest; see src/guest. */
+const RUNNER_FILE = "/run/solstice/runner.sh";
+const CONF_FILE = "/run/solstice/runner.conf";
+
+const KILL_ROUNDS = 500;
+const KILL_ROUND_MS = 10;
+
+/**
+ * What a guest's boot does: the runner, then its aftermath, and then everything ends. A TERM is for the runner; this
+ * shell goes on to say how it ended.
+ */
+const POWER_ON = `trap : TERM
+echo $$ >"$1"
+sh "$3" run
+code=$?
+sh "$3" aftermath
+echo $code >"$2"
+kill -KILL 0`;
+
+/**
+ * Starts the guest's runner in a session of its own, where it outlives this process. The environment is made from
+ * nothing: a job must not see the secrets in ours.
+ */
+export async function spawnGuest(paths: GuestPaths, searchPath: string): Promise<ChildProcess> {
+  const console = await open(paths.console, "w", 0o600);
+  try {
+    const runner = placeInside(paths.directory, RUNNER_FILE);
+    const child = spawn("/bin/sh", ["-c", POWER_ON, "solstice-guest", paths.pid, paths.exit, runner], {
+      cwd: paths.work,
+      detached: true,
+      stdio: ["ignore", console.fd, console.fd],
+      env: {
+        PATH: searchPath,
+        HOME: paths.work,
+        TMPDIR: paths.work,
+        LANG: "C.UTF-8",
+        SOLSTICE_CONF: placeInside(paths.directory, CONF_FILE),
+        SOLSTICE_WORK: paths.work,
+        [MARK_VARIABLE]: paths.directory,
+      },
+    });
+    child.unref();
+    return child;
+  } finally {
+    await console.close();
+  }
+}
+
+/** The process group of a guest that runs, also one that another process of ours started; else null. Linux only. */
+export async function findRunning(paths: GuestPaths): Promise<number | null> {
+  const pid = Number.parseInt((await readIfPresent(paths.pid)) ?? "", 10);
+  if (!Number.isSafeInteger(pid) || pid <= 1) return null;
+  return (await hasMark(pid, paths.directory)) ? pid : null;
+}
+
+/** Sends a signal to all of a process group; one that is gone is as good as told. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+/**
+ * Kills every process of a guest, also those that steps moved into sessions of their own, and waits until all are gone.
+ * They are known by the mark in their environment, which a recycled process id does not have.
+ */
+export async function killAll(paths: GuestPaths): Promise<void> {
+  for (let round = 1; round <= KILL_ROUNDS; round += 1) {
+    const pids = await findMarked(paths.directory);
+    if (pids.length === 0) return;
+    for (const pid of pids) killOne(pid);
+    await delay(KILL_ROUND_MS);
+  }
+  throw new Error(`processes of ${paths.directory} do not end`);
+}
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+}
+
+async function findMarked(directory: string): Promise<number[]> {
+  const entries = await readdir("/proc").catch(() => []);
+  const pids = entries.filter((name) => /^[1-9][0-9]*$/.test(name)).map(Number);
+  const marked = await Promise.all(pids.map((pid) => hasMark(pid, directory)));
+  return pids.filter((_, index) => marked[index]);
+}
+
+/** A process that has ended but was not waited for has an empty environment, so it does not count. */
+async function hasMark(pid: number, directory: string): Promise<boolean> {
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+  return environment.split("\0").includes(`${MARK_VARIABLE}=${directory}`);
+}

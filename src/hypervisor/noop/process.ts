@@ -1,0 +1,184 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import { guestName } from "../../core/job.ts";
+import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog, OwnedGuest } from "../hypervisor.ts";
+import {
+  findGuest,
+  type GuestPaths,
+  guestPaths,
+  listGuestDirectories,
+  readIfPresent,
+  readPart,
+  removeFiles,
+  writeGuest,
+} from "./guest-files.ts";
+import { findRunning, killAll, signalGroup, spawnGuest } from "./guest-process.ts";
+
+const DEFAULT_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Options of {@link createProcessHypervisor}. */
+export interface ProcessOptions {
+  readonly dataDir: string;
+  readonly ownerId: string;
+  readonly log: HypervisorLog;
+  /** PATH of the runner and its steps; default the usual directories. */
+  readonly searchPath?: string;
+}
+
+interface ProcessHost {
+  readonly guestsDir: string;
+  readonly ownerId: string;
+  readonly searchPath: string;
+  /** Guests that this process started and that have not ended. */
+  readonly children: Map<string, ChildProcess>;
+  readonly tell: (jobId: string) => void;
+}
+
+/**
+ * "Guests" that are child processes running the real runner in a directory, without any isolation: for development.
+ * They outlive this process and are found again (on Linux, through /proc). Wake-ups come only for guests that this
+ * object started.
+ */
+export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
+  const listeners = new Set<(jobId: string | null) => void>();
+  const host: ProcessHost = {
+    guestsDir: join(options.dataDir, "guests"),
+    ownerId: options.ownerId,
+    searchPath: options.searchPath ?? DEFAULT_SEARCH_PATH,
+    children: new Map(),
+    tell: (jobId) => {
+      for (const listener of listeners) listener(jobId);
+    },
+  };
+  return {
+    backend: "noop",
+    async prepare() {
+      await mkdir(host.guestsDir, { recursive: true });
+      options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");
+    },
+    runnerHost: async () => "127.0.0.1",
+    create: (spec) => orFail(`${guestName(spec.jobId)} cannot be made`, () => createGuest(host, spec)),
+    start: (jobId) => orFail(`${guestName(jobId)} cannot start`, () => startGuest(host, jobId)),
+    power: (jobId) => orFail(`The state of ${guestName(jobId)} is unknown`, () => readPower(host, jobId)),
+    requestShutdown: (jobId) =>
+      orFail(`${guestName(jobId)} cannot be asked to shut down`, () => shutdownGuest(host, jobId)),
+    destroy: (jobId) => orFail(`${guestName(jobId)} cannot be stopped`, () => destroyGuest(host, jobId)),
+    remove: (jobId) => orFail(`${guestName(jobId)} cannot be removed`, () => removeGuest(host, jobId)),
+    listOwned: () => orFail("Guests cannot be listed", () => listGuests(host)),
+    readConsole: (jobId, offset, maxBytes) =>
+      readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      listeners.clear();
+    },
+  };
+}
+
+async function createGuest(host: ProcessHost, spec: GuestSpec): Promise<void> {
+  const paths = guestPaths(host.guestsDir, spec.jobId);
+  const found = await findGuest(paths, host.ownerId);
+  const name = guestName(spec.jobId);
+  if (found.kind === "foreign") {
+    throw new SolsticeError("already_exists", `${paths.directory} belongs to another installation.`);
+  }
+  if (found.kind === "ours") {
+    if (found.attempt === spec.attempt) return;
+    if (found.attempt > spec.attempt) {
+      const text = `A guest ${name} of attempt ${found.attempt} exists; attempt ${spec.attempt} is outdated.`;
+      throw new SolsticeError("already_exists", text);
+    }
+  }
+  await removeGuest(host, spec.jobId);
+  await writeGuest(paths, spec, host.ownerId);
+}
+
+async function startGuest(host: ProcessHost, jobId: string): Promise<void> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  if ((await findGuest(paths, host.ownerId)).kind !== "ours") {
+    throw new SolsticeError("hypervisor_failed", `There is no guest ${guestName(jobId)} to start.`);
+  }
+  if (await isRunning(host, jobId)) return;
+  // Of an earlier life, or started by a process of ours that died before it could be recorded.
+  await killAll(paths);
+  await rm(paths.exit, { force: true });
+  const child = await spawnGuest(paths, host.searchPath);
+  host.children.set(jobId, child);
+  child.once("exit", () => {
+    host.children.delete(jobId);
+    host.tell(jobId);
+  });
+  if (child.pid === undefined) await once(child, "spawn");
+  host.tell(jobId);
+}
+
+async function readPower(host: ProcessHost, jobId: string): Promise<GuestPower> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  const found = await findGuest(paths, host.ownerId);
+  if (found.kind === "none" || found.kind === "foreign") return "absent";
+  if (await isRunning(host, jobId)) return "running";
+  const wasStarted = (await readIfPresent(paths.pid)) !== null;
+  const saidHow = (await readIfPresent(paths.exit)) !== null;
+  return wasStarted && !saidHow ? "crashed" : "stopped";
+}
+
+async function isRunning(host: ProcessHost, jobId: string): Promise<boolean> {
+  return host.children.has(jobId) || (await findRunning(guestPaths(host.guestsDir, jobId))) !== null;
+}
+
+async function shutdownGuest(host: ProcessHost, jobId: string): Promise<void> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  if ((await findGuest(paths, host.ownerId)).kind !== "ours") return;
+  const pid = host.children.get(jobId)?.pid ?? (await findRunning(paths));
+  if (pid !== null) signalGroup(pid, "SIGTERM");
+}
+
+async function destroyGuest(host: ProcessHost, jobId: string): Promise<void> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  if ((await findGuest(paths, host.ownerId)).kind !== "ours") return;
+  if (await isRunning(host, jobId)) await writeFile(paths.exit, "destroyed\n");
+  await cutPower(host, jobId, paths);
+}
+
+async function cutPower(host: ProcessHost, jobId: string, paths: GuestPaths): Promise<void> {
+  const child = host.children.get(jobId);
+  const exited = child && once(child, "exit");
+  if (child?.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+  await killAll(paths);
+  await exited;
+}
+
+async function removeGuest(host: ProcessHost, jobId: string): Promise<void> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  const found = await findGuest(paths, host.ownerId);
+  if (found.kind === "foreign" || found.kind === "none") return;
+  await cutPower(host, jobId, paths);
+  await removeFiles(paths);
+}
+
+async function listGuests(host: ProcessHost): Promise<OwnedGuest[]> {
+  const guests: OwnedGuest[] = [];
+  for (const jobId of await listGuestDirectories(host.guestsDir)) {
+    const found = await findGuest(guestPaths(host.guestsDir, jobId), host.ownerId);
+    if (found.kind !== "ours" && found.kind !== "partial") continue;
+    const attempt = found.kind === "ours" ? found.attempt : null;
+    guests.push({ name: guestName(jobId), jobId, attempt, power: await readPower(host, jobId) });
+  }
+  return guests;
+}
+
+async function orFail<T>(doing: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (isSolsticeError(error)) throw error;
+    const isFull = error instanceof Error && "code" in error && error.code === "ENOSPC";
+    const code = isFull ? "disk_full" : "hypervisor_failed";
+    throw new SolsticeError(code, `${doing}: ${errorText(error)}.`, { cause: error });
+  }
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isSolsticeError } from "../core/errors.ts";
+import { chooseHypervisor, createHypervisor } from "./router.ts";
+
+const answers = async () => null;
+const silent = async () => "no daemon answered.";
+const notAsked = async () => assert.fail("libvirt must not be asked");
+
+test("what is asked for by name is taken without looking", async () => {
+  for (const name of ["libvirt", "noop"] as const) {
+    assert.equal(await chooseHypervisor(name, { platform: "sunos", whyNoLibvirt: notAsked }), name);
+  }
+});
+
+test("auto takes libvirt where it answers, on Linux and elsewhere", async () => {
+  for (const platform of ["linux", "freebsd"] as const) {
+    assert.equal(await chooseHypervisor("auto", { platform, whyNoLibvirt: answers }), "libvirt");
+  }
+});
+
+test("auto never falls back to noop, and says what keeps libvirt away and what to install", async () => {
+  await assert.rejects(chooseHypervisor("auto", { platform: "linux", whyNoLibvirt: silent }), (error) => {
+    assert.ok(isSolsticeError(error, "hypervisor_unavailable"));
+    assert.match(error.message, /no daemon answered/);
+    assert.match(error.remedy ?? "", /setup-host\.sh/);
+    return true;
+  });
+});
+
+test("zones come later, asked for or on illumos", async () => {
+  const refusal = { code: "hypervisor_unavailable", message: /zones are not supported yet/ };
+  await assert.rejects(chooseHypervisor("zones", { platform: "linux", whyNoLibvirt: notAsked }), refusal);
+  await assert.rejects(chooseHypervisor("auto", { platform: "sunos", whyNoLibvirt: notAsked }), refusal);
+});
+
+test("a libvirt that is not there is named with its socket", async () => {
+  const config = {
+    hypervisor: "auto",
+    libvirtUri: "qemu+unix:///system?socket=/nonexistent/libvirt-sock",
+    libvirtNetwork: "default",
+    libvirtVirtType: "qemu",
+    dataDir: "/nonexistent",
+    noop: { runner: "delay", delayMs: 0 },
+  } as const;
+  const log = { info: () => {}, warn: () => {} };
+  const writeSeed = async () => {};
+  await assert.rejects(createHypervisor({ config, ownerId: "test", log, writeSeed }), {
+    code: "hypervisor_unavailable",
+    message: /nonexistent\/libvirt-sock/,
+  });
+  const noop = await createHypervisor({
+    config: { ...config, hypervisor: "noop" },
+    ownerId: "test",
+    log,
+    writeSeed,
+  });
+  assert.equal(noop.backend, "noop");
+});

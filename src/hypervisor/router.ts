@@ -1,0 +1,76 @@
+import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { errorText, SolsticeError } from "../core/errors.ts";
+import type { Backend } from "../core/job.ts";
+import { createLibvirtClient } from "../libvirt/index.ts";
+import type { Hypervisor, HypervisorLog } from "./hypervisor.ts";
+import type { WriteSeed } from "./libvirt/host.ts";
+import { createLibvirtHypervisor } from "./libvirt/libvirt.ts";
+import type { KvmProbe } from "./libvirt/virt-type.ts";
+import { createNoopHypervisor } from "./noop/noop.ts";
+
+/** What {@link createHypervisor} needs besides the configuration. */
+export interface HypervisorOptions {
+  readonly config: Pick<
+    OrchestratorConfig,
+    "hypervisor" | "libvirtUri" | "libvirtNetwork" | "libvirtVirtType" | "dataDir" | "noop"
+  >;
+  /** What marks the guests of this installation; the same after a restart. */
+  readonly ownerId: string;
+  readonly log: HypervisorLog;
+  /** `writeSeed` of src/guest. */
+  readonly writeSeed: WriteSeed;
+  /** Whether KVM really works here; asked only where the virt type is `auto`. */
+  readonly probeKvm?: KvmProbe;
+}
+
+/** The backend that the configuration asks for. It is not prepared yet. Throws as {@link chooseHypervisor}. */
+export async function createHypervisor(options: HypervisorOptions): Promise<Hypervisor> {
+  const { config, ownerId, log, writeSeed, probeKvm } = options;
+  const { dataDir, libvirtUri: uri, libvirtNetwork: network, libvirtVirtType: virtType } = config;
+  const backend = await chooseHypervisor(config.hypervisor, {
+    platform: process.platform,
+    whyNoLibvirt: () => whyNoLibvirt(uri),
+  });
+  log.info({ hypervisor: backend }, "chose the hypervisor");
+  if (backend === "noop") return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
+  return createLibvirtHypervisor({ uri, network, virtType, dataDir, ownerId, log, writeSeed, probeKvm });
+}
+
+/** What {@link chooseHypervisor} looks at. */
+export interface HostFacts {
+  readonly platform: NodeJS.Platform;
+  /** What keeps libvirt from being used, or null when it answers. */
+  readonly whyNoLibvirt: () => Promise<string | null>;
+}
+
+/**
+ * Decides which backend to use. `auto` takes libvirt where it answers and never `noop`, which would pretend to run jobs.
+ * Throws `hypervisor_unavailable` with what to install.
+ */
+export async function chooseHypervisor(
+  asked: OrchestratorConfig["hypervisor"],
+  facts: HostFacts,
+): Promise<Exclude<Backend, "zones">> {
+  if (asked === "libvirt" || asked === "noop") return asked;
+  // Node says sunos on illumos.
+  if (asked === "zones" || facts.platform === "sunos") {
+    throw new SolsticeError("hypervisor_unavailable", "Guests in illumos zones are not supported yet.", {
+      remedy: "Use a Linux host with libvirt, or HYPERVISOR=noop to try the rest.",
+    });
+  }
+  const problem = await facts.whyNoLibvirt();
+  if (problem === null) return "libvirt";
+  throw new SolsticeError("hypervisor_unavailable", `No hypervisor answers on this host: ${problem}`, {
+    remedy:
+      "On Debian run scripts/setup-host.sh; elsewhere install and start libvirt with QEMU. HYPERVISOR=noop tries the rest without guests.",
+  });
+}
+
+async function whyNoLibvirt(uri: string): Promise<string | null> {
+  try {
+    (await createLibvirtClient({ uri })).close();
+    return null;
+  } catch (error) {
+    return errorText(error);
+  }
+}
