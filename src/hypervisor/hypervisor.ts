@@ -1,4 +1,7 @@
+import type { GuestFile, Seed } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
+
+export type { GuestFile, Seed };
 
 /**
  * What a guest looks like from outside.
@@ -6,21 +9,6 @@ import type { Backend, GuestSize } from "../core/job.ts";
  * `crashed`: as `stopped`, and the hypervisor says that it did not end by itself.
  */
 export type GuestPower = "absent" | "stopped" | "running" | "paused" | "crashed";
-
-/** A file the guest gets through its seed. */
-export interface GuestFile {
-  /** Absolute path in the guest. */
-  readonly path: string;
-  readonly content: string;
-  /** Octal permissions, such as "0700". */
-  readonly permissions: string;
-}
-
-/** The two documents of a NoCloud seed. */
-export interface Seed {
-  readonly metaData: string;
-  readonly userData: string;
-}
 
 /** Everything needed to make one guest. */
 export interface GuestSpec {

@@ -1,0 +1,48 @@
+import { SolsticeError } from "../core/errors.ts";
+import { shellQuote } from "./shell-quote.ts";
+
+/** What a runner needs to know of its job. */
+export interface PlanInput {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** Null where the job has no repository; then there is no step `checkout`, and the first step has index 0. */
+  readonly repoUrl: string | null;
+  readonly commitSha: string | null;
+  readonly ref: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  readonly steps: readonly { readonly name: string; readonly run: string }[];
+  /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
+  readonly deadlineSeconds: number;
+}
+
+/**
+ * The plan of a job: a POSIX shell fragment that only assigns variables, for `runner.sh` to source. Every value is a
+ * single-quoted word. The last assignment tells the runner that nothing was cut off.
+ * Throws `usage` for a NUL character, or for a name of an environment variable that is none.
+ */
+export function buildPlan(input: PlanInput): string {
+  const env = Object.entries(input.env).map(([name, value]) => environmentEntry(name, value));
+  const assignments: [name: string, value: string | number][] = [
+    ["PLAN_JOB_ID", input.jobId],
+    ["PLAN_ATTEMPT", input.attempt],
+    ["PLAN_REPO_URL", input.repoUrl ?? ""],
+    ["PLAN_COMMIT", input.commitSha ?? ""],
+    ["PLAN_REF", input.ref ?? ""],
+    ["PLAN_DEADLINE_SECONDS", Math.ceil(input.deadlineSeconds)],
+    ["PLAN_ENV_COUNT", env.length],
+    ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
+    ["PLAN_STEP_COUNT", input.steps.length],
+    ...input.steps.flatMap(({ name, run }, at): [string, string][] => [
+      [`PLAN_STEP_${at + 1}_NAME`, name],
+      [`PLAN_STEP_${at + 1}_RUN`, run],
+    ]),
+    ["PLAN_COMPLETE", "yes"],
+  ];
+  return assignments.map(([name, value]) => `${name}=${shellQuote(String(value))}\n`).join("");
+}
+
+/** An entry as `env` takes it. `env` would take a name with a leading dash for an option. */
+function environmentEntry(name: string, value: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return `${name}=${value}`;
+  throw new SolsticeError("usage", `${JSON.stringify(name)} is not a name of an environment variable.`);
+}

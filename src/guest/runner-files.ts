@@ -1,0 +1,32 @@
+import { readFileSync } from "node:fs";
+import type { GuestFile } from "../core/guest.ts";
+import { shellQuote } from "./shell-quote.ts";
+
+/** Where the runner lives in a guest: a file system in memory on Linux, gone with the guest everywhere. */
+export const runnerDirectory = "/run/solstice";
+
+/** The runner's scripts, as they lie in `src/guest/runner`; `boot.sh` starts `runner.sh`, which needs the others. */
+const scripts = ["boot.sh", "calls.sh", "checkout.sh", "runner.sh", "sender.sh", "steps.sh", "tools.sh"];
+
+/** How a runner reaches its orchestrator. */
+export interface RunnerAccess {
+  /** Base URL of the runner endpoint, without a path. */
+  readonly runnerUrl: string;
+  /** One-time token of this attempt; a secret. */
+  readonly bootstrapToken: string;
+}
+
+/** Every file that makes a guest run its job, readable only for its root. */
+export function runnerFiles(access: RunnerAccess): GuestFile[] {
+  const files = scripts.map((name) => ({
+    path: `${runnerDirectory}/${name}`,
+    content: readFileSync(new URL(`runner/${name}`, import.meta.url), "utf8"),
+    permissions: "0700",
+  }));
+  return [...files, { path: `${runnerDirectory}/runner.conf`, content: conf(access), permissions: "0600" }];
+}
+
+function conf({ runnerUrl, bootstrapToken }: RunnerAccess): string {
+  const url = runnerUrl.replace(/\/+$/, "");
+  return `RUNNER_URL=${shellQuote(url)}\nBOOTSTRAP_TOKEN=${shellQuote(bootstrapToken)}\n`;
+}

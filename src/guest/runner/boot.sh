@@ -1,0 +1,66 @@
+#!/bin/sh
+# Starts the runner in the background, once the seed has put its files here, and returns at once: the boot goes on.
+# Where systemd runs, the runner is a unit of it; elsewhere this script stays behind as its supervisor (`supervise`).
+# Either way, when something kills the runner, `runner.sh aftermath` tells the orchestrator what it can.
+
+here=${0%/*}
+unit=solstice-runner.service
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/gnu/bin:/opt/ooce/bin
+SOLSTICE_CONF=$here/runner.conf SOLSTICE_POWEROFF=yes
+export PATH SOLSTICE_CONF SOLSTICE_POWEROFF
+
+# Whoever looks why a guest does not report finds the answer on its console.
+say() { { echo "solstice: $*" >/dev/console; } 2>/dev/null || echo "solstice: $*"; }
+
+# KillMode: what the job leaves behind ends with the runner. OOM: the kernel takes the job first, and systemd does not
+# take that for a failure of the unit. Conflicts: a guest that shuts down ends the runner while there is a network.
+write_unit() {
+  cat >/run/systemd/system/$unit <<END
+[Unit]
+Description=Solstice CI runner
+DefaultDependencies=no
+After=network.target
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+Environment=PATH=$PATH SOLSTICE_CONF=$SOLSTICE_CONF SOLSTICE_POWEROFF=yes
+ExecStart=/bin/sh $here/runner.sh run
+ExecStopPost=/bin/sh $here/runner.sh aftermath
+KillMode=control-group
+TimeoutStopSec=75
+OOMScoreAdjust=-900
+OOMPolicy=continue
+TasksMax=infinity
+LimitNOFILE=1048576
+StandardOutput=journal+console
+StandardError=journal+console
+END
+}
+
+start_unit() {
+  mkdir -p /run/systemd/system && write_unit || return 1
+  # --no-block, since the boot waits for us. A reload, which takes a second in an emulated guest, is seldom needed.
+  systemctl start --no-block $unit || { systemctl daemon-reload && systemctl start --no-block $unit; }
+}
+
+start_supervisor() {
+  session=''
+  if command -v setsid >/dev/null 2>&1; then session=setsid; fi
+  console=/dev/console
+  [ -w $console ] || console=/dev/null
+  # shellcheck disable=SC2086  # perhaps no word at all
+  $session nohup /bin/sh "$0" supervise </dev/null >$console 2>&1 &
+}
+
+# A dead server's address is given up on after 31 s instead of two minutes. Linux only; no matter elsewhere.
+shorten_connects() { { echo 4 >/proc/sys/net/ipv4/tcp_syn_retries; } 2>/dev/null; }
+
+if [ "${1:-}" = supervise ]; then
+  SOLSTICE_POWEROFF=no /bin/sh "$here/runner.sh" run
+  exec /bin/sh "$here/runner.sh" aftermath
+fi
+shorten_connects
+if [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1 && start_unit; then say "runner started by systemd"
+else start_supervisor && say "runner started"
+fi

@@ -1,0 +1,98 @@
+# Calls the orchestrator (proto/solstice/v1/runner.proto, as Connect JSON). Sourced by runner.sh.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
+
+# save_credentials NAME TOKEN: writes the headers of a call where the client reads them, so that no token is in an
+# argument list. The small wget knows no such file; there the token shows in the list of processes, inside the guest.
+save_credentials() {
+  json='Content-Type: application/json'
+  case $client in
+    curl) printf '%s\n' silent 'noproxy = "*"' "max-time = $call_seconds" 'connect-timeout = 10' "header = \"$json\"" \
+      'header = "Expect:"' "header = \"Authorization: Bearer $2\"" ;;
+    wget) printf '%s\n' 'use_proxy = off' 'tries = 1' "timeout = $call_seconds" "header = $json" \
+      "header = Authorization: Bearer $2" ;;
+    *) printf '%s\n' "Authorization: Bearer $2" ;;
+  esac >"$state/$1"
+}
+
+# call METHOD CREDENTIALS: posts $state/request. Leaves the answer in $state/answer and the HTTP status in $status, 000
+# where no whole answer came.
+call() {
+  status=000
+  : >"$state/answer"
+  url=$RUNNER_URL/solstice.v1.RunnerService/$1
+  case $client in
+    curl) call_with_curl "$2" ;;
+    wget) call_with_wget "$2" || read_refusal ;;
+    *) call_with_small_wget "$2" || read_refusal ;;
+  esac
+}
+
+call_with_curl() {
+  curl -q --config "$state/$1" --data-binary "@$state/request" --output "$state/answer" \
+    --write-out '%{http_code}\n' "$url" >"$state/status" 2>/dev/null || : >"$state/status"
+  read -r status <"$state/status" || status=000
+}
+
+call_with_wget() {
+  wget --config="$state/$1" -nv -O "$state/answer" --post-file="$state/request" "$url" 2>"$state/status" && status=200
+}
+
+call_with_small_wget() {
+  program=wget
+  [ "$client" = small_wget ] || program='busybox wget'
+  read -r authorization <"$state/$1"
+  # shellcheck disable=SC2086  # words are meant
+  $bounded $program -q -Y off -O "$state/answer" --header "$authorization" --header 'Content-Type: application/json' \
+    --post-file "$state/request" "$url" 2>"$state/status" && status=200
+}
+
+# Finds the HTTP status in what a wget complained of.
+read_refusal() {
+  while read -r line; do
+    case $line in
+      *' ERROR '[45][0-9][0-9]:*) line=${line#* ERROR } && status=${line%%:*} ;;
+      *'HTTP/1.'[01]' '[45][0-9][0-9]*) line=${line#*HTTP/1.? } && status=${line%% *} ;;
+    esac
+  done <"$state/status"
+}
+
+# call_runner METHOD: a call with the session's credentials, its request in $state/request. Returns 0 when it was taken.
+# Sets $received, counts $failures in a row, and obeys a `stop` and a refusal of the whole attempt.
+call_runner() {
+  call "$1" session
+  case $status in
+    200) read_answer && failures=0 && return 0 ;;
+    # The attempt is not ours any more: it ended, or another one was started.
+    401 | 403) abandon "the orchestrator does not know this attempt any more" ;;
+  esac
+  failures=$((failures + 1))
+  return 1
+}
+
+# Takes what is of use from an answer. Numbers that are 0 and flags that are off are left out by the other side.
+read_answer() {
+  answer=''
+  read -r answer <"$state/answer"
+  case $answer in '{'*) ;; *) return 1 ;; esac
+  received=0
+  case $answer in
+    *'"received"'*)
+      received=${answer#*'"received"'}
+      received=${received#"${received%%[0-9]*}"}
+      received=${received%%[!0-9]*}
+      ;;
+  esac
+  case $answer in *'"stop"'*true*) request_stop ;; esac
+}
+
+# Waits before a call is repeated: longer with each failure, up to 10 s, and not at the same moment in every guest. The
+# randomness is a digit of the session token: it costs no fork.
+back_off() {
+  seconds=$((failures < 10 ? failures : 10))
+  digit=${jitter#"${jitter%?}"}
+  jitter=$digit${jitter%?}
+  case $tick in
+    1) sleep "$seconds" ;;
+    *) sleep "$((seconds > 0 ? seconds - 1 : 0)).$((0x$digit * 5 / 8 + 1))" ;;
+  esac
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Checks out SOLSTICE_COMMIT of SOLSTICE_REPO_URL into the working directory: the first step of a job with a repository.
+# SOLSTICE_REF may be empty. The last line of its output says what went wrong, and with exit code 128 git did.
+
+fetch_attempts=3
+trouble=.git/solstice-trouble
+
+report_trouble() { printf 'solstice: %s\n' "$*" >&2; }
+
+# without_password URL: prints it without user and password.
+without_password() {
+  rest=${1#*://}
+  authority=${rest%%/*}
+  printf '%s://%s%s\n' "${1%%://*}" "${authority##*@}" "${rest#"$authority"}"
+}
+
+fetch() {
+  git fetch --no-recurse-submodules "$@" 2>$trouble
+  fetch_code=$?
+  cat $trouble >&2
+  return $fetch_code
+}
+
+has_commit() { git cat-file -e "$SOLSTICE_COMMIT^{commit}" 2>/dev/null; }
+
+# Whether another attempt would fail the same way; then says why.
+is_permanent() {
+  if grep -e 'could not read Username' -e 'Authentication failed' -e 'Permission denied' $trouble >/dev/null; then
+    report_trouble "$where wants credentials that this job does not have"
+  elif grep -e "repository '.*' not found" -e 'does not appear to be a git repository' $trouble >/dev/null; then
+    report_trouble "there is no repository at $where"
+  else
+    return 1
+  fi
+}
+
+is_network() {
+  grep -i -e 'unable to access' -e 'unable to connect' -e 'unable to look up' -e 'could not resolve' -e 'timed out' \
+    -e 'could not read from remote' -e 'early eof' -e 'hung up' -e 'rpc failed' $trouble >/dev/null
+}
+
+# Fetches the commit alone where the server allows that, else everything. Returns 75 where another attempt may help.
+fetch_commit() {
+  if fetch --depth 1 origin "$SOLSTICE_COMMIT"; then return; fi
+  is_permanent && return 128
+  is_network && return 75
+  # The server answers, and does not give this commit by its hash: perhaps it gives it with a ref.
+  echo "$where does not give the commit by itself; fetching more"
+  if [ -n "$SOLSTICE_REF" ] && fetch origin "$SOLSTICE_REF" && has_commit; then return; fi
+  if fetch --tags origin '+refs/heads/*:refs/remotes/origin/*'; then
+    has_commit && return
+    report_trouble "commit $SOLSTICE_COMMIT does not exist in $where"
+    return 128
+  fi
+  is_permanent && return 128
+  return 75
+}
+
+fetch_patiently() {
+  attempt=1
+  while :; do
+    fetch_commit
+    result=$?
+    [ $result = 75 ] || return $result
+    if [ $attempt -ge $fetch_attempts ]; then
+      report_trouble "$where could not be fetched from, after $attempt attempts"
+      return 128
+    fi
+    sleep $((attempt * 2))
+    attempt=$((attempt + 1))
+  done
+}
+
+main() {
+  where=$(without_password "$SOLSTICE_REPO_URL")
+  if ! command -v git >/dev/null 2>&1; then
+    report_trouble "git is not installed in this image; $where cannot be checked out"
+    return 127
+  fi
+  # Nobody is there to type a password, and a server that falls silent is given up on.
+  : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=30}"
+  : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=30 -o StrictHostKeyChecking=accept-new}"
+  # The texts that is_permanent and is_network look for are English.
+  GIT_TERMINAL_PROMPT=0 LC_ALL=C
+  export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_SSH_COMMAND GIT_TERMINAL_PROMPT LC_ALL
+  git -c init.defaultBranch=main init -q . && git remote add origin "$SOLSTICE_REPO_URL" || return
+  fetch_patiently || return
+  git checkout -q --detach "$SOLSTICE_COMMIT" || return
+  git --no-pager log -1 --no-decorate --format='HEAD is now at %h %s'
+}
+
+main

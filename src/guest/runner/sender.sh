@@ -1,0 +1,224 @@
+# Sends the output and tells of the steps. Sourced by runner.sh.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
+
+# Sends everything, then tells the end. Returns 1 when the attempt is not ours any more.
+send() {
+  send_all && finish
+}
+
+# Sends the spool and the events until the job is over and everything has arrived.
+send_all() {
+  sent=0 size=0 final='' event='' failures=0 refusals=0
+  ticks=0 quiet_ticks=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
+  read -r jitter <"$state/token"
+  read -r heartbeat_seconds <"$state/heartbeat"
+  # Half the time: ticks are counted, not measured, and each takes longer than it should.
+  heartbeat_ticks=$((heartbeat_seconds * ticks_per_second / 2 + 1))
+  reported=0
+  # A sender before this one may have told of some.
+  read -r told_before <"$state/reported"
+  : >"$state/looked"
+  exec 3<"$state/events"
+  while :; do
+    if [ -e "$state/abandoned" ]; then end_job && return 1; fi
+    [ ! -e "$state/stop" ] || stop_step
+    # Asked before looking, so that nothing written before the end is overlooked.
+    if [ -z "$final" ] && job_over; then
+      measure
+      final=$size
+    fi
+    next_event
+    if [ "$sent" -lt "$size" ]; then append_log
+    elif [ -n "$event" ]; then report_step
+    elif [ -n "$final" ]; then return 0
+    else idle
+    fi
+  done
+}
+
+# The job is over when the main process says so, or is no more. Then something has killed it, and $failure says so.
+job_over() {
+  read_result && return
+  if [ "$mode" = run ] && kill -0 $$ 2>/dev/null; then return 1; fi
+  # It may have ended well between the two looks.
+  read_result && return
+  code=137 failure=runner_killed
+  give_up_at=$(($(now) + killed_seconds))
+  kill_step
+  [ -e "$state/killed" ] || note "something in this guest killed the runner: the job did not end by itself"
+  : >"$state/killed"
+}
+
+read_result() { [ -s "$state/result" ] && read -r code failure <"$state/result"; }
+
+measure() { size=$(($(wc -c <"$spool"))); }
+
+# Reads the next event, when there is one. The spool is at least as long as its offset: that saves measuring.
+next_event() {
+  while [ -z "$event" ] && read -r event <&3; do
+    reported=$((reported + 1))
+    [ "$reported" -gt "$told_before" ] || event=''
+  done
+  [ -n "$event" ] || return 0
+  read -r phase event_index event_code event_offset event_time <<END
+$event
+END
+  [ "$event_offset" -le "$size" ] || size=$event_offset
+}
+
+# A moment without work. The spool is measured when it changed since the last look, which costs no fork; where the shell
+# cannot tell times within a second apart, the look once a second finds the change.
+idle() {
+  sleep "$tick"
+  ticks=$((ticks + 1)) quiet_ticks=$((quiet_ticks + 1))
+  if [ $quiet_ticks -ge "$heartbeat_ticks" ]; then
+    append_log
+  elif [ $((ticks % ticks_per_second)) = 0 ] || spool_changed; then
+    : >"$state/looked"
+    measure
+  fi
+}
+
+# shellcheck disable=SC3013  # where -nt is unknown, the look once a second remains
+spool_changed() { [ "$spool" -nt "$state/looked" ] 2>/dev/null; }
+
+# Sends what is not there yet, or a sign of life. A chunk starts small and grows, so that a slow line gets it through.
+append_log() {
+  write_append_request >"$state/request"
+  before=$sent
+  quiet_ticks=0
+  if call_runner AppendLog; then
+    sent=$received
+    [ "$chunk_blocks" -ge "$chunk_blocks_max" ] || chunk_blocks=$((chunk_blocks * 2))
+    # An orchestrator that takes nothing is no reason to hurry.
+    if [ "$before" -lt "$size" ] && [ "$sent" -le "$before" ]; then failures=1 && back_off; fi
+  else
+    chunk_blocks=$chunk_blocks_min
+    after_failure
+  fi
+}
+
+# Whole blocks, so beginning with some bytes that were sent before: the other side knows what it has.
+write_append_request() {
+  first=$((sent / block_bytes))
+  printf '{"offset":"%s"' $((first * block_bytes))
+  if [ "$sent" -lt "$size" ]; then
+    printf ',"data":"'
+    read_blocks | encode
+    printf '"'
+  fi
+  printf '}'
+}
+
+# A process left behind may still write when the job is over: what comes after the final length is not sent.
+read_blocks() {
+  if [ -z "$final" ]; then
+    dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null
+  else
+    dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null |
+      head -c $((final - first * block_bytes))
+  fi
+}
+
+report_step() {
+  phase_number=2
+  [ "$phase" = finished ] || phase_number=1 event_code=0
+  printf '{"index":%s,"phase":%s,"exitCode":%s,"logOffset":"%s","guestTimeMs":"%s000"}' "$event_index" $phase_number \
+    "$event_code" "$event_offset" "$event_time" >"$state/request"
+  quiet_ticks=0
+  if call_runner ReportStep; then
+    event=''
+    printf '%s\n' "$reported" >"$state/reported"
+  else
+    # What is refused for itself must not hold up the rest for ever.
+    case $status in 4*) [ "$failures" -lt "$refusals_max" ] || event='' ;; esac
+    after_failure
+  fi
+}
+
+# Waits, or gives the attempt up when its time is over.
+after_failure() {
+  [ ! -e "$state/abandoned" ] || return
+  [ "$(now)" -lt "$give_up_at" ] || abandon "no orchestrator in time"
+  back_off
+}
+
+# Tells the end. The orchestrator takes it only when it has the whole output.
+finish() {
+  log_sha256=$(hash_spool)
+  until tell_end; do
+    [ ! -e "$state/abandoned" ] || return 1
+    case $status in
+      4*)
+        refusals=$((refusals + 1))
+        [ $refusals -lt "$refusals_max" ] || abandon "the orchestrator refuses the end of the job ($status)"
+        send_missing
+        ;;
+    esac
+    after_failure
+  done
+  : >"$state/finished"
+}
+
+tell_end() {
+  printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s"}' "$code" "$final" "$log_sha256" "$failure" \
+    >"$state/request"
+  call_runner Finish
+}
+
+# Asks how much the orchestrator has, and sends what it lacks.
+send_missing() {
+  sent=$final
+  append_log
+  while [ "$sent" -lt "$final" ] && [ ! -e "$state/abandoned" ]; do append_log; done
+}
+
+hash_spool() {
+  if [ "$final" = 0 ]; then hash_stdin </dev/null
+  else head -c "$final" "$spool" | hash_stdin
+  fi
+}
+
+request_stop() { [ -e "$state/stop" ] || : >"$state/stop"; }
+
+# abandon REASON: ends the job without telling anybody, since nobody listens.
+abandon() {
+  say "giving up: $1"
+  : >"$state/abandoned"
+  request_stop
+}
+
+# Ends the running step: TERM, and KILL when that did not help for some seconds. Called again and again, while its last
+# output is sent.
+stop_step() {
+  read -r step_pid <"$state/step" || return 0
+  if [ "$step_pid" != "$stopped_pid" ]; then
+    stopped_pid=$step_pid
+    kill_at=$(($(now) + term_grace))
+    signal_step TERM
+  elif [ "$(now)" -ge "$kill_at" ]; then
+    signal_step KILL
+  fi
+}
+
+signal_step() { kill "-$1" "-$step_pid" 2>/dev/null || kill "-$1" "$step_pid" 2>/dev/null; }
+
+# Ends the running step, and waits until it is gone.
+kill_step() {
+  read -r step_pid <"$state/step" || return 0
+  signal_step TERM
+  polls=0
+  while [ $polls -lt $((term_grace * ticks_per_second)) ] && kill -0 "-$step_pid" 2>/dev/null; do
+    sleep "$tick"
+    polls=$((polls + 1))
+  done
+  signal_step KILL
+}
+
+# Waits until the main process has noticed that the job is to end, or is no more.
+end_job() {
+  until job_over; do
+    kill_step
+    sleep "$tick"
+  done
+}

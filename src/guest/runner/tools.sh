@@ -1,0 +1,100 @@
+# Finds the programs this guest has for what the runner needs. Sourced by runner.sh.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
+
+# A message for people, into the log of the job.
+note() { printf 'solstice: %s\n' "$*" >>"$spool"; }
+
+# A message for who reads the guest's console.
+say() { printf 'solstice: %s\n' "$*" >&2; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+now() { date +%s; }
+
+find_tools() {
+  find_client || return 1
+  if [ "$(printf x | base64 -w0 2>/dev/null)" = eA== ]; then base64=wide
+  elif [ "$(printf x | base64 2>/dev/null)" = eA== ]; then base64=plain
+  elif [ "$(printf x | openssl base64 2>/dev/null)" = eA== ]; then base64=openssl
+  else base64='awk'
+  fi
+  tick=1 ticks_per_second=1
+  if sleep 0.01 2>/dev/null; then tick=0.2 ticks_per_second=5; fi
+  own_session=''
+  if have setsid; then own_session=setsid
+  elif have setpgrp; then own_session=setpgrp
+  fi
+}
+
+find_client() {
+  if have curl; then client=curl
+  elif have wget && wget --version 2>/dev/null | grep GNU >/dev/null; then client=wget
+  elif have wget; then client=small_wget
+  elif have busybox && busybox wget --help >/dev/null 2>&1; then client=busybox_wget
+  else say "this guest has neither curl nor wget" && return 1
+  fi
+  # A small wget may know no timeout of its own.
+  bounded=''
+  if have timeout && timeout 1 true 2>/dev/null; then bounded="timeout $call_seconds"; fi
+}
+
+encode() {
+  case $base64 in
+    wide) base64 -w0 ;;
+    plain) base64 | tr -d '\n' ;;
+    openssl) openssl base64 | tr -d '\n' ;;
+    awk) encode_with_awk ;;
+  esac
+}
+
+encode_with_awk() {
+  od -An -v -tx1 | awk '
+    BEGIN {
+      digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+      for (i = 0; i < 256; i++) value[sprintf("%02x", i)] = i
+    }
+    function put(n, bytes) {
+      printf "%s%s%s%s", substr(digits, int(n / 262144) + 1, 1), substr(digits, int(n / 4096) % 64 + 1, 1),
+        (bytes > 1 ? substr(digits, int(n / 64) % 64 + 1, 1) : "="), (bytes > 2 ? substr(digits, n % 64 + 1, 1) : "=")
+    }
+    { for (i = 1; i <= NF; i++) { n = n * 256 + value[$i]; if (++count == 3) { put(n, 3); n = count = 0 } } }
+    END { if (count == 1) put(n * 65536, 1); if (count == 2) put(n * 256, 2) }'
+}
+
+# Decodes one line of base64. Bytes of 0 do not survive the last way, and a plan has none.
+decode() {
+  case $base64 in
+    wide | plain) base64 -d ;;
+    openssl) fold -w 64 | openssl base64 -d ;;
+    awk) printf '%b\n' "$(decode_with_awk)" ;;
+  esac
+}
+
+# Prints octal escapes: not every awk can print a byte above 127.
+decode_with_awk() {
+  fold -w 64 | awk '
+    BEGIN {
+      digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+      for (i = 1; i <= 64; i++) value[substr(digits, i, 1)] = i - 1
+    }
+    { for (i = 1; i <= length($0); i += 4) {
+        group = substr($0, i, 4)
+        n = 0
+        for (j = 1; j <= 4; j++) n = n * 64 + value[substr(group, j, 1)]
+        bytes = index(group, "=") ? index(group, "=") - 2 : 3
+        for (j = 0; j < bytes; j++) { printf "\\0%03o", int(n / 65536) % 256; n = n * 256 }
+    } }'
+}
+
+# Prints the SHA-256 of stdin in hex. Without any tool the zeros make the orchestrator show the log as unproven.
+hash_stdin() {
+  if have sha256sum; then sum=$(sha256sum)
+  elif have openssl; then sum=$(openssl dgst -sha256) && sum=${sum##* }
+  elif have shasum; then sum=$(shasum -a 256)
+  elif have digest; then sum=$(digest -a sha256)
+  elif have sha256; then sum=$(sha256)
+  elif have busybox; then sum=$(busybox sha256sum)
+  else sum=0000000000000000000000000000000000000000000000000000000000000000
+  fi
+  printf '%s\n' "${sum%% *}"
+}

@@ -1,0 +1,70 @@
+import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import type { Seed } from "../core/guest.ts";
+import { runCommand } from "../host/command.ts";
+
+/** The programs that make an ISO, in the order they are tried, with what comes before the common arguments. */
+export const isoTools: readonly (readonly [program: string, ...before: string[]])[] = [
+  ["genisoimage"],
+  ["mkisofs"],
+  ["xorriso", "-as", "mkisofs"],
+];
+
+const deadlineSeconds = 60;
+
+/** How a seed image is written. */
+export interface SeedImageOptions {
+  /** For tests: which programs to try instead of {@link isoTools}. */
+  readonly tools?: typeof isoTools;
+}
+
+/**
+ * Writes a seed as a disk image at `path`, mode 0600 since it holds a token. The file appears whole or not at all.
+ * Throws `host_missing_tool` where no program can make it, and `config_invalid` for a form not supported yet.
+ */
+export async function writeSeed(path: string, seed: Seed, format: "iso" | "vfat" | "cpio"): Promise<void> {
+  if (format === "iso") return writeSeedIso(path, seed);
+  throw new SolsticeError("config_invalid", `A seed of the form "${format}" cannot be made yet.`, {
+    remedy: 'Say "seed: iso" for this image in the image map, or use an image whose cloud-init reads an ISO.',
+  });
+}
+
+/** As {@link writeSeed}, as an ISO with the volume label `cidata` and the long names of Joliet and Rock Ridge. */
+export async function writeSeedIso(path: string, seed: Seed, options: SeedImageOptions = {}): Promise<void> {
+  const directory = await mkdtemp(join(dirname(path), ".seed-"));
+  try {
+    const metaData = join(directory, "meta-data");
+    const userData = join(directory, "user-data");
+    await writeFile(metaData, seed.metaData, { mode: 0o600 });
+    await writeFile(userData, seed.userData, { mode: 0o600 });
+    const image = join(directory, "seed.iso");
+    // The tool writes into a file that nobody else can read from its first byte on.
+    await (await open(image, "wx", 0o600)).close();
+    await makeIso(
+      ["-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", image, userData, metaData],
+      options,
+    );
+    await rename(image, path);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function makeIso(args: readonly string[], { tools = isoTools }: SeedImageOptions): Promise<void> {
+  for (const [program, ...before] of tools) {
+    try {
+      await runCommand(program, [...before, ...args], { deadlineSeconds, errorCode: "hypervisor_failed" });
+      return;
+    } catch (error) {
+      if (!isSolsticeError(error, "host_missing_tool")) throw error;
+    }
+  }
+  throw new SolsticeError("host_missing_tool", `None of these programs is installed: ${names(tools)}.`, {
+    remedy: "Install one: apt-get install -y genisoimage",
+  });
+}
+
+function names(tools: typeof isoTools): string {
+  return tools.map(([program]) => program).join(", ");
+}

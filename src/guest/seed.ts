@@ -1,0 +1,53 @@
+import { SolsticeError } from "../core/errors.ts";
+import type { GuestFile, Seed } from "../core/guest.ts";
+import { type RunnerAccess, runnerDirectory, runnerFiles } from "./runner-files.ts";
+
+/** What a seed is made of. */
+export interface SeedInput extends RunnerAccess {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** The guest's host name: letters, digits and dashes. */
+  readonly hostName: string;
+}
+
+/**
+ * The NoCloud seed of one attempt, and the files that its user-data writes. Throws `usage` for a host name that is none.
+ */
+export function buildSeed(input: SeedInput): { seed: Seed; files: readonly GuestFile[] } {
+  const files = runnerFiles(input);
+  return { seed: { metaData: metaData(input), userData: userData(files) }, files };
+}
+
+/** cloud-init does the work of a first boot again whenever the instance id is a new one. */
+function metaData({ jobId, attempt, hostName }: SeedInput): string {
+  for (const name of [jobId, hostName]) {
+    if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/.test(name)) {
+      throw new SolsticeError("usage", `${JSON.stringify(name)} cannot name a guest.`);
+    }
+  }
+  return `instance-id: ${jobId}-${attempt}\nlocal-hostname: ${hostName}\n`;
+}
+
+/**
+ * Asks cloud-init for as little as possible: each module costs time before the first step. Modules run in the order
+ * of the list, in the stage that begins once the network is configured. The layout of the lines is fixed: the
+ * tiny guest (images/tiny) reads it with awk.
+ */
+function userData(files: readonly GuestFile[]): string {
+  return `#cloud-config
+cloud_init_modules: [growpart, resizefs, write_files, bootcmd]
+cloud_config_modules: []
+cloud_final_modules: []
+write_files:
+${files.map(writeFilesEntry).join("")}bootcmd:
+  - [sh, ${runnerDirectory}/boot.sh]
+`;
+}
+
+function writeFilesEntry({ path, content, permissions }: GuestFile): string {
+  return `  - path: ${path}
+    permissions: "${permissions}"
+    encoding: b64
+    content: ${Buffer.from(content).toString("base64")}
+`;
+}

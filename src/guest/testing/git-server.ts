@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream";
+import { runCommand } from "../../host/command.ts";
+
+/** A running git server. */
+export interface GitServer {
+  /** Base URL; a repository at `DIRECTORY/name.git` is at `URL/name.git`. */
+  readonly url: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Where a git server listens; default: a free port of the loopback address. */
+export interface GitServerOptions {
+  readonly host?: string;
+  readonly port?: number;
+  /** As uploadpack.allowAnySHA1InWant: whether a commit is given by its hash even where no ref names it. */
+  readonly allowAnyCommit?: boolean;
+}
+
+const maxHeaderBytes = 64 * 1024;
+
+/** Serves every repository below `directory` over HTTP, read-only, through `git http-backend`. */
+export async function startGitServer(directory: string, options: GitServerOptions = {}): Promise<GitServer> {
+  const host = options.host ?? "127.0.0.1";
+  const server = createServer((request, response) => serve(directory, options, { request, response }));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port ?? 0, host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  };
+  return { url: `http://${host}:${port}`, port, close };
+}
+
+/**
+ * Makes a repository at `path` with one commit of `files` (relative path to content) on its branch `main`, and returns
+ * the commit's hash. Said again, it adds a commit.
+ */
+export async function commitFiles(path: string, files: Readonly<Record<string, string>>): Promise<string> {
+  const git = async (args: string[], input = "") => {
+    const result = await runCommand("git", ["-c", "safe.directory=*", "--git-dir", path, ...args], { input });
+    return result.stdout.trim();
+  };
+  await runCommand("git", ["init", "--quiet", "--bare", "--initial-branch=main", path]);
+  const parent = await git(["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
+  const stream = fastImport(files, parent);
+  await git(["fast-import", "--quiet", "--force"], stream);
+  return git(["rev-parse", "refs/heads/main"]);
+}
+
+/** The commit in the language of `git fast-import`: no working tree, no user configuration, one process. */
+function fastImport(files: Readonly<Record<string, string>>, parent: string): string {
+  const message = "Commit some files";
+  const lines = [
+    "commit refs/heads/main",
+    "committer Solstice Test <test@example.invalid> 1700000000 +0000",
+    `data ${Buffer.byteLength(message)}\n${message}`,
+  ];
+  if (parent !== "") lines.push(`from ${parent}`);
+  for (const [path, content] of Object.entries(files)) {
+    lines.push(`M 100644 inline ${path}`, `data ${Buffer.byteLength(content)}\n${content}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** One request, as a CGI call (RFC 3875). */
+function serve(directory: string, options: GitServerOptions, { request, response }: Exchange): void {
+  const url = new URL(request.url ?? "/", "http://localhost");
+  const config = options.allowAnyCommit === false ? "false" : "true";
+  const child = spawn("git", ["-c", `uploadpack.allowAnySHA1InWant=${config}`, "http-backend"], {
+    env: {
+      PATH: "/usr/local/bin:/usr/bin:/bin",
+      GIT_PROJECT_ROOT: directory,
+      GIT_HTTP_EXPORT_ALL: "1",
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: "safe.directory",
+      GIT_CONFIG_VALUE_0: "*",
+      GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
+      HTTP_CONTENT_ENCODING: String(request.headers["content-encoding"] ?? ""),
+      CONTENT_TYPE: String(request.headers["content-type"] ?? ""),
+      CONTENT_LENGTH: String(request.headers["content-length"] ?? ""),
+      REQUEST_METHOD: request.method ?? "GET",
+      PATH_INFO: decodeURIComponent(url.pathname),
+      QUERY_STRING: url.search.slice(1),
+      REMOTE_ADDR: request.socket.remoteAddress ?? "",
+    },
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  child.on("error", () => response.writeHead(500).end());
+  response.on("close", () => child.kill());
+  pipeline(request, child.stdin, () => {});
+  relay(child.stdout, response);
+}
+
+/** Turns the CGI answer into an HTTP one: the header up to an empty line, then the body. */
+function relay(output: NodeJS.ReadableStream, response: ServerResponse): void {
+  let head = Buffer.alloc(0);
+  const onData = (chunk: Buffer) => {
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf("\r\n\r\n");
+    if (end < 0 && head.length <= maxHeaderBytes) return;
+    output.off("data", onData);
+    if (end < 0) return void response.writeHead(500).end();
+    writeHead(response, head.subarray(0, end).toString("latin1"));
+    response.write(head.subarray(end + 4));
+    pipeline(output, response, () => {});
+  };
+  output.on("data", onData);
+  output.once("end", () => {
+    if (!response.headersSent) response.writeHead(500).end();
+  });
+}
+
+function writeHead(response: ServerResponse, head: string): void {
+  let status = 200;
+  for (const line of head.split("\r\n")) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon);
+    const value = line.slice(colon + 1).trim();
+    if (name.toLowerCase() === "status") status = Number.parseInt(value, 10);
+    else response.setHeader(name, value);
+  }
+  response.writeHead(status);
+}

@@ -1,0 +1,224 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A call as the endpoint got it; the body as Connect JSON. */
+export interface RunnerCall {
+  readonly method: string;
+  readonly token: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** What the endpoint does instead of answering: cuts the connection, never answers, or answers with an HTTP status. */
+export type Fault = "drop" | "drop-after" | "stall" | number;
+
+/** An event of a step, as reported. */
+export interface StepEvent {
+  readonly index: number;
+  readonly phase: number;
+  readonly exitCode: number;
+  readonly logOffset: number;
+}
+
+/** The end of a job, as reported. */
+export interface Finish {
+  readonly exitCode: number;
+  readonly logLength: number;
+  readonly logSha256: string;
+  readonly failure: string;
+}
+
+/** How an endpoint is set up. */
+export interface RunnerEndpointOptions {
+  readonly plan: string;
+  readonly bootstrapToken: string;
+  readonly heartbeatSeconds?: number;
+}
+
+const maxBodyBytes = 4 * 1024 * 1024;
+const maxDataBytes = 1024 * 1024;
+const untilDeadlineMs = 60_000;
+
+/**
+ * An orchestrator's runner endpoint in memory, with the faults of a real one at will. It keeps the contract of
+ * `runner.proto`: bytes it has are ignored, bytes beyond a gap are not taken, and `Finish` needs the whole output.
+ */
+export class RunnerEndpoint {
+  readonly calls: RunnerCall[] = [];
+  readonly events: StepEvent[] = [];
+  finish: Finish | null = null;
+  /** When true, every answer tells the runner to stop. */
+  stop = false;
+  /** Asked before every call. */
+  fault: (call: RunnerCall) => Fault | null = () => null;
+  sessionToken = "";
+  readonly #options: RunnerEndpointOptions;
+  readonly #chunks: Buffer[] = [];
+  #received = 0;
+  #server: Server | null = null;
+  #port = 0;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(options: RunnerEndpointOptions) {
+    this.#options = options;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** How many bytes of output have come without a gap. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Listens: the first time on a free port, later on the same one. */
+  async listen(): Promise<void> {
+    const server = createServer((request, response) => void this.#serve(request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#port, "127.0.0.1", resolve);
+    });
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+  }
+
+  /** Goes away, cutting every connection; what it knows stays. */
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (!server) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  }
+
+  /** Forgets the output from `length` on, as a server does whose disk lost the last write. */
+  forgetFrom(length: number): void {
+    const kept = Buffer.concat(this.#chunks).subarray(0, length);
+    this.#chunks.splice(0, this.#chunks.length, kept);
+    this.#received = kept.length;
+  }
+
+  /** The output as text, so far. */
+  text(): string {
+    return this.bytes().toString("utf8");
+  }
+
+  /** The output, so far. */
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  /** Waits until `condition` holds; it is asked after every call. Fails after a minute, telling what did arrive. */
+  async until(condition: () => boolean, what: string): Promise<void> {
+    if (condition()) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#watchers.delete(watch);
+        reject(new Error(`Waited in vain for ${what}. Output so far:\n${this.text().slice(-2000)}`));
+      }, untilDeadlineMs);
+      const watch = () => {
+        if (!condition()) return;
+        clearTimeout(timer);
+        this.#watchers.delete(watch);
+        resolve();
+      };
+      this.#watchers.add(watch);
+    });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const call = await readCall(request).catch(() => null);
+    if (!call) return void request.destroy();
+    this.calls.push(call);
+    const fault = this.fault(call);
+    if (fault === "drop") return void request.destroy();
+    if (fault === "stall") return;
+    if (typeof fault === "number") return answer(response, fault, { code: "unavailable", message: "fault" });
+    const [status, body] = this.#handle(call);
+    if (fault === "drop-after") request.destroy();
+    else answer(response, status, body);
+    for (const watch of [...this.#watchers]) watch();
+  }
+
+  #handle(call: RunnerCall): [status: number, body: object] {
+    if (call.method === "Start") return this.#start(call);
+    if (call.token === "" || call.token !== this.sessionToken) return refusal(401, "unauthenticated");
+    const stop = this.stop ? { stop: true } : {};
+    if (call.method === "AppendLog") return this.#append(call, stop);
+    if (call.method === "ReportStep") {
+      this.events.push(stepEvent(call.body));
+      return [200, stop];
+    }
+    return call.method === "Finish" ? this.#finish(call) : refusal(404, "unimplemented");
+  }
+
+  #start({ token, body }: RunnerCall): [number, object] {
+    const chosen = String(body.sessionToken);
+    if (token !== this.#options.bootstrapToken) return refusal(401, "unauthenticated");
+    if (chosen.length < 32) return refusal(400, "invalid_argument");
+    if (this.sessionToken !== "" && this.sessionToken !== chosen) return refusal(401, "unauthenticated");
+    this.sessionToken = chosen;
+    const plan = Buffer.from(this.#options.plan).toString("base64");
+    return [200, { plan, heartbeatSeconds: this.#options.heartbeatSeconds ?? 2 }];
+  }
+
+  #append({ body }: RunnerCall, stop: object): [number, object] {
+    const offset = Number(body.offset ?? 0);
+    const data = Buffer.from(String(body.data ?? ""), "base64");
+    if (data.length > maxDataBytes) return refusal(429, "resource_exhausted");
+    if (offset <= this.#received && offset + data.length > this.#received) {
+      const fresh = data.subarray(this.#received - offset);
+      this.#chunks.push(fresh);
+      this.#received += fresh.length;
+    }
+    // As in Connect JSON: a zero is left out.
+    return [200, this.#received === 0 ? stop : { received: String(this.#received), ...stop }];
+  }
+
+  #finish({ body }: RunnerCall): [number, object] {
+    const logLength = Number(body.logLength ?? 0);
+    if (this.#received < logLength) return refusal(400, "failed_precondition");
+    this.finish ??= {
+      exitCode: Number(body.exitCode ?? 0),
+      logLength,
+      logSha256: String(body.logSha256),
+      failure: String(body.failure ?? ""),
+    };
+    return [200, {}];
+  }
+}
+
+function stepEvent(body: RunnerCall["body"]): StepEvent {
+  return {
+    index: Number(body.index ?? 0),
+    phase: Number(body.phase),
+    exitCode: Number(body.exitCode ?? 0),
+    logOffset: Number(body.logOffset ?? 0),
+  };
+}
+
+async function readCall(request: IncomingMessage): Promise<RunnerCall> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBodyBytes) throw new Error("The request is too long.");
+    chunks.push(chunk);
+  }
+  if (request.headers["content-type"] !== "application/json")
+    throw new Error("The request is not Connect JSON.");
+  return {
+    method: (request.url ?? "").replace("/solstice.v1.RunnerService/", ""),
+    token: (request.headers.authorization ?? "").replace(/^Bearer /, ""),
+    body: JSON.parse(Buffer.concat(chunks).toString("utf8")),
+  };
+}
+
+function refusal(status: number, code: string): [number, object] {
+  return [status, { code, message: `refused: ${code}` }];
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
