@@ -1,0 +1,63 @@
+import type { CapacityResponse, LabelCapacity } from "../gen/solstice/v1/jobs_pb.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import type { Output } from "./context.ts";
+import { paintState, write, writeJson } from "./output.ts";
+import { tableText } from "./table.ts";
+import { oneLine } from "./text.ts";
+
+/** `solstice capacity`: the caps, what runs and what waits. */
+export const registerCapacity: RegisterCommand = (program, context) => {
+  const command = program
+    .command("capacity")
+    .summary("show what runs, what waits, and the caps")
+    .description(
+      "Shows how many jobs run and wait, over all and for each label, the caps, and the images' state.",
+    );
+  addClientOptions(command)
+    .addHelpText("after", examplesText([["solstice capacity --json | jq .running", "how many jobs run now"]]))
+    .action(async (flags: { json?: true }) => {
+      const session = await openSession(command, context);
+      const answer = await session.ask((client, options) => client.capacity({}, options));
+      if (flags.json) await writeJson(context.stdout, capacityDocument(answer));
+      else await write(context.stdout, capacityText(answer, context.stdout));
+    });
+};
+
+function capacityDocument(answer: CapacityResponse) {
+  return {
+    max_concurrency: answer.maxConcurrency,
+    running: answer.running,
+    queued: answer.queued,
+    draining: answer.draining,
+    labels: answer.labels.map((label) => ({
+      label: label.label,
+      image: label.image,
+      cap: label.cap ?? null,
+      running: label.running,
+      queued: label.queued,
+      image_state: label.imageState,
+      image_message: label.imageMessage || null,
+    })),
+  };
+}
+
+function capacityText(answer: CapacityResponse, output: Output): string {
+  const draining = answer.draining ? " The orchestrator is stopping and starts no more." : "";
+  const summary = `${answer.running} of ${answer.maxConcurrency} running, ${answer.queued} waiting.${draining}\n`;
+  if (answer.labels.length === 0) return summary;
+  const head = ["LABEL", "IMAGE", "RUNNING", "WAITING", "IMAGE STATE"];
+  const rows = answer.labels.map((label) => labelRow(label, output));
+  return `${summary}\n${tableText({ head, rows, flexible: [4] }, output)}`;
+}
+
+function labelRow(label: LabelCapacity, output: Output): string[] {
+  const cap = label.cap === undefined ? "" : ` of ${label.cap}`;
+  const message = label.imageMessage ? `: ${oneLine(label.imageMessage)}` : "";
+  return [
+    oneLine(label.label),
+    oneLine(label.image),
+    `${label.running}${cap}`,
+    String(label.queued),
+    paintState(output, label.imageState, oneLine(label.imageState)) + message,
+  ];
+}

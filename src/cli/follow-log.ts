@@ -1,0 +1,81 @@
+import { SolsticeError } from "../core/errors.ts";
+import { isFinal } from "../core/job-state.ts";
+import type { Job, LogsResponse } from "../gen/solstice/v1/jobs_pb.ts";
+import { streamOptions } from "./api-streams.ts";
+import { jobStateOf } from "./job-document.ts";
+import { askPatiently, createPatience, endedEarly, type PatienceOptions } from "./patience.ts";
+
+/** Which log to read. */
+export interface LogPlace {
+  readonly jobId: string;
+  readonly stream: "output" | "console";
+  /** 0: the attempt that is current now; with `follow` also every later one. */
+  readonly attempt: number;
+  readonly follow: boolean;
+}
+
+/** A piece of a log: `offset` is the place of its first byte in the log of `attempt`. */
+export interface LogPiece {
+  readonly attempt: number;
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * A job's log, every byte once and in order, whatever becomes of the connection meanwhile: after a break it goes on at
+ * the offset reached. With `follow` it ends when the job has ended; an attempt that is repeated is followed by the next
+ * one's log, from 0. Throws what cannot be waited out, and `internal` when bytes are missing.
+ */
+export async function* followLog(place: LogPlace, options: PatienceOptions): AsyncGenerator<LogPiece> {
+  const patience = createPatience(options);
+  let { attempt } = place;
+  let offset = 0;
+  for (;;) {
+    try {
+      const request = { ...place, attempt, offset: BigInt(offset) };
+      for await (const message of options.session.client.logs(request, streamOptions(options.signal))) {
+        patience.reset();
+        attempt = message.attempt || attempt;
+        const data = unseenPart(message, offset);
+        yield { attempt, offset, data };
+        offset += data.length;
+      }
+      const next = place.follow ? await whatFollows({ ...place, attempt }, offset, options) : "nothing";
+      if (next === "nothing" || (next === "attempt" && place.attempt > 0)) return;
+      if (next === "more") throw endedEarly();
+      attempt += 1;
+      offset = 0;
+    } catch (error) {
+      await patience.endure(error);
+    }
+  }
+}
+
+/** The API sends from the offset asked for; a repeat is dropped, and a hole is an error rather than a silent loss. */
+function unseenPart(message: LogsResponse, offset: number): Uint8Array {
+  const start = Number(message.offset);
+  if (start <= offset) return message.data.subarray(offset - start);
+  throw new SolsticeError(
+    "internal",
+    `The log has a hole: ${start - offset} bytes at offset ${offset} are missing.`,
+    {
+      remedy: "Please report it; 'solstice jobs JOB' says whether the log is complete.",
+    },
+  );
+}
+
+/** Whether a stream that ended is all there is, breaks off before its end, or is followed by another attempt. */
+async function whatFollows(place: LogPlace, offset: number, options: PatienceOptions) {
+  const { job } = await askPatiently(options, (client, call) => client.get({ jobId: place.jobId }, call));
+  if (!job) return "nothing";
+  if (job.attempt > place.attempt) return "attempt";
+  const hasEnded = isFinal(jobStateOf(job));
+  if (job.attempt === place.attempt && job.state === "queued") return "attempt";
+  return hasEnded && !isShort(job, place, offset) ? "nothing" : "more";
+}
+
+function isShort(job: Job, place: LogPlace, offset: number): boolean {
+  return (
+    place.stream === "output" && job.attempt === place.attempt && offset < Number(job.log?.receivedBytes ?? 0)
+  );
+}

@@ -1,0 +1,85 @@
+import type { ImagesConfig } from "../config/load-orchestrator-config.ts";
+import { didYouMean } from "../core/closest-name.ts";
+import { SolsticeError } from "../core/errors.ts";
+import type { ImageMap } from "../core/image-map.ts";
+import { formatBytes } from "../host/disk-space.ts";
+import type { ImageRow, ImageStore, ProgressView } from "../images/index.ts";
+import type { CliContext } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { reportError } from "./report-error.ts";
+
+/** What {@link pullImages} needs. */
+export interface PullContext {
+  readonly config: ImagesConfig;
+  readonly context: CliContext;
+  readonly json: boolean;
+}
+
+/** Prepares one image (or all) and returns what is on disk then. A failure is told and sets the exit code. */
+export async function pullImages(name: string | undefined, options: PullContext): Promise<ImageRow[]> {
+  const { config, context } = options;
+  const names = chooseImages(name, config.imageMap);
+  const { createProgressBars, createProgressLog, openImageStore } = await import("../images/index.ts");
+  const store = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir });
+  const view = context.stderr.isTTY
+    ? createProgressBars(context.stderr)
+    : createProgressLog(lineLog(context));
+  const stop = new AbortController();
+  const onSignal = () => stop.abort(interrupted());
+  process.once("SIGINT", onSignal);
+  try {
+    const failures = await Promise.all(names.map((one) => pullOne(one, { store, view, stop, options })));
+    view.close();
+    for (const failure of failures)
+      if (failure) context.setExitCode(reportError(context, failure, options.json));
+    if (stop.signal.aborted) context.setExitCode(exitCodes.interrupted);
+    return (await store.inspect()).filter((row) => names.includes(row.name));
+  } finally {
+    process.off("SIGINT", onSignal);
+    await store.close();
+  }
+}
+
+interface OnePull {
+  readonly store: ImageStore;
+  readonly view: ProgressView;
+  readonly stop: AbortController;
+  readonly options: PullContext;
+}
+
+/** What went wrong, or null. */
+async function pullOne(name: string, { store, view, stop, options }: OnePull): Promise<unknown> {
+  try {
+    const onProgress = (progress: Parameters<ProgressView["show"]>[1]) => view.show(name, progress);
+    const image = await store.pull(name, { signal: stop.signal, onProgress });
+    view.finish(name);
+    if (!options.json) {
+      options.context.stdout.write(`${name} is ready: ${image.path} (${formatBytes(image.fileSizeBytes)})\n`);
+    }
+    return null;
+  } catch (error) {
+    view.finish(name);
+    return error;
+  }
+}
+
+/** The image that a name or alias leads to, or all. */
+function chooseImages(name: string | undefined, map: ImageMap): string[] {
+  const known = [...map.images.keys()];
+  if (name === undefined) return known;
+  if (map.images.has(name)) return [name];
+  throw new SolsticeError("not_found", `The image map has no image "${name}"${didYouMean(name, known)}.`, {
+    remedy: `Known images: ${known.join(", ")}.`,
+  });
+}
+
+function lineLog({ stderr }: CliContext) {
+  const line = (_fields: object, message: string) => void stderr.write(`${message}\n`);
+  return { info: line, warn: line, error: line };
+}
+
+function interrupted(): SolsticeError {
+  return new SolsticeError("unavailable", "Interrupted.", {
+    remedy: "What has arrived stays: the next pull goes on from there.",
+  });
+}

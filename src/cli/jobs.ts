@@ -1,0 +1,97 @@
+import { InvalidArgumentError } from "commander";
+import { jobStates } from "../core/job-state.ts";
+import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import type { Output } from "./context.ts";
+import { jobDocument, jobSummaryDocument } from "./job-document.ts";
+import { jobText } from "./job-text.ts";
+import { paintState, write, writeJson } from "./output.ts";
+import { tableText } from "./table.ts";
+import { durationText, oneLine, repositoryText } from "./text.ts";
+
+interface JobsFlags {
+  readonly state?: readonly string[];
+  readonly limit: number;
+  readonly json?: true;
+}
+
+/** Most jobs of one listing, which is what the API gives at most. */
+const limitMax = 1000;
+
+/** `solstice jobs [JOB]`: the latest jobs, or all about one. */
+export const registerJobs: RegisterCommand = (program, context) => {
+  const command = program
+    .command("jobs [JOB]")
+    .summary("list jobs, or show everything about one")
+    .description(
+      "Lists the latest jobs, newest first. With JOB (an id or a beginning of it): its steps, attempts, verdict, and " +
+        "the time each state took.",
+    )
+    .option(
+      "--state <STATE>",
+      `only jobs in this state (repeatable): ${jobStates.join(", ")}`,
+      collectState,
+      [],
+    )
+    .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50);
+  addClientOptions(command)
+    .addHelpText(
+      "after",
+      examplesText([
+        ["solstice jobs", "the latest 50"],
+        ["solstice jobs --state queued --state running", "what waits and what runs"],
+        ["solstice jobs 7k3m", "everything about the job whose id begins with 7k3m"],
+        ["solstice jobs --json | jq '.jobs[] | select(.state == \"failed\") | .id'", "for programs"],
+      ]),
+    )
+    .action(async (jobId: string | undefined, flags: JobsFlags) => {
+      const session = await openSession(command, context);
+      const now = context.now();
+      if (jobId !== undefined) {
+        const { job } = await session.ask((client, options) => client.get({ jobId }, options));
+        if (!job) return;
+        if (flags.json) await writeJson(context.stdout, jobDocument(job, now));
+        else await write(context.stdout, jobText(job, context.stdout, now));
+        return;
+      }
+      const query = { states: [...(flags.state ?? [])], limit: flags.limit };
+      const { jobs } = await session.ask((client, options) => client.list(query, options));
+      if (flags.json)
+        await writeJson(context.stdout, { jobs: jobs.map((job) => jobSummaryDocument(job, now)) });
+      else await write(context.stdout, listText(jobs, context.stdout, now));
+    });
+};
+
+function listText(jobs: readonly Job[], output: Output, now: number): string {
+  if (jobs.length === 0) return "No jobs.\n";
+  const head = ["ID", "STATE", "LABEL", "SOURCE", "AGE", "TOOK", "VERDICT"];
+  return tableText({ head, rows: jobs.map((job) => listRow(job, output, now)), flexible: [3, 6] }, output);
+}
+
+function listRow(job: Job, output: Output, now: number): string[] {
+  const ended = job.finishedMs === 0n ? now : Number(job.finishedMs);
+  return [
+    job.id,
+    paintState(output, job.state, oneLine(job.state)),
+    oneLine(job.label),
+    sourceText(job),
+    durationText(now - Number(job.submittedMs)),
+    durationText(ended - Number(job.submittedMs)),
+    oneLine(job.verdict?.message ?? ""),
+  ];
+}
+
+function sourceText(job: Job): string {
+  return job.repoUrl ? `${repositoryText(job.repoUrl)}@${oneLine(job.commitSha).slice(0, 8)}` : "-";
+}
+
+function collectState(state: string, previous: readonly string[] = []): readonly string[] {
+  if ((jobStates as readonly string[]).includes(state)) return [...previous, state];
+  throw new InvalidArgumentError(`It needs one of ${jobStates.join(", ")}.`);
+}
+
+function parseLimit(text: string): number {
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= limitMax) return limit;
+  throw new InvalidArgumentError(`It needs a whole number from 1 to ${limitMax}.`);
+}

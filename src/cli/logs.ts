@@ -1,0 +1,65 @@
+import { InvalidArgumentError } from "commander";
+import type { ApiSession } from "./api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { followLog } from "./follow-log.ts";
+import { write } from "./output.ts";
+
+interface LogsFlags {
+  readonly follow?: true;
+  readonly console?: true;
+  readonly attempt?: number;
+}
+
+/** `solstice logs JOB`: what the steps wrote, or the guest's console, byte for byte. */
+export const registerLogs: RegisterCommand = (program, context) => {
+  const command = program
+    .command("logs <JOB>")
+    .summary("print a job's log")
+    .description(
+      "Prints what a job's steps wrote, byte for byte. With --follow it goes on until the job has ended (over all its " +
+        "attempts), also while the orchestrator restarts. JOB is the job's id or a beginning of it.",
+    )
+    .option("-f, --follow", "go on while the job runs")
+    .option("--console", "the guest's serial console instead of the steps' output")
+    .option("--attempt <N>", "the log of this attempt (default: the latest)", parseAttempt);
+  addClientOptions(command)
+    .addHelpText(
+      "after",
+      examplesText([
+        ["solstice logs 7k3m", "everything so far"],
+        ["solstice logs -f 7k3m | tee build.log", "live, until the job has ended"],
+        ["solstice logs --console --attempt 1 7k3m", "why the first attempt's machine did not boot"],
+      ]),
+    )
+    .action(async (jobId: string, flags: LogsFlags) => {
+      await printLog(jobId, flags, { context, session: await openSession(command, context) });
+    });
+};
+
+async function printLog(
+  jobId: string,
+  flags: LogsFlags,
+  { context, session }: { context: CliContext; session: ApiSession },
+): Promise<void> {
+  const place = {
+    jobId,
+    stream: flags.console ? ("console" as const) : ("output" as const),
+    attempt: flags.attempt ?? 0,
+    follow: flags.follow ?? false,
+  };
+  // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
+  await session.ask((client, options) => client.get({ jobId }, options));
+  const onLost = (message: string) => context.stderr.write(`${message} Waiting for it.\n`);
+  let attempt = 0;
+  for await (const piece of followLog(place, { session, onLost })) {
+    if (attempt > 0 && piece.attempt !== attempt) context.stderr.write(`==> attempt ${piece.attempt}\n`);
+    attempt = piece.attempt;
+    if (piece.data.length > 0) await write(context.stdout, piece.data);
+  }
+}
+
+function parseAttempt(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It needs a whole number from 1.");
+}

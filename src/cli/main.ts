@@ -1,0 +1,35 @@
+import { CommanderError } from "commander";
+import type { CliContext } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { endOnBrokenPipe } from "./output.ts";
+import { createProgram } from "./program.ts";
+import { reportError } from "./report-error.ts";
+
+/** Runs one command line and returns what to exit with. */
+async function run(args: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const context: CliContext = {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: process.env,
+    now: Date.now,
+    setExitCode: (code) => {
+      exitCode = code;
+    },
+  };
+  endOnBrokenPipe(context);
+  try {
+    await createProgram(context).parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
+    // Help that was printed because nothing was asked for is on stderr already.
+    if (error instanceof CommanderError && error.code === "commander.help") return exitCodes.usage;
+    return reportError(context, error, args.includes("--json"));
+  }
+}
+
+// The code is set, not exited with: what was written to a pipe is then still delivered. Nothing is left open that
+// would keep the process: a command closes what it opened.
+process.exitCode = await run(process.argv.slice(2));

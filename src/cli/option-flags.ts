@@ -1,0 +1,33 @@
+import { type Command, Option } from "commander";
+import type { OptionDefinition } from "../config/options.ts";
+import { shownDefault } from "../config/options.ts";
+import type { RawFlags } from "../config/read-options.ts";
+
+/**
+ * Adds a table of options to a command, so that `--help` shows flag, environment and default of each. Commander only
+ * shows them: reading and checking is `src/config`'s, which tells every problem at once.
+ */
+export function addOptions(
+  command: Command,
+  table: Readonly<Record<string, OptionDefinition<unknown>>>,
+): Command {
+  for (const definition of Object.values(table)) {
+    const option = new Option(`--${definition.flag} <${definition.placeholder}>`, definition.description);
+    option.env(definition.environment).default(undefined, shownDefault(definition));
+    // Commander shows a default only when there is a value; the text stands for one and is never read.
+    option.defaultValue = shownDefault(definition);
+    command.addOption(option.helpGroup(definition.group));
+  }
+  return command;
+}
+
+/** The flags that were really given: not defaults, and not what commander took from the environment. */
+export function flagsGiven(command: Command): RawFlags {
+  const given: Record<string, string> = {};
+  for (const option of command.options) {
+    const name = option.attributeName();
+    const value: unknown = command.getOptionValue(name);
+    if (command.getOptionValueSource(name) === "cli" && typeof value === "string") given[name] = value;
+  }
+  return given;
+}

@@ -1,0 +1,40 @@
+import { once } from "node:events";
+import { styleText } from "node:util";
+import type { CliContext, Output } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+
+/** Writes and waits until the reader keeps up, so that a log of any length needs the memory of one piece. */
+export async function write(output: Output, chunk: string | Uint8Array): Promise<void> {
+  if (!output.write(chunk)) await once(output, "drain");
+}
+
+/** Writes one JSON document, indented: the answer of a command with `--json`. */
+export function writeJson(output: Output, document: unknown): Promise<void> {
+  return write(output, `${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Colours `text` when `output` is a terminal and NO_COLOR is not set. */
+export function paint(output: Output, format: Parameters<typeof styleText>[0], text: string): string {
+  return styleText(format, text, { stream: output });
+}
+
+/** The colour of a job's or step's state. */
+export function paintState(output: Output, state: string, text = state): string {
+  if (state === "succeeded" || state === "ready") return paint(output, "green", text);
+  if (state === "failed" || state === "infra_error") return paint(output, "red", text);
+  if (state === "timed_out" || state === "cancelled") return paint(output, "yellow", text);
+  if (state === "queued" || state === "pending" || state === "skipped") return paint(output, "dim", text);
+  return paint(output, "cyan", text);
+}
+
+/**
+ * Ends the process without a word when the reader of its output goes away (`solstice logs JOB | head`), as a program
+ * that knows nothing of pipes would be ended by SIGPIPE.
+ */
+export function endOnBrokenPipe(context: CliContext): void {
+  for (const output of [context.stdout, context.stderr]) {
+    output.on("error", (error: NodeJS.ErrnoException) => {
+      process.exit(error.code === "EPIPE" ? exitCodes.brokenPipe : exitCodes.failure);
+    });
+  }
+}

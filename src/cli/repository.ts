@@ -1,0 +1,101 @@
+import { SolsticeError } from "../core/errors.ts";
+import { readGitCheckout, readRemoteCommit } from "./git-checkout.ts";
+
+/** The flags of `enqueue` that say what to check out. */
+export interface RepositoryFlags {
+  /** A path or URL; false for `--no-repo`. */
+  readonly repo: string | false;
+  readonly repoUrl?: string;
+  readonly commit?: string;
+  readonly ref?: string;
+}
+
+/** The part of a job request that says what to check out, and what the person should know about it. */
+export interface RepositoryChoice {
+  readonly request: {
+    readonly repo_url?: string;
+    readonly commit_sha?: string;
+    readonly ref?: string;
+    readonly repo_owner?: string;
+    readonly repo_name?: string;
+  };
+  readonly warnings: readonly string[];
+}
+
+const fullCommit = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+
+/** Finds repository and commit: from a checkout, from a remote repository, or none. Throws `usage`. */
+export async function chooseRepository(flags: RepositoryFlags): Promise<RepositoryChoice> {
+  if (flags.repo === false) return { request: {}, warnings: [] };
+  const url = flags.repoUrl ?? flags.repo;
+  if (flags.repo === "." && flags.repoUrl === undefined) return await fromCheckout(".", flags);
+  if (!isUrl(flags.repo)) return await fromCheckout(flags.repo, flags);
+  return await fromRemote(normalizeUrl(url), flags);
+}
+
+async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<RepositoryChoice> {
+  const checkout = await readGitCheckout(directory, flags.commit ?? null);
+  const url = flags.repoUrl ?? checkout.remoteUrl;
+  const warnings: string[] = [];
+  const short = checkout.commit.slice(0, 8);
+  if (checkout.isDirty && flags.commit === undefined) {
+    warnings.push(
+      `The checkout has changes that are not committed; the job runs commit ${short} without them.`,
+    );
+  }
+  // Where the person says the URL, the branches known here say nothing about that repository.
+  if (!checkout.isPushed && flags.repoUrl === undefined) {
+    warnings.push(
+      `Commit ${short} is on no remote branch known here: if it is not pushed, the guest cannot get it.`,
+    );
+  }
+  const ref = flags.ref ?? checkout.ref;
+  return { request: describe(requireReachable(url), checkout.commit, ref), warnings };
+}
+
+async function fromRemote(url: string, flags: RepositoryFlags): Promise<RepositoryChoice> {
+  if (flags.commit !== undefined && !fullCommit.test(flags.commit)) {
+    throw new SolsticeError(
+      "usage",
+      `--commit: got "${flags.commit}"; with a URL it needs the full commit hash.`,
+      {
+        remedy: "Or name a branch or tag with --ref, or leave both out for the default branch.",
+      },
+    );
+  }
+  const commit = flags.commit ?? (await readRemoteCommit(url, flags.ref ?? null));
+  return { request: describe(requireReachable(url), commit, flags.ref ?? null), warnings: [] };
+}
+
+function describe(url: string, commit: string, ref: string | null): RepositoryChoice["request"] {
+  const [, owner, name] = /([^/:]+)\/([^/]+?)(?:\.git)?\/*$/.exec(URL.parse(url)?.pathname ?? "") ?? [];
+  return {
+    repo_url: url,
+    commit_sha: commit,
+    ...(ref !== null && { ref }),
+    ...(owner !== undefined && { repo_owner: owner.slice(0, 200) }),
+    ...(name !== undefined && { repo_name: name.slice(0, 200) }),
+  };
+}
+
+/** A guest is another machine: it cannot read this one's files. */
+function requireReachable(url: string | null): string {
+  const remedy = "Give a http, https, ssh or git URL with --repo-url, or use --no-repo.";
+  if (url === null) throw new SolsticeError("usage", "The checkout has no remote repository.", { remedy });
+  const normalized = normalizeUrl(url);
+  if (/^(https?|ssh|git):\/\//.test(normalized)) return normalized;
+  throw new SolsticeError("usage", `A guest cannot reach the repository "${url}".`, { remedy });
+}
+
+function isUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+]*:\/\//i.test(text) || scpForm.test(text);
+}
+
+/** git's short form of ssh, `user@host:path`. */
+const scpForm = /^([A-Za-z0-9._-]+@)([A-Za-z0-9.-]+):(?!\/\/)(.+)$/;
+
+function normalizeUrl(url: string): string {
+  return url.replace(scpForm, (_, user: string, host: string, path: string) => {
+    return `ssh://${user}${host}/${path.replace(/^\//, "")}`;
+  });
+}

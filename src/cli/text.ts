@@ -1,0 +1,41 @@
+/**
+ * Text of somebody else (a job's label, a step's name, a message) as one harmless line: control characters, and with
+ * them a terminal's escape sequences, are replaced. Characters that turn the writing direction are too.
+ */
+export function oneLine(text: string): string {
+  return text.replace(/[\r\n\t]+/g, " ").replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "�");
+}
+
+/** As {@link oneLine}, but line ends stay: for messages that quote several lines, such as the end of a console. */
+export function manyLines(text: string): string {
+  return text.split(/\r?\n/).map(oneLine).join("\n");
+}
+
+/** A time span for people: `0.4s`, `12s`, `3m05s`, `2h07m`, `4d03h`. */
+export function durationText(milliseconds: number): string {
+  const ms = Math.max(0, milliseconds);
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${twoDigits(seconds % 60)}s`;
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3600)}h${twoDigits(Math.floor((seconds % 3600) / 60))}m`;
+  return `${Math.floor(seconds / 86_400)}d${twoDigits(Math.floor((seconds % 86_400) / 3600))}h`;
+}
+
+/** A repository's URL without what everyone knows: `owner/name` of a forge, else host and path. */
+export function repositoryText(url: string): string {
+  const parsed = URL.parse(url);
+  if (!parsed) return oneLine(url);
+  const path = parsed.pathname.replace(/^\/+/, "").replace(/(\.git)?\/*$/, "");
+  return oneLine(/^[^/]+\/[^/]+$/.test(path) ? path : `${parsed.host}/${path}`);
+}
+
+/** A number of something: `1 job`, `2 jobs`. */
+export function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, "0");
+}

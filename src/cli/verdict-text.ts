@@ -1,0 +1,31 @@
+import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import type { Output } from "./context.ts";
+import { failedStep, stateTimings } from "./job-document.ts";
+import { paintState } from "./output.ts";
+import { durationText, manyLines, oneLine } from "./text.ts";
+
+/** How a job ended, for a person: state, sentence, failing step, and the time each state took. */
+export function verdictText(job: Job, output: Output, now: number): string {
+  const state = paintState(output, job.state, oneLine(job.state));
+  const message = manyLines(job.verdict?.message ?? "");
+  const lines = [`Job ${job.id} ${state}${message ? `: ${message}` : ""}`];
+  const step = failedStep(job);
+  if (step) lines.push(`Failing step: ${oneLine(step.name)}${exitText(step.exitCode)}`);
+  const timings = timingsText(job, now);
+  if (timings) lines.push(timings);
+  if (job.log && job.log.completeness !== "complete" && job.log.completeness !== "open") {
+    lines.push(`The log is ${oneLine(job.log.completeness)}.`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** The states of a job with their times, in order, in one line; empty when nothing is known. */
+export function timingsText(job: Job, now: number): string {
+  const parts = stateTimings(job, now).map(({ state, ms }) => `${oneLine(state)} ${durationText(ms)}`);
+  return parts.length === 0 ? "" : `Time: ${parts.join(", ")}`;
+}
+
+/** ` (exit code 3)`, or nothing where none is known. */
+export function exitText(exitCode: number | undefined): string {
+  return exitCode === undefined ? "" : ` (exit code ${exitCode})`;
+}

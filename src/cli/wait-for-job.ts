@@ -1,0 +1,80 @@
+import { isFinal } from "../core/job-state.ts";
+import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import type { ApiSession } from "./api-session.ts";
+import type { CliContext, Output } from "./context.ts";
+import { followLog } from "./follow-log.ts";
+import { jobStateOf } from "./job-document.ts";
+import { paint, paintState } from "./output.ts";
+import { askPatiently, type PatienceOptions } from "./patience.ts";
+import { createStepPrinter, type StepPrinter } from "./step-printer.ts";
+import { oneLine } from "./text.ts";
+import { watchJob } from "./watch-job.ts";
+
+/** What {@link waitForJob} needs besides the job. */
+export interface WaitOptions {
+  readonly context: CliContext;
+  readonly session: ApiSession;
+  /** Where the log and its headings go. */
+  readonly logOutput: Output;
+}
+
+/** Shows a job's log and changes of state until it has ended, and returns it as it ended. */
+export async function waitForJob(jobId: string, options: WaitOptions): Promise<Job> {
+  const stop = new AbortController();
+  const patience: PatienceOptions = {
+    session: options.session,
+    signal: stop.signal,
+    onLost: (message) => options.context.stderr.write(`${message} Waiting for it.\n`),
+  };
+  const printer = createStepPrinter(options.logOutput);
+  try {
+    const [ended] = await Promise.all([
+      showStates(jobId, patience, { context: options.context, printer }),
+      // Both streams notice a lost API; one of them tells.
+      showLog(jobId, { session: options.session, signal: stop.signal }, printer),
+    ]);
+    await printer.setSteps(ended.attempt, ended.steps);
+    await printer.finish();
+    return ended;
+  } finally {
+    stop.abort();
+  }
+}
+
+async function showStates(
+  jobId: string,
+  patience: PatienceOptions,
+  { context, printer }: { context: CliContext; printer: StepPrinter },
+): Promise<Job> {
+  let shown = "";
+  for await (const job of watchJob(jobId, patience)) {
+    const line = stateLine(job, context);
+    if (line !== shown && !isFinal(jobStateOf(job))) context.stderr.write(`${line}\n`);
+    shown = line;
+    await printer.setSteps(job.attempt, job.steps);
+    if (isFinal(jobStateOf(job))) return job;
+  }
+  throw new Error("watchJob ended before the job did");
+}
+
+function stateLine(job: Job, { stderr }: CliContext): string {
+  const host = job.hostId && job.state === "provisioning" ? ` on ${oneLine(job.hostId)}` : "";
+  const attempt = job.attempt > 1 ? ` (attempt ${job.attempt} of ${job.maxAttempts})` : "";
+  return paint(stderr, "dim", `Job ${job.id}: `) + paintState(stderr, oneLine(job.state)) + host + attempt;
+}
+
+/**
+ * The log with its headings. Before a piece is written the steps are asked for: the runner tells a step's start before
+ * it sends its output, so the answer knows every step the piece may hold, which the watch may not know yet.
+ */
+async function showLog(jobId: string, patience: PatienceOptions, printer: StepPrinter): Promise<void> {
+  let hasEnded = false;
+  for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, patience)) {
+    if (piece.data.length > 0 && !hasEnded) {
+      const { job } = await askPatiently(patience, (client, call) => client.get({ jobId }, call));
+      hasEnded = job !== undefined && isFinal(jobStateOf(job));
+      if (job) await printer.setSteps(job.attempt, job.steps);
+    }
+    await printer.print(piece);
+  }
+}
