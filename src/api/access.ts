@@ -1,0 +1,53 @@
+import { SolsticeError } from "../core/errors.ts";
+import { bearerToken, sameSecret } from "./bearer.ts";
+import { authorityOf, type NodeRequest } from "./node-http.ts";
+
+/** Who may call the user API. */
+export interface AccessPolicy {
+  /** The operator's token; null: none is asked for, and only callers that name a local host are served. */
+  readonly token: string | null;
+  /** The host that was listened on, as configured. */
+  readonly listenHost: string;
+}
+
+/**
+ * Why `request` may not call the API, or null when it may.
+ *
+ * With a token the token decides. Without one the API is for this machine's people, and their browser must not be used
+ * against them: a foreign page may send requests here (stopped by Sec-Fetch-Site), or let its own name resolve to this
+ * address (DNS rebinding, stopped by looking at the name the browser asked for).
+ */
+export function accessRefusal(request: NodeRequest, policy: AccessPolicy): SolsticeError | null {
+  if (isForeignPage(request)) {
+    return new SolsticeError("unauthenticated", "Pages of other sites may not call this API.");
+  }
+  if (policy.token === null) return hostRefusal(request, policy.listenHost);
+  const given = bearerToken(request.headers.authorization);
+  if (given !== null && sameSecret(given, policy.token)) return null;
+  const problem = given === null ? "The API wants a token." : "The API token is wrong.";
+  return new SolsticeError("unauthenticated", problem, {
+    remedy: "Set API_TOKEN (or --api-token) to the value the orchestrator was started with.",
+  });
+}
+
+function isForeignPage(request: NodeRequest): boolean {
+  const site = request.headers["sec-fetch-site"];
+  return site === "cross-site" || site === "same-site";
+}
+
+function hostRefusal(request: NodeRequest, listenHost: string): SolsticeError | null {
+  const host = hostName(authorityOf(request));
+  if (host !== null && (isLoopbackName(host) || host === listenHost.toLowerCase())) return null;
+  return new SolsticeError("unauthenticated", "Without a token the API answers only to a local host name.", {
+    remedy: "Call it as 127.0.0.1 or localhost, or start the orchestrator with API_TOKEN.",
+  });
+}
+
+function hostName(authority: string | undefined): string | null {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i.exec(authority ?? "");
+  return (match?.[1] ?? match?.[2])?.toLowerCase() ?? null;
+}
+
+function isLoopbackName(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,73 @@
+import { Code, ConnectError, type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { SolsticeError } from "../core/errors.ts";
+import { errorInterceptor, refuse } from "./errors.ts";
+import type { ApiLog } from "./log.ts";
+import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
+
+/** What {@link createConnectHandler} needs. */
+export interface ConnectHandlerOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly log: ApiLog;
+  /** Largest message accepted, in bytes, before and after decompression. */
+  readonly readMaxBytes: number;
+  /** Ends all streams when aborted; its reason is what their readers are told. */
+  readonly shutdownSignal: AbortSignal;
+  /** Answers every path that is no RPC. */
+  readonly fallback: NodeHandler;
+}
+
+/**
+ * Serves RPC routes as gRPC, gRPC-web and Connect.
+ *
+ * connect-node has an adapter of its own, which lets a malformed `Host` header end the process (it throws in the request
+ * listener), and prints each reader that went away to the console. This one refuses the first and logs the second.
+ */
+export function createConnectHandler(options: ConnectHandlerOptions): NodeHandler {
+  const router = createConnectRouter({
+    readMaxBytes: options.readMaxBytes,
+    acceptCompression: [compressionGzip],
+    // Callers are on this host or next to it: compressing answers costs more than it saves.
+    compressMinBytes: 0xffff_ffff,
+    shutdownSignal: options.shutdownSignal,
+    interceptors: [errorInterceptor(options.log)],
+  });
+  options.routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(pathOf(request));
+    if (handler === undefined) return options.fallback(request, response);
+    serve(handler, { request, response, log: options.log });
+  };
+}
+
+interface Exchange {
+  readonly request: NodeRequest;
+  readonly response: NodeResponse;
+  readonly log: ApiLog;
+}
+
+function serve(handler: UniversalHandler, { request, response, log }: Exchange): void {
+  let universalRequest: Parameters<UniversalHandler>[0];
+  try {
+    universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  } catch {
+    refuse(response, new SolsticeError("usage", "The Host header of the request is missing or malformed."));
+    return;
+  }
+  handler(universalRequest)
+    .then((universalResponse) => universalResponseToNodeResponse(universalResponse, response))
+    .catch((error: unknown) => {
+      const { code } = ConnectError.from(error);
+      const readerLeft = code === Code.Aborted || code === Code.Canceled || request.destroyed;
+      const fields = { err: error, method: handler.method.name };
+      if (readerLeft) log.debug(fields, "The caller went away before the answer was sent.");
+      else log.warn(fields, "An answer could not be sent.");
+      closeExchange(request, response);
+    });
+}

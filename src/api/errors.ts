@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import type { ApiLog } from "./log.ts";
+import { type NodeResponse, sendJson } from "./node-http.ts";
+
+/** Header (or trailer) that carries our {@link ErrorCode} beside the protocol's own, coarser code. */
+export const errorCodeHeader = "solstice-error-code";
+
+/** Header that carries what to do about the error. Percent-encoded: decode with `decodeURIComponent`. */
+export const remedyHeader = "solstice-remedy";
+
+/** Each of our codes as the RPC protocols say it. Exhaustive, so that a new code must decide. */
+const connectCodes: Readonly<Record<ErrorCode, Code>> = {
+  usage: Code.InvalidArgument,
+  config_invalid: Code.FailedPrecondition,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  unknown_label: Code.InvalidArgument,
+  image_unavailable: Code.FailedPrecondition,
+  image_download_failed: Code.Unavailable,
+  image_invalid: Code.FailedPrecondition,
+  disk_full: Code.ResourceExhausted,
+  locked: Code.Unavailable,
+  host_missing_tool: Code.FailedPrecondition,
+  hypervisor_unavailable: Code.Unavailable,
+  hypervisor_failed: Code.Internal,
+  network_missing: Code.FailedPrecondition,
+  guest_refused: Code.Unauthenticated,
+  unauthenticated: Code.Unauthenticated,
+  conflict: Code.FailedPrecondition,
+  limit_exceeded: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+  store_failed: Code.Unavailable,
+  internal: Code.Internal,
+};
+
+/** Converts our error for the wire: protocol code, sentence, and in headers our code and the remedy. */
+export function toConnectError(error: SolsticeError): ConnectError {
+  const headers: Record<string, string> = { [errorCodeHeader]: error.code };
+  if (error.remedy !== undefined) headers[remedyHeader] = encodeHeader(error.remedy);
+  return new ConnectError(error.message, connectCodes[error.code], headers, undefined, error);
+}
+
+/** Header values are ASCII; only what is not gets encoded, so that `curl -v` stays readable. */
+function encodeHeader(text: string): string {
+  return text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent);
+}
+
+/**
+ * Makes every error a handler throws fit for the caller: ours are translated, those of the protocol pass, and anything
+ * else is logged under an id with its cause while the caller learns only the id.
+ */
+export function errorInterceptor(log: ApiLog): Interceptor {
+  return (next) => async (request) => {
+    const convert = (error: unknown) => presentable(error, { log, method: request.method.name });
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: convertErrors(response.message, convert) } : response;
+    } catch (error) {
+      throw convert(error);
+    }
+  };
+}
+
+async function* convertErrors<T>(messages: AsyncIterable<T>, convert: (error: unknown) => unknown) {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw convert(error);
+  }
+}
+
+function presentable(error: unknown, context: { log: ApiLog; method: string }): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (isSolsticeError(error) && error.code !== "internal") return toConnectError(error);
+  const errorId = randomUUID();
+  context.log.error({ err: error, errorId, method: context.method }, "A call failed unexpectedly.");
+  return toConnectError(
+    new SolsticeError("internal", `The call failed unexpectedly (error id ${errorId}).`, {
+      remedy: "The orchestrator's log has the details under this id; please report them.",
+    }),
+  );
+}
+
+/** Refuses a request before its body is read. The answer is a Connect error, which gRPC clients read by its status. */
+export function refuse(response: NodeResponse, error: SolsticeError, status?: number): void {
+  const connectError = toConnectError(error);
+  connectError.metadata.forEach((value, name) => {
+    response.setHeader(name, value);
+  });
+  sendJson(response, status ?? codeToHttpStatus(connectError.code), {
+    code: connectCodeName(connectError.code),
+    message: error.message,
+  });
+}
+
+/** `FailedPrecondition` is `failed_precondition` on the wire. */
+function connectCodeName(code: Code): string {
+  return Code[code].replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}

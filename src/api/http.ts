@@ -1,0 +1,70 @@
+import type { SolsticeError } from "../core/errors.ts";
+import { refuse } from "./errors.ts";
+import type { ApiLog } from "./log.ts";
+import {
+  type NodeHandler,
+  type NodeRequest,
+  type NodeResponse,
+  pathOf,
+  sendJson,
+  sendText,
+} from "./node-http.ts";
+
+/** The answer of one readiness check: `ok`, or a sentence that says what is missing. */
+export interface ReadinessCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+/** The part of a prom-client `Registry` that is served. */
+export interface MetricsSource {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
+/** What {@link createHttpRoutes} needs. */
+export interface HttpRoutesOptions {
+  readonly log: ApiLog;
+  readonly readiness: () => Promise<readonly ReadinessCheck[]>;
+  readonly metrics: MetricsSource;
+  /** Why a request may not see details, or null. Probes carry no token: they learn yes or no, but not why. */
+  readonly refusal: (request: NodeRequest) => SolsticeError | null;
+}
+
+type Route = (request: NodeRequest, response: NodeResponse) => Promise<void>;
+
+/** Serves `/healthz` (the process lives), `/readyz` (200 or 503, with reasons) and `/metrics`; all else is 404. */
+export function createHttpRoutes(options: HttpRoutesOptions): NodeHandler {
+  const routes = new Map<string, Route>([
+    ["/healthz", async (_request, response) => sendJson(response, 200, { ok: true })],
+    ["/readyz", (request, response) => sendReadiness(options, request, response)],
+    ["/metrics", (request, response) => sendMetrics(options, request, response)],
+  ]);
+  return (request, response) => {
+    const route = routes.get(pathOf(request));
+    if (route === undefined)
+      return sendJson(response, 404, { code: "not_found", message: "There is no such page." });
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return sendJson(response, 405, { code: "usage", message: "Use GET." });
+    }
+    route(request, response).catch((error: unknown) => {
+      options.log.error({ err: error, path: pathOf(request) }, "A page could not be served.");
+      if (!response.headersSent) sendJson(response, 500, { code: "internal", message: "See the log." });
+    });
+  };
+}
+
+async function sendReadiness(options: HttpRoutesOptions, request: NodeRequest, response: NodeResponse) {
+  const checks = await options.readiness();
+  const ready = checks.every((check) => check.ok);
+  const details = options.refusal(request) === null ? { checks } : {};
+  sendJson(response, ready ? 200 : 503, { ready, ...details });
+}
+
+async function sendMetrics(options: HttpRoutesOptions, request: NodeRequest, response: NodeResponse) {
+  const refusal = options.refusal(request);
+  if (refusal) return refuse(response, refusal);
+  const { contentType } = options.metrics;
+  sendText(response, { status: 200, contentType, body: await options.metrics.metrics() });
+}

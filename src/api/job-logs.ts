@@ -1,0 +1,108 @@
+import { SolsticeError } from "../core/errors.ts";
+import type { Job, LogStream } from "../core/job.ts";
+import { isFinal } from "../core/job-state.ts";
+import { getJob } from "../store/jobs.ts";
+import { logStatus, readLog } from "../store/logs.ts";
+import type { Store } from "../store/store.ts";
+import { listenForWakes } from "./wakes.ts";
+
+/** Most bytes of one message. The next piece is read from the store only when the reader took this one. */
+const pieceBytes = 256 * 1024;
+
+/** How often a follower looks when no wake-up comes. */
+const safetyPollMs = 3000;
+
+/** What {@link readJobLog} reads. */
+export interface JobLogOptions {
+  readonly job: Job;
+  readonly stream: LogStream;
+  /** 0: the attempt that is current now. With `follow` also the next one, which is waited for. */
+  readonly attempt: number;
+  readonly offset: number;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+  readonly pollMs?: number;
+}
+
+/** A piece of a log; the first of a stream is empty and tells the attempt. */
+export interface LogPiece {
+  readonly attempt: number;
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * An attempt's log from an offset on. Without `follow` it ends where the log ended when it began; with it, when the
+ * attempt has ended and all of it was sent. Rejects with the reason of `signal`.
+ */
+export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGenerator<LogPiece> {
+  const { job, stream, signal } = options;
+  const attempt = chooseAttempt(options);
+  yield { attempt, offset: options.offset, data: new Uint8Array() };
+  const log = { jobId: job.id, attempt, stream };
+  if (options.follow) {
+    yield* followLog(store, {
+      ...log,
+      offset: options.offset,
+      signal,
+      pollMs: options.pollMs ?? safetyPollMs,
+    });
+    return;
+  }
+  const { received } = await logStatus(store, log);
+  yield* sendLog(store, { ...log, offset: options.offset, end: received });
+}
+
+/** Attempt 0 of a job that was never claimed means the first one: there is none before it. */
+function chooseAttempt({ job, attempt, follow }: JobLogOptions): number {
+  const chosen = attempt === 0 ? Math.max(job.attempt, 1) : attempt;
+  const last = follow ? job.attempt + 1 : Math.max(job.attempt, 1);
+  if (chosen >= 1 && chosen <= last) return chosen;
+  throw new SolsticeError(
+    "not_found",
+    `Job ${job.id} has no attempt ${attempt}; it had ${job.attempt} so far.`,
+  );
+}
+
+interface LogPlace {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly stream: LogStream;
+  readonly offset: number;
+}
+
+async function* followLog(
+  store: Store,
+  options: LogPlace & { signal: AbortSignal; pollMs: number },
+): AsyncGenerator<LogPiece> {
+  const { jobId, attempt, pollMs, signal } = options;
+  using wakes = listenForWakes(store, (wake) => wake.jobId === jobId);
+  let { offset } = options;
+  for (;;) {
+    // The job is read before its log: what an ended attempt wrote is then certainly in the log.
+    const job = await getJob(store, jobId);
+    for await (const piece of sendLog(store, { ...options, offset, end: Number.MAX_SAFE_INTEGER })) {
+      offset = piece.offset + piece.data.length;
+      yield piece;
+    }
+    if (job === null || attemptEnded(job, attempt)) return;
+    await wakes.next({ timeoutMs: pollMs, signal });
+  }
+}
+
+async function* sendLog(store: Store, options: LogPlace & { end: number }): AsyncGenerator<LogPiece> {
+  const { attempt, end } = options;
+  let { offset } = options;
+  while (offset < end) {
+    const data = await readLog(store, { ...options, offset, maxBytes: Math.min(pieceBytes, end - offset) });
+    if (data.length === 0) return;
+    yield { attempt, offset, data };
+    offset += data.length;
+  }
+}
+
+/** An attempt has ended when its job has, when a later one began, or when the job waits for a later one. */
+function attemptEnded(job: Job, attempt: number): boolean {
+  if (isFinal(job.state) || job.attempt > attempt) return true;
+  return job.attempt === attempt && job.state === "queued";
+}

@@ -1,0 +1,43 @@
+import { SolsticeError } from "../core/errors.ts";
+import type { Job } from "../core/job.ts";
+import { findJobs } from "../store/jobs.ts";
+import type { Store } from "../store/store.ts";
+
+/** The shortest beginning of an id that is looked up. */
+const prefixCharsMin = 4;
+
+/** How many candidates an error names. */
+const namedCandidates = 5;
+
+/**
+ * The job whose id is, or alone begins with, `idOrPrefix`. A guest's name (`job-…`, as `virsh list` shows it) is taken
+ * too. Throws `usage`, `not_found`, or `conflict` with the candidates.
+ */
+export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> {
+  const prefix = idOrPrefix.trim().toLowerCase().replace(/^job-/, "");
+  if (!/^[0-9a-z-]{1,40}$/.test(prefix) || prefix.length < prefixCharsMin) {
+    throw new SolsticeError("usage", `"${idOrPrefix.slice(0, 60)}" is not a job id.`, {
+      remedy: `Give the id, or at least its first ${prefixCharsMin} characters; \`solstice jobs\` lists them.`,
+    });
+  }
+  const jobs = await findJobs(store, prefix, namedCandidates + 1);
+  const [first, second] = jobs;
+  const exact = jobs.find((job) => job.id === prefix);
+  if (exact) return exact;
+  if (first && !second) return first;
+  throw first ? ambiguous(prefix, jobs) : notFound(prefix);
+}
+
+function notFound(prefix: string): SolsticeError {
+  return new SolsticeError("not_found", `There is no job ${prefix}.`, {
+    remedy: "`solstice jobs` lists them.",
+  });
+}
+
+function ambiguous(prefix: string, jobs: readonly Job[]): SolsticeError {
+  const names = jobs.slice(0, namedCandidates).map((job) => job.id);
+  if (jobs.length > namedCandidates) names.push("…");
+  return new SolsticeError("conflict", `Several jobs begin with ${prefix}: ${names.join(", ")}.`, {
+    remedy: "Give more characters.",
+  });
+}

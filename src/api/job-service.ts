@@ -1,0 +1,144 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { SolsticeError } from "../core/errors.ts";
+import type { Job, LogStream } from "../core/job.ts";
+import { type JobState, jobStates } from "../core/job-state.ts";
+import type {
+  CapacityResponseSchema,
+  ExplainResponseSchema,
+  Job as JobMessage,
+  JobService,
+  ListRequest,
+  LogsRequest,
+} from "../gen/solstice/v1/jobs_pb.ts";
+import { listJobs, requestCancel } from "../store/jobs.ts";
+import type { Store } from "../store/store.ts";
+import { readJobLog } from "./job-logs.ts";
+import { lookUpJob } from "./job-lookup.ts";
+import { describeJob, summarizeJob } from "./job-view.ts";
+import { watchJob } from "./job-watch.ts";
+import { StreamSlots } from "./stream-slots.ts";
+
+/** What the handlers of {@link createJobService} need from the process they run in. */
+export interface JobServiceContext {
+  readonly store: Store;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
+  readonly accept: (input: unknown) => Promise<{ job: Job; existed: boolean }>;
+  /** The caps, what runs, and what waits. */
+  readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
+  /** What holds a job back. */
+  readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
+}
+
+/** Named limits of what people may ask for at a time. */
+export const jobLimits = {
+  /** What the largest valid request needs (scripts, environment), with room for JSON's escapes. */
+  requestJsonBytes: 3 * 1024 * 1024,
+  listDefault: 50,
+  listMax: 1000,
+  openStreams: 200,
+} as const;
+
+/** The service people and programs call. */
+export function createJobService(context: JobServiceContext): ServiceImpl<typeof JobService> {
+  const { store, now } = context;
+  const slots = new StreamSlots(jobLimits.openStreams);
+  return {
+    async submit({ jobRequestJson }) {
+      const { job, existed } = await context.accept(parseRequestJson(jobRequestJson));
+      return { job: await mustDescribe(store, job.id), existed };
+    },
+    async get({ jobId }) {
+      return { job: await mustDescribe(store, (await lookUpJob(store, jobId)).id) };
+    },
+    async list(request) {
+      return { jobs: (await listJobs(store, parseListRequest(request))).map(summarizeJob) };
+    },
+    async *watch({ jobId }, { signal }) {
+      using _slot = slots.take();
+      const { id } = await lookUpJob(store, jobId);
+      for await (const job of watchJob(store, { jobId: id, signal })) yield { job };
+    },
+    async *logs(request, { signal }) {
+      using _slot = slots.take();
+      const job = await lookUpJob(store, request.jobId);
+      for await (const { offset, ...piece } of readJobLog(store, {
+        job,
+        signal,
+        ...parseLogsRequest(request),
+      })) {
+        yield { ...piece, offset: BigInt(offset) };
+      }
+    },
+    async cancel({ jobId }) {
+      const { id } = await lookUpJob(store, jobId);
+      await requestCancel(store, { jobId: id, at: now() });
+      return { job: await mustDescribe(store, id) };
+    },
+    capacity: () => context.capacity(),
+    explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
+  };
+}
+
+async function mustDescribe(store: Store, jobId: string): Promise<JobMessage> {
+  const job = await describeJob(store, jobId);
+  if (job === null) throw new SolsticeError("not_found", `Job ${jobId} does not exist any more.`);
+  return job;
+}
+
+function parseRequestJson(text: string): unknown {
+  if (Buffer.byteLength(text) > jobLimits.requestJsonBytes) {
+    throw new SolsticeError(
+      "limit_exceeded",
+      `A job request has at most ${jobLimits.requestJsonBytes} bytes.`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SolsticeError("usage", `job_request_json is not JSON: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  }
+}
+
+function parseListRequest(request: ListRequest) {
+  const states = request.states.map(parseState);
+  const limit = request.limit || jobLimits.listDefault;
+  if (limit > jobLimits.listMax) {
+    throw new SolsticeError("limit_exceeded", `At most ${jobLimits.listMax} jobs are listed at a time.`, {
+      remedy: "Go on behind the last one with before_job_id.",
+    });
+  }
+  return {
+    limit,
+    ...(states.length > 0 && { states }),
+    ...(request.beforeJobId !== "" && { beforeJobId: request.beforeJobId }),
+  };
+}
+
+function parseState(text: string): JobState {
+  const state = jobStates.find((known) => known === text);
+  if (state) return state;
+  throw new SolsticeError("usage", `"${text}" is not a state of a job; they are ${jobStates.join(", ")}.`);
+}
+
+function parseLogsRequest(request: LogsRequest) {
+  if (request.offset > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new SolsticeError("usage", "offset is beyond the end of any log.");
+  }
+  return {
+    stream: parseStream(request.stream),
+    attempt: request.attempt,
+    offset: Number(request.offset),
+    follow: request.follow,
+  };
+}
+
+function parseStream(text: string): LogStream {
+  if (text === "") return "output";
+  if (text === "output" || text === "console") return text;
+  throw new SolsticeError("usage", `"${text}" is not a log; there are output and console.`);
+}

@@ -1,0 +1,102 @@
+import { create } from "@bufbuild/protobuf";
+import type { Job, JobStep, JobTransition, Machine } from "../core/job.ts";
+import {
+  type Job as JobMessage,
+  JobSchema,
+  JobStepSchema,
+  LogStatusSchema,
+  TransitionSchema,
+} from "../gen/solstice/v1/jobs_pb.ts";
+import { getJob, listTransitions } from "../store/jobs.ts";
+import { logStatus } from "../store/logs.ts";
+import { getMachine } from "../store/machines.ts";
+import { listSteps } from "../store/steps.ts";
+import type { Store } from "../store/store.ts";
+import { completenessOf, type OutputStatus } from "./log-proof.ts";
+
+/** The job without what belongs to its attempt, as lists show it. */
+export function summarizeJob(job: Job): JobMessage {
+  const { request, size } = job;
+  return create(JobSchema, {
+    id: job.id,
+    requestId: request.request_id,
+    state: job.state,
+    stateSinceMs: BigInt(job.stateSinceAt),
+    label: job.label,
+    image: job.image,
+    repoUrl: withoutSecrets(request.repo_url ?? ""),
+    commitSha: request.commit_sha ?? "",
+    ref: request.ref ?? "",
+    source: request.source,
+    attempt: job.attempt,
+    maxAttempts: job.maxAttempts,
+    hostId: job.hostId ?? "",
+    submittedMs: BigInt(job.submittedAt),
+    finishedMs: BigInt(job.finishedAt ?? 0),
+    cancelRequested: job.cancelRequestedAt !== null,
+    ...(job.verdict && { verdict: verdictMessage(job.verdict) }),
+    cpu: size.cpu,
+    ramMb: size.ramMb,
+    diskGb: size.diskGb,
+    priority: job.priority,
+    timeoutSeconds: job.timeoutSeconds,
+  });
+}
+
+/** The job with its current attempt's steps and log, and every transition; null when there is no such job. */
+export async function describeJob(store: Store, jobId: string): Promise<JobMessage | null> {
+  const job = await getJob(store, jobId);
+  if (job === null) return null;
+  const attempt = { jobId, attempt: job.attempt };
+  const [steps, transitions, machine, output] = await Promise.all([
+    listSteps(store, attempt),
+    listTransitions(store, jobId),
+    getMachine(store, attempt),
+    logStatus(store, { ...attempt, stream: "output" }),
+  ]);
+  return create(JobSchema, {
+    ...summarizeJob(job),
+    steps: steps.map(stepMessage),
+    transitions: transitions.map(transitionMessage),
+    log: logMessage(job, machine, output),
+  });
+}
+
+function verdictMessage(verdict: NonNullable<Job["verdict"]>) {
+  const { exitCode, ...told } = verdict;
+  return exitCode === null ? told : { ...told, exitCode };
+}
+
+function stepMessage(step: JobStep) {
+  return create(JobStepSchema, {
+    index: step.index,
+    name: step.name,
+    state: step.state,
+    startedMs: BigInt(step.startedAt ?? 0),
+    finishedMs: BigInt(step.finishedAt ?? 0),
+    ...(step.exitCode !== null && { exitCode: step.exitCode }),
+    ...(step.logStart !== null && { logStart: BigInt(step.logStart) }),
+    ...(step.logEnd !== null && { logEnd: BigInt(step.logEnd) }),
+  });
+}
+
+function transitionMessage(transition: JobTransition) {
+  return create(TransitionSchema, {
+    from: transition.from ?? "",
+    to: transition.to,
+    atMs: BigInt(transition.at),
+    attempt: transition.attempt,
+    reason: transition.reason ?? "",
+    hostId: transition.hostId ?? "",
+  });
+}
+
+function logMessage(job: Job, machine: Machine | null, output: OutputStatus) {
+  const completeness = completenessOf(job, machine, output);
+  return create(LogStatusSchema, { receivedBytes: BigInt(output.received), completeness });
+}
+
+/** People put tokens into URLs, as the user or the password; those who may see a job need not see them. */
+function withoutSecrets(url: string): string {
+  return url.replace(/^(https?:\/\/)[^/@]*@/i, "$1***@").replace(/^([a-z]+:\/\/[^/@:]*):[^/@]*@/i, "$1:***@");
+}

@@ -1,0 +1,30 @@
+import { isDeepStrictEqual } from "node:util";
+import { isFinal, type JobState } from "../core/job-state.ts";
+import type { Job as JobMessage } from "../gen/solstice/v1/jobs_pb.ts";
+import type { Store } from "../store/store.ts";
+import { describeJob } from "./job-view.ts";
+import { listenForWakes } from "./wakes.ts";
+
+/** How often a job is looked at when no wake-up comes, which another process's change does not always bring. */
+const safetyPollMs = 5000;
+
+/**
+ * The job now and at each change, until its state is final. Changes that come faster than the reader reads are one.
+ * Rejects with the reason of `signal`.
+ */
+export async function* watchJob(
+  store: Store,
+  options: { jobId: string; signal: AbortSignal; pollMs?: number },
+): AsyncGenerator<JobMessage> {
+  const { jobId, signal, pollMs = safetyPollMs } = options;
+  using wakes = listenForWakes(store, (wake) => wake.jobId === jobId && wake.kind !== "log");
+  let shown: JobMessage | null = null;
+  for (;;) {
+    const job = await describeJob(store, jobId);
+    if (job === null) return;
+    if (!isDeepStrictEqual(job, shown)) yield job;
+    shown = job;
+    if (isFinal(job.state as JobState)) return;
+    await wakes.next({ timeoutMs: pollMs, signal });
+  }
+}

@@ -1,0 +1,237 @@
+import { createServer, type Server as Http1Server } from "node:http";
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import { SolsticeError } from "../core/errors.ts";
+import type { NodeHandler } from "./node-http.ts";
+import { guardRequests, type RequestLimits } from "./request-guard.ts";
+import { detectProtocol } from "./sniff.ts";
+
+/** Where a server listens. Port 0 lets the kernel choose. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Bounds of a server, beside those of each request. */
+export interface ConnectionLimits extends RequestLimits {
+  readonly maxConnections: number;
+  /** Connections from one address that is not this host; a guest has one address. */
+  readonly maxConnectionsPerAddress: number;
+  /** Streams that one HTTP/2 connection may have open. */
+  readonly maxStreamsPerConnection: number;
+  readonly maxHeaderBytes: number;
+  /** How long the first bytes, and then the headers, may take to arrive. */
+  readonly headersTimeoutMs: number;
+  /** How long a connection may be open without a request. */
+  readonly idleTimeoutMs: number;
+}
+
+/** What {@link listen} needs. */
+export interface ListenOptions {
+  readonly address: ListenAddress;
+  readonly handler: NodeHandler;
+  readonly limits: ConnectionLimits;
+  /** The flag that sets the address, for the remedy of an error. */
+  readonly flag: string;
+}
+
+/** A server that listens. */
+export interface HttpListener {
+  /** The port listened on, also where 0 was asked for. */
+  readonly port: number;
+  readonly url: string;
+  /** Stops listening, closes idle connections at once and busy ones when they are done, or after `graceMs`. */
+  close(options: { graceMs: number }): Promise<void>;
+}
+
+/**
+ * Serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge) on one port, so that curl, gRPC and browsers use the same URL.
+ *
+ * The HTTP/1.1 server itself listens, because Node starts its checks for slow headers only in a server that listens; its
+ * handling of new connections is put behind a look at the first bytes. Throws a SolsticeError when it cannot listen.
+ */
+export async function listen(options: ListenOptions): Promise<HttpListener> {
+  const guard = guardRequests(options.handler, options.limits);
+  const http1 = createHttp1(guard.handler, options.limits);
+  const http2 = createHttp2(guard.handler, options.limits);
+  const connections = new Connections(options.limits);
+  routeConnections({ http1, http2, connections, limits: options.limits });
+  await bind(http1, options);
+  const { port } = http1.address() as AddressInfo;
+  let closing: Promise<void> | null = null;
+  return {
+    port,
+    url: urlOf({ host: options.address.host, port }),
+    close({ graceMs }) {
+      closing ??= closeAll({ http1, http2, connections, graceMs }).finally(guard.stop);
+      return closing;
+    },
+  };
+}
+
+function createHttp1(handler: NodeHandler, limits: ConnectionLimits): Http1Server {
+  const server = createServer(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.bodyTimeoutMs,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs / 2),
+      // A request without Host is refused by the handler in its own words.
+      requireHostHeader: false,
+    },
+    (request, response) => {
+      // While closing, a connection ends with the answer that was under way on it.
+      response.once("close", () => {
+        if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      });
+      handler(request, response);
+    },
+  );
+  server.maxConnections = limits.maxConnections;
+  return server;
+}
+
+function createHttp2(handler: NodeHandler, limits: ConnectionLimits): Http2Server {
+  const server = createHttp2Server(
+    {
+      maxSessionMemory: 32,
+      maxHeaderListPairs: 100,
+      settings: {
+        maxConcurrentStreams: limits.maxStreamsPerConnection,
+        maxHeaderListSize: limits.maxHeaderBytes,
+      },
+    },
+    handler,
+  );
+  // A session's errors (a peer that speaks nonsense or resets) concern that session only, which Node destroys.
+  server.on("sessionError", () => {});
+  return server;
+}
+
+/** The open connections, and how many of them each address has. */
+class Connections {
+  readonly sockets = new Set<Socket>();
+  readonly sessions = new Set<ServerHttp2Session>();
+  readonly #limits: ConnectionLimits;
+  readonly #perAddress = new Map<string, number>();
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes a connection on record until it closes; false when its address has too many. */
+  admit(socket: Socket): boolean {
+    const address = socket.remoteAddress ?? "";
+    const count = this.#perAddress.get(address) ?? 0;
+    if (count >= this.#limits.maxConnectionsPerAddress && !isLoopback(address)) return false;
+    this.#perAddress.set(address, count + 1);
+    this.sockets.add(socket);
+    socket.once("close", () => {
+      this.sockets.delete(socket);
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+    });
+    return true;
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
+}
+
+interface Servers {
+  readonly http1: Http1Server;
+  readonly http2: Http2Server;
+  readonly connections: Connections;
+}
+
+function routeConnections(options: Servers & { limits: ConnectionLimits }): void {
+  const { http1, http2, connections, limits } = options;
+  const [serveHttp1] = http1.listeners("connection") as [(socket: Socket) => void];
+  http1.removeAllListeners("connection");
+  http1.on("connection", async (socket: Socket) => {
+    socket.on("error", () => {}); // A peer that resets is no event of ours; the socket closes by itself.
+    if (!connections.admit(socket)) {
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, limits.idleTimeoutMs); // Finds peers that vanished in the middle of a stream.
+    const protocol = await detectProtocol(socket, limits.headersTimeoutMs);
+    if (protocol === "http1") {
+      serveHttp1.call(http1, socket);
+      socket.resume(); // It was paused explicitly, and then a new reader alone does not make it flow.
+    }
+    if (protocol === "http2") http2.emit("connection", socket);
+  });
+  http2.on("session", (session) => {
+    connections.sessions.add(session);
+    session.once("close", () => connections.sessions.delete(session));
+    closeWhenIdle(session, limits.idleTimeoutMs);
+  });
+}
+
+/** Ends an HTTP/2 connection that carries no stream. */
+function closeWhenIdle(session: ServerHttp2Session, idleTimeoutMs: number): void {
+  let streams = 0;
+  session.on("stream", (stream) => {
+    streams += 1;
+    stream.once("close", () => {
+      streams -= 1;
+    });
+  });
+  session.setTimeout(idleTimeoutMs, () => {
+    if (streams === 0) session.close();
+  });
+}
+
+function bind(server: Http1Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
+    server.listen(options.address.port, options.address.host, resolve);
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, { address, flag }: ListenOptions): SolsticeError {
+  const place = `${address.host}:${address.port}`;
+  if (error.code === "EADDRINUSE") {
+    return new SolsticeError("locked", `Cannot listen on ${place}: another process already does.`, {
+      remedy: `See which one with \`ss -ltnp 'sport = :${address.port}'\` (often an orchestrator that still runs), or choose another address with ${flag}.`,
+      cause: error,
+    });
+  }
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") {
+    return new SolsticeError("config_invalid", `Cannot listen on ${place}: this host has no such address.`, {
+      remedy: `See the host's addresses with \`ip addr\` (is the network up?), or set another with ${flag}.`,
+      cause: error,
+    });
+  }
+  return new SolsticeError("unavailable", `Cannot listen on ${place}: ${error.message}.`, {
+    remedy: `Ports below 1024 need privileges; choose another address with ${flag}.`,
+    cause: error,
+  });
+}
+
+function urlOf({ host, port }: ListenAddress): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** HTTP/1.1 closes its idle connections itself; what is left when the grace ends is cut. */
+async function closeAll({
+  http1,
+  http2,
+  connections,
+  graceMs,
+}: Servers & { graceMs: number }): Promise<void> {
+  const closed = new Promise<void>((resolve) => http1.close(() => resolve()));
+  http1.closeIdleConnections();
+  for (const session of connections.sessions) session.close();
+  const grace = setTimeout(() => {
+    for (const socket of connections.sockets) socket.destroy();
+  }, graceMs);
+  await closed;
+  clearTimeout(grace);
+  http2.close();
+}

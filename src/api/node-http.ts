@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+
+/** A request of either protocol; the two share what this folder reads. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+
+/** A response of either protocol. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** Answers one HTTP request. */
+export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
+
+/** The host and port the caller believes to talk to: `:authority` in HTTP/2, else `Host`. */
+export function authorityOf(request: NodeRequest): string | undefined {
+  return request.headers[":authority"]?.toString() ?? request.headers.host;
+}
+
+/** The path of the request without its query. */
+export function pathOf(request: NodeRequest): string {
+  return request.url?.split("?", 1)[0] ?? "";
+}
+
+/** Sends a whole JSON answer. */
+export function sendJson(response: NodeResponse, status: number, body: unknown): void {
+  sendText(response, { status, contentType: "application/json", body: `${JSON.stringify(body)}\n` });
+}
+
+/** Sends a whole text answer; never cached, never sniffed. */
+export function sendText(
+  response: NodeResponse,
+  answer: { status: number; contentType: string; body: string },
+): void {
+  const { status, contentType, body } = answer;
+  response.statusCode = status;
+  response.setHeader("content-type", contentType);
+  response.setHeader("content-length", Buffer.byteLength(body));
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("x-content-type-options", "nosniff");
+  // The two classes type `end` differently, but both take the body.
+  (response as ServerResponse).end(body);
+}
+
+/** Ends an exchange at once, whether its answer was sent or not; in HTTP/2 the connection lives on. */
+export function closeExchange(request: NodeRequest, response: NodeResponse): void {
+  if ("stream" in request) request.stream.destroy();
+  else response.destroy();
+}

@@ -1,0 +1,77 @@
+import { SolsticeError } from "../core/errors.ts";
+import { refuse } from "./errors.ts";
+import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse } from "./node-http.ts";
+
+/** Bounds that hold for each request of a server, whatever its protocol. */
+export interface RequestLimits {
+  /** Requests that may be in progress at a time; one more is answered with 429. Streams count as long as they are open. */
+  readonly maxInFlight: number;
+  /** How long the whole body of a request may take to arrive. */
+  readonly bodyTimeoutMs: number;
+  /** How long an answer may make no progress because its reader does not read. */
+  readonly stallTimeoutMs: number;
+}
+
+interface InFlight {
+  readonly request: NodeRequest;
+  readonly response: NodeResponse;
+  readonly startedAt: number;
+  progressAt: number;
+}
+
+/** A guard around a handler; `stop` ends its timer. */
+export interface RequestGuard {
+  readonly handler: NodeHandler;
+  stop(): void;
+}
+
+/** How many times within each timeout the requests are looked at. */
+const sweepsPerTimeout = 4;
+
+/**
+ * Bounds what callers can hold on to. Node bounds the body time of HTTP/1.1 only, and the reading speed of neither
+ * protocol: a follower that stops reading would keep its stream, its slot and its buffer for ever.
+ */
+export function guardRequests(handler: NodeHandler, limits: RequestLimits): RequestGuard {
+  const inFlight = new Set<InFlight>();
+  const sweep = setInterval(
+    () => endOverdue(inFlight, limits),
+    Math.min(limits.bodyTimeoutMs, limits.stallTimeoutMs) / sweepsPerTimeout,
+  ).unref();
+  return {
+    stop: () => clearInterval(sweep),
+    handler(request, response) {
+      if (inFlight.size >= limits.maxInFlight) return refuseBusy(response);
+      const entry = { request, response, startedAt: performance.now(), progressAt: performance.now() };
+      inFlight.add(entry);
+      response.on("drain", () => {
+        entry.progressAt = performance.now();
+      });
+      response.once("close", () => inFlight.delete(entry));
+      handler(request, response);
+    },
+  };
+}
+
+function refuseBusy(response: NodeResponse): void {
+  refuse(
+    response,
+    new SolsticeError("limit_exceeded", "The server has as many calls open as it allows; try again."),
+  );
+}
+
+function endOverdue(inFlight: ReadonlySet<InFlight>, limits: RequestLimits): void {
+  const now = performance.now();
+  for (const entry of inFlight) {
+    if (unsentBytes(entry.response) === 0) entry.progressAt = now;
+    const bodyOverdue = !entry.request.complete && now - entry.startedAt > limits.bodyTimeoutMs;
+    const stalled = now - entry.progressAt > limits.stallTimeoutMs;
+    if (bodyOverdue || stalled) closeExchange(entry.request, entry.response);
+  }
+}
+
+/** Bytes handed to the response that have not left this process: nearly none, unless its reader is slow. */
+function unsentBytes(response: NodeResponse): number {
+  if ("stream" in response) return response.stream?.writableLength ?? 0;
+  return response.writableLength;
+}

@@ -1,0 +1,200 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { SolsticeError } from "../core/errors.ts";
+import type { Job, RunnerFailure } from "../core/job.ts";
+import { isFinal } from "../core/job-state.ts";
+import {
+  type AppendLogRequest,
+  type FinishRequest,
+  type ReportStepRequest,
+  type RunnerService,
+  type StartRequest,
+  StepPhase,
+} from "../gen/solstice/v1/runner_pb.ts";
+import { applyEvent } from "../store/jobs.ts";
+import { appendLog, logStatus } from "../store/logs.ts";
+import { recordFinish } from "../store/machines.ts";
+import { finishStep, listSteps, startStep } from "../store/steps.ts";
+import type { Store } from "../store/store.ts";
+import { hashToken } from "./bearer.ts";
+import { KeyedQueue } from "./keyed-queue.ts";
+import type { ApiLog } from "./log.ts";
+import { isWholeLog } from "./log-proof.ts";
+import {
+  authenticate,
+  bind,
+  presentedHash,
+  type RunnerSession,
+  refusedGuest,
+  SignsOfLife,
+} from "./runner-sessions.ts";
+
+/** What the handlers of {@link createRunnerService} need from the process they run in. */
+export interface RunnerServiceContext {
+  readonly store: Store;
+  readonly log: ApiLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** The plan a runner is given: a POSIX shell fragment that only assigns variables. */
+  readonly buildPlan: (job: Job) => string;
+  /** Whether a job that nobody cancelled is to end all the same: out of time, or the host shuts down. */
+  readonly shouldStop: (job: Job) => boolean;
+  /** Longest log kept of one attempt, in bytes. */
+  readonly logLimitBytes: number;
+  /** How often a runner is to give a sign of life, in seconds. */
+  readonly heartbeatSeconds: number;
+}
+
+/** Named limits of what a guest may send or do at a time. */
+export const runnerLimits = {
+  appendBytes: 1024 * 1024,
+  sessionTokenCharsMin: 32,
+  sessionTokenCharsMax: 500,
+  callsPerMachine: 4,
+  callsTotal: 128,
+} as const;
+
+/** A call of a runner whose token was accepted. */
+interface RunnerCall extends RunnerSession {
+  readonly context: RunnerServiceContext;
+}
+
+/**
+ * The service guests call. It records facts and lets the store wake whoever decides; no verdict is made here.
+ *
+ * The calls of one machine run one after the other, so that what a call checked (has the job finished? where does the
+ * log end?) is still true when it writes.
+ */
+export function createRunnerService(context: RunnerServiceContext): ServiceImpl<typeof RunnerService> {
+  const queue = new KeyedQueue({ perKey: runnerLimits.callsPerMachine, total: runnerLimits.callsTotal });
+  const signs = new SignsOfLife(context.store);
+  const asRunner = <T>(tokenHash: string, work: (call: RunnerCall) => Promise<T>): Promise<T> =>
+    queue.run(tokenHash, async () => {
+      const session = await authenticate(context.store, tokenHash);
+      await signs.record(session.machine, context.now());
+      return work({ ...session, context });
+    });
+  return {
+    async start(request, call) {
+      const bootstrapTokenHash = presentedHash(call);
+      return await queue.run(bootstrapTokenHash, () => start(context, request, bootstrapTokenHash));
+    },
+    appendLog: (request, call) => asRunner(presentedHash(call), (runner) => append(runner, request)),
+    reportStep: (request, call) => asRunner(presentedHash(call), (runner) => report(runner, request)),
+    finish: (request, call) => asRunner(presentedHash(call), (runner) => finish(runner, request)),
+  };
+}
+
+async function start(context: RunnerServiceContext, request: StartRequest, bootstrapTokenHash: string) {
+  const { store } = context;
+  const at = context.now();
+  const sessionTokenHash = hashToken(checkSessionToken(request.sessionToken));
+  const { job, machine } = await bind(store, { bootstrapTokenHash, sessionTokenHash, at });
+  // The plan comes first: a job whose plan cannot be built must not be seen as running.
+  const plan = Buffer.from(context.buildPlan(job));
+  const { attempt } = machine;
+  if ((await applyEvent(store, { jobId: job.id, attempt, event: "start", at })) === null)
+    throw refusedGuest();
+  context.log.info({ jobId: job.id, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
+  return { plan, heartbeatSeconds: context.heartbeatSeconds };
+}
+
+function checkSessionToken(token: string): string {
+  const { sessionTokenCharsMin: min, sessionTokenCharsMax: max } = runnerLimits;
+  if (token.length >= min && token.length <= max && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new SolsticeError(
+    "usage",
+    `session_token must be ${min} to ${max} printable characters without spaces.`,
+  );
+}
+
+async function append(runner: RunnerCall, request: AppendLogRequest) {
+  const { data } = request;
+  if (data.length > runnerLimits.appendBytes) {
+    throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
+  }
+  const stop = mustStop(runner);
+  const log = outputOf(runner);
+  if (data.length === 0) {
+    const { received } = await logStatus(runner.context.store, log);
+    return { received: BigInt(received), stop };
+  }
+  refuseFinished(runner);
+  const { received } = await appendLog(runner.context.store, {
+    ...log,
+    offset: byteCount(request.offset, "offset"),
+    data,
+    limitBytes: runner.context.logLimitBytes,
+  });
+  return { received: BigInt(received), stop };
+}
+
+async function report(runner: RunnerCall, request: ReportStepRequest) {
+  const { store, now } = runner.context;
+  const { jobId, attempt } = runner.machine;
+  const { index } = request;
+  refuseFinished(runner);
+  if (!(await listSteps(store, { jobId, attempt })).some((step) => step.index === index)) {
+    throw new SolsticeError("usage", `The plan has no step ${index}.`);
+  }
+  const step = { jobId, attempt, index, at: now(), logOffset: byteCount(request.logOffset, "log_offset") };
+  if (request.phase === StepPhase.STARTED) await startStep(store, step);
+  else if (request.phase === StepPhase.FINISHED) {
+    await finishStep(store, { ...step, exitCode: request.exitCode });
+  } else throw new SolsticeError("usage", "phase must be STARTED or FINISHED.");
+  return { stop: mustStop(runner) };
+}
+
+async function finish(runner: RunnerCall, request: FinishRequest) {
+  const { machine, context } = runner;
+  if (machine.runnerFinishedAt !== null) return {};
+  const told = parseFinish(request);
+  const output = await logStatus(context.store, outputOf(runner));
+  if (output.received < told.logLength) {
+    const progress = `received=${output.received} of ${told.logLength} bytes`;
+    throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
+      remedy: `Append from offset ${output.received}, then finish again.`,
+    });
+  }
+  const { jobId, attempt } = machine;
+  if (!isWholeLog(output, told)) {
+    // Repeating cannot mend this. Both sides' numbers stay on record, and the log is shown as incomplete.
+    context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
+  }
+  await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told });
+  return {};
+}
+
+function parseFinish(request: FinishRequest) {
+  const logSha256 = request.logSha256.toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(logSha256)) {
+    throw new SolsticeError("usage", "log_sha256 must be 64 hexadecimal digits.");
+  }
+  const logLength = byteCount(request.logLength, "log_length");
+  return { exitCode: request.exitCode, failure: parseFailure(request.failure), logLength, logSha256 };
+}
+
+function parseFailure(text: string): RunnerFailure | null {
+  if (text === "") return null;
+  if (text === "checkout" || text === "runner_killed") return text;
+  throw new SolsticeError("usage", "failure must be empty, checkout or runner_killed.");
+}
+
+function outputOf({ machine }: RunnerCall) {
+  return { jobId: machine.jobId, attempt: machine.attempt, stream: "output" as const };
+}
+
+function mustStop({ job, context }: RunnerCall): boolean {
+  const ended = isFinal(job.state) || job.state === "finalizing";
+  return ended || job.cancelRequestedAt !== null || context.shouldStop(job);
+}
+
+function refuseFinished({ machine }: RunnerCall): void {
+  if (machine.runnerFinishedAt === null) return;
+  throw new SolsticeError("conflict", "The runner has called Finish; nothing can be added to this attempt.");
+}
+
+/** A byte count of the wire as a number. What JavaScript cannot count exactly is no size of a log. */
+function byteCount(value: bigint, field: string): number {
+  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  throw new SolsticeError("usage", `${field} is beyond ${Number.MAX_SAFE_INTEGER}.`);
+}

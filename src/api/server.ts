@@ -1,0 +1,133 @@
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
+import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
+import { accessRefusal } from "./access.ts";
+import { createConnectHandler } from "./connect-adapter.ts";
+import { refuse } from "./errors.ts";
+import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
+import { createJobService, type JobServiceContext } from "./job-service.ts";
+import { type ConnectionLimits, type ListenAddress, listen } from "./listen.ts";
+import type { ApiLog } from "./log.ts";
+import { type NodeHandler, pathOf, sendJson } from "./node-http.ts";
+import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
+
+/** A server that runs. */
+export interface ApiServer {
+  readonly url: string;
+  /** The port listened on, also where 0 was asked for. */
+  readonly port: number;
+  /** Stops listening, ends streams, and resolves when all connections are closed: at the latest after {@link closeGraceMs}. */
+  close(): Promise<void>;
+}
+
+/** What {@link startUserServer} needs. */
+export interface UserServerOptions extends JobServiceContext {
+  readonly listen: ListenAddress;
+  /** Null: no token is asked for, and only requests that name a local host are served. */
+  readonly token: string | null;
+  readonly log: ApiLog;
+  readonly readiness: () => Promise<readonly ReadinessCheck[]>;
+  readonly metrics: MetricsSource;
+  readonly limits?: Partial<ConnectionLimits>;
+}
+
+/** What {@link startRunnerServer} needs. */
+export interface RunnerServerOptions extends RunnerServiceContext {
+  readonly listen: ListenAddress;
+  readonly limits?: Partial<ConnectionLimits>;
+}
+
+/** How long calls may still take when a server closes. */
+export const closeGraceMs = 2000;
+
+/** Largest message a person may send, in bytes. */
+const userMessageBytes = 4 * 1024 * 1024;
+
+/** Largest message a guest may send, in bytes: 1 MiB of log in base64, and some. */
+const runnerMessageBytes = 2 * 1024 * 1024;
+
+const userLimits: ConnectionLimits = {
+  maxConnections: 500,
+  maxConnectionsPerAddress: 250,
+  maxStreamsPerConnection: 100,
+  maxInFlight: 250,
+  maxHeaderBytes: 16 * 1024,
+  headersTimeoutMs: 15_000,
+  bodyTimeoutMs: 60_000,
+  stallTimeoutMs: 120_000,
+  idleTimeoutMs: 60_000,
+};
+
+/** Guests are not trusted: together they can make us hold 64 messages, one of them 4 connections of 4 streams. */
+const runnerLimits: ConnectionLimits = {
+  ...userLimits,
+  maxConnections: 256,
+  maxConnectionsPerAddress: 4,
+  maxStreamsPerConnection: 4,
+  maxInFlight: 64,
+};
+
+/** Serves the API for people: RPC, `/healthz`, `/readyz` and `/metrics`. */
+export function startUserServer(options: UserServerOptions): Promise<ApiServer> {
+  const refusal = (request: Parameters<NodeHandler>[0]) =>
+    accessRefusal(request, { token: options.token, listenHost: options.listen.host });
+  return start({
+    address: options.listen,
+    flag: "--api-listen",
+    limits: { ...userLimits, ...options.limits },
+    log: options.log,
+    readMaxBytes: userMessageBytes,
+    routes: (router) => router.service(JobService, createJobService(options)),
+    fallback: createHttpRoutes({ ...options, refusal }),
+    // Before the body is read: who may not call must not make us hold megabytes.
+    gate: (handler) => (request, response) => {
+      const refused = isRpc(pathOf(request)) ? refusal(request) : null;
+      if (refused) refuse(response, refused);
+      else handler(request, response);
+    },
+  });
+}
+
+/** Serves the API for guests: RPC only, each call with its own token. */
+export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServer> {
+  return start({
+    address: options.listen,
+    flag: "--runner-listen",
+    limits: { ...runnerLimits, ...options.limits },
+    log: options.log,
+    readMaxBytes: runnerMessageBytes,
+    routes: (router) => router.service(RunnerService, createRunnerService(options)),
+    fallback: (_request, response) =>
+      sendJson(response, 404, { code: "not_found", message: "There is no such page." }),
+    gate: (handler) => handler,
+  });
+}
+
+interface ServerParts {
+  readonly address: ListenAddress;
+  readonly flag: string;
+  readonly limits: ConnectionLimits;
+  readonly log: ApiLog;
+  readonly readMaxBytes: number;
+  readonly routes: (router: ConnectRouter) => void;
+  readonly fallback: NodeHandler;
+  readonly gate: (handler: NodeHandler) => NodeHandler;
+}
+
+async function start(parts: ServerParts): Promise<ApiServer> {
+  const shutdown = new AbortController();
+  const handler = createConnectHandler({ ...parts, shutdownSignal: shutdown.signal });
+  const listener = await listen({ ...parts, handler: parts.gate(handler) });
+  return {
+    url: listener.url,
+    port: listener.port,
+    close() {
+      shutdown.abort(new ConnectError("The server is stopping.", Code.Unavailable));
+      return listener.close({ graceMs: closeGraceMs });
+    },
+  };
+}
+
+function isRpc(path: string): boolean {
+  return path.startsWith("/solstice.v1.");
+}
