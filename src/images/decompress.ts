@@ -1,0 +1,136 @@
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { Readable, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { execa } from "execa";
+import type { Decompress } from "../core/image-map.ts";
+import { missingTool, runCommand } from "../host/command.ts";
+import { zstdFrames } from "./zstd-frames.ts";
+
+/** How a compressed file is read. */
+export interface DecompressOptions {
+  readonly signal: AbortSignal;
+  /** Told how many bytes of the compressed file have been read so far. */
+  onRead(doneBytes: number): void;
+}
+
+const chunkBytes = 1024 * 1024;
+
+/** More memory than this for one file would be an attack. */
+const xzMemoryLimit = "1GiB";
+
+/**
+ * Yields the unpacked bytes of `path`. Throws when the file is cut or damaged. A chunk is valid until the next is asked
+ * for. Memory does not depend on the file's size.
+ */
+export async function* decompressFile(
+  path: string,
+  kind: Decompress,
+  options: DecompressOptions,
+): AsyncGenerator<Buffer> {
+  if (kind === "zstd") yield* unpackZstd(path, options);
+  else if (kind === "xz") yield* unpackXz(path, options);
+  else if (kind === "gzip")
+    yield* throughTransform(countedStream(path, options), createGunzip({ chunkSize: chunkBytes }));
+  else yield* countedStream(path, options);
+}
+
+/** The unpacked length that the file itself declares, or null where it does not (gzip never does beyond 4 GiB). */
+export async function declaredContentBytes(path: string, kind: Decompress): Promise<number | null> {
+  if (kind === "zstd") return zstdContentBytes(path);
+  if (kind === "xz") return xzContentBytes(path);
+  return null;
+}
+
+async function zstdContentBytes(path: string): Promise<number | null> {
+  await using handle = await open(path);
+  let total = 0;
+  for await (const { contentBytes } of zstdFrames(handle, (await handle.stat()).size)) {
+    if (contentBytes === null) return null;
+    total += contentBytes;
+  }
+  return total;
+}
+
+/**
+ * `xz --robot --list` prints a line `totals`, tab-separated, with the unpacked size in its fifth column (xz(1)). It
+ * refuses a damaged file with 1, and so will unpacking, with a better message.
+ */
+async function xzContentBytes(path: string): Promise<number | null> {
+  const { stdout } = await runCommand("xz", ["--robot", "--list", "--", path], { acceptExitCodes: [0, 1] });
+  const totals = /^totals\t.*$/m.exec(stdout)?.[0].split("\t");
+  const bytes = Number(totals?.[4]);
+  return Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+async function* unpackZstd(path: string, options: DecompressOptions): AsyncGenerator<Buffer> {
+  await using handle = await open(path);
+  for await (const frame of zstdFrames(handle, (await handle.stat()).size)) {
+    const source = countedStream(path, options, frame);
+    yield* throughTransform(source, createZstdDecompress({ chunkSize: chunkBytes }));
+  }
+}
+
+async function* unpackXz(path: string, options: DecompressOptions): AsyncGenerator<Buffer> {
+  const xz = execa("xz", ["--decompress", "--stdout", `--memlimit-decompress=${xzMemoryLimit}`], {
+    buffer: { stdout: false },
+    env: { LC_ALL: "C" },
+    maxBuffer: 100_000,
+    reject: false,
+    stdin: "pipe",
+  });
+  // When xz refuses the rest it closes its end of the pipe; what it says about that is the better error.
+  const feeding = pipeline(countedStream(path, options), xz.stdin).catch(() => {});
+  try {
+    yield* xz.stdout as AsyncIterable<Buffer>;
+    const result = await xz;
+    await feeding;
+    options.signal.throwIfAborted();
+    if (result.code === "ENOENT") throw missingTool("xz", result);
+    if (result.exitCode !== 0) throw new Error(String(result.stderr) || "xz was stopped");
+  } finally {
+    xz.kill("SIGKILL");
+  }
+}
+
+/** Joins a source to a decompressor so that an error or an early end of either ends both. */
+async function* throughTransform(source: Readable, transform: Transform): AsyncGenerator<Buffer> {
+  let failure: unknown;
+  const joined = pipeline(source, transform).catch((error: unknown) => {
+    failure = error;
+  });
+  try {
+    yield* transform;
+  } catch (error) {
+    await joined;
+    throw failure ?? error;
+  } finally {
+    source.destroy();
+    transform.destroy();
+  }
+  await joined;
+  if (failure) throw failure;
+}
+
+function countedStream(
+  path: string,
+  options: DecompressOptions,
+  range?: { start: number; end: number },
+): Readable {
+  const stream = createReadStream(path, {
+    highWaterMark: chunkBytes,
+    signal: options.signal,
+    ...(range ? { start: range.start, end: range.end - 1 } : {}),
+  });
+  return Readable.from(counted(stream, options, range?.start ?? 0), { objectMode: true, highWaterMark: 1 });
+}
+
+async function* counted(stream: Readable, options: DecompressOptions, start: number): AsyncGenerator<Buffer> {
+  let doneBytes = start;
+  for await (const chunk of stream) {
+    doneBytes += chunk.length;
+    options.onRead(doneBytes);
+    yield chunk;
+  }
+}

@@ -1,0 +1,212 @@
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { ImageDefinition, ImageMap } from "../core/image-map.ts";
+import { defaultImageLimits, type ImageLimits } from "./limits.ts";
+import type { ImageProgress, PreparationContext } from "./types.ts";
+
+/** Limits that let a test see every wait end soon. */
+export const quickLimits: ImageLimits = {
+  ...defaultImageLimits,
+  freeFloorBytes: 1024 * 1024,
+  checkpointBytes: 64 * 1024,
+  stalledSeconds: 0.4,
+  fruitlessTries: 4,
+  pauseSeconds: 0.01,
+  pauseMaxSeconds: 0.02,
+  lockPollSeconds: 0.02,
+  retrySeconds: 0.05,
+  retryMaxSeconds: 0.1,
+  recheckSeconds: 0.05,
+};
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "solstice-images-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** An image of the map, with what a test does not care about filled in. */
+export function imageDefinition(
+  given: Partial<ImageDefinition> & Pick<ImageDefinition, "localPath">,
+): ImageDefinition {
+  return {
+    name: "test-image",
+    source: null,
+    decompress: "none",
+    nocloud: true,
+    defaults: { cpu: 1, ramMb: 512, diskGb: 1 },
+    sha256: null,
+    format: null,
+    backend: null,
+    seed: "iso",
+    diskBus: "virtio",
+    nicModel: "virtio",
+    firmware: "bios",
+    ...given,
+  };
+}
+
+/** A map of these images. */
+export function imageMapOf(...images: ImageDefinition[]): ImageMap {
+  return {
+    defaultLabel: images[0]?.name ?? "none",
+    aliases: new Map(),
+    sizes: new Map(),
+    images: new Map(images.map((image) => [image.name, image])),
+  };
+}
+
+/** A context that records what was reported. */
+export function recordingContext(
+  folder: string,
+  limits: Partial<ImageLimits> = {},
+): PreparationContext & { readonly reports: ImageProgress[]; readonly controller: AbortController } {
+  const reports: ImageProgress[] = [];
+  const controller = new AbortController();
+  return {
+    limits: { ...quickLimits, ...limits },
+    signal: controller.signal,
+    dataDir: join(folder, "data"),
+    report: (progress) => reports.push(progress),
+    reports,
+    controller,
+  };
+}
+
+/** Bytes that do not compress and are not mistaken for any known kind of file. */
+export function noise(bytes: number): Buffer {
+  const buffer = randomBytes(bytes);
+  buffer.write("noise", 0);
+  return buffer;
+}
+
+/** Hex SHA-256. */
+export function sha256(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** How the server treats one request; what is left out is as a good server would do it. */
+export interface Behaviour {
+  readonly status?: number;
+  readonly headers?: Record<string, string>;
+  /** Cut the connection after so many bytes of the body. */
+  readonly cutAfter?: number;
+  /** Send so many bytes and then nothing. */
+  readonly stallAfter?: number;
+  /** Send the body in pieces of so many bytes, one each `trickleMs`. */
+  readonly trickleMs?: number;
+  readonly ignoreRange?: boolean;
+  /** Claim and send a range that begins so many bytes too early. */
+  readonly rangeShift?: number;
+  readonly redirectTo?: string;
+  /** Leave out the length, as a server that makes the body on the fly. */
+  readonly withoutLength?: boolean;
+}
+
+/** A file server that misbehaves on demand. */
+export interface FileServer {
+  readonly url: string;
+  content: Buffer;
+  etag: string | null;
+  lastModified: string | null;
+  /** One for each request to come; when they are used up, `always`. */
+  readonly script: Behaviour[];
+  always: Behaviour;
+  /** The requests so far: their `Range` header, and null without. */
+  readonly ranges: (string | null)[];
+  readonly requests: IncomingMessage["headers"][];
+}
+
+/** Starts a server on a free port; it ends with the test. */
+export async function startFileServer(t: TestContext, content: Buffer): Promise<FileServer> {
+  const server = createServer((request, response) => serve(files, request, response));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const files: FileServer = {
+    url: `http://127.0.0.1:${port}/image`,
+    content,
+    etag: '"one"',
+    lastModified: null,
+    script: [],
+    always: {},
+    ranges: [],
+    requests: [],
+  };
+  return files;
+}
+
+function serve(files: FileServer, request: IncomingMessage, response: ServerResponse): void {
+  files.ranges.push(request.headers.range ?? null);
+  files.requests.push(request.headers);
+  const behaviour = files.script.shift() ?? files.always;
+  if (files.etag) response.setHeader("etag", files.etag);
+  if (files.lastModified) response.setHeader("last-modified", files.lastModified);
+  for (const [name, value] of Object.entries(behaviour.headers ?? {})) response.setHeader(name, value);
+  if (behaviour.redirectTo) {
+    response.writeHead(302, { location: behaviour.redirectTo }).end();
+  } else if (behaviour.status) {
+    response.writeHead(behaviour.status).end("an error page");
+  } else {
+    sendFile(files, { request, response, behaviour });
+  }
+}
+
+function sendFile(
+  files: FileServer,
+  {
+    request,
+    response,
+    behaviour,
+  }: { request: IncomingMessage; response: ServerResponse; behaviour: Behaviour },
+): void {
+  const { content } = files;
+  const asked = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+  const condition = request.headers["if-range"];
+  const isSame = !condition || condition === files.etag || condition === files.lastModified;
+  const isPartial = !Number.isNaN(asked) && isSame && !behaviour.ignoreRange;
+  if (isPartial && asked >= content.length) {
+    response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
+    return;
+  }
+  const start = isPartial ? asked - (behaviour.rangeShift ?? 0) : 0;
+  if (isPartial) {
+    response.statusCode = 206;
+    response.setHeader("content-range", `bytes ${start}-${content.length - 1}/${content.length}`);
+  }
+  const body = content.subarray(start);
+  if (!behaviour.withoutLength) response.setHeader("content-length", body.length);
+  sendBody(response, body, behaviour);
+}
+
+function sendBody(response: ServerResponse, body: Buffer, behaviour: Behaviour): void {
+  if (behaviour.cutAfter !== undefined) {
+    response.write(body.subarray(0, behaviour.cutAfter), () => response.socket?.end());
+  } else if (behaviour.stallAfter !== undefined) {
+    response.write(body.subarray(0, behaviour.stallAfter));
+  } else if (behaviour.trickleMs !== undefined) {
+    trickle(response, body, behaviour.trickleMs);
+  } else {
+    response.end(body);
+  }
+}
+
+function trickle(response: ServerResponse, body: Buffer, everyMs: number): void {
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(body.subarray(sent, sent + 1));
+    sent += 1;
+  }, everyMs);
+  response.on("close", () => clearInterval(timer));
+}

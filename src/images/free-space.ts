@@ -1,0 +1,8 @@
+import { freeBytes } from "../host/disk-space.ts";
+import { diskFull } from "./errors.ts";
+
+/** Throws `disk_full` unless `wantedBytes` and the floor fit at `path`. */
+export async function requireFreeSpace(path: string, wantedBytes: number, floorBytes: number): Promise<void> {
+  const free = await freeBytes(path);
+  if (free < wantedBytes + floorBytes) throw diskFull(path, wantedBytes + floorBytes, free);
+}

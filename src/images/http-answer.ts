@@ -1,0 +1,88 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { SolsticeError } from "../core/errors.ts";
+import type { RemoteVersion } from "./partial-file.ts";
+
+/** What a server's answer means for a download of which `haveBytes` are here already. */
+export type AnswerMeaning =
+  /** The body is the whole file. */
+  | { readonly kind: "whole"; readonly version: RemoteVersion }
+  /** The body is what follows the bytes that are here. */
+  | { readonly kind: "rest" }
+  /** All bytes are here already. */
+  | { readonly kind: "nothing_missing" }
+  /** What is here cannot be continued: forget it and ask again. */
+  | { readonly kind: "start_over"; readonly why: string };
+
+/** The status and headers of an answer. */
+export interface AnswerHead {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
+const transientStatuses: readonly number[] = [408, 425, 429];
+
+/**
+ * Reads a server's answer (RFC 9110, sections 14 and 15.3.7). Throws `not_found` for a refusal that will stay, and
+ * `image_download_failed` for one that may pass.
+ */
+export function readAnswer(head: AnswerHead, haveBytes: number, known: RemoteVersion): AnswerMeaning {
+  const { statusCode, headers } = head;
+  if (statusCode === 200) return { kind: "whole", version: versionOf(headers) };
+  if (statusCode === 206 && haveBytes > 0) return readPartial(headers, haveBytes, known);
+  if (statusCode === 416 && haveBytes > 0) return readUnsatisfied(headers, haveBytes);
+  throw refusal(statusCode);
+}
+
+/** The header for a request that continues, or null when the server could not tell whether the file is still the same. */
+export function continuationHeaders(
+  haveBytes: number,
+  known: RemoteVersion,
+  hasChecksum: boolean,
+): Record<string, string> | null {
+  if (haveBytes === 0) return {};
+  const range = { range: `bytes=${haveBytes}-` };
+  // A weak ETag must not be used here (RFC 9110, 13.1.5).
+  if (known.etag && !known.etag.startsWith("W/")) return { ...range, "if-range": known.etag };
+  if (known.lastModified) return { ...range, "if-range": known.lastModified };
+  // Without either, a checksum will notice a file that changed meanwhile.
+  return hasChecksum ? range : null;
+}
+
+function readPartial(headers: IncomingHttpHeaders, haveBytes: number, known: RemoteVersion): AnswerMeaning {
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
+  if (!range || Number(range[1]) !== haveBytes) {
+    return { kind: "start_over", why: "the server sent another range than the one asked for" };
+  }
+  const totalBytes = range[2] === "*" ? null : Number(range[2]);
+  const now = versionOf(headers);
+  const hasChanged =
+    (known.etag && now.etag && known.etag !== now.etag) ||
+    (known.totalBytes !== null && totalBytes !== null && known.totalBytes !== totalBytes);
+  return hasChanged ? { kind: "start_over", why: "the file changed at its source" } : { kind: "rest" };
+}
+
+function readUnsatisfied(headers: IncomingHttpHeaders, haveBytes: number): AnswerMeaning {
+  const total = /^bytes \*\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
+  if (total !== undefined && Number(total) === haveBytes) return { kind: "nothing_missing" };
+  return { kind: "start_over", why: "the file at its source is shorter than what is here" };
+}
+
+function versionOf(headers: IncomingHttpHeaders): RemoteVersion {
+  const length = Number(headers["content-length"]);
+  return {
+    etag: headers.etag ?? null,
+    lastModified: headers["last-modified"] ?? null,
+    totalBytes: headers["content-length"] !== undefined && Number.isSafeInteger(length) ? length : null,
+  };
+}
+
+function refusal(statusCode: number): SolsticeError {
+  const isPermanent = statusCode >= 400 && statusCode < 500 && !transientStatuses.includes(statusCode);
+  return isPermanent
+    ? new SolsticeError("not_found", `The server answered ${statusCode}.`, {
+        remedy: "Check the image's source in the map.",
+      })
+    : new SolsticeError("image_download_failed", `The server answered ${statusCode}.`, {
+        remedy: "It is tried again by itself.",
+      });
+}

@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import type { ImageDefinition } from "../core/image-map.ts";
+import { imageFiles } from "./image-files.ts";
+
+/** What was once found out about a file, and stays true while it is the same file. */
+const factsSchema = z.object({
+  /** Hex SHA-256. */
+  digest: z.string(),
+  /** Whether `digest` is of the published bytes, or of the file itself. */
+  digestOf: z.enum(["published", "file"]),
+  inode: z.number(),
+  sizeBytes: z.number(),
+  modifiedMs: z.number(),
+});
+
+/** See {@link factsSchema}. */
+export type ImageFacts = z.output<typeof factsSchema>;
+
+/** The remembered facts about the image, or null when there are none about the file as it is now. */
+export async function loadFacts(definition: ImageDefinition, dataDir: string): Promise<ImageFacts | null> {
+  const identity = await fileIdentity(definition.localPath);
+  for (const path of factsPaths(definition, dataDir)) {
+    const facts = await readFacts(path);
+    const isSameFile =
+      facts?.inode === identity.inode &&
+      facts.sizeBytes === identity.sizeBytes &&
+      facts.modifiedMs === identity.modifiedMs;
+    if (facts && isSameFile) return facts;
+  }
+  return null;
+}
+
+/**
+ * Remembers the digest of the file at `path`, which is the image or is about to be renamed to it (a rename keeps what
+ * identifies the file). Where the image's folder may not be written the data directory serves.
+ */
+export async function saveFacts(
+  definition: ImageDefinition,
+  dataDir: string,
+  known: { path: string; digest: string; digestOf: ImageFacts["digestOf"] },
+): Promise<void> {
+  const facts = { digest: known.digest, digestOf: known.digestOf, ...(await fileIdentity(known.path)) };
+  const [beside, fallback] = factsPaths(definition, dataDir);
+  await writeFileAtomically(beside, JSON.stringify(facts)).catch(() =>
+    writeFileAtomically(fallback, JSON.stringify(facts)),
+  );
+}
+
+/** Hex SHA-256 of the file at `path`, read as a stream. `onRead` is told the bytes so far. */
+export async function digestFile(
+  path: string,
+  signal: AbortSignal,
+  onRead: (doneBytes: number) => void = () => {},
+): Promise<string> {
+  const hash = createHash("sha256");
+  let doneBytes = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal })) {
+    hash.update(chunk);
+    doneBytes += chunk.length;
+    onRead(doneBytes);
+  }
+  return hash.digest("hex");
+}
+
+/** Writes a small file so that readers see the old or the new text, never a part. */
+export async function writeFileAtomically(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, text);
+  await rename(temporary, path);
+}
+
+function factsPaths(definition: ImageDefinition, dataDir: string): [beside: string, fallback: string] {
+  return [imageFiles(definition.localPath).facts, join(dataDir, "image-facts", `${definition.name}.json`)];
+}
+
+async function readFacts(path: string): Promise<ImageFacts | null> {
+  try {
+    return factsSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+async function fileIdentity(path: string) {
+  const { ino, size, mtimeMs } = await stat(path);
+  return { inode: ino, sizeBytes: size, modifiedMs: mtimeMs };
+}

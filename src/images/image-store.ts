@@ -1,0 +1,277 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import { errorText, SolsticeError } from "../core/errors.ts";
+import type { ImageDefinition, ImageMap } from "../core/image-map.ts";
+import { isPermanent } from "./errors.ts";
+import { digestByHand, findReadyImage } from "./find-ready-image.ts";
+import { type ImageRow, inspectImages } from "./inspect.ts";
+import { defaultImageLimits, type ImageLimits } from "./limits.ts";
+import { prepareImage } from "./prepare-image.ts";
+import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
+
+/** How {@link openImageStore} works. */
+export interface ImageStoreOptions {
+  readonly imageMap: ImageMap;
+  /** Remembers digests of images in folders that this user may not write. */
+  readonly dataDir: string;
+  readonly log?: ImageLog;
+  /** Told often: show it, do not store it. */
+  readonly onProgress?: (name: string, progress: ImageProgress) => void;
+  /** For tests. */
+  readonly limits?: Partial<ImageLimits>;
+}
+
+/** Says which image, when something about its state changed: read it with `state`. */
+export type ImageListener = (name: string) => void;
+
+/** The images of this host. Nothing happens before `start` or `pull`. */
+export interface ImageStore {
+  /**
+   * Looks at every image, and resolves when it is known which are ready. From then on, until `signal`, the others are
+   * prepared in the background, each at its own pace, failures again and again; a ready one that vanishes, too.
+   */
+  start(signal: AbortSignal): Promise<void>;
+  /** What is known of an image now. Throws `not_found` for a name that the map does not have. */
+  state(name: string): ImageState;
+  /** Calls `listener` after each change of kind, phase or digest. Returns what ends that. */
+  onChange(listener: ImageListener): () => void;
+  /** Prepares one image now, or joins in where that is under way. Throws what went wrong. */
+  pull(name: string, options?: PullOptions): Promise<ReadyImage>;
+  /** What is on disk, also for a process that has not started anything. */
+  inspect(): Promise<ImageRow[]>;
+  /** Stops all work, and resolves when nothing is written any more. What has arrived stays for the next time. */
+  close(): Promise<void>;
+}
+
+/** How `pull` is watched and stopped. */
+export interface PullOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: ImageProgress) => void;
+}
+
+/** Opens the images of `imageMap`. See {@link ImageStore}. */
+export function openImageStore(options: ImageStoreOptions): ImageStore {
+  return new Store(options);
+}
+
+interface Entry {
+  readonly definition: ImageDefinition;
+  state: ImageState;
+  /** The attempt under way. */
+  attempt: Promise<ReadyImage> | null;
+  readonly watchers: Set<(progress: ImageProgress) => void>;
+  /** Ends the pause of the background loop. */
+  wake: () => void;
+}
+
+const silentLog: ImageLog = { info() {}, warn() {}, error() {} };
+
+class Store implements ImageStore {
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #dataDir: string;
+  readonly #log: ImageLog;
+  readonly #limits: ImageLimits;
+  readonly #listeners = new Set<ImageListener>();
+  readonly #closing = new AbortController();
+  readonly #loops: Promise<void>[] = [];
+  readonly #queue;
+
+  constructor(options: ImageStoreOptions) {
+    this.#dataDir = options.dataDir;
+    this.#log = options.log ?? silentLog;
+    this.#limits = { ...defaultImageLimits, ...options.limits };
+    this.#queue = pLimit(this.#limits.concurrency);
+    const { onProgress } = options;
+    this.#entries = new Map(
+      [...options.imageMap.images.values()].map((definition) => {
+        const watchers: Entry["watchers"] = new Set();
+        if (onProgress) watchers.add((progress) => onProgress(definition.name, progress));
+        return [
+          definition.name,
+          { definition, state: waitingState(), attempt: null, watchers, wake: () => {} },
+        ];
+      }),
+    );
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const entries = [...this.#entries.values()];
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    await Promise.all(entries.map((entry) => this.#lookOnce(entry, stop)));
+    for (const entry of entries) this.#loops.push(this.#keepReady(entry, stop));
+  }
+
+  state(name: string): ImageState {
+    return this.#entry(name).state;
+  }
+
+  onChange(listener: ImageListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async pull(name: string, options: PullOptions = {}): Promise<ReadyImage> {
+    const entry = this.#entry(name);
+    const { onProgress, signal = new AbortController().signal } = options;
+    if (onProgress) entry.watchers.add(onProgress);
+    try {
+      const ready = await untilAborted(this.#attempt(entry, signal), signal);
+      const { digest } = ready.digest ? ready : await this.#addDigest(entry, ready, signal);
+      return { ...ready, digest };
+    } finally {
+      if (onProgress) entry.watchers.delete(onProgress);
+      entry.wake();
+    }
+  }
+
+  inspect(): Promise<ImageRow[]> {
+    const definitions = [...this.#entries.values()].map(({ definition }) => definition);
+    return inspectImages(definitions, { dataDir: this.#dataDir, limits: this.#limits });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new SolsticeError("unavailable", "The image store was closed."));
+    const attempts = [...this.#entries.values()].map(({ attempt }) => attempt);
+    await Promise.allSettled([...this.#loops, ...attempts]);
+  }
+
+  /** The loop of one image: make it ready, pause, look again. It ends only with `signal`. */
+  async #keepReady(entry: Entry, signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const ready = await this.#attempt(entry, signal);
+        failures = 0;
+        if (ready.digest === null) await this.#addDigest(entry, ready, signal);
+        await this.#pause(entry, this.#limits.recheckSeconds, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        await this.#pause(entry, this.#retrySeconds(error, failures), signal);
+      }
+    }
+  }
+
+  /** Runs one preparation, or joins the one under way, and keeps the state in step. */
+  #attempt(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
+    entry.attempt ??= this.#queue(() => this.#prepare(entry, signal)).finally(() => {
+      entry.attempt = null;
+    });
+    return entry.attempt;
+  }
+
+  async #prepare(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
+    const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal]));
+    try {
+      const ready = await prepareImage(entry.definition, context);
+      this.#setReady(entry, ready);
+      return ready;
+    } catch (error) {
+      if (!context.signal.aborted) this.#setFailed(entry, error);
+      throw error;
+    }
+  }
+
+  /** The first look: what is there is ready at once, what is wrong is known at once, and nothing is fetched. */
+  async #lookOnce(entry: Entry, signal: AbortSignal): Promise<void> {
+    if (entry.definition.sha256 !== null && entry.definition.decompress === "none") return;
+    try {
+      const ready = await findReadyImage(entry.definition, this.#context(entry, signal));
+      if (ready) this.#setReady(entry, ready);
+    } catch (error) {
+      if (!signal.aborted) this.#setFailed(entry, error);
+    }
+  }
+
+  async #addDigest(entry: Entry, ready: ReadyImage, signal: AbortSignal): Promise<ReadyImage> {
+    const quiet = { ...this.#context(entry, signal), report() {} };
+    const complete = { ...ready, digest: await digestByHand(entry.definition, quiet) };
+    this.#setReady(entry, complete);
+    return complete;
+  }
+
+  #context(entry: Entry, signal: AbortSignal): PreparationContext {
+    return {
+      limits: this.#limits,
+      dataDir: this.#dataDir,
+      signal,
+      report: (progress) => this.#setProgress(entry, progress),
+    };
+  }
+
+  #setReady(entry: Entry, ready: ReadyImage): void {
+    const before = entry.state;
+    entry.state = { kind: "ready", ...ready };
+    if (before.kind === "ready" && before.digest === ready.digest) return;
+    const { name } = entry.definition;
+    if (before.kind !== "ready") this.#log.info({ image: name, path: ready.path }, "image is ready");
+    this.#changed(name);
+  }
+
+  #setProgress(entry: Entry, progress: ImageProgress): void {
+    const before = entry.state;
+    const since = before.kind === "preparing" ? before.since : Date.now();
+    entry.state = { kind: "preparing", since, ...progress };
+    for (const watcher of entry.watchers) watcher(progress);
+    const isNews = before.kind !== "preparing" || before.phase !== progress.phase;
+    if (isNews) this.#changed(entry.definition.name);
+  }
+
+  #setFailed(entry: Entry, error: unknown): void {
+    const { name } = entry.definition;
+    const message = errorText(error);
+    const permanent = isPermanent(error);
+    const previous = entry.state;
+    const retryAt = Date.now() + this.#retrySeconds(error, 1) * 1000;
+    entry.state = { kind: "failed", message, retryAt, permanent };
+    const isRepeat = previous.kind === "failed" && previous.message === message;
+    if (!isRepeat)
+      this.#log.error({ image: name, err: error, permanent }, `image cannot be used: ${message}`);
+    this.#changed(name);
+  }
+
+  #retrySeconds(error: unknown, failures: number): number {
+    const { permanentRetrySeconds, retrySeconds, retryMaxSeconds } = this.#limits;
+    if (isPermanent(error)) return permanentRetrySeconds;
+    return Math.min(retrySeconds * 2 ** (failures - 1), retryMaxSeconds);
+  }
+
+  /** Waits, at most `seconds`, for `wake`. */
+  async #pause(entry: Entry, seconds: number, signal: AbortSignal): Promise<void> {
+    if (entry.state.kind === "failed") entry.state = { ...entry.state, retryAt: Date.now() + seconds * 1000 };
+    const woken = new AbortController();
+    entry.wake = () => woken.abort();
+    await sleep(seconds * 1000, undefined, { signal: AbortSignal.any([signal, woken.signal]) }).catch(
+      () => {},
+    );
+  }
+
+  #changed(name: string): void {
+    for (const listener of this.#listeners) listener(name);
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry) return entry;
+    throw new SolsticeError("not_found", `The image map has no image ${name}.`, {
+      remedy: `It has: ${[...this.#entries.keys()].join(", ")}.`,
+    });
+  }
+}
+
+function waitingState(): ImageState {
+  return { kind: "preparing", phase: "waiting", doneBytes: 0, totalBytes: null, since: Date.now() };
+}
+
+/** `promise`, or the signal's reason as soon as that comes. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,218 @@
+import { chmod, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import type { ImageDefinition } from "../core/image-map.ts";
+import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
+import { declaredContentBytes, decompressFile } from "./decompress.ts";
+import { downloadImage } from "./download.ts";
+import { convertWriteError, imageInvalid } from "./errors.ts";
+import { findReadyImage } from "./find-ready-image.ts";
+import { requireFreeSpace } from "./free-space.ts";
+import { digestFile, saveFacts } from "./image-facts.ts";
+import { type ImageFiles, imageFiles } from "./image-files.ts";
+import { inspectImage, requireCompression } from "./image-format.ts";
+import { removePartialFile } from "./partial-file.ts";
+import { SparseWriter } from "./sparse-writer.ts";
+import type { PreparationContext, ReadyImage } from "./types.ts";
+
+/** How often free space is looked at while unpacking. */
+const spaceCheckBytes = 256 * 1024 * 1024;
+
+/**
+ * Makes one image ready: used when it is there; else fetched, verified, unpacked, checked and only then given its name,
+ * so that nobody ever sees a part of it. Of several processes one works and the others wait for it. May be killed at any
+ * moment and called again. Throws a SolsticeError that says what to do, or the signal's reason.
+ */
+export async function prepareImage(
+  definition: ImageDefinition,
+  context: PreparationContext,
+): Promise<ReadyImage> {
+  const present = await findReadyImage(definition, context);
+  if (present) return present;
+  const source = sourceOf(definition);
+  const files = imageFiles(definition.localPath);
+  await makeFolder(files.folder);
+  const lock = await waitForLock(files, definition, context);
+  try {
+    return (
+      (await findReadyImage(definition, context)) ?? (await produce(definition, { source, files, context }))
+    );
+  } finally {
+    lock.release();
+  }
+}
+
+type Source =
+  | { readonly kind: "http"; readonly url: string }
+  | { readonly kind: "file"; readonly path: string };
+
+interface Workplace {
+  readonly source: Source;
+  readonly files: ImageFiles;
+  readonly context: PreparationContext;
+}
+
+async function produce(definition: ImageDefinition, workplace: Workplace): Promise<ReadyImage> {
+  const { source, files, context } = workplace;
+  try {
+    const published = await fetchPublished(definition, workplace);
+    const digest = await verify(published, definition, context);
+    await unpack(published, definition, workplace);
+    const ready = await publish(definition, digest, workplace);
+    if (source.kind === "http") await removePartialFile(files);
+    return ready;
+  } catch (error) {
+    // Bytes that are proven to be wrong must not be resumed.
+    if (source.kind === "http" && isSolsticeError(error, "image_invalid")) await removePartialFile(files);
+    throw convertWriteError(error, files.image);
+  } finally {
+    await rm(files.unpacking, { force: true });
+  }
+}
+
+/** The path of the file as published: the download, or the operator's own file. */
+async function fetchPublished(definition: ImageDefinition, workplace: Workplace): Promise<string> {
+  const { source, files, context } = workplace;
+  if (source.kind === "http") {
+    await downloadImage(files, { url: source.url, hasChecksum: definition.sha256 !== null }, context);
+    return files.part;
+  }
+  const found = await stat(source.path).catch(() => null);
+  if (found?.isFile()) return source.path;
+  throw new SolsticeError("not_found", `The image's source ${source.path} is not there.`, {
+    remedy: "Put the file there, or correct source in the map.",
+  });
+}
+
+async function verify(
+  published: string,
+  definition: ImageDefinition,
+  context: PreparationContext,
+): Promise<string> {
+  await requireCompression(published, definition.decompress);
+  const { size: totalBytes } = await stat(published);
+  // What is hashed is what lies on disk, so the result is right also for a download that several processes made.
+  const digest = await digestFile(published, context.signal, (doneBytes) =>
+    context.report({ phase: "verifying", doneBytes, totalBytes }),
+  );
+  requireDigest(digest, definition);
+  return digest;
+}
+
+function requireDigest(digest: string, { sha256 }: ImageDefinition): void {
+  if (sha256 === null || sha256.toLowerCase() === digest) return;
+  throw imageInvalid(
+    `The checksum is wrong: the file has SHA-256 ${digest}, and the map says ${sha256}.`,
+    "If the publisher replaced the file, put the new sha256 into the map.",
+  );
+}
+
+async function unpack(published: string, definition: ImageDefinition, workplace: Workplace): Promise<void> {
+  const { files, context } = workplace;
+  const { limits, signal } = context;
+  const { size: totalBytes } = await stat(published);
+  try {
+    const declared = await declaredContentBytes(published, definition.decompress);
+    await requireFreeSpace(files.folder, declared ?? totalBytes, limits.freeFloorBytes);
+    const onRead = (doneBytes: number) => context.report({ phase: "unpacking", doneBytes, totalBytes });
+    const chunks = decompressFile(published, definition.decompress, { signal, onRead });
+    await writeSparse(chunks, files.unpacking, context);
+  } catch (error) {
+    signal.throwIfAborted();
+    const converted = convertWriteError(error, files.unpacking);
+    if (isSolsticeError(converted)) throw converted;
+    throw imageInvalid(
+      `The file cannot be unpacked as ${definition.decompress}: ${errorText(error)}`,
+      "Check source and decompress in the map.",
+      error,
+    );
+  }
+}
+
+async function writeSparse(
+  chunks: AsyncIterable<Buffer>,
+  path: string,
+  { limits, signal }: PreparationContext,
+): Promise<void> {
+  await using handle = await open(path, "w", 0o600);
+  const writer = new SparseWriter(handle);
+  let nextSpaceCheck = spaceCheckBytes;
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    await writer.write(chunk);
+    if (writer.length > limits.virtualSizeBytes) {
+      throw imageInvalid(
+        `The image unpacks to more than ${limits.virtualSizeBytes} bytes.`,
+        "Use another image.",
+      );
+    }
+    if (writer.length >= nextSpaceCheck) {
+      nextSpaceCheck = writer.length + spaceCheckBytes;
+      await requireFreeSpace(path, 0, limits.freeFloorBytes);
+    }
+  }
+  await writer.finish();
+  await handle.sync();
+}
+
+/** Checks the whole file and gives it its name. Read-only, because guests' overlays depend on every byte of it. */
+async function publish(
+  definition: ImageDefinition,
+  digest: string,
+  { files, context }: Workplace,
+): Promise<ReadyImage> {
+  const inspected = await inspectImage(files.unpacking, definition, context.limits.virtualSizeBytes);
+  await chmod(files.unpacking, 0o444);
+  const { dataDir } = context;
+  await saveFacts(definition, dataDir, { path: files.unpacking, digest, digestOf: "published" });
+  await rename(files.unpacking, files.image);
+  await using folder = await open(dirname(files.image));
+  await folder.sync();
+  return { path: files.image, ...inspected, digest };
+}
+
+async function waitForLock(
+  files: ImageFiles,
+  definition: ImageDefinition,
+  context: PreparationContext,
+): Promise<ProcessLock> {
+  for (;;) {
+    context.signal.throwIfAborted();
+    const lock = tryAcquireProcessLock(files.lock, `preparing image ${definition.name}`);
+    if (lock) return lock;
+    // The other one's own deadlines bound this wait, and its death ends it.
+    const holder = readLockHolder(files.lock);
+    const doneBytes = (await stat(files.part).catch(() => null))?.size ?? 0;
+    context.report({
+      phase: "waiting",
+      doneBytes,
+      totalBytes: null,
+      ...(holder ? { holderPid: holder.pid } : {}),
+    });
+    await sleep(context.limits.lockPollSeconds * 1000, undefined, { signal: context.signal });
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new SolsticeError("image_unavailable", `The folder ${dirname(folder)} cannot be written.`, {
+      remedy: "Give this user the right to write there, or set another local_path.",
+      cause,
+    });
+  }
+}
+
+function sourceOf(definition: ImageDefinition): Source {
+  const { source, localPath, name } = definition;
+  if (source === null) {
+    throw new SolsticeError("image_unavailable", `Image ${name} is not at ${localPath}, and has no source.`, {
+      remedy: "Put the file there, or give the image a source in the map.",
+    });
+  }
+  if (/^https?:/i.test(source)) return { kind: "http", url: source };
+  return { kind: "file", path: /^file:/i.test(source) ? fileURLToPath(source) : source };
+}

@@ -1,0 +1,73 @@
+import type { FileHandle } from "node:fs/promises";
+
+/** One frame of a zstd file, from byte `start` to before byte `end`. */
+export interface ZstdFrame {
+  readonly start: number;
+  readonly end: number;
+  /** Its length when unpacked, or null where the frame does not tell. */
+  readonly contentBytes: number | null;
+}
+
+const frameMagic = 0xfd2fb528;
+const skippableMagic = 0x184d2a50;
+const longestHeaderBytes = 18;
+const blockHeaderBytes = 3;
+const checksumBytes = 4;
+
+/**
+ * Finds the frames of the zstd file behind `handle` (RFC 8878, section 3) by reading only headers; skippable frames are
+ * left out. A file may have many frames (pzstd, zstd -T, `cat a.zst b.zst`), and Node 24's decompressor silently drops
+ * what follows the end of a frame within a chunk, so each frame must be given to a decompressor of its own.
+ * Throws an Error when the file ends early or something that is no frame follows.
+ */
+export async function* zstdFrames(handle: FileHandle, fileBytes: number): AsyncGenerator<ZstdFrame> {
+  for (let start = 0; start < fileBytes; ) {
+    const header = Buffer.alloc(longestHeaderBytes);
+    const { bytesRead } = await handle.read(header, 0, longestHeaderBytes, start);
+    const magic = header.readUInt32LE(0);
+    if (bytesRead >= 8 && (magic & 0xfffffff0) >>> 0 === skippableMagic) {
+      start += 8 + header.readUInt32LE(4);
+      continue;
+    }
+    if (bytesRead < 6 || magic !== frameMagic) throw new Error(`no zstd frame begins at byte ${start}`);
+    const { headerBytes, contentBytes, hasChecksum } = parseFrameHeader(header);
+    const blocksEnd = await findBlocksEnd(handle, start + headerBytes, fileBytes);
+    const end = blocksEnd + (hasChecksum ? checksumBytes : 0);
+    if (end > fileBytes) throw new Error("the zstd file ends in the middle of a frame");
+    yield { start, end, contentBytes };
+    start = end;
+  }
+}
+
+function parseFrameHeader(header: Buffer) {
+  const descriptor = header.readUInt8(4);
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const contentField = descriptor >> 6;
+  const contentFieldBytes = contentField === 0 ? (isSingleSegment ? 1 : 0) : 1 << contentField;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  const contentAt = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes;
+  return {
+    headerBytes: contentAt + contentFieldBytes,
+    contentBytes: readContentSize(header, contentAt, contentFieldBytes),
+    hasChecksum: (descriptor & 4) !== 0,
+  };
+}
+
+function readContentSize(header: Buffer, at: number, fieldBytes: number): number | null {
+  if (fieldBytes === 0) return null;
+  if (fieldBytes === 8) return Number(header.readBigUInt64LE(at));
+  // The field of two bytes counts from 256.
+  return header.readUIntLE(at, fieldBytes) + (fieldBytes === 2 ? 256 : 0);
+}
+
+async function findBlocksEnd(handle: FileHandle, first: number, fileBytes: number): Promise<number> {
+  const header = Buffer.alloc(blockHeaderBytes);
+  for (let at = first; at + blockHeaderBytes <= fileBytes; ) {
+    await handle.read(header, 0, blockHeaderBytes, at);
+    const block = header.readUIntLE(0, blockHeaderBytes);
+    const isRunLength = ((block >> 1) & 3) === 1;
+    at += blockHeaderBytes + (isRunLength ? 1 : block >> 3);
+    if ((block & 1) === 1) return at;
+  }
+  throw new Error("the zstd file ends in the middle of a frame");
+}
