@@ -70,6 +70,17 @@ describe("the queue of one connection", () => {
     assert.equal(await early, "early");
   });
 
+  test("a new connection starts with all its places free", async () => {
+    const queue = new CallQueue(LONG_SECONDS);
+    queue.attach(new FakeTarget());
+    lookUpMany(queue, MAX_CALLS_IN_FLIGHT);
+    queue.detach();
+    const next = new FakeTarget();
+    queue.attach(next);
+    lookUpMany(queue, MAX_CALLS_IN_FLIGHT);
+    assert.equal(next.sent.length, MAX_CALLS_IN_FLIGHT);
+  });
+
   test("a call that cannot be sent in time is rejected, and is never sent", async () => {
     const queue = new CallQueue(SHORT_SECONDS);
     await assert.rejects(lookup(queue, "late"), { reason: "timeout", mayHaveRun: false });

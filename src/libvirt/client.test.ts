@@ -21,6 +21,9 @@ const replyHeader = {
   status: 0,
 };
 
+/** Less than the deadline of a call, which would hold the process if its timer leaked. */
+const EXIT_TIMEOUT_MS = 30_000;
+
 let server: FakeLibvirtServer;
 const clients: LibvirtClient[] = [];
 
@@ -196,6 +199,7 @@ describe("what the server says unasked", () => {
     ["an oversized packet", encode(uint32, MAX_PACKET_BYTES + 1)],
     ["a packet shorter than its header", encode(uint32, 8)],
     ["a reply to no call", encodePacket({ ...replyHeader, serial: 4711 }, new Uint8Array(0))],
+    ["a second reply to one call", encodePacket({ ...replyHeader, serial: 1 }, new Uint8Array(0))],
     ["another program", encodePacket({ ...replyHeader, program: 1 }, new Uint8Array(0))],
     ["a stream packet", encodePacket({ ...replyHeader, type: PacketType.stream }, new Uint8Array(0))],
     [
@@ -284,12 +288,15 @@ describe("closing", () => {
   });
 
   for (const when of ["while connected", "while reconnecting"]) {
-    test(`lets the process exit by itself: ${when}`, async () => {
+    test(`lets the process exit by itself: ${when}`, { timeout: EXIT_TIMEOUT_MS }, async () => {
       const script = `
         import { createLibvirtClient } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
         const client = await createLibvirtClient({ uri: process.argv[1] });
         client.lookupDomainByName("x").catch(() => undefined);
-        client.onDisconnect(() => client.close());
+        client.onDisconnect(() => {
+          client.lookupDomainByName("y").catch(() => undefined);
+          client.close();
+        });
         if (process.argv[2] === "while connected") client.close();
         else console.log("ready");`;
       const child = spawn(process.execPath, ["--input-type=module", "-e", script, server.uri, when], {
