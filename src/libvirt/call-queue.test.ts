@@ -72,13 +72,15 @@ describe("the queue of one connection", () => {
 
   test("a new connection starts with all its places free", async () => {
     const queue = new CallQueue(LONG_SECONDS);
-    queue.attach(new FakeTarget());
+    const first = new FakeTarget();
+    queue.attach(first);
     lookUpMany(queue, MAX_CALLS_IN_FLIGHT);
     queue.detach();
     const next = new FakeTarget();
     queue.attach(next);
     lookUpMany(queue, MAX_CALLS_IN_FLIGHT);
     assert.equal(next.sent.length, MAX_CALLS_IN_FLIGHT);
+    for (const call of [...first.sent, ...next.sent]) call.answer();
   });
 
   test("a call that cannot be sent in time is rejected, and is never sent", async () => {
