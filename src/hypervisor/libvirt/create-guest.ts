@@ -7,7 +7,6 @@ import { buildDomainXml } from "./domain-xml.ts";
 import { type GuestPaths, guestPaths } from "./guest-paths.ts";
 import { findDomain, type LibvirtHost } from "./host.ts";
 import { createOverlay } from "./overlay.ts";
-import { isolationRefused, warnOfOpenPort } from "./port-isolation.ts";
 import { removeGuest } from "./remove-guest.ts";
 
 /**
@@ -64,18 +63,8 @@ async function createFiles(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths
 
 async function defineDomain(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths): Promise<void> {
   const { ownerId, network, virtType } = host;
-  const define = (isolatedPort: boolean) =>
-    host.client.defineDomainXml(
-      buildDomainXml({ ...spec, ownerId, network, virtType, isolatedPort, paths }),
-      { validate: true },
-    );
-  try {
-    await define(true);
-  } catch (error) {
-    if (!isolationRefused(error)) throw error;
-    warnOfOpenPort(host, spec.jobId, error);
-    await define(false);
-  }
+  const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths });
+  await host.client.defineDomainXml(xml, { validate: true });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -16,8 +16,6 @@ export interface DomainDescription
   readonly size: GuestSize;
   readonly virtType: VirtType;
   readonly network: string;
-  /** Whether the guest's port on the bridge is cut off from other guests' ports. */
-  readonly isolatedPort: boolean;
   readonly paths: GuestPaths;
 }
 
@@ -82,7 +80,7 @@ function clock(virtType: VirtType): object {
 }
 
 function devices(guest: DomainDescription): object {
-  const { paths, network, nicModel, isolatedPort, diskBus } = guest;
+  const { paths, network, nicModel, diskBus } = guest;
   return {
     disk: [systemDisk(paths.overlay, diskBus), seedDisk(paths.seed, diskBus)],
     controller: [
@@ -93,7 +91,8 @@ function devices(guest: DomainDescription): object {
       "@type": "network",
       source: { "@network": network },
       model: { "@type": nicModel },
-      ...(isolatedPort ? { port: { "@isolated": "yes" } } : {}),
+      // Guests must not reach each other through the bridge.
+      port: { "@isolated": "yes" },
     },
     serial: {
       "@type": "pty",

@@ -42,17 +42,23 @@ const translations: readonly Translation[] = [
       "The user that QEMU runs as must be able to reach the data directory and the image: chmod o+x each parent directory.",
   },
   {
+    matches: ({ text }) => /No such file or directory/i.test(text),
+    code: "hypervisor_failed",
+    remedy: "Something removed a file that the guest needs; the next attempt makes it anew.",
+  },
+  {
     matches: ({ text }) => /Cannot allocate memory/i.test(text),
     code: "hypervisor_failed",
     remedy: "The host has too little free memory for this guest: lower MAX_CONCURRENCY or the size.",
   },
   {
-    matches: ({ text }) => /KVM/.test(text),
+    // Where KVM opens but does not work, QEMU dies of an assertion in its kvm.c.
+    matches: ({ text }) => /kvm/i.test(text),
     code: "hypervisor_failed",
     remedy: "KVM does not work here: check /dev/kvm, or set LIBVIRT_VIRT_TYPE=qemu.",
   },
   {
-    matches: ({ text }) => /find 'efi' firmware|matching firmware/i.test(text),
+    matches: ({ text }) => /firmware/i.test(text),
     code: "hypervisor_failed",
     remedy: "Install UEFI firmware for QEMU (Debian: apt-get install ovmf).",
   },

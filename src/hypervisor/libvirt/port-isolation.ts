@@ -3,7 +3,10 @@ import { guestName } from "../../core/job.ts";
 import { isLibvirtError } from "../../libvirt/index.ts";
 import type { LibvirtHost } from "./host.ts";
 
-/** Whether libvirt refused because this kind of network (or this kernel) cannot isolate a guest's bridge port. */
+/**
+ * Whether libvirt refused because this kind of network (or this kernel) cannot isolate a guest's bridge port. It says so
+ * only when the guest starts: "<port isolated='yes'/> is not supported for network interfaces with type='direct'".
+ */
 export function isolationRefused(error: unknown): boolean {
   return isLibvirtError(error) && /isolat/i.test(error.message);
 }

@@ -165,7 +165,6 @@ async function plantForeign(client: LibvirtClient, jobId: string): Promise<Forei
     ownerId: "someone-else",
     network: "default",
     virtType: "qemu",
-    isolatedPort: true,
     paths: guestPaths("/nonexistent", jobId),
   });
   const domain = await client.defineDomainXml(xml);

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { buildDomainXml, type DomainDescription } from "./domain-xml.ts";
+import { guestPaths } from "./guest-paths.ts";
+
+const parser = new XMLParser({
+  ignoreAttributes: false,
+  attributeNamePrefix: "@",
+  parseAttributeValue: false,
+  parseTagValue: false,
+  trimValues: false,
+});
+
+function describeGuest(changes: Partial<DomainDescription> = {}): DomainDescription {
+  return {
+    jobId: "abc123",
+    attempt: 2,
+    ownerId: "host-1",
+    size: { cpu: 3, ramMb: 2048, diskGb: 10 },
+    virtType: "qemu",
+    diskBus: "virtio",
+    nicModel: "virtio",
+    firmware: "bios",
+    network: "default",
+    paths: guestPaths("/var/lib/solstice/guests", "abc123"),
+    ...changes,
+  };
+}
+
+function domainOf(changes: Partial<DomainDescription> = {}) {
+  const xml = buildDomainXml(describeGuest(changes));
+  assert.equal(XMLValidator.validate(xml), true);
+  return parser.parse(xml).domain;
+}
+
+test("a guest has its name, size, owner, disks, isolated port and logged console", () => {
+  const domain = domainOf();
+  assert.equal(domain.name, "job-abc123");
+  assert.deepEqual(domain.memory, { "#text": "2048", "@unit": "MiB" });
+  assert.equal(domain.vcpu, "3");
+  assert.deepEqual(domain.metadata["solstice:guest"], {
+    "@xmlns:solstice": "https://solstice-ci.dev/xmlns/guest/1",
+    "@owner": "host-1",
+    "@job": "abc123",
+    "@attempt": "2",
+  });
+  const [system, seed] = domain.devices.disk;
+  assert.equal(system.source["@file"], "/var/lib/solstice/guests/job-abc123/overlay.qcow2");
+  assert.equal(system.driver["@type"], "qcow2");
+  assert.equal(system.readonly, undefined);
+  assert.equal(seed.source["@file"], "/var/lib/solstice/guests/job-abc123/seed.iso");
+  assert.notEqual(seed.readonly, undefined);
+  assert.deepEqual(domain.devices.interface.source, { "@network": "default" });
+  assert.deepEqual(domain.devices.interface.port, { "@isolated": "yes" });
+  assert.deepEqual(domain.devices.serial.log, {
+    "@file": "/var/lib/solstice/guests/job-abc123/console.log",
+    "@append": "off",
+  });
+  assert.equal(domain.devices.graphics, undefined);
+});
+
+test("KVM guests get the host's processor, emulated ones all that emulation can do", () => {
+  assert.equal(domainOf({ virtType: "kvm" }).cpu["@mode"], "host-passthrough");
+  assert.equal(domainOf({ virtType: "kvm" })["@type"], "kvm");
+  assert.equal(domainOf({ virtType: "qemu" }).cpu["@mode"], "maximum");
+});
+
+test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-only disk", () => {
+  const kinds = (["virtio", "scsi", "sata", "ide"] as const).map((diskBus) => {
+    const [system, seed] = domainOf({ diskBus }).devices.disk;
+    return [system.target["@dev"], seed.target["@dev"], seed.target["@bus"], seed["@device"]];
+  });
+  assert.deepEqual(kinds, [
+    ["vda", "vdb", "virtio", "disk"],
+    ["sda", "sdb", "scsi", "disk"],
+    ["sda", "sdb", "sata", "cdrom"],
+    ["hda", "hdb", "ide", "cdrom"],
+  ]);
+  assert.equal(domainOf({ diskBus: "ide" }).os.type["@machine"], "pc");
+});
+
+test("UEFI images start without secure boot", () => {
+  const { os } = domainOf({ firmware: "efi" });
+  assert.equal(os["@firmware"], "efi");
+  assert.deepEqual(os.firmware.feature, { "@enabled": "no", "@name": "secure-boot" });
+});
+
+test("hostile names and paths come back as they were, or are refused; they never become XML", () => {
+  const hostile = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 30 }),
+    fc.string({
+      unit: fc.constantFrom("<", ">", "&", "'", '"', "/", "]]>", "<!--", "\n", "\0", "a"),
+      maxLength: 12,
+    }),
+  );
+  fc.assert(
+    fc.property(hostile, hostile, hostile, (ownerId, network, directory) => {
+      const guest = describeGuest({ ownerId, network, paths: guestPaths(`/${directory}`, "abc123") });
+      let xml: string;
+      try {
+        xml = buildDomainXml(guest);
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "config_invalid");
+        assert.match(`${ownerId}${network}${directory}`, /[\p{Cc}\p{Cs}\uFFFE\uFFFF]/u);
+        return;
+      }
+      assert.equal(XMLValidator.validate(xml), true);
+      const { metadata, devices } = parser.parse(xml).domain;
+      assert.equal(metadata["solstice:guest"]["@owner"], ownerId);
+      assert.equal(devices.interface.source["@network"], network);
+      assert.equal(devices.disk.length, 2);
+      assert.equal(devices.disk[0].source["@file"], guest.paths.overlay);
+    }),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { create } from "xmlbuilder2";
+import { ownershipElement, parseOwnership } from "./ownership.ts";
+
+test("what is written is read back", () => {
+  const id = fc.stringMatching(/^[0-9a-z]{4,40}$/);
+  fc.assert(
+    fc.property(fc.uuid(), id, fc.integer({ min: 1, max: 1000 }), (owner, jobId, attempt) => {
+      const ownership = { owner, jobId, attempt };
+      assert.deepEqual(
+        parseOwnership(create(ownershipElement(ownership)).end({ headless: true })),
+        ownership,
+      );
+    }),
+  );
+});
+
+test("libvirt's own way to print the element is understood", () => {
+  const printed = `<solstice:guest xmlns:solstice='https://solstice-ci.dev/xmlns/guest/1' owner='o' job='j' attempt='3'/>`;
+  assert.deepEqual(parseOwnership(printed), { owner: "o", jobId: "j", attempt: 3 });
+});
+
+test("anything else is nobody's", () => {
+  for (const xml of [
+    "",
+    "<guest/>",
+    "<guest owner='o' job='j'/>",
+    "<guest owner='o' job='j' attempt='0'/>",
+    "<guest owner='o' job='j' attempt='1e1'/>",
+    "<guest owner='o' job='j' attempt='1'",
+    "<other owner='o' job='j' attempt='1'/>",
+  ]) {
+    assert.equal(parseOwnership(xml), null, xml);
+  }
+});

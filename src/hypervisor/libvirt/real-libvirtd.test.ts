@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import { readFile, rm, stat } from "node:fs/promises";
+import { after, before, describe, test } from "node:test";
+import { guestName } from "../../core/job.ts";
+import type { LibvirtClient } from "../../libvirt/index.ts";
+import { createLibvirtClient } from "../../libvirt/index.ts";
+import type { GuestPower, GuestSpec, Hypervisor } from "../hypervisor.ts";
+import { randomJobId } from "../testing/contract.ts";
+import {
+  missingSystemLibvirt,
+  openTemporaryDirectory,
+  SYSTEM_URI,
+  silentLog,
+  testSpec,
+  tinyImage,
+  writeTestSeed,
+} from "../testing/libvirt-harness.ts";
+import { guestPaths, guestsDirectory } from "./guest-paths.ts";
+import type { LibvirtHypervisorOptions } from "./libvirt.ts";
+import { createLibvirtHypervisor } from "./libvirt.ts";
+
+describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibvirt() }, () => {
+  let dataDir: string;
+  let imagePath: string;
+  let client: LibvirtClient;
+  const open: Hypervisor[] = [];
+  const jobIds: string[] = [];
+  const ownerId = randomJobId();
+
+  before(async () => {
+    dataDir = await openTemporaryDirectory();
+    imagePath = await tinyImage();
+    client = await createLibvirtClient({ uri: SYSTEM_URI });
+  });
+  after(async () => {
+    const janitor = await prepared();
+    for (const jobId of jobIds) await janitor.remove(jobId);
+    for (const hypervisor of open) await hypervisor.close();
+    client.close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  function create(changes: Partial<LibvirtHypervisorOptions> = {}): Hypervisor {
+    const hypervisor = createLibvirtHypervisor({
+      uri: SYSTEM_URI,
+      network: "default",
+      virtType: "qemu",
+      dataDir,
+      ownerId,
+      writeSeed: writeTestSeed,
+      log: silentLog,
+      ...changes,
+    });
+    open.push(hypervisor);
+    return hypervisor;
+  }
+
+  async function prepared(changes: Partial<LibvirtHypervisorOptions> = {}): Promise<Hypervisor> {
+    const hypervisor = create(changes);
+    await hypervisor.prepare();
+    return hypervisor;
+  }
+
+  function newSpec(changes: Partial<GuestSpec> = {}): GuestSpec {
+    const jobId = randomJobId();
+    jobIds.push(jobId);
+    return { ...testSpec({ jobId, attempt: 1, behaviour: "obedient", imagePath }), ...changes };
+  }
+
+  test("nothing works before prepare, and nothing answers where no libvirtd is", async () => {
+    await assert.rejects(create().listOwned(), { code: "hypervisor_unavailable" });
+    const elsewhere = create({ uri: "qemu+unix:///system?socket=/nonexistent" });
+    await assert.rejects(elsewhere.prepare(), { code: "hypervisor_unavailable", remedy: /libvirtd/ });
+  });
+
+  test("a missing network is named, with the command that makes it", async () => {
+    await assert.rejects(create({ network: "nope" }).prepare(), {
+      code: "network_missing",
+      message: /no network 'nope'/,
+      remedy: /virsh net-define/,
+    });
+  });
+
+  test("a network that does not run is started, and from now on with libvirtd", async () => {
+    const name = `net-${ownerId.slice(0, 8)}`;
+    const network = await client.defineNetworkXml(`<network><name>${name}</name></network>`);
+    try {
+      const hypervisor = await prepared({ network: name });
+      assert.equal(await client.networkActive(network), true);
+      assert.equal(await client.networkAutostart(network), true);
+      await assert.rejects(hypervisor.runnerHost(), { code: "network_missing", remedy: /RUNNER_LISTEN/ });
+      await client.destroyNetwork(network);
+      const spec = newSpec();
+      await hypervisor.create(spec);
+      await assert.rejects(hypervisor.start(spec.jobId), {
+        code: "network_missing",
+        message: /is not active/,
+      });
+    } finally {
+      await client.undefineNetwork(network);
+    }
+  });
+
+  test("a network that cannot start says why", async () => {
+    const hypervisor = await prepared();
+    const name = `clash-${ownerId.slice(0, 8)}`;
+    const address = await hypervisor.runnerHost();
+    const network = await client.defineNetworkXml(
+      `<network><name>${name}</name><ip address='${address}' netmask='255.255.255.0'/></network>`,
+    );
+    try {
+      await assert.rejects(create({ network: name }).prepare(), {
+        code: "network_missing",
+        message: /already in use by interface/,
+      });
+    } finally {
+      await client.undefineNetwork(network);
+    }
+  });
+
+  test("files are for QEMU alone", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec();
+    await hypervisor.create(spec);
+    const paths = guestPaths(guestsDirectory(dataDir), spec.jobId);
+    const mode = async (path: string) => (await stat(path)).mode & 0o777;
+    assert.equal(await mode(paths.directory), 0o711);
+    assert.equal(await mode(paths.seed), 0o600);
+    await hypervisor.remove(spec.jobId);
+  });
+
+  test("a disk is as large as asked for, and never smaller than the image", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec({ size: { cpu: 1, ramMb: 64, diskGb: 7 } });
+    await hypervisor.create(spec);
+    const overlay = await readFile(guestPaths(guestsDirectory(dataDir), spec.jobId).overlay);
+    // The size in a qcow2 header: 8 bytes from byte 24 on.
+    assert.equal(overlay.readBigUInt64BE(24), 7n * 1024n ** 3n);
+    await hypervisor.remove(spec.jobId);
+
+    const small = newSpec({ size: { cpu: 1, ramMb: 64, diskGb: 0 } });
+    await hypervisor.create(small);
+    const smallOverlay = await readFile(guestPaths(guestsDirectory(dataDir), small.jobId).overlay);
+    const image = await readFile(imagePath);
+    assert.equal(smallOverlay.readBigUInt64BE(24), image.readBigUInt64BE(24));
+    await hypervisor.remove(small.jobId);
+  });
+
+  test("too little free space is said before anything is made", async () => {
+    const hypervisor = await prepared({ reserveBytes: Number.MAX_SAFE_INTEGER });
+    const spec = newSpec();
+    await assert.rejects(hypervisor.create(spec), { code: "disk_full", message: /are free in/ });
+    assert.equal(await hypervisor.power(spec.jobId), "absent");
+  });
+
+  test("an image that is not there, or not what it is said to be, is named", async () => {
+    const hypervisor = await prepared();
+    const missing = newSpec({ imagePath: "/nonexistent/image.qcow2" });
+    await assert.rejects(hypervisor.create(missing), {
+      code: "image_unavailable",
+      message: /nonexistent\/image\.qcow2/,
+    });
+    const wrong = newSpec({ imagePath: import.meta.filename });
+    await assert.rejects(hypervisor.create(wrong), { code: "image_unavailable", message: /qcow2/ });
+  });
+
+  test("a guest whose disk was removed cannot start, and create makes it anew", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec();
+    await hypervisor.create(spec);
+    await rm(guestPaths(guestsDirectory(dataDir), spec.jobId).overlay);
+    await assert.rejects(hypervisor.start(spec.jobId), {
+      code: "hypervisor_failed",
+      message: /Cannot access storage file.*No such file/,
+    });
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    assert.equal(await hypervisor.power(spec.jobId), "running");
+    await hypervisor.remove(spec.jobId);
+  });
+
+  test("a size that no guest can have is refused in libvirt's words, and nothing is left after remove", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec({ size: { cpu: 1000, ramMb: 64, diskGb: 1 } });
+    await assert.rejects(hypervisor.create(spec), { code: "hypervisor_failed", message: /Maximum CPUs/ });
+    await hypervisor.remove(spec.jobId);
+    assert.equal(await hypervisor.power(spec.jobId), "absent");
+  });
+
+  test("QEMU takes every disk bus and network card of the image map", async () => {
+    const hypervisor = await prepared();
+    for (const devices of [
+      { diskBus: "sata", nicModel: "e1000" },
+      { diskBus: "scsi", nicModel: "e1000e" },
+      { diskBus: "ide", nicModel: "rtl8139" },
+    ] as const) {
+      const spec = newSpec(devices);
+      await hypervisor.create(spec);
+      await hypervisor.start(spec.jobId);
+      assert.equal(await hypervisor.power(spec.jobId), "running", devices.diskBus);
+      await hypervisor.remove(spec.jobId);
+    }
+  });
+
+  test("a QEMU that is killed is a crash, and a wake-up", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec();
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    const woken = untilPower(hypervisor, spec.jobId, "crashed");
+    const pid = await readFile(`/run/libvirt/qemu/${guestName(spec.jobId)}.pid`, "utf8");
+    process.kill(Number(pid), "SIGKILL");
+    await woken;
+    await hypervisor.remove(spec.jobId);
+  });
+
+  test("where a network cannot isolate ports, the guest starts without, and a warning tells", async () => {
+    const warnings: object[] = [];
+    const log = { info: () => {}, warn: (fields: object) => warnings.push(fields) };
+    const name = `tap-${ownerId.slice(0, 8)}`;
+    const network = await client.defineNetworkXml(
+      `<network><name>${name}</name><forward mode='bridge'><interface dev='virbr0'/></forward></network>`,
+    );
+    try {
+      const hypervisor = await prepared({ network: name, log });
+      const spec = newSpec();
+      await hypervisor.create(spec);
+      // Whether a macvtap device can be made depends on the kernel; that libvirt no longer speaks of isolation does not.
+      await hypervisor.start(spec.jobId).catch((error) => assert.doesNotMatch(error.message, /isolat/));
+      assert.equal(warnings.length, 1);
+      const domain = await client.lookupDomainByName(guestName(spec.jobId));
+      assert.doesNotMatch(await client.domainXml(domain), /isolated/);
+      await hypervisor.remove(spec.jobId);
+    } finally {
+      await client.destroyNetwork(network);
+      await client.undefineNetwork(network);
+    }
+  });
+});
+
+/** Looks when woken, so that a lost wake-up keeps the test from ending. */
+async function untilPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
+  for (;;) {
+    const changed = Promise.withResolvers<void>();
+    const unsubscribe = hypervisor.onChange(() => changed.resolve());
+    try {
+      if ((await hypervisor.power(jobId)) === wanted) return;
+      await changed.promise;
+    } finally {
+      unsubscribe();
+    }
+  }
+}
