@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { open, readdir, readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { GuestPaths } from "./guest-files.ts";
@@ -26,11 +27,19 @@ sh "$3" aftermath
 echo $code >"$2"
 kill -KILL 0`;
 
+/** How {@link spawnGuest} starts a guest. */
+export interface SpawnOptions {
+  /** PATH of the runner and its steps. */
+  readonly searchPath: string;
+  /** Called once when the guest has ended, perhaps before `spawnGuest` resolves. */
+  readonly onExit: () => void;
+}
+
 /**
  * Starts the guest's runner in a session of its own, where it outlives this process. The environment is made from
  * nothing: a job must not see the secrets in ours.
  */
-export async function spawnGuest(paths: GuestPaths, searchPath: string): Promise<ChildProcess> {
+export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Promise<ChildProcess> {
   const console = await open(paths.console, "w", 0o600);
   try {
     const runner = placeInside(paths.directory, RUNNER_FILE);
@@ -39,7 +48,7 @@ export async function spawnGuest(paths: GuestPaths, searchPath: string): Promise
       detached: true,
       stdio: ["ignore", console.fd, console.fd],
       env: {
-        PATH: searchPath,
+        PATH: options.searchPath,
         HOME: paths.work,
         TMPDIR: paths.work,
         LANG: "C.UTF-8",
@@ -48,7 +57,9 @@ export async function spawnGuest(paths: GuestPaths, searchPath: string): Promise
         [MARK_VARIABLE]: paths.directory,
       },
     });
+    child.once("exit", options.onExit);
     child.unref();
+    await once(child, "spawn");
     return child;
   } finally {
     await console.close();

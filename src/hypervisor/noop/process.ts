@@ -107,13 +107,14 @@ async function startGuest(host: ProcessHost, jobId: string): Promise<void> {
   // Of an earlier life, or started by a process of ours that died before it could be recorded.
   await killAll(paths);
   await rm(paths.exit, { force: true });
-  const child = await spawnGuest(paths, host.searchPath);
-  host.children.set(jobId, child);
-  child.once("exit", () => {
-    host.children.delete(jobId);
-    host.tell(jobId);
+  const child = await spawnGuest(paths, {
+    searchPath: host.searchPath,
+    onExit: () => {
+      host.children.delete(jobId);
+      host.tell(jobId);
+    },
   });
-  if (child.pid === undefined) await once(child, "spawn");
+  if (child.exitCode === null && child.signalCode === null) host.children.set(jobId, child);
   host.tell(jobId);
 }
 

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import fc from "fast-check";
+import type { GuestPower, Hypervisor } from "../hypervisor.ts";
+import { randomJobId } from "../testing/contract.ts";
+import { noopSpec, runnerFile } from "../testing/noop-harness.ts";
+import { guestPaths, placeInside } from "./guest-files.ts";
+import { createProcessHypervisor } from "./process.ts";
+
+const TIMEOUT_MS = 30_000;
+const silent = { info: () => {}, warn: () => {} };
+
+describe("runners as processes", () => {
+  let dataDir: string;
+  let hypervisor: Hypervisor;
+  const jobIds: string[] = [];
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), "solstice-process-"));
+    hypervisor = createProcessHypervisor({ dataDir, ownerId: "owner", log: silent });
+    await hypervisor.prepare();
+  });
+  after(async () => {
+    for (const jobId of jobIds) await hypervisor.remove(jobId);
+    await hypervisor.close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  async function createWith(script: string): Promise<string> {
+    const jobId = randomJobId();
+    jobIds.push(jobId);
+    await hypervisor.create(noopSpec({ jobId, attempt: 1, files: [runnerFile(script)] }));
+    return jobId;
+  }
+
+  const consoleOf = async (jobId: string) => (await hypervisor.readConsole(jobId, 0, 100_000)).toString();
+  const pathsOf = (jobId: string) => guestPaths(join(dataDir, "guests"), jobId);
+
+  test("says once that there is no isolation", async () => {
+    const warnings: string[] = [];
+    const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) };
+    await createProcessHypervisor({ dataDir, ownerId: "owner", log }).prepare();
+    assert.match(warnings.join(), /without any isolation/);
+  });
+
+  test("a job sees nothing of the orchestrator's environment, and finds its files", async () => {
+    process.env.SOLSTICE_TEST_SECRET = "do not tell";
+    const jobId = await createWith('env; pwd; ls "$SOLSTICE_CONF"');
+    await hypervisor.start(jobId);
+    delete process.env.SOLSTICE_TEST_SECRET;
+    await until(async () => (await hypervisor.power(jobId)) === "stopped");
+    const seen = await consoleOf(jobId);
+    const { directory, work } = pathsOf(jobId);
+    assert.match(seen, /^PATH=/m);
+    assert.doesNotMatch(seen, /do not tell/);
+    assert.ok(seen.includes(`SOLSTICE_CONF=${directory}/run/solstice/runner.conf`));
+    assert.ok(seen.includes(`SOLSTICE_WORK=${work}`));
+  });
+
+  test("destroying takes what steps moved into sessions of their own", async () => {
+    const jobId = await createWith("setsid sleep 600 & echo child=$!; sleep 600");
+    await hypervisor.start(jobId);
+    await until(async () => /child=\d+/.test(await consoleOf(jobId)));
+    const [, child] = /child=(\d+)/.exec(await consoleOf(jobId)) ?? [];
+    assert.match(await readFile(`/proc/${child}/environ`, "utf8"), /SOLSTICE_NOOP_GUEST/);
+    await hypervisor.destroy(jobId);
+    // Ended, or ended and not yet waited for: then its environment is empty.
+    assert.equal(await readFile(`/proc/${child}/environ`, "utf8").catch(() => ""), "");
+    assert.equal(await hypervisor.power(jobId), "stopped");
+  });
+
+  test("a runner that is killed has its aftermath; a guest that is killed has crashed", async () => {
+    const jobId = await createWith("kill -KILL $$");
+    const { directory } = pathsOf(jobId);
+    await writeFile(
+      join(directory, "run/solstice/runner.sh"),
+      '[ "$1" = aftermath ] && echo "the end is told" && exit\nkill -KILL $$\n',
+    );
+    await hypervisor.start(jobId);
+    await until(async () => (await hypervisor.power(jobId)) === "stopped");
+    assert.match(await consoleOf(jobId), /the end is told/);
+
+    const victim = await createWith("kill -KILL $PPID");
+    await hypervisor.start(victim);
+    await until(async () => (await hypervisor.power(victim)) === "crashed");
+  });
+
+  test("a process id that belongs to another process now is not our guest", async () => {
+    const jobId = await createWith("exit 0");
+    await writeFile(pathsOf(jobId).pid, `${process.pid}\n`);
+    assert.equal(await hypervisor.power(jobId), "crashed");
+    await hypervisor.requestShutdown(jobId);
+    await hypervisor.destroy(jobId);
+  });
+
+  test("a guest outlives an orchestrator that is killed, and its successor can end it", async () => {
+    const jobId = await createWith('echo "guest is up"; sleep 600');
+    const orchestrator = spawn(
+      process.execPath,
+      [
+        "--input-type=module",
+        "--eval",
+        `import { createProcessHypervisor } from ${JSON.stringify(new URL("./process.ts", import.meta.url).href)};
+         const log = { info() {}, warn() {} };
+         const hypervisor = createProcessHypervisor({ dataDir: process.argv[1], ownerId: "owner", log });
+         await hypervisor.start(process.argv[2]);
+         process.kill(process.pid, "SIGKILL");`,
+        dataDir,
+        jobId,
+      ],
+      { stdio: ["ignore", "inherit", "inherit"] },
+    );
+    const [, signal] = await once(orchestrator, "exit");
+    assert.equal(signal, "SIGKILL");
+    await until(async () => (await hypervisor.power(jobId)) === "running");
+    await until(async () => /guest is up/.test(await consoleOf(jobId)));
+    await hypervisor.start(jobId);
+    await hypervisor.requestShutdown(jobId);
+    await until(async () => (await hypervisor.power(jobId)) === ("stopped" satisfies GuestPower));
+  });
+
+  test("files stay below their guest, or are refused", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(".", "/", "a", "..", "\\") }), (path) => {
+        try {
+          assert.ok(placeInside("/data/guests/job-1", path).startsWith("/data/guests/job-1/"));
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, "hypervisor_failed");
+        }
+      }),
+    );
+    assert.throws(() => placeInside("/data/guests/job-1", "/../job-2/x"), { code: "hypervisor_failed" });
+    assert.equal(placeInside("/d/job-1", "/run/solstice/x"), "/d/job-1/run/solstice/x");
+  });
+});
+
+/** Processes of a dead parent tell nobody when they end, so this looks again until it is so. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error("it did not become so in time");
+    await delay(20);
+  }
+}
