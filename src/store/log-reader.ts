@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { zstdDecompress } from "node:zlib";
 import type { LogKey } from "./keys.ts";
@@ -38,6 +39,8 @@ export async function* readChunks(
       position = chunk.start_offset + to;
     }
     if (position === before) return;
+    // SQLite answers within this turn of the event loop: without a pause, a long log would hold up everybody else.
+    if (position < range.end) await nextTurn();
   }
 }
 

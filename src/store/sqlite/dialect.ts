@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
 import {
-  CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   SqliteAdapter,
@@ -9,7 +9,10 @@ import {
   SqliteQueryCompiler,
   type SqliteStatement,
 } from "kysely";
-import { withStoreErrors } from "./errors.ts";
+import { isBusy, toStoreError, withStoreErrors } from "./errors.ts";
+
+/** How long a single statement waits for another process, in the rare case that it must. */
+export const busyTimeoutMs = 10_000;
 
 /** Prepared statements kept per connection. Queries are few and fixed; the bound is for those with lists in them. */
 const maxCachedStatements = 500;
@@ -24,20 +27,44 @@ export function nodeSqliteDialect(database: DatabaseSync, path: string): Dialect
   };
 }
 
+/** How long a transaction waits for those of other processes, which take milliseconds; and how often it looks. */
+const maxBeginAttempts = 5000;
+const beginRetryMs = 2;
+
 /**
  * Transactions take the write lock when they begin. A deferred one that reads first and writes later fails at once with
- * SQLITE_BUSY when another process wrote in between, and no timeout helps there.
+ * SQLITE_BUSY when another process wrote in between, and no timeout helps there. The wait for the lock is ours and not
+ * SQLite's, which would stop the whole process for as long.
  */
 class ImmediateDriver extends SqliteDriver {
   readonly #database: DatabaseSync;
+  readonly #path: string;
 
   constructor(database: DatabaseSync, path: string) {
     super({ database: adapt(database, path) });
     this.#database = database;
+    this.#path = path;
   }
 
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  override async beginTransaction(): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        this.#beginAtOnce();
+        return;
+      } catch (error) {
+        if (!isBusy(error) || attempt === maxBeginAttempts) throw toStoreError(this.#path, error);
+        await delay(beginRetryMs);
+      }
+    }
+  }
+
+  #beginAtOnce(): void {
+    this.#database.exec("pragma busy_timeout = 0");
+    try {
+      this.#database.exec("begin immediate");
+    } finally {
+      this.#database.exec(`pragma busy_timeout = ${busyTimeoutMs}`);
+    }
   }
 
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {

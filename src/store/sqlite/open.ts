@@ -2,10 +2,8 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
+import { busyTimeoutMs } from "./dialect.ts";
 import { isBusy, toStoreError, withStoreErrors } from "./errors.ts";
-
-/** How long a statement waits for another process' transaction; those take milliseconds. */
-const busyTimeoutMs = 10_000;
 
 /** Two processes that open a new file at once: the switch to WAL is refused at once, not waited for. */
 const walAttempts = 200;

@@ -1,0 +1,16 @@
+import { describe } from "node:test";
+import { jobsContract } from "./jobs-contract.ts";
+import { logsContract } from "./logs-contract.ts";
+import { machinesContract } from "./machines-contract.ts";
+import { processesContract } from "./processes-contract.ts";
+import type { TestDatabase } from "./test-database.ts";
+
+/** What every store must do, whatever database is beneath it. `create` gives an empty database. */
+export function storeContract(name: string, create: () => Promise<TestDatabase>): void {
+  describe(`store on ${name}`, () => {
+    jobsContract(create);
+    machinesContract(create);
+    logsContract(create);
+    processesContract(create);
+  });
+}

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import fc from "fast-check";
+import { appendLog, compactLog, logStatus, maxChunkBytes, readLog } from "../logs.ts";
+import type { Store } from "../store.ts";
+import { insertClaimed } from "./sample-jobs.ts";
+import { type CreateDatabase, openForTest } from "./test-database.ts";
+
+const mebibyte = 1024 * 1024;
+const log = { jobId: "job1", attempt: 1, stream: "output" } as const;
+
+const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
+
+/** Bytes that repeat only after a long while, so that a piece at a wrong place is seen. */
+function bytes(length: number): Buffer {
+  const data = Buffer.alloc(length);
+  for (let at = 0; at < length; at += 1) data[at] = (at * 31 + (at >> 8) * 17 + (at >> 16) * 7) & 0xff;
+  return data;
+}
+
+function append(store: Store, offset: number, data: Uint8Array, limitBytes = Infinity) {
+  return appendLog(store, { ...log, offset, data, limitBytes });
+}
+
+function read(store: Store, offset: number, maxBytes: number) {
+  return readLog(store, { ...log, offset, maxBytes });
+}
+
+/** Logs: once, in order, whole; open, truncated and compacted. */
+export function logsContract(create: CreateDatabase): void {
+  describe("logs", () => {
+    appends(create);
+    truncation(create);
+    compaction(create);
+  });
+}
+
+function appends(create: CreateDatabase): void {
+  test("whatever is repeated, overlaps or comes early, the log is the text", async (context) => {
+    const store = await openForTest(context, create);
+    let attempt = 0;
+    const pieces = fc.array(fc.tuple(fc.nat({ max: 200 }), fc.nat({ max: 80 })), { maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), pieces, async (text, order) => {
+        attempt += 1;
+        const key = { ...log, jobId: `p${attempt}` };
+        await insertClaimed(store, key.jobId);
+        let expected = 0;
+        for (const [offset, length] of order) {
+          const data = text.subarray(offset, offset + length);
+          const answer = await appendLog(store, { ...key, offset, data, limitBytes: 1000 });
+          const isGap = offset > expected;
+          if (!isGap) expected = Math.max(expected, offset + data.byteLength);
+          assert.deepEqual(answer, { received: expected, gap: isGap });
+        }
+        await appendLog(store, { ...key, offset: expected, data: text.subarray(expected), limitBytes: 1000 });
+        assert.deepEqual(await readLog(store, { ...key, offset: 0, maxBytes: 1000 }), Buffer.from(text));
+        const { received, sha256: digest } = await logStatus(store, key);
+        assert.deepEqual([received, digest], [text.byteLength, sha256(text)]);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("rows are bounded, and every slice of them is exact", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(3 * maxChunkBytes + 1000);
+    await append(store, 0, text.subarray(0, 10));
+    await append(store, 5, text);
+    assert.equal((await append(store, 0, text)).received, text.byteLength + 5);
+    const rows = await store.db.selectFrom("log_chunks").select("length").execute();
+    assert.ok(rows.every((row) => row.length <= maxChunkBytes));
+    const whole = Buffer.concat([text.subarray(0, 10), text.subarray(5)]);
+    await assertSlices(store, whole);
+  });
+
+  test("an unknown log is empty, and streams are apart", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const nothing = { received: 0, truncatedAt: null, sha256: null };
+    assert.deepEqual(await logStatus(store, log), nothing);
+    assert.equal((await read(store, 0, 10)).byteLength, 0);
+    await append(store, 0, Buffer.from("output"));
+    await appendLog(store, {
+      ...log,
+      stream: "console",
+      offset: 0,
+      data: Buffer.from("console"),
+      limitBytes: 99,
+    });
+    assert.equal((await read(store, 0, 99)).toString(), "output");
+    await assert.rejects(append(store, 6, new Uint8Array(8 * mebibyte + 1)), { code: "limit_exceeded" });
+    await assert.rejects(
+      appendLog(store, { ...log, attempt: 9, offset: 0, data: Buffer.from("x"), limitBytes: 9 }),
+      {
+        code: "store_failed",
+      },
+    );
+  });
+
+  test("followers are woken by bytes, and by nothing else", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const kinds: string[] = [];
+    const stop = store.subscribe((wake) => kinds.push(wake.kind));
+    await append(store, 0, Buffer.from("ab"));
+    await append(store, 0, Buffer.from("ab"));
+    await append(store, 9, Buffer.from("ab"));
+    assert.deepEqual(kinds, ["log"]);
+    stop();
+    await append(store, 2, Buffer.from("c"));
+    assert.deepEqual(kinds, ["log"]);
+  });
+
+  test("the digest follows a log that grows, and is right in a process that has not seen it grow", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(200_000);
+    for (const end of [70_000, 70_001, 200_000]) {
+      const { received } = await logStatus(store, log);
+      await append(store, received, text.subarray(received, end));
+      assert.equal((await logStatus(store, log)).sha256, sha256(text.subarray(0, end)));
+    }
+  });
+}
+
+function truncation(create: CreateDatabase): void {
+  test("beyond the limit bytes are counted, not kept, and never again after that", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(1000);
+    await append(store, 0, text.subarray(0, 90), 100);
+    assert.deepEqual(await append(store, 90, text.subarray(90, 150), 100), { received: 150, gap: false });
+    assert.deepEqual(await append(store, 150, text.subarray(150, 200), 1000), { received: 200, gap: false });
+    assert.equal((await append(store, 300, text, 1000)).gap, true);
+    assert.deepEqual(await logStatus(store, log), { received: 200, truncatedAt: 100, sha256: null });
+    await assertSlices(store, text.subarray(0, 100));
+    await compactLog(store, log);
+    await assertSlices(store, text.subarray(0, 100));
+  });
+
+  test("a limit that is lowered meanwhile keeps what is there", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(300);
+    await append(store, 0, text.subarray(0, 200), 1000);
+    await append(store, 200, text.subarray(200), 50);
+    assert.deepEqual(await logStatus(store, log), { received: 300, truncatedAt: 200, sha256: null });
+    await assertSlices(store, text.subarray(0, 200));
+  });
+}
+
+function compaction(create: CreateDatabase): void {
+  test("a compacted log is smaller, reads the same, and can be compacted again", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(2 * mebibyte + 12_345);
+    await append(store, 0, text.subarray(0, 1_300_000));
+    await append(store, 1_300_000, text.subarray(1_300_000));
+    await compactLog(store, log);
+    await compactLog(store, log);
+    const rows = await store.db.selectFrom("log_chunks").select(["encoding", "length"]).execute();
+    assert.ok(rows.length <= 4 && rows.every((row) => row.encoding === "zstd" && row.length <= mebibyte));
+    await assertSlices(store, text);
+    const { sha256: digest } = await logStatus(store, log);
+    assert.equal(digest, sha256(text));
+    await append(store, text.byteLength, Buffer.from("late"));
+    assert.equal((await read(store, text.byteLength - 1, 9)).subarray(1).toString(), "late");
+  });
+
+  test("a reader sees the same bytes while the log is compacted", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(4 * mebibyte);
+    await append(store, 0, text);
+    let isDone = false;
+    const compacting = compactLog(store, log).then(() => {
+      isDone = true;
+    });
+    let reads = 0;
+    for (; !isDone; reads += 1) {
+      assert.ok(text.equals(await read(store, 0, 8 * mebibyte)));
+      await nextTurn();
+    }
+    await compacting;
+    assert.ok(reads > 0);
+  });
+
+  test("two that compact at once, of which one may give up, leave the log whole", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(3 * mebibyte);
+    await append(store, 0, text);
+    const outcomes = await Promise.allSettled([compactLog(store, log), compactLog(store, log)]);
+    assert.ok(outcomes.some((outcome) => outcome.status === "fulfilled"));
+    await assertSlices(store, text);
+  });
+}
+
+/** Reads at the edges of rows, and at random, and compares with the text. */
+async function assertSlices(store: Store, text: Buffer): Promise<void> {
+  const edges = [0, 1, maxChunkBytes - 1, maxChunkBytes, mebibyte - 1, mebibyte, text.byteLength - 1];
+  const offsets = [...edges, text.byteLength, text.byteLength + 5];
+  for (const offset of offsets) {
+    for (const size of [0, 1, 1000, maxChunkBytes, text.byteLength])
+      await assertSlice(store, text, { offset, size });
+  }
+  const range = fc.record({
+    offset: fc.nat({ max: text.byteLength + 10 }),
+    size: fc.nat({ max: text.byteLength }),
+  });
+  for (const sample of fc.sample(range, 10)) await assertSlice(store, text, sample);
+}
+
+async function assertSlice(store: Store, text: Buffer, { offset, size }: { offset: number; size: number }) {
+  const slice = await read(store, offset, size);
+  assert.ok(text.subarray(offset, offset + size).equals(slice), `${size} bytes at ${offset}`);
+}
