@@ -154,9 +154,7 @@ class Store implements ImageStore {
 
   /** Runs one preparation, or joins the one under way, and keeps the state in step. */
   #attempt(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
-    entry.attempt ??= this.#queue(() => this.#prepare(entry, signal)).finally(() => {
-      entry.attempt = null;
-    });
+    entry.attempt ??= this.#queue(() => this.#prepare(entry, signal));
     return entry.attempt;
   }
 
@@ -164,9 +162,12 @@ class Store implements ImageStore {
     const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal]));
     try {
       const ready = await prepareImage(entry.definition, context);
+      entry.attempt = null;
       this.#setReady(entry, ready);
       return ready;
     } catch (error) {
+      // Over before anybody is told, so that who is told and pulls begins anew instead of joining what has failed.
+      entry.attempt = null;
       if (!context.signal.aborted) this.#setFailed(entry, error);
       throw error;
     }
