@@ -18,7 +18,9 @@ masked_units="
   systemd-user-sessions.service systemd-repart.service systemd-pcrphase.service systemd-pcrphase-sysinit.service
   proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
   dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount modprobe@.service kmod-static-nodes.service
-  networking.service ifupdown-wait-online.service cloud-init-hotplugd.socket cloud-init-local.service"
+  networking.service ifupdown-wait-online.service cloud-init-hotplugd.socket cloud-init-local.service
+  systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service
+  systemd-network-generator.service"
 # Generators run before the first unit. What they would find is known here.
 masked_generators="
   systemd-cryptsetup-generator systemd-debug-generator systemd-fstab-generator systemd-getty-generator
@@ -33,7 +35,7 @@ mask() {
 }
 
 enable_units() {
-  chroot "$root" systemctl -q enable systemd-networkd.service cloud-init.service grow-root.service acpid.service
+  chroot "$root" systemctl -q enable cloud-init.service grow-root.service acpid.service
   chroot "$root" systemctl -q set-default multi-user.target
   # What cloud-init's generator would do after a search for a seed: here there always is one.
   mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
@@ -48,7 +50,7 @@ install_kernel_modules() {
 
 # Python writes what it compiled beside the source only when first run, and each guest is run only once.
 compile_python() {
-  chroot "$root" python3 -m compileall -q -j 0 /usr/lib/python3/dist-packages /usr/lib/python3.11 >/dev/null 2>&1 || true
+  chroot "$root" python3 -m compileall -q -j 0 /usr/lib/python3/dist-packages /usr/lib/python3.11 /usr/lib/solstice >/dev/null 2>&1 || true
 }
 
 remove_identity() {
@@ -74,7 +76,9 @@ write_file_system() {
 
 main() {
   install_kernel_modules
+  rm -f "$root"/etc/cloud/cloud.cfg.d/*
   cp -R --preserve=mode "$here/root/." "$root/"
+  cp "$SOLSTICE_PACKAGES/bin/busybox" "$root/usr/lib/solstice/busybox"
   ln -sf /run/resolv.conf "$root/etc/resolv.conf"
   mask
   enable_units
