@@ -7,6 +7,9 @@ import type { Procedure } from "./procedures.ts";
 import { openSession } from "./session.ts";
 import type { Endpoint } from "./uri.ts";
 
+/** A connection that held this long was a good one: the next attempt need not wait longer than the first did. */
+const STABLE_SECONDS = 10;
+
 /** Settings and handlers of a {@link Channel}. */
 export interface ChannelOptions {
   endpoint: Endpoint;
@@ -31,6 +34,8 @@ export class Channel {
   readonly #queue: CallQueue;
   readonly #closing = new AbortController();
   #connection: Connection | undefined;
+  #connectedAtMs = 0;
+  #attempts = 0;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -76,6 +81,7 @@ export class Channel {
     if (this.#closing.signal.aborted) connection.close(closedError());
     if (connection.closeError) throw connection.closeError;
     this.#connection = connection;
+    this.#connectedAtMs = performance.now();
     this.#queue.attach(connection);
   }
 
@@ -85,15 +91,17 @@ export class Channel {
     this.#connection = undefined;
     this.#queue.detach();
     if (this.#closing.signal.aborted) return;
+    if (performance.now() - this.#connectedAtMs > STABLE_SECONDS * 1000) this.#attempts = 0;
     this.#options.onDisconnect?.(error);
     this.#reconnect();
   }
 
   async #reconnect(): Promise<void> {
     const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
+    while (!signal.aborted) {
       try {
-        await delay(backoffSeconds(attempt) * 1000, undefined, { signal });
+        await delay(backoffSeconds(this.#attempts) * 1000, undefined, { signal });
+        this.#attempts += 1;
         this.#use(await this.#connect());
         this.#options.onReconnect?.();
         return;

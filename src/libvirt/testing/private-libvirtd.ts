@@ -34,9 +34,7 @@ const SEARCH_PATH = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /** Why a private daemon cannot run here, as a reason to skip a test; false when it can. */
 export function missingLibvirtd(): string | false {
   for (const program of ["libvirtd", "qemu-system-x86_64"]) {
-    if (!SEARCH_PATH.some((directory) => isExecutable(join(directory, program)))) {
-      return `${program} is not installed`;
-    }
+    if (!findProgram(program)) return `${program} is not installed`;
   }
   return false;
 }
@@ -92,7 +90,7 @@ function prepareDirectory(directory: string, owner: Owner): void {
 }
 
 async function launch(directory: string, uri: string, owner: Owner): Promise<ChildProcess> {
-  const child = spawn("libvirtd", [], {
+  const child = spawn(findProgram("libvirtd") ?? "", [], {
     ...owner,
     cwd: directory,
     stdio: ["ignore", "ignore", "pipe"],
@@ -155,6 +153,10 @@ export async function destroyAfterRestart(client: LibvirtClient, domain: Domain)
 
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+function findProgram(name: string): string | undefined {
+  return SEARCH_PATH.map((directory) => join(directory, name)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {
