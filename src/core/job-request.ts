@@ -16,10 +16,10 @@ export const requestLimits = {
 
 const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,199}$/, "must be a name like CARGO_HOME");
 const noNul = (text: string) => !text.includes("\0");
-const script = z
-  .string()
+const atMostBytes = (limit: number) =>
+  z.string().refine((text) => Buffer.byteLength(text) <= limit, `must be at most ${limit} bytes`);
+const script = atMostBytes(requestLimits.scriptBytes)
   .min(1)
-  .max(requestLimits.scriptBytes)
   .refine(noNul, "must not contain a NUL character");
 
 /** https, http, ssh and git URLs; never a leading dash, which git would read as an option, nor `ext::` and the like. */
@@ -65,7 +65,7 @@ export const jobRequestSchema = z
     env: z
       .record(
         envName,
-        z.string().max(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
+        atMostBytes(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
       )
       .default({}),
     secrets: z.array(envName).max(100).default([]),

@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isSolsticeError } from "./errors.ts";
+import { parseJobRequest, requestLimits, stepsOf, unknownRequestKeys } from "./job-request.ts";
+
+const least = { request_id: "0b6f1d3e-6f0a-4a52-9d55-0d5d7f0f7a10", script: "make test" };
+const commit = { repo_url: "https://example.org/a.git", commit_sha: "a".repeat(40) };
+
+/** What is said about a request that is not accepted. */
+function problemsOf(input: unknown): string {
+  try {
+    parseJobRequest(input);
+  } catch (error) {
+    assert.ok(isSolsticeError(error, "usage"), String(error));
+    return error.message;
+  }
+  return assert.fail(`accepted: ${JSON.stringify(input)?.slice(0, 200)}`);
+}
+
+const refuses = (given: object, words: RegExp) => assert.match(problemsOf({ ...least, ...given }), words);
+const accepts = (given: object) => parseJobRequest({ ...least, ...given });
+
+test("the least request is accepted, and defaults are filled in", () => {
+  assert.deepEqual(parseJobRequest(least), {
+    ...least,
+    schema_version: "jobrequest.v1",
+    source: "unknown",
+    env: {},
+    secrets: [],
+    priority: 0,
+  });
+});
+
+test("all problems are told at once, each with its place", () => {
+  const message = problemsOf({
+    request_id: "no uuid",
+    repo_url: "file:///etc/passwd",
+    commit_sha: "HEAD",
+    steps: [
+      { name: "ok", run: "true" },
+      { name: "two\nlines", run: "" },
+    ],
+    env: { "BAD-NAME": "1" },
+    timeout_seconds: 0,
+    priority: 1000,
+  });
+  const places = [
+    "request_id:",
+    "repo_url:",
+    "commit_sha:",
+    "steps.1.name:",
+    "steps.1.run:",
+    "env.BAD-NAME:",
+    "timeout_seconds:",
+    "priority:",
+  ];
+  for (const place of places) assert.ok(message.includes(place), `${place} is missing in ${message}`);
+});
+
+test("either steps or a script, and a repository with its commit", () => {
+  refuses({ script: undefined }, /either steps or script/);
+  refuses({ steps: [{ name: "a", run: "b" }] }, /either steps or script/);
+  refuses({ repo_url: commit.repo_url }, /belong together/);
+  refuses({ commit_sha: commit.commit_sha }, /belong together/);
+  accepts(commit);
+  accepts({ ...commit, commit_sha: "b".repeat(64) });
+});
+
+test("repository URLs that git would take for an option, a command or a file are refused", () => {
+  for (const repo_url of [
+    "--upload-pack=touch /tmp/owned",
+    "ext::sh -c touch% /tmp/owned",
+    "file:///etc",
+    "/etc",
+    "git@example.org:a.git",
+    "https://example.org/a b",
+    "https://example.org/a\nb",
+    "https://example.org/a\0b",
+    "ftp://example.org/a",
+    `https://example.org/${"a".repeat(requestLimits.urlChars)}`,
+    "",
+  ]) {
+    refuses({ ...commit, repo_url }, /repo_url:/);
+  }
+  for (const repo_url of ["http://10.0.0.1:3000/a/b.git", "ssh://git@example.org/a", "git://example.org/a"]) {
+    accepts({ ...commit, repo_url });
+  }
+});
+
+test("commits and refs that are none are refused", () => {
+  for (const commit_sha of ["", "a".repeat(39), "A".repeat(40), `${"a".repeat(40)}\n`, "-".repeat(40)]) {
+    refuses({ ...commit, commit_sha }, /commit_sha:/);
+  }
+  for (const ref of ["", "-f", "a b", "a\nb", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\0b"]) {
+    refuses({ ref }, /ref:/);
+  }
+  accepts({ ref: "refs/heads/größe/ok-1.2" });
+});
+
+test("names of variables are names; values may be anything but NUL", () => {
+  for (const name of ["", "1A", "A-B", "A B", "A=B", "A\nB", "Ä", "a".repeat(201)])
+    refuses({ env: { [name]: "" } }, /env/);
+  refuses({ env: { A: "a\0b" } }, /NUL/);
+  refuses({ secrets: ["A;B"] }, /secrets\.0:/);
+  assert.deepEqual(accepts({ env: { A: "$(id) `id` '\"\n\u202e😀" } }).env, {
+    A: "$(id) `id` '\"\n\u202e😀",
+  });
+});
+
+test("names that objects have by themselves do no harm as variables", () => {
+  const env = JSON.parse('{"__proto__": "x", "constructor": "y"}');
+  const parsed = accepts({ env });
+  assert.equal(Object.getPrototypeOf(parsed.env), Object.prototype);
+  assert.equal(Object.hasOwn(parsed.env, "constructor"), true);
+});
+
+test("everything is bounded, counted in bytes where it is stored in bytes", () => {
+  const step = { name: "s", run: "true" };
+  const steps = (count: number) => ({ script: undefined, steps: Array(count).fill(step) });
+  accepts(steps(requestLimits.steps));
+  refuses(steps(requestLimits.steps + 1), /steps:/);
+  refuses({ script: undefined, steps: [] }, /steps:/);
+  accepts({ script: "x".repeat(requestLimits.scriptBytes) });
+  refuses({ script: "x".repeat(requestLimits.scriptBytes + 1) }, /script:/);
+  refuses({ script: "" }, /script:/);
+  refuses({ script: "a\0b" }, /NUL/);
+  const large = { name: "s", run: "x".repeat(requestLimits.scriptBytes) };
+  accepts({ script: undefined, steps: Array(4).fill(large) });
+  refuses({ script: undefined, steps: [...Array(4).fill(large), step] }, /all scripts together/);
+  refuses({ env: { A: "x".repeat(requestLimits.envValueBytes + 1) } }, /env\.A:/);
+  const manyNames = Object.fromEntries(
+    Array.from({ length: requestLimits.envEntries + 1 }, (_, index) => [`A${index}`, ""]),
+  );
+  refuses({ env: manyNames }, /env: at most 500 entries/);
+  refuses({ timeout_seconds: requestLimits.timeoutSecondsMax + 1 }, /timeout_seconds:/);
+  refuses({ timeout_seconds: 1.5 }, /timeout_seconds:/);
+  refuses({ priority: Number.NaN }, /priority:/);
+});
+
+test("a script of many-byte characters is bounded by its bytes", () => {
+  refuses({ script: "😀".repeat(requestLimits.scriptBytes / 4 + 1) }, /script:/);
+  refuses({ env: { A: "ä".repeat(requestLimits.envValueBytes / 2 + 1) } }, /env\.A:/);
+});
+
+test("whatever is sent, the answer is a request or a usage error, and a request is parsed again to itself", () => {
+  const almost = fc.record(
+    {
+      request_id: fc.oneof(fc.uuid(), fc.string()),
+      script: fc.oneof(fc.string(), fc.integer()),
+      ref: fc.string(),
+      env: fc.dictionary(fc.string(), fc.string()),
+      priority: fc.double(),
+      timeout_seconds: fc.oneof(fc.integer(), fc.constant(null)),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(almost, fc.anything()), (input) => {
+      try {
+        const parsed = parseJobRequest(input);
+        assert.deepEqual(parseJobRequest(JSON.parse(JSON.stringify(parsed))), parsed);
+      } catch (error) {
+        if (!isSolsticeError(error, "usage")) throw error;
+      }
+    }),
+  );
+});
+
+test("keys of a newer version are dropped, and named", () => {
+  const input = { ...least, matrix: [1], colour: "red" };
+  assert.deepEqual(unknownRequestKeys(input), ["matrix", "colour"]);
+  assert.deepEqual(parseJobRequest(input), parseJobRequest(least));
+  refuses({ schema_version: "jobrequest.v2" }, /schema_version:/);
+});
+
+test("a lone script is one step", () => {
+  assert.deepEqual(stepsOf(parseJobRequest(least)), [{ name: "script", run: "make test" }]);
+  const steps = [{ name: "a", run: "b" }];
+  assert.deepEqual(stepsOf(accepts({ script: undefined, steps })), steps);
+});

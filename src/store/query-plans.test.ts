@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CompiledQuery, type KyselyPlugin, sql } from "kysely";
+import {
+  applyEvent,
+  countJobs,
+  findJobs,
+  getJob,
+  insertJob,
+  listActive,
+  listJobs,
+  listQueued,
+  listTransitions,
+  recentDurations,
+  requestCancel,
+} from "./jobs.ts";
+import { appendLog, compactLog, logStatus, readLog } from "./logs.ts";
+import { bindSession, findBySession, listMachines, recordFinish, setMachineState } from "./machines.ts";
+import { closeSteps, finishStep, listSteps, startStep } from "./steps.ts";
+import { createStore, type Store } from "./store.ts";
+import { claim, hostId, newJob } from "./testing/sample-jobs.ts";
+import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
+
+const attempt = { jobId: "job1", attempt: 1 } as const;
+const log = { ...attempt, stream: "output" } as const;
+
+/** A store like `store`, which notes the queries it is given. */
+function recording(store: Store): { recorded: Store; queries: () => CompiledQuery[] } {
+  const nodes: Parameters<KyselyPlugin["transformQuery"]>[0][] = [];
+  const recorder: KyselyPlugin = {
+    transformQuery(args) {
+      nodes.push(args);
+      return args.node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  const compile = () =>
+    nodes.map(({ node, queryId }) => store.db.getExecutor().compileQuery(node, queryId) as CompiledQuery);
+  return { recorded: createStore(store.db.withPlugin(recorder)), queries: compile };
+}
+
+/** Every operation of the store, once. */
+async function useEverything(store: Store): Promise<void> {
+  await insertJob(store, newJob("job1"));
+  await insertJob(store, newJob("job2"));
+  await claim(store, "job1");
+  await applyEvent(store, { ...attempt, event: "boot", at: 1 });
+  await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
+  await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
+  await findBySession(store, "session");
+  await startStep(store, { ...attempt, index: 0, at: 1, logOffset: 0 });
+  await finishStep(store, { ...attempt, index: 0, at: 1, logOffset: 0, exitCode: 0 });
+  await closeSteps(store, { ...attempt, at: 1 });
+  await appendLog(store, { ...log, offset: 0, data: Buffer.from("text"), limitBytes: 99 });
+  await readLog(store, { ...log, offset: 1, maxBytes: 9 });
+  await logStatus(store, log);
+  await compactLog(store, log);
+  await recordFinish(store, { ...attempt, at: 1, exitCode: 0, failure: null, logLength: 4, logSha256: "" });
+  await setMachineState(store, { ...attempt, state: "gone", at: 1 });
+  await requestCancel(store, { jobId: "job1", at: 1 });
+  await Promise.all([getJob(store, "job1"), findJobs(store, "job", 5), listSteps(store, attempt)]);
+  await Promise.all([listJobs(store, { limit: 5, beforeJobId: "job1" }), listTransitions(store, "job1")]);
+  await listJobs(store, { limit: 5, states: ["queued", "running"] });
+  await Promise.all([listQueued(store, 10), listActive(store, hostId), listMachines(store, hostId)]);
+  await Promise.all([countJobs(store, hostId), recentDurations(store, { label: "debian-12", limit: 5 })]);
+}
+
+test("no operation reads a whole table, or sorts what an index has sorted", async (context) => {
+  const store = await openForTest(context, createSqliteDatabase);
+  const { recorded, queries } = recording(store);
+  await useEverything(recorded);
+  const seen = new Map(queries().map((query) => [query.sql, query]));
+  assert.ok(seen.size > 30, `only ${seen.size} queries were seen`);
+  for (const query of seen.values()) {
+    if (/^savepoint|^release|^rollback/.test(query.sql)) continue;
+    const plan = await explainPlan(store, query);
+    for (const step of plan)
+      assert.doesNotMatch(step, /^SCAN (?!CONSTANT ROW)/, `${query.sql}\n${plan.join("\n")}`);
+  }
+});
+
+test("the scheduler's list is read in its order from an index, without a sort", async (context) => {
+  const store = await openForTest(context, createSqliteDatabase);
+  await insertJob(store, newJob("job1"));
+  const { recorded, queries } = recording(store);
+  await listQueued(recorded, 10);
+  await listJobs(recorded, { limit: 10, states: ["queued"] });
+  for (const query of queries()) {
+    for (const step of await explainPlan(store, query)) assert.doesNotMatch(step, /TEMP B-TREE/, query.sql);
+  }
+});
+
+async function explainPlan(store: Store, query: CompiledQuery): Promise<string[]> {
+  const plan = await store.db.executeQuery<{ detail: string }>(
+    CompiledQuery.raw(`explain query plan ${query.sql}`, [...query.parameters]),
+  );
+  return plan.rows.map((row) => row.detail);
+}
+
+test("listing the queue costs what waits, not what was ever done", async (context) => {
+  const store = await openForTest(context, createSqliteDatabase);
+  for (const id of ["done", "waits1", "waits2"]) await insertJob(store, newJob(id));
+  await multiplyFinished(store, 100_000);
+  const listed = await listQueued(store, 10);
+  assert.deepEqual(
+    listed.map((job) => job.id),
+    ["waits1", "waits2"],
+  );
+  assert.equal((await listActive(store, hostId)).length, 0);
+  assert.deepEqual(
+    (await countJobs(store, hostId)).map((count) => count.queued),
+    [2],
+  );
+});
+
+/** Copies the job `done` many times, as finished jobs of this host. */
+async function multiplyFinished(store: Store, count: number): Promise<void> {
+  await store.db
+    .updateTable("jobs")
+    .set({ state: "succeeded", host_id: hostId })
+    .where("id", "=", "done")
+    .execute();
+  const columns = Object.keys(await store.db.selectFrom("jobs").selectAll().executeTakeFirstOrThrow());
+  const copied = columns
+    .filter((column) => column !== "id" && column !== "request_id")
+    .map((column) => sql.ref(column));
+  await sql`
+    with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})
+    insert into jobs (id, request_id, ${sql.join(copied)})
+    select 'done' || n, 'request' || n, ${sql.join(copied)} from numbers, jobs where id = 'done'
+  `.execute(store.db);
+}

@@ -1,0 +1,111 @@
+-- The schema that the migrations lead to, on SQLite. A test keeps this file true; it is never run.
+
+CREATE TABLE job_transitions (
+  job_id text not null references jobs (id) on delete cascade,
+  attempt integer not null,
+  to_state text not null,
+  from_state text,
+  at bigint not null,
+  host_id text,
+  reason text,
+  primary key (job_id, attempt, to_state)
+);
+
+CREATE TABLE jobs (
+  id text primary key,
+  request_id text not null unique,
+  request text not null,
+  state text not null,
+  state_since_at bigint not null,
+  image text not null,
+  label text not null,
+  cpu integer not null,
+  ram_mb integer not null,
+  disk_gb integer not null,
+  fair_key text not null,
+  priority integer not null,
+  queue_rank bigint not null,
+  timeout_seconds integer not null,
+  attempt integer not null,
+  max_attempts integer not null,
+  host_id text,
+  cancel_requested_at bigint,
+  verdict_reason text,
+  verdict_message text,
+  verdict_exit_code integer,
+  submitted_at bigint not null,
+  claimed_at bigint,
+  finished_at bigint
+);
+
+CREATE INDEX jobs_by_age on jobs (submitted_at, id);
+
+CREATE INDEX jobs_by_duration on jobs (label, state, finished_at);
+
+CREATE INDEX jobs_by_host on jobs (host_id, state);
+
+CREATE INDEX jobs_by_rank on jobs (state, label, queue_rank, id);
+
+CREATE INDEX jobs_by_state on jobs (state, submitted_at, id);
+
+CREATE TABLE log_chunks (
+  job_id text not null,
+  attempt integer not null,
+  stream text not null,
+  start_offset bigint not null,
+  length integer not null,
+  encoding text not null,
+  data blob not null,
+  primary key (job_id, attempt, stream, start_offset),
+  foreign key (job_id, attempt, stream) references logs (job_id, attempt, stream) on delete cascade
+);
+
+CREATE TABLE logs (
+  job_id text not null,
+  attempt integer not null,
+  stream text not null,
+  received bigint not null,
+  truncated_at bigint,
+  primary key (job_id, attempt, stream),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+);
+
+CREATE TABLE machines (
+  job_id text not null references jobs (id) on delete cascade,
+  attempt integer not null,
+  host_id text not null,
+  backend text not null,
+  state text not null,
+  state_since_at bigint not null,
+  bootstrap_token_hash text not null unique,
+  session_token_hash text unique,
+  runner_started_at bigint,
+  runner_seen_at bigint,
+  runner_finished_at bigint,
+  runner_exit_code integer,
+  runner_failure text,
+  log_length bigint,
+  log_sha256 text,
+  primary key (job_id, attempt)
+);
+
+CREATE INDEX machines_by_host on machines (host_id, state);
+
+CREATE TABLE schema_migrations (
+  name text primary key
+);
+
+CREATE TABLE steps (
+  job_id text not null,
+  attempt integer not null,
+  step_index integer not null,
+  name text not null,
+  state text not null,
+  exit_code integer,
+  started_at bigint,
+  finished_at bigint,
+  log_start bigint,
+  log_end bigint,
+  primary key (job_id, attempt, step_index),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+);

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type TestContext, test } from "node:test";
+import { sql } from "kysely";
+import { isSolsticeError } from "../../core/errors.ts";
+import { getJob, insertJob } from "../jobs.ts";
+import { openSqliteStore } from "../store.ts";
+import { newJob } from "../testing/sample-jobs.ts";
+
+async function databasePath(context: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "solstice-sqlite-"));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  return join(directory, "state", "solstice.sqlite");
+}
+
+test("commits are flushed, references are kept, and only this user can read the file", async (context) => {
+  const path = await databasePath(context);
+  const store = await openSqliteStore({ path });
+  context.after(() => store.close());
+  const pragma = async (name: string) => {
+    const result = await sql<Record<string, unknown>>`select * from ${sql.raw(`pragma_${name}`)}`.execute(
+      store.db,
+    );
+    return Object.values(result.rows[0] ?? {})[0];
+  };
+  assert.equal(await pragma("journal_mode"), "wal");
+  assert.equal(await pragma("synchronous"), 2);
+  assert.equal(await pragma("foreign_keys"), 1);
+  assert.equal((await stat(path)).mode & 0o077, 0);
+});
+
+test("a full disk is disk_full, and everything that was acknowledged stays readable", async (context) => {
+  const path = await databasePath(context);
+  const store = await openSqliteStore({ path });
+  context.after(() => store.close());
+  await insertJob(store, newJob("job1"));
+  const { rows } = await sql<{ page_count: number }>`select page_count from pragma_page_count`.execute(
+    store.db,
+  );
+  // SQLite answers SQLITE_FULL at this bound exactly as it does when the disk has no block left.
+  await sql.raw(`pragma max_page_count = ${rows[0]?.page_count}`).execute(store.db);
+  const big = newJob("big", { label: "x".repeat(2_000_000) });
+  const outcomes = await Promise.allSettled([insertJob(store, newJob("small")), insertJob(store, big)]);
+  const reasons = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+  assert.ok(reasons.length > 0 && reasons.every((reason) => isSolsticeError(reason, "disk_full")));
+  assert.ok(reasons.every((reason) => reason.cause instanceof Error));
+  assert.equal((await getJob(store, "job1"))?.id, "job1");
+  await sql.raw("pragma max_page_count = 1000000").execute(store.db);
+  await insertJob(store, newJob("job2"));
+  assert.equal((await getJob(store, "job2"))?.id, "job2");
+});
+
+test("a file that is no database, and a path that cannot be, are store_failed with the cause", async (context) => {
+  const path = await databasePath(context);
+  await (await openSqliteStore({ path })).close();
+  await writeFile(path, "this is not a database, and it is long enough to be taken for one".repeat(50));
+  const isStoreFailed = (error: unknown) =>
+    isSolsticeError(error, "store_failed") &&
+    error.cause instanceof Error &&
+    error.message.includes("solstice.sqlite");
+  await assert.rejects(openSqliteStore({ path }), isStoreFailed);
+  await assert.rejects(
+    openSqliteStore({ path: join(path, "below-a-file", "solstice.sqlite") }),
+    isStoreFailed,
+  );
+});
+
+test("a write waits for another process' transaction without stopping this one", async (context) => {
+  const path = await databasePath(context);
+  const store = await openSqliteStore({ path });
+  context.after(() => store.close());
+  const other = new DatabaseSync(path);
+  context.after(() => other.close());
+  other.exec("begin immediate");
+  let isDone = false;
+  const inserting = insertJob(store, newJob("job1")).then(() => {
+    isDone = true;
+  });
+  // The event loop turns all the while; it is what lets the other one end.
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(isDone, false);
+  other.exec("commit");
+  await inserting;
+  assert.equal((await getJob(store, "job1"))?.id, "job1");
+});
