@@ -206,14 +206,27 @@ define_network() {
   fail "no definition of network $network_name found; install libvirt-daemon-config-network"
 }
 
+# Reads the network's definition, writes it with subnet 192.168.$1.0/24 and without dnsmasq's ping before each lease.
+# That ping looks for a stranger on the new address, waits 3 s for no answer, and so would delay every guest by 3 s.
+redefine_network() {
+  definition=$(virsh -c "$uri" net-dumpxml --inactive "$network_name")
+  case $definition in
+    *no-ping*) ;;
+    *)
+      definition=$(printf '%s\n' "$definition" | sed \
+        -e "s|<network[^>]*>|<network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'>|" \
+        -e "s|</network>|<dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options></network>|")
+      ;;
+  esac
+  printf '%s\n' "$definition" | sed -E "s/192\.168\.12[2-5]\./192.168.$1./g" |
+    virsh -q -c "$uri" net-define /dev/stdin >/dev/null
+}
+
 # Our own host may itself be a guest with an address in libvirt's usual 192.168.122.0/24. Takes a free one then.
 start_network() {
   for subnet in 122 123 124 125; do
-    if [ "$subnet" != 122 ]; then
-      say "    192.168.122.0/24 is in use here: trying 192.168.$subnet.0/24"
-      virsh -c "$uri" net-dumpxml --inactive "$network_name" |
-        sed -E "s/192\.168\.12[2-5]\./192.168.$subnet./g" | virsh -q -c "$uri" net-define /dev/stdin >/dev/null
-    fi
+    [ "$subnet" = 122 ] || say "    192.168.122.0/24 is in use here: trying 192.168.$subnet.0/24"
+    redefine_network "$subnet"
     message=$(LC_ALL=C virsh -q -c "$uri" net-start "$network_name" 2>&1) && return 0
     case $message in
       *"already active"*) return 0 ;;
