@@ -6,8 +6,8 @@
 here=${0%/*}
 unit=solstice-runner.service
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/gnu/bin:/opt/ooce/bin
-SOLSTICE_CONF=$here/runner.conf SOLSTICE_POWEROFF=yes
-export PATH SOLSTICE_CONF SOLSTICE_POWEROFF
+SOLSTICE_CONF=$here/runner.conf
+export PATH SOLSTICE_CONF
 
 # Whoever looks why a guest does not report finds the answer on its console.
 say() { { echo "solstice: $*" >/dev/console; } 2>/dev/null || echo "solstice: $*"; }
@@ -50,14 +50,14 @@ start_supervisor() {
   console=/dev/console
   [ -w $console ] || console=/dev/null
   # shellcheck disable=SC2086  # perhaps no word at all
-  $session nohup /bin/sh "$0" supervise </dev/null >$console 2>&1 &
+  SOLSTICE_POWEROFF=yes $session nohup /bin/sh "$0" supervise </dev/null >$console 2>&1 &
 }
 
 # A dead server's address is given up on after 31 s instead of two minutes. Linux only; no matter elsewhere.
 shorten_connects() { { echo 4 >/proc/sys/net/ipv4/tcp_syn_retries; } 2>/dev/null; }
 
 if [ "${1:-}" = supervise ]; then
-  SOLSTICE_POWEROFF=no /bin/sh "$here/runner.sh" run
+  /bin/sh "$here/runner.sh" run
   exec /bin/sh "$here/runner.sh" aftermath
 fi
 shorten_connects

@@ -129,14 +129,14 @@ export class RunnerEndpoint {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const call = await readCall(request).catch(() => null);
-    if (!call) return void request.destroy();
+    if (!call) return void request.socket.destroy();
     this.calls.push(call);
     const fault = this.fault(call);
-    if (fault === "drop") return void request.destroy();
+    if (fault === "drop") return void request.socket.destroy();
     if (fault === "stall") return;
     if (typeof fault === "number") return answer(response, fault, { code: "unavailable", message: "fault" });
     const [status, body] = this.#handle(call);
-    if (fault === "drop-after") request.destroy();
+    if (fault === "drop-after") request.socket.destroy();
     else answer(response, status, body);
     for (const watch of [...this.#watchers]) watch();
   }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -86,12 +87,16 @@ async function linkTools(directory: string, tools: readonly string[]): Promise<v
   }
 }
 
+/** A test must not be able to take the machine down that it runs on. */
+const dangerousApplets = new Set(["halt", "init", "poweroff", "reboot"]);
+
 async function fillWithBusybox(directory: string): Promise<void> {
   const { stdout } = await runCommand("/bin/busybox", ["--list"]);
   await Promise.all(
     stdout
       .trim()
       .split("\n")
+      .filter((applet) => !dangerousApplets.has(applet))
       .map((applet) => symlink("/bin/busybox", join(directory, applet))),
   );
   await linkTools(directory, ["git", "pkill", "bash", "perl"]);
@@ -223,7 +228,19 @@ export function killGroup(pid: number): void {
   }
 }
 
-/** SHA-256 in hex. */
-export function sha256(data: Buffer): string {
-  return createHash("sha256").update(data).digest("hex");
+/** Steps with made-up names. */
+export function stepsOf(...runs: string[]): { name: string; run: string }[] {
+  return runs.map((run, at) => ({ name: `step ${at}`, run }));
+}
+
+/** Fails unless a `Finish` proves the output: all of it arrived, and it is what the guest says. */
+export function assertProven(endpoint: RunnerEndpoint): void {
+  const output = endpoint.bytes();
+  assert.equal(endpoint.finish?.logLength, output.length);
+  assert.equal(endpoint.finish?.logSha256, createHash("sha256").update(output).digest("hex"));
+}
+
+/** The events of steps, each as `INDEX:PHASE:EXIT_CODE`; phase 1 is the start, 2 the end. */
+export function eventsOf(endpoint: RunnerEndpoint): string[] {
+  return endpoint.events.map(({ index, phase, exitCode }) => `${index}:${phase}:${exitCode}`);
 }

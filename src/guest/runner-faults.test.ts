@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  assertProven,
+  eventsOf,
+  guestKinds,
+  missingFor,
+  RunnerHarness,
+  stepsOf,
+} from "./testing/runner-harness.ts";
+
+let harness: RunnerHarness;
+before(async () => {
+  harness = await RunnerHarness.create();
+});
+after(() => harness.close());
+
+const counting = "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); sleep 0.1; done";
+const counted = Array.from({ length: 30 }, (_, at) => `line ${at}\n`).join("");
+
+for (const kind of guestKinds) {
+  test(`the endpoint goes away and comes back: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    const { endpoint, exit } = await harness.start({ kind, plan: { steps: stepsOf(counting, "echo end") } });
+    await endpoint.until(() => endpoint.text().includes("line 3"), "some output");
+    await endpoint.close();
+    await delay(1500);
+    await endpoint.listen();
+    assert.equal(await exit, 0);
+    assert.equal(endpoint.text(), `${counted}end\n`);
+    assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:0", "1:1:0", "1:2:0"]);
+    assertProven(endpoint);
+  });
+
+  test(`calls that fail are repeated: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    const { endpoint, exit } = await harness.start({
+      kind,
+      plan: { steps: stepsOf("seq 100000") },
+      prepare: (started) => {
+        // Every second call fails: unanswered, answered too late to hear, refused.
+        started.fault = () => {
+          const at = started.calls.length;
+          return at % 2 === 0
+            ? null
+            : (([503, "drop", "drop-after", 500] as const)[((at - 1) / 2) % 4] ?? null);
+        };
+      },
+    });
+    assert.equal(await exit, 0);
+    assert.equal(endpoint.text(), Array.from({ length: 100_000 }, (_, at) => `${at + 1}\n`).join(""));
+    assertProven(endpoint);
+  });
+}
+
+test("a server that lost output is sent it again", async () => {
+  const { endpoint, exit, work } = await harness.start({
+    plan: { steps: stepsOf("seq 1000; until [ -e go ]; do sleep 0.1; done; seq 5") },
+    prepare: (started) => {
+      let lost = false;
+      started.fault = ({ method }) => {
+        if (method === "Finish" && !lost) started.forgetFrom(77);
+        lost ||= method === "Finish";
+        return null;
+      };
+    },
+  });
+  await endpoint.until(() => endpoint.text().endsWith("1000\n"), "the first output");
+  endpoint.forgetFrom(10);
+  await writeFile(`${work}/checkout/go`, "");
+  assert.equal(await exit, 0);
+  const sequence = (length: number) => Array.from({ length }, (_, at) => `${at + 1}\n`).join("");
+  assert.equal(endpoint.text(), sequence(1000) + sequence(5));
+  assertProven(endpoint);
+});
+
+test("a refused guest gives up", async () => {
+  const { endpoint, exit } = await harness.start({
+    plan: {},
+    prepare: (started) => {
+      started.sessionToken = "somebody else was first, with this token";
+    },
+  });
+  assert.equal(await exit, 1);
+  assert.equal(endpoint.calls.length, 1);
+});
+
+test("an attempt that is not ours any more is ended, with its step", async () => {
+  const { endpoint, exit, work } = await harness.start({
+    plan: { steps: stepsOf("trap 'touch ended; exit 0' TERM; echo up; sleep 300 & wait", "touch second") },
+  });
+  await endpoint.until(() => endpoint.text() === "up\n", "the step");
+  endpoint.sessionToken = "another one, which this runner does not know";
+  assert.equal(await exit, 1);
+  assert.equal(endpoint.finish, null);
+  assert.ok(existsSync(`${work}/checkout/ended`));
+  assert.ok(!existsSync(`${work}/checkout/second`));
+});
+
+test("without an orchestrator until the deadline, the job is ended", async () => {
+  const { endpoint, exit } = await harness.start({
+    plan: { deadlineSeconds: 4, steps: stepsOf("echo up; sleep 300") },
+  });
+  await endpoint.until(() => endpoint.text() === "up\n", "the step");
+  await endpoint.close();
+  assert.equal(await exit, 1);
+});
+
+test("signs of life come while nothing is said", async () => {
+  const { endpoint, exit } = await harness.start({
+    heartbeatSeconds: 1,
+    plan: { steps: stepsOf("sleep 4") },
+  });
+  await exit;
+  const empty = endpoint.calls.filter((call) => call.method === "AppendLog" && !call.body.data);
+  assert.ok(empty.length >= 4, `${empty.length} in 4 seconds`);
+});
+
+test("stop: the step is asked to end, and its last words arrive", async () => {
+  const script = "trap 'echo last words; exit 9' TERM; echo up; while :; do sleep 0.1; done";
+  const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo never") } });
+  await endpoint.until(() => endpoint.text() === "up\n", "the step");
+  endpoint.stop = true;
+  assert.equal(await exit, 0);
+  assert.equal(endpoint.text(), "up\nlast words\n");
+  assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:9"]);
+  assert.equal(endpoint.finish?.exitCode, 9);
+  assertProven(endpoint);
+});
+
+test("stop: a step that does not listen is killed, with its children", async () => {
+  const script = "trap '' TERM; echo up; while :; do sleep 0.1; done";
+  const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo never") } });
+  await endpoint.until(() => endpoint.text() === "up\n", "the step");
+  endpoint.stop = true;
+  assert.equal(await exit, 0);
+  assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:137"]);
+  assert.equal(endpoint.text(), "up\n");
+});
+
+test("stop: said before the first step, none runs", async () => {
+  const { endpoint, exit } = await harness.start({
+    plan: { steps: stepsOf("sleep 1; echo first", "echo never") },
+    prepare: (started) => {
+      started.stop = true;
+    },
+  });
+  assert.equal(await exit, 0);
+  assert.equal(endpoint.finish?.exitCode, 143);
+  assert.doesNotMatch(endpoint.text(), /never/);
+});
