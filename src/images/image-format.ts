@@ -83,8 +83,8 @@ export async function inspectImage(
  */
 async function qcow2VirtualSize(handle: FileHandle): Promise<number> {
   const head = await readHead(handle);
-  const version = head.readUInt32BE(4);
-  if (head.length < 104 || version < 2 || version > 3) {
+  const version = head.length < 104 ? 0 : head.readUInt32BE(4);
+  if (version !== 2 && version !== 3) {
     throw imageInvalid("The qcow2 header is damaged or too new.", "Check the file: qemu-img info FILE");
   }
   const hasExternalData = version === 3 && (head.readUInt8(79) & 4) !== 0;

@@ -13,6 +13,7 @@ const skippableMagic = 0x184d2a50;
 const longestHeaderBytes = 18;
 const blockHeaderBytes = 3;
 const checksumBytes = 4;
+const windowBytes = 4096;
 
 /**
  * Finds the frames of the zstd file behind `handle` (RFC 8878, section 3) by reading only headers; skippable frames are
@@ -21,9 +22,10 @@ const checksumBytes = 4;
  * Throws an Error when the file ends early or something that is no frame follows.
  */
 export async function* zstdFrames(handle: FileHandle, fileBytes: number): AsyncGenerator<ZstdFrame> {
+  const reader = new WindowReader(handle);
   for (let start = 0; start < fileBytes; ) {
-    const header = Buffer.alloc(longestHeaderBytes);
-    const { bytesRead } = await handle.read(header, 0, longestHeaderBytes, start);
+    const bytesRead = Math.min(longestHeaderBytes, fileBytes - start);
+    const header = await reader.read(start, longestHeaderBytes);
     const magic = header.readUInt32LE(0);
     if (bytesRead >= 8 && (magic & 0xfffffff0) >>> 0 === skippableMagic) {
       start += 8 + header.readUInt32LE(4);
@@ -31,7 +33,7 @@ export async function* zstdFrames(handle: FileHandle, fileBytes: number): AsyncG
     }
     if (bytesRead < 6 || magic !== frameMagic) throw new Error(`no zstd frame begins at byte ${start}`);
     const { headerBytes, contentBytes, hasChecksum } = parseFrameHeader(header);
-    const blocksEnd = await findBlocksEnd(handle, start + headerBytes, fileBytes);
+    const blocksEnd = await findBlocksEnd(reader, start + headerBytes, fileBytes);
     const end = blocksEnd + (hasChecksum ? checksumBytes : 0);
     if (end > fileBytes) throw new Error("the zstd file ends in the middle of a frame");
     yield { start, end, contentBytes };
@@ -60,14 +62,37 @@ function readContentSize(header: Buffer, at: number, fieldBytes: number): number
   return header.readUIntLE(at, fieldBytes) + (fieldBytes === 2 ? 256 : 0);
 }
 
-async function findBlocksEnd(handle: FileHandle, first: number, fileBytes: number): Promise<number> {
-  const header = Buffer.alloc(blockHeaderBytes);
+async function findBlocksEnd(reader: WindowReader, first: number, fileBytes: number): Promise<number> {
   for (let at = first; at + blockHeaderBytes <= fileBytes; ) {
-    await handle.read(header, 0, blockHeaderBytes, at);
+    const header = await reader.read(at, blockHeaderBytes);
     const block = header.readUIntLE(0, blockHeaderBytes);
     const isRunLength = ((block >> 1) & 3) === 1;
     at += blockHeaderBytes + (isRunLength ? 1 : block >> 3);
     if ((block & 1) === 1) return at;
   }
   throw new Error("the zstd file ends in the middle of a frame");
+}
+
+/** Reads a few bytes here and there, going forward: blocks of zeros are so small that thousands lie in one window. */
+class WindowReader {
+  readonly #handle: FileHandle;
+  readonly #window = Buffer.alloc(windowBytes);
+  #start = 0;
+  #length = 0;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  /** `length` bytes from `position`, with zeros for what is beyond the end of the file. Valid until the next call. */
+  async read(position: number, length: number): Promise<Buffer> {
+    if (position < this.#start || position + length > this.#start + this.#length) {
+      const { bytesRead } = await this.#handle.read(this.#window, 0, windowBytes, position);
+      this.#window.fill(0, bytesRead);
+      this.#start = position;
+      this.#length = windowBytes;
+    }
+    const offset = position - this.#start;
+    return this.#window.subarray(offset, offset + length);
+  }
 }

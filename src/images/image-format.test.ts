@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { noise, temporaryFolder } from "./fixtures.ts";
+import { inspectImage } from "./image-format.ts";
+
+const gibibyte = 1024 ** 3;
+const limit = 2048 * gibibyte;
+
+function qcow2(path: string, ...args: string[]): string {
+  execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", ...args.slice(0, -1), path, ...args.slice(-1)]);
+  return path;
+}
+
+test("the format comes from the file, and the size from its header", async (t) => {
+  const folder = temporaryFolder(t);
+  const named = qcow2(join(folder, "really-a-qcow2.img"), "5G");
+  const { format, virtualSizeBytes } = await inspectImage(named, { format: null }, limit);
+  assert.deepEqual([format, virtualSizeBytes], ["qcow2", 5 * gibibyte]);
+  const old = qcow2(join(folder, "old"), "-o", "compat=0.10", "1G");
+  assert.equal((await inspectImage(old, { format: "qcow2" }, limit)).virtualSizeBytes, gibibyte);
+  const raw = join(folder, "raw");
+  writeFileSync(raw, noise(4096));
+  assert.equal((await inspectImage(raw, { format: "raw" }, limit)).virtualSizeBytes, 4096);
+});
+
+test("a qcow2 that would open other files, or needs a key, is refused", async (t) => {
+  const folder = temporaryFolder(t);
+  const base = qcow2(join(folder, "base"), "1G");
+  const cases = {
+    "a backing file": ["-b", base, "-F", "qcow2", "1G"],
+    "an external data file": ["-o", `data_file=${join(folder, "data")}`, "1G"],
+    encryption: [
+      "--object",
+      "secret,id=s,data=x",
+      "-o",
+      "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+      "64M",
+    ],
+  };
+  for (const [what, args] of Object.entries(cases)) {
+    const path = qcow2(join(folder, "bad"), ...args);
+    await assert.rejects(inspectImage(path, { format: null }, limit), new RegExp(`uses ${what}`));
+  }
+});
+
+test("what is no disk for a guest is refused, with what to do", async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "file");
+  const tar = Buffer.alloc(1024);
+  tar.write("ustar", 257);
+  for (const [content, text] of [
+    [Buffer.alloc(0), /is empty/],
+    [gzipSync(noise(1000)), /decompress: gzip|looks like gzip/],
+    [Buffer.from("KDMV".padEnd(1000)), /looks like vmdk/],
+    [tar, /looks like tar/],
+    [Buffer.from("\n <html>"), /looks like web page/],
+    [Buffer.from("QFI\xfb", "latin1"), /header is damaged/],
+  ] as const) {
+    writeFileSync(path, content);
+    await assert.rejects(inspectImage(path, { format: null }, limit), text);
+  }
+  writeFileSync(path, noise(1000));
+  await assert.rejects(inspectImage(path, { format: "qcow2" }, limit), /is raw, and the map says qcow2/);
+  truncateSync(path, limit + 512);
+  await assert.rejects(inspectImage(path, { format: null }, limit), /the limit is 2.0 TiB/);
+  await assert.rejects(inspectImage(qcow2(path, "3T"), { format: null }, limit), /claims a disk of 3.0 TiB/);
+});

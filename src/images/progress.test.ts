@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createProgressLog } from "./progress.ts";
+
+test("log lines: at a change of phase, then after a tenth of the way but 5 s apart, and once a minute", () => {
+  const lines: string[] = [];
+  let now = 0;
+  const log = { info: (_fields: object, message: string) => lines.push(message), warn() {}, error() {} };
+  const view = createProgressLog(log, () => now);
+  const show = (seconds: number, mebibytes: number, phase: "downloading" | "unpacking" = "downloading") => {
+    now = seconds * 1000;
+    view.show("debian", { phase, doneBytes: mebibytes * 1024 ** 2, totalBytes: 100 * 1024 ** 2 });
+  };
+  show(0, 0);
+  show(1, 50);
+  show(6, 55);
+  show(7, 56);
+  show(12, 57);
+  show(67, 58);
+  show(68, 1, "unpacking");
+  assert.deepEqual(lines, [
+    "image debian: downloading, 0 B of 100 MiB",
+    "image debian: downloading, 55.0 MiB of 100 MiB",
+    "image debian: downloading, 58.0 MiB of 100 MiB",
+    "image debian: unpacking, 1.0 MiB of 100 MiB",
+  ]);
+});
