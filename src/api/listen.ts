@@ -26,6 +26,9 @@ export interface ConnectionLimits extends RequestLimits {
   readonly idleTimeoutMs: number;
 }
 
+/** How often a closing server looks for connections that have nothing left to do. */
+const closeSweepMs = 20;
+
 /** What {@link listen} needs. */
 export interface ListenOptions {
   readonly address: ListenAddress;
@@ -112,7 +115,9 @@ function createHttp2(handler: NodeHandler, limits: ConnectionLimits): Http2Serve
 /** The open connections, and how many of them each address has. */
 class Connections {
   readonly sockets = new Set<Socket>();
-  readonly sessions = new Set<ServerHttp2Session>();
+  /** Those that have not said enough to tell their protocol. */
+  readonly undecided = new Set<Socket>();
+  readonly sessions = new Map<ServerHttp2Session, Socket>();
   readonly #limits: ConnectionLimits;
   readonly #perAddress = new Map<string, number>();
 
@@ -159,15 +164,19 @@ function routeConnections(options: Servers & { limits: ConnectionLimits }): void
     }
     socket.setNoDelay(true);
     socket.setKeepAlive(true, limits.idleTimeoutMs); // Finds peers that vanished in the middle of a stream.
+    connections.undecided.add(socket);
     const protocol = await detectProtocol(socket, limits.headersTimeoutMs);
+    connections.undecided.delete(socket);
     if (protocol === "http1") {
       serveHttp1.call(http1, socket);
       socket.resume(); // It was paused explicitly, and then a new reader alone does not make it flow.
     }
-    if (protocol === "http2") http2.emit("connection", socket);
+    if (protocol === "http2") {
+      http2.once("session", (session) => connections.sessions.set(session, socket));
+      http2.emit("connection", socket);
+    }
   });
   http2.on("session", (session) => {
-    connections.sessions.add(session);
     session.once("close", () => connections.sessions.delete(session));
     closeWhenIdle(session, limits.idleTimeoutMs);
   });
@@ -227,11 +236,17 @@ async function closeAll({
 }: Servers & { graceMs: number }): Promise<void> {
   const closed = new Promise<void>((resolve) => http1.close(() => resolve()));
   http1.closeIdleConnections();
-  for (const session of connections.sessions) session.close();
+  for (const socket of connections.undecided) socket.destroy();
+  for (const session of connections.sessions.keys()) session.close();
+  // Node waits for the peer to close its half of an ended session's connection, which some clients never do.
+  const sweep = setInterval(() => {
+    for (const [session, socket] of connections.sessions) if (session.destroyed) socket.destroySoon();
+  }, closeSweepMs);
   const grace = setTimeout(() => {
     for (const socket of connections.sockets) socket.destroy();
   }, graceMs);
   await closed;
+  clearInterval(sweep);
   clearTimeout(grace);
   http2.close();
 }

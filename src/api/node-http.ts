@@ -36,6 +36,8 @@ export function sendText(
   response.setHeader("content-length", Buffer.byteLength(body));
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");
+  // A body nobody reads would keep an HTTP/2 stream open.
+  response.req.resume();
   // The two classes type `end` differently, but both take the body.
   (response as ServerResponse).end(body);
 }

@@ -8,11 +8,12 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { RunnerService, StepPhase } from "../gen/solstice/v1/runner_pb.ts";
-import { requestCancel } from "../store/jobs.ts";
+import { claimJob, requestCancel } from "../store/jobs.ts";
 import { readLog } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
+import { hashToken } from "./bearer.ts";
 import { describeJob } from "./job-view.ts";
 import type { RunnerServerOptions } from "./server.ts";
 import {
@@ -107,6 +108,19 @@ test("Start repeated with the same session is the same; with another it is refus
   assert.equal(thief.status, 401);
   assert.equal((await call("AppendLog", {}, "t".repeat(40))).status, 401);
   assert.equal((await call("AppendLog", {})).status, 200);
+});
+
+test("a guest that calls before its host wrote down that it boots is served", async (t) => {
+  const store = await openTestStore(t);
+  const { server } = await setUp(t, { store });
+  const { id } = await insertTestJob(store);
+  const bootstrapTokenHash = hashToken("quick");
+  const claim = { jobId: id, hostId: "host-1", at: 2000, backend: "noop", stepNames: ["test"] } as const;
+  await claimJob(store, { ...claim, bootstrapTokenHash });
+  const url = `${server.url}/solstice.v1.RunnerService/Start`;
+  const { status } = await postJson(url, { body: { sessionToken: "s".repeat(40) }, token: "quick" });
+  assert.equal(status, 200);
+  assert.equal((await readJob(store, id)).state, "running");
 });
 
 test("every token that does not fit is refused in the same words", async (t) => {
