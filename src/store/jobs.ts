@@ -7,8 +7,8 @@ import { boundedLimit, toJob, toTransition } from "./rows.ts";
 import type { Database, JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 
-export { countJobs, listActive, listQueued, maxQueuedListed, recentDurations } from "./capacity.ts";
-export { applyEvent, claimJob, type JobChange, requestCancel } from "./job-changes.ts";
+export { countJobs, listActive, listQueued, recentDurations } from "./capacity.ts";
+export { applyEvent, claimJob, requestCancel } from "./job-changes.ts";
 
 /** What intake knows of a job. Times in ms since the epoch. */
 export type NewJob = Pick<

@@ -40,7 +40,6 @@ function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
     "create index jobs_by_age on jobs (submitted_at, id)",
     "create index jobs_by_state on jobs (state, submitted_at, id)",
     "create index jobs_by_rank on jobs (state, label, queue_rank, id)",
-    "create index jobs_by_host on jobs (host_id, state)",
     "create index jobs_by_duration on jobs (label, state, finished_at)",
     `create table job_transitions (
   job_id ${keyType} not null references jobs (id) on delete cascade,

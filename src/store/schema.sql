@@ -42,8 +42,6 @@ CREATE INDEX jobs_by_age on jobs (submitted_at, id);
 
 CREATE INDEX jobs_by_duration on jobs (label, state, finished_at);
 
-CREATE INDEX jobs_by_host on jobs (host_id, state);
-
 CREATE INDEX jobs_by_rank on jobs (state, label, queue_rank, id);
 
 CREATE INDEX jobs_by_state on jobs (state, submitted_at, id);
