@@ -27,9 +27,7 @@ for (const kind of guestKinds) {
 }
 
 test("a step asks every runner to end by name", async () => {
-  const started = await harness.start({ plan: {}, prepare: () => {} });
-  await started.exit;
-  const steps = stepsOf('echo before; pkill -f "${PWD%/work/checkout}/runner.sh"; sleep 300', "echo never");
+  const steps = stepsOf(`echo before; pkill -f "\${PWD%/work/checkout}/runner.sh"; sleep 300`, "echo never");
   await assertToldHonestly(await harness.start({ plan: { steps } }));
 });
 
@@ -38,7 +36,7 @@ for (const kind of guestKinds) {
     skip: missingFor(kind),
   }, async () => {
     const steps = stepsOf(
-      'echo before; pkill -9 -f "${PWD%/work/checkout}/runner.sh"; sleep 300',
+      `echo before; pkill -9 -f "\${PWD%/work/checkout}/runner.sh"; sleep 300`,
       "echo never",
     );
     await assertToldHonestly(
@@ -55,7 +53,7 @@ test("a supervised runner that ends well is told of once", async () => {
 });
 
 test("a step kills the sender only: everything is told all the same", async () => {
-  const script = 'echo before; kill -9 "$(cat "${PWD%/work/checkout}/state/sender")"; echo after';
+  const script = `echo before; kill -9 "$(cat "\${PWD%/work/checkout}/state/sender")"; echo after`;
   const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo end") } });
   assert.equal(await exit, 0);
   assert.equal(endpoint.text(), "before\nafter\nend\n");

@@ -57,7 +57,7 @@ for (const kind of guestKinds.filter(({ shell }) => !shell.includes("/bin/bash")
 
 test("a script runs with the interpreter of its first line, with one argument", async () => {
   const perl = '#!/usr/bin/perl -w\nprint "perl says \\$^W = $^W\\n";';
-  const bash = '#!/usr/bin/env bash\ndeclare -a list=(a b); echo "${#list[@]}"';
+  const bash = `#!/usr/bin/env bash\ndeclare -a list=(a b); echo "\${#list[@]}"`;
   const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(perl, bash) } });
   await exit;
   assert.equal(endpoint.text(), "perl says $^W = 1\n2\n");

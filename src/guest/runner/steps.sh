@@ -61,7 +61,8 @@ run_step() {
   prepare_pipe
   tell_step started
   # In the foreground: shells make children in the background ignore SIGINT, for good.
-  eval "in_step $environment"' "$@"' </dev/null >"$pipe" 2>&1
+  # What this shell itself says of a step that a signal ended is not the step's output.
+  eval "in_step $environment"' "$@"' 2>/dev/null
   code=$?
   read -r step_pid <"$state/step" && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
   : >"$state/step"
@@ -72,6 +73,7 @@ run_step() {
 # in_step ASSIGNMENT... COMMAND...: becomes the step, in a session of its own and the checkout. `env` takes the
 # assignments, so that no name can clash with a variable of this shell.
 in_step() (
+  exec </dev/null >"$pipe" 2>&1
   umask 022
   cd "$work/checkout" || exit 126
   # This runner must outlive a job that runs out of memory; the job must not be spared.

@@ -133,11 +133,15 @@ export class RunnerEndpoint {
     this.calls.push(call);
     const fault = this.fault(call);
     if (fault === "drop") return void request.socket.destroy();
-    if (fault === "stall") return;
+    if (fault === "stall") return this.#changed();
     if (typeof fault === "number") return answer(response, fault, { code: "unavailable", message: "fault" });
     const [status, body] = this.#handle(call);
     if (fault === "drop-after") request.socket.destroy();
     else answer(response, status, body);
+    this.#changed();
+  }
+
+  #changed(): void {
     for (const watch of [...this.#watchers]) watch();
   }
 
