@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
@@ -243,4 +243,44 @@ test("Capacity and Explain answer what the orchestrator knows", async (t) => {
   const { id } = await insertTestJob(store);
   assert.equal((await client.capacity({})).maxConcurrency, 2);
   assert.match((await client.explain({ jobId: id })).message, new RegExp(id));
+});
+
+test("a large log arrives whole, in pieces of at most 256 KiB", async (t) => {
+  const { store, client } = await setUp(t);
+  const booted = await bootJob(store, (await insertTestJob(store)).id);
+  const megabyte = randomBytes(1024 * 1024);
+  const expected = createHash("sha256");
+  const received = createHash("sha256");
+  for (let offset = 0; offset < 20 * megabyte.length; offset += megabyte.length) {
+    await addOutput(store, booted, offset, megabyte);
+    expected.update(megabyte);
+  }
+  await endAttempt(store, booted, "settle_succeeded");
+  for await (const { data } of client.logs({ jobId: booted.jobId, follow: true })) {
+    assert.ok(data.length <= 256 * 1024);
+    received.update(data);
+  }
+  assert.equal(received.digest("hex"), expected.digest("hex"));
+});
+
+test("a follower who leaves frees the place, over either protocol", { timeout: 20_000 }, async (t) => {
+  const store = await openTestStore(t);
+  const { server } = await setUp(t, { store, limits: { maxInFlight: 1 } });
+  const { id } = await insertTestJob(store);
+  const baseUrl = server.url;
+  for (const transport of [
+    createGrpcTransport({ baseUrl }),
+    createConnectTransport({ baseUrl, httpVersion: "1.1" }),
+  ]) {
+    const reader = new AbortController();
+    const request = { jobId: id, follow: true };
+    const pieces = createClient(JobService, transport).logs(request, { signal: reader.signal });
+    const iterator = pieces[Symbol.asyncIterator]();
+    assert.equal((await iterator.next()).value?.attempt, 1);
+    assert.equal((await fetch(`${baseUrl}/healthz`)).status, 429);
+    const next = iterator.next();
+    reader.abort();
+    await assert.rejects(next, { code: Code.Canceled });
+    while ((await fetch(`${baseUrl}/healthz`)).status === 429);
+  }
 });
