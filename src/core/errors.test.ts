@@ -5,6 +5,6 @@ import { errorCodes } from "./errors.ts";
 
 test("docs/errors.md names exactly the codes that exist", () => {
   const page = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
-  const documented = [...page.matchAll(/^\| `([a-z_]+)` \|/gm)].map((match) => match[1]);
+  const documented = [...page.matchAll(/^\| `([a-z_]+)` +\|/gm)].map((match) => match[1]);
   assert.deepEqual([...documented].sort(), [...errorCodes].sort());
 });
