@@ -1,0 +1,183 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { type Job, JobSchema, JobService, type LogsRequest } from "../../gen/solstice/v1/jobs_pb.ts";
+
+/** A job of the fake: the message, and its logs by attempt. A test changes both while a command looks on. */
+export interface FakeJob {
+  message: Job;
+  readonly output: Map<number, Buffer>;
+  readonly console: Map<number, Buffer>;
+}
+
+/** An API in memory, behind a real HTTP server on loopback, that keeps its state when its server is restarted. */
+export interface FakeApi {
+  readonly jobs: Map<string, FakeJob>;
+  /** The JSON of every request submitted. */
+  readonly submitted: Record<string, unknown>[];
+  readonly logRequests: LogsRequest[];
+  readonly url: string;
+  /** Called for each request submitted; what it returns is the job. */
+  onSubmit: (request: Record<string, unknown>) => FakeJob;
+  /** Appends to a job's output. */
+  append(jobId: string, text: string | Buffer): void;
+  update(jobId: string, change: MessageInitShape<typeof JobSchema>): void;
+  /** Cuts every connection and stops listening. */
+  stop(): Promise<void>;
+  /** Listens again on the same port. */
+  restart(): Promise<void>;
+}
+
+const pollMs = 5;
+const pieceBytes = 256 * 1024;
+const finalStates = ["succeeded", "failed", "timed_out", "cancelled", "infra_error"];
+
+/** Starts a fake API on a free port. With `token` every call must carry it. */
+export async function startFakeApi({ token }: { token?: string } = {}): Promise<FakeApi> {
+  const jobs = new Map<string, FakeJob>();
+  const submitted: Record<string, unknown>[] = [];
+  const logRequests: LogsRequest[] = [];
+  let server: Server;
+  let port = 0;
+  const listen = async () => {
+    server = createServer((request, response) => {
+      if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
+        response.writeHead(401, {
+          "content-type": "application/json",
+          "solstice-error-code": "unauthenticated",
+        });
+        response.end('{"code":"unauthenticated","message":"The API wants a token."}');
+      } else handler(request, response);
+    });
+    server.listen(port, "127.0.0.1");
+    await new Promise((resolve, reject) => server.once("listening", resolve).once("error", reject));
+    port = (server.address() as AddressInfo).port;
+  };
+  const api: FakeApi = {
+    jobs,
+    submitted,
+    logRequests,
+    onSubmit: () => addJob(api, "7k3m9x"),
+    get url() {
+      return `http://127.0.0.1:${port}`;
+    },
+    append(jobId, text) {
+      const { output, message } = mustGet(jobs, jobId);
+      const attempt = Math.max(1, message.attempt);
+      output.set(attempt, Buffer.concat([output.get(attempt) ?? Buffer.alloc(0), Buffer.from(text)]));
+    },
+    update(jobId, change) {
+      const job = mustGet(jobs, jobId);
+      job.message = create(JobSchema, { ...job.message, ...change } as MessageInitShape<typeof JobSchema>);
+    },
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+    restart: listen,
+  };
+  const handler = connectNodeAdapter({ routes: (router) => serve(router, api) });
+  await listen();
+  return api;
+}
+
+/** Puts a queued job into the fake. */
+export function addJob(api: FakeApi, id: string, change: MessageInitShape<typeof JobSchema> = {}): FakeJob {
+  const job: FakeJob = {
+    message: create(JobSchema, {
+      id,
+      requestId: "4b7cf2a5-5f0e-4f0b-9f52-6b1f0d1f7a11",
+      state: "queued",
+      stateSinceMs: 1_700_000_000_000n,
+      label: "debian-latest",
+      image: "debian-12",
+      maxAttempts: 2,
+      submittedMs: 1_700_000_000_000n,
+      timeoutSeconds: 3600,
+      ...{ cpu: 2, ramMb: 2048, diskGb: 20 },
+      ...change,
+    }),
+    output: new Map(),
+    console: new Map(),
+  };
+  api.jobs.set(id, job);
+  return job;
+}
+
+function serve(router: ConnectRouter, api: FakeApi): void {
+  router.service(JobService, {
+    submit({ jobRequestJson }) {
+      const request = JSON.parse(jobRequestJson);
+      api.submitted.push(request);
+      return { job: api.onSubmit(request).message, existed: false };
+    },
+    get: ({ jobId }) => ({ job: mustGet(api.jobs, jobId).message }),
+    list: ({ states, limit }) => ({
+      jobs: [...api.jobs.values()]
+        .map(({ message }) => message)
+        .filter(({ state }) => states.length === 0 || states.includes(state))
+        .slice(0, limit),
+    }),
+    async *watch({ jobId }, { signal }) {
+      let shown: Job | null = null;
+      for (; ; await sleep(pollMs, undefined, { signal })) {
+        const { message } = mustGet(api.jobs, jobId);
+        if (message !== shown) yield { job: message };
+        shown = message;
+        if (finalStates.includes(message.state)) return;
+      }
+    },
+    async *logs(request, { signal }) {
+      api.logRequests.push(request);
+      yield* sendLog(api, request, signal);
+    },
+    cancel({ jobId }) {
+      const { id, state } = mustGet(api.jobs, jobId).message;
+      if (!finalStates.includes(state)) api.update(id, { state: "cancelled", cancelRequested: true });
+      return { job: mustGet(api.jobs, id).message };
+    },
+    capacity: () => ({
+      ...{ maxConcurrency: 4, running: 1, queued: 2 },
+      labels: [
+        { label: "debian-latest", image: "debian-12", cap: 2, running: 1, queued: 2, imageState: "ready" },
+      ],
+    }),
+    explain: () => ({
+      constraint: "label_cap",
+      message: "2 of 2 jobs of debian-latest run.",
+      estimatedStartMs: 1n,
+    }),
+  });
+}
+
+async function* sendLog(api: FakeApi, request: LogsRequest, signal: AbortSignal) {
+  const job = mustGet(api.jobs, request.jobId);
+  const attempt = request.attempt || Math.max(1, job.message.attempt);
+  let offset = Number(request.offset);
+  yield { attempt, offset: request.offset, data: new Uint8Array() };
+  for (;;) {
+    const { message } = job;
+    const log = job[request.stream === "console" ? "console" : "output"].get(attempt) ?? Buffer.alloc(0);
+    for (; offset < log.length; offset += pieceBytes) {
+      const data = log.subarray(offset, offset + pieceBytes);
+      yield { attempt, offset: BigInt(offset), data: new Uint8Array(data) };
+    }
+    offset = log.length;
+    const isRepeated =
+      message.attempt > attempt || (message.attempt === attempt && message.state === "queued");
+    if (!request.follow || finalStates.includes(message.state) || isRepeated) return;
+    await sleep(pollMs, undefined, { signal });
+  }
+}
+
+function mustGet(jobs: ReadonlyMap<string, FakeJob>, prefix: string): FakeJob {
+  const found = [...jobs.values()].filter(({ message }) => message.id.startsWith(prefix));
+  if (found.length === 1 && found[0]) return found[0];
+  throw new ConnectError(`There is no job ${prefix}.`, Code.NotFound, {
+    "solstice-error-code": "not_found",
+    "solstice-remedy": "See 'solstice jobs' %E2%80%94 it lists them.",
+  });
+}
