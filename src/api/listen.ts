@@ -1,16 +1,11 @@
 import { createServer, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import { SolsticeError } from "../core/errors.ts";
+import { Connections } from "./connections.ts";
+import { type ListenAddress, listenError } from "./listen-error.ts";
 import type { NodeHandler } from "./node-http.ts";
 import { guardRequests, type RequestLimits } from "./request-guard.ts";
 import { detectProtocol } from "./sniff.ts";
-
-/** Where a server listens. Port 0 lets the kernel choose. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Bounds of a server, beside those of each request. */
 export interface ConnectionLimits extends RequestLimits {
@@ -57,7 +52,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const guard = guardRequests(options.handler, options.limits);
   const http1 = createHttp1(guard.handler, options.limits);
   const http2 = createHttp2(guard.handler, options.limits);
-  const connections = new Connections(options.limits);
+  const connections = new Connections(options.limits.maxConnectionsPerAddress);
   routeConnections({ http1, http2, connections, limits: options.limits });
   await bind(http1, options);
   const { port } = http1.address() as AddressInfo;
@@ -110,40 +105,6 @@ function createHttp2(handler: NodeHandler, limits: ConnectionLimits): Http2Serve
   // A session's errors (a peer that speaks nonsense or resets) concern that session only, which Node destroys.
   server.on("sessionError", () => {});
   return server;
-}
-
-/** The open connections, and how many of them each address has. */
-class Connections {
-  readonly sockets = new Set<Socket>();
-  /** Those that have not said enough to tell their protocol. */
-  readonly undecided = new Set<Socket>();
-  readonly sessions = new Map<ServerHttp2Session, Socket>();
-  readonly #limits: ConnectionLimits;
-  readonly #perAddress = new Map<string, number>();
-
-  constructor(limits: ConnectionLimits) {
-    this.#limits = limits;
-  }
-
-  /** Takes a connection on record until it closes; false when its address has too many. */
-  admit(socket: Socket): boolean {
-    const address = socket.remoteAddress ?? "";
-    const count = this.#perAddress.get(address) ?? 0;
-    if (count >= this.#limits.maxConnectionsPerAddress && !isLoopback(address)) return false;
-    this.#perAddress.set(address, count + 1);
-    this.sockets.add(socket);
-    socket.once("close", () => {
-      this.sockets.delete(socket);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(address);
-      else this.#perAddress.set(address, left);
-    });
-    return true;
-  }
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 interface Servers {
@@ -200,26 +161,6 @@ function bind(server: Http1Server, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
     server.listen(options.address.port, options.address.host, resolve);
-  });
-}
-
-function listenError(error: NodeJS.ErrnoException, { address, flag }: ListenOptions): SolsticeError {
-  const place = `${address.host}:${address.port}`;
-  if (error.code === "EADDRINUSE") {
-    return new SolsticeError("locked", `Cannot listen on ${place}: another process already does.`, {
-      remedy: `See which one with \`ss -ltnp 'sport = :${address.port}'\` (often an orchestrator that still runs), or choose another address with ${flag}.`,
-      cause: error,
-    });
-  }
-  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") {
-    return new SolsticeError("config_invalid", `Cannot listen on ${place}: this host has no such address.`, {
-      remedy: `See the host's addresses with \`ip addr\` (is the network up?), or set another with ${flag}.`,
-      cause: error,
-    });
-  }
-  return new SolsticeError("unavailable", `Cannot listen on ${place}: ${error.message}.`, {
-    remedy: `Ports below 1024 need privileges; choose another address with ${flag}.`,
-    cause: error,
   });
 }
 

@@ -6,7 +6,8 @@ import { createConnectHandler } from "./connect-adapter.ts";
 import { refuse } from "./errors.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
-import { type ConnectionLimits, type ListenAddress, listen } from "./listen.ts";
+import { type ConnectionLimits, listen } from "./listen.ts";
+import type { ListenAddress } from "./listen-error.ts";
 import type { ApiLog } from "./log.ts";
 import { type NodeHandler, pathOf, sendJson } from "./node-http.ts";
 import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
@@ -58,11 +59,11 @@ const userLimits: ConnectionLimits = {
   idleTimeoutMs: 60_000,
 };
 
-/** Guests are not trusted: together they can make us hold 64 messages, one of them 4 connections of 4 streams. */
+/** Guests are not trusted: together they can make us hold 64 messages, one of them at most half of that. */
 const runnerLimits: ConnectionLimits = {
   ...userLimits,
   maxConnections: 256,
-  maxConnectionsPerAddress: 4,
+  maxConnectionsPerAddress: 8,
   maxStreamsPerConnection: 4,
   maxInFlight: 64,
 };
