@@ -7,7 +7,8 @@ const ATTEMPTS = 3;
 /**
  * Reads a guest's console from byte `offset` on, at most `maxBytes`. virtlogd (which owns the files, as root) renames
  * `console.log` to `console.log.0` when it is full; offsets count through all parts, oldest first. A guest that writes
- * more than is kept (8 MiB) loses the beginning, and what follows moves to smaller offsets.
+ * more than is kept (8 MiB) loses the beginning, and what follows moves to smaller offsets. Where we do not run as root
+ * the console is not ours to read, and counts as empty.
  */
 export async function readConsole(path: string, offset: number, maxBytes: number): Promise<Buffer> {
   const parts = await openParts(path);
@@ -36,7 +37,7 @@ async function openIfPresent(path: string): Promise<FileHandle | null> {
   try {
     return await open(path);
   } catch (error) {
-    if (isMissing(error)) return null;
+    if (hasCode(error, "ENOENT") || hasCode(error, "EACCES")) return null;
     throw error;
   }
 }
@@ -63,6 +64,6 @@ async function readAcross(parts: FileHandle[], offset: number, maxBytes: number)
   return Buffer.concat(chunks);
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -4,8 +4,8 @@ import { after, before, describe, test } from "node:test";
 import { guestName } from "../../core/job.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
-import type { GuestPower, GuestSpec, Hypervisor } from "../hypervisor.ts";
-import { randomJobId } from "../testing/contract.ts";
+import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
+import { randomJobId, waitForPower } from "../testing/contract.ts";
 import {
   missingSystemLibvirt,
   openTemporaryDirectory,
@@ -207,7 +207,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     const spec = newSpec();
     await hypervisor.create(spec);
     await hypervisor.start(spec.jobId);
-    const woken = untilPower(hypervisor, spec.jobId, "crashed");
+    const woken = waitForPower(hypervisor, spec.jobId, "crashed");
     const pid = await readFile(`/run/libvirt/qemu/${guestName(spec.jobId)}.pid`, "utf8");
     process.kill(Number(pid), "SIGKILL");
     await woken;
@@ -237,17 +237,3 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     }
   });
 });
-
-/** Looks when woken, so that a lost wake-up keeps the test from ending. */
-async function untilPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
-  for (;;) {
-    const changed = Promise.withResolvers<void>();
-    const unsubscribe = hypervisor.onChange(() => changed.resolve());
-    try {
-      if ((await hypervisor.power(jobId)) === wanted) return;
-      await changed.promise;
-    } finally {
-      unsubscribe();
-    }
-  }
-}

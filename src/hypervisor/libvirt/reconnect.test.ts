@@ -8,6 +8,8 @@ import { missingLibvirtd, startPrivateLibvirtd } from "../../libvirt/testing/pri
 import { silentLog, writeTestSeed } from "../testing/libvirt-harness.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";
 
+const TIMEOUT_MS = 60_000;
+
 describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
   test("after kill -9 and a restart, every guest is to be looked at again", async () => {
     const daemon = await startPrivateLibvirtd();
@@ -31,7 +33,10 @@ describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
       await client.defineNetworkXml(xml);
       client.close();
       await hypervisor.prepare();
-      const told = new Promise<string | null>((resolve) => hypervisor.onChange(resolve));
+      const told = new Promise<string | null>((resolve, reject) => {
+        hypervisor.onChange(resolve);
+        AbortSignal.timeout(TIMEOUT_MS).addEventListener("abort", () => reject(new Error("no wake-up came")));
+      });
       await daemon.kill();
       await daemon.restart();
       assert.equal(await told, null);

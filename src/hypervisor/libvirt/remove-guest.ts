@@ -13,7 +13,13 @@ export async function removeGuest(host: LibvirtHost, jobId: string): Promise<voi
   await destroyGuest(host, jobId);
   const found = await findDomain(host, jobId);
   if (found.kind === "ours") {
-    await ignoringGone(() => host.client.undefineDomain(found.domain, { nvram: true, managedSave: true }));
+    await ignoringGone(() =>
+      host.client.undefineDomain(found.domain, {
+        nvram: true,
+        managedSave: true,
+        snapshotsMetadata: true,
+      }),
+    );
   }
   if (found.kind !== "foreign") await removeDomainLog(host, jobId);
   // virtlogd may still be closing the console's file.

@@ -265,25 +265,20 @@ function testVanishing(scene: Scene): void {
   });
 }
 
-/** Looks only when woken (and once at first), so that a lost wake-up fails the test. */
-async function waitForPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
+/** Waits for a guest's power. Looks only when woken (and once at first), so that a lost wake-up fails the test. */
+export async function waitForPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
   const deadline = AbortSignal.timeout(GUEST_TIMEOUT_MS);
-  let wake = () => {};
-  let changed = new Promise<void>((resolve) => {
-    wake = resolve;
-  });
+  let woken = Promise.withResolvers<void>();
+  const wake = () => woken.resolve();
+  deadline.addEventListener("abort", wake);
   const unsubscribe = hypervisor.onChange((changedId) => {
     if (changedId === jobId || changedId === null) wake();
   });
-  const late = new Promise<never>((_, reject) => {
-    deadline.addEventListener("abort", () => reject(new Error(`${guestName(jobId)} is not ${wanted}`)));
-  });
   try {
     while ((await hypervisor.power(jobId)) !== wanted) {
-      await Promise.race([changed, late]);
-      changed = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+      await woken.promise;
+      assert.ok(!deadline.aborted, `${guestName(jobId)} was not reported to be ${wanted}`);
+      woken = Promise.withResolvers<void>();
     }
   } finally {
     unsubscribe();
