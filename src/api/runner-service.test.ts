@@ -223,7 +223,7 @@ test("after Finish nothing can be added, and Finish again changes nothing", asyn
 
 for (const [what, told] of [
   ["digest", { logLength: 3, logSha256: sha256("abd") }],
-  ["length", { logLength: 2, logSha256: sha256("ab") }],
+  ["length", { logLength: 2, logSha256: sha256("abc") }],
 ] as const) {
   test(`a ${what} that disagrees is recorded, and the log is called incomplete`, async (t) => {
     const log = new MemoryLog();

@@ -61,6 +61,15 @@ test("a token is asked for where one is set", async (t) => {
   );
 });
 
+test("close does not wait for a gRPC client that was refused", { timeout: 10_000 }, async (t) => {
+  const server = await startTestUserServer(t, { store: await openTestStore(t), token: "right" });
+  const client = createClient(JobService, createGrpcTransport({ baseUrl: server.url }));
+  await assert.rejects(client.capacity({}), { code: Code.Unauthenticated });
+  const began = performance.now();
+  await server.close();
+  assert.ok(performance.now() - began < closeGraceMs * 0.9);
+});
+
 test("without a token, only callers that name a local host are served", async (t) => {
   const server = await startTestUserServer(t, { store: await openTestStore(t) });
   const statusFor = async (host: string) => {
