@@ -33,6 +33,8 @@ export function createProgram(context: CliContext): Command {
     .version(projectVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [COMMAND]", "print the help of a command")
+    // Options belong to the command they stand behind, also to a command of a command (`images pull --json`).
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),

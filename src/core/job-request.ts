@@ -11,6 +11,8 @@ export const requestLimits = {
   envValueBytes: 64 * 1024,
   totalEnvBytes: 256 * 1024,
   urlChars: 2048,
+  /** A hostile request can have very many. */
+  problemsShown: 50,
   timeoutSecondsMax: 7 * 24 * 3600,
 } as const;
 
@@ -127,7 +129,9 @@ export function parseJobRequest(input: unknown): JobRequest {
   const problems = parsed.error.issues.map(
     (issue) => `${issue.path.join(".") || "request"}: ${issue.message}`,
   );
-  throw new SolsticeError("usage", `The job request is not valid: ${problems.join("; ")}.`, {
+  const shown = problems.slice(0, requestLimits.problemsShown);
+  if (problems.length > shown.length) shown.push(`and ${problems.length - shown.length} more problems`);
+  throw new SolsticeError("usage", `The job request is not valid: ${shown.join("; ")}.`, {
     cause: parsed.error,
   });
 }

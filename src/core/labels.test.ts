@@ -46,8 +46,8 @@ test("an unknown label names the known ones", () => {
     () => resolveLabel(map, "debian-13"),
     (error) =>
       isSolsticeError(error, "unknown_label") &&
-      error.message === 'No image has the label "debian-13" (did you mean "debian-12"?).' &&
-      error.remedy === "Known labels: latest, stable, debian-12.",
+      error.message ===
+        'No image has the label "debian-13" (did you mean "debian-12"?). Known labels: latest, stable, debian-12.',
   );
 });
 

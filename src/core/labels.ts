@@ -31,9 +31,9 @@ export function resolveLabel(map: ImageMap, runsOn: string | undefined): Resolve
     name = target;
   }
   const known = knownLabels(map);
-  throw new SolsticeError("unknown_label", `No image has the label "${label}"${didYouMean(label, known)}.`, {
-    remedy: `Known labels: ${known.join(", ")}.`,
-  });
+  // In the message, not in the remedy: it also ends in places that only keep a message, such as a dead-letter header.
+  const text = `No image has the label "${label}"${didYouMean(label, known)}. Known labels: ${known.join(", ")}.`;
+  throw new SolsticeError("unknown_label", text);
 }
 
 /**

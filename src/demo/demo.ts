@@ -89,7 +89,7 @@ async function runScript(command: readonly string[], signal: AbortSignal): Promi
 async function buildImage(signal: AbortSignal): Promise<string> {
   const child = spawn(join(root, "images", "build.sh"), ["debian"], { stdio: ["ignore", "pipe", 2], signal });
   let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => {
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
     output += text;
   });
   const [code] = await once(child, "close");

@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { LifecycleLimits } from "../core/lifecycle.ts";
+import { writeSeed } from "../guest/seed-image.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";
@@ -15,6 +16,9 @@ import { createLogger } from "./logger.ts";
 import { startScheduleLoop } from "./schedule-loop.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
+
+/** Images are prepared until they are closed. */
+const neverAborted = new AbortController().signal;
 
 /** How long a stopped runner may take to send its last output, and a finished guest to power itself off, in ms. */
 const flushGraceMs = 10_000;
@@ -36,7 +40,6 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   await audit(context);
   const lifecycle = startLifecycle(context);
   closing.defer(() => lifecycle.stop());
-  if (context.hypervisor.backend !== "noop") context.images.start();
   const scheduler = startScheduleLoop(context);
   const auditor = startAuditLoop(context);
   closing.defer(() => auditor.stop());
@@ -71,11 +74,12 @@ async function openContext(
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const store = await openSqliteStore({ path: join(stateDir, "solstice.db") });
   closing.defer(() => store.close());
-  const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log });
+  const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed });
   closing.defer(() => hypervisor.close());
   await hypervisor.prepare();
   const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
   closing.defer(() => images.close());
+  if (hypervisor.backend !== "noop") await images.start(neverAborted);
   const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, log });
   closing.defer(() => runnerServer.close());
   return {

@@ -4,6 +4,7 @@ import { type ApiServer, startRunnerServer, startUserServer } from "../api/serve
 import { orchestratorNoteName } from "../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Job } from "../core/job.ts";
+import { stepsOf } from "../core/job-request.ts";
 import { buildPlan } from "../guest/plan.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { Store } from "../store/store.ts";
@@ -18,6 +19,9 @@ const defaultRunnerPort = 7411;
 
 /** How often a runner is to give a sign of life; an eighth of the default silence limit. */
 const heartbeatSeconds = 15;
+
+/** How much longer than its job a runner keeps trying to deliver what it has, while nobody answers. */
+const runnerDeadlineMarginSeconds = 300;
 
 /** What the runner's server needs before the rest of the orchestrator exists. */
 export interface RunnerServerParts {
@@ -49,12 +53,16 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
   });
 }
 
-function planOf(job: Job): string {
+function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
   return buildPlan({
-    jobId: job.id,
-    attempt: job.attempt,
-    request: job.request,
-    timeoutSeconds: job.timeoutSeconds,
+    jobId: id,
+    attempt,
+    repoUrl: request.repo_url ?? null,
+    commitSha: request.commit_sha ?? null,
+    ref: request.ref ?? null,
+    env: request.env,
+    steps: stepsOf(request),
+    deadlineSeconds: timeoutSeconds + runnerDeadlineMarginSeconds,
   });
 }
 

@@ -2,10 +2,10 @@ import type { Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Backend, Job } from "../core/job.ts";
 import { activeStates, type JobEvent, type JobState, transition } from "../core/job-state.ts";
-import { type Verdict, verdictReasons } from "../core/verdict.ts";
+import { type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
 import { toJob, verdictColumns } from "./rows.ts";
 import type { Database } from "./schema.ts";
-import type { Store } from "./store.ts";
+import type { Store, Wake } from "./store.ts";
 
 /** Another process may change the job between our read and our write this often before we give up. */
 const maxRaces = 20;
@@ -97,23 +97,26 @@ export interface JobChange {
  * `ignore`), or null when this attempt is not the current one any more. Throws `conflict` when the table refuses.
  */
 export async function applyEvent(store: Store, change: JobChange): Promise<Job | null> {
-  return store.write(async (trx, announce) => {
-    for (let race = 0; race < maxRaces; race += 1) {
-      const job = await currentAttempt(trx, change);
-      if (job === null) return null;
-      const next = transition(job.state, change.event);
-      if (next === "refuse") throw refused(job, change.event);
-      if (next === "ignore") return job;
-      const changed = await changeState(trx, { job, next, change });
-      if (changed === null) continue;
-      announce({ kind: next === "queued" ? "queue" : "job", jobId: job.id });
-      return changed;
-    }
-    throw new SolsticeError(
-      "conflict",
-      `Job ${change.jobId} changed ${maxRaces} times while it was written.`,
-    );
-  });
+  return store.write((trx, announce) => applyWithin(trx, announce, change));
+}
+
+async function applyWithin(
+  trx: Transaction<Database>,
+  announce: (wake: Wake) => void,
+  change: JobChange,
+): Promise<Job | null> {
+  for (let race = 0; race < maxRaces; race += 1) {
+    const job = await currentAttempt(trx, change);
+    if (job === null) return null;
+    const next = transition(job.state, change.event);
+    if (next === "refuse") throw refused(job, change.event);
+    if (next === "ignore") return job;
+    const changed = await changeState(trx, { job, next, change });
+    if (changed === null) continue;
+    announce({ kind: next === "queued" ? "queue" : "job", jobId: job.id });
+    return changed;
+  }
+  throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times while it was written.`);
 }
 
 async function currentAttempt(trx: Transaction<Database>, change: JobChange): Promise<Job | null> {
@@ -194,8 +197,9 @@ async function recordTransition(
 }
 
 /**
- * Records that somebody wants the job stopped; the loops do the rest. Only the first time counts, and final jobs stay as
- * they are. Returns the job, or null when there is none.
+ * Records that somebody wants the job stopped. One that waits owns nothing and is settled at once; the loops stop one
+ * that is active. Only the first time counts, and final jobs stay as they are. Returns the job, or null when there is
+ * none.
  */
 export async function requestCancel(
   store: Store,
@@ -210,11 +214,21 @@ export async function requestCancel(
       .where("state", "in", ["queued", ...activeStates])
       .returningAll()
       .executeTakeFirst();
-    if (changed !== undefined) {
-      announce({ kind: "job", jobId: request.jobId });
-      return toJob(changed);
+    if (changed === undefined) {
+      const row = await trx.selectFrom("jobs").selectAll().where("id", "=", request.jobId).executeTakeFirst();
+      return row === undefined ? null : toJob(row);
     }
-    const row = await trx.selectFrom("jobs").selectAll().where("id", "=", request.jobId).executeTakeFirst();
-    return row === undefined ? null : toJob(row);
+    announce({ kind: "job", jobId: request.jobId });
+    if (changed.state !== "queued") return toJob(changed);
+    const { attempt } = changed;
+    const ended = verdict("cancelled_by_user", "The job was cancelled while it waited.");
+    const change = {
+      jobId: request.jobId,
+      attempt,
+      event: "settle_cancelled",
+      at: request.at,
+      verdict: ended,
+    } as const;
+    return applyWithin(trx, announce, change);
   });
 }
