@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { runCommand } from "../host/command.ts";
 import {
   assertProven,
   eventsOf,
@@ -150,4 +151,29 @@ test("stop: said before the first step, none runs", async () => {
   assert.equal(await exit, 0);
   assert.equal(endpoint.finish?.exitCode, 143);
   assert.doesNotMatch(endpoint.text(), /never/);
+});
+
+test("a full disk: the step goes on, and the log says what is missing", async (context) => {
+  const work = await harness.directory();
+  const mounted = await runCommand("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", work], {
+    acceptExitCodes: [0, 1, 32],
+  });
+  if (mounted.exitCode !== 0) return context.skip("mounting a small file system needs root");
+  try {
+    const fill = "echo before; seq 200000; cat /dev/zero >filler 2>/dev/null || :; echo swallowed";
+    const { endpoint, exit } = await harness.start({
+      work,
+      plan: { steps: stepsOf(fill, "rm -f filler; exit 5") },
+    });
+    assert.equal(await exit, 0);
+    assert.match(endpoint.text(), /^before\n1\n2\n/);
+    assert.match(
+      endpoint.text(),
+      /solstice: the guest's disk is full: output of step 'step 0' is missing from here on\n/,
+    );
+    assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:0", "1:1:0", "1:2:5"]);
+    assertProven(endpoint);
+  } finally {
+    await runCommand("umount", ["-l", work]);
+  }
 });

@@ -5,7 +5,10 @@
 
 here=${0%/*}
 unit=solstice-runner.service
-PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/gnu/bin:/opt/ooce/bin
+: "${PATH:=/usr/bin:/bin}"
+for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /usr/gnu/bin /opt/ooce/bin; do
+  case :$PATH: in *:$directory:*) ;; *) [ ! -d $directory ] || PATH=$PATH:$directory ;; esac
+done
 SOLSTICE_CONF=$here/runner.conf
 export PATH SOLSTICE_CONF
 
@@ -45,12 +48,15 @@ start_unit() {
 }
 
 start_supervisor() {
-  session=''
-  if command -v setsid >/dev/null 2>&1; then session=setsid; fi
+  # Out of the session of who boots, or at least deaf to its end; neither is everywhere.
+  apart=''
+  if command -v setsid >/dev/null 2>&1; then apart=setsid
+  elif command -v nohup >/dev/null 2>&1; then apart='nohup'
+  fi
   console=/dev/console
   [ -w $console ] || console=/dev/null
   # shellcheck disable=SC2086  # perhaps no word at all
-  SOLSTICE_POWEROFF=yes $session nohup /bin/sh "$0" supervise </dev/null >$console 2>&1 &
+  SOLSTICE_POWEROFF=yes $apart /bin/sh "$0" supervise </dev/null >$console 2>&1 &
 }
 
 # A dead server's address is given up on after 31 s instead of two minutes. Linux only; no matter elsewhere.

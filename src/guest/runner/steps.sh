@@ -24,7 +24,7 @@ execute() {
 # to be another one.
 # shellcheck disable=SC2016  # expanded by the eval
 build_environment() {
-  environment='CI=true HOME="$HOME"'
+  environment='CI=true TERM=dumb HOME="$HOME"'
   number=1
   while [ $number -le "$PLAN_ENV_COUNT" ]; do
     environment="$environment \"\$PLAN_ENV_$number\""
@@ -76,6 +76,7 @@ in_step() (
   exec </dev/null >"$pipe" 2>&1
   umask 022
   cd "$work/checkout" || exit 126
+  unset JOURNAL_STREAM INVOCATION_ID SYSTEMD_EXEC_PID OLDPWD
   # This runner must outlive a job that runs out of memory; the job must not be spared.
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
   # shellcheck disable=SC2086,SC2016  # perhaps no word at all; the inner shell expands
