@@ -4,6 +4,7 @@ import { registerCapacity } from "./capacity.ts";
 import type { RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { registerDemo } from "./demo.ts";
+import { registerDoctor } from "./doctor.ts";
 import { registerEnqueue } from "./enqueue.ts";
 import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { registerExplain } from "./explain.ts";
@@ -23,6 +24,7 @@ const commands: readonly RegisterCommand[] = [
   registerExplain,
   registerCapacity,
   registerImages,
+  registerDoctor,
   registerDemo,
 ];
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { declaredContentBytes, decompressFile } from "./decompress.ts";
-import { noise, temporaryFolder } from "./fixtures.ts";
+import { noise, temporaryFolder } from "./testing/fixtures.ts";
 
 const options = { signal: new AbortController().signal, onRead() {} };
 

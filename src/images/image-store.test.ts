@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
+import { type ImageStore, openImageStore } from "./image-store.ts";
+import type { ImageLimits } from "./limits.ts";
 import {
   imageDefinition,
   imageMapOf,
@@ -12,9 +14,7 @@ import {
   sha256,
   startFileServer,
   temporaryFolder,
-} from "./fixtures.ts";
-import { type ImageStore, openImageStore } from "./image-store.ts";
-import type { ImageLimits } from "./limits.ts";
+} from "./testing/fixtures.ts";
 import type { ImageProgress, ImageState } from "./types.ts";
 
 const content = noise(300_000);

@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { type ErrorCode, isSolsticeError } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
+import { prepareImage } from "./prepare-image.ts";
 import {
   imageDefinition,
   noise,
@@ -13,8 +14,7 @@ import {
   sha256,
   startFileServer,
   temporaryFolder,
-} from "./fixtures.ts";
-import { prepareImage } from "./prepare-image.ts";
+} from "./testing/fixtures.ts";
 
 const content = noise(600_000);
 

@@ -9,6 +9,8 @@ import { pipeline } from "node:stream/promises";
 import { type TestContext, test } from "node:test";
 import { createZstdCompress } from "node:zlib";
 import { isSolsticeError } from "../core/errors.ts";
+import { openImageStore } from "./image-store.ts";
+import { prepareImage } from "./prepare-image.ts";
 import {
   imageDefinition,
   imageMapOf,
@@ -18,12 +20,10 @@ import {
   sha256,
   startFileServer,
   temporaryFolder,
-} from "./fixtures.ts";
-import { openImageStore } from "./image-store.ts";
-import { prepareImage } from "./prepare-image.ts";
+} from "./testing/fixtures.ts";
 
 const content = noise(2_000_000);
-const program = new URL("./pull-fixture.ts", import.meta.url).pathname;
+const program = new URL("./testing/pull-image.ts", import.meta.url).pathname;
 
 interface Line {
   readonly phase?: string;

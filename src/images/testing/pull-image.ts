@@ -1,6 +1,7 @@
-// A process of its own that pulls one image, for tests that kill it or run two. Usage: pull-fixture.ts JSON
+// A process of its own that pulls one image, for tests that kill it or run two. Usage: pull-image.ts JSON
+
+import { openImageStore } from "../image-store.ts";
 import { imageDefinition, imageMapOf, quickLimits } from "./fixtures.ts";
-import { openImageStore } from "./image-store.ts";
 
 const { definition, dataDir, limits } = JSON.parse(process.argv[2] ?? "{}");
 const store = openImageStore({

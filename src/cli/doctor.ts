@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
+import { orchestratorOptions } from "../config/options.ts";
+import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import type { Environment, RawFlags } from "../config/read-options.ts";
+import { errorText } from "../core/errors.ts";
+import { examplesText, type RegisterCommand } from "./command.ts";
+import type { CliContext, Output } from "./context.ts";
+import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
+import { diskChecks } from "./doctor/disk-checks.ts";
+import { imageChecks } from "./doctor/image-checks.ts";
+import { kvmChecks } from "./doctor/kvm-checks.ts";
+import { libvirtChecks } from "./doctor/libvirt-checks.ts";
+import { portChecks } from "./doctor/port-checks.ts";
+import { toolChecks } from "./doctor/tool-checks.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { addOptions, flagsGiven } from "./option-flags.ts";
+import { paint, write, writeJson } from "./output.ts";
+import { manyLines } from "./text.ts";
+
+const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
+  orchestratorOptions;
+
+/** The options of the orchestrator that the checks depend on. */
+const doctorOptions = {
+  ...{ config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType },
+  ...{ apiListen, runnerListen, apiToken },
+};
+
+/** `solstice doctor`: whether this host can run jobs, and what mends it where it cannot. */
+export const registerDoctor: RegisterCommand = (program, context) => {
+  const command = program
+    .command("doctor")
+    .summary("check this host, and say how to mend what is wrong")
+    .description(
+      "Checks what the orchestrator needs of this host: programs, libvirt, KVM (by running a tiny guest), disk, " +
+        "ports, the image map and its images. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.",
+    )
+    .option("--json", "print one JSON document (and errors as JSON on stderr)");
+  addOptions(command, doctorOptions)
+    .addHelpText(
+      "after",
+      examplesText([["sudo npx solstice doctor", "check this host as the orchestrator would use it"]]),
+    )
+    .action(async (flags: { json?: true }) => {
+      const results = await examine(flagsGiven(command), context, flags.json ?? false);
+      const hasFailed = results.some(({ status }) => status === "fail");
+      if (flags.json) await writeJson(context.stdout, { ok: !hasFailed, checks: results });
+      else await write(context.stdout, summaryText(results));
+      if (hasFailed) context.setExitCode(exitCodes.failure);
+    });
+};
+
+/** Runs the checks one after the other, because some measure time, and tells each as soon as it is known. */
+async function examine(flags: RawFlags, context: CliContext, isQuiet: boolean): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  const tell = async (result: CheckResult) => {
+    results.push(result);
+    if (!isQuiet) await write(context.stdout, resultText(result, context.stdout));
+  };
+  const configuration = await readConfiguration(flags, context.env);
+  await tell(configuration.result);
+  const checks = [...toolChecks(), ...(configuration.config ? configuredChecks(configuration.config) : [])];
+  for (const check of checks) await tell(await runCheck(check));
+  return results;
+}
+
+async function readConfiguration(
+  flags: RawFlags,
+  env: Environment,
+): Promise<{ result: CheckResult; config: OrchestratorConfig | null }> {
+  const name = "configuration";
+  try {
+    const loaded = await loadOrchestratorConfig(flags, env);
+    return { result: { name, ...ok(`The image map ${loaded.configPath} is valid.`) }, config: loaded };
+  } catch (error) {
+    const remedy = "Correct the above; libvirt, disk, ports and images are looked at once it is right.";
+    return { result: { name, ...fail(errorText(error), remedy) }, config: null };
+  }
+}
+
+function configuredChecks(settings: OrchestratorConfig): Check[] {
+  const { dataDir: folder, apiListen: api, runnerListen: runner } = settings;
+  return [
+    ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
+    ...kvmChecks(settings.libvirtVirtType),
+    ...diskChecks(folder),
+    ...portChecks({ apiListen: api, runnerListen: runner, lockPath: join(folder, "orchestrator.lock") }),
+    ...imageChecks(settings.imageMap, folder),
+  ];
+}
+
+const colours = { ok: "green", warn: "yellow", fail: "red" } as const satisfies Record<CheckStatus, string>;
+
+function resultText(result: CheckResult, output: Output): string {
+  const status = paint(output, colours[result.status], result.status.padEnd(4));
+  const remedy = result.remedy === null ? "" : `\n      → ${manyLines(result.remedy).trim()}`;
+  return `${status}  ${result.name}: ${manyLines(result.detail).trim().replaceAll("\n", "\n      ")}${remedy}\n`;
+}
+
+function summaryText(results: readonly CheckResult[]): string {
+  const count = (status: CheckStatus) => results.filter((result) => result.status === status).length;
+  return `\n${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failed.\n`;
+}

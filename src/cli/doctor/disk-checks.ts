@@ -1,0 +1,63 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { formatBytes, freeBytes } from "../../host/disk-space.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import { qemuUser, succeedsAs } from "./kvm-checks.ts";
+
+const gibibyte = 1024 ** 3;
+const scarceBytes = 2 * gibibyte;
+const comfortableBytes = 20 * gibibyte;
+
+/** Whether guests' disks have room in the data directory, and QEMU can get there. */
+export function diskChecks(dataDir: string): Check[] {
+  return [
+    { name: "disk space", run: () => checkSpace(dataDir) },
+    { name: "data directory", run: () => checkTraversable(dataDir) },
+  ];
+}
+
+async function checkSpace(dataDir: string): Promise<Finding> {
+  const free = await freeBytes(dataDir);
+  const detail = `${formatBytes(free)} free at ${dataDir}.`;
+  if (free >= comfortableBytes) return ok(detail);
+  const remedy = "Free some space, or set SOLSTICE_DATA_DIR to a larger disk.";
+  if (free >= scarceBytes) return warn(`${detail} Images and guests' disks may need more.`, remedy);
+  return fail(detail, remedy);
+}
+
+/** QEMU runs as its own user, who must pass every folder on the way to a guest's disk. */
+async function checkTraversable(dataDir: string): Promise<Finding> {
+  const folder = await nearestExisting(dataDir);
+  const user = await qemuUser();
+  const blocked = process.getuid?.() === 0 ? await blockedFor(user, folder) : await blockedForOthers(folder);
+  if (blocked === null) return ok(`${user} reaches ${folder}.`);
+  return fail(
+    `The user ${user}, whom guests run as, cannot pass ${blocked}.`,
+    `chmod o+x ${blocked}   # or set SOLSTICE_DATA_DIR to a folder outside of it`,
+  );
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  const exists = await stat(path).catch(() => null);
+  return exists || dirname(path) === path ? path : nearestExisting(dirname(path));
+}
+
+/** The first folder on the way that `user` cannot pass, or null. */
+async function blockedFor(user: string, folder: string): Promise<string | null> {
+  for (const step of wayTo(folder)) {
+    if (!(await succeedsAs(user, ["test", "-x", step]))) return step;
+  }
+  return null;
+}
+
+/** As {@link blockedFor}, judged from the mode bits, for those who cannot become that user. */
+async function blockedForOthers(folder: string): Promise<string | null> {
+  for (const step of wayTo(folder)) {
+    if (((await stat(step)).mode & 0o001) === 0) return step;
+  }
+  return null;
+}
+
+function wayTo(folder: string): string[] {
+  return dirname(folder) === folder ? [folder] : [...wayTo(dirname(folder)), folder];
+}

@@ -1,0 +1,34 @@
+import type { ImageMap } from "../../core/image-map.ts";
+import { formatBytes } from "../../host/disk-space.ts";
+import { type ImageRow, openImageStore } from "../../images/index.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+
+/** One check for each image of the map. */
+export function imageChecks(imageMap: ImageMap, dataDir: string): Check[] {
+  const rows = openImageStore({ imageMap, dataDir }).inspect();
+  // Whoever awaits it first tells the error; without this an unawaited one would end the process.
+  rows.catch(() => {});
+  return [...imageMap.images.values()].map(({ name, source }) => ({
+    name: `image ${name}`,
+    run: async () => {
+      const row = (await rows).find((candidate) => candidate.name === name);
+      return row ? judgeImage(row, source) : fail("It was not looked at.", null);
+    },
+  }));
+}
+
+/** What a state on disk means for the jobs of an image. */
+export function judgeImage(row: ImageRow, source: string | null): Finding {
+  if (row.state === "ready") return ok(`${row.format}, ${formatBytes(row.fileSizeBytes ?? 0)}, ${row.path}`);
+  if (row.state === "invalid") return fail(row.message ?? "It cannot be used.", null);
+  if (row.state === "preparing") {
+    return warn(`It is being prepared${row.holderPid === null ? "" : ` by process ${row.holderPid}`}.`, null);
+  }
+  const pull = `npx solstice images pull ${row.name}`;
+  if (row.state === "partial") {
+    return warn(`${formatBytes(row.partialBytes ?? 0)} of it are downloaded.`, pull);
+  }
+  if (source === null)
+    return fail(`It is not at ${row.path}, and has no source.`, `Put the file at ${row.path}`);
+  return warn("It is not there yet. The orchestrator fetches it when it starts.", pull);
+}

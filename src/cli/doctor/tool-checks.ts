@@ -1,0 +1,51 @@
+import { isSolsticeError } from "../../core/errors.ts";
+import { missingTool, runCommand } from "../../host/command.ts";
+import { packageOf } from "../../host/packages.ts";
+import { type Check, type Finding, fail, ok } from "./check.ts";
+
+const nodeMajorNeeded = 24;
+const isoTools = ["genisoimage", "mkisofs", "xorriso"];
+
+/** The programs on this host that guests are made with. */
+export function toolChecks(): Check[] {
+  return [
+    { name: "Node.js", run: async () => checkNode(process.versions.node) },
+    { name: "qemu-img", run: () => checkTool("qemu-img") },
+    { name: "QEMU", run: () => checkTool("qemu-system-x86_64") },
+    { name: "ISO tool", run: checkIsoTool },
+  ];
+}
+
+/** Whether this Node runs the project. */
+export function checkNode(version: string): Finding {
+  if (Number.parseInt(version, 10) >= nodeMajorNeeded) return ok(`Node.js ${version}`);
+  return fail(`Node.js ${version} is too old: ${nodeMajorNeeded} is needed.`, "npm ci --include=optional");
+}
+
+async function checkTool(program: string): Promise<Finding> {
+  const version = await versionOf(program);
+  if (version === null) throw missingTool(program);
+  return ok(version);
+}
+
+async function checkIsoTool(): Promise<Finding> {
+  for (const program of isoTools) {
+    const version = await versionOf(program);
+    if (version !== null) return ok(version);
+  }
+  return fail(
+    `None of ${isoTools.join(", ")} is installed; the guests' seeds are made with one of them.`,
+    `apt-get install -y ${packageOf("genisoimage")}`,
+  );
+}
+
+/** The first line that `--version` says, or null when the program is not installed. */
+async function versionOf(program: string): Promise<string | null> {
+  try {
+    const { stdout, stderr } = await runCommand(program, ["--version"], { deadlineSeconds: 10 });
+    return (stdout.trim() || stderr.trim()).split("\n")[0] ?? program;
+  } catch (error) {
+    if (isSolsticeError(error, "host_missing_tool")) return null;
+    throw error;
+  }
+}
