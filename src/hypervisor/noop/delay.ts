@@ -35,12 +35,7 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
     async prepare() {},
     runnerHost: async () => "127.0.0.1",
     async create(spec) {
-      const attempt = guests.get(spec.jobId)?.spec.attempt ?? 0;
-      if (attempt === spec.attempt) return;
-      if (attempt > spec.attempt) {
-        const text = `A guest ${guestName(spec.jobId)} of attempt ${attempt} exists; attempt ${spec.attempt} is outdated.`;
-        throw new SolsticeError("already_exists", text);
-      }
+      if (existsAlready(guests.get(spec.jobId), spec)) return;
       cutPower(spec.jobId);
       guests.set(spec.jobId, { spec, console: "", powerSwitch: null });
     },
@@ -79,6 +74,13 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
       guests.clear();
     },
   };
+}
+
+function existsAlready(guest: PretendedGuest | undefined, spec: GuestSpec): boolean {
+  const attempt = guest?.spec.attempt ?? 0;
+  if (attempt <= spec.attempt) return attempt === spec.attempt;
+  const text = `A guest ${guestName(spec.jobId)} of attempt ${attempt} exists; attempt ${spec.attempt} is outdated.`;
+  throw new SolsticeError("already_exists", text);
 }
 
 function powerOf(guest: PretendedGuest | undefined): GuestPower {
