@@ -174,7 +174,8 @@ test("--wait survives a restart of the orchestrator, without losing or repeating
 test("--wait goes on with the next attempt when one is repeated", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const cli = startCli(enqueue("--script", "x", "--wait"));
-  api.append(await submittedJob(), "first try\n");
+  await cli.sawError("queued");
+  api.append("7k3m9x", "first try\n");
   api.update("7k3m9x", { state: "running", attempt: 1 });
   await cli.sawOutput("first try");
   api.update("7k3m9x", { state: "queued" });
@@ -218,14 +219,3 @@ test("an API that cannot be reached is told at once, with exit code 69 and a way
   assert.match(error.message, /The API at http:\/\/127\.0\.0\.1:9 cannot be reached \(ECONNREFUSED\)/);
   assert.match(error.remedy, /add --request-id [0-9a-f-]{36}/);
 });
-
-async function submittedJob(): Promise<string> {
-  return await new Promise((resolve) => {
-    const { onSubmit } = api;
-    api.onSubmit = (request) => {
-      const job = onSubmit(request);
-      resolve(job.message.id);
-      return job;
-    };
-  });
-}

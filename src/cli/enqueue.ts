@@ -60,12 +60,7 @@ function addJobOptions(command: Command): void {
     .optionsGroup("What to run, and where:")
     .option("--script <TEXT>", "a shell script")
     .option("--script-file <FILE>", "a shell script in a file; - is standard input")
-    .option(
-      "--step <NAME=COMMAND>",
-      "a named step (repeatable; they run in order until one fails)",
-      collect,
-      [],
-    )
+    .option("--step <NAME=COMMAND>", "a named step (repeatable; they run in order until one fails)", collect)
     .option("--env <NAME=VALUE>", "an environment variable of the steps (repeatable)", collect)
     .option("--runs-on <LABEL>", "the image or alias to run on (default: the map's default_label)")
     .option("--size <NAME>", "a size of the map (default: the image's)")

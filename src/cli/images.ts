@@ -22,7 +22,6 @@ export const registerImages: RegisterCommand = (program, context) => {
       "Lists the images of the image map and what is on this host's disk of each. It needs no running orchestrator; " +
         "one that runs prepares missing images by itself.",
     )
-    // So that `images pull --config FILE` reads the option as one of `pull`.
     .enablePositionalOptions();
   addImageOptions(images)
     .addHelpText(

@@ -27,12 +27,7 @@ export const registerJobs: RegisterCommand = (program, context) => {
       "Lists the latest jobs, newest first. With JOB (an id or a beginning of it): its steps, attempts, verdict, and " +
         "the time each state took.",
     )
-    .option(
-      "--state <STATE>",
-      `only jobs in this state (repeatable): ${jobStates.join(", ")}`,
-      collectState,
-      [],
-    )
+    .option("--state <STATE>", `only jobs in this state (repeatable): ${jobStates.join(", ")}`, collectState)
     .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50);
   addClientOptions(command)
     .addHelpText(

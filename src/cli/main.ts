@@ -1,3 +1,4 @@
+import type { Writable } from "node:stream";
 import { CommanderError } from "commander";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -30,6 +31,12 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-// The code is set, not exited with: what was written to a pipe is then still delivered. Nothing is left open that
-// would keep the process: a command closes what it opened.
-process.exitCode = await run(process.argv.slice(2));
+/** Resolves when all that was written has been handed to the reader. */
+function flush(output: Writable): Promise<void> {
+  return new Promise((resolve) => output.write("", () => resolve()));
+}
+
+const code = await run(process.argv.slice(2));
+// Ended by hand, because a connection that is kept alive, or a stream's deadline, would hold the process for minutes.
+await Promise.all([flush(process.stdout), flush(process.stderr)]);
+process.exit(code);

@@ -71,7 +71,9 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     },
     update(jobId, change) {
       const job = mustGet(jobs, jobId);
-      job.message = create(JobSchema, { ...job.message, ...change } as MessageInitShape<typeof JobSchema>);
+      // Without its type name it is an initializer: `create` would return a message as it is.
+      const { $typeName: _, ...before } = job.message;
+      job.message = create(JobSchema, { ...before, ...change } as MessageInitShape<typeof JobSchema>);
     },
     async stop() {
       server.closeAllConnections();

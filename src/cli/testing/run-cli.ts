@@ -21,6 +21,8 @@ export interface CliOptions {
   readonly input?: string;
 }
 
+const deadlineMs = 60_000;
+
 const mainPath = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 /** Starts `solstice` with `args`, and nothing of this process's environment but what a program needs to run. */
@@ -30,6 +32,9 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   const flags = ["--disable-warning=ExperimentalWarning", mainPath, ...args];
   const child = spawn(process.execPath, flags, { env, cwd: options.cwd ?? "/", stdio: "pipe" });
   child.stdin.end(options.input ?? "");
+  // A command that hangs fails its test by this signal, rather than holding up all the others.
+  const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
+  child.once("close", () => clearTimeout(deadline));
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
