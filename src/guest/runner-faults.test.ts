@@ -132,13 +132,15 @@ test("stop: the step is asked to end, and its last words arrive", async () => {
 });
 
 test("stop: a step that does not listen is killed, with its children", async () => {
-  const script = "trap '' TERM; echo up; while :; do sleep 0.1; done";
+  const script = "trap '' TERM; sleep 300 & echo up $!; while :; do sleep 0.1; done";
   const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo never") } });
-  await endpoint.until(() => endpoint.text() === "up\n", "the step");
+  await endpoint.until(() => endpoint.text().endsWith("\n"), "the step");
   endpoint.stop = true;
   assert.equal(await exit, 0);
   assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:137"]);
-  assert.equal(endpoint.text(), "up\n");
+  const child = /^up (\d+)\n$/.exec(endpoint.text())?.[1];
+  assert.ok(child, endpoint.text());
+  assert.throws(() => process.kill(Number(child), 0), "the child of the step still runs");
 });
 
 test("stop: said before the first step, none runs", async () => {

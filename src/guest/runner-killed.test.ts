@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { assertProven, guestKinds, missingFor, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
+import {
+  assertProven,
+  eventsOf,
+  guestKinds,
+  missingFor,
+  RunnerHarness,
+  stepsOf,
+} from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {
@@ -52,11 +59,14 @@ test("a supervised runner that ends well is told of once", async () => {
   assert.equal(endpoint.finish?.failure, "");
 });
 
-test("a step kills the sender only: everything is told all the same", async () => {
-  const script = `echo before; kill -9 "$(cat "\${PWD%/work/checkout}/state/sender")"; echo after`;
+test("a step kills the sender only: everything is told all the same, once", async () => {
+  const script = `state=\${PWD%/work/checkout}/state; echo before
+    until [ "$(cat "$state/reported")" = 1 ]; do sleep 0.05; done
+    kill -9 "$(cat "$state/sender")"; echo after`;
   const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo end") } });
   assert.equal(await exit, 0);
   assert.equal(endpoint.text(), "before\nafter\nend\n");
+  assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:0", "1:1:0", "1:2:0"]);
   assert.equal(endpoint.finish?.failure, "");
   assertProven(endpoint);
 });
