@@ -1,4 +1,5 @@
 import { access, readFile } from "node:fs/promises";
+import { SolsticeError } from "../../core/errors.ts";
 import { runCommand } from "../../host/command.ts";
 import { probeKvm } from "../../host/kvm.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -48,7 +49,12 @@ export async function qemuUser(): Promise<string> {
 
 /** Whether `command` ends well as `user`, with that user's groups. Needs root. */
 export async function succeedsAs(user: string, command: readonly string[]): Promise<boolean> {
-  const { stdout } = await runCommand("id", ["-g", user]);
+  const { stdout } = await runCommand("id", ["-g", "--", user], { acceptExitCodes: [0, 1] });
+  if (!stdout.trim()) {
+    throw new SolsticeError("host_missing_tool", `There is no user ${user}, whom guests run as.`, {
+      remedy: "apt-get install -y libvirt-daemon-system",
+    });
+  }
   const identity = [`--reuid=${user}`, `--regid=${stdout.trim()}`, "--init-groups"];
   const { exitCode } = await runCommand("setpriv", [...identity, "--", ...command], {
     acceptExitCodes: [0, 1],
