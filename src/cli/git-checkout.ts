@@ -53,7 +53,11 @@ export async function readGitCheckout(directory: string, commitish: string | nul
 /** The commit that `ref` (or the default branch) of a remote repository is at. Throws `usage`. */
 export async function readRemoteCommit(url: string, ref: string | null): Promise<string> {
   const args = ["ls-remote", "--exit-code", "--", url, ref ?? "HEAD"];
-  const { stdout } = await runCommand("git", args, { deadlineSeconds: networkSeconds, errorCode: "usage" });
+  const { stdout } = await runCommand("git", args, {
+    deadlineSeconds: networkSeconds,
+    errorCode: "usage",
+    acceptExitCodes: [0, 2],
+  });
   const commit = /^([0-9a-f]{40,64})\t/.exec(stdout)?.[1];
   if (commit !== undefined) return commit;
   throw new SolsticeError("usage", `The repository ${url} has no ${ref ?? "HEAD"}.`, {

@@ -30,7 +30,7 @@ export async function chooseRepository(flags: RepositoryFlags): Promise<Reposito
   const url = flags.repoUrl ?? flags.repo;
   if (flags.repo === "." && flags.repoUrl === undefined) return await fromCheckout(".", flags);
   if (!isUrl(flags.repo)) return await fromCheckout(flags.repo, flags);
-  return await fromRemote(normalizeUrl(url), flags);
+  return await fromRemote(requireReachable(url), flags);
 }
 
 async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<RepositoryChoice> {
@@ -64,7 +64,7 @@ async function fromRemote(url: string, flags: RepositoryFlags): Promise<Reposito
     );
   }
   const commit = flags.commit ?? (await readRemoteCommit(url, flags.ref ?? null));
-  return { request: describe(requireReachable(url), commit, flags.ref ?? null), warnings: [] };
+  return { request: describe(url, commit, flags.ref ?? null), warnings: [] };
 }
 
 function describe(url: string, commit: string, ref: string | null): RepositoryChoice["request"] {
