@@ -43,7 +43,8 @@ for (const kind of guestKinds) {
   });
 }
 
-for (const kind of guestKinds.filter(({ shell }) => !shell.includes("/bin/bash"))) {
+// A call costs a process: the fullest and the smallest guest will do.
+for (const kind of guestKinds.filter(({ name }) => ["dash and curl", "busybox alone"].includes(name))) {
   test(`200 steps, each told in order: ${kind.name}`, { skip: missingFor(kind) }, async () => {
     const plan = { steps: stepsOf(...Array.from({ length: 200 }, (_, at) => `echo ${at}`)) };
     const { endpoint, exit } = await harness.start({ kind, plan });

@@ -28,7 +28,10 @@ send_all() {
       final=$size
     fi
     next_event
-    if [ "$sent" -lt "$size" ]; then append_log
+    # A step is told of before its output is sent, so that whoever reads along knows whose output it is.
+    limit=$size
+    [ -z "$event" ] || [ "$event_offset" -ge "$size" ] || limit=$event_offset
+    if [ "$sent" -lt "$limit" ]; then append_log
     elif [ -n "$event" ]; then report_step
     elif [ -n "$final" ]; then return 0
     else idle
@@ -91,7 +94,7 @@ append_log() {
     sent=$received
     [ "$chunk_blocks" -ge "$chunk_blocks_max" ] || chunk_blocks=$((chunk_blocks * 2))
     # An orchestrator that takes nothing is no reason to hurry.
-    if [ "$before" -lt "$size" ] && [ "$sent" -le "$before" ]; then failures=1 && back_off; fi
+    if [ "$before" -lt "$limit" ] && [ "$sent" -le "$before" ]; then failures=1 && back_off; fi
   else
     chunk_blocks=$chunk_blocks_min
     after_failure
@@ -102,7 +105,7 @@ append_log() {
 write_append_request() {
   first=$((sent / block_bytes))
   printf '{"offset":"%s"' $((first * block_bytes))
-  if [ "$sent" -lt "$size" ]; then
+  if [ "$sent" -lt "$limit" ]; then
     printf ',"data":"'
     read_blocks | encode
     printf '"'
@@ -110,14 +113,11 @@ write_append_request() {
   printf '}'
 }
 
-# A process left behind may still write when the job is over: what comes after the final length is not sent.
+# The spool grows meanwhile: what comes after the limit may be the next step's, or, when the job is over, that of a
+# process left behind, which is not sent at all.
 read_blocks() {
-  if [ -z "$final" ]; then
-    dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null
-  else
-    dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null |
-      head -c $((final - first * block_bytes))
-  fi
+  dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null |
+    head -c $((limit - first * block_bytes))
 }
 
 report_step() {
