@@ -127,6 +127,9 @@ test("pull ends the pause after a failure, and everybody sees the result", async
   assert.equal(ready.digest, sha256(content));
   assert.equal(store.state("mended").kind, "ready");
   assert.ok(progress.some(({ phase }) => phase === "downloading"));
+  rmSync(image("mended").localPath);
+  await whenState(store, "mended", "preparing");
+  await whenState(store, "mended", "ready");
 });
 
 test("two pulls at once are one download, and an impatient one does not stop the other", async (t) => {

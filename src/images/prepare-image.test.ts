@@ -143,6 +143,15 @@ for (const [what, liar] of [
   });
 }
 
+test("a server that sends less than was asked for is asked for the rest", async (t) => {
+  const { prepare, server, localPath } = await setUp(t);
+  server.script.push({ cutAfter: 300_000 });
+  server.always = { maxRangeBytes: 100_000 };
+  await prepare();
+  assert.ok(server.ranges.length >= 4);
+  assert.ok(readFileSync(localPath).equals(content));
+});
+
 test("a server that says nothing to tell versions apart is not resumed, unless a checksum will tell", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.etag = 'W/"weak"';

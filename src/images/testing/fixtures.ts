@@ -105,6 +105,8 @@ export interface Behaviour {
   readonly ignoreRange?: boolean;
   /** Claim and send a range that begins so many bytes too early. */
   readonly rangeShift?: number;
+  /** Send at most so many bytes of a range, and say so. */
+  readonly maxRangeBytes?: number;
   readonly redirectTo?: string;
   /** Leave out the length, as a server that makes the body on the fly. */
   readonly withoutLength?: boolean;
@@ -181,11 +183,14 @@ function sendFile(
     return;
   }
   const start = isPartial ? asked - (behaviour.rangeShift ?? 0) : 0;
+  const end = isPartial
+    ? Math.min(content.length, start + (behaviour.maxRangeBytes ?? Number.MAX_SAFE_INTEGER))
+    : content.length;
   if (isPartial) {
     response.statusCode = 206;
-    response.setHeader("content-range", `bytes ${start}-${content.length - 1}/${content.length}`);
+    response.setHeader("content-range", `bytes ${start}-${end - 1}/${content.length}`);
   }
-  const body = content.subarray(start);
+  const body = content.subarray(start, end);
   if (!behaviour.withoutLength) response.setHeader("content-length", body.length);
   sendBody(response, body, behaviour);
 }

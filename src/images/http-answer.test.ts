@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isSolsticeError } from "../core/errors.ts";
+import { continuationHeaders, readAnswer } from "./http-answer.ts";
+
+const known = { etag: '"one"', lastModified: null, totalBytes: 1000 };
+const partial = (range: string, etag = '"one"') => ({
+  statusCode: 206,
+  headers: { "content-range": range, etag },
+});
+
+test("a range continues only where it begins right and belongs to the same version", () => {
+  const kind = (range: string, etag?: string) => readAnswer(partial(range, etag), 400, known).kind;
+  assert.equal(kind("bytes 400-999/1000"), "rest");
+  assert.equal(kind("bytes 400-599/1000"), "rest", "a server may send less than was asked for");
+  assert.equal(kind("bytes 400-999/*"), "rest");
+  assert.equal(kind("bytes 393-999/1000"), "start_over");
+  assert.equal(kind("bytes 400-999/1001"), "start_over");
+  assert.equal(kind("bytes 400-999/1000", '"two"'), "start_over");
+  assert.equal(kind("nonsense"), "start_over");
+});
+
+test("a range beyond the end means complete, or a file that became shorter", () => {
+  const kind = (range?: string) =>
+    readAnswer({ statusCode: 416, headers: { "content-range": range } }, 1000, known).kind;
+  assert.equal(kind("bytes */1000"), "nothing_missing");
+  assert.equal(kind("bytes */900"), "start_over");
+  assert.equal(kind(), "start_over");
+});
+
+test("refusals are told apart by whether they may pass", () => {
+  const refusal = (statusCode: number, haveBytes: number) => {
+    try {
+      return readAnswer({ statusCode, headers: {} }, haveBytes, known).kind;
+    } catch (error) {
+      return isSolsticeError(error) ? error.code : error;
+    }
+  };
+  for (const status of [400, 401, 403, 404, 410, 416]) assert.equal(refusal(status, 0), "not_found");
+  for (const status of [408, 429, 500, 503, 204, 206])
+    assert.equal(refusal(status, 0), "image_download_failed");
+});
+
+test("a continuation names the version as strongly as the server told it", () => {
+  const range = "bytes=400-";
+  const lastModified = "Sat, 01 Nov 2025 10:00:00 GMT";
+  assert.deepEqual(continuationHeaders(0, known, false), {});
+  assert.deepEqual(continuationHeaders(400, known, false), { range, "if-range": '"one"' });
+  const weak = { ...known, etag: 'W/"one"' };
+  assert.deepEqual(continuationHeaders(400, { ...weak, lastModified }, false), {
+    range,
+    "if-range": lastModified,
+  });
+  assert.deepEqual(continuationHeaders(400, weak, true), { range });
+  assert.equal(continuationHeaders(400, weak, false), null);
+});
