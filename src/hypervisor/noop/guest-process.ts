@@ -84,12 +84,15 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 
 /**
  * Kills every process of a guest, also those that steps moved into sessions of their own, and waits until all are gone.
- * They are known by the mark in their environment, which a recycled process id does not have.
+ * They are known by the mark in their environment, which a recycled process id does not have. A process that is just
+ * becoming another program shows no environment for a moment, so only the second look without any is believed.
  */
 export async function killAll(paths: GuestPaths): Promise<void> {
+  let looksWithoutAny = 0;
   for (let round = 1; round <= KILL_ROUNDS; round += 1) {
     const pids = await findMarked(paths.directory);
-    if (pids.length === 0) return;
+    looksWithoutAny = pids.length === 0 ? looksWithoutAny + 1 : 0;
+    if (looksWithoutAny === 2) return;
     for (const pid of pids) killOne(pid);
     await delay(KILL_ROUND_MS);
   }
