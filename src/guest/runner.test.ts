@@ -109,6 +109,20 @@ test("output arrives while the step runs", async () => {
   assert.equal(endpoint.text(), "first second");
 });
 
+test("a step is told of before its output comes, and after all of the step before", async () => {
+  const { endpoint, exit } = await harness.start({
+    plan: { steps: stepsOf(...Array.from({ length: 20 }, (_, at) => `echo ${at}`)) },
+  });
+  const places: [told: number, arrived: number][] = [];
+  endpoint.fault = ({ method, body }) => {
+    if (method === "ReportStep") places.push([Number(body.logOffset), Buffer.byteLength(endpoint.text())]);
+    return null;
+  };
+  await exit;
+  assert.ok(places.length > 20, "most of the reports were seen");
+  for (const [told, arrived] of places) assert.equal(arrived, told);
+});
+
 test("100 MB of output, and lines of 10 MB", { timeout: 120_000 }, async () => {
   const script = "head -c 10000000 /dev/zero | tr '\\0' x; yes 0123456789abcde | head -c 90000000";
   const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script) } });
