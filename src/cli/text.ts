@@ -31,11 +31,6 @@ export function repositoryText(url: string): string {
   return oneLine(/^[^/]+\/[^/]+$/.test(path) ? path : `${parsed.host}/${path}`);
 }
 
-/** A number of something: `1 job`, `2 jobs`. */
-export function countText(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
-}
-
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
