@@ -147,7 +147,7 @@ interface DemoJob {
 
 /** Submits the job with the command that a person would use, and shows that command. */
 async function runJob(job: DemoJob, { say, signal }: DemoOptions): Promise<number> {
-  const args = ["enqueue", "--repo-url", job.repositoryUrl, "--commit", job.commit, "--runs-on", "debian-12"];
+  const args = ["enqueue", "--repo", job.repositoryUrl, "--commit", job.commit, "--runs-on", "debian-12"];
   for (const step of steps) args.push("--step", step);
   args.push("--wait");
   say(`solstice ${args.map(quoted).join(" ")}`);

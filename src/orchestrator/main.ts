@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { LifecycleLimits } from "../core/lifecycle.ts";
 import { writeSeed } from "../guest/seed-image.ts";
+import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";
@@ -63,10 +64,7 @@ async function openContext(
 ): Promise<Context> {
   const { log, closing } = parts;
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
-  const lock = acquireProcessLock(
-    join(config.dataDir, "orchestrator.lock"),
-    `the data directory ${config.dataDir}`,
-  );
+  const lock = acquireProcessLock(join(config.dataDir, "orchestrator.lock"), "an orchestrator");
   closing.defer(() => lock.release());
   const identity = loadIdentity(config.dataDir);
   // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
@@ -74,7 +72,7 @@ async function openContext(
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const store = await openSqliteStore({ path: join(stateDir, "solstice.db") });
   closing.defer(() => store.close());
-  const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed });
+  const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });
   closing.defer(() => hypervisor.close());
   await hypervisor.prepare();
   const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
