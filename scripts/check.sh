@@ -44,6 +44,10 @@ shell_scripts() {
   git ls-files -z --cached --others --exclude-standard '*.sh' bin/solstice .ci/run | xargs -0 shellcheck
 }
 
+# npm leaves out of package-lock.json an optional package that it could not fetch when it wrote it, then refuses the file.
+lock_file() { npm ci --dry-run --ignore-scripts --no-audit --no-fund --loglevel=error; }
+
+check "package-lock.json" lock_file
 check "format and lint" biome ci --error-on-warnings .
 check "types" tsc -p .
 check "import direction" imports
