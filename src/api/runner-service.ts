@@ -175,8 +175,8 @@ function parseFinish(request: FinishRequest) {
 
 function parseFailure(text: string): RunnerFailure | null {
   if (text === "") return null;
-  if (text === "checkout" || text === "runner_killed") return text;
-  throw new SolsticeError("usage", "failure must be empty, checkout or runner_killed.");
+  if (text === "checkout" || text === "runner_killed" || text === "guest_shutdown") return text;
+  throw new SolsticeError("usage", "failure must be empty, checkout, runner_killed or guest_shutdown.");
 }
 
 function outputOf({ machine }: RunnerCall) {

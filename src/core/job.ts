@@ -81,7 +81,7 @@ export const machineStates = ["intended", "created", "running", "stopping", "gon
 export type MachineState = (typeof machineStates)[number];
 
 /** What can keep the steps from deciding a job, as told by the runner's `Finish`. */
-export type RunnerFailure = "checkout" | "runner_killed";
+export type RunnerFailure = "checkout" | "runner_killed" | "guest_shutdown";
 
 /** The record of one attempt's virtual machine. */
 export interface Machine {
@@ -103,7 +103,7 @@ export interface Machine {
   readonly runnerFinishedAt: number | null;
   /** What the last step (or the checkout) exited with, as told by `Finish`. */
   readonly runnerExitCode: number | null;
-  /** What `Finish` said kept the steps from deciding: "checkout", "runner_killed", or null. */
+  /** What `Finish` said kept the steps from deciding: "checkout", "runner_killed", "guest_shutdown", or null. */
   readonly runnerFailure: RunnerFailure | null;
   /** The length in bytes and the SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number | null;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Job, Machine } from "./job.ts";
+import type { Job, Machine, RunnerFailure } from "./job.ts";
 import { parseJobRequest } from "./job-request.ts";
 import { activeStates, transition } from "./job-state.ts";
 import { decide, type LifecycleLimits, type LifecycleSnapshot } from "./lifecycle.ts";
@@ -124,6 +124,15 @@ test("a finish that arrived before the power went decides the job", () => {
   assert.ok(action.kind === "apply" && action.verdict?.reason === "step_failed");
   assert.equal(action.verdict.message, 'Step "test" exited with code 3.');
   assert.equal(action.verdict.exitCode, 3);
+});
+
+test("what kept the steps from deciding is told apart, whatever exit code came with it", () => {
+  const told = { runnerFinishedAt: start + 5, runnerExitCode: 128 };
+  const reason = (runnerFailure: RunnerFailure) =>
+    reasonOf({ machine: { ...told, runnerFailure } }, start + 10);
+  assert.equal(reason("checkout"), "checkout_failed");
+  assert.equal(reason("runner_killed"), "runner_lost");
+  assert.equal(reason("guest_shutdown"), "guest_stopped");
 });
 
 test("a runner may be silent up to its limit, counted only while somebody could have heard it", () => {

@@ -181,7 +181,7 @@ function powerLoss(power: Power, when: string): Verdict | null {
     case "crashed":
       return verdict("guest_crashed", `The guest crashed ${when}.`);
     case "stopped":
-      return verdict("guest_stopped", `The guest powered itself off ${when}.`);
+      return verdict("guest_stopped", `The guest powered itself off or restarted ${when}.`);
     case "absent":
       return verdict("guest_lost", `The guest disappeared from the host ${when}.`);
   }
@@ -193,10 +193,16 @@ function verdictOfFinish(snapshot: LifecycleSnapshot): Verdict {
   if (machine.runnerFailure === "runner_killed") {
     return verdict("runner_lost", "Something in the guest killed the runner, probably a step of the job.");
   }
+  if (machine.runnerFailure === "guest_shutdown") {
+    return verdict(
+      "guest_stopped",
+      "The guest was shut down or restarted from inside while the job ran, probably by a step of the job.",
+    );
+  }
   if (machine.runnerFailure === "checkout") {
     return verdict(
       "checkout_failed",
-      `The commit could not be checked out (exit code ${exitCode}).`,
+      `The commit could not be checked out (exit code ${exitCode}); the end of the log says why.`,
       exitCode,
     );
   }

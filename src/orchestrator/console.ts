@@ -39,10 +39,17 @@ export async function consoleTail(context: Context, job: Job): Promise<string> {
     offset += data.length;
     text = (text + data.toString("utf8")).slice(-readBytes);
   }
+  return describeConsole(text);
+}
+
+/** What a console's text adds to a verdict's sentence. */
+export function describeConsole(text: string): string {
   const lines = stripVTControlCharacters(text)
     .split(/[\r\n]+/)
-    .filter((line) => line.trim() !== "")
-    .slice(-tailLines)
-    .map((line) => `  | ${line.slice(0, tailLineChars)}`);
-  return lines.length === 0 ? " Its console is empty." : `\nThe last console lines:\n${lines.join("\n")}`;
+    .filter((line) => line.trim() !== "");
+  if (lines.length === 0) return " Its console is empty.";
+  // The registers and the stack that a kernel prints after it push the line that counts out of sight.
+  const panic = lines.slice(0, -tailLines).findLast((line) => /Kernel panic/.test(line));
+  const shown = [...(panic ? [panic] : []), ...lines.slice(-tailLines)];
+  return `\nThe last console lines:\n${shown.map((line) => `  | ${line.slice(0, tailLineChars)}`).join("\n")}`;
 }

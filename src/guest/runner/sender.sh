@@ -45,11 +45,21 @@ job_over() {
   if [ "$mode" = run ] && kill -0 $$ 2>/dev/null; then return 1; fi
   # It may have ended well between the two looks.
   read_result && return
-  code=137 failure=runner_killed
+  code=137
+  why_killed
   give_up_at=$(($(now) + killed_seconds))
   kill_step
-  [ -e "$state/killed" ] || note "something in this guest killed the runner: the job did not end by itself"
+  [ -e "$state/killed" ] || note "$explanation: the job did not end by itself"
   : >"$state/killed"
+}
+
+# Who shuts a guest down has its runner ended too. Only systemd tells the two apart.
+why_killed() {
+  failure=runner_killed
+  explanation='something in this guest killed the runner'
+  [ -d /run/systemd/system ] && [ "$(systemctl is-system-running 2>/dev/null)" = stopping ] || return 0
+  failure=guest_shutdown
+  explanation='this guest is being shut down or restarted'
 }
 
 read_result() { [ -s "$state/result" ] && read -r code failure <"$state/result"; }

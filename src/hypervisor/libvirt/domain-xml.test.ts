@@ -59,6 +59,7 @@ test("a guest has its name, size, owner, disks, isolated port and logged console
     "@append": "off",
   });
   assert.equal(domain.devices.graphics, undefined);
+  assert.deepEqual(domain.devices.panic, { "@model": "isa" });
 });
 
 test("KVM guests get the host's processor, emulated ones all that emulation can do", () => {

@@ -101,6 +101,8 @@ function devices(guest: DomainDescription): object {
     },
     rng: { "@model": "virtio", backend: { "@model": "random", "#": "/dev/urandom" } },
     memballoon: { "@model": "none" },
+    // A kernel that has a driver for it tells of its panic; the guest is a crashed one then, and not one that is silent.
+    panic: { "@model": "isa" },
   };
 }
 

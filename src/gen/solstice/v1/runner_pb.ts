@@ -202,6 +202,7 @@ export type FinishRequest = Message<"solstice.v1.FinishRequest"> & {
   /**
    * Empty when the exit code is that of the steps. "checkout": the repository could not be checked out at its commit.
    * "runner_killed": something in the guest killed the runner's main process, and the steps did not end by themselves.
+   * "guest_shutdown": as before, but the guest was being shut down or restarted from inside.
    *
    * @generated from field: string failure = 4;
    */
