@@ -169,6 +169,22 @@ test("stop: said before the first step, none runs", async () => {
   assert.doesNotMatch(endpoint.text(), /never/);
 });
 
+test("a failing step is told that the kernel killed something for want of memory, once", async () => {
+  const vmstat = `${await harness.directory()}/vmstat`;
+  await writeFile(vmstat, "pgfault 1\noom_kill 2\n");
+  const oom = `echo before; echo 'oom_kill 3' >${vmstat}`;
+  const failing = await harness.start({ vmstat, plan: { steps: stepsOf(`${oom}; exit 137`) } });
+  await failing.exit;
+  assert.match(
+    failing.endpoint.text(),
+    /^before\nsolstice: this guest ran out of memory, .* step 'step 0' may need a larger size\n$/,
+  );
+  assertProven(failing.endpoint);
+  const unaffected = await harness.start({ vmstat, plan: { steps: stepsOf("echo before; exit 1") } });
+  await unaffected.exit;
+  assert.equal(unaffected.endpoint.text(), "before\n");
+});
+
 test("a full disk: the step goes on, and the log says what is missing", async (context) => {
   const work = await harness.directory();
   const mounted = await runCommand("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", work], {

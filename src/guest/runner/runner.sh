@@ -12,6 +12,7 @@
 # (10 ms each), so built-ins are preferred, and an idle sender does little but sleep.
 #
 # Environment: SOLSTICE_CONF (the file with RUNNER_URL and BOOTSTRAP_TOKEN), SOLSTICE_WORK (where to work),
+# SOLSTICE_VMSTAT (for tests: what to read instead of /proc/vmstat),
 # SOLSTICE_POWEROFF=yes (power off at the end: set by boot.sh only, so that nobody's own machine goes down).
 # shellcheck disable=SC2034,SC2154  # variables are shared with the files beside this one
 
@@ -24,8 +25,9 @@ power_off_at_end=${SOLSTICE_POWEROFF:-no}
 # runner able to report it. The spool is too big for that.
 state=${conf%/*}/state
 spool=$work/output
+vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
 # What the environment exports under a name we assign would reach the steps.
-unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_POWEROFF RUNNER_URL BOOTSTRAP_TOKEN token authorization
+unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF RUNNER_URL BOOTSTRAP_TOKEN token authorization
 
 # Limits; seconds unless named otherwise.
 call_seconds=60

@@ -5,6 +5,7 @@
 execute() {
   build_environment
   code=0 failure='' index=0 leftovers=''
+  killed_before=$(memory_kills)
   if [ -n "$PLAN_REPO_URL" ]; then
     run_step checkout /bin/sh "$here/checkout.sh"
     [ $code = 0 ] || failure=checkout
@@ -66,6 +67,8 @@ run_step() {
   code=$?
   read -r step_pid <"$state/step" && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
   : >"$state/step"
+  drain
+  [ $code = 0 ] || note_killed_for_memory
   tell_step finished
   index=$((index + 1))
 }
@@ -110,9 +113,19 @@ note_lost() {
   note "the guest's disk is full: output of step '$step_name' is missing from here on"
 }
 
+# How many processes the kernel has killed for want of memory; empty where it does not count them.
+memory_kills() { sed -n 's/^oom_kill //p' "$vmstat" 2>/dev/null; }
+
+# A shell says no more than "Killed" of it.
+note_killed_for_memory() {
+  killed=$(memory_kills)
+  [ "$killed" != "$killed_before" ] || return 0
+  killed_before=$killed
+  note "this guest ran out of memory, and its kernel killed a process to go on: step '$step_name' may need a larger size"
+}
+
 # tell_step started|finished: leaves a line for the sender, with the length of the output at this moment.
 tell_step() {
   guest_time=$(now)
-  [ "$1" = started ] || drain
   printf '%s %s %s %s %s\n' "$1" "$index" "$code" $(($(wc -c <"$spool"))) "$guest_time" >>"$state/events"
 }

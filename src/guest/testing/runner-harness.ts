@@ -125,6 +125,8 @@ export interface StartOptions {
   readonly command?: readonly [script: string, ...args: string[]];
   /** Where to work; default: a directory beside the runner's files. */
   readonly work?: string;
+  /** Instead of the kernel's /proc/vmstat. */
+  readonly vmstat?: string;
 }
 
 const paths = new Map<string, Promise<string>>();
@@ -200,6 +202,7 @@ export class RunnerHarness {
         HOME: home,
         SOLSTICE_CONF: join(home, "runner.conf"),
         SOLSTICE_WORK: work,
+        ...(options.vmstat && { SOLSTICE_VMSTAT: options.vmstat }),
       },
       stdio: ["ignore", "ignore", "inherit"],
     });
