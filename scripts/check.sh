@@ -48,7 +48,7 @@ shell_scripts() {
 lock_file() { npm ci --dry-run --ignore-scripts --no-audit --no-fund --loglevel=error; }
 
 check "package-lock.json" lock_file
-check "format and lint" biome ci --error-on-warnings .
+check "format and lint" biome ci --colors=off --error-on-warnings .
 check "types" tsc -p .
 check "import direction" imports
 check "dead code" knip --no-progress

@@ -2,7 +2,8 @@
 # Installs the npm packages (Node 24 among them) when they are missing or older than package-lock.json.
 set -eu
 cd "$(dirname "$0")/.."
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+if [ ! -e node_modules/.package-lock.json ] ||
+  [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
   echo "Installing npm packages, Node 24 among them (500 MB on disk) …" >&2
   npm ci --no-audit --no-fund --no-update-notifier --loglevel=error >&2
   touch node_modules/.package-lock.json

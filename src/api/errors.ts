@@ -6,7 +6,7 @@ import type { ApiLog } from "./log.ts";
 import { type NodeResponse, sendJson } from "./node-http.ts";
 
 /** Header (or trailer) that carries our {@link ErrorCode} beside the protocol's own, coarser code. */
-export const errorCodeHeader = "solstice-error-code";
+const errorCodeHeader = "solstice-error-code";
 
 /** Header that carries what to do about the error. Percent-encoded: decode with `decodeURIComponent`. */
 export const remedyHeader = "solstice-remedy";
