@@ -14,8 +14,8 @@ host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients 
   qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables git ca-certificates"
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
-# These only the tests need. Add more here.
-test_packages="shellcheck"
+# These only the tests need: what a guest may have (procps: ps, pkill), and an assembler for the KVM probe.
+test_packages="shellcheck binutils busybox curl openssl procps wget"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900
@@ -131,6 +131,7 @@ apt_install() {
     apt_get install --no-install-recommends "$@" 2>&1 || echo failed >"$status_file"
   } | tee "$log_file" | awk -v quiet="$quiet" '
       /newly installed/ { total = $3 }
+      /^Need to get / && quiet == "no" { sub(/^Need to get /, ""); sub(/ of archives.*/, ""); print "    downloading " $0; fflush() }
       /^Setting up / && quiet == "no" { printf "    %d/%d %s\n", ++done, total, $3; fflush() }'
   status=$(cat "$status_file")
   [ -z "$status" ] || tail -n 15 "$log_file" >&2
