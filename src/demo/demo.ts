@@ -21,6 +21,9 @@ const networkName = "default";
 /** The demo's files: below a directory that QEMU's user can pass through, which one under /root would not be. */
 const temporaryRoot = "/var/tmp";
 
+/** Exit code of setup-host.sh when it may not do it all itself, and has printed the line that does. */
+const handedOver = 3;
+
 /** What the repository's job does. */
 const steps = [
   "look around=uname -a; nproc; free -m | head -2; git log -1 --oneline",
@@ -80,6 +83,11 @@ async function runScript(command: readonly string[], signal: AbortSignal): Promi
   const child = spawn("sh", command, { stdio: ["ignore", 2, 2], signal });
   const [code] = await once(child, "exit");
   if (code === 0) return;
+  if (code === handedOver) {
+    throw new SolsticeError("host_missing_tool", "This host lacks something that only root can install.", {
+      remedy: "Run the line above, then the demo again.",
+    });
+  }
   throw new SolsticeError("host_missing_tool", `${command[0]} ended with exit code ${code}.`, {
     remedy: "It said above what to do; then run the demo again.",
   });
