@@ -1,6 +1,6 @@
 /** The real orchestrator with real guests: the tiny image, under software emulation, on the system's libvirt. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Job } from "../src/gen/solstice/v1/jobs_pb.ts";
@@ -18,6 +18,7 @@ const skip = noLibvirt;
 /** An image without anything to boot: its guest has power, and nothing more. */
 function emptyImage(context: TestContext): string {
   const directory = mkdtempSync("/var/tmp/solstice-empty-");
+  chmodSync(directory, 0o711);
   context.after(() => rmSync(directory, { recursive: true }));
   const path = join(directory, "empty.img");
   writeFileSync(path, Buffer.alloc(1024 * 1024));
@@ -60,7 +61,7 @@ test("jobs in fresh guests: success, failure, power-off, a killed runner, a cras
     "--silence-timeout",
     "20s",
   );
-  const orchestrator = await startOrchestrator(context, setup);
+  const orchestrator = await startOrchestrator(setup);
   const cases: [name: string, script: string, check: (job: Job, log: string) => void][] = [
     [
       "success",
@@ -125,7 +126,7 @@ test("a guest that never calls ends at the boot deadline, is tried again, and sh
   skip,
 }, async (context) => {
   const setup = await tinySetup(context, "--boot-timeout", "4s");
-  const orchestrator = await startOrchestrator(context, setup);
+  const orchestrator = await startOrchestrator(setup);
   const id = await submit(orchestrator, { runs_on: "empty", script: "true" });
   const job = await untilEnd(orchestrator, id);
   assert.equal(job.state, "infra_error");
@@ -140,14 +141,14 @@ for (const state of ["provisioning", "booting", "running", "finalizing"]) {
     skip,
   }, async (context) => {
     const setup = await tinySetup(context);
-    const first = await startOrchestrator(context, setup);
+    const first = await startOrchestrator(setup);
     const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
     const id = await submit(first, { script: "echo begin; sleep 3; echo end" });
     if (state === "running") await untilLogged(first, id, "begin");
     else await untilJob(first, id, (job) => job.transitions.some(({ to }) => to === state));
     await first.stop("SIGKILL");
 
-    const second = await startOrchestrator(context, setup, runnerListen);
+    const second = await startOrchestrator(setup, runnerListen);
     const job = await untilEnd(second, id);
     assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
     assert.equal(job.attempt, 1, "the guest was adopted, not made again");
@@ -176,14 +177,14 @@ test("a start removes what an unknown job left, and never touches what is not ou
   const setup = await tinySetup(context);
   const foreign = `job-foreign${process.pid}`;
   await plantForeignGuest(context, foreign);
-  const first = await startOrchestrator(context, setup);
+  const first = await startOrchestrator(setup);
   const id = await submit(first, { script: "sleep 600" });
   await untilLoggedOrRunning(first, id);
   await first.stop("SIGKILL");
   // The store is lost with its job, as after a restore from an old backup: the guest is ours, and nobody's.
   rmSync(join(setup.dataDir, "state"), { recursive: true });
 
-  const second = await startOrchestrator(context, setup);
+  const second = await startOrchestrator(setup);
   await assertGone(setup, id);
   assert.ok((await domainNames()).includes(foreign));
   assert.equal(await second.stop("SIGTERM"), 0);
@@ -197,13 +198,13 @@ test("on SIGTERM after the drain time, guests are asked to shut down and the job
   skip,
 }, async (context) => {
   const setup = await tinySetup(context, "--drain-timeout", "1s");
-  const first = await startOrchestrator(context, setup);
+  const first = await startOrchestrator(setup);
   const id = await submit(first, { script: "echo up; sleep 600" });
   await untilLogged(first, id, "up");
   assert.equal(await first.stop("SIGTERM"), 0, first.log());
   await assertGone(setup, id);
 
-  const second = await startOrchestrator(context, setup);
+  const second = await startOrchestrator(setup);
   const { job } = await second.api.get({ jobId: id });
   assert.equal(
     job?.transitions.find(({ to }) => to === "queued" && job.transitions.length > 1)?.to,

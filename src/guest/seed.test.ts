@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import { parse } from "yaml";
 import { isSolsticeError } from "../core/errors.ts";
 import { runCommand } from "../host/command.ts";
@@ -34,8 +35,8 @@ test("user-data asks cloud-init for the files and for boot.sh, and for nothing e
     bootcmd: [["sh", "/run/solstice/boot.sh"]],
   });
   const decoded = written.map(({ content, encoding, ...file }: { content: string; encoding: string }) => {
-    assert.equal(encoding, "b64");
-    return { ...file, content: Buffer.from(content, "base64").toString() };
+    assert.equal(encoding, "gz+b64");
+    return { ...file, content: gunzipSync(Buffer.from(content, "base64")).toString() };
   });
   assert.deepEqual(decoded, files);
 });
@@ -46,7 +47,7 @@ test("every line of write_files is as the tiny guest reads it", () => {
   const forms = [
     /^ {2}- path: \/run\/solstice\/[a-z.]+$/,
     /^ {4}permissions: "0[67]00"$/,
-    /^ {4}encoding: b64$/,
+    /^ {4}encoding: gz\+b64$/,
     /^ {4}content: [A-Za-z0-9+/]+=*$/,
   ];
   section.forEach((line, at) => {

@@ -5,7 +5,12 @@ import type { Job } from "../../src/gen/solstice/v1/jobs_pb.ts";
 import type { OrchestratorProcess } from "./orchestrator.ts";
 
 /** The longest that a test waits for one job; software emulation is slow, and the host is small. */
-export const jobTimeoutMs = 5 * 60_000;
+const jobTimeoutMs = 5 * 60_000;
+
+/** Ends a call that takes too long; unlike a call's own deadline it does not hold the process when all is over. */
+function patience(): AbortSignal {
+  return AbortSignal.timeout(jobTimeoutMs);
+}
 
 /** Submits a job and returns its id. */
 export async function submit(
@@ -26,7 +31,7 @@ export async function untilJob(
 ): Promise<Job> {
   let seen = "nothing";
   try {
-    for await (const { job } of api.watch({ jobId }, { timeoutMs: jobTimeoutMs })) {
+    for await (const { job } of api.watch({ jobId }, { signal: patience() })) {
       if (job === undefined) continue;
       seen = `${job.state} (${job.verdict?.reason ?? "no verdict"})`;
       if (enough(job)) return job;
@@ -73,10 +78,8 @@ export async function untilLogged(
   let output = "";
   const end = new AbortController();
   try {
-    for await (const { data } of api.logs(
-      { jobId, follow: true },
-      { signal: end.signal, timeoutMs: jobTimeoutMs },
-    )) {
+    const signal = AbortSignal.any([end.signal, patience()]);
+    for await (const { data } of api.logs({ jobId, follow: true }, { signal })) {
       output += Buffer.from(data).toString();
       if (output.includes(text)) return;
     }

@@ -1,12 +1,23 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
+import { promisify } from "node:util";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
+
+const run = promisify(execFile);
 
 /** The command line as a user starts it. */
 export const solstice = new URL("../../bin/solstice", import.meta.url).pathname;
@@ -36,6 +47,8 @@ export interface OrchestratorProcess {
 export interface OrchestratorSetup {
   readonly dataDir: string;
   readonly imageMapPath: string;
+  /** Ended, with all they started, after the test. */
+  readonly children: Set<ChildProcess>;
   /** Flags beside those for the map, the data directory and the API's address. */
   readonly flags: readonly string[];
 }
@@ -48,15 +61,43 @@ export function makeSetup(
 ): OrchestratorSetup {
   const dataDir = mkdtempSync(join(temporaryRoot, "solstice-test-"));
   chmodSync(dataDir, 0o711);
-  context.after(() => rmSync(dataDir, { recursive: true, force: true }));
+  const children = new Set<ChildProcess>();
+  context.after(async () => {
+    for (const child of children) child.kill("SIGKILL");
+    await removeGuests(dataDir);
+    rmSync(dataDir, { recursive: true, force: true });
+  });
   const imageMapPath = join(dataDir, "images.yaml");
   writeFileSync(imageMapPath, imageMap);
-  return { dataDir, imageMapPath, flags };
+  return { dataDir, imageMapPath, flags, children };
+}
+
+/** What a failed test leaves behind must not disturb the next: domains, and processes of the noop backend. */
+async function removeGuests(dataDir: string): Promise<void> {
+  const guestsDir = join(dataDir, "guests");
+  const names = existsSync(guestsDir) ? readdirSync(guestsDir).filter((name) => name.startsWith("job-")) : [];
+  for (const name of names) {
+    const directory = join(guestsDir, name);
+    killGroups([join(directory, "guest.pid"), join(directory, "run/solstice/state/step")]);
+    for (const command of ["destroy", "undefine"]) {
+      await run("virsh", ["-c", "qemu:///system", command, name]).catch(() => "it was not there");
+    }
+  }
+}
+
+function killGroups(pidFiles: readonly string[]): void {
+  for (const file of pidFiles.filter(existsSync)) {
+    const pid = Number.parseInt(readFileSync(file, "utf8"), 10);
+    try {
+      if (pid > 1) process.kill(-pid, "SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  }
 }
 
 /** Starts an orchestrator and waits until it is ready. It is killed after the test if it still runs. */
 export async function startOrchestrator(
-  context: TestContext,
   setup: OrchestratorSetup,
   moreFlags: readonly string[] = [],
 ): Promise<OrchestratorProcess> {
@@ -69,7 +110,7 @@ export async function startOrchestrator(
     ],
     { stdio: ["ignore", "inherit", "pipe"], env: cleanEnvironment() },
   );
-  context.after(() => child.kill("SIGKILL"));
+  setup.children.add(child);
   const lines: string[] = [];
   const ended = endOf(child);
   const ready = await Promise.race([untilReady(child, lines), ended, deadline(startTimeoutMs)]);

@@ -63,7 +63,8 @@ async function createFiles(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths
 
 async function defineDomain(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths): Promise<void> {
   const { ownerId, network, virtType } = host;
-  const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths });
+  const macAddress = await host.macAddresses.take(paths.directory);
+  const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths, macAddress });
   await host.client.defineDomainXml(xml, { validate: true });
 }
 

@@ -25,6 +25,7 @@ function describeGuest(changes: Partial<DomainDescription> = {}): DomainDescript
     firmware: "bios",
     network: "default",
     paths: guestPaths("/var/lib/solstice/guests", "abc123"),
+    macAddress: "52:54:01:02:03:04",
     ...changes,
   };
 }

@@ -17,6 +17,8 @@ export interface DomainDescription
   readonly virtType: VirtType;
   readonly network: string;
   readonly paths: GuestPaths;
+  /** Null: libvirt chooses one. */
+  readonly macAddress: string | null;
 }
 
 /**
@@ -80,7 +82,7 @@ function clock(virtType: VirtType): object {
 }
 
 function devices(guest: DomainDescription): object {
-  const { paths, network, nicModel, diskBus } = guest;
+  const { paths, network, nicModel, diskBus, macAddress } = guest;
   return {
     disk: [systemDisk(paths.overlay, diskBus), seedDisk(paths.seed, diskBus)],
     controller: [
@@ -89,6 +91,7 @@ function devices(guest: DomainDescription): object {
     ],
     interface: {
       "@type": "network",
+      ...(macAddress !== null && { mac: { "@address": macAddress } }),
       source: { "@network": network },
       model: { "@type": nicModel },
       // Guests must not reach each other through the bridge.

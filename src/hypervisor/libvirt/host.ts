@@ -3,6 +3,7 @@ import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
 import type { HypervisorLog, Seed } from "../hypervisor.ts";
 import type { VirtType } from "./domain-xml.ts";
+import type { MacAddresses } from "./mac-addresses.ts";
 import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
 
 /** Writes a seed in `format` to a file that does not exist yet. */
@@ -20,6 +21,7 @@ export interface LibvirtHost {
   /** Where QEMU's logs of the domains are left behind; null where that is not ours to clean. */
   readonly domainLogDir: string | null;
   readonly writeSeed: WriteSeed;
+  readonly macAddresses: MacAddresses;
   readonly log: HypervisorLog;
 }
 

@@ -12,6 +12,7 @@ import { toSolsticeError } from "./errors.ts";
 import { guestPaths, guestsDirectory } from "./guest-paths.ts";
 import type { LibvirtHost, WriteSeed } from "./host.ts";
 import { listGuests } from "./list-guests.ts";
+import { createMacAddresses } from "./mac-addresses.ts";
 import { networkGateway, prepareNetwork } from "./network.ts";
 import { destroyGuest, readPower, shutdownGuest, startGuest } from "./power.ts";
 import { removeGuest } from "./remove-guest.ts";
@@ -102,7 +103,11 @@ async function connectHost(
     forwardChanges(client, listeners);
     const reserveBytes = options.reserveBytes ?? DEFAULT_RESERVE_BYTES;
     const domainLogDir = isSystem(uri) ? SYSTEM_DOMAIN_LOGS : null;
-    return { client, ownerId, network, virtType, guestsDir, reserveBytes, domainLogDir, writeSeed, log };
+    const macAddresses = createMacAddresses(guestsDir, ownerId);
+    return {
+      ...{ client, ownerId, network, virtType, guestsDir, reserveBytes, domainLogDir },
+      ...{ writeSeed, macAddresses, log },
+    };
   } catch (error) {
     client.close();
     throw error;

@@ -166,6 +166,7 @@ async function plantForeign(client: LibvirtClient, jobId: string): Promise<Forei
     network: "default",
     virtType: "qemu",
     paths: guestPaths("/nonexistent", jobId),
+    macAddress: null,
   });
   const domain = await client.defineDomainXml(xml);
   return {
