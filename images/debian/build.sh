@@ -11,7 +11,7 @@ image=$1
 suite=bookworm
 # The root file system's size. The guest grows it to the disk it is given, after bootcmd, without being asked.
 root_size=2G
-packages="systemd-sysv,udev,kmod,cloud-init,git,curl,ca-certificates,iproute2,netbase,procps,acpid"
+packages="systemd-sysv,udev,kmod,cloud-init,git,curl,ca-certificates,iproute2,netbase,procps,acpid,e2fsprogs"
 # The disk and the network are there before systemd starts, so that nothing waits for udev to find a driver.
 modules="virtio_pci virtio_blk virtio_net virtio_rng isofs vfat nls_cp437 nls_ascii nls_utf8 button evdev"
 # Mitigations guard users of one machine from each other. Here the job is the only user.

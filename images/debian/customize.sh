@@ -70,7 +70,7 @@ write_file_system() {
   PATH=$PATH:/usr/sbin:/sbin unshare --mount sh -eu -c '
     awk -v root="$root/" "index(\$5, root) == 1 { print \$5 }" /proc/self/mountinfo | sort -r | xargs -r umount
     rm -f "$SOLSTICE_ROOT_FILE"
-    mke2fs -q -t ext4 -O "^has_journal,^metadata_csum,^huge_file" -m 0 -L root -d "$root" \
+    mke2fs -q -t ext4 -O "^has_journal,^metadata_csum,uninit_bg,^huge_file" -m 0 -L root -d "$root" \
       "$SOLSTICE_ROOT_FILE" "$SOLSTICE_ROOT_SIZE"'
 }
 
