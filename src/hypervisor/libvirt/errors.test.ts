@@ -19,6 +19,12 @@ test("libvirt's words are kept, with a code and a remedy that fit them", () => {
       "hypervisor_failed",
       /chmod o\+x/,
     ],
+    [
+      1,
+      "internal error: qemu unexpectedly closed the monitor: -chardev pty,id=charserial0: Failed to create PTY: Permission denied",
+      "hypervisor_failed",
+      /ptmx/,
+    ],
     [38, "cannot create file '/x/console.log': No space left on device", "disk_full", /Free space/],
     [
       1,
@@ -51,6 +57,12 @@ test("a connection that is not there is no fault of the guest", () => {
   );
   assert.equal(error.code, "hypervisor_unavailable");
   assert.match(error.message, /The socket closed/);
+});
+
+test("a call without an answer does not ask to start a daemon that runs", () => {
+  const error = toSolsticeError(new LibvirtConnectionError("timeout", "Not answered."), "job-x");
+  assert.equal(error.code, "hypervisor_unavailable");
+  assert.match(error.remedy ?? "", /busy or hangs/);
 });
 
 test("our own errors pass as they are", () => {

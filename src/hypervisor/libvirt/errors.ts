@@ -36,6 +36,11 @@ const translations: readonly Translation[] = [
     remedy: "Run as root, or add the user to the group libvirt.",
   },
   {
+    matches: ({ text }) => /Failed to create PTY/i.test(text),
+    code: "hypervisor_failed",
+    remedy: "Every user must be able to open /dev/ptmx: mount -o remount,ptmxmode=666 /dev/pts.",
+  },
+  {
     matches: ({ text }) => /Permission denied/i.test(text),
     code: "hypervisor_failed",
     remedy:
@@ -74,7 +79,11 @@ export function toSolsticeError(error: unknown, doing: string): SolsticeError {
   if (error instanceof SolsticeError) return error;
   if (error instanceof LibvirtConnectionError) {
     return new SolsticeError("hypervisor_unavailable", `${doing}: ${error.message}`, {
-      remedy: "Check that libvirtd runs (systemctl start libvirtd) and that this user may use it.",
+      // Seen where /dev/kvm had another group: libvirtd then examines QEMU anew for each call.
+      remedy:
+        error.reason === "timeout"
+          ? "libvirtd is busy or hangs: see its log, and that /dev/kvm belongs to group kvm (scripts/setup-host.sh mends that)."
+          : "Check that libvirtd runs (systemctl start libvirtd) and that this user may use it.",
       cause: error,
     });
   }
