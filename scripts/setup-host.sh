@@ -15,7 +15,7 @@ host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients 
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need: what a guest may have (procps: ps, pkill), and an assembler for the KVM probe.
-test_packages="shellcheck binutils busybox curl openssl procps wget"
+test_packages="shellcheck binutils busybox curl openssl procps wget xorriso"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900
