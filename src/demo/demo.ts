@@ -5,7 +5,6 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SolsticeError } from "../core/errors.ts";
-import { isFinal, type JobState, jobStates } from "../core/job-state.ts";
 import { runCommand } from "../host/command.ts";
 import { type ChildOrchestrator, startChildOrchestrator } from "./child-orchestrator.ts";
 import { startGitServer } from "./git-server.ts";
@@ -72,9 +71,9 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   };
   cleanUp.defer(stop);
   const exitCode = await runJob({ orchestrator, repositoryUrl: `${git.url}/demo.git`, commit }, options);
-  const jobId = await showTimings(orchestrator, say);
+  const ids = await jobIds(orchestrator);
   await stop();
-  await assertNothingLeft(directory, jobId);
+  for (const id of ids) await assertNothingLeft(directory, id);
   say("Nothing is left behind: the domain, its overlay, its seed and the orchestrator are gone");
   return exitCode;
 }
@@ -172,25 +171,11 @@ function quoted(text: string): string {
   return /^[\w./:=-]+$/.test(text) ? text : `'${text}'`;
 }
 
-interface ShownJob {
-  readonly id: string;
-  readonly transitions: readonly { readonly to: string; readonly at_ms: number }[];
-}
-
-/** Shows how long the job was in each state, and returns its id. */
-async function showTimings({ apiUrl }: ChildOrchestrator, say: DemoOptions["say"]): Promise<string> {
-  const list = await runCommand(program, ["jobs", "--json", "--api-url", apiUrl]);
-  const id: string = JSON.parse(list.stdout).jobs[0].id;
-  const shown = await runCommand(program, ["jobs", id, "--json", "--api-url", apiUrl]);
-  const { transitions }: ShownJob = JSON.parse(shown.stdout);
-  say("How long the job was in each state:");
-  transitions.forEach(({ to, at_ms }, index) => {
-    const next = transitions[index + 1];
-    if (next === undefined || isFinal(to as JobState) || !(jobStates as readonly string[]).includes(to))
-      return;
-    say(`  ${to.padEnd(13)} ${((next.at_ms - at_ms) / 1000).toFixed(1).padStart(6)} s`);
-  });
-  return id;
+/** The ids of all jobs of the demo's orchestrator. */
+async function jobIds({ apiUrl }: ChildOrchestrator): Promise<string[]> {
+  const { stdout } = await runCommand(program, ["jobs", "--json", "--api-url", apiUrl]);
+  const { jobs }: { jobs: { id: string }[] } = JSON.parse(stdout);
+  return jobs.map(({ id }) => id);
 }
 
 async function assertNothingLeft(directory: string, jobId: string): Promise<void> {
