@@ -2,6 +2,11 @@
 # Installs the npm packages (Node 24 among them) when they are missing or older than package-lock.json.
 set -eu
 cd "$(dirname "$0")/.."
+# Two commands started at once in a fresh clone would wreck each other's node_modules.
+if command -v flock >/dev/null 2>&1; then
+  exec 9<package-lock.json
+  flock 9
+fi
 if [ ! -e node_modules/.package-lock.json ] ||
   [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
   echo "Installing npm packages, Node 24 among them (500 MB on disk) …" >&2

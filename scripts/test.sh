@@ -9,8 +9,18 @@ if ! sh scripts/setup-host.sh --tests --quiet; then
 fi
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
-if [ $# -eq 0 ]; then
-  set -- 'src/**/*.test.ts' 'test/**/*.test.ts'
+files=
+for argument in "$@"; do
+  case $argument in
+    -*) ;;
+    *) files=yes ;;
+  esac
+done
+[ -n "$files" ] || set -- "$@" 'src/**/*.test.ts' 'test/**/*.test.ts'
+# An older Node would find no test in TypeScript files, and be content with that.
+if [ "$(node -p 'parseInt(process.versions.node)')" -lt 24 ]; then
+  echo "Node 24 is missing in node_modules: remove that folder, then run npm test again." >&2
+  exit 1
 fi
 # One file at a time: guests boot under software emulation where KVM does not work, and their deadlines are real.
 exec node --disable-warning=ExperimentalWarning --test --test-concurrency=1 --test-timeout=900000 "$@"
