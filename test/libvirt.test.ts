@@ -1,9 +1,21 @@
 /** The real orchestrator with real guests: the tiny image, under software emulation, on the system's libvirt. */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Job } from "../src/gen/solstice/v1/jobs_pb.ts";
+import { setTimeout } from "node:timers/promises";
+import type { Job, LabelCapacity } from "../src/gen/solstice/v1/jobs_pb.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged } from "./support/jobs.ts";
 import { domainNames, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
 import {
@@ -215,3 +227,54 @@ test("on SIGTERM after the drain time, guests are asked to shut down and the job
   assert.equal(ended.state, "cancelled");
   await assertGone(setup, id);
 });
+
+test("a job waits for its image, is told so, and is not lost on a bad one; others go on", {
+  skip,
+}, async (context) => {
+  // Announces more than it sends, and then is silent: a download that is under way for as long as the test needs.
+  const server = createServer((request, response) => {
+    if (request.url === "/slow") response.writeHead(200, { "content-length": "1000000" }).write("slow");
+    else response.writeHead(200).end("not what the map promises");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  context.after(() => server.close().closeAllConnections());
+  const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const setup = await tinySetup(context, "--image-timeout", "8s");
+  appendFileSync(
+    setup.imageMapPath,
+    `  slow: { source: "${source}/slow", nocloud: true }\n  bad: { source: "${source}/bad", sha256: "${"0".repeat(64)}" }\n`,
+  );
+  const orchestrator = await startOrchestrator(setup);
+  const waiting = await submit(orchestrator, { runs_on: "slow", script: "true" });
+  const why = await orchestrator.api.explain({ jobId: waiting });
+  assert.equal(why.constraint, "image_not_ready");
+  assert.match(why.message, /slow/);
+
+  await untilCapacity(orchestrator, (labels) =>
+    labels.some((label) => label.label === "bad" && label.imageState === "failed"),
+  );
+  await assert.rejects(
+    submit(orchestrator, { runs_on: "bad", script: "true" }),
+    /bad.*sha256|bad.*checksum/is,
+  );
+  const good = await untilEnd(orchestrator, await submit(orchestrator, { runs_on: "tiny", script: "true" }));
+  assert.equal(good.state, "succeeded");
+
+  const job = await untilEnd(orchestrator, waiting);
+  assert.equal(job.state, "infra_error");
+  assert.equal(job.verdict?.reason, "image_unavailable");
+  assert.match(job.verdict?.message ?? "", /did not become ready within 8 s/);
+});
+
+/** Asks for the capacity until `enough` says so, at most for 30 s. */
+async function untilCapacity(
+  { api, log }: OrchestratorProcess,
+  enough: (labels: LabelCapacity[]) => boolean,
+): Promise<void> {
+  for (let round = 0; round < 300; round += 1) {
+    if (enough((await api.capacity({})).labels)) return;
+    await setTimeout(100);
+  }
+  throw new Error(`the capacity never became as expected:\n${log()}`);
+}
