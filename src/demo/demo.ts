@@ -8,7 +8,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { runCommand } from "../host/command.ts";
 import { type ChildOrchestrator, startChildOrchestrator } from "./child-orchestrator.ts";
 import { startGitServer } from "./git-server.ts";
-import { createRepository } from "./repository.ts";
+import { commitFiles, readFiles } from "./repository.ts";
 
 /** The root of this project or package. */
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -54,11 +54,9 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   cleanUp.defer(() => rm(directory, { recursive: true, force: true }));
   await chmod(directory, 0o711);
   const gateway = await networkGateway();
-  const { commit } = await createRepository(
-    join(root, "examples", "demo-repository"),
-    join(directory, "demo.git"),
-  );
-  const git = await startGitServer({ root: directory, host: gateway });
+  const files = await readFiles(join(root, "examples", "demo-repository"));
+  const commit = await commitFiles(join(directory, "demo.git"), files);
+  const git = await startGitServer(directory, { host: gateway });
   cleanUp.defer(() => git.close());
   say(`Serving a git repository to the guest: ${git.url}/demo.git at ${commit.slice(0, 12)}`);
 

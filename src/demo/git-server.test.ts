@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runCommand } from "../host/command.ts";
 import { startGitServer } from "./git-server.ts";
-import { createRepository } from "./repository.ts";
+import { commitFiles, readFiles } from "./repository.ts";
 
 test("the demo's repository can be fetched by its commit, and nothing outside the root", async (context) => {
   const root = mkdtempSync(join(tmpdir(), "git-server-"));
   context.after(() => rmSync(root, { recursive: true }));
   const source = new URL("../../examples/demo-repository", import.meta.url).pathname;
-  const { commit } = await createRepository(source, join(root, "demo.git"));
-  const server = await startGitServer({ root, host: "127.0.0.1" });
+  const commit = await commitFiles(join(root, "demo.git"), await readFiles(source));
+  const server = await startGitServer(root);
   context.after(() => server.close());
 
   const checkout = join(root, "checkout");

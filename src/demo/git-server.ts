@@ -1,104 +1,105 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { runCommand } from "../host/command.ts";
+import { pipeline } from "node:stream";
 
-/** A server of git repositories over smart HTTP, read-only. */
+/** A running git server. */
 export interface GitServer {
+  /** Base URL; a repository at `DIRECTORY/name.git` is at `URL/name.git`. */
   readonly url: string;
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** The longest header block that git's own program may answer with, in bytes. */
-const maxHeadBytes = 64 * 1024;
-
-/**
- * Serves the bare repositories below `root` to whoever reaches `host`, through git's own `http-backend`. Only fetching
- * works. Port 0 lets the kernel choose.
- */
-export async function startGitServer(options: {
-  root: string;
-  host: string;
-  port?: number;
-}): Promise<GitServer> {
-  const { stdout } = await runCommand("git", ["--exec-path"]);
-  const backend = `${stdout.trim()}/git-http-backend`;
-  const server = createServer((request, response) => serve(backend, options.root, { request, response }));
-  server.listen(options.port ?? 0, options.host);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://${options.host}:${port}`,
-    port,
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+/** Where a git server listens; default: a free port of the loopback address. */
+export interface GitServerOptions {
+  readonly host?: string;
+  readonly port?: number;
+  /** As uploadpack.allowAnySHA1InWant: whether a commit is given by its hash even where no ref names it. */
+  readonly allowAnyCommit?: boolean;
 }
 
-/** Runs one CGI request (RFC 3875): the request in the environment and on stdin, the answer on stdout. */
-function serve(
-  backend: string,
-  root: string,
-  call: { request: IncomingMessage; response: ServerResponse },
-): void {
-  const { request, response } = call;
+/** The longest header block that git's own program may answer with, in bytes. */
+const maxHeaderBytes = 64 * 1024;
+
+/** Serves every repository below `directory` over HTTP, read-only, through `git http-backend`. */
+export async function startGitServer(directory: string, options: GitServerOptions = {}): Promise<GitServer> {
+  const host = options.host ?? "127.0.0.1";
+  const server = createServer((request, response) => serve(directory, options, { request, response }));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port ?? 0, host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    await closed;
+  };
+  return { url: `http://${host}:${port}`, port, close };
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** One request, as a CGI call (RFC 3875). */
+function serve(directory: string, options: GitServerOptions, { request, response }: Exchange): void {
   const url = new URL(request.url ?? "/", "http://localhost");
-  const child = spawn(backend, [], {
-    stdio: ["pipe", "pipe", "ignore"],
+  const config = options.allowAnyCommit === false ? "false" : "true";
+  const child = spawn("git", ["-c", `uploadpack.allowAnySHA1InWant=${config}`, "http-backend"], {
     env: {
-      GIT_PROJECT_ROOT: root,
+      PATH: "/usr/local/bin:/usr/bin:/bin",
+      GIT_PROJECT_ROOT: directory,
       GIT_HTTP_EXPORT_ALL: "1",
-      // The repositories may belong to another user than this server; they are ours to serve all the same.
-      GIT_CONFIG_COUNT: "2",
+      GIT_CONFIG_COUNT: "1",
       GIT_CONFIG_KEY_0: "safe.directory",
       GIT_CONFIG_VALUE_0: "*",
-      // A job asks for a commit by its hash.
-      GIT_CONFIG_KEY_1: "uploadpack.allowAnySHA1InWant",
-      GIT_CONFIG_VALUE_1: "true",
+      GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
+      HTTP_CONTENT_ENCODING: String(request.headers["content-encoding"] ?? ""),
+      CONTENT_TYPE: String(request.headers["content-type"] ?? ""),
+      CONTENT_LENGTH: String(request.headers["content-length"] ?? ""),
       REQUEST_METHOD: request.method ?? "GET",
       PATH_INFO: decodeURIComponent(url.pathname),
       QUERY_STRING: url.search.slice(1),
-      CONTENT_TYPE: request.headers["content-type"] ?? "",
-      HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? "",
-      HTTP_GIT_PROTOCOL: String(request.headers["git-protocol"] ?? ""),
       REMOTE_ADDR: request.socket.remoteAddress ?? "",
     },
+    stdio: ["pipe", "pipe", "ignore"],
   });
-  child.on("error", () => response.destroy());
-  child.stdin.on("error", () => {});
-  request.pipe(child.stdin);
+  child.on("error", () => response.writeHead(500).end());
   response.on("close", () => child.kill());
-  forwardAnswer(child.stdout, response);
+  pipeline(request, child.stdin, () => {});
+  relay(child.stdout, response);
 }
 
-function forwardAnswer(stdout: NodeJS.ReadableStream, response: ServerResponse): void {
+/** Turns the CGI answer into an HTTP one: the header up to an empty line, then the body. */
+function relay(output: NodeJS.ReadableStream, response: ServerResponse): void {
   let head = Buffer.alloc(0);
-  const onData = (data: Buffer) => {
-    head = Buffer.concat([head, data]);
+  const onData = (chunk: Buffer) => {
+    head = Buffer.concat([head, chunk]);
     const end = head.indexOf("\r\n\r\n");
-    if (end < 0) {
-      if (head.length > maxHeadBytes) response.destroy();
-      return;
-    }
-    stdout.off("data", onData);
-    writeHead(head.toString("latin1", 0, end), response);
+    if (end < 0 && head.length <= maxHeaderBytes) return;
+    output.off("data", onData);
+    if (end < 0) return void response.writeHead(500).end();
+    writeHead(response, head.subarray(0, end).toString("latin1"));
     response.write(head.subarray(end + 4));
-    stdout.pipe(response);
+    pipeline(output, response, () => {});
   };
-  stdout.on("data", onData);
-  stdout.once("end", () => {
-    if (!response.headersSent) response.writeHead(502).end();
+  output.on("data", onData);
+  output.once("end", () => {
+    if (!response.headersSent) response.writeHead(500).end();
   });
 }
 
-function writeHead(head: string, response: ServerResponse): void {
-  const fields = head.split("\r\n").map((line) => line.split(/:\s*/, 2) as [string, string]);
-  const status = fields.find(([name]) => name.toLowerCase() === "status")?.[1] ?? "200";
-  for (const [name, value] of fields)
-    if (name.toLowerCase() !== "status") response.setHeader(name, value ?? "");
-  response.writeHead(Number.parseInt(status, 10));
+function writeHead(response: ServerResponse, head: string): void {
+  let status = 200;
+  for (const line of head.split("\r\n")) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon);
+    const value = line.slice(colon + 1).trim();
+    if (name.toLowerCase() === "status") status = Number.parseInt(value, 10);
+    else response.setHeader(name, value);
+  }
+  response.writeHead(status);
 }

@@ -1,30 +1,42 @@
-import { cp, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../host/command.ts";
 
-/** A bare repository with one commit. */
-export interface DemoRepository {
-  /** The directory of the bare repository. */
-  readonly gitDir: string;
-  /** The full hash of its only commit. */
-  readonly commit: string;
+/** The files directly in `directory`: name to content, as text. */
+export async function readFiles(directory: string): Promise<Record<string, string>> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+  const files = names.map(async (name) => [name, await readFile(join(directory, name), "utf8")]);
+  return Object.fromEntries(await Promise.all(files));
 }
 
-/** Makes a bare git repository at `gitDir` whose one commit on `main` holds the files of `sourceDir`. */
-export async function createRepository(sourceDir: string, gitDir: string): Promise<DemoRepository> {
-  const workTree = await mkdtemp(join(tmpdir(), "solstice-repository-"));
-  try {
-    await cp(sourceDir, workTree, { recursive: true });
-    const git = (...args: string[]) => runCommand("git", ["-C", workTree, ...args]);
-    await git("init", "--quiet", "--initial-branch=main");
-    await git("add", "--all");
-    const author = ["-c", "user.name=Solstice demo", "-c", "user.email=demo@example.invalid"];
-    await git(...author, "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", "Count words");
-    const { stdout } = await git("rev-parse", "HEAD");
-    await runCommand("git", ["clone", "--quiet", "--bare", workTree, gitDir]);
-    return { gitDir, commit: stdout.trim() };
-  } finally {
-    await rm(workTree, { recursive: true, force: true });
+/**
+ * Makes a repository at `path` with one commit of `files` (relative path to content) on its branch `main`, and returns
+ * the commit's hash. Said again, it adds a commit.
+ */
+export async function commitFiles(path: string, files: Readonly<Record<string, string>>): Promise<string> {
+  const git = async (args: string[], input = "") => {
+    const result = await runCommand("git", ["-c", "safe.directory=*", "--git-dir", path, ...args], { input });
+    return result.stdout.trim();
+  };
+  await runCommand("git", ["init", "--quiet", "--bare", "--initial-branch=main", path]);
+  const parent = await git(["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
+  const stream = fastImport(files, parent);
+  await git(["fast-import", "--quiet", "--force"], stream);
+  return git(["rev-parse", "refs/heads/main"]);
+}
+
+/** The commit in the language of `git fast-import`: no working tree, no user configuration, one process. */
+function fastImport(files: Readonly<Record<string, string>>, parent: string): string {
+  const message = "Commit some files";
+  const lines = [
+    "commit refs/heads/main",
+    "committer Solstice <solstice@example.invalid> 1700000000 +0000",
+    `data ${Buffer.byteLength(message)}\n${message}`,
+  ];
+  if (parent !== "") lines.push(`from ${parent}`);
+  for (const [path, content] of Object.entries(files)) {
+    lines.push(`M 100644 inline ${path}`, `data ${Buffer.byteLength(content)}\n${content}`);
   }
+  return `${lines.join("\n")}\n`;
 }

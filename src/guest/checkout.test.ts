@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { type GitServer, startGitServer } from "../demo/git-server.ts";
+import { commitFiles } from "../demo/repository.ts";
 import { runCommand } from "../host/command.ts";
-import { commitFiles, type GitServer, startGitServer } from "./testing/git-server.ts";
 import {
   assertProven,
   eventsOf,
