@@ -40,7 +40,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
   addOptions(command, doctorOptions)
     .addHelpText(
       "after",
-      examplesText([["sudo npx solstice doctor", "check this host as the orchestrator would use it"]]),
+      examplesText([["sudo solstice doctor", "check this host as the orchestrator would use it"]]),
     )
     .action(async (flags: { json?: true }) => {
       const results = await examine(flagsGiven(command), context, flags.json ?? false);

@@ -24,7 +24,7 @@ export function judgeImage(row: ImageRow, source: string | null): Finding {
   if (row.state === "preparing") {
     return warn(`It is being prepared${row.holderPid === null ? "" : ` by process ${row.holderPid}`}.`, null);
   }
-  const pull = `npx solstice images pull ${row.name}`;
+  const pull = `solstice images pull ${row.name}`;
   if (row.state === "partial") {
     return warn(`${formatBytes(row.partialBytes ?? 0)} of it are downloaded.`, pull);
   }

@@ -32,7 +32,7 @@ async function checkQemuUserMayOpenKvm(): Promise<Finding> {
   }
   const user = await qemuUser();
   if (process.getuid?.() !== 0)
-    return warn(`Only root can see whether ${user} may open it.`, "sudo npx solstice doctor");
+    return warn(`Only root can see whether ${user} may open it.`, "sudo solstice doctor");
   const mayOpen = await succeedsAs(user, ["test", "-r", "/dev/kvm", "-a", "-w", "/dev/kvm"]);
   if (mayOpen) return ok(`${user} may open /dev/kvm.`);
   return fail(
