@@ -9,6 +9,7 @@ const mayImport = {
   libvirt: [],
   hypervisor: ["core", "config", "host", "libvirt"],
   guest: ["core", "config", "host"],
+  demo: ["core", "host"],
   api: ["core", "gen", "store"],
   orchestrator: ["core", "gen", "host", "config", "store", "images", "libvirt", "hypervisor", "guest", "api"],
   cli: ["core", "gen", "host", "config", "images", "libvirt", "orchestrator", "demo"],

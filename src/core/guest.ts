@@ -1,3 +1,10 @@
+/**
+ * What a guest looks like from outside.
+ * `absent`: nothing of it exists. `stopped`: something exists (a domain, a zone, a file) but it has no power.
+ * `crashed`: as `stopped`, and the hypervisor says that it did not end by itself.
+ */
+export type GuestPower = "absent" | "stopped" | "running" | "paused" | "crashed";
+
 /** A file the guest gets through its seed. */
 export interface GuestFile {
   /** Absolute path in the guest. */

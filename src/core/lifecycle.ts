@@ -1,9 +1,7 @@
+import type { GuestPower } from "./guest.ts";
 import type { Job, Machine } from "./job.ts";
 import { type ActiveState, isActive, type JobEvent } from "./job-state.ts";
 import { deservesRetry, type Verdict, verdict } from "./verdict.ts";
-
-/** What a guest looks like from outside; see `GuestPower` of the hypervisor interface. */
-type Power = "absent" | "stopped" | "running" | "paused" | "crashed";
 
 /** Every wait of an active job, in milliseconds. */
 export interface LifecycleLimits {
@@ -31,7 +29,7 @@ export interface LifecycleSnapshot {
   readonly machine: Machine;
   /** Must have been observed before `job` and `machine` were read: a guest powers off right after `Finish`, and the
    * other order would see the power gone and the finish not yet there. */
-  readonly power: Power;
+  readonly power: GuestPower;
   /** The step that decided the job, where there is one. */
   readonly failedStep: { readonly name: string; readonly exitCode: number | null } | null;
   readonly hostPhase: HostPhase;
@@ -169,7 +167,7 @@ function endedFromOutside(snapshot: LifecycleSnapshot): Verdict | null {
   return null;
 }
 
-function powerLoss(power: Power, when: string): Verdict | null {
+function powerLoss(power: GuestPower, when: string): Verdict | null {
   switch (power) {
     case "running":
       return null;

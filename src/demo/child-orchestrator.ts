@@ -12,7 +12,7 @@ const lookEveryMs = 100;
 /** An orchestrator that runs as a process of its own. */
 export interface ChildOrchestrator {
   readonly apiUrl: string;
-  /** Stops it and waits until it is gone, with every guest. */
+  /** Stops it and waits until it is gone, with every guest. Said again, it does nothing. */
   stop(): Promise<void>;
 }
 

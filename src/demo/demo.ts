@@ -62,15 +62,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 
   say("Starting an orchestrator");
   const orchestrator = await startOrchestrator(directory, { image, gateway });
-  let stopped = false;
-  const stop = async () => {
-    if (!stopped) await orchestrator.stop();
-    stopped = true;
-  };
-  cleanUp.defer(stop);
+  cleanUp.defer(() => orchestrator.stop());
   const exitCode = await runJob({ orchestrator, repositoryUrl: `${git.url}/demo.git`, commit }, options);
   const ids = await jobIds(orchestrator);
-  await stop();
+  await orchestrator.stop();
   for (const id of ids) await assertNothingLeft(directory, id);
   say("Nothing is left behind: the domain, its overlay, its seed and the orchestrator are gone");
   return exitCode;

@@ -1,14 +1,7 @@
-import type { GuestFile, Seed } from "../core/guest.ts";
+import type { GuestFile, GuestPower, Seed } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
 
-export type { GuestFile, Seed };
-
-/**
- * What a guest looks like from outside.
- * `absent`: nothing of it exists. `stopped`: something exists (a domain, a zone, a file) but it has no power.
- * `crashed`: as `stopped`, and the hypervisor says that it did not end by itself.
- */
-export type GuestPower = "absent" | "stopped" | "running" | "paused" | "crashed";
+export type { GuestFile, GuestPower, Seed };
 
 /** Everything needed to make one guest. */
 export interface GuestSpec {

@@ -8,13 +8,15 @@ import { type Loop, startLoop } from "./loop.ts";
 /** How often the host is compared with the store, in ms. */
 const auditIntervalMs = 5 * 60_000;
 
-/** Starts the loop that looks for leaks every few minutes. */
+/** Starts the loop that looks for leaks every few minutes, the first time that long after the audit of the start. */
 export function startAuditLoop(context: Context): Loop {
+  let due = false;
   return startLoop({
     name: "audit",
     log: context.log,
     run: async () => {
-      await audit(context);
+      if (due) await audit(context);
+      due = true;
       return auditIntervalMs;
     },
   });

@@ -42,6 +42,7 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const lifecycle = startLifecycle(context);
   closing.defer(() => lifecycle.stop());
   const scheduler = startScheduleLoop(context);
+  closing.defer(() => scheduler.stop());
   const auditor = startAuditLoop(context);
   closing.defer(() => auditor.stop());
   const userServer = await startUserEndpoint(context);

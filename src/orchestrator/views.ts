@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { explain } from "../core/explain.ts";
 import type { Job } from "../core/job.ts";
+import { knownLabels, resolveLabel } from "../core/labels.ts";
 import type { CapacityResponseSchema, ExplainResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { countJobs, listActive, listQueued, recentDurations } from "../store/capacity.ts";
 import { type Context, imageReadiness, isImageReady } from "./context.ts";
@@ -16,8 +17,9 @@ export async function capacityView(
   const { config, identity } = context;
   const counts = await countJobs(context.store, identity.hostId);
   const labels = new Map<string, string>();
-  for (const [name, target] of config.imageMap.aliases) labels.set(name, imageOfAlias(context, target));
-  for (const name of config.imageMap.images.keys()) labels.set(name, name);
+  for (const name of knownLabels(config.imageMap)) {
+    labels.set(name, resolveLabel(config.imageMap, name).image.name);
+  }
   for (const { label, image } of counts) labels.set(label, image);
   return {
     maxConcurrency: config.maxConcurrency,
@@ -65,12 +67,6 @@ export async function explainView(
       estimatedStartMs: BigInt(Math.round(answer.estimatedStartAt)),
     }),
   };
-}
-
-/** Aliases were validated with the map: every chain ends at an image. */
-function imageOfAlias(context: Context, target: string): string {
-  const next = context.config.imageMap.aliases.get(target);
-  return next === undefined ? target : imageOfAlias(context, next);
 }
 
 function sum(numbers: number[]): number {

@@ -1,19 +1,10 @@
 import type { Selectable } from "kysely";
-import type { Machine, MachineState, RunnerFailure } from "../core/job.ts";
+import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job.ts";
 import type { JobState } from "../core/job-state.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toMachine } from "./rows.ts";
 import type { MachinesTable } from "./schema.ts";
 import type { Store } from "./store.ts";
-
-/** The life of a machine record, in its order. */
-const machineStates = [
-  "intended",
-  "created",
-  "running",
-  "stopping",
-  "gone",
-] as const satisfies MachineState[];
 
 /** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
 const presentStates = machineStates.filter((state) => state !== "gone");
