@@ -33,6 +33,8 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   limit_exceeded: Code.ResourceExhausted,
   unavailable: Code.Unavailable,
   store_failed: Code.Unavailable,
+  broker_unavailable: Code.Unavailable,
+  unroutable: Code.FailedPrecondition,
   internal: Code.Internal,
 };
 

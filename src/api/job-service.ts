@@ -6,6 +6,7 @@ import { type JobState, jobStates } from "../core/job-state.ts";
 import type {
   CapacityResponseSchema,
   ExplainResponseSchema,
+  FindLeaksResponseSchema,
   Job as JobMessage,
   JobService,
   ListRequest,
@@ -17,6 +18,7 @@ import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import { describeJob, summarizeJob } from "./job-view.ts";
 import { watchJob } from "./job-watch.ts";
+import { listRejected } from "./rejected-messages.ts";
 import { StreamSlots } from "./stream-slots.ts";
 
 /** What the handlers of {@link createJobService} need from the process they run in. */
@@ -30,6 +32,10 @@ export interface JobServiceContext {
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
   /** What holds a job back. */
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
+  /** Compares this host with the store; with `fix` it mends what it may. */
+  readonly findLeaks: (options: {
+    fix: boolean;
+  }) => Promise<MessageInitShape<typeof FindLeaksResponseSchema>>;
 }
 
 /** Named limits of what people may ask for at a time. */
@@ -79,6 +85,8 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     },
     capacity: () => context.capacity(),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
+    listRejected: (request) => listRejected(store, request),
+    findLeaks: ({ fix }) => context.findLeaks({ fix }),
   };
 }
 

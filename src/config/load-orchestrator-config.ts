@@ -8,7 +8,7 @@ import { knownLabels } from "../core/labels.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { imageMapLimits } from "./image-map-schema.ts";
 import { type OptionValues, orchestratorOptions } from "./options.ts";
-import type { ListenAddress, OrchestratorConfig } from "./orchestrator-config.ts";
+import type { AmqpConfig, ListenAddress, OrchestratorConfig } from "./orchestrator-config.ts";
 import { readImageMap } from "./parse-image-map.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
 
@@ -16,6 +16,8 @@ import { type Environment, type OptionReading, type RawFlags, readOptions } from
 export const shippedImageMapPath = fileURLToPath(
   new URL("../../examples/orchestrator-image-map.yaml", import.meta.url),
 );
+
+const mebibyte = 1024 * 1024;
 
 type Values = OptionValues<typeof orchestratorOptions>;
 
@@ -135,8 +137,28 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     imageTimeoutSeconds: values.imageTimeout,
     silenceTimeoutSeconds: values.silenceTimeout,
     maxAttempts: values.maxAttempts,
-    logLimitBytes: values.logLimitMb * 1024 * 1024,
+    logLimitBytes: values.logLimitMb * mebibyte,
+    maxQueued: values.maxQueued ?? (values.databaseUrl === null ? 1000 : 200_000),
+    databaseUrl: values.databaseUrl,
+    leaseTimeoutSeconds: values.leaseTimeout,
+    amqp: amqpConfig(values),
+    diskReserveBytes: values.diskReserveMb * mebibyte,
+    auditIntervalSeconds: values.auditInterval,
+    jobRetentionSeconds: values.jobRetention,
+    logStoreLimitBytes: values.logStoreLimitMb * mebibyte,
+    imageRetentionSeconds: values.imageRetention,
     noop: Object.freeze({ runner: values.noopRunner, delayMs: values.noopDelayMs }),
     logLevel: values.logLevel,
+  });
+}
+
+function amqpConfig(values: Values): AmqpConfig | null {
+  if (values.amqpUrl === null) return null;
+  return Object.freeze({
+    url: values.amqpUrl,
+    exchange: values.amqpExchange,
+    queue: values.amqpQueue,
+    routingKey: values.amqpRoutingKey,
+    prefetch: values.amqpPrefetch ?? values.maxConcurrency,
   });
 }

@@ -31,14 +31,26 @@ const durationMaxSeconds = 7 * 86_400;
 /** A time span like `30s`, `5m`, `1h30m` or `90` (seconds) as whole seconds, from one second to seven days. */
 export function duration(text: string): Parsed<number> {
   const expected = "a time span from 1s to 7d, such as 30s, 5m, 1h30m or 90 (seconds)";
+  const value = spanSeconds(text);
+  return value !== null && value >= 1 && value <= durationMaxSeconds ? { value } : { expected };
+}
+
+/** `1h30m` or `90` in seconds; null when it is no time span. */
+function spanSeconds(text: string): number | null {
   const match = /^(?:(\d{1,6})|((?:\d{1,6}[dhms])+))$/.exec(text);
-  if (!match) return { expected };
+  if (!match) return null;
   const parts = [...(match[2] ?? `${match[1]}s`).matchAll(/(\d+)([dhms])/g)];
-  const value = parts.reduce(
-    (sum, [, count, unit]) => sum + Number(count) * (unitSeconds[unit ?? ""] ?? 0),
-    0,
-  );
-  return value >= 1 && value <= durationMaxSeconds ? { value } : { expected };
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitSeconds[unit ?? ""] ?? 0), 0);
+}
+
+const retentionMaxSeconds = 36_500 * 86_400;
+
+/** A time span from one second to a hundred years, or 0 for ever, as whole seconds. */
+export function retention(text: string): Parsed<number> {
+  const expected = "a time span such as 12h or 90d, or 0 to keep for ever";
+  if (text === "0") return { value: 0 };
+  const value = spanSeconds(text);
+  return value !== null && value >= 1 && value <= retentionMaxSeconds ? { value } : { expected };
 }
 
 /** A path, made absolute against the working directory. `~` is a shell's business and would make a folder of that name. */
@@ -99,4 +111,24 @@ export function capacityMap(text: string): Parsed<ReadonlyMap<string, number>> {
     caps.set(label, cap);
   }
   return { value: caps };
+}
+
+/** A PostgreSQL connection URL. What it names is not looked at here; a password in it is a secret. */
+export function databaseUrl(text: string): Parsed<string> {
+  const url = URL.parse(text);
+  if (url && /^postgres(ql)?:$/.test(url.protocol)) return { value: text };
+  return { expected: "a PostgreSQL URL, such as postgres://user@host:5432/solstice" };
+}
+
+/** A RabbitMQ connection URL. */
+export function amqpUrl(text: string): Parsed<string> {
+  const url = URL.parse(text);
+  if (url && /^amqps?:$/.test(url.protocol) && url.hostname !== "") return { value: text };
+  return { expected: "an AMQP URL, such as amqp://user@host:5672/vhost" };
+}
+
+/** The name of an exchange or queue, or a routing key: AMQP's short strings have at most 255 bytes. */
+export function amqpName(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9_.:-]{1,200}$/.test(text) && !text.startsWith("amq.")) return { value: text };
+  return { expected: "1 to 200 letters, digits and . _ : - that do not begin with amq." };
 }

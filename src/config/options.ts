@@ -1,5 +1,8 @@
 import {
+  amqpName,
+  amqpUrl,
   capacityMap,
+  databaseUrl,
   duration,
   httpUrl,
   libvirtUri,
@@ -8,6 +11,7 @@ import {
   oneOf,
   type Parser,
   path,
+  retention,
   token,
   wholeNumber,
 } from "./option-parsers.ts";
@@ -51,6 +55,9 @@ const capacity = "Capacity:";
 const virtualMachines = "Virtual machines:";
 const network = "Network:";
 const timeouts = "Timeouts (30s, 5m, 1h30m, or seconds):";
+const sharing = "Several hosts:";
+const broker = "Message broker:";
+const upkeep = "Upkeep:";
 const development = "Diagnosis and development:";
 
 /** Also an option of every command that calls the API, and of those which look at images. */
@@ -88,6 +95,49 @@ const apiToken = {
   secret: true,
   parse: token,
 } as const satisfies OptionDefinition<string>;
+
+/** Also options of `solstice enqueue`, which publishes to the same exchange. */
+const brokerOptions = {
+  amqpUrl: {
+    flag: "amqp-url",
+    placeholder: "URL",
+    environment: "AMQP_URL",
+    group: broker,
+    description:
+      "RabbitMQ to take jobs from and publish results to, such as amqp://user@host/vhost. It may hold a password: prefer the variable",
+    defaultText: null,
+    defaultNote: "none: jobs come through the API",
+    secret: true,
+    parse: amqpUrl,
+  } as const satisfies OptionDefinition<string>,
+  amqpExchange: {
+    flag: "amqp-exchange",
+    placeholder: "NAME",
+    environment: "AMQP_EXCHANGE",
+    group: broker,
+    description: "the topic exchange of requests and results; NAME.dead gets what was refused",
+    defaultText: "solstice.jobs",
+    parse: amqpName,
+  } as const satisfies OptionDefinition<string>,
+  amqpQueue: {
+    flag: "amqp-queue",
+    placeholder: "NAME",
+    environment: "AMQP_QUEUE",
+    group: broker,
+    description: "the quorum queue that requests wait in; NAME.dead keeps what was refused",
+    defaultText: "solstice.jobs.v1",
+    parse: amqpName,
+  } as const satisfies OptionDefinition<string>,
+  amqpRoutingKey: {
+    flag: "amqp-routing-key",
+    placeholder: "KEY",
+    environment: "AMQP_ROUTING_KEY",
+    group: broker,
+    description: "the routing key of requests",
+    defaultText: "job.request",
+    parse: amqpName,
+  } as const satisfies OptionDefinition<string>,
+};
 
 /** Every option of `solstice orchestrator`, by the name its value has in the program. */
 export const orchestratorOptions = {
@@ -131,6 +181,49 @@ export const orchestratorOptions = {
       "longest log kept of one attempt, in MiB; what exceeds it is dropped and the log marked truncated",
     defaultText: "1024",
     parse: wholeNumber(1, 1_048_576),
+  } as const satisfies OptionDefinition<number>,
+  maxQueued: {
+    flag: "max-queued",
+    placeholder: "N",
+    environment: "MAX_QUEUED",
+    group: capacity,
+    description:
+      "how many jobs may wait in the store; beyond that messages stay in the broker, and the API refuses",
+    defaultText: null,
+    defaultNote: "1000; with DATABASE_URL 200000",
+    parse: wholeNumber(1, 10_000_000),
+  } as const satisfies OptionDefinition<number>,
+  databaseUrl: {
+    flag: "database-url",
+    placeholder: "URL",
+    environment: "DATABASE_URL",
+    group: sharing,
+    description:
+      "PostgreSQL that several hosts share, such as postgres://user@host/solstice. It may hold a password: prefer the variable",
+    defaultText: null,
+    defaultNote: "SQLite in the data directory",
+    secret: true,
+    parse: databaseUrl,
+  } as const satisfies OptionDefinition<string>,
+  leaseTimeout: {
+    flag: "lease-timeout",
+    placeholder: "TIME",
+    environment: "LEASE_TIMEOUT",
+    group: sharing,
+    description: "how long a host may not be heard of in the database until others take over its jobs",
+    defaultText: "30s",
+    parse: duration,
+  } as const satisfies OptionDefinition<number>,
+  ...brokerOptions,
+  amqpPrefetch: {
+    flag: "amqp-prefetch",
+    placeholder: "N",
+    environment: "AMQP_PREFETCH",
+    group: broker,
+    description: "how many messages are taken from the broker before the first of them is acknowledged",
+    defaultText: null,
+    defaultNote: "MAX_CONCURRENCY",
+    parse: wholeNumber(1, 10_000),
   } as const satisfies OptionDefinition<number>,
   hypervisor: {
     flag: "hypervisor",
@@ -205,6 +298,53 @@ export const orchestratorOptions = {
   jobTimeout: timeout("job", "1h", "how long a job's steps may run when its request does not say"),
   stopTimeout: timeout("stop", "30s", "how long a guest may take to shut down before it is destroyed"),
   drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
+  diskReserveMb: {
+    flag: "disk-reserve-mb",
+    placeholder: "MB",
+    environment: "DISK_RESERVE_MB",
+    group: upkeep,
+    description: "no job is started while less than this is free in the data directory, in MiB",
+    defaultText: "4096",
+    parse: wholeNumber(0, 1_000_000_000),
+  } as const satisfies OptionDefinition<number>,
+  auditInterval: {
+    flag: "audit-interval",
+    placeholder: "TIME",
+    environment: "AUDIT_INTERVAL",
+    group: upkeep,
+    description: "how often the host is compared with the store, and what nobody owns is removed",
+    defaultText: "5m",
+    parse: duration,
+  } as const satisfies OptionDefinition<number>,
+  jobRetention: {
+    flag: "job-retention",
+    placeholder: "TIME",
+    environment: "JOB_RETENTION",
+    group: upkeep,
+    description: "how long a finished job is kept with its logs; 0 keeps it for ever",
+    defaultText: "90d",
+    parse: retention,
+  } as const satisfies OptionDefinition<number>,
+  logStoreLimitMb: {
+    flag: "log-store-limit-mb",
+    placeholder: "MB",
+    environment: "LOG_STORE_LIMIT_MB",
+    group: upkeep,
+    description:
+      "how much all logs may take in the store, compressed, in MiB: the oldest finished jobs' logs go first; 0 is no limit",
+    defaultText: "20480",
+    parse: wholeNumber(0, 1_000_000_000),
+  } as const satisfies OptionDefinition<number>,
+  imageRetention: {
+    flag: "image-retention",
+    placeholder: "TIME",
+    environment: "IMAGE_RETENTION",
+    group: upkeep,
+    description:
+      "how long a prepared image that the map no longer names is kept in the data directory; 0 keeps it for ever",
+    defaultText: "30d",
+    parse: retention,
+  } as const satisfies OptionDefinition<number>,
   logLevel: {
     flag: "log-level",
     placeholder: "LEVEL",

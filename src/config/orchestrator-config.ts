@@ -38,6 +38,23 @@ export interface OrchestratorConfig {
   readonly maxAttempts: number;
   /** Longest log kept of one attempt, in bytes. */
   readonly logLimitBytes: number;
+  /** How many jobs may wait in the store before intake pauses. */
+  readonly maxQueued: number;
+  /** PostgreSQL; null: SQLite in the data directory. A secret. */
+  readonly databaseUrl: string | null;
+  /** How long a host may be silent before others take over its jobs. */
+  readonly leaseTimeoutSeconds: number;
+  /** Null: no broker, jobs come through the API only. */
+  readonly amqp: AmqpConfig | null;
+  /** No job starts while less than this is free in the data directory. */
+  readonly diskReserveBytes: number;
+  readonly auditIntervalSeconds: number;
+  /** How long a finished job is kept; 0: for ever. */
+  readonly jobRetentionSeconds: number;
+  /** How many bytes all logs may take in the store; 0: no limit. */
+  readonly logStoreLimitBytes: number;
+  /** How long an image that the map no longer names is kept; 0: for ever. */
+  readonly imageRetentionSeconds: number;
   readonly noop: NoopConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -47,4 +64,15 @@ export interface NoopConfig {
   /** `delay`: a stand-in reports success. `process`: the real runner as a child process, without any isolation. */
   readonly runner: "delay" | "process";
   readonly delayMs: number;
+}
+
+/** Where requests come from and results go. */
+export interface AmqpConfig {
+  /** May hold a password: never logged. */
+  readonly url: string;
+  readonly exchange: string;
+  readonly queue: string;
+  readonly routingKey: string;
+  /** Deliveries held before the first of them is acknowledged. */
+  readonly prefetch: number;
 }

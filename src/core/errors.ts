@@ -23,6 +23,8 @@ export const errorCodes = [
   "limit_exceeded",
   "unavailable",
   "store_failed",
+  "broker_unavailable",
+  "unroutable",
   "internal",
 ] as const;
 

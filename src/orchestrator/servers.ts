@@ -77,6 +77,7 @@ export function startUserEndpoint(context: Context): Promise<ApiServer> {
     accept: (input) => accept(context, input),
     capacity: () => capacityView(context),
     explain: (job) => explainView(context, job),
+    findLeaks: async () => ({ leaks: [], ledgers: [] }),
     readiness: () => readiness(context),
     metrics: createOrchestratorMetrics(context),
   });

@@ -7,7 +7,10 @@ export interface Migration {
 }
 
 /** Every migration, in the order they are applied. Add at the end, then run the schema test to renew `schema.sql`. */
-export const migrations: readonly Migration[] = [{ name: "0001_jobs", statements: createJobs }];
+export const migrations: readonly Migration[] = [
+  { name: "0001_jobs", statements: createJobs },
+  { name: "0002_many_hosts", statements: addManyHosts },
+];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
   return [
@@ -104,5 +107,43 @@ function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
   primary key (job_id, attempt, stream, start_offset),
   foreign key (job_id, attempt, stream) references logs (job_id, attempt, stream) on delete cascade
 )`,
+  ];
+}
+
+function addManyHosts({ keyType, bytesType }: SchemaDialect): string[] {
+  return [
+    `create table hosts (
+  id ${keyType} primary key,
+  renewals bigint not null,
+  renewed_at bigint not null,
+  registered_at bigint not null,
+  lost_at bigint,
+  facts text not null
+)`,
+    `create table outbox (
+  job_id ${keyType} primary key references jobs (id) on delete cascade,
+  created_at bigint not null,
+  claimed_by text,
+  claimed_until bigint,
+  published_at bigint
+)`,
+    "create index outbox_by_publication on outbox (published_at, created_at, job_id)",
+    `create table rejected_messages (
+  id ${keyType} primary key,
+  received_at bigint not null,
+  reason text not null,
+  message text not null,
+  request_id text,
+  host_id text not null,
+  body ${bytesType} not null,
+  body_bytes bigint not null,
+  times integer not null
+)`,
+    "create index rejected_by_age on rejected_messages (received_at, id)",
+    "alter table logs add column stored_bytes bigint not null default 0",
+    "alter table logs add column expired_at bigint",
+    "create index jobs_by_end on jobs (finished_at, id)",
+    "create index jobs_by_host on jobs (host_id, state, submitted_at, id)",
+    "create index jobs_by_lane on jobs (state, label, fair_key, queue_rank, id)",
   ];
 }

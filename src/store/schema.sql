@@ -1,5 +1,14 @@
 -- The schema that the migrations lead to, on SQLite. A test keeps this file true; it is never run.
 
+CREATE TABLE hosts (
+  id text primary key,
+  renewals bigint not null,
+  renewed_at bigint not null,
+  registered_at bigint not null,
+  lost_at bigint,
+  facts text not null
+);
+
 CREATE TABLE job_transitions (
   job_id text not null references jobs (id) on delete cascade,
   attempt integer not null,
@@ -42,6 +51,12 @@ CREATE INDEX jobs_by_age on jobs (submitted_at, id);
 
 CREATE INDEX jobs_by_duration on jobs (label, state, finished_at);
 
+CREATE INDEX jobs_by_end on jobs (finished_at, id);
+
+CREATE INDEX jobs_by_host on jobs (host_id, state, submitted_at, id);
+
+CREATE INDEX jobs_by_lane on jobs (state, label, fair_key, queue_rank, id);
+
 CREATE INDEX jobs_by_rank on jobs (state, label, queue_rank, id);
 
 CREATE INDEX jobs_by_state on jobs (state, submitted_at, id);
@@ -63,7 +78,7 @@ CREATE TABLE logs (
   attempt integer not null,
   stream text not null,
   received bigint not null,
-  truncated_at bigint,
+  truncated_at bigint, stored_bytes bigint not null default 0, expired_at bigint,
   primary key (job_id, attempt, stream),
   foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
 );
@@ -88,6 +103,30 @@ CREATE TABLE machines (
 );
 
 CREATE INDEX machines_by_host on machines (host_id, state);
+
+CREATE TABLE outbox (
+  job_id text primary key references jobs (id) on delete cascade,
+  created_at bigint not null,
+  claimed_by text,
+  claimed_until bigint,
+  published_at bigint
+);
+
+CREATE INDEX outbox_by_publication on outbox (published_at, created_at, job_id);
+
+CREATE TABLE rejected_messages (
+  id text primary key,
+  received_at bigint not null,
+  reason text not null,
+  message text not null,
+  request_id text,
+  host_id text not null,
+  body blob not null,
+  body_bytes bigint not null,
+  times integer not null
+);
+
+CREATE INDEX rejected_by_age on rejected_messages (received_at, id);
 
 CREATE TABLE schema_migrations (
   name text primary key

@@ -1,3 +1,4 @@
+import type { Generated } from "kysely";
 import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../core/job.ts";
 import type { JobState } from "../core/job-state.ts";
 import type { VerdictReason } from "../core/verdict.ts";
@@ -10,6 +11,9 @@ export interface Database {
   steps: StepsTable;
   logs: LogsTable;
   log_chunks: LogChunksTable;
+  hosts: HostsTable;
+  outbox: OutboxTable;
+  rejected_messages: RejectedMessagesTable;
 }
 
 /** One row per accepted request. */
@@ -97,6 +101,10 @@ export interface LogsTable {
   received: number;
   /** The offset from which on bytes were counted but not kept; null when all were kept. */
   truncated_at: number | null;
+  /** Bytes that its rows in `log_chunks` take, after compression. */
+  stored_bytes: Generated<number>;
+  /** When retention removed its bytes; null while they are there. */
+  expired_at: number | null;
 }
 
 /** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on. */
@@ -109,4 +117,44 @@ export interface LogChunksTable {
   length: number;
   encoding: "plain" | "zstd";
   data: Uint8Array;
+}
+
+/** One row per orchestrator that ever ran on this store. */
+export interface HostsTable {
+  id: string;
+  /** Grows with each renewal of the lease. */
+  renewals: number;
+  renewed_at: number;
+  registered_at: number;
+  /** When another host declared it lost; null while it holds its lease. */
+  lost_at: number | null;
+  /** `HostFacts` of core as JSON. */
+  facts: string;
+}
+
+/** One row per result to publish, written with the verdict. */
+export interface OutboxTable {
+  job_id: string;
+  created_at: number;
+  /** The host that publishes it now, and until when nobody else may. */
+  claimed_by: string | null;
+  claimed_until: number | null;
+  /** When the broker confirmed it. */
+  published_at: number | null;
+}
+
+/** One row per message that was refused and dead-lettered; the same body again only counts. */
+export interface RejectedMessagesTable {
+  /** SHA-256 (hex) of the whole body. */
+  id: string;
+  received_at: number;
+  /** The error code that it was refused with. */
+  reason: string;
+  message: string;
+  request_id: string | null;
+  host_id: string;
+  /** Its beginning; `body_bytes` says how long it was. */
+  body: Uint8Array;
+  body_bytes: number;
+  times: number;
 }

@@ -145,6 +145,7 @@ export async function startTestUserServer(
     },
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
+    findLeaks: async () => ({ leaks: [], ledgers: [] }),
     readiness: async () => [{ name: "store", ok: true, message: "" }],
     metrics: createMetrics().registry,
     ...options,

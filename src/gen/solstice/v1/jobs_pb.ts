@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiogQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUiXwoHVmVyZGljdBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBAUIMCgpfZXhpdF9jb2RlIswBCgdKb2JTdGVwEg0KBWluZGV4GAEgASgNEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESEgoKc3RhcnRlZF9tcxgFIAEoAxITCgtmaW5pc2hlZF9tcxgGIAEoAxIWCglsb2dfc3RhcnQYByABKARIAYgBARIUCgdsb2dfZW5kGAggASgESAKIAQFCDAoKX2V4aXRfY29kZUIMCgpfbG9nX3N0YXJ0QgoKCF9sb2dfZW5kImcKClRyYW5zaXRpb24SDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRINCgVhdF9tcxgDIAEoAxIPCgdhdHRlbXB0GAQgASgFEg4KBnJlYXNvbhgFIAEoCRIPCgdob3N0X2lkGAYgASgJIjkKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkiHAoKR2V0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLAoLR2V0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIkMKC0xpc3RSZXF1ZXN0Eg4KBnN0YXRlcxgBIAMoCRINCgVsaW1pdBgCIAEoDRIVCg1iZWZvcmVfam9iX2lkGAMgASgJIi4KDExpc3RSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuc29sc3RpY2UudjEuSm9iIh4KDFdhdGNoUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLgoNV2F0Y2hSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiXgoLTG9nc1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnN0cmVhbRgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGZm9sbG93GAQgASgIEg8KB2F0dGVtcHQYBSABKAUiPQoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMEg8KB2F0dGVtcHQYAyABKAUiHwoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIhEKD0NhcGFjaXR5UmVxdWVzdCKKAQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCCKUAQoNTGFiZWxDYXBhY2l0eRINCgVsYWJlbBgBIAEoCRINCgVpbWFnZRgCIAEoCRIQCgNjYXAYAyABKA1IAIgBARIPCgdydW5uaW5nGAQgASgNEg4KBnF1ZXVlZBgFIAEoDRITCgtpbWFnZV9zdGF0ZRgGIAEoCRIVCg1pbWFnZV9tZXNzYWdlGAcgASgJQgYKBF9jYXAiIAoORXhwbGFpblJlcXVlc3QSDgoGam9iX2lkGAEgASgJIm4KD0V4cGxhaW5SZXNwb25zZRISCgpjb25zdHJhaW50GAEgASgJEg8KB21lc3NhZ2UYAiABKAkSHwoSZXN0aW1hdGVkX3N0YXJ0X21zGAMgASgDSACIAQFCFQoTX2VzdGltYXRlZF9zdGFydF9tczKZBAoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5zb2xzdGljZS52MS5FeHBsYWluUmVxdWVzdBocLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiogQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUiXwoHVmVyZGljdBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBAUIMCgpfZXhpdF9jb2RlIswBCgdKb2JTdGVwEg0KBWluZGV4GAEgASgNEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESEgoKc3RhcnRlZF9tcxgFIAEoAxITCgtmaW5pc2hlZF9tcxgGIAEoAxIWCglsb2dfc3RhcnQYByABKARIAYgBARIUCgdsb2dfZW5kGAggASgESAKIAQFCDAoKX2V4aXRfY29kZUIMCgpfbG9nX3N0YXJ0QgoKCF9sb2dfZW5kImcKClRyYW5zaXRpb24SDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRINCgVhdF9tcxgDIAEoAxIPCgdhdHRlbXB0GAQgASgFEg4KBnJlYXNvbhgFIAEoCRIPCgdob3N0X2lkGAYgASgJIjkKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkiHAoKR2V0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLAoLR2V0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIkMKC0xpc3RSZXF1ZXN0Eg4KBnN0YXRlcxgBIAMoCRINCgVsaW1pdBgCIAEoDRIVCg1iZWZvcmVfam9iX2lkGAMgASgJIi4KDExpc3RSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuc29sc3RpY2UudjEuSm9iIh4KDFdhdGNoUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLgoNV2F0Y2hSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiXgoLTG9nc1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnN0cmVhbRgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGZm9sbG93GAQgASgIEg8KB2F0dGVtcHQYBSABKAUiPQoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMEg8KB2F0dGVtcHQYAyABKAUiHwoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIhEKD0NhcGFjaXR5UmVxdWVzdCK0AQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCBIoCgVob3N0cxgGIAMoCzIZLnNvbHN0aWNlLnYxLkhvc3RDYXBhY2l0eSLoAQoMSG9zdENhcGFjaXR5Eg8KB2hvc3RfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHYmFja2VuZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhcKD21heF9jb25jdXJyZW5jeRgGIAEoDRIPCgdydW5uaW5nGAcgASgNEhIKCnJlbmV3ZWRfbXMYCCABKAMSDgoGbGFiZWxzGAkgAygJEhQKDHJlYWR5X2xhYmVscxgKIAMoCRIPCgd2ZXJzaW9uGAsgASgJEg8KB2FwaV91cmwYDCABKAkilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMiJAoTTGlzdFJlamVjdGVkUmVxdWVzdBINCgVsaW1pdBgBIAEoDSJGChRMaXN0UmVqZWN0ZWRSZXNwb25zZRIuCghtZXNzYWdlcxgBIAMoCzIcLnNvbHN0aWNlLnYxLlJlamVjdGVkTWVzc2FnZSK9AQoPUmVqZWN0ZWRNZXNzYWdlEgoKAmlkGAEgASgJEhMKC3JlY2VpdmVkX21zGAIgASgDEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhcKCnJlcXVlc3RfaWQYBSABKAlIAIgBARIPCgdob3N0X2lkGAYgASgJEgwKBGJvZHkYByABKAwSEgoKYm9keV9ieXRlcxgIIAEoBBINCgV0aW1lcxgJIAEoDUINCgtfcmVxdWVzdF9pZCIfChBGaW5kTGVha3NSZXF1ZXN0EgsKA2ZpeBgBIAEoCCJGChFGaW5kTGVha3NSZXNwb25zZRIgCgVsZWFrcxgBIAMoCzIRLnNvbHN0aWNlLnYxLkxlYWsSDwoHbGVkZ2VycxgCIAMoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkyugUKCkpvYlNlcnZpY2USQQoGU3VibWl0Ehouc29sc3RpY2UudjEuU3VibWl0UmVxdWVzdBobLnNvbHN0aWNlLnYxLlN1Ym1pdFJlc3BvbnNlEjgKA0dldBIXLnNvbHN0aWNlLnYxLkdldFJlcXVlc3QaGC5zb2xzdGljZS52MS5HZXRSZXNwb25zZRI7CgRMaXN0Ehguc29sc3RpY2UudjEuTGlzdFJlcXVlc3QaGS5zb2xzdGljZS52MS5MaXN0UmVzcG9uc2USQAoFV2F0Y2gSGS5zb2xzdGljZS52MS5XYXRjaFJlcXVlc3QaGi5zb2xzdGljZS52MS5XYXRjaFJlc3BvbnNlMAESPQoETG9ncxIYLnNvbHN0aWNlLnYxLkxvZ3NSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTG9nc1Jlc3BvbnNlMAESQQoGQ2FuY2VsEhouc29sc3RpY2UudjEuQ2FuY2VsUmVxdWVzdBobLnNvbHN0aWNlLnYxLkNhbmNlbFJlc3BvbnNlEkcKCENhcGFjaXR5Ehwuc29sc3RpY2UudjEuQ2FwYWNpdHlSZXF1ZXN0Gh0uc29sc3RpY2UudjEuQ2FwYWNpdHlSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2USUwoMTGlzdFJlamVjdGVkEiAuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlc3BvbnNlEkoKCUZpbmRMZWFrcxIdLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1JlcXVlc3QaHi5zb2xzdGljZS52MS5GaW5kTGVha3NSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -335,7 +335,7 @@ export type LogStatus = Message<"solstice.v1.LogStatus"> & {
 
   /**
    * open: more may come. complete: length and digest agree with the guest's. truncated: the limit was reached.
-   * incomplete: the guest ended without saying how much there was.
+   * incomplete: the guest ended without saying how much there was. expired: retention removed it.
    *
    * @generated from field: string completeness = 2;
    */
@@ -617,6 +617,13 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
    * @generated from field: bool draining = 5;
    */
   draining: boolean;
+
+  /**
+   * Every host that shares the store, the one that was asked first. The numbers above are of the asked one.
+   *
+   * @generated from field: repeated solstice.v1.HostCapacity hosts = 6;
+   */
+  hosts: HostCapacity[];
 };
 
 /**
@@ -625,6 +632,86 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
  */
 export const CapacityResponseSchema: GenMessage<CapacityResponse> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 18);
+
+/**
+ * @generated from message solstice.v1.HostCapacity
+ */
+export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
+  /**
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * libvirt, zones, noop
+   *
+   * @generated from field: string backend = 3;
+   */
+  backend: string;
+
+  /**
+   * serving, draining, paused (see message), lost (its lease ran out)
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string message = 5;
+   */
+  message: string;
+
+  /**
+   * @generated from field: uint32 max_concurrency = 6;
+   */
+  maxConcurrency: number;
+
+  /**
+   * @generated from field: uint32 running = 7;
+   */
+  running: number;
+
+  /**
+   * When it last renewed its lease.
+   *
+   * @generated from field: int64 renewed_ms = 8;
+   */
+  renewedMs: bigint;
+
+  /**
+   * The labels it serves, and those of them whose image is ready.
+   *
+   * @generated from field: repeated string labels = 9;
+   */
+  labels: string[];
+
+  /**
+   * @generated from field: repeated string ready_labels = 10;
+   */
+  readyLabels: string[];
+
+  /**
+   * @generated from field: string version = 11;
+   */
+  version: string;
+
+  /**
+   * @generated from field: string api_url = 12;
+   */
+  apiUrl: string;
+};
+
+/**
+ * Describes the message solstice.v1.HostCapacity.
+ * Use `create(HostCapacitySchema)` to create a new message.
+ */
+export const HostCapacitySchema: GenMessage<HostCapacity> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 19);
 
 /**
  * @generated from message solstice.v1.LabelCapacity
@@ -675,7 +762,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
  * Use `create(LabelCapacitySchema)` to create a new message.
  */
 export const LabelCapacitySchema: GenMessage<LabelCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 19);
+  messageDesc(file_solstice_v1_jobs, 20);
 
 /**
  * @generated from message solstice.v1.ExplainRequest
@@ -692,14 +779,14 @@ export type ExplainRequest = Message<"solstice.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 20);
+  messageDesc(file_solstice_v1_jobs, 21);
 
 /**
  * @generated from message solstice.v1.ExplainResponse
  */
 export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
   /**
-   * not_waiting, image_not_ready, global_cap, label_cap, behind_others, draining, starting
+   * not_waiting, image_not_ready, global_cap, label_cap, behind_others, draining, starting, paused, no_host
    *
    * @generated from field: string constraint = 1;
    */
@@ -723,7 +810,210 @@ export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 21);
+  messageDesc(file_solstice_v1_jobs, 22);
+
+/**
+ * @generated from message solstice.v1.ListRejectedRequest
+ */
+export type ListRejectedRequest = Message<"solstice.v1.ListRejectedRequest"> & {
+  /**
+   * At most this many; 0: 50. At most 1000.
+   *
+   * @generated from field: uint32 limit = 1;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message solstice.v1.ListRejectedRequest.
+ * Use `create(ListRejectedRequestSchema)` to create a new message.
+ */
+export const ListRejectedRequestSchema: GenMessage<ListRejectedRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 23);
+
+/**
+ * @generated from message solstice.v1.ListRejectedResponse
+ */
+export type ListRejectedResponse = Message<"solstice.v1.ListRejectedResponse"> & {
+  /**
+   * @generated from field: repeated solstice.v1.RejectedMessage messages = 1;
+   */
+  messages: RejectedMessage[];
+};
+
+/**
+ * Describes the message solstice.v1.ListRejectedResponse.
+ * Use `create(ListRejectedResponseSchema)` to create a new message.
+ */
+export const ListRejectedResponseSchema: GenMessage<ListRejectedResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 24);
+
+/**
+ * @generated from message solstice.v1.RejectedMessage
+ */
+export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
+  /**
+   * SHA-256 (hex) of the body.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: int64 received_ms = 2;
+   */
+  receivedMs: bigint;
+
+  /**
+   * The code of docs/errors.md it was refused with.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 4;
+   */
+  message: string;
+
+  /**
+   * Absent where none could be read.
+   *
+   * @generated from field: optional string request_id = 5;
+   */
+  requestId?: string | undefined;
+
+  /**
+   * @generated from field: string host_id = 6;
+   */
+  hostId: string;
+
+  /**
+   * The beginning of the body, at most 64 KiB.
+   *
+   * @generated from field: bytes body = 7;
+   */
+  body: Uint8Array;
+
+  /**
+   * @generated from field: uint64 body_bytes = 8;
+   */
+  bodyBytes: bigint;
+
+  /**
+   * How often this body came.
+   *
+   * @generated from field: uint32 times = 9;
+   */
+  times: number;
+};
+
+/**
+ * Describes the message solstice.v1.RejectedMessage.
+ * Use `create(RejectedMessageSchema)` to create a new message.
+ */
+export const RejectedMessageSchema: GenMessage<RejectedMessage> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 25);
+
+/**
+ * @generated from message solstice.v1.FindLeaksRequest
+ */
+export type FindLeaksRequest = Message<"solstice.v1.FindLeaksRequest"> & {
+  /**
+   * @generated from field: bool fix = 1;
+   */
+  fix: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.FindLeaksRequest.
+ * Use `create(FindLeaksRequestSchema)` to create a new message.
+ */
+export const FindLeaksRequestSchema: GenMessage<FindLeaksRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 26);
+
+/**
+ * @generated from message solstice.v1.FindLeaksResponse
+ */
+export type FindLeaksResponse = Message<"solstice.v1.FindLeaksResponse"> & {
+  /**
+   * @generated from field: repeated solstice.v1.Leak leaks = 1;
+   */
+  leaks: Leak[];
+
+  /**
+   * Which ledgers were compared: store, hypervisor, files, network, temporary.
+   *
+   * @generated from field: repeated string ledgers = 2;
+   */
+  ledgers: string[];
+};
+
+/**
+ * Describes the message solstice.v1.FindLeaksResponse.
+ * Use `create(FindLeaksResponseSchema)` to create a new message.
+ */
+export const FindLeaksResponseSchema: GenMessage<FindLeaksResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 27);
+
+/**
+ * @generated from message solstice.v1.Leak
+ */
+export type Leak = Message<"solstice.v1.Leak"> & {
+  /**
+   * The kind, as in the metric solstice_leaks.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * The domain, file, lease … concerned.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Empty where no job is known.
+   *
+   * @generated from field: string job_id = 3;
+   */
+  jobId: string;
+
+  /**
+   * What is wrong, and how that can have come.
+   *
+   * @generated from field: string cause = 4;
+   */
+  cause: string;
+
+  /**
+   * What mends it: remove, finish, adopt, or none where it goes by itself.
+   *
+   * @generated from field: string remedy = 5;
+   */
+  remedy: string;
+
+  /**
+   * With fix: true when it was mended. Else why not, in `problem`.
+   *
+   * @generated from field: bool fixed = 6;
+   */
+  fixed: boolean;
+
+  /**
+   * @generated from field: string problem = 7;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message solstice.v1.Leak.
+ * Use `create(LeakSchema)` to create a new message.
+ */
+export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 28);
 
 /**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
@@ -731,7 +1021,8 @@ export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
  * An error carries, beside the code and message of the RPC protocol, the header (or trailer) `solstice-error-code` with a
  * code of docs/errors.md, and `solstice-remedy`, percent-encoded, with what to do about it.
  *
- * A `job_id` may be the id, a beginning of it (4 characters or more) that only one job has, or the guest's name `job-<id>`.
+ * A `job_id` may be the id, a beginning of it (4 characters or more) that only one job has, the guest's name `job-<id>`, or
+ * the request_id (a UUID) that the job came with.
  *
  * @generated from service solstice.v1.JobService
  */
@@ -815,6 +1106,26 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof ExplainRequestSchema;
     output: typeof ExplainResponseSchema;
+  },
+  /**
+   * ListRejected lists the messages of the broker that were refused and dead-lettered, newest first.
+   *
+   * @generated from rpc solstice.v1.JobService.ListRejected
+   */
+  listRejected: {
+    methodKind: "unary";
+    input: typeof ListRejectedRequestSchema;
+    output: typeof ListRejectedResponseSchema;
+  },
+  /**
+   * FindLeaks compares the store with what is on the called orchestrator's host; with fix it mends what it may.
+   *
+   * @generated from rpc solstice.v1.JobService.FindLeaks
+   */
+  findLeaks: {
+    methodKind: "unary";
+    input: typeof FindLeaksRequestSchema;
+    output: typeof FindLeaksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_solstice_v1_jobs, 0);

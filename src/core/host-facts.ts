@@ -1,0 +1,40 @@
+import type { Backend, GuestSize } from "./job.ts";
+
+/**
+ * What a host tells the others about itself, each time it renews its lease: enough to resolve a label for it, and to
+ * explain why a job waits for it. Kept as JSON in the store; times are ms since the epoch.
+ */
+export interface HostFacts {
+  readonly hostname: string;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly backend: Backend;
+  /** True once it was told to stop: it claims nothing any more. */
+  readonly draining: boolean;
+  readonly maxConcurrency: number;
+  /** Caps by label or image, as in CAPACITY_MAP. */
+  readonly labelCaps: Readonly<Record<string, number>>;
+  readonly defaultLabel: string;
+  /** Every name that `runs_on` may have there, and the image it leads to. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Named sizes; `diskGb` null: the image's. */
+  readonly sizes: Readonly<Record<string, { cpu: number; ramMb: number; diskGb: number | null }>>;
+  /** The images of its map: what a guest gets by default, and whether it can be used now. */
+  readonly images: Readonly<Record<string, { defaults: GuestSize; ready: boolean }>>;
+  /** Why it starts nothing although it could, such as a disk that is nearly full; null when nothing is wrong. */
+  readonly paused: string | null;
+  /** Its API as other hosts may reach it, for people. */
+  readonly apiUrl: string | null;
+}
+
+/** A host as the store knows it. */
+export interface HostRecord {
+  readonly hostId: string;
+  /** Grows with each renewal: a host whose number stands still is gone, whatever the clocks say. */
+  readonly renewals: number;
+  readonly renewedAt: number;
+  readonly registeredAt: number;
+  /** When another host declared it lost; null while it holds its lease. */
+  readonly lostAt: number | null;
+  readonly facts: HostFacts;
+}

@@ -1,0 +1,97 @@
+import type { Job, JobStep, JobTransition, StepState } from "./job.ts";
+import type { FinalState, JobState } from "./job-state.ts";
+import type { VerdictReason } from "./verdict.ts";
+
+/** The version of the message {@link JobResult}. */
+export const jobResultVersion = "jobresult.v1";
+
+/** What is published about a finished job, as JSON. Times are ISO 8601 in UTC; absent facts are null. */
+export interface JobResult {
+  readonly schema_version: typeof jobResultVersion;
+  readonly request_id: string;
+  readonly job_id: string;
+  readonly state: FinalState;
+  readonly reason: VerdictReason;
+  /** One sentence for a person. */
+  readonly message: string;
+  readonly exit_code: number | null;
+  readonly source: string;
+  readonly repo_url: string | null;
+  readonly repo_owner: string | null;
+  readonly repo_name: string | null;
+  readonly commit_sha: string | null;
+  readonly ref: string | null;
+  readonly group_id: string | null;
+  readonly label: string;
+  readonly image: string;
+  readonly attempt: number;
+  readonly host_id: string | null;
+  readonly submitted_at: string;
+  readonly finished_at: string;
+  /** Where the log can be read; null when no orchestrator has an address to tell. */
+  readonly log_url: string | null;
+  /** The steps of the last attempt. */
+  readonly steps: readonly {
+    readonly name: string;
+    readonly state: StepState;
+    readonly exit_code: number | null;
+    readonly started_at: string | null;
+    readonly finished_at: string | null;
+  }[];
+  /** Every change of state, of every attempt. */
+  readonly transitions: readonly {
+    readonly attempt: number;
+    readonly to: JobState;
+    readonly at: string;
+  }[];
+}
+
+/** All that a result is made from. The job must be final, so nothing of it changes any more. */
+export interface FinishedJob {
+  readonly job: Job;
+  /** Of the last attempt, in order. */
+  readonly steps: readonly JobStep[];
+  readonly transitions: readonly JobTransition[];
+  readonly logUrl: string | null;
+}
+
+/** Builds the message. Throws a `TypeError` for a job that has not ended. */
+export function buildJobResult({ job, steps, transitions, logUrl }: FinishedJob): JobResult {
+  const { request, verdict, finishedAt } = job;
+  if (verdict === null || finishedAt === null) throw new TypeError(`Job ${job.id} has not ended.`);
+  return {
+    schema_version: jobResultVersion,
+    request_id: request.request_id,
+    job_id: job.id,
+    state: verdict.state,
+    reason: verdict.reason,
+    message: verdict.message,
+    exit_code: verdict.exitCode,
+    source: request.source,
+    repo_url: request.repo_url ?? null,
+    repo_owner: request.repo_owner ?? null,
+    repo_name: request.repo_name ?? null,
+    commit_sha: request.commit_sha ?? null,
+    ref: request.ref ?? null,
+    group_id: request.group_id ?? null,
+    label: job.label,
+    image: job.image,
+    attempt: job.attempt,
+    host_id: job.hostId,
+    submitted_at: timeText(job.submittedAt),
+    finished_at: timeText(finishedAt),
+    log_url: logUrl,
+    steps: steps.map((step) => ({
+      name: step.name,
+      state: step.state,
+      exit_code: step.exitCode,
+      started_at: step.startedAt === null ? null : timeText(step.startedAt),
+      finished_at: step.finishedAt === null ? null : timeText(step.finishedAt),
+    })),
+    transitions: transitions.map(({ attempt, to, at }) => ({ attempt, to, at: timeText(at) })),
+  };
+}
+
+function timeText(at: number): string {
+  return new Date(at).toISOString();
+}
