@@ -16,7 +16,7 @@ host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients 
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need: what a guest may have (procps: ps, pkill), an assembler for the KVM probe, and the broker
 # and database that tests start for themselves, on ports of their own.
-test_packages="shellcheck binutils busybox curl openssl procps wget xorriso rabbitmq-server postgresql"
+test_packages="shellcheck binutils busybox curl openssl procps wget xorriso rabbitmq-server postgresql systemd"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900

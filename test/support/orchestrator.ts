@@ -11,7 +11,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -53,9 +52,14 @@ export interface OrchestratorSetup {
   readonly flags: readonly string[];
 }
 
+/** Where a setup says what is to be done after it; a test's context fits. */
+export interface Afterwards {
+  after(work: () => Promise<void>): void;
+}
+
 /** A fresh data directory and image map file, removed after the test. */
 export function makeSetup(
-  context: TestContext,
+  context: Afterwards,
   imageMap: string,
   flags: readonly string[],
 ): OrchestratorSetup {
