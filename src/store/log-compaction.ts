@@ -1,8 +1,10 @@
 import { promisify } from "node:util";
 import { zstdCompress } from "node:zlib";
+import type { Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { LogKey } from "./keys.ts";
 import { maxCompactedBytes } from "./log-reader.ts";
+import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
 /** Rows joined at most: bounds the memory and the transaction where a log came in tiny pieces. */
@@ -93,7 +95,19 @@ async function replace(store: Store, key: LogKey, run: Run): Promise<void> {
         data,
       })
       .execute();
+    await countStoredBytes(trx, key, data.byteLength - run.length);
   });
+}
+
+/** Plain rows take what they hold, so the difference is all that changes. */
+async function countStoredBytes(trx: Transaction<Database>, key: LogKey, change: number): Promise<void> {
+  await trx
+    .updateTable("logs")
+    .set((expression) => ({ stored_bytes: expression("stored_bytes", "+", change) }))
+    .where("job_id", "=", key.jobId)
+    .where("attempt", "=", key.attempt)
+    .where("stream", "=", key.stream)
+    .execute();
 }
 
 function changedMeanwhile(key: LogKey): SolsticeError {

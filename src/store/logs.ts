@@ -47,7 +47,7 @@ export async function appendLog(
     const keptEnd = Math.max(log.received, Math.min(received, log.truncatedAt ?? append.limitBytes));
     await insertChunks(trx, append, { start: log.received, data: fresh.subarray(0, keptEnd - log.received) });
     const truncatedAt = log.truncatedAt ?? (keptEnd < received ? keptEnd : null);
-    await updateLog(trx, append, { received, truncatedAt });
+    await updateLog(trx, append, { received, truncatedAt, storedBytes: keptEnd - log.received });
     announce({ kind: "log", jobId: append.jobId });
     return { received, gap: false };
   });
@@ -97,10 +97,18 @@ async function insertChunks(
   }
 }
 
-async function updateLog(trx: Transaction<Database>, key: LogKey, state: LogState): Promise<void> {
+async function updateLog(
+  trx: Transaction<Database>,
+  key: LogKey,
+  state: LogState & { storedBytes: number },
+): Promise<void> {
   await trx
     .updateTable("logs")
-    .set({ received: state.received, truncated_at: state.truncatedAt })
+    .set((expression) => ({
+      received: state.received,
+      truncated_at: state.truncatedAt,
+      stored_bytes: expression("stored_bytes", "+", state.storedBytes),
+    }))
     .where("job_id", "=", key.jobId)
     .where("attempt", "=", key.attempt)
     .where("stream", "=", key.stream)
@@ -121,24 +129,39 @@ export async function readLog(
   return Buffer.concat(parts);
 }
 
-/**
- * How far a log got: `received` counts every byte received without a gap, kept or not; `truncatedAt` is the offset from
- * which on bytes were not kept. `sha256` (hex) is of everything received, read back from the store, and null for a log
- * that was truncated or that does not exist.
- */
-export async function logStatus(
-  store: Store,
-  key: LogKey,
-): Promise<{ received: number; truncatedAt: number | null; sha256: string | null }> {
+/** How far a log got, without its digest. */
+export interface LogExtent {
+  /** Bytes received without a gap, kept or not. */
+  readonly received: number;
+  /** The offset from which on bytes were not kept; null when all were. */
+  readonly truncatedAt: number | null;
+  /** When retention removed its bytes, ms since the epoch; null while they are there. */
+  readonly expiredAt: number | null;
+}
+
+/** How far a log got, and whether it is still there; null for one that never began. Costs one row. */
+export async function logExtent(store: Store, key: LogKey): Promise<LogExtent | null> {
   const row = await store.db
     .selectFrom("logs")
-    .select(["received", "truncated_at"])
+    .select(["received", "truncated_at", "expired_at"])
     .where("job_id", "=", key.jobId)
     .where("attempt", "=", key.attempt)
     .where("stream", "=", key.stream)
     .executeTakeFirst();
-  if (row === undefined) return { received: 0, truncatedAt: null, sha256: null };
-  const complete = row.truncated_at === null;
-  const sha256 = complete ? await digestUpTo(store, key, row.received) : null;
-  return { received: row.received, truncatedAt: row.truncated_at, sha256 };
+  if (row === undefined) return null;
+  return { received: row.received, truncatedAt: row.truncated_at, expiredAt: row.expired_at };
+}
+
+/**
+ * {@link logExtent} with `sha256` (hex) of everything received, read back from the store; null for a log that was
+ * truncated, whose bytes retention removed, or that does not exist.
+ */
+export async function logStatus(
+  store: Store,
+  key: LogKey,
+): Promise<LogExtent & { readonly sha256: string | null }> {
+  const extent = await logExtent(store, key);
+  if (extent === null) return { received: 0, truncatedAt: null, expiredAt: null, sha256: null };
+  const isThere = extent.truncatedAt === null && extent.expiredAt === null;
+  return { ...extent, sha256: isThere ? await digestUpTo(store, key, extent.received) : null };
 }

@@ -142,6 +142,8 @@ function addManyHosts({ keyType, bytesType }: SchemaDialect): string[] {
     "create index rejected_by_age on rejected_messages (received_at, id)",
     "alter table logs add column stored_bytes bigint not null default 0",
     "alter table logs add column expired_at bigint",
+    `update logs set stored_bytes = coalesce((select sum(length(data)) from log_chunks
+  where log_chunks.job_id = logs.job_id and log_chunks.attempt = logs.attempt and log_chunks.stream = logs.stream), 0)`,
     "create index jobs_by_end on jobs (finished_at, id)",
     "create index jobs_by_host on jobs (host_id, state, submitted_at, id)",
     "create index jobs_by_lane on jobs (state, label, fair_key, queue_rank, id)",

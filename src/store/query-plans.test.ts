@@ -16,9 +16,10 @@ import {
 } from "./jobs.ts";
 import { appendLog, compactLog, logStatus, readLog } from "./logs.ts";
 import { bindSession, findBySession, listMachines, recordFinish, setMachineState } from "./machines.ts";
+import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "./retention.ts";
 import { closeSteps, finishStep, listSteps, startStep } from "./steps.ts";
 import { createStore, type Store } from "./store.ts";
-import { claim, hostId, newJob } from "./testing/sample-jobs.ts";
+import { claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
 import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;
@@ -57,12 +58,25 @@ async function useEverything(store: Store): Promise<void> {
   await compactLog(store, log);
   await recordFinish(store, { ...attempt, at: 1, exitCode: 0, failure: null, logLength: 4, logSha256: "" });
   await setMachineState(store, { ...attempt, state: "gone", at: 1 });
+  await sumLogBytes(store);
   await requestCancel(store, { jobId: "job1", at: 1 });
   await Promise.all([getJob(store, "job1"), findJobs(store, "job", 5), listSteps(store, attempt)]);
   await Promise.all([listJobs(store, { limit: 5, beforeJobId: "job1" }), listTransitions(store, "job1")]);
   await listJobs(store, { limit: 5, states: ["queued", "running"] });
+  await useRetention(store);
   await Promise.all([listQueued(store, 10), listActive(store, hostId), listMachines(store, hostId)]);
   await Promise.all([countJobs(store, hostId), recentDurations(store, { label: "debian-12", limit: 5 })]);
+}
+
+async function useRetention(store: Store): Promise<void> {
+  await insertClaimed(store, "job3");
+  const data = Buffer.alloc(300 * 1024);
+  await appendLog(store, { ...log, jobId: "job3", offset: 0, data, limitBytes: 1e6 });
+  await setMachineState(store, { ...attempt, jobId: "job3", state: "gone", at: 1 });
+  await end(store, "job3", "completed", 5);
+  const after = { finishedAt: 1, jobId: "job0" };
+  await expireOldestLogs(store, { bytes: 1, at: 9, after });
+  await deleteFinishedJobs(store, { before: 9, at: 9, after });
 }
 
 test("no operation reads a whole table, or sorts what an index has sorted", async (context) => {

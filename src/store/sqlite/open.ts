@@ -10,6 +10,12 @@ const walAttempts = 200;
 const walRetryMs = 25;
 
 /**
+ * What the write-ahead log is cut back to after a large transaction, in bytes. It is written into the database (and begun
+ * anew) every 4 MiB, so this is a bound and not its usual size.
+ */
+const walSizeLimitBytes = 64 * 1024 * 1024;
+
+/**
  * Opens (and creates, readable by this user only: requests may hold private values) a database file that keeps what it
  * acknowledged: WAL, and every commit on disk before it returns. Throws `store_failed` or `disk_full`.
  */
@@ -20,8 +26,10 @@ export async function openDatabaseFile(path: string): Promise<DatabaseSync> {
     return new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true });
   });
   try {
+    // Counts only for a new file: lets deleted rows give their space back to the disk. See `reclaim.ts`.
+    database.exec("pragma auto_vacuum = incremental");
     await enableWal(database);
-    database.exec("pragma synchronous = full");
+    database.exec(`pragma synchronous = full; pragma journal_size_limit = ${walSizeLimitBytes}`);
     return database;
   } catch (error) {
     database.close();

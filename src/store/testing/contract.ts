@@ -3,6 +3,7 @@ import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
 import { machinesContract } from "./machines-contract.ts";
 import { processesContract } from "./processes-contract.ts";
+import { retentionContract } from "./retention-contract.ts";
 import type { TestDatabase } from "./test-database.ts";
 
 /** What every store must do, whatever database is beneath it. `create` gives an empty database. */
@@ -11,6 +12,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     jobsContract(create);
     machinesContract(create);
     logsContract(create);
+    retentionContract(create);
     processesContract(create);
   });
 }

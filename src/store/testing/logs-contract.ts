@@ -80,7 +80,7 @@ function appends(create: CreateDatabase): void {
   test("an unknown log is empty, and streams are apart", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
-    const nothing = { received: 0, truncatedAt: null, sha256: null };
+    const nothing = { received: 0, truncatedAt: null, expiredAt: null, sha256: null };
     assert.deepEqual(await logStatus(store, log), nothing);
     assert.equal((await read(store, 0, 10)).byteLength, 0);
     await append(store, 0, Buffer.from("output"));
@@ -136,7 +136,12 @@ function truncation(create: CreateDatabase): void {
     assert.deepEqual(await append(store, 90, text.subarray(90, 150), 100), { received: 150, gap: false });
     assert.deepEqual(await append(store, 150, text.subarray(150, 200), 1000), { received: 200, gap: false });
     assert.equal((await append(store, 300, text, 1000)).gap, true);
-    assert.deepEqual(await logStatus(store, log), { received: 200, truncatedAt: 100, sha256: null });
+    assert.deepEqual(await logStatus(store, log), {
+      received: 200,
+      truncatedAt: 100,
+      expiredAt: null,
+      sha256: null,
+    });
     await assertSlices(store, text.subarray(0, 100));
     assert.equal((await read(store, 150, 50)).byteLength, 0);
     await compactLog(store, log);
@@ -149,7 +154,12 @@ function truncation(create: CreateDatabase): void {
     const text = bytes(300);
     await append(store, 0, text.subarray(0, 200), 1000);
     await append(store, 200, text.subarray(200), 50);
-    assert.deepEqual(await logStatus(store, log), { received: 300, truncatedAt: 200, sha256: null });
+    assert.deepEqual(await logStatus(store, log), {
+      received: 300,
+      truncatedAt: 200,
+      expiredAt: null,
+      sha256: null,
+    });
     await assertSlices(store, text.subarray(0, 200));
   });
 }
