@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Job, Machine, RunnerFailure } from "./job.ts";
 import { parseJobRequest } from "./job-request.ts";
 import { activeStates, transition } from "./job-state.ts";
-import { decide, type LifecycleLimits, type LifecycleSnapshot } from "./lifecycle.ts";
+import { decide, type LifecycleLimits, type LifecycleSnapshot, verdictOfLostHost } from "./lifecycle.ts";
 import { type VerdictReason, verdict, verdictReasons } from "./verdict.ts";
 
 const limits: LifecycleLimits = {
@@ -252,4 +252,13 @@ test("whatever is seen: the event is legal, a wait is bounded, and time alone al
     }),
     { numRuns: 2000 },
   );
+});
+
+test("of a lost host's attempt, the runner's Finish counts first, then a cancel, else the loss", () => {
+  const reasonOf = (changes: Changes) => verdictOfLostHost(snapshot(changes)).reason;
+  const finished = { runnerFinishedAt: start + 5, runnerExitCode: 0 };
+  assert.equal(reasonOf({ machine: finished, job: { cancelRequestedAt: start } }), "completed");
+  assert.equal(reasonOf({ machine: { ...finished, runnerExitCode: 3 } }), "step_failed");
+  assert.equal(reasonOf({ job: { cancelRequestedAt: start } }), "cancelled_by_user");
+  assert.equal(reasonOf({}), "host_lost");
 });

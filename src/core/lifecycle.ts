@@ -127,7 +127,7 @@ function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleActio
 /** The release path, the only one: from whatever is observed towards nothing left. */
 function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const { job, machine, limits } = snapshot;
-  if (machine.state === "gone") return settle(job);
+  if (machine.state === "gone") return { kind: "apply", ...settlement(job) };
   if (snapshot.power !== "running" && snapshot.power !== "paused") return { kind: "release" };
   // A guest whose runner never called, or that stands still, has nothing to say and would not hear the request.
   if (machine.runnerStartedAt === null || snapshot.power === "paused" || snapshot.hostPhase === "forced") {
@@ -150,17 +150,39 @@ function isAskedToStop(job: Job): boolean {
   return reason === "cancelled_by_user" || reason === "job_timeout" || reason === "host_shutdown";
 }
 
-function settle(job: Job): LifecycleAction {
+/**
+ * How a finalizing job goes on once nothing of it is left: another attempt where the verdict deserves one, else its verdict
+ * becomes its state.
+ */
+export function settlement(job: Job): { event: JobEvent; verdict: Verdict } {
   const ended = job.verdict;
   if (ended === null) throw new TypeError(`Job ${job.id} is finalizing without a verdict.`);
-  if (deservesRetry(ended, job.attempt, job.maxAttempts) && job.cancelRequestedAt === null) {
-    return { kind: "apply", event: "requeue", verdict: ended };
-  }
-  return { kind: "apply", event: `settle_${ended.state}`, verdict: ended };
+  const isRepeated = deservesRetry(ended, job.attempt, job.maxAttempts) && job.cancelRequestedAt === null;
+  return { event: isRepeated ? "requeue" : `settle_${ended.state}`, verdict: ended };
+}
+
+/**
+ * What is left to say of an attempt whose host is lost, by the same order as in a running job: what its runner told with
+ * `Finish` still counts, then that somebody cancelled it; else the host took it along.
+ */
+export function verdictOfLostHost(
+  attempt: Pick<LifecycleSnapshot, "job" | "machine" | "failedStep">,
+): Verdict {
+  if (attempt.machine.runnerFinishedAt !== null) return verdictOfFinish(attempt);
+  if (attempt.job.cancelRequestedAt !== null) return cancelled();
+  const host = attempt.machine.hostId;
+  return verdict(
+    "host_lost",
+    `Host ${host} was not heard of for longer than its lease; it ran this attempt.`,
+  );
+}
+
+function cancelled(): Verdict {
+  return verdict("cancelled_by_user", "The job was cancelled.");
 }
 
 function endedFromOutside(snapshot: LifecycleSnapshot): Verdict | null {
-  if (snapshot.job.cancelRequestedAt !== null) return verdict("cancelled_by_user", "The job was cancelled.");
+  if (snapshot.job.cancelRequestedAt !== null) return cancelled();
   if (snapshot.hostPhase === "drained" || snapshot.hostPhase === "forced") {
     return verdict("host_shutdown", "The host was told to stop before the job ended.");
   }
@@ -185,8 +207,8 @@ function powerLoss(power: GuestPower, when: string): Verdict | null {
   }
 }
 
-function verdictOfFinish(snapshot: LifecycleSnapshot): Verdict {
-  const { machine, failedStep } = snapshot;
+function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "machine" | "failedStep">): Verdict {
+  const { machine, failedStep } = attempt;
   const exitCode = machine.runnerExitCode ?? 0;
   if (machine.runnerFailure === "runner_killed") {
     return verdict("runner_lost", "Something in the guest killed the runner, probably a step of the job.");

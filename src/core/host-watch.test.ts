@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type HostWatch, look, lostLeases, nothingSeen } from "./host-watch.ts";
+
+const leaseMs = 100;
+const maxGapMs = 40;
+
+/** One turn of an observer: time passes, some hosts renew, and the look succeeds or fails. */
+const turn = fc.record({
+  passed: fc.integer({ min: 0, max: 60 }),
+  renewing: fc.subarray(["a", "b", "c"]),
+  succeeds: fc.integer({ min: 0, max: 6 }).map((one) => one > 0),
+});
+
+interface Turn {
+  readonly at: number;
+  readonly succeeds: boolean;
+  readonly leases: readonly { hostId: string; renewals: number }[];
+  readonly watch: HostWatch;
+}
+
+function play(turns: readonly { passed: number; renewing: string[]; succeeds: boolean }[]): Turn[] {
+  const renewals = new Map(["a", "b", "c"].map((hostId) => [hostId, 1]));
+  let watch = nothingSeen;
+  let now = 0;
+  return turns.map(({ passed, renewing, succeeds }) => {
+    now += passed;
+    for (const hostId of renewing) renewals.set(hostId, (renewals.get(hostId) ?? 0) + 1);
+    const leases = [...renewals].map(([hostId, count]) => ({ hostId, renewals: count }));
+    watch = succeeds ? look(watch, leases, { now, maxGapMs }) : nothingSeen;
+    return { at: now, succeeds, leases, watch };
+  });
+}
+
+/** The definition, word for word: the same number at every look of an unbroken row of looks that spans a lease. */
+function isLost(turns: readonly Turn[], index: number, hostId: string): boolean {
+  const count = (turn: Turn) => turn.leases.find((lease) => lease.hostId === hostId)?.renewals;
+  const last = turns[index] as Turn;
+  if (!last.succeeds) return false;
+  let first = last;
+  for (let place = index - 1; place >= 0; place -= 1) {
+    const earlier = turns[place] as Turn;
+    if (!earlier.succeeds || first.at - earlier.at > maxGapMs || count(earlier) !== count(last)) break;
+    first = earlier;
+  }
+  return last.at - first.at >= leaseMs;
+}
+
+test("exactly those hosts are lost that stood still for a lease of uninterrupted looks", () => {
+  let losses = 0;
+  fc.assert(
+    fc.property(fc.array(turn, { maxLength: 40 }), (script) => {
+      const turns = play(script);
+      for (const [index, { watch }] of turns.entries()) {
+        const lost = lostLeases(watch, leaseMs).map((lease) => lease.hostId);
+        losses += lost.length;
+        assert.deepEqual(
+          lost,
+          ["a", "b", "c"].filter((hostId) => isLost(turns, index, hostId)),
+        );
+      }
+    }),
+    { numRuns: 500 },
+  );
+  assert.ok(losses > 0, "the property never saw a host that is lost");
+});
+
+test("after a failed look, and for a fresh observer, nobody is lost before a whole lease has passed", () => {
+  fc.assert(
+    fc.property(fc.array(turn, { maxLength: 20 }), fc.integer({ min: 0, max: 99 }), (script, within) => {
+      const leases = [{ hostId: "a", renewals: 1 }];
+      const broken = [...script.map((one) => ({ ...one, renewing: [] })), { passed: 0, renewing: [] }];
+      const turns = play(broken.map((one) => ({ ...one, succeeds: false })));
+      const start = turns.at(-1)?.at ?? 0;
+      let { watch } = turns.at(-1) as Turn;
+      for (let now = start; now <= start + within; now += 20) watch = look(watch, leases, { now, maxGapMs });
+      assert.deepEqual(lostLeases(watch, leaseMs), []);
+    }),
+  );
+});
+
+test("a host that is no longer listed is forgotten, and what is lost is told with the number that stood still", () => {
+  let watch = look(nothingSeen, [{ hostId: "a", renewals: 7 }], { now: 0, maxGapMs: 200 });
+  watch = look(watch, [{ hostId: "a", renewals: 7 }], { now: 100, maxGapMs: 200 });
+  assert.deepEqual(lostLeases(watch, leaseMs), [{ hostId: "a", renewals: 7 }]);
+  watch = look(watch, [], { now: 150, maxGapMs: 200 });
+  assert.deepEqual(lostLeases(watch, leaseMs), []);
+});
