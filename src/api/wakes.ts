@@ -1,4 +1,4 @@
-import type { Store, Wake } from "../store/store.ts";
+import type { JobWake, Store } from "../store/store.ts";
 
 /** Turns the store's wake-ups into something a loop can wait for. Wakes that come while nobody waits count as one. */
 export interface WakeListener extends Disposable {
@@ -6,12 +6,12 @@ export interface WakeListener extends Disposable {
   next(options: { timeoutMs: number; signal: AbortSignal }): Promise<void>;
 }
 
-/** Listens to the wakes that `matches` picks. Begin before reading what may change, or a change falls between. */
-export function listenForWakes(store: Store, matches: (wake: Wake) => boolean): WakeListener {
+/** Listens to the wakes that `matches` picks, and to those that are meant for all. Begin before reading what may change, or a change falls between. */
+export function listenForWakes(store: Store, matches: (wake: JobWake) => boolean): WakeListener {
   let woken = false;
   let resume: () => void = () => {};
   const unsubscribe = store.subscribe((wake) => {
-    if (!matches(wake)) return;
+    if (wake.kind !== "all" && !matches(wake)) return;
     woken = true;
     resume();
   });

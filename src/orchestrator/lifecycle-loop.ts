@@ -56,6 +56,7 @@ export function startLifecycle(context: Context): Lifecycle {
   const unsubscribe = [
     context.store.subscribe((wake) => {
       if (wake.kind === "log") return;
+      if (wake.kind === "all") return wakeAll();
       (drivers.get(wake.jobId) ?? finder).wake();
     }),
     context.hypervisor.onChange((jobId) => {

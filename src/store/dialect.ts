@@ -7,7 +7,16 @@ export interface SchemaDialect {
   readonly keyType: string;
   /** A column of bytes. */
   readonly bytesType: string;
+  /** Makes a migration wait for another one until that has ended; null where transactions do so by themselves. */
+  readonly migrationLock: string | null;
 }
 
 /** SQLite compares text byte by byte unless told otherwise. */
-export const sqliteSchemaDialect: SchemaDialect = { keyType: "text", bytesType: "blob" };
+export const sqliteSchemaDialect: SchemaDialect = { keyType: "text", bytesType: "blob", migrationLock: null };
+
+/** Without "C", PostgreSQL compares text as the database's language does. The lock's number is arbitrary, and ours. */
+export const postgresSchemaDialect: SchemaDialect = {
+  keyType: 'text collate "C"',
+  bytesType: "bytea",
+  migrationLock: "select pg_advisory_xact_lock(7410074107)",
+};

@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import type { ExpressionBuilder, Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Backend, Job } from "../core/job.ts";
 import { activeStates, type JobEvent, type JobState, transition } from "../core/job-state.ts";
@@ -38,6 +38,7 @@ export async function claimJob(
       }))
       .where("id", "=", claim.jobId)
       .where("state", "=", "queued")
+      .$if(store.canSkipLocked, (query) => query.where("id", "in", freeJob(claim.jobId)))
       .returningAll()
       .executeTakeFirst();
     if (row === undefined) return null;
@@ -47,6 +48,18 @@ export async function claimJob(
     announce({ kind: "job", jobId: job.id });
     return job;
   });
+}
+
+/** The job, unless somebody claims it at this moment: waiting for that to end would be waiting for a "no". */
+function freeJob(jobId: string) {
+  return (expression: ExpressionBuilder<Database, "jobs">) =>
+    expression
+      .selectFrom("jobs as free")
+      .select("free.id")
+      .where("free.id", "=", jobId)
+      .where("free.state", "=", "queued")
+      .forUpdate()
+      .skipLocked();
 }
 
 async function insertAttempt(

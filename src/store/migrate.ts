@@ -4,12 +4,13 @@ import type { SchemaDialect } from "./dialect.ts";
 import { type Migration, migrations } from "./migrations.ts";
 
 /**
- * Brings the schema up to date, all or nothing. Two processes may start at once: the caller's transactions are exclusive
- * against each other from their first statement, so the second one finds everything done. Throws `store_failed` when the
+ * Brings the schema up to date, all or nothing. Two processes may start at once: the
+ * transactions are exclusive against each other from their first statement, so the second one finds everything done. Throws `store_failed` when the
  * database was written by a newer version.
  */
 export async function migrate<Tables>(db: Kysely<Tables>, dialect: SchemaDialect): Promise<void> {
   await db.transaction().execute(async (trx) => {
+    if (dialect.migrationLock !== null) await sql.raw(dialect.migrationLock).execute(trx);
     await sql`create table if not exists schema_migrations (
   name text primary key
 )`.execute(trx);
@@ -32,6 +33,6 @@ function refuseNewer(applied: ReadonlySet<string>): void {
   const unknown = [...applied].filter((name) => !known.has(name));
   if (unknown.length === 0) return;
   throw new SolsticeError("store_failed", `The database has a newer schema (${unknown.join(", ")}).`, {
-    remedy: "Run the newer version of solstice, or use another data directory.",
+    remedy: "Run the newer version of solstice, or use another database.",
   });
 }

@@ -4,17 +4,21 @@ import { migrate } from "./migrate.ts";
 import type { Database } from "./schema.ts";
 import { nodeSqliteDialect } from "./sqlite/dialect.ts";
 import { openDatabaseFile } from "./sqlite/open.ts";
-import { WriteQueue } from "./write-queue.ts";
+import { reclaimSpace } from "./sqlite/reclaim.ts";
+import { WriteQueue, type Writer } from "./write-queue.ts";
 
 /**
- * Says that something changed, so that loops and followers need not poll. It may be late, doubled or missing (another
- * process wrote): whoever listens also looks by themselves now and then.
+ * Says that something changed, so that loops and followers need not poll. It may be late, doubled or missing (on SQLite
+ * when another process wrote): whoever listens also looks by themselves now and then.
  * - `queue`: a job became queued. `job`: any other change of a job, its steps or its machine. `log`: bytes arrived.
  */
-export interface Wake {
+export interface JobWake {
   readonly kind: "job" | "log" | "queue";
   readonly jobId: string;
 }
+
+/** A change of one job; or `all`, when changes of any job may have been missed. */
+export type Wake = JobWake | { readonly kind: "all" };
 
 /** One operation's writes. `announce` collects wakes, which are sent after the commit. */
 export type Write<T> = (trx: Transaction<Database>, announce: (wake: Wake) => void) => Promise<T>;
@@ -23,12 +27,19 @@ export type Write<T> = (trx: Transaction<Database>, announce: (wake: Wake) => vo
 export interface Store {
   /** For reads. Never use it inside a write: there the transaction is the connection. */
   readonly db: Kysely<Database>;
+  /** Whether the database knows `for update skip locked`. Where it does not, writers come one after the other. */
+  readonly canSkipLocked: boolean;
   /** Runs one operation in one transaction; resolves when it is on disk. */
   write<T>(work: Write<T>): Promise<T>;
   /** Calls `listener` after each commit that changed something. Returns the function that ends this. */
   subscribe(listener: (wake: Wake) => void): () => void;
-  /** Tells all listeners, as a write would. */
+  /** Tells all listeners of this process. */
   wake(wake: Wake): void;
+  /**
+   * Gives space that deleted rows left back to the disk, where the database does not by itself (PostgreSQL uses it
+   * again). Returns the bytes.
+   */
+  reclaim(): Promise<number>;
   /** Commits what was accepted, then closes. */
   close(): Promise<void>;
 }
@@ -43,12 +54,30 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
     await db.destroy();
     throw error;
   }
-  return createStore(db);
+  const queue = new WriteQueue(db);
+  const reclaim = () => reclaimSpace(database, { queue, path: options.path });
+  return createStore(db, { writer: queue, reclaim });
 }
 
-/** A store over a migrated database of either dialect. */
-export function createStore(db: Kysely<Database>): Store {
-  const queue = new WriteQueue(db);
+/** Carries wakes to the other processes that have the database open. */
+export interface WakeExchange {
+  /** Sends soon, and never fails: a wake may get lost. */
+  send(wake: Wake): void;
+  /** Sends what waits, then closes. */
+  close(): Promise<void>;
+}
+
+/** What differs between the databases once they are open. */
+interface StoreParts {
+  readonly writer?: Writer;
+  readonly exchange?: WakeExchange;
+  readonly canSkipLocked?: boolean;
+  readonly reclaim?: () => Promise<number>;
+}
+
+/** A store over a migrated database of either dialect. Without `parts` it is one of a single process' own. */
+export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store {
+  const { writer = new WriteQueue(db), exchange = null } = parts;
   const listeners = new Set<(wake: Wake) => void>();
   const wake = (sent: Wake) => {
     // In a turn of its own: a listener that throws is a defect of the listener, and not a failed write.
@@ -56,11 +85,19 @@ export function createStore(db: Kysely<Database>): Store {
   };
   return {
     db,
+    canSkipLocked: parts.canSkipLocked ?? false,
+    reclaim: parts.reclaim ?? (async () => 0),
     wake,
     async write(work) {
-      const wakes: Wake[] = [];
-      const value = await queue.run((trx) => work(trx, (announced) => wakes.push(announced)));
-      wakes.forEach(wake);
+      let wakes: Wake[] = [];
+      const value = await writer.run((trx) => {
+        wakes = [];
+        return work(trx, (announced) => wakes.push(announced));
+      });
+      for (const announced of wakes) {
+        wake(announced);
+        exchange?.send(announced);
+      }
       return value;
     },
     subscribe(listener) {
@@ -68,7 +105,8 @@ export function createStore(db: Kysely<Database>): Store {
       return () => listeners.delete(listener);
     },
     async close() {
-      await queue.close();
+      await writer.close();
+      await exchange?.close();
       await db.destroy();
     },
   };

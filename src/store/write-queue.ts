@@ -6,8 +6,16 @@ import type { Database } from "./schema.ts";
 /** Operations that share one commit at most: bounds how long a transaction holds the write lock. */
 const maxBatch = 100;
 
-/** One operation's writes; what it returns reaches the caller after the commit. */
+/** One operation's writes; what it returns reaches the caller after the commit. It may be run again, from its start. */
 export type Work<T> = (trx: Transaction<Database>) => Promise<T>;
+
+/** Runs the writes of a store. */
+export interface Writer {
+  /** Runs `work` in a transaction; resolves with its value once that is on disk. */
+  run<T>(work: Work<T>): Promise<T>;
+  /** Refuses new work, and resolves when all that was accepted has ended. */
+  close(): Promise<void>;
+}
 
 interface Waiting {
   run(trx: Transaction<Database>): Promise<void>;
@@ -19,7 +27,7 @@ interface Waiting {
  * Group commit. A commit costs one disk flush however much is in it, so operations that arrive together share one
  * transaction, each in a savepoint of its own: one that fails is undone alone, and nobody is answered before the flush.
  */
-export class WriteQueue {
+export class WriteQueue implements Writer {
   readonly #db: Kysely<Database>;
   #waiting: Waiting[] = [];
   #draining: Promise<void> | null = null;

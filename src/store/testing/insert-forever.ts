@@ -1,15 +1,15 @@
 import { insertJob } from "../jobs.ts";
-import { openSqliteStore } from "../store.ts";
 import { newJob } from "./sample-jobs.ts";
+import { openAt } from "./test-database.ts";
 
 /**
- * A program for the durability test: `insert-forever.ts PATH` inserts jobs, some at a time, and prints the id of each when
+ * A program for the durability test: `insert-forever.ts PATH-OR-URL` inserts jobs, some at a time, and prints the id of each when
  * it is acknowledged. The test kills it; by itself it ends when that did not happen.
  */
 const maxJobs = 20_000;
 const atOnce = 7;
 
-const store = await openSqliteStore({ path: process.argv[2] ?? "" });
+const store = await openAt(process.argv[2] ?? "");
 for (let first = 0; first < maxJobs; first += atOnce) {
   const ids = Array.from({ length: atOnce }, (_, index) => `job${first + index}`);
   await Promise.all(

@@ -2,7 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
+import type { PrivatePostgres } from "./private-postgres.ts";
 
 /** A database of one test. */
 export interface TestDatabase {
@@ -25,6 +27,22 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
     childArguments: [path],
     remove: () => rm(directory, { recursive: true, force: true }),
   };
+}
+
+/** An empty database on a private PostgreSQL. */
+export async function createPostgresDatabase(server: PrivatePostgres): Promise<TestDatabase> {
+  const url = await server.createDatabase();
+  return {
+    open: () => openAt(url),
+    childArguments: [url],
+    remove: () => server.removeDatabase(url),
+  };
+}
+
+/** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
+export function openAt(place: string): Promise<Store> {
+  if (!place.startsWith("postgres:")) return openSqliteStore({ path: place });
+  return openPostgresStore({ url: place, waitSeconds: 0, log: { info() {}, warn() {} } });
 }
 
 /** One handle on an empty database; both go when the test ends. */

@@ -1,0 +1,88 @@
+import { DatabaseError } from "pg";
+import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
+
+// Conditions of https://www.postgresql.org/docs/current/errcodes-appendix.html, by SQLSTATE or by its class (the first
+// two characters).
+const serializationFailure = "40001";
+const deadlockDetected = "40P01";
+const featureNotSupported = "0A000";
+
+interface Explanation {
+  readonly code: ErrorCode;
+  readonly remedy: string;
+}
+
+const tryAgain = "It is tried again by itself; if it stays so, look at the PostgreSQL server and its log.";
+
+const explanations: Readonly<Record<string, Explanation>> = {
+  "08": { code: "unavailable", remedy: tryAgain },
+  "25006": { code: "unavailable", remedy: "It is read-only now: let DATABASE_URL name the primary server." },
+  "28": { code: "store_failed", remedy: "Check the user and the password in DATABASE_URL, and pg_hba.conf." },
+  "3D000": { code: "store_failed", remedy: "Create the database: createdb -O USER NAME." },
+  "40": { code: "unavailable", remedy: "Others changed the same rows at the same time: try again." },
+  "42501": { code: "store_failed", remedy: "Let the user of DATABASE_URL own the database." },
+  "53100": { code: "disk_full", remedy: "Free space on the disk of the PostgreSQL server." },
+  "53300": {
+    code: "unavailable",
+    remedy: "Raise max_connections of the PostgreSQL server: 9 for each host.",
+  },
+  "53": { code: "unavailable", remedy: tryAgain },
+  "55P03": { code: "unavailable", remedy: tryAgain },
+  "57": { code: "unavailable", remedy: tryAgain },
+};
+
+const lost: Explanation = {
+  code: "unavailable",
+  remedy: "Check that the PostgreSQL server runs and that DATABASE_URL names it.",
+};
+
+const other: Explanation = { code: "store_failed", remedy: "Look at the log of the PostgreSQL server." };
+
+/**
+ * The one place where errors of PostgreSQL and its driver become ours: `disk_full`, `unavailable` where a repeat may
+ * succeed, else `store_failed`. `database` names it without the password. Errors that are ours already pass unchanged.
+ */
+export function toStoreError(database: string, error: unknown): SolsticeError {
+  if (error instanceof SolsticeError) return error;
+  const { code, remedy } = explain(error);
+  return new SolsticeError(code, `The database ${database} failed: ${wordsOf(error)}.`, {
+    remedy,
+    cause: error,
+  });
+}
+
+function explain(error: unknown): Explanation {
+  // What the server did not say itself comes from the way to it: refused, reset, timed out, not found.
+  if (!(error instanceof DatabaseError)) return lost;
+  if (isStatementOutdated(error)) return { code: "unavailable", remedy: tryAgain };
+  const code = error.code ?? "";
+  return explanations[code] ?? explanations[code.slice(0, 2)] ?? other;
+}
+
+/** Several addresses that were all tried fail with an `AggregateError`, whose own message is empty. */
+function wordsOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(wordsOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** True when the server undid a whole transaction for the sake of another one: the same again will do. */
+export function isUndoneForAnother(error: unknown): boolean {
+  const code = causeOf(error)?.code;
+  return code === serializationFailure || code === deadlockDetected;
+}
+
+/** True when a prepared statement is out of date, because a newer version has migrated meanwhile. */
+export function isStatementOutdated(error: unknown): boolean {
+  const cause = causeOf(error);
+  return cause?.code === featureNotSupported && /cached plan/.test(cause.message);
+}
+
+/** True while the connection can be used after `error`: the server refused one statement, and said so. */
+export function leavesConnectionUsable(error: unknown): boolean {
+  return error instanceof DatabaseError && error.severity === "ERROR";
+}
+
+function causeOf(error: unknown): DatabaseError | null {
+  const cause = error instanceof SolsticeError ? error.cause : error;
+  return cause instanceof DatabaseError ? cause : null;
+}

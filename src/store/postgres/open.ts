@@ -1,0 +1,105 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Kysely } from "kysely";
+import { Client, Pool } from "pg";
+import { isSolsticeError } from "../../core/errors.ts";
+import { postgresSchemaDialect } from "../dialect.ts";
+import { migrate } from "../migrate.ts";
+import type { Database } from "../schema.ts";
+import { createStore, type Store, type Wake } from "../store.ts";
+import { clientConfig, databaseName, sessionSettings } from "./connection.ts";
+import { postgresDialect } from "./driver.ts";
+import { toStoreError } from "./errors.ts";
+import { TransactionWriter } from "./transaction-writer.ts";
+import { PostgresWakeExchange, type StoreLog } from "./wake-exchange.ts";
+
+/** Connections of the pool at most. One more listens for wakes, so that a host takes 9. */
+const maxConnections = 8;
+
+/** How often a database that does not answer yet is tried at the start, in ms. */
+const startRetryMs = 1_000;
+
+/** How to open the shared store. */
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:port/name`; messages show it without user and password. */
+  readonly url: string;
+  /** How long a database that does not answer is waited for, in seconds. */
+  readonly waitSeconds: number;
+  /** Gets a line when the database is waited for, and when its wakes stop and come again. */
+  readonly log: StoreLog;
+}
+
+/**
+ * Opens the store that several hosts share, and migrates it. Throws `unavailable` when the database does not answer within
+ * `waitSeconds`, and `store_failed` at once when it refuses.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
+  const { url, log } = options;
+  const database = databaseName(url);
+  await migrateWhenThere(options, database);
+  const pool = createPool(url, { max: maxConnections, bounded: true });
+  const db = new Kysely<Database>({ dialect: postgresDialect(pool, database) });
+  let deliver: (wake: Wake) => void = () => {};
+  const connect = () => connectClient(url, database);
+  const exchange = new PostgresWakeExchange({ connect, deliver: (wake) => deliver(wake), log });
+  const store = createStore(db, { writer: new TransactionWriter(db), exchange, canSkipLocked: true });
+  deliver = store.wake;
+  try {
+    await exchange.open();
+    return store;
+  } catch (error) {
+    await db.destroy();
+    throw toStoreError(database, error);
+  }
+}
+
+/** The server may be starting as well: after a power cut, everything starts at once. */
+async function migrateWhenThere(options: PostgresStoreOptions, database: string): Promise<void> {
+  const deadline = performance.now() + options.waitSeconds * 1000;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await migrateOnce(options.url, database);
+    } catch (error) {
+      if (!isSolsticeError(error, "unavailable") || performance.now() >= deadline) throw error;
+      const message = `${error.message} It is waited for, ${options.waitSeconds} s at most.`;
+      if (attempt === 1) options.log.warn({ database }, message);
+      await delay(startRetryMs);
+    }
+  }
+}
+
+/** A connection of its own, without limits of time: an index over many rows takes as long as it takes. */
+async function migrateOnce(url: string, database: string): Promise<void> {
+  const pool = createPool(url, { max: 1, bounded: false });
+  const db = new Kysely<Database>({ dialect: postgresDialect(pool, database) });
+  try {
+    await migrate(db, postgresSchemaDialect);
+  } finally {
+    await db.destroy();
+  }
+}
+
+function createPool(url: string, options: { max: number; bounded: boolean }): Pool {
+  const pool = new Pool({
+    ...clientConfig(url, options),
+    max: options.max,
+    onConnect: async (client) => {
+      if (options.bounded) await client.query(sessionSettings);
+    },
+  });
+  // Without listeners, a connection that breaks ends the process: one listener for those in the pool, one for those in
+  // use. Whoever used it gets the error too, and the pool replaces it.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
+  return pool;
+}
+
+async function connectClient(url: string, database: string): Promise<Client> {
+  const client = new Client(clientConfig(url, { bounded: true }));
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    throw toStoreError(database, error);
+  }
+}

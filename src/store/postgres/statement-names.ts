@@ -1,0 +1,27 @@
+/** Statements that are prepared at most, for each connection. The store's are few and fixed; lists vary some. */
+const maxNamed = 500;
+
+/**
+ * Names for prepared statements, the same on all connections: a named one is parsed once per connection, which halves
+ * what it costs. Beyond the bound a statement stays without a name, and is parsed each time.
+ */
+export class StatementNames {
+  readonly #names = new Map<string, string>();
+  #count = 0;
+
+  /** The name to prepare `text` under; null for none. */
+  nameOf(text: string): string | null {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    if (this.#names.size >= maxNamed) return null;
+    this.#count += 1;
+    const name = `s${this.#count}`;
+    this.#names.set(text, name);
+    return name;
+  }
+
+  /** Gives new names from now on, so that everything is prepared anew. */
+  forget(): void {
+    this.#names.clear();
+  }
+}
