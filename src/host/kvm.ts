@@ -22,6 +22,12 @@ export interface KvmProbeOptions {
 
 const defaultDeadlineSeconds = 10;
 
+/** The folder that the probe makes in the system's temporary directory begins with this, */
+export const probeFolderPrefix = "solstice-kvm-";
+
+/** and this is the one file in it. */
+export const probeFileName = "disk";
+
 /**
  * Runs a guest of 512 bytes under KVM, with the machine and CPU type that real guests get, and sees whether it comes to
  * its end. A `/dev/kvm` that opens proves nothing: on some nested hosts it runs the BIOS and even reaches 64-bit mode,
@@ -36,9 +42,9 @@ export async function probeKvm(options: KvmProbeOptions = {}): Promise<KvmProbe>
     const obstacle = await deviceObstacle();
     if (obstacle) return { works: false, detail: obstacle };
   }
-  const folder = await mkdtemp(join(tmpdir(), "solstice-kvm-"));
+  const folder = await mkdtemp(join(tmpdir(), probeFolderPrefix));
   try {
-    const disk = join(folder, "disk");
+    const disk = join(folder, probeFileName);
     await writeFile(disk, probeDisk());
     const result = await runCommand("qemu-system-x86_64", guestArguments(accelerator, disk), {
       deadlineSeconds: options.deadlineSeconds ?? defaultDeadlineSeconds,

@@ -1,3 +1,4 @@
+import type { HostTraces } from "../core/audit/ledgers.ts";
 import type { GuestFile, GuestPower, Seed } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
 
@@ -28,15 +29,6 @@ export interface HypervisorLog {
   warn(fields: object, message: string): void;
 }
 
-/** A guest of ours, as found on the host. */
-export interface OwnedGuest {
-  readonly name: string;
-  readonly jobId: string;
-  /** Null where only files are left, from which the attempt cannot be told. */
-  readonly attempt: number | null;
-  readonly power: GuestPower;
-}
-
 /**
  * One kind of hypervisor on this host. Every method can be repeated after a crash at any point, and acts on what it
  * observes. Guests are named by {@link guestName}; things without our ownership mark are never touched.
@@ -47,6 +39,11 @@ export interface OwnedGuest {
  */
 export interface Hypervisor {
   readonly backend: Backend;
+  /**
+   * Connects, and changes nothing on the host. Enough to look (`listTraces`, `power`, `readConsole`) and to `remove`;
+   * `prepare` does it too.
+   */
+  connect(): Promise<void>;
   /** Makes the host ready (network active and autostarted, directories), and fails with what to do where it cannot. */
   prepare(): Promise<void>;
   /** The host's address that guests reach; the runner endpoint listens there. */
@@ -66,8 +63,8 @@ export interface Hypervisor {
   destroy(jobId: string): Promise<void>;
   /** Cuts the power if need be, then removes the guest and every file of it. Repeating it does nothing. */
   remove(jobId: string): Promise<void>;
-  /** Every guest of this installation, also where only files are left of it. */
-  listOwned(): Promise<OwnedGuest[]>;
+  /** What this host holds of this installation's guests, also where only files are left of one. */
+  listTraces(): Promise<HostTraces>;
   /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none (yet). */
   readConsole(jobId: string, offset: number, maxBytes: number): Promise<Buffer>;
   /** Calls `listener` when a guest may have changed; a wake-up, not a truth. Null: look at every guest again. */

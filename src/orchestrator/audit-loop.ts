@@ -1,5 +1,4 @@
 import { isActive } from "../core/job-state.ts";
-import type { OwnedGuest } from "../hypervisor/hypervisor.ts";
 import { getJob } from "../store/jobs.ts";
 import { listMachines, setMachineState } from "../store/machines.ts";
 import type { Context } from "./context.ts";
@@ -27,8 +26,9 @@ export function startAuditLoop(context: Context): Loop {
  * guests that are not ours are never listed in the first place.
  */
 export async function audit(context: Context): Promise<void> {
-  for (const guest of await context.hypervisor.listOwned()) {
-    await context.guestLock.run(guest.jobId, () => removeIfStray(context, guest));
+  const { domains, directories } = await context.hypervisor.listTraces();
+  for (const jobId of new Set([...domains, ...directories].map((trace) => trace.jobId))) {
+    await context.guestLock.run(jobId, () => removeIfStray(context, jobId));
   }
   for (const machine of await listMachines(context.store, context.identity.hostId)) {
     await context.guestLock.run(machine.jobId, async () => {
@@ -40,12 +40,9 @@ export async function audit(context: Context): Promise<void> {
   }
 }
 
-async function removeIfStray(context: Context, guest: OwnedGuest): Promise<void> {
-  const job = await getJob(context.store, guest.jobId);
+async function removeIfStray(context: Context, jobId: string): Promise<void> {
+  const job = await getJob(context.store, jobId);
   if (job && isActive(job.state) && job.hostId === context.identity.hostId) return;
-  context.log.warn(
-    { guest: guest.name, power: guest.power, jobState: job?.state ?? "unknown" },
-    "removing a stray guest",
-  );
-  await context.hypervisor.remove(guest.jobId);
+  context.log.warn({ jobId, jobState: job?.state ?? "unknown" }, "removing a stray guest");
+  await context.hypervisor.remove(jobId);
 }

@@ -54,7 +54,8 @@ export function isWrongState(error: unknown): boolean {
   return isLibvirtError(error, LibvirtErrorCode.OPERATION_INVALID);
 }
 
-async function readOwnership(host: LibvirtHost, domain: Domain): Promise<Ownership | null> {
+/** What a domain's mark says, or null where it has none. */
+export async function readOwnership(host: LibvirtHost, domain: Domain): Promise<Ownership | null> {
   try {
     return parseOwnership(await host.client.domainMetadata(domain, OWNERSHIP_NAMESPACE));
   } catch (error) {

@@ -11,7 +11,7 @@ import type { VirtType } from "./domain-xml.ts";
 import { toSolsticeError } from "./errors.ts";
 import { guestPaths, guestsDirectory } from "./guest-paths.ts";
 import type { LibvirtHost, WriteSeed } from "./host.ts";
-import { listGuests } from "./list-guests.ts";
+import { listTraces } from "./list-traces.ts";
 import { createMacAddresses } from "./mac-addresses.ts";
 import { networkGateway, prepareNetwork } from "./network.ts";
 import { destroyGuest, readPower, shutdownGuest, startGuest } from "./power.ts";
@@ -40,7 +40,7 @@ export interface LibvirtHypervisorOptions {
   readonly reserveBytes?: number;
 }
 
-/** Guests as libvirt domains of this host. Nothing is connected before `prepare()`. */
+/** Guests as libvirt domains of this host. Nothing is connected before `connect()` or `prepare()`. */
 export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
   const listeners = new Set<(jobId: string | null) => void>();
   let prepared: LibvirtHost | null = null;
@@ -52,12 +52,23 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
       throw toSolsticeError(error, doing);
     }
   };
+  const connect = async () => {
+    try {
+      prepared ??= await connectHost(options, listeners);
+      return prepared;
+    } catch (error) {
+      throw toSolsticeError(error, "libvirt cannot be used");
+    }
+  };
   return {
     backend: "libvirt",
+    async connect() {
+      await connect();
+    },
     async prepare() {
       try {
-        prepared ??= await connectHost(options, listeners);
-        await prepareNetwork(prepared.client, options.network, options.log);
+        await prepareDirectory(options);
+        await prepareNetwork((await connect()).client, options.network, options.log);
       } catch (error) {
         throw toSolsticeError(error, "libvirt cannot be used");
       }
@@ -73,7 +84,7 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
     destroy: (jobId) =>
       withHost(`${guestName(jobId)} cannot be stopped`, (host) => destroyGuest(host, jobId)),
     remove: (jobId) => withHost(`${guestName(jobId)} cannot be removed`, (host) => removeGuest(host, jobId)),
-    listOwned: () => withHost("Guests cannot be listed", listGuests),
+    listTraces: () => withHost("Guests cannot be listed", listTraces),
     readConsole: (jobId, offset, maxBytes) =>
       withHost(`The console of ${guestName(jobId)} cannot be read`, (host) =>
         readConsole(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
@@ -95,7 +106,7 @@ async function connectHost(
   listeners: ReadonlySet<(jobId: string | null) => void>,
 ): Promise<LibvirtHost> {
   const { uri, network, ownerId, writeSeed, log, probeKvm } = options;
-  const guestsDir = await prepareDirectory(options);
+  const guestsDir = guestsDirectory(options.dataDir);
   const client = await createLibvirtClient({ uri });
   try {
     const capabilities = await client.capabilities();
@@ -125,7 +136,7 @@ function forwardChanges(client: LibvirtClient, listeners: ReadonlySet<(jobId: st
   client.onReconnect(() => tell(null));
 }
 
-async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions): Promise<string> {
+async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions): Promise<void> {
   const guestsDir = guestsDirectory(dataDir);
   await mkdir(guestsDir, { recursive: true });
   await chmod(guestsDir, 0o711);
@@ -134,7 +145,6 @@ async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions)
     if (closed)
       log.warn({ directory: closed }, "QEMU's user cannot pass through this directory: chmod o+x it");
   }
-  return guestsDir;
 }
 
 /** The first directory from `path` upwards that others cannot pass through, or null. */

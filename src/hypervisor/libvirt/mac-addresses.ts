@@ -34,10 +34,10 @@ export function createMacAddresses(guestsDir: string, ownerId: string): MacAddre
 }
 
 async function takeFree(guestsDir: string, ownerId: string, directory: string): Promise<string | null> {
-  const own = await readAddress(directory);
+  const own = await readMacAddress(directory);
   if (own !== null) return own;
   const guests = await readdir(guestsDir);
-  const used = new Set(await Promise.all(guests.map((guest) => readAddress(join(guestsDir, guest)))));
+  const used = new Set(await Promise.all(guests.map((guest) => readMacAddress(join(guestsDir, guest)))));
   for (let index = 0; index < poolSize; index += 1) {
     const address = poolAddress(ownerId, index);
     if (used.has(address)) continue;
@@ -47,7 +47,8 @@ async function takeFree(guestsDir: string, ownerId: string, directory: string): 
   return null;
 }
 
-async function readAddress(directory: string): Promise<string | null> {
+/** The address of the guest that owns `directory`; null where none is written down. */
+export async function readMacAddress(directory: string): Promise<string | null> {
   try {
     return await readFile(join(directory, fileName), "utf8");
   } catch (error) {
@@ -58,7 +59,11 @@ async function readAddress(directory: string): Promise<string | null> {
 
 /** The pool's address number `index`: locally administered (52 in hex), and another for another installation. */
 export function poolAddress(ownerId: string, index: number): string {
+  return sharedPrefix(ownerId) + index.toString(16).padStart(2, "0");
+}
+
+/** What all addresses of an installation's pool begin with: their first five bytes. */
+export function sharedPrefix(ownerId: string): string {
   const owner = createHash("sha256").update(ownerId).digest().subarray(0, 3);
-  const bytes = [0x52, 0x54, ...owner, index];
-  return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return [0x52, 0x54, ...owner].map((byte) => `${byte.toString(16).padStart(2, "0")}:`).join("");
 }

@@ -68,7 +68,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
   }
 
   test("nothing works before prepare, and nothing answers where no libvirtd is", async () => {
-    await assert.rejects(create().listOwned(), { code: "hypervisor_unavailable" });
+    await assert.rejects(create().listTraces(), { code: "hypervisor_unavailable" });
     const elsewhere = create({ uri: "qemu+unix:///system?socket=/nonexistent" });
     await assert.rejects(elsewhere.prepare(), { code: "hypervisor_unavailable", remedy: /libvirtd/ });
   });

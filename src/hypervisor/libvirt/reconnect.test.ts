@@ -40,7 +40,7 @@ describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
       await daemon.kill();
       await daemon.restart();
       assert.equal(await told, null);
-      assert.deepEqual(await hypervisor.listOwned(), []);
+      assert.deepEqual((await hypervisor.listTraces()).domains, []);
     } finally {
       await hypervisor.close();
       await daemon.stop();

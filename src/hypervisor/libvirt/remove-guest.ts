@@ -5,6 +5,9 @@ import { guestPaths } from "./guest-paths.ts";
 import { findDomain, isGone, type LibvirtHost } from "./host.ts";
 import { destroyGuest } from "./power.ts";
 
+/** What virtlogd adds to the names of the logs that it has replaced, because they were full. */
+const oldLogs = [".0", ".1", ".2"];
+
 /**
  * Removes the guest and every file of it. The directory goes last: while anything is left, the directory is there to
  * tell that the guest is ours. A domain that is not ours stays, and so does its log.
@@ -29,10 +32,12 @@ export async function removeGuest(host: LibvirtHost, jobId: string): Promise<voi
 /** libvirt keeps one log for every name that ever ran; thousands of jobs would leave thousands. */
 async function removeDomainLog({ domainLogDir }: LibvirtHost, jobId: string): Promise<void> {
   if (domainLogDir === null) return;
-  try {
-    await unlink(join(domainLogDir, `${guestName(jobId)}.log`));
-  } catch {
-    // There is none, or it is not ours to remove; either way the guest itself is gone.
+  for (const old of ["", ...oldLogs]) {
+    try {
+      await unlink(join(domainLogDir, `${guestName(jobId)}.log${old}`));
+    } catch {
+      // There is none, or it is not ours to remove; either way the guest itself is gone.
+    }
   }
 }
 

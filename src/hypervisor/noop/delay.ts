@@ -1,3 +1,4 @@
+import { emptyTraces } from "../../core/audit/ledgers.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
 import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
@@ -32,6 +33,7 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
   };
   return {
     backend: "noop",
+    async connect() {},
     async prepare() {},
     runnerHost: async () => "127.0.0.1",
     async create(spec) {
@@ -55,13 +57,16 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
       cutPower(jobId);
       guests.delete(jobId);
     },
-    listOwned: async () =>
-      [...guests].map(([jobId, guest]) => ({
+    listTraces: async () => ({
+      ...emptyTraces,
+      domains: [...guests].map(([jobId, guest]) => ({
         name: guestName(jobId),
         jobId,
         attempt: guest.spec.attempt,
         power: powerOf(guest),
+        needs: [],
       })),
+    }),
     readConsole: async (jobId, offset, maxBytes) =>
       Buffer.from(guests.get(jobId)?.console ?? "").subarray(offset, offset + maxBytes),
     onChange(listener) {

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName, jobIdOfGuest } from "../../core/job.ts";
+import { guestName } from "../../core/job.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
 /** Where the files of one guest are. */
@@ -71,15 +71,6 @@ export function placeInside(directory: string, guestPath: string): string {
 /** Removes all files of a guest. */
 export async function removeFiles(paths: GuestPaths): Promise<void> {
   await rm(paths.directory, { recursive: true, force: true, maxRetries: 5 });
-}
-
-/** The jobs that have a directory. */
-export async function listGuestDirectories(guestsDir: string): Promise<string[]> {
-  const entries = await readdir(guestsDir, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => jobIdOfGuest(name))
-    .filter((jobId) => jobId !== null);
 }
 
 /** At most `maxBytes` of a file from `offset` on; empty when there is no such file. */

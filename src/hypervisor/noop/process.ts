@@ -2,14 +2,20 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import {
+  type DirectoryEntry,
+  type DomainEntry,
+  emptyTraces,
+  type HostTraces,
+} from "../../core/audit/ledgers.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
-import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog, OwnedGuest } from "../hypervisor.ts";
+import { readGuestDirectories } from "../guest-directories.ts";
+import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import {
   findGuest,
   type GuestPaths,
   guestPaths,
-  listGuestDirectories,
   readIfPresent,
   readPart,
   removeFiles,
@@ -55,6 +61,7 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
   };
   return {
     backend: "noop",
+    async connect() {},
     async prepare() {
       await mkdir(host.guestsDir, { recursive: true });
       options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");
@@ -67,7 +74,7 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
       orFail(`${guestName(jobId)} cannot be asked to shut down`, () => shutdownGuest(host, jobId)),
     destroy: (jobId) => orFail(`${guestName(jobId)} cannot be stopped`, () => destroyGuest(host, jobId)),
     remove: (jobId) => orFail(`${guestName(jobId)} cannot be removed`, () => removeGuest(host, jobId)),
-    listOwned: () => orFail("Guests cannot be listed", () => listGuests(host)),
+    listTraces: () => orFail("Guests cannot be listed", () => listTraces(host)),
     readConsole: (jobId, offset, maxBytes) =>
       readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
     onChange(listener) {
@@ -162,15 +169,20 @@ async function removeGuest(host: ProcessHost, jobId: string): Promise<void> {
   await removeFiles(paths);
 }
 
-async function listGuests(host: ProcessHost): Promise<OwnedGuest[]> {
-  const guests: OwnedGuest[] = [];
-  for (const jobId of await listGuestDirectories(host.guestsDir)) {
+/** Every guest is its directory here, so one with another's mark is passed over with all its files. */
+async function listTraces(host: ProcessHost): Promise<HostTraces> {
+  const domains: DomainEntry[] = [];
+  const directories: DirectoryEntry[] = [];
+  for (const directory of await readGuestDirectories(host.guestsDir)) {
+    const { jobId } = directory;
     const found = await findGuest(guestPaths(host.guestsDir, jobId), host.ownerId);
-    if (found.kind !== "ours" && found.kind !== "partial") continue;
-    const attempt = found.kind === "ours" ? found.attempt : null;
-    guests.push({ name: guestName(jobId), jobId, attempt, power: await readPower(host, jobId) });
+    if (found.kind === "none" || found.kind === "foreign") continue;
+    directories.push({ ...directory, macAddress: null });
+    if (found.kind !== "ours") continue;
+    const power = await readPower(host, jobId);
+    domains.push({ name: guestName(jobId), jobId, attempt: found.attempt, power, needs: [] });
   }
-  return guests;
+  return { ...emptyTraces, domains, directories };
 }
 
 async function orFail<T>(doing: string, act: () => Promise<T>): Promise<T> {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { guestName } from "../../core/job.ts";
@@ -24,6 +26,8 @@ export interface ContractHarness {
   spec(guest: { jobId: string; attempt: number; behaviour: Behaviour }): GuestSpec;
   /** Leaves what `create` leaves when the process dies at that point, by the point's name. */
   readonly crashPoints: Readonly<Record<string, (spec: GuestSpec) => Promise<void>>>;
+  /** Where each guest has its directory; null for a backend in memory. */
+  readonly guestsDir: string | null;
   /** Makes a guest of that name that belongs to someone else. */
   plantForeign(jobId: string): Promise<Foreign>;
   /** Fails when anything of the job is left on the host. */
@@ -83,8 +87,13 @@ function newSpec(scene: Scene, behaviour: Behaviour): GuestSpec {
   return scene.harness.spec({ jobId, attempt: 1, behaviour });
 }
 
+/** What is there of a job's guest; the attempt cannot be told where only files are left. */
 async function find(hypervisor: Hypervisor, jobId: string) {
-  return (await hypervisor.listOwned()).find((guest) => guest.jobId === jobId);
+  const { domains, directories } = await hypervisor.listTraces();
+  const domain = domains.find((one) => one.jobId === jobId);
+  if (domain) return { name: domain.name, jobId, attempt: domain.attempt, power: domain.power };
+  const isLeftOver = directories.some((directory) => directory.jobId === jobId);
+  return isLeftOver ? { name: guestName(jobId), jobId, attempt: null, power: "stopped" } : undefined;
 }
 
 function testQuietness(scene: Scene): void {
@@ -185,6 +194,46 @@ function testPersistence(scene: Scene): void {
     } finally {
       await foreign.remove();
     }
+  });
+
+  test("one that is only connected finds a guest with its files, and removes it", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    const janitor = harness.open();
+    await janitor.connect();
+    const { domains, directories, misnamed } = await janitor.listTraces();
+    const domain = domains.find((one) => one.jobId === jobId);
+    const directory = directories.find((one) => one.jobId === jobId);
+    assert.ok(domain && directory);
+    for (const file of domain.needs) assert.ok(directory.files.includes(file), file);
+    assert.deepEqual(misnamed, []);
+    await janitor.remove(jobId);
+    await janitor.close();
+    assert.equal(await find(hypervisor, jobId), undefined);
+    await harness.assertNothingLeft(jobId);
+  });
+
+  test("among the guests' directories only those of our form are listed, and a link is not followed", async () => {
+    const { hypervisor, harness } = scene;
+    assert.ok(harness.guestsDir);
+    const linked = randomJobId();
+    const file = randomJobId();
+    const aside = join(harness.guestsDir, "not-of-a-job");
+    await mkdir(aside);
+    await writeFile(join(aside, "overlay.qcow2"), "kept");
+    await symlink(aside, join(harness.guestsDir, guestName(linked)));
+    await writeFile(join(harness.guestsDir, guestName(file)), "a file");
+    await writeFile(join(harness.guestsDir, "notes.txt"), "kept");
+    const { directories } = await hypervisor.listTraces();
+    const listed = directories.map(({ path }) => path);
+    for (const name of [guestName(linked), guestName(file), "not-of-a-job", "notes.txt"])
+      assert.ok(!listed.includes(join(harness.guestsDir, name)), name);
+    await hypervisor.remove(linked);
+    assert.equal(await readFile(join(aside, "overlay.qcow2"), "utf8"), "kept");
+    for (const name of [guestName(linked), guestName(file), "not-of-a-job", "notes.txt"])
+      await rm(join(harness.guestsDir, name), { recursive: true, force: true });
   });
 
   test("a successor finds the guest, asks it in vain, destroys it twice; it can start again and be removed under power", async () => {

@@ -121,6 +121,7 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
     open: (): Hypervisor => createLibvirtHypervisor(options),
     spec: (guest) => testSpec({ ...guest, imagePath }),
     crashPoints: crashPoints(guestsDirectory(dataDir)),
+    guestsDir: guestsDirectory(dataDir),
     plantForeign: (jobId) => plantForeign(client, jobId),
     assertNothingLeft: (jobId) => assertNothingLeft(client, guestsDirectory(dataDir), jobId),
     async close() {

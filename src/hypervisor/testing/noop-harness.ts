@@ -58,6 +58,7 @@ export async function createProcessHarness(): Promise<ContractHarness> {
     open: () => createNoopHypervisor(options),
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, files: [runnerFile(runnerScripts[behaviour])] }),
+    guestsDir,
     crashPoints: {
       "after the directory": async ({ jobId }) => {
         await mkdir(guestPaths(guestsDir, jobId).directory);
@@ -107,6 +108,7 @@ export async function createDelayHarness(): Promise<ContractHarness> {
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}` }),
     crashPoints: {},
+    guestsDir: null,
     plantForeign: () => assert.fail("nobody else has guests in our memory"),
     assertNothingLeft: async () => {},
     async close() {

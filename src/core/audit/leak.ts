@@ -1,0 +1,39 @@
+/** Every kind of difference that an audit can find. `docs/leaks.md` explains each; a test keeps the two equal. */
+export const leakKinds = [
+  "guest_without_job",
+  "guest_of_other_attempt",
+  "misnamed_guest",
+  "files_without_guest",
+  "domain_without_files",
+  "machine_without_guest",
+  "job_without_machine",
+  "lease_without_guest",
+  "interface_without_guest",
+  "stale_temporary_file",
+] as const;
+
+/** One of {@link leakKinds}. */
+export type LeakKind = (typeof leakKinds)[number];
+
+/**
+ * What mends a difference. `remove`: what lies on the host goes. `finish`: a record is brought to its end. `adopt`: the
+ * orchestrator takes the job up when it starts. `by_hand`: only a person can tell. `none`: it goes by itself.
+ */
+export type LeakRemedy = "remove" | "finish" | "adopt" | "by_hand" | "none";
+
+/** A difference between two ledgers. */
+export interface Leak {
+  readonly kind: LeakKind;
+  /** The guest, file, address or record concerned. */
+  readonly name: string;
+  /** Null where no job is known. */
+  readonly jobId: string | null;
+  /** What is wrong, and how that can have come: a sentence or two for a person. */
+  readonly cause: string;
+  readonly remedy: LeakRemedy;
+}
+
+/** Tells two looks whether they saw the same difference. */
+export function leakKey({ kind, name, jobId }: Leak): string {
+  return JSON.stringify([kind, name, jobId]);
+}
