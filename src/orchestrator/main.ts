@@ -7,8 +7,11 @@ import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";
-import { openSqliteStore } from "../store/store.ts";
-import { audit, startAuditLoop } from "./audit-loop.ts";
+import { openPostgresStore } from "../store/postgres/open.ts";
+import { openSqliteStore, type Store } from "../store/store.ts";
+import { audit } from "./audit/audit.ts";
+import { createAuditState } from "./audit/audit-state.ts";
+import { startAuditLoop } from "./audit-loop.ts";
 import type { Context, Log } from "./context.ts";
 import { loadIdentity } from "./identity.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
@@ -20,6 +23,9 @@ import { drain, untilSignalled } from "./shutdown.ts";
 
 /** Images are prepared until they are closed. */
 const neverAborted = new AbortController().signal;
+
+/** How long a database server that does not answer is waited for at the start: it may be starting as well. */
+const databaseWaitSeconds = 60;
 
 /** How long a stopped runner may take to send its last output, and a finished guest to power itself off, in ms. */
 const flushGraceMs = 10_000;
@@ -38,7 +44,7 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const context = await openContext(config, { log, closing });
 
   // What an earlier process left behind is dealt with before anything new begins.
-  await audit(context);
+  await audit(context, { fix: true });
   const lifecycle = startLifecycle(context);
   closing.defer(() => lifecycle.stop());
   const scheduler = startScheduleLoop(context);
@@ -68,10 +74,7 @@ async function openContext(
   const lock = acquireProcessLock(join(config.dataDir, "orchestrator.lock"), "an orchestrator");
   closing.defer(() => lock.release());
   const identity = loadIdentity(config.dataDir);
-  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
-  const stateDir = join(config.dataDir, "state");
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const store = await openSqliteStore({ path: join(stateDir, "solstice.db") });
+  const store = await openStore(config, log);
   closing.defer(() => store.close());
   const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });
   closing.defer(() => hypervisor.close());
@@ -92,8 +95,19 @@ async function openContext(
     startedAt: Date.now(),
     runnerUrl: config.runnerUrl ?? runnerServer.url,
     guestLock: createKeyedLock(),
+    audits: createAuditState({ isDriven: true }),
     phase: "serving",
   };
+}
+
+/** The database that hosts share where one is named, else a file of this host's own. */
+async function openStore(config: OrchestratorConfig, log: Log): Promise<Store> {
+  const { databaseUrl: url } = config;
+  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log });
+  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
+  const stateDir = join(config.dataDir, "state");
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  return openSqliteStore({ path: join(stateDir, "solstice.db") });
 }
 
 function limitsOf(config: OrchestratorConfig): LifecycleLimits {
