@@ -1,4 +1,5 @@
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { convertDiskFull } from "../host/disk-full.ts";
 import { formatBytes } from "../host/disk-space.ts";
 
 /** Failures with these codes stay until a person, or the publisher of the image, does something. */
@@ -31,10 +32,5 @@ export function diskFull(path: string, neededBytes: number, freeBytes: number): 
 
 /** Converts what the file system throws when the disk is full; everything else is returned as it is. */
 export function convertWriteError(error: unknown, path: string): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : null;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return error;
-  return new SolsticeError("disk_full", `The disk became full while ${path} was written.`, {
-    remedy: "Free some space there, or give the image another local_path.",
-    cause: error,
-  });
+  return convertDiskFull(error, path, "Free some space there, or give the image another local_path.");
 }

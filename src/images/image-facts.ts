@@ -25,13 +25,16 @@ export async function loadFacts(definition: ImageDefinition, dataDir: string): P
   const identity = await fileIdentity(definition.localPath);
   for (const path of factsPaths(definition, dataDir)) {
     const facts = await readFacts(path);
-    const isSameFile =
-      facts?.inode === identity.inode &&
-      facts.sizeBytes === identity.sizeBytes &&
-      facts.modifiedMs === identity.modifiedMs;
-    if (facts && isSameFile) return facts;
+    if (facts && isAbout(facts, identity)) return facts;
   }
   return null;
+}
+
+/** True when the file at `localPath` is there as this program published it, and nobody replaced or changed it since. */
+export async function isPreparedByUs(localPath: string): Promise<boolean> {
+  const facts = await readFacts(imageFiles(localPath).facts);
+  const identity = await fileIdentity(localPath).catch(() => null);
+  return facts?.digestOf === "published" && identity !== null && isAbout(facts, identity);
 }
 
 /**
@@ -86,7 +89,17 @@ async function readFacts(path: string): Promise<ImageFacts | null> {
   }
 }
 
-async function fileIdentity(path: string) {
+type FileIdentity = Pick<ImageFacts, "inode" | "sizeBytes" | "modifiedMs">;
+
+function isAbout(facts: ImageFacts, identity: FileIdentity): boolean {
+  return (
+    facts.inode === identity.inode &&
+    facts.sizeBytes === identity.sizeBytes &&
+    facts.modifiedMs === identity.modifiedMs
+  );
+}
+
+async function fileIdentity(path: string): Promise<FileIdentity> {
   const { ino, size, mtimeMs } = await stat(path);
   return { inode: ino, sizeBytes: size, modifiedMs: mtimeMs };
 }

@@ -17,6 +17,8 @@ export interface ImageFiles {
   readonly lock: string;
   /** The digest, and what identifies the file it was computed for. */
   readonly facts: string;
+  /** Since when the image map does not name it. */
+  readonly unused: string;
 }
 
 /** Where the files of the image at `localPath` are. */
@@ -31,5 +33,6 @@ export function imageFiles(localPath: string): ImageFiles {
     unpacking: `${prefix}.unpacking`,
     lock: `${prefix}.lock`,
     facts: `${prefix}.json`,
+    unused: `${prefix}.unused`,
   };
 }

@@ -72,14 +72,15 @@ async function inspectPreparation(
   const part = await stat(files.part).catch(() => null);
   const partialBytes = part?.size ?? null;
   const totalBytes = await readTotalBytes(files.partState);
-  if (await isHeld(files.lock)) {
+  if (await isPreparing(files.lock)) {
     const holderPid = readLockHolder(files.lock)?.pid ?? null;
     return { state: "preparing", partialBytes, totalBytes, holderPid };
   }
   return { state: part ? "partial" : "missing", partialBytes, totalBytes, holderPid: null };
 }
 
-async function isHeld(lockPath: string): Promise<boolean> {
+/** Whether some process holds the lock of a preparation. */
+export async function isPreparing(lockPath: string): Promise<boolean> {
   const exists = await stat(lockPath).catch(() => null);
   if (!exists) return false;
   try {

@@ -1,0 +1,96 @@
+import { lstat, readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { TemporaryEntry } from "../core/audit/ledgers.ts";
+import { SolsticeError } from "../core/errors.ts";
+import type { ImageMap } from "../core/image-map.ts";
+import { acquireProcessLock } from "../host/process-lock.ts";
+import { imageFiles } from "./image-files.ts";
+import { isPreparing } from "./inspect.ts";
+
+/** A leftover that can be removed. `remove` rejects where somebody has begun to work on it. */
+export interface Leftover extends TemporaryEntry {
+  remove(): Promise<void>;
+}
+
+const minuteMs = 60_000;
+
+/** What a preparation that was killed leaves beside an image. Each name begins with the image's. */
+const forms = [
+  {
+    pattern: /^(.+?)(?:\.part)?\.json\.\d+\.tmp$/,
+    isResumed: false,
+    staleAfterMs: 10 * minuteMs,
+    what: "a note about an image that was being written",
+  },
+  {
+    pattern: /^(.+)\.unpacking$/,
+    isResumed: false,
+    staleAfterMs: 10 * minuteMs,
+    what: "an image that was being unpacked",
+  },
+  {
+    pattern: /^(.+)\.part(?:\.json)?$/,
+    isResumed: true,
+    staleAfterMs: 24 * 60 * minuteMs,
+    what: "a part of a download, of an image that is there already or that the image map no longer names",
+  },
+];
+
+/**
+ * The unfinished files of image preparations. A download that the next preparation goes on with counts as held. Files of
+ * images that the map does not name are looked at in the data directory only: elsewhere they may be another's.
+ */
+export async function listImageLeftovers(options: {
+  imageMap: ImageMap;
+  dataDir: string;
+}): Promise<Leftover[]> {
+  const mapped = new Set([...options.imageMap.images.values()].map(({ localPath }) => localPath));
+  const ownFolder = join(options.dataDir, "images");
+  const folders = new Set([ownFolder, ...[...mapped].map((path) => dirname(path))]);
+  const found: Leftover[] = [];
+  for (const folder of folders) {
+    const { folder: hidden } = imageFiles(join(folder, "any"));
+    for (const name of await readdir(hidden).catch(() => [])) {
+      const form = forms.find(({ pattern }) => pattern.test(name));
+      const image = join(folder, form?.pattern.exec(name)?.[1] ?? "");
+      if (!form || !(mapped.has(image) || folder === ownFolder)) continue;
+      const leftover = await describe(join(hidden, name), image, { ...form, isMapped: mapped.has(image) });
+      if (leftover) found.push(leftover);
+    }
+  }
+  return found;
+}
+
+async function describe(
+  path: string,
+  image: string,
+  form: (typeof forms)[number] & { isMapped: boolean },
+): Promise<Leftover | null> {
+  const file = await lstat(path).catch(() => null);
+  if (!file?.isFile()) return null;
+  const { lock } = imageFiles(image);
+  const isAwaited = form.isResumed && form.isMapped && (await lstat(image).catch(() => null)) === null;
+  return {
+    path,
+    modifiedAt: file.mtimeMs,
+    isHeld: isAwaited || (await isPreparing(lock)),
+    staleAfterMs: form.staleAfterMs,
+    what: form.what,
+    remove: () => removeLocked(path, lock),
+  };
+}
+
+/** Removes a file while nobody can prepare the image. */
+async function removeLocked(path: string, lockPath: string): Promise<void> {
+  const lock = acquireProcessLock(lockPath, `removing ${basename(path)}`);
+  try {
+    await rm(path, { force: true });
+  } catch (cause) {
+    throw new SolsticeError("image_unavailable", `${path} cannot be removed.`, {
+      remedy: "Check that this user may write to its folder.",
+      cause,
+    });
+  } finally {
+    lock.release();
+  }
+}
