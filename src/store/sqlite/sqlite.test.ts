@@ -86,3 +86,24 @@ test("a write waits for another process' transaction without stopping this one",
   await inserting;
   assert.equal((await getJob(store, "job1"))?.id, "job1");
 });
+
+test("what deleted rows left free goes back to the disk", async (context) => {
+  const path = await databasePath(context);
+  const store = await openSqliteStore({ path });
+  context.after(() => store.close());
+  const mebibytes = 40;
+  for (let index = 0; index < mebibytes; index += 1) {
+    await insertJob(store, newJob(`job${index}`, { label: "x".repeat(1024 * 1024) }));
+  }
+  // The last one stays where it is, at the end of the file, unless it is moved.
+  await store.db
+    .deleteFrom("jobs")
+    .where("id", "!=", `job${mebibytes - 1}`)
+    .execute();
+  const before = (await stat(path)).size;
+  const reclaimed = await store.reclaim();
+  assert.ok(reclaimed > 0);
+  assert.equal((await stat(path)).size, before - reclaimed);
+  assert.equal((await getJob(store, `job${mebibytes - 1}`))?.label.length, 1024 * 1024);
+  assert.equal(await store.reclaim(), 0);
+});
