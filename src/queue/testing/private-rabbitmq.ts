@@ -1,0 +1,217 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { answersAmqp, type BrokerPorts, chooseBrokerPorts } from "./broker-ports.ts";
+
+/** A RabbitMQ of its own for tests, on loopback, with its own data, its own epmd and no plugins. */
+export interface PrivateRabbitmq {
+  /** With user and password; the same after a restart. */
+  readonly url: string;
+  readonly port: number;
+  /** Ends it with SIGKILL, epmd included, as a power cut would. The data stay. */
+  kill(): Promise<void>;
+  /** Ends it in good order: clients are told. The data stay. */
+  shutDown(): Promise<void>;
+  /** Starts it again on the same data and port; resolves when the AMQP handshake answers. */
+  start(): Promise<void>;
+  /** Kills it and removes its data. */
+  stop(): Promise<void>;
+  /** What RabbitMQ's own tool prints for these arguments (one to two seconds each). */
+  rabbitmqctl(...args: string[]): Promise<string>;
+  /** A queue as RabbitMQ's own tool sees it; null when there is none of that name. */
+  queueState(name: string): Promise<QueueState | null>;
+}
+
+/** One row of `rabbitmqctl list_queues`. */
+export interface QueueState {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly messages_ready: number;
+  readonly messages_unacknowledged: number;
+  readonly consumers: number;
+}
+
+const programs = "/usr/lib/rabbitmq/bin";
+const startTimeoutMs = 120_000;
+const stopTimeoutMs = 60_000;
+const startAttempts = 3;
+const outputCharsKept = 4000;
+
+/** Why a private RabbitMQ cannot run here, as a reason to skip a test; false when it can. */
+export function missingRabbitmq(): string | false {
+  return existsSync(join(programs, "rabbitmq-server")) ? false : "rabbitmq-server is not installed";
+}
+
+/** Starts one in a new directory; resolves when the AMQP handshake answers. The caller must `stop()` it. */
+export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
+  const directory = mkdtempSync(join(tmpdir(), "rabbitmq-"));
+  for (let attempt = 1; ; attempt += 1) {
+    const ports = await chooseBrokerPorts();
+    try {
+      return await startAt(directory, ports);
+    } catch (error) {
+      // Another process may have taken a port in between.
+      if (attempt < startAttempts) continue;
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+}
+
+async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRabbitmq> {
+  const environment = prepareDirectory(directory, ports);
+  let running = await launch(environment, ports);
+  const killNow = () => killRunning(running);
+  process.once("exit", killNow);
+  const rabbitmqctl = (...args: string[]) => runTool(environment, args);
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
+    port: ports.amqp,
+    rabbitmqctl,
+    queueState: async (name) => (await listQueues(rabbitmqctl)).find((queue) => queue.name === name) ?? null,
+    async kill() {
+      killNow();
+      await bothEnded(running);
+    },
+    async shutDown() {
+      running.broker.kill("SIGTERM");
+      await closed(running.broker);
+      killNow();
+      await bothEnded(running);
+    },
+    async start() {
+      running = await launch(environment, ports);
+    },
+    async stop() {
+      process.off("exit", killNow);
+      killNow();
+      await bothEnded(running);
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "rabbitmq.conf"), configuration(ports.amqp));
+  writeFileSync(join(directory, "enabled_plugins"), "[].\n");
+  return {
+    PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+    LANG: "C.UTF-8",
+    // The Erlang cookie is kept here.
+    HOME: directory,
+    RABBITMQ_CONF_ENV_FILE: "/dev/null",
+    RABBITMQ_NODENAME: `test${ports.amqp}@localhost`,
+    RABBITMQ_MNESIA_BASE: join(directory, "mnesia"),
+    RABBITMQ_LOG_BASE: join(directory, "log"),
+    RABBITMQ_LOGS: "-",
+    RABBITMQ_CONFIG_FILE: join(directory, "rabbitmq.conf"),
+    RABBITMQ_ADVANCED_CONFIG_FILE: join(directory, "advanced.config"),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, "enabled_plugins"),
+    RABBITMQ_PID_FILE: join(directory, "pid"),
+    RABBITMQ_GENERATED_CONFIG_DIR: join(directory, "config"),
+    RABBITMQ_SCHEMA_DIR: join(directory, "schema"),
+    RABBITMQ_DIST_PORT: String(ports.distribution),
+    ERL_EPMD_PORT: String(ports.epmd),
+    ERL_EPMD_ADDRESS: "127.0.0.1",
+    // One scheduler that does not spin while idle: tests share the machine with what they test.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+  };
+}
+
+/** Small limits; and a log of RabbitMQ's own, which is kept short in memory and shown when it does not start. */
+function configuration(port: number): string {
+  return [
+    `listeners.tcp.default = 127.0.0.1:${port}`,
+    "log.file = false",
+    "log.console = true",
+    "log.console.level = warning",
+    "vm_memory_high_watermark.absolute = 512MB",
+    "disk_free_limit.absolute = 50MB",
+    "raft.wal_max_size_bytes = 16777216",
+    "",
+  ].join("\n");
+}
+
+interface Running {
+  readonly epmd: ChildProcess;
+  readonly broker: ChildProcess;
+}
+
+function killRunning({ broker, epmd }: Running): void {
+  epmd.kill("SIGKILL");
+  try {
+    if (broker.pid !== undefined) process.kill(-broker.pid, "SIGKILL");
+  } catch (error) {
+    // Nobody of the group is left.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+async function bothEnded({ broker, epmd }: Running): Promise<void> {
+  await Promise.all([closed(broker), closed(epmd)]);
+}
+
+async function launch(env: Environment, ports: BrokerPorts): Promise<Running> {
+  // Started by us, and not as the daemon that `erl` would leave behind: so it can be ended with the broker.
+  const epmd = spawn("/usr/bin/epmd", ["-port", String(ports.epmd), "-address", "127.0.0.1"], {
+    env,
+    stdio: "ignore",
+  });
+  const broker = spawn(join(programs, "rabbitmq-server"), [], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own: what is spawned is a script, and what must die is the virtual machine it starts.
+    detached: true,
+  });
+  let output = "";
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-outputCharsKept);
+  };
+  broker.stdout.on("data", keep);
+  broker.stderr.on("data", keep);
+  try {
+    await answering(broker, ports.amqp);
+    return { epmd, broker };
+  } catch (error) {
+    killRunning({ broker, epmd });
+    await bothEnded({ broker, epmd });
+    throw new Error(`The private RabbitMQ did not start: ${output}`, { cause: error });
+  }
+}
+
+async function answering(broker: ChildProcess, port: number): Promise<void> {
+  const deadline = Date.now() + startTimeoutMs;
+  while (!(await answersAmqp(port))) {
+    if (hasEnded(broker)) throw new Error("it ended");
+    if (Date.now() > deadline) throw new Error("it does not answer");
+    await sleep(50);
+  }
+}
+
+async function runTool(env: Environment, args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(join(programs, "rabbitmqctl"), ["--quiet", ...args], { env });
+  return stdout;
+}
+
+async function listQueues(rabbitmqctl: PrivateRabbitmq["rabbitmqctl"]): Promise<QueueState[]> {
+  const columns = ["name", "type", "durable", "messages_ready", "messages_unacknowledged", "consumers"];
+  return JSON.parse(await rabbitmqctl("list_queues", "--formatter", "json", ...columns));
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Resolves when the process has ended and nobody holds its output any more: only then is all of its group gone. */
+async function closed(child: ChildProcess): Promise<void> {
+  if (hasEnded(child) && (child.stdout?.closed ?? true)) return;
+  await once(child, "close", { signal: AbortSignal.timeout(stopTimeoutMs) });
+}
