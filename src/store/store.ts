@@ -55,7 +55,7 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
     throw error;
   }
   const queue = new WriteQueue(db);
-  const reclaim = () => reclaimSpace(database, { queue, path: options.path });
+  const reclaim = () => reclaimSpace(database, { db, queue, path: options.path });
   return createStore(db, { writer: queue, reclaim });
 }
 
