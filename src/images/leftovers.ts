@@ -17,7 +17,7 @@ const minuteMs = 60_000;
 /** What a preparation that was killed leaves beside an image. Each name begins with the image's. */
 const forms = [
   {
-    pattern: /^(.+?)(?:\.part)?\.json\.\d+\.tmp$/,
+    pattern: /^(.+?)(?:\.part)?\.(?:json|unused)\.\d+\.tmp$/,
     isResumed: false,
     staleAfterMs: 10 * minuteMs,
     what: "a note about an image that was being written",
@@ -32,13 +32,14 @@ const forms = [
     pattern: /^(.+)\.part(?:\.json)?$/,
     isResumed: true,
     staleAfterMs: 24 * 60 * minuteMs,
-    what: "a part of a download, of an image that is there already or that the image map no longer names",
+    what: "a part of a download, of an image that is there already",
   },
 ];
 
 /**
- * The unfinished files of image preparations. A download that the next preparation goes on with counts as held. Files of
- * images that the map does not name are looked at in the data directory only: elsewhere they may be another's.
+ * The unfinished files of image preparations. A download counts as held while a preparation will go on with it, and where
+ * the map no longer names its image: it goes with the image's retention. Other files of images that the map does not name
+ * are looked at in the data directory only: elsewhere they may be another's.
  */
 export async function listImageLeftovers(options: {
   imageMap: ImageMap;
@@ -69,7 +70,8 @@ async function describe(
   const file = await lstat(path).catch(() => null);
   if (!file?.isFile()) return null;
   const { lock } = imageFiles(image);
-  const isAwaited = form.isResumed && form.isMapped && (await lstat(image).catch(() => null)) === null;
+  const isWhole = form.isMapped && (await lstat(image).catch(() => null)) !== null;
+  const isAwaited = form.isResumed && !isWhole;
   return {
     path,
     modifiedAt: file.mtimeMs,

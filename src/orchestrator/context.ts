@@ -5,8 +5,11 @@ import { formatBytes } from "../host/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";
+import type { AuditState } from "./audit/audit-state.ts";
+import type { DiskGuard } from "./disk-guard.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
+import type { RetentionState } from "./retention-loop.ts";
 
 /** The log every part writes to: an object of facts, then a sentence. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
@@ -26,6 +29,12 @@ export interface Context {
   readonly runnerUrl: string;
   /** Serialises what is done to one job's guest, between its driver and the audit. */
   readonly guestLock: KeyedLock;
+  /** What the comparisons of this host with the store have found. */
+  readonly audits: AuditState;
+  readonly diskGuard: DiskGuard;
+  readonly retention: RetentionState;
+  /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
+  readonly pausedReason: () => string | null;
   /** How far this host is on its way down. Changed only by `shutdown.ts`. */
   phase: HostPhase;
 }

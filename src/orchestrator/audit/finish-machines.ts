@@ -1,0 +1,22 @@
+import { holds } from "../../core/audit/ownership.ts";
+import { readStoreLedger } from "../../store/audit.ts";
+import { setMachineState } from "../../store/machines.ts";
+import { closeSteps } from "../../store/steps.ts";
+import type { AuditContext } from "./read-ledgers.ts";
+
+/** Records that the guests of a job's attempts that are over on this host are gone. */
+export async function finishMachines(context: AuditContext, jobId: string): Promise<void> {
+  const { hostId } = context.identity;
+  const { jobs, machines } = await readStoreLedger(context.store, {
+    hostId,
+    jobIds: [jobId],
+    loggedJobIds: [],
+  });
+  const over = machines.filter(
+    (machine) => machine.jobId === jobId && !holds(hostId, jobs.get(jobId), machine.attempt),
+  );
+  for (const { attempt } of over) {
+    await closeSteps(context.store, { jobId, attempt, at: Date.now() });
+    await setMachineState(context.store, { jobId, attempt, state: "gone", at: Date.now() });
+  }
+}

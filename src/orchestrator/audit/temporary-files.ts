@@ -1,0 +1,62 @@
+import { lstat, readdir, rm, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { orchestratorNoteName } from "../../config/load-client-config.ts";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { probeFileName, probeFolderPrefix } from "../../host/kvm.ts";
+import { type Leftover, listImageLeftovers } from "../../images/leftovers.ts";
+
+/** What is written at once is old after this: writing it takes milliseconds. The KVM probe has a deadline of seconds. */
+const staleAfterMs = 10 * 60_000;
+
+/**
+ * Every temporary file of ours on this host that is not in a guest's directory (those go with the guest): what a note or
+ * an image's note was written to before it was renamed, what image preparations left, and the KVM probe's folders.
+ */
+export async function listTemporaryFiles(
+  config: Pick<OrchestratorConfig, "dataDir" | "imageMap">,
+): Promise<Leftover[]> {
+  const { dataDir } = config;
+  const facts = await inFolder(join(dataDir, "image-facts"), /\.json\.\d+\.tmp$/);
+  const files = await Promise.all([
+    describeFile(
+      join(dataDir, `${orchestratorNoteName}.new`),
+      "the orchestrator's note before it was in place",
+    ),
+    ...facts.map((path) => describeFile(path, "a note about an image that was being written")),
+    ...(await probeFolders()).map(describeProbe),
+  ]);
+  return [...files.filter((file) => file !== null), ...(await listImageLeftovers(config))];
+}
+
+async function inFolder(folder: string, pattern: RegExp): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => pattern.test(name)).map((name) => join(folder, name));
+}
+
+async function describeFile(path: string, what: string): Promise<Leftover | null> {
+  const file = await lstat(path).catch(() => null);
+  if (!file?.isFile()) return null;
+  return {
+    ...{ path, what, staleAfterMs, isHeld: false, modifiedAt: file.mtimeMs },
+    remove: () => rm(path, { force: true }),
+  };
+}
+
+function probeFolders(): Promise<string[]> {
+  return inFolder(tmpdir(), new RegExp(`^${probeFolderPrefix}[A-Za-z0-9]{6}$`));
+}
+
+/** The system's temporary directory is everybody's: only a folder of this user is ours, and only what we put in it goes. */
+async function describeProbe(path: string): Promise<Leftover | null> {
+  const folder = await lstat(path).catch(() => null);
+  if (!folder?.isDirectory() || folder.uid !== process.getuid?.()) return null;
+  return {
+    ...{ path, staleAfterMs, isHeld: false, modifiedAt: folder.mtimeMs },
+    what: "the folder of a test guest that tried KVM",
+    async remove() {
+      await rm(join(path, probeFileName), { force: true });
+      await rmdir(path);
+    },
+  };
+}
