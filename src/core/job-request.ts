@@ -47,7 +47,7 @@ export const jobRequestSchema = z
   .object({
     schema_version: z.literal("jobrequest.v1").default("jobrequest.v1"),
     request_id: z.uuid(),
-    source: z.string().max(200).default("unknown"),
+    source: z.string().max(200).refine(noNul, "must not contain a NUL character").default("unknown"),
     repo_url: repositoryUrl.optional(),
     repo_owner: z.string().max(200).optional(),
     repo_name: z.string().max(200).optional(),

@@ -64,6 +64,17 @@ async function queuedOfLabel(store: Store, label: string, limit: number): Promis
   }));
 }
 
+/** How many jobs wait, on all hosts together; counted up to `most` and no further, so that it costs no more than that. */
+export async function countQueued(store: Store, most: number): Promise<number> {
+  const { count } = await store.db
+    .selectFrom((jobs) =>
+      jobs.selectFrom("jobs").select("id").where("state", "=", "queued").limit(most).as("queued"),
+    )
+    .select((expression) => expression.fn.countAll<number>().as("count"))
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
 /** The jobs that occupy a slot of `hostId`, oldest first. */
 export async function listActive(store: Store, hostId: string): Promise<Job[]> {
   const rows = await store.db

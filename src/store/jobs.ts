@@ -170,6 +170,21 @@ export async function listTransitions(store: Store, jobId: string): Promise<JobT
     .where("job_id", "=", jobId)
     .orderBy("attempt")
     .execute();
+  return inOrder(rows.map(toTransition));
+}
+
+/** A job's changes of state in the order they happened, which the clocks of several hosts need not tell. */
+export function inOrder(transitions: readonly JobTransition[]): JobTransition[] {
   const place = (state: JobState) => orderWithinAttempt.indexOf(state);
-  return rows.map(toTransition).sort((a, b) => a.attempt - b.attempt || place(a.to) - place(b.to));
+  return transitions.toSorted((a, b) => a.attempt - b.attempt || place(a.to) - place(b.to));
+}
+
+/** The job that a request became, or null. */
+export async function findJobOfRequest(store: Store, requestId: string): Promise<Job | null> {
+  const row = await store.db
+    .selectFrom("jobs")
+    .selectAll()
+    .where("request_id", "=", requestId)
+    .executeTakeFirst();
+  return row === undefined ? null : toJob(row);
 }

@@ -1,6 +1,7 @@
 import { Kysely, type Transaction } from "kysely";
 import { sqliteSchemaDialect } from "./dialect.ts";
 import { migrate } from "./migrate.ts";
+import { type EndedJob, recordResults } from "./record-results.ts";
 import type { Database } from "./schema.ts";
 import { nodeSqliteDialect } from "./sqlite/dialect.ts";
 import { openDatabaseFile } from "./sqlite/open.ts";
@@ -15,6 +16,8 @@ import { WriteQueue, type Writer } from "./write-queue.ts";
 export interface JobWake {
   readonly kind: "job" | "log" | "queue";
   readonly jobId: string;
+  /** Of a job that has just got its verdict, told in the process that wrote it: when that was, ms since the epoch. */
+  readonly endedAt?: number;
 }
 
 /** A change of one job; or `all`, when changes of any job may have been missed. */
@@ -29,7 +32,10 @@ export interface Store {
   readonly db: Kysely<Database>;
   /** Whether the database knows `for update skip locked`. Where it does not, writers come one after the other. */
   readonly canSkipLocked: boolean;
-  /** Runs one operation in one transaction; resolves when it is on disk. */
+  /**
+   * Runs one operation in one transaction; resolves when it is on disk. Where results are recorded, each job whose end the
+   * operation announces gets its row in the outbox, in the same transaction.
+   */
   write<T>(work: Write<T>): Promise<T>;
   /** Calls `listener` after each commit that changed something. Returns the function that ends this. */
   subscribe(listener: (wake: Wake) => void): () => void;
@@ -45,7 +51,7 @@ export interface Store {
 }
 
 /** Opens the embedded store: creates directories and file, and migrates. Throws `store_failed` or `disk_full`. */
-export async function openSqliteStore(options: { path: string }): Promise<Store> {
+export async function openSqliteStore(options: { path: string; recordsResults?: boolean }): Promise<Store> {
   const database = await openDatabaseFile(options.path);
   const db = new Kysely<Database>({ dialect: nodeSqliteDialect(database, options.path) });
   try {
@@ -56,7 +62,7 @@ export async function openSqliteStore(options: { path: string }): Promise<Store>
   }
   const queue = new WriteQueue(db);
   const reclaim = () => reclaimSpace(database, { db, queue, path: options.path });
-  return createStore(db, { writer: queue, reclaim });
+  return createStore(db, { writer: queue, reclaim, recordsResults: options.recordsResults ?? false });
 }
 
 /** Carries wakes to the other processes that have the database open. */
@@ -73,6 +79,8 @@ interface StoreParts {
   readonly exchange?: WakeExchange;
   readonly canSkipLocked?: boolean;
   readonly reclaim?: () => Promise<number>;
+  /** Whether a verdict is written together with a row of the outbox. */
+  readonly recordsResults?: boolean;
 }
 
 /** A store over a migrated database of either dialect. Without `parts` it is one of a single process' own. */
@@ -90,9 +98,12 @@ export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store
     wake,
     async write(work) {
       let wakes: Wake[] = [];
-      const value = await writer.run((trx) => {
-        wakes = [];
-        return work(trx, (announced) => wakes.push(announced));
+      const value = await writer.run(async (trx) => {
+        const announced: Wake[] = [];
+        wakes = announced;
+        const result = await work(trx, (sent) => announced.push(sent));
+        if (parts.recordsResults) await recordResults(trx, endedJobs(announced));
+        return result;
       });
       for (const announced of wakes) {
         wake(announced);
@@ -110,4 +121,10 @@ export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store
       await db.destroy();
     },
   };
+}
+
+function endedJobs(announced: readonly Wake[]): EndedJob[] {
+  return announced.flatMap((wake) =>
+    wake.kind !== "all" && wake.endedAt !== undefined ? [{ jobId: wake.jobId, endedAt: wake.endedAt }] : [],
+  );
 }
