@@ -1,7 +1,14 @@
 import type { ExpressionBuilder, Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Backend, Job } from "../core/job.ts";
-import { activeStates, type JobEvent, type JobState, transition } from "../core/job-state.ts";
+import {
+  activeStates,
+  isActive,
+  isFinal,
+  type JobEvent,
+  type JobState,
+  transition,
+} from "../core/job-state.ts";
 import { type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
 import { toJob, verdictColumns } from "./rows.ts";
 import type { Database } from "./schema.ts";
@@ -12,7 +19,8 @@ const maxRaces = 20;
 
 /**
  * Takes a waiting job for a host, in one transaction: the next attempt, its machine on record as `intended`, its steps
- * `pending`. Null when the job does not wait any more.
+ * `pending`. Null when the job does not wait any more, or when the host was declared lost: until its lease is renewed, others
+ * would not look after what it holds.
  */
 export async function claimJob(
   store: Store,
@@ -38,6 +46,7 @@ export async function claimJob(
       }))
       .where("id", "=", claim.jobId)
       .where("state", "=", "queued")
+      .where(holdsLease(claim.hostId))
       .$if(store.canSkipLocked, (query) => query.where("id", "in", freeJob(claim.jobId)))
       .returningAll()
       .executeTakeFirst();
@@ -60,6 +69,20 @@ function freeJob(jobId: string) {
       .where("free.state", "=", "queued")
       .forUpdate()
       .skipLocked();
+}
+
+/** False for a host that others declared lost; one that never registered has nobody to declare it so. */
+function holdsLease(hostId: string) {
+  return (expression: ExpressionBuilder<Database, "jobs">) =>
+    expression.not(
+      expression.exists(
+        expression
+          .selectFrom("hosts")
+          .select("hosts.id")
+          .where("hosts.id", "=", hostId)
+          .where("hosts.lost_at", "is not", null),
+      ),
+    );
 }
 
 async function insertAttempt(
@@ -101,6 +124,11 @@ export interface JobChange {
   readonly attempt: number;
   readonly event: JobEvent;
   readonly at: number;
+  /**
+   * The host that brings it, where it is one that acts on a guest: when the job is not active there any more (it was taken
+   * over, and waits again under the same attempt), nothing happens.
+   */
+  readonly holder?: string;
   /** Needed by `conclude`, and by settling from `queued`; elsewhere it replaces the stored one. */
   readonly verdict?: Verdict;
 }
@@ -113,7 +141,8 @@ export async function applyEvent(store: Store, change: JobChange): Promise<Job |
   return store.write((trx, announce) => applyWithin(trx, announce, change));
 }
 
-async function applyWithin(
+/** {@link applyEvent} as a part of a larger write. */
+export async function applyWithin(
   trx: Transaction<Database>,
   announce: (wake: Wake) => void,
   change: JobChange,
@@ -126,7 +155,8 @@ async function applyWithin(
     if (next === "ignore") return job;
     const changed = await changeState(trx, { job, next, change });
     if (changed === null) continue;
-    announce({ kind: next === "queued" ? "queue" : "job", jobId: job.id });
+    const kind = next === "queued" ? "queue" : "job";
+    announce({ kind, jobId: job.id, ...(isFinal(next) && { endedAt: change.at }) });
     return changed;
   }
   throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times while it was written.`);
@@ -139,7 +169,9 @@ async function currentAttempt(trx: Transaction<Database>, change: JobChange): Pr
     .where("id", "=", change.jobId)
     .where("attempt", "=", change.attempt)
     .executeTakeFirst();
-  return row === undefined ? null : toJob(row);
+  if (row === undefined) return null;
+  const isHeld = change.holder === undefined || (row.host_id === change.holder && isActive(row.state));
+  return isHeld ? toJob(row) : null;
 }
 
 function refused(job: Job, event: JobEvent): SolsticeError {

@@ -1,5 +1,6 @@
 import type { Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
+import { isUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
 import { digestUpTo } from "./log-digest.ts";
 import { readChunks } from "./log-reader.ts";
@@ -31,7 +32,8 @@ interface LogState {
 /**
  * Adds bytes to a log, at most once each: what was received before is ignored, so a sender repeats freely. Bytes beyond a
  * gap are not taken: `gap` is then true, and `received` says where to go on. Beyond `limitBytes` (and from then on) bytes
- * are counted, but not kept. The attempt must have been claimed. Throws `limit_exceeded` for more than 8 MiB at once.
+ * are counted, but not kept. Throws `conflict` when the attempt is not under way, and `limit_exceeded` for more than 8 MiB
+ * at once.
  */
 export async function appendLog(
   store: Store,
@@ -39,6 +41,7 @@ export async function appendLog(
 ): Promise<{ received: number; gap: boolean }> {
   refuseTooMuch(append.data.byteLength);
   return store.write(async (trx, announce) => {
+    if (!(await isUnderWay(store, trx, append))) throw attemptIsOver(append);
     const log = await lockLog(trx, append);
     if (append.offset > log.received) return { received: log.received, gap: true };
     const fresh = append.data.subarray(log.received - append.offset);
@@ -51,6 +54,13 @@ export async function appendLog(
     announce({ kind: "log", jobId: append.jobId });
     return { received, gap: false };
   });
+}
+
+function attemptIsOver({ jobId, attempt, stream }: LogKey): SolsticeError {
+  return new SolsticeError(
+    "conflict",
+    `Attempt ${attempt} of job ${jobId} is over; its ${stream} log takes no more.`,
+  );
 }
 
 function refuseTooMuch(bytes: number): void {

@@ -1,6 +1,7 @@
 import type { Selectable } from "kysely";
 import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job.ts";
-import type { JobState } from "../core/job-state.ts";
+import { activeStates, type JobState } from "../core/job-state.ts";
+import { isUnderWay } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toMachine } from "./rows.ts";
 import type { MachinesTable } from "./schema.ts";
@@ -114,7 +115,10 @@ export async function bindSession(
   });
 }
 
-/** The machine whose runner has this session; only while the machine may exist and its attempt is the job's current. */
+/**
+ * The machine whose runner has this session; only while the machine may exist and its attempt is under way. A job that was
+ * taken over from a lost host waits under the old attempt's number: that attempt's guest is nobody then.
+ */
 export async function findBySession(store: Store, sessionTokenHash: string): Promise<Machine | null> {
   const row = await store.db
     .selectFrom("machines")
@@ -124,6 +128,7 @@ export async function findBySession(store: Store, sessionTokenHash: string): Pro
     .selectAll("machines")
     .where("machines.session_token_hash", "=", sessionTokenHash)
     .where("machines.state", "in", presentStates)
+    .where("jobs.state", "in", activeStates)
     .executeTakeFirst();
   return toMachineOrNull(row);
 }
@@ -151,9 +156,13 @@ export interface RunnerFinish extends AttemptKey {
   readonly logSha256: string;
 }
 
-/** Records what `Finish` told. The first call wins; false when there was one, or when there is no such machine. */
+/**
+ * Records what `Finish` told. The first call wins; false when there was one, when there is no such machine, or when the
+ * attempt is over.
+ */
 export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {
   return store.write(async (trx, announce) => {
+    if (!(await isUnderWay(store, trx, finish))) return false;
     const result = await trx
       .updateTable("machines")
       .set({

@@ -84,18 +84,23 @@ async function requireStep(trx: Transaction<Database>, change: StepChange): Prom
 /** Ends what is open when the attempt ends: the running step failed without an exit code, the others were skipped. */
 export async function closeSteps(store: Store, change: AttemptKey & { at: number }): Promise<void> {
   await store.write(async (trx, announce) => {
-    const ofAttempt = trx
-      .updateTable("steps")
-      .where("job_id", "=", change.jobId)
-      .where("attempt", "=", change.attempt);
-    const failed = await ofAttempt
-      .set({ state: "failed", finished_at: change.at })
-      .where("state", "=", "running")
-      .executeTakeFirst();
-    const skipped = await ofAttempt
-      .set({ state: "skipped" })
-      .where("state", "=", "pending")
-      .executeTakeFirst();
-    if (failed.numUpdatedRows + skipped.numUpdatedRows > 0n) announce({ kind: "job", jobId: change.jobId });
+    if (await closeStepsWithin(trx, change)) announce({ kind: "job", jobId: change.jobId });
   });
+}
+
+/** {@link closeSteps} as a part of a larger write; whether there was anything open. */
+export async function closeStepsWithin(
+  trx: Transaction<Database>,
+  change: AttemptKey & { at: number },
+): Promise<boolean> {
+  const ofAttempt = trx
+    .updateTable("steps")
+    .where("job_id", "=", change.jobId)
+    .where("attempt", "=", change.attempt);
+  const failed = await ofAttempt
+    .set({ state: "failed", finished_at: change.at })
+    .where("state", "=", "running")
+    .executeTakeFirst();
+  const skipped = await ofAttempt.set({ state: "skipped" }).where("state", "=", "pending").executeTakeFirst();
+  return failed.numUpdatedRows + skipped.numUpdatedRows > 0n;
 }

@@ -1,4 +1,5 @@
 import { describe } from "node:test";
+import { hostsContract } from "./hosts-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
 import { machinesContract } from "./machines-contract.ts";
@@ -13,6 +14,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     machinesContract(create);
     logsContract(create);
     retentionContract(create);
+    hostsContract(create);
     processesContract(create);
   });
 }

@@ -95,9 +95,7 @@ function appends(create: CreateDatabase): void {
     await assert.rejects(append(store, 6, new Uint8Array(8 * mebibyte + 1)), { code: "limit_exceeded" });
     await assert.rejects(
       appendLog(store, { ...log, attempt: 9, offset: 0, data: Buffer.from("x"), limitBytes: 9 }),
-      {
-        code: "store_failed",
-      },
+      { code: "conflict" },
     );
   });
 
