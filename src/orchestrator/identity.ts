@@ -12,6 +12,9 @@ export interface HostIdentity {
   readonly tokenSecret: Buffer;
 }
 
+/** The file of the data directory that holds the host's id: where it is, an orchestrator has run. */
+export const hostIdFileName = "host-id";
+
 /** Reads the identity from `dataDir`, or makes it on the first start. */
 export function loadIdentity(dataDir: string): HostIdentity {
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
@@ -20,7 +23,7 @@ export function loadIdentity(dataDir: string): HostIdentity {
       .split(".")[0]
       ?.replace(/[^A-Za-z0-9-]/g, "") || "host";
   const hostId = readOrCreate(
-    join(dataDir, "host-id"),
+    join(dataDir, hostIdFileName),
     () => `${shortHostname}-${randomBytes(4).toString("hex")}`,
   );
   const secret = readOrCreate(join(dataDir, "token-secret"), () => randomBytes(32).toString("hex"));

@@ -9,6 +9,8 @@ import { buildPlan } from "../guest/plan.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { Store } from "../store/store.ts";
 import { accept } from "./accept.ts";
+import { audit } from "./audit/audit.ts";
+import { leaksView } from "./audit/leaks-view.ts";
 import type { Context, Log } from "./context.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { readiness } from "./readiness.ts";
@@ -77,7 +79,7 @@ export function startUserEndpoint(context: Context): Promise<ApiServer> {
     accept: (input) => accept(context, input),
     capacity: () => capacityView(context),
     explain: (job) => explainView(context, job),
-    findLeaks: async () => ({ leaks: [], ledgers: [] }),
+    findLeaks: async (options) => leaksView(await audit(context, options)),
     readiness: () => readiness(context),
     metrics: createOrchestratorMetrics(context),
   });

@@ -1,0 +1,19 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { openPostgresStore } from "../store/postgres/open.ts";
+import { openSqliteStore, type Store } from "../store/store.ts";
+import type { Log } from "./context.ts";
+
+/** How long a database server that does not answer is waited for at the start: it may be starting as well. */
+const databaseWaitSeconds = 60;
+
+/** The database that hosts share where one is named, else a file of this host's own. Migrates it. */
+export async function openStore(config: OrchestratorConfig, log: Log): Promise<Store> {
+  const { databaseUrl: url } = config;
+  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log });
+  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
+  const stateDir = join(config.dataDir, "state");
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  return openSqliteStore({ path: join(stateDir, "solstice.db") });
+}
