@@ -2,7 +2,7 @@ import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job.ts";
 import { isFinal } from "../core/job-state.ts";
 import { getJob } from "../store/jobs.ts";
-import { logStatus, readLog } from "../store/logs.ts";
+import { logExtent, readLog } from "../store/logs.ts";
 import type { Store } from "../store/store.ts";
 import { listenForWakes } from "./wakes.ts";
 
@@ -49,8 +49,10 @@ export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGe
     });
     return;
   }
-  const { received } = await logStatus(store, log);
-  yield* sendLog(store, { ...log, offset: options.offset, end: received });
+  const extent = await logExtent(store, log);
+  yield* sendLog(store, { ...log, offset: options.offset, end: extent?.received ?? 0 });
+  // Looked at last, so that a log that goes while it is read does not end as if it were whole.
+  await refuseExpired(store, log);
 }
 
 /** Attempt 0 of a job that was never claimed means the first one: there is none before it. */
@@ -64,10 +66,13 @@ function chooseAttempt({ job, attempt, follow }: JobLogOptions): number {
   );
 }
 
-interface LogPlace {
+interface LogName {
   readonly jobId: string;
   readonly attempt: number;
   readonly stream: LogStream;
+}
+
+interface LogPlace extends LogName {
   readonly offset: number;
 }
 
@@ -85,9 +90,20 @@ async function* followLog(
       offset = piece.offset + piece.data.length;
       yield piece;
     }
-    if (job === null || attemptEnded(job, attempt)) return;
+    if (job === null || attemptEnded(job, attempt)) return refuseExpired(store, options);
     await wakes.next({ timeoutMs: pollMs, signal });
   }
+}
+
+/** Throws `not_found` for a log that is not there any more: nothing at all would look like a job that said nothing. */
+async function refuseExpired(store: Store, log: LogName): Promise<void> {
+  const extent = await logExtent(store, log);
+  if (extent?.expiredAt == null) return;
+  const what = `The ${log.stream} log of attempt ${log.attempt} of job ${log.jobId}`;
+  const date = new Date(extent.expiredAt).toISOString().slice(0, 10);
+  throw new SolsticeError("not_found", `${what} was removed by retention on ${date}.`, {
+    remedy: "Logs are kept as long as LOG_STORE_LIMIT_MB and JOB_RETENTION of the orchestrator allow.",
+  });
 }
 
 async function* sendLog(store: Store, options: LogPlace & { end: number }): AsyncGenerator<LogPiece> {

@@ -93,7 +93,11 @@ function transitionMessage(transition: JobTransition) {
 
 function logMessage(job: Job, machine: Machine | null, output: OutputStatus) {
   const completeness = completenessOf(job, machine, output);
-  return create(LogStatusSchema, { receivedBytes: BigInt(output.received), completeness });
+  return create(LogStatusSchema, {
+    receivedBytes: BigInt(output.received),
+    completeness,
+    expiredMs: BigInt(output.expiredAt ?? 0),
+  });
 }
 
 /** People put tokens into URLs, as the user or the password; those who may see a job need not see them. */

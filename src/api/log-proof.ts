@@ -6,6 +6,8 @@ import { isFinal } from "../core/job-state.ts";
 export interface OutputStatus {
   readonly received: number;
   readonly truncatedAt: number | null;
+  /** When retention removed the bytes; null while they are there. */
+  readonly expiredAt: number | null;
   readonly sha256: string | null;
 }
 
@@ -29,7 +31,8 @@ export function completenessOf(
   job: Job,
   machine: Machine | null,
   output: OutputStatus,
-): "open" | "complete" | "truncated" | "incomplete" {
+): "open" | "complete" | "truncated" | "incomplete" | "expired" {
+  if (output.expiredAt !== null) return "expired";
   // No machine, no output: nothing can be missing from a job that never ran.
   if (machine === null) return isFinal(job.state) && job.attempt === 0 ? "complete" : "open";
   if (machine.runnerFinishedAt === null) {

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
 /** What the orchestrator tells Prometheus. Gauges are set by whoever knows; nothing is measured here. */
 export interface Metrics {
@@ -9,8 +9,22 @@ export interface Metrics {
   readonly machines: Gauge<"state">;
   /** Slots by `kind`: `max` (the cap) and `used`. */
   readonly slots: Gauge<"kind">;
+  /** Bytes free where jobs write. */
+  readonly diskFree: Gauge;
+  /** 1 while this host starts no jobs for want of something, else 0. */
+  readonly paused: Gauge;
+  /** Bytes that all logs take in the store, as last counted. */
+  readonly storeLogBytes: Gauge;
+  /** What retention removed since the start, by `kind`: `jobs`, `logs`, `images`. */
+  readonly retentionRemoved: Counter<"kind">;
   /** 1 for each `image` that is ready, else 0. */
   readonly imagesReady: Gauge<"image">;
+  /** What the last audit left, by `kind`. */
+  readonly leaks: Gauge<"kind">;
+  /** What audits have mended since the start, by `kind`. */
+  readonly leaksMended: Counter<"kind">;
+  /** When the last audit ended, in seconds since the epoch. */
+  readonly lastAudit: Gauge;
 }
 
 /** A registry of its own (nothing global) with the process's memory, event loop and garbage collection. */
@@ -19,11 +33,37 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const gauge = <L extends string>(name: string, help: string, label: L) =>
     new Gauge<L>({ name, help, labelNames: [label], registers: [registry] });
+  const plain = (name: string, help: string) => new Gauge({ name, help, registers: [registry] });
   return {
     registry,
     jobs: gauge("solstice_jobs", "Jobs of this host by state", "state"),
     machines: gauge("solstice_machines", "Machines of this host by state", "state"),
     slots: gauge("solstice_slots", "Job slots of this host: max and used", "kind"),
+    diskFree: plain("solstice_disk_free_bytes", "Bytes free in the data directory"),
+    paused: plain("solstice_paused", "Whether this host starts no jobs, such as for want of disk space (1)"),
+    storeLogBytes: plain("solstice_store_log_bytes", "Bytes that all logs take in the store, counted hourly"),
+    retentionRemoved: new Counter({
+      name: "solstice_retention_removed_total",
+      help: "What retention removed since the start",
+      labelNames: ["kind"],
+      registers: [registry],
+    }),
     imagesReady: gauge("solstice_image_ready", "Whether an image is ready (1) or not (0)", "image"),
+    leaks: gauge(
+      "solstice_leaks",
+      "Differences between this host and the store that the last audit left",
+      "kind",
+    ),
+    leaksMended: new Counter({
+      name: "solstice_leaks_mended_total",
+      help: "Differences between this host and the store that audits have mended",
+      labelNames: ["kind"],
+      registers: [registry],
+    }),
+    lastAudit: new Gauge({
+      name: "solstice_audit_last_run_seconds",
+      help: "When the last audit of this host ended, in seconds since 1970",
+      registers: [registry],
+    }),
   };
 }

@@ -55,7 +55,11 @@ export function jobDocument(job: Job, now: number) {
     timings: stateTimings(job, now),
     transitions: job.transitions.map(transitionDocument),
     log: job.log
-      ? { received_bytes: Number(job.log.receivedBytes), completeness: job.log.completeness }
+      ? {
+          received_bytes: Number(job.log.receivedBytes),
+          completeness: job.log.completeness,
+          expired_ms: timeOrNull(job.log.expiredMs),
+        }
       : null,
   };
 }

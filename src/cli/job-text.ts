@@ -4,6 +4,7 @@ import { stateTimings } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
 import { tableText } from "./table.ts";
 import { durationText, manyLines, oneLine } from "./text.ts";
+import { completenessText } from "./verdict-text.ts";
 
 /** Everything about one job, for a person. */
 export function jobText(job: Job, output: Output, now: number): string {
@@ -28,7 +29,7 @@ function factsText(job: Job, output: Output): string {
     ["Timeout", durationText(job.timeoutSeconds * 1000)],
     ["Submitted", timeText(job.submittedMs) + (job.source ? ` by ${oneLine(job.source)}` : "")],
     ["Finished", timeText(job.finishedMs)],
-    ["Log", job.log ? `${job.log.receivedBytes} bytes, ${oneLine(job.log.completeness)}` : ""],
+    ["Log", job.log ? `${job.log.receivedBytes} bytes, ${completenessText(job.log)}` : ""],
     ["Request", oneLine(job.requestId)],
   ];
   const known = facts.filter(([, value]) => value !== "");

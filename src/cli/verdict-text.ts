@@ -1,4 +1,4 @@
-import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import type { Job, LogStatus } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Output } from "./context.ts";
 import { failedStep, stateTimings } from "./job-document.ts";
 import { paintState } from "./output.ts";
@@ -14,7 +14,7 @@ export function verdictText(job: Job, output: Output, now: number): string {
   const timings = timingsText(job, now);
   if (timings) lines.push(timings);
   if (job.log && job.log.completeness !== "complete" && job.log.completeness !== "open") {
-    lines.push(`The log is ${oneLine(job.log.completeness)}.`);
+    lines.push(`The log is ${completenessText(job.log)}.`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -23,6 +23,12 @@ export function verdictText(job: Job, output: Output, now: number): string {
 export function timingsText(job: Job, now: number): string {
   const parts = stateTimings(job, now).map(({ state, ms }) => `${oneLine(state)} ${durationText(ms)}`);
   return parts.length === 0 ? "" : `Time: ${parts.join(", ")}`;
+}
+
+/** Whether a log is all there is, in words; of one that is gone, since when. */
+export function completenessText(log: LogStatus): string {
+  if (log.completeness !== "expired") return oneLine(log.completeness);
+  return `removed by retention on ${new Date(Number(log.expiredMs)).toISOString().slice(0, 10)}`;
 }
 
 /** ` (exit code 3)`, or nothing where none is known. */

@@ -27,11 +27,12 @@ test("only our own failures are repeated", () => {
   );
 });
 
-test("attempts are bounded, but for a host that was told to stop", () => {
+test("attempts are bounded, but for a host that was told to stop, or was full", () => {
   const lost = verdict("guest_lost", "The guest vanished.");
   assert.deepEqual(
     [1, 2, 3].map((attempt) => deservesRetry(lost, attempt, 3)),
     [true, true, false],
   );
   assert.equal(deservesRetry(verdict("host_shutdown", "Stopped."), 3, 3), true);
+  assert.equal(deservesRetry(verdict("host_disk_full", "No space."), 3, 3), true);
 });

@@ -16,6 +16,7 @@ export const verdictReasons = {
   runner_silent: "infra_error",
   runner_lost: "infra_error",
   host_shutdown: "infra_error",
+  host_disk_full: "infra_error",
   host_lost: "infra_error",
 } as const satisfies Record<string, FinalState>;
 
@@ -39,9 +40,14 @@ export function verdict(reason: VerdictReason, message: string, exitCode: number
 
 /**
  * Whether an attempt that ended with `ended` is followed by another. Only our own failures are repeated, up to
- * `maxAttempts`; a host that was told to stop does not use up an attempt of the job, so that always repeats.
+ * `maxAttempts`; what {@link usesNoAttempt} always repeats.
  */
 export function deservesRetry(ended: Verdict, attempt: number, maxAttempts: number): boolean {
   if (ended.state !== "infra_error" || ended.reason === "image_unavailable") return false;
-  return ended.reason === "host_shutdown" || attempt < maxAttempts;
+  return usesNoAttempt(ended.reason) || attempt < maxAttempts;
+}
+
+/** Whether an attempt that ended so costs the job none: its host was told to stop, or had no room for the guest. */
+export function usesNoAttempt(reason: VerdictReason): boolean {
+  return reason === "host_shutdown" || reason === "host_disk_full";
 }

@@ -41,6 +41,7 @@ test("a libvirt that is not there is named with its socket", async () => {
     libvirtNetwork: "default",
     libvirtVirtType: "qemu",
     dataDir: "/nonexistent",
+    diskReserveBytes: 0,
     noop: { runner: "delay", delayMs: 0 },
   } as const;
   const log = { info: () => {}, warn: () => {} };

@@ -8,11 +8,20 @@ import { createLibvirtHypervisor } from "./libvirt/libvirt.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";
 import { createNoopHypervisor } from "./noop/noop.ts";
 
+/** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */
+const guestReserveBytes = 1024 ** 3;
+
 /** What {@link createHypervisor} needs besides the configuration. */
 export interface HypervisorOptions {
   readonly config: Pick<
     OrchestratorConfig,
-    "hypervisor" | "libvirtUri" | "libvirtNetwork" | "libvirtVirtType" | "dataDir" | "noop"
+    | "hypervisor"
+    | "libvirtUri"
+    | "libvirtNetwork"
+    | "libvirtVirtType"
+    | "dataDir"
+    | "diskReserveBytes"
+    | "noop"
   >;
   /** What marks the guests of this installation; the same after a restart. */
   readonly ownerId: string;
@@ -33,7 +42,9 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
   });
   log.info({ hypervisor: backend }, "chose the hypervisor");
   if (backend === "noop") return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
-  return createLibvirtHypervisor({ uri, network, virtType, dataDir, ownerId, log, writeSeed, probeKvm });
+  const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
+  const host = { uri, network, virtType, dataDir, reserveBytes };
+  return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
 }
 
 /** What {@link chooseHypervisor} looks at. */

@@ -1,14 +1,17 @@
 import type { MetricsSource } from "../api/http.ts";
-import { createMetrics } from "../api/metrics.ts";
+import { createMetrics, type Metrics } from "../api/metrics.ts";
+import { leakKinds } from "../core/audit/leak.ts";
 import { machineStates } from "../core/job.ts";
 import { activeStates } from "../core/job-state.ts";
 import { countJobs, listActive } from "../store/capacity.ts";
 import { listMachines } from "../store/machines.ts";
+import type { AuditState } from "./audit/audit-state.ts";
 import { type Context, isImageReady } from "./context.ts";
 
 /** What `/metrics` serves: gauges are read from the store when they are asked for, so that they cannot drift. */
 export function createOrchestratorMetrics(context: Context): MetricsSource {
-  const { registry, jobs, machines, slots, imagesReady } = createMetrics();
+  const metrics = createMetrics();
+  const { registry, jobs, machines, slots, imagesReady } = metrics;
   return {
     contentType: registry.contentType,
     async metrics() {
@@ -29,7 +32,28 @@ export function createOrchestratorMetrics(context: Context): MetricsSource {
       slots.set({ kind: "used" }, active.length);
       for (const image of config.imageMap.images.keys())
         imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
+      setAuditMetrics(metrics, context.audits);
+      setUpkeep(metrics, context);
       return registry.metrics();
     },
   };
+}
+
+function setAuditMetrics({ leaks, leaksMended, lastAudit }: Metrics, audits: AuditState): void {
+  leaksMended.reset();
+  for (const kind of leakKinds) {
+    leaks.set({ kind }, audits.left[kind]);
+    leaksMended.inc({ kind }, audits.mended[kind]);
+  }
+  if (audits.lastRunAt !== null) lastAudit.set(audits.lastRunAt / 1000);
+}
+
+function setUpkeep(metrics: Metrics, { diskGuard, pausedReason, retention }: Context): void {
+  metrics.diskFree.set(diskGuard.freeBytes() ?? 0);
+  metrics.paused.set(pausedReason() === null ? 0 : 1);
+  metrics.storeLogBytes.set(retention.logBytes ?? 0);
+  // The state counts; this is what it counted up to now.
+  metrics.retentionRemoved.reset();
+  for (const [kind, count] of Object.entries(retention.removed))
+    metrics.retentionRemoved.inc({ kind }, count);
 }

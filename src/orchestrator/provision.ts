@@ -1,6 +1,6 @@
 import { errorText, isSolsticeError } from "../core/errors.ts";
 import { guestName, type Job } from "../core/job.ts";
-import { verdict } from "../core/verdict.ts";
+import { type Verdict, verdict } from "../core/verdict.ts";
 import { buildSeed } from "../guest/seed.ts";
 import type { GuestSpec } from "../hypervisor/hypervisor.ts";
 import { applyEvent } from "../store/jobs.ts";
@@ -10,7 +10,7 @@ import { bootstrapToken } from "./identity.ts";
 
 /**
  * Makes the guest of a job's attempt and gives it power. What fails becomes the attempt's verdict, except a hypervisor
- * that does not answer: that is tried again until the provisioning deadline.
+ * that does not answer: that is tried again until the provisioning deadline. A full disk also pauses the host.
  */
 export async function provision(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
@@ -22,14 +22,21 @@ export async function provision(context: Context, job: Job): Promise<void> {
   } catch (error) {
     if (isSolsticeError(error, "hypervisor_unavailable") || isSolsticeError(error, "store_failed"))
       throw error;
+    if (isSolsticeError(error, "disk_full")) context.diskGuard.reportFull(errorText(error));
     context.log.error({ err: error, ...attempt }, "the guest could not be provisioned");
     await applyEvent(context.store, {
       ...attempt,
       event: "conclude",
       at: Date.now(),
-      verdict: verdict("provision_failed", `The guest could not be made: ${errorText(error)}`),
+      verdict: verdictOf(error),
     });
   }
+}
+
+/** A full disk is the host's affair: the job goes back to the queue, and no attempt of it is used up. */
+function verdictOf(error: unknown): Verdict {
+  const reason = isSolsticeError(error, "disk_full") ? "host_disk_full" : "provision_failed";
+  return verdict(reason, `The guest could not be made: ${errorText(error)}`);
 }
 
 async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {

@@ -16,6 +16,11 @@ export async function readiness(context: Context): Promise<ReadinessCheck[]> {
     // Any question that it must answer; there is no such job.
     await check("hypervisor", () => context.hypervisor.power("readiness")),
     {
+      name: "disk",
+      ok: context.diskGuard.pausedReason() === null,
+      message: context.diskGuard.pausedReason() ?? "ok",
+    },
+    {
       name: "images",
       ok: images.length === 0 || images.some((image) => isImageReady(context, image)),
       message: `ready: ${images.filter((image) => isImageReady(context, image)).join(", ") || "none yet"}`,

@@ -39,7 +39,7 @@ export function startScheduleLoop(context: Context): Loop {
 
 /** One round: refuse what can never run, then claim what can run now. */
 async function scheduleOnce(context: Context): Promise<void> {
-  if (context.phase !== "serving") return;
+  if (context.phase !== "serving" || context.pausedReason() !== null) return;
   const queued = await listQueued(context.store, queueWindow);
   if (queued.length === 0) return;
   const now = Date.now();
@@ -58,8 +58,8 @@ async function scheduleOnce(context: Context): Promise<void> {
     now,
   });
   for (const jobId of jobIds) {
-    // The host may have been told to stop while this round ran.
-    if (context.phase === "serving") await claim(context, jobId);
+    // The host may have been told to stop, or have run out of space, while this round ran.
+    if (context.phase === "serving" && context.pausedReason() === null) await claim(context, jobId);
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type JobState,
   transition,
 } from "../core/job-state.ts";
-import { type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
+import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
 import { toJob, verdictColumns } from "./rows.ts";
 import type { Database } from "./schema.ts";
 import type { Store, Wake } from "./store.ts";
@@ -186,7 +186,7 @@ async function changeState(
   const { job, next, change } = step;
   const ended = change.verdict ?? job.verdict;
   assertVerdict(change.event, next, ended);
-  const retryIsFree = change.event === "requeue" && ended?.reason === "host_shutdown";
+  const retryIsFree = change.event === "requeue" && ended !== null && usesNoAttempt(ended.reason);
   const row = await trx
     .updateTable("jobs")
     .set({

@@ -1,0 +1,141 @@
+import { errorText } from "../core/errors.ts";
+import { removeUnusedImages } from "../images/unused-images.ts";
+import {
+  deleteFinishedJobs,
+  expireOldestLogs,
+  type FinishedPlace,
+  type RetentionStep,
+  sumLogBytes,
+} from "../store/retention.ts";
+import type { Context } from "./context.ts";
+import { type Loop, startLoop } from "./loop.ts";
+
+const hourMs = 3_600_000;
+
+/** The first run comes this long after the start, when what the start itself brings is over, in ms. */
+const firstRunMs = 5 * 60_000;
+
+/** Logs go until they take no more than this part of their limit, so that not each new one needs a run. */
+const targetShare = 0.9;
+
+/** What retention did since the start, for `/metrics`. */
+export interface RetentionState {
+  readonly removed: { jobs: number; logs: number; images: number };
+  /** What all logs took when they were last counted; null before that. */
+  logBytes: number | null;
+}
+
+/** A state in which nothing was done yet. */
+export function createRetentionState(): RetentionState {
+  return { removed: { jobs: 0, logs: 0, images: 0 }, logBytes: null };
+}
+
+/** Starts the loop that removes what is old: every hour, and at once when the disk becomes full. */
+export function startRetentionLoop(context: Context): Loop {
+  let isDue = false;
+  const loop = startLoop({
+    name: "retention",
+    log: context.log,
+    run: async () => {
+      if (isDue) await runRetention(context);
+      else context.retention.logBytes = await sumLogBytes(context.store);
+      const pauseMs = withJitter(isDue ? hourMs : firstRunMs);
+      isDue = true;
+      return pauseMs;
+    },
+  });
+  const unsubscribe = context.diskGuard.onChange((isPaused) => {
+    if (isPaused) loop.wake();
+  });
+  void loop.ended.then(unsubscribe);
+  return loop;
+}
+
+/** Hosts that share a database and were started together should not all do this at the same moment. */
+function withJitter(ms: number): number {
+  return ms * (0.8 + Math.random() * 0.4);
+}
+
+/**
+ * Removes old jobs, logs beyond the limit, and images that nobody names. Each kind for itself, so that one that fails
+ * does not keep the others. Two hosts may do it at once: where both shorten the logs, a little more may go than one would
+ * have taken.
+ */
+export async function runRetention(context: Context): Promise<void> {
+  const before = { ...context.retention.removed };
+  await attempt(context, "old jobs", () => removeOldJobs(context));
+  await attempt(context, "logs beyond the limit", () => shortenLogs(context));
+  await attempt(context, "unused images", () => removeImages(context));
+  const { jobs, logs } = context.retention.removed;
+  if (jobs > before.jobs || logs > before.logs) {
+    await attempt(context, "the store's free space", async () => void (await context.store.reclaim()));
+  }
+}
+
+async function attempt(context: Context, what: string, remove: () => Promise<void>): Promise<void> {
+  try {
+    await remove();
+  } catch (error) {
+    context.log.warn({ err: error }, `retention could not remove ${what}: ${errorText(error)}`);
+  }
+}
+
+async function removeOldJobs(context: Context): Promise<void> {
+  const { jobRetentionSeconds } = context.config;
+  if (jobRetentionSeconds === 0) return;
+  const at = Date.now();
+  const before = at - jobRetentionSeconds * 1000;
+  const removed = await stepThrough(context, async (after) => {
+    const step = await deleteFinishedJobs(context.store, { before, at, after });
+    context.retention.removed.jobs += step.removed;
+    return step;
+  });
+  if (removed > 0) context.log.info({ jobs: removed, before }, "removed old jobs with their logs");
+}
+
+async function shortenLogs(context: Context): Promise<void> {
+  const { store, retention, config } = context;
+  const bytesBefore = await sumLogBytes(store);
+  retention.logBytes = bytesBefore;
+  const limit = config.logStoreLimitBytes;
+  if (limit === 0 || bytesBefore <= limit) return;
+  const at = Date.now();
+  let bytes = bytesBefore - limit * targetShare;
+  const logs = await stepThrough(context, async (after) => {
+    const step = await expireOldestLogs(store, { bytes, at, after });
+    bytes -= step.freed;
+    retention.removed.logs += step.removed;
+    return bytes > 0 ? step : { ...step, next: null };
+  });
+  const bytesAfter = await sumLogBytes(store);
+  retention.logBytes = bytesAfter;
+  const facts = { logs, bytesBefore, bytesAfter, limit };
+  if (bytesAfter > limit)
+    context.log.warn(facts, "the logs are beyond their limit, and no finished job has any");
+  else context.log.info(facts, "removed the oldest logs");
+}
+
+async function removeImages(context: Context): Promise<void> {
+  const { imageMap, dataDir, imageRetentionSeconds } = context.config;
+  if (imageRetentionSeconds === 0) return;
+  const retentionMs = imageRetentionSeconds * 1000;
+  for (const image of await removeUnusedImages({ dataDir, imageMap, retentionMs, now: Date.now() })) {
+    context.retention.removed.images += 1;
+    context.log.info({ ...image }, "removed an image that the image map no longer names");
+  }
+}
+
+/** Repeats a step to the end of the finished jobs, or until this host is told to stop. Returns how much was removed. */
+async function stepThrough(
+  context: Context,
+  take: (after: FinishedPlace | null) => Promise<RetentionStep>,
+): Promise<number> {
+  let removed = 0;
+  let after: FinishedPlace | null = null;
+  do {
+    const step = await take(after);
+    removed += step.removed;
+    after = step.next;
+  } while (after !== null && context.phase === "serving");
+  return removed;
+}
