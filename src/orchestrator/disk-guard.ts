@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { formatBytes, freeBytes } from "../host/disk-space.ts";
+import type { Store } from "../store/store.ts";
 import type { Log } from "./context.ts";
-import { type Loop, startLoop } from "./loop.ts";
+import { startLoop } from "./loop.ts";
 
 /** How often free space is looked at, in ms: the reserve must outlast what the running jobs write in between. */
 const lookIntervalMs = 2_000;
@@ -88,16 +89,26 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
   };
 }
 
-/** Starts the loop that looks again and again. */
-export function startDiskGuardLoop(guard: DiskGuard, log: Log): Loop {
-  return startLoop({
+/**
+ * Makes a guard that looks again and again until `closing`. The first look is over when this resolves, before any job can
+ * be claimed; when a pause begins or ends, every loop looks anew.
+ */
+export async function startDiskGuard(
+  parts: DiskGuardOptions & { readonly store: Pick<Store, "wake">; readonly closing: AsyncDisposableStack },
+): Promise<DiskGuard> {
+  const guard = createDiskGuard(parts);
+  await guard.look();
+  guard.onChange(() => parts.store.wake({ kind: "all" }));
+  const loop = startLoop({
     name: "disk guard",
-    log,
+    log: parts.log,
     run: async () => {
       await guard.look();
       return lookIntervalMs;
     },
   });
+  parts.closing.defer(() => loop.stop());
+  return guard;
 }
 
 /** The parts of the data directory that jobs fill may be mounts of their own: the fullest counts. */

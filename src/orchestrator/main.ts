@@ -7,25 +7,24 @@ import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";
-import { openPostgresStore } from "../store/postgres/open.ts";
-import { openSqliteStore, type Store } from "../store/store.ts";
 import { audit } from "./audit/audit.ts";
 import { createAuditState } from "./audit/audit-state.ts";
 import { startAuditLoop } from "./audit-loop.ts";
 import type { Context, Log } from "./context.ts";
+import { startDiskGuard } from "./disk-guard.ts";
 import { loadIdentity } from "./identity.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
+import { startLease } from "./lease-loop.ts";
 import { startLifecycle } from "./lifecycle-loop.ts";
 import { createLogger } from "./logger.ts";
+import { openStore } from "./open-store.ts";
+import { createRetentionState, startRetentionLoop } from "./retention-loop.ts";
 import { startScheduleLoop } from "./schedule-loop.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
 
 /** Images are prepared until they are closed. */
 const neverAborted = new AbortController().signal;
-
-/** How long a database server that does not answer is waited for at the start: it may be starting as well. */
-const databaseWaitSeconds = 60;
 
 /** How long a stopped runner may take to send its last output, and a finished guest to power itself off, in ms. */
 const flushGraceMs = 10_000;
@@ -42,6 +41,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const log = createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   const context = await openContext(config, { log, closing });
+  const lease = await startLease(context);
+  closing.defer(() => lease.stop());
 
   // What an earlier process left behind is dealt with before anything new begins.
   await audit(context, { fix: true });
@@ -51,15 +52,20 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => scheduler.stop());
   const auditor = startAuditLoop(context);
   closing.defer(() => auditor.stop());
+  const cleaner = startRetentionLoop(context);
+  closing.defer(() => cleaner.stop());
   const userServer = await startUserEndpoint(context);
   closing.defer(() => userServer.close());
+  lease.publishApiUrl(userServer.url);
   writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl: context.runnerUrl });
   closing.defer(() => removeNote(config.dataDir));
   log.info(readyFacts(context, userServer.url), "ready");
 
   await untilSignalled(context, lifecycle);
+  lease.refresh();
   await scheduler.stop();
   await drain(context, lifecycle);
+  await lease.leave();
   log.info({}, "stopped; every guest of this host is gone");
   return 0;
 }
@@ -84,6 +90,7 @@ async function openContext(
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
   const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, log });
   closing.defer(() => runnerServer.close());
+  const diskGuard = await startDiskGuard({ config, store, log, closing });
   return {
     config,
     identity,
@@ -95,19 +102,12 @@ async function openContext(
     startedAt: Date.now(),
     runnerUrl: config.runnerUrl ?? runnerServer.url,
     guestLock: createKeyedLock(),
+    diskGuard,
+    retention: createRetentionState(),
+    pausedReason: () => diskGuard.pausedReason(),
     audits: createAuditState({ isDriven: true }),
     phase: "serving",
   };
-}
-
-/** The database that hosts share where one is named, else a file of this host's own. */
-async function openStore(config: OrchestratorConfig, log: Log): Promise<Store> {
-  const { databaseUrl: url } = config;
-  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log });
-  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
-  const stateDir = join(config.dataDir, "state");
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  return openSqliteStore({ path: join(stateDir, "solstice.db") });
 }
 
 function limitsOf(config: OrchestratorConfig): LifecycleLimits {

@@ -110,7 +110,7 @@ export async function startOrchestrator(
     [
       "orchestrator",
       ...["--config", setup.imageMapPath, "--data-dir", setup.dataDir, "--api-listen", "127.0.0.1:0"],
-      ...["--log-level", "debug", ...setup.flags, ...moreFlags],
+      ...["--log-level", "debug", "--disk-reserve-mb", "64", ...setup.flags, ...moreFlags],
     ],
     { stdio: ["ignore", "inherit", "pipe"], env: cleanEnvironment() },
   );

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createDiskGuard, isBelowReserve } from "./disk-guard.ts";
+
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+
+test("jobs stop below the reserve, and start again only when there is some more", () => {
+  assert.equal(isBelowReserve(false, 1000, 1000), false);
+  assert.equal(isBelowReserve(false, 999, 1000), true);
+  assert.equal(isBelowReserve(true, 1000, 1000), true);
+  assert.equal(isBelowReserve(true, 1100, 1000), false);
+  assert.equal(isBelowReserve(false, 0, 0), false);
+});
+
+test("the reason has the numbers and says what to do; no reserve holds nobody back", async (context) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "solstice-guard-"));
+  context.after(() => rmSync(dataDir, { recursive: true }));
+  const guard = createDiskGuard({ config: { dataDir, diskReserveBytes: 2 ** 60 }, log });
+  assert.equal(guard.pausedReason(), null);
+  const changes: boolean[] = [];
+  guard.onChange((isPaused) => changes.push(isPaused));
+  await guard.look();
+  await guard.look();
+  assert.match(guard.pausedReason() ?? "", /^Only .*B are free in .*DISK_RESERVE_MB.*: free space there/);
+  assert.deepEqual(changes, [true]);
+  const unreserved = createDiskGuard({ config: { dataDir, diskReserveBytes: 0 }, log });
+  await unreserved.look();
+  assert.equal(unreserved.pausedReason(), null);
+  assert.ok((unreserved.freeBytes() ?? 0) > 0);
+});
+
+test("a job that met a full disk holds the others back for a minute, whatever the reserve", async () => {
+  let now = 0;
+  const guard = createDiskGuard({
+    config: { dataDir: tmpdir(), diskReserveBytes: 0 },
+    log,
+    now: () => now,
+  });
+  const changes: boolean[] = [];
+  guard.onChange((isPaused) => changes.push(isPaused));
+  guard.reportFull("no space left.");
+  await guard.look();
+  assert.match(guard.pausedReason() ?? "", /no space left/);
+  now = 60_000;
+  await guard.look();
+  assert.equal(guard.pausedReason(), null);
+  assert.deepEqual(changes, [true, false]);
+});
