@@ -3,13 +3,14 @@ import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../config/options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
-import { errorText } from "../core/errors.ts";
+import { errorText, SolsticeError } from "../core/errors.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
 import { diskChecks } from "./doctor/disk-checks.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
 import { kvmChecks } from "./doctor/kvm-checks.ts";
+import { examineLeaks } from "./doctor/leaks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
 import { toolChecks } from "./doctor/tool-checks.ts";
@@ -20,11 +21,13 @@ import { manyLines } from "./text.ts";
 
 const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
   orchestratorOptions;
+const { hypervisor, noopRunner, databaseUrl } = orchestratorOptions;
 
 /** The options of the orchestrator that the checks depend on. */
 const doctorOptions = {
   ...{ config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType },
   ...{ apiListen, runnerListen, apiToken },
+  ...{ hypervisor, noopRunner, databaseUrl },
 };
 
 /** `solstice doctor`: whether this host can run jobs, and what mends it where it cannot. */
@@ -34,15 +37,31 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     .summary("check this host, and say how to mend what is wrong")
     .description(
       "Checks what the orchestrator needs of this host: programs, libvirt, KVM (by running a tiny guest), disk, " +
-        "ports, the image map and its images. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.",
+        "ports, the image map and its images. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
+        "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
+        "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
     )
+    .option("--leaks", "show guests, files and records that nothing owns, each with its cause")
+    .option("--fix", "with --leaks: mend what can be mended; what is not ours is never touched")
     .option("--json", "print one JSON document (and errors as JSON on stderr)");
   addOptions(command, doctorOptions)
     .addHelpText(
       "after",
-      examplesText([["sudo solstice doctor", "check this host as the orchestrator would use it"]]),
+      examplesText([
+        ["sudo solstice doctor", "check this host as the orchestrator would use it"],
+        ["sudo solstice doctor --leaks", "what was left behind, and how that came"],
+        [
+          "sudo solstice doctor --leaks --fix --json | jq '.leaks[] | select(.fixed | not)'",
+          "mend it, and list the rest",
+        ],
+      ]),
     )
-    .action(async (flags: { json?: true }) => {
+    .action(async (flags: { json?: true; leaks?: true; fix?: true }) => {
+      if (flags.fix && !flags.leaks) throw new SolsticeError("usage", "--fix is for --leaks.");
+      if (flags.leaks) {
+        const options = { fix: flags.fix ?? false, json: flags.json ?? false };
+        return examineLeaks(flagsGiven(command), context, options);
+      }
       const results = await examine(flagsGiven(command), context, flags.json ?? false);
       const hasFailed = results.some(({ status }) => status === "fail");
       if (flags.json) await writeJson(context.stdout, { ok: !hasFailed, checks: results });

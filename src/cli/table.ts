@@ -7,6 +7,8 @@ export interface TableContent {
   readonly rows: readonly (readonly string[])[];
   /** Columns (by index) that give way first when the terminal is too narrow. */
   readonly flexible?: readonly number[];
+  /** Whether a cell that is too narrow goes on in further lines; else it is cut. */
+  readonly isWrapped?: boolean;
 }
 
 const gap = 2;
@@ -29,6 +31,7 @@ export function tableText(content: TableContent, output: Output): string {
     head: [...content.head],
     chars: noBorders,
     colWidths: widths,
+    wordWrap: content.isWrapped ?? false,
     style: { "padding-left": 0, "padding-right": gap, head: [], border: [] },
   });
   table.push(...content.rows.map((row) => [...row]));

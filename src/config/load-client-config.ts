@@ -33,8 +33,8 @@ export async function loadClientConfig(flags: RawFlags, env: Environment): Promi
   return Object.freeze({ apiUrl, apiToken: values.apiToken ?? null, dataDir });
 }
 
-/** The note is a convenience: absent, unreadable for this user or half-written, it is as if it were not there. */
-async function readNotedUrl(dataDir: string): Promise<string | null> {
+/** Where the orchestrator of `dataDir` noted that it can be reached. The note is a convenience: absent, unreadable for this user or half-written, it is as if it were not there. */
+export async function readNotedUrl(dataDir: string): Promise<string | null> {
   try {
     const note = noteSchema.parse(JSON.parse(await readFile(join(dataDir, orchestratorNoteName), "utf8")));
     return note.apiUrl.replace(/\/+$/, "");

@@ -1,0 +1,143 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { loadClientConfig, readNotedUrl } from "../../config/load-client-config.ts";
+import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
+import type { RawFlags } from "../../config/read-options.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";
+import { readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
+import { openApiSession } from "../api-session.ts";
+import type { CliContext, Output } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { paint, write, writeJson } from "../output.ts";
+import { tableText } from "../table.ts";
+import { oneLine } from "../text.ts";
+
+/** How long an audit may take: removing a guest takes a second or two, and there may be hundreds. */
+const auditTimeoutMs = 10 * 60_000;
+
+/** How {@link examineLeaks} looks and answers. */
+export interface LeakOptions {
+  readonly fix: boolean;
+  readonly json: boolean;
+}
+
+/**
+ * `solstice doctor --leaks`: the differences between this host and the store, from the orchestrator of this data
+ * directory where one runs, and by looking itself where none does. Exits 1 when something is left to be mended.
+ */
+export async function examineLeaks(
+  flags: RawFlags,
+  context: CliContext,
+  options: LeakOptions,
+): Promise<void> {
+  const { dataDir } = await loadClientConfig(flags, context.env);
+  const find = isHeld(join(dataDir, "orchestrator.lock")) ? askOrchestrator : lookOffline;
+  const answer = await find(flags, context, { dataDir, fix: options.fix });
+  const isClean = answer.leaks.every(isSettled);
+  if (options.json) await writeJson(context.stdout, { ok: isClean, ...leaksDocument(answer) });
+  else await write(context.stdout, leaksText(answer, context.stdout));
+  if (!isClean) context.setExitCode(exitCodes.failure);
+}
+
+/** Whether an orchestrator holds the data directory. */
+function isHeld(lockPath: string): boolean {
+  if (!existsSync(lockPath)) return false;
+  try {
+    const lock = tryAcquireProcessLock(lockPath, "solstice doctor --leaks");
+    lock?.release();
+    return lock === null;
+  } catch (error) {
+    // A user who may not write there cannot ask the lock, but can ask the one who says to hold it.
+    if (readLockHolder(lockPath) !== null) return true;
+    throw error;
+  }
+}
+
+interface Question {
+  readonly dataDir: string;
+  readonly fix: boolean;
+}
+
+async function askOrchestrator(
+  flags: RawFlags,
+  context: CliContext,
+  { dataDir, fix }: Question,
+): Promise<FindLeaksResponse> {
+  const apiUrl = await readNotedUrl(dataDir);
+  if (apiUrl === null) {
+    throw new SolsticeError("unavailable", `The orchestrator of ${dataDir} is just starting or stopping.`, {
+      remedy: "Ask again in a moment.",
+    });
+  }
+  // Another orchestrator that the environment names knows nothing of this data directory.
+  const session = await openApiSession({ ...flags, apiUrl }, context.env);
+  return session.ask((client, options) =>
+    client.findLeaks({ fix }, { ...options, timeoutMs: auditTimeoutMs }),
+  );
+}
+
+async function lookOffline(
+  flags: RawFlags,
+  context: CliContext,
+  { fix }: Question,
+): Promise<FindLeaksResponse> {
+  const config = await loadOrchestratorConfig(flags, context.env);
+  // Loaded only here, as in `solstice orchestrator`: the other commands need none of it.
+  const { auditOffline } = await import("../../orchestrator/offline-audit.ts");
+  const ignore = () => {};
+  const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+  return create(FindLeaksResponseSchema, await auditOffline(config, { fix, log }));
+}
+
+/** Mended, or on its way without anybody's doing. */
+function isSettled({ fixed, remedy }: Leak): boolean {
+  return fixed || remedy === "none";
+}
+
+function leaksDocument({ leaks, ledgers }: FindLeaksResponse) {
+  return {
+    leaks: leaks.map((leak) => ({
+      kind: leak.kind,
+      name: leak.name,
+      job_id: leak.jobId || null,
+      cause: leak.cause,
+      remedy: leak.remedy,
+      fixed: leak.fixed,
+      problem: leak.problem || null,
+    })),
+    ledgers,
+  };
+}
+
+function leaksText({ leaks, ledgers }: FindLeaksResponse, output: Output): string {
+  const compared = `Compared: ${ledgers.map(oneLine).join(", ")}.`;
+  if (leaks.length === 0) return `${compared} No differences.\n`;
+  const head = ["KIND", "NAME", "JOB", "CAUSE", "REMEDY"];
+  const rows = leaks.map((leak) => [
+    oneLine(leak.kind),
+    oneLine(leak.name),
+    oneLine(leak.jobId) || "-",
+    oneLine(leak.cause),
+    remedyText(leak, output),
+  ]);
+  return `${tableText({ head, rows, flexible: [3, 4], isWrapped: true }, output)}\n${compared} ${countText(leaks)}\n`;
+}
+
+function remedyText(leak: Leak, output: Output): string {
+  if (leak.fixed) return paint(output, "green", `${oneLine(leak.remedy)}: done`);
+  const problem = leak.problem ? `: ${oneLine(leak.problem)}` : "";
+  return paint(output, isSettled(leak) ? "dim" : "yellow", oneLine(leak.remedy) + problem);
+}
+
+function countText(leaks: readonly Leak[]): string {
+  const mended = leaks.filter(({ fixed }) => fixed).length;
+  const passing = leaks.filter(({ fixed, remedy }) => !fixed && remedy === "none").length;
+  const parts = [
+    ...(mended > 0 ? [`${mended} mended`] : []),
+    ...(passing > 0 ? [`${passing} will go by themselves`] : []),
+    `${leaks.length - mended - passing} left`,
+  ];
+  return `${leaks.length} differences: ${parts.join(", ")}.`;
+}
