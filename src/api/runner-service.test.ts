@@ -7,9 +7,10 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { verdict } from "../core/verdict.ts";
 import { RunnerService, StepPhase } from "../gen/solstice/v1/runner_pb.ts";
-import { claimJob, requestCancel } from "../store/jobs.ts";
-import { readLog } from "../store/logs.ts";
+import { applyEvent, claimJob, requestCancel } from "../store/jobs.ts";
+import { logStatus, readLog } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
@@ -259,16 +260,38 @@ test("a failure is recorded; one we do not know is refused", async (t) => {
   assert.equal((await getMachine(store, booted))?.runnerFailure, "checkout");
 });
 
-test("a runner is told to stop when its job was cancelled, and when the host says so", async (t) => {
-  let hostStops = false;
-  const { store, booted, call, start } = await setUp(t, { shouldStop: () => hostStops });
+test("a runner is told to stop when its job was cancelled, and when its attempt has a verdict", async (t) => {
+  const { store, booted, call, start } = await setUp(t);
   await start();
   assert.equal((await call("AppendLog", {})).body.stop, undefined);
-  hostStops = true;
-  assert.equal((await call("AppendLog", { data: base64("x") })).body.stop, true);
-  hostStops = false;
   await requestCancel(store, { jobId: booted.jobId, at: 5000 });
   assert.equal((await call("ReportStep", { index: 0, phase: "STEP_PHASE_STARTED" })).body.stop, true);
+
+  const other = await setUp(t);
+  await other.start();
+  const stopped = verdict("host_shutdown", "The host was told to stop.");
+  await applyEvent(other.store, { ...other.booted, event: "conclude", at: 5000, verdict: stopped });
+  assert.equal((await other.call("AppendLog", { data: base64("x") })).body.stop, true);
+});
+
+test("the guest of a host that was taken over is refused, and nothing of it is kept", async (t) => {
+  const { store, booted, call, start } = await setUp(t);
+  await start();
+  await call("AppendLog", { data: base64("before") });
+  const lost = verdict("host_lost", "The host is lost.");
+  await applyEvent(store, { ...booted, event: "conclude", at: 5000, verdict: lost });
+  await applyEvent(store, { ...booted, event: "requeue", at: 5000 });
+  const finish = { exitCode: 0, logLength: 6, logSha256: sha256("before") };
+  for (const [method, body] of [
+    ["AppendLog", { offset: 6, data: base64("after") }],
+    ["ReportStep", { index: 0, phase: "STEP_PHASE_STARTED" }],
+    ["Finish", finish],
+  ] as const) {
+    assert.equal((await call(method, body)).status, 401, method);
+  }
+  assert.equal((await start()).status, 401);
+  assert.equal((await getMachine(store, booted))?.runnerFinishedAt, null);
+  assert.equal((await logStatus(store, { ...booted, stream: "output" })).received, 6);
 });
 
 test("signs of life are recorded at most once a second", async (t) => {

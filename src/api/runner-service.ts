@@ -1,7 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, RunnerFailure } from "../core/job.ts";
-import { isFinal } from "../core/job-state.ts";
 import {
   type AppendLogRequest,
   type FinishRequest,
@@ -36,8 +35,6 @@ export interface RunnerServiceContext {
   readonly now: () => number;
   /** The plan a runner is given: a POSIX shell fragment that only assigns variables. */
   readonly buildPlan: (job: Job) => string;
-  /** Whether a job that nobody cancelled is to end all the same: out of time, or the host shuts down. */
-  readonly shouldStop: (job: Job) => boolean;
   /** Longest log kept of one attempt, in bytes. */
   readonly logLimitBytes: number;
   /** How often a runner is to give a sign of life, in seconds. */
@@ -91,9 +88,9 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   const { job, machine } = await bind(store, { bootstrapTokenHash, sessionTokenHash, at });
   // The plan comes first: a job whose plan cannot be built must not be seen as running.
   const plan = Buffer.from(context.buildPlan(job));
-  const { attempt } = machine;
-  if ((await applyEvent(store, { jobId: job.id, attempt, event: "start", at })) === null)
-    throw refusedGuest();
+  const { attempt, hostId: holder } = machine;
+  const started = await applyEvent(store, { jobId: job.id, attempt, event: "start", at, holder });
+  if (started === null) throw refusedGuest();
   context.log.info({ jobId: job.id, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
   return { plan, heartbeatSeconds: context.heartbeatSeconds };
 }
@@ -160,7 +157,9 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
     // Repeating cannot mend this. Both sides' numbers stay on record, and the log is shown as incomplete.
     context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
   }
-  await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told });
+  // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
+  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told })))
+    throw refusedGuest();
   return {};
 }
 
@@ -183,9 +182,9 @@ function outputOf({ machine }: RunnerCall) {
   return { jobId: machine.jobId, attempt: machine.attempt, stream: "output" as const };
 }
 
-function mustStop({ job, context }: RunnerCall): boolean {
-  const ended = isFinal(job.state) || job.state === "finalizing";
-  return ended || job.cancelRequestedAt !== null || context.shouldStop(job);
+/** A job that is out of time, or whose host shuts down, is finalizing; one that is over has no session any more. */
+function mustStop({ job }: RunnerCall): boolean {
+  return job.state === "finalizing" || job.cancelRequestedAt !== null;
 }
 
 function refuseFinished({ machine }: RunnerCall): void {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { projectVersion } from "../host/version.ts";
 import { registerCancel } from "./cancel.ts";
 import { registerCapacity } from "./capacity.ts";
 import type { RegisterCommand } from "./command.ts";
@@ -12,7 +13,6 @@ import { registerImages } from "./images.ts";
 import { registerJobs } from "./jobs.ts";
 import { registerLogs } from "./logs.ts";
 import { registerOrchestrator } from "./orchestrator.ts";
-import { projectVersion } from "./version.ts";
 
 /** Every command, in the order of help. One line registers one. */
 const commands: readonly RegisterCommand[] = [

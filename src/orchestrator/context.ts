@@ -9,6 +9,7 @@ import type { AuditState } from "./audit/audit-state.ts";
 import type { DiskGuard } from "./disk-guard.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
+import type { Messaging } from "./messaging.ts";
 import type { RetentionState } from "./retention-loop.ts";
 
 /** The log every part writes to: an object of facts, then a sentence. */
@@ -31,6 +32,8 @@ export interface Context {
   readonly guestLock: KeyedLock;
   /** What the comparisons of this host with the store have found. */
   readonly audits: AuditState;
+  /** The broker; null where jobs come through the API only. */
+  readonly messaging: Messaging | null;
   readonly diskGuard: DiskGuard;
   readonly retention: RetentionState;
   /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
@@ -39,9 +42,10 @@ export interface Context {
   phase: HostPhase;
 }
 
-/** Whether `image` can be used now. The noop backend needs none. */
-export function isImageReady(context: Context, image: string): boolean {
-  return context.hypervisor.backend === "noop" || context.images.state(image).kind === "ready";
+/** Whether `image` is of this host's map and can be used now. The noop backend needs no more than its name. */
+export function isImageReady({ config, hypervisor, images }: Context, image: string): boolean {
+  if (!config.imageMap.images.has(image)) return false;
+  return hypervisor.backend === "noop" || images.state(image).kind === "ready";
 }
 
 /** An image's state in words, for people: `ready`, `preparing` or `failed`, and what there is to say of it. */

@@ -8,6 +8,7 @@ import { consoleTail } from "./console.ts";
 import type { Context } from "./context.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
+import type { Sight } from "./sight.ts";
 
 /** How many actions one round may take before it lets others go first; no job needs more between two waits. */
 const maxActions = 20;
@@ -16,10 +17,11 @@ const maxActions = 20;
  * Brings one job as far as it can go now: observe, decide, act, again. Returns how long to wait in ms unless woken, or
  * `done` when the job needs no driver any more. May be killed at any line: the next round starts from what is observed.
  */
-export async function driveJob(context: Context, jobId: string): Promise<number | "done"> {
+export async function driveJob(context: Context, jobId: string, sight: Sight): Promise<number | "done"> {
   for (let count = 0; count < maxActions; count++) {
-    const snapshot = await observe(context, jobId);
-    if (snapshot === null) return "done";
+    const { seen, observedSinceAt } = await sight.look(() => observe(context, jobId));
+    if (seen === null) return "done";
+    const snapshot = { ...seen, observedSinceAt };
     const now = Date.now();
     const action = decide(snapshot, now);
     if (action.kind === "wait") return action.until - now;
@@ -29,11 +31,18 @@ export async function driveJob(context: Context, jobId: string): Promise<number 
   return 0;
 }
 
-async function observe(context: Context, jobId: string): Promise<LifecycleSnapshot | null> {
+async function observe(
+  context: Context,
+  jobId: string,
+): Promise<Omit<LifecycleSnapshot, "observedSinceAt"> | null> {
   // The power comes first: see LifecycleSnapshot.
   const power = await context.hypervisor.power(jobId);
   const job = await getJob(context.store, jobId);
-  if (job === null || !isActive(job.state) || job.hostId !== context.identity.hostId) return null;
+  if (job === null || !isActive(job.state) || job.hostId !== context.identity.hostId) {
+    // Taken over while this host did not keep its lease: the job is another's, and only its guest is left to us.
+    if (power !== "absent") await context.hypervisor.remove(jobId);
+    return null;
+  }
   const attempt = { jobId, attempt: job.attempt };
   const machine = await getMachine(context.store, attempt);
   if (machine === null) throw new TypeError(`Job ${jobId} is active without a machine record.`);
@@ -44,7 +53,6 @@ async function observe(context: Context, jobId: string): Promise<LifecycleSnapsh
     failedStep:
       machine.runnerFinishedAt === null ? null : failedStep(await listSteps(context.store, attempt)),
     hostPhase: context.phase,
-    observedSinceAt: context.startedAt,
     limits: context.limits,
   };
 }
@@ -85,6 +93,7 @@ async function applyAction(
     jobId: job.id,
     attempt: job.attempt,
     event: action.event,
+    holder: context.identity.hostId,
     at: Date.now(),
     ...(verdict && { verdict }),
   });

@@ -2,6 +2,7 @@ import { listActive } from "../store/capacity.ts";
 import type { Context } from "./context.ts";
 import { driveJob } from "./drive-job.ts";
 import { type Loop, startLoop } from "./loop.ts";
+import { createSight } from "./sight.ts";
 
 /** The longest pause between two looks for jobs without a driver, should every wake-up be lost, in ms. */
 const safetyPollMs = 5_000;
@@ -36,10 +37,11 @@ export function startLifecycle(context: Context): Lifecycle {
   });
 
   const startDriver = (jobId: string) => {
+    const sight = createSight(context);
     const driver = startLoop({
       name: `job ${jobId}`,
       log: context.log,
-      run: () => context.guestLock.run(jobId, () => driveJob(context, jobId)),
+      run: () => context.guestLock.run(jobId, () => driveJob(context, jobId, sight)),
     });
     drivers.set(jobId, driver);
     void driver.ended.then(() => {

@@ -7,6 +7,7 @@ import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";
+import { createAdmission } from "./admission.ts";
 import { audit } from "./audit/audit.ts";
 import { createAuditState } from "./audit/audit-state.ts";
 import { startAuditLoop } from "./audit-loop.ts";
@@ -17,6 +18,7 @@ import { createKeyedLock } from "./keyed-lock.ts";
 import { startLease } from "./lease-loop.ts";
 import { startLifecycle } from "./lifecycle-loop.ts";
 import { createLogger } from "./logger.ts";
+import { openMessaging, startMessageLoops } from "./messaging.ts";
 import { openStore } from "./open-store.ts";
 import { createRetentionState, startRetentionLoop } from "./retention-loop.ts";
 import { startScheduleLoop } from "./schedule-loop.ts";
@@ -54,17 +56,23 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => auditor.stop());
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
-  const userServer = await startUserEndpoint(context);
+  const admission = createAdmission(context);
+  const userServer = await startUserEndpoint(context, admission);
   closing.defer(() => userServer.close());
   lease.publishApiUrl(userServer.url);
   writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl: context.runnerUrl });
   closing.defer(() => removeNote(config.dataDir));
+  const messages = startMessageLoops(context, admission);
+  closing.defer(() => messages.close());
   log.info(readyFacts(context, userServer.url), "ready");
 
   await untilSignalled(context, lifecycle);
+  const intakeClosed = messages.closeIntake();
   lease.refresh();
   await scheduler.stop();
+  await intakeClosed;
   await drain(context, lifecycle);
+  await messages.close();
   await lease.leave();
   log.info({}, "stopped; every guest of this host is gone");
   return 0;
@@ -82,6 +90,8 @@ async function openContext(
   const identity = loadIdentity(config.dataDir);
   const store = await openStore(config, log);
   closing.defer(() => store.close());
+  const messaging = openMessaging(config, log);
+  closing.defer(() => messaging?.broker.close());
   const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });
   closing.defer(() => hypervisor.close());
   await hypervisor.prepare();
@@ -102,6 +112,7 @@ async function openContext(
     startedAt: Date.now(),
     runnerUrl: config.runnerUrl ?? runnerServer.url,
     guestLock: createKeyedLock(),
+    messaging,
     diskGuard,
     retention: createRetentionState(),
     pausedReason: () => diskGuard.pausedReason(),

@@ -27,6 +27,7 @@ export async function provision(context: Context, job: Job): Promise<void> {
     await applyEvent(context.store, {
       ...attempt,
       event: "conclude",
+      holder: context.identity.hostId,
       at: Date.now(),
       verdict: verdictOf(error),
     });

@@ -8,7 +8,7 @@ import { stepsOf } from "../core/job-request.ts";
 import { buildPlan } from "../guest/plan.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { Store } from "../store/store.ts";
-import { accept } from "./accept.ts";
+import type { Admission } from "./admission.ts";
 import { audit } from "./audit/audit.ts";
 import { leaksView } from "./audit/leaks-view.ts";
 import type { Context, Log } from "./context.ts";
@@ -46,8 +46,6 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     log,
     now: Date.now,
     buildPlan: planOf,
-    // A job that is to end is finalizing already, which the handlers see by themselves.
-    shouldStop: () => false,
     logLimitBytes: config.logLimitBytes,
     heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
     // Guests of the noop backend all call from one address.
@@ -69,14 +67,14 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
 }
 
 /** Starts the server people call. */
-export function startUserEndpoint(context: Context): Promise<ApiServer> {
+export function startUserEndpoint(context: Context, admission: Admission): Promise<ApiServer> {
   return startUserServer({
     listen: context.config.apiListen,
     token: context.config.apiToken,
     store: context.store,
     log: context.log,
     now: Date.now,
-    accept: (input) => accept(context, input),
+    accept: (input) => admission.accept(input),
     capacity: () => capacityView(context),
     explain: (job) => explainView(context, job),
     findLeaks: async (options) => leaksView(await audit(context, options)),

@@ -119,7 +119,6 @@ export async function startTestRunnerServer(
     log: new MemoryLog(),
     now: Date.now,
     buildPlan: (job) => `JOB_ID=${job.id}\n`,
-    shouldStop: () => false,
     logLimitBytes: 1024 * 1024 * 1024,
     heartbeatSeconds: 10,
     ...options,
