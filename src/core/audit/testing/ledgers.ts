@@ -1,0 +1,224 @@
+import fc from "fast-check";
+import type { ActiveState, JobState } from "../../job-state.ts";
+import {
+  type DirectoryEntry,
+  type DomainEntry,
+  emptyTraces,
+  type JobEntry,
+  type Ledgers,
+} from "../ledgers.ts";
+
+const hostId = "here";
+const now = 1_000_000;
+const bound = 1000;
+const files = ["overlay.qcow2", "seed.iso", "mac-address"];
+
+/** What a part of a host holds, and the differences that are planted in it: one function makes both. */
+type Case = "healthy" | keyof typeof cases;
+
+/** One job, or one thing without a job, of a host. Ids are unique. */
+export interface Part {
+  readonly case: Case;
+  readonly jobId: string;
+  /** For `healthy`. */
+  readonly state?: ActiveState;
+}
+
+interface Piece {
+  readonly ledgers: Ledgers;
+  readonly leaks: readonly string[];
+}
+
+/** Ledgers with nothing but what is given. */
+export function ledgersOf(part: Partial<Ledgers>): Ledgers {
+  return {
+    ...{ hostId, now, isDriven: false, traces: emptyTraces, temporary: [] },
+    store: { jobs: new Map(), machines: [], ranHere: new Set() },
+    ...part,
+  };
+}
+
+const job = (id: string, change: Partial<JobEntry> = {}): JobEntry => ({
+  ...{ id, state: "running", attempt: 1, hostId, hasMachine: true, ...change },
+});
+const domain = (jobId: string, change: Partial<DomainEntry> = {}): DomainEntry => ({
+  ...{ name: `job-${jobId}`, jobId, attempt: 1, power: "running", needs: files.slice(0, 2), ...change },
+});
+const directory = (jobId: string, change: Partial<DirectoryEntry> = {}): DirectoryEntry => ({
+  ...{ path: `/data/guests/job-${jobId}`, jobId, files, macAddress: `52:54:${jobId}`, ...change },
+});
+
+interface Holding {
+  readonly job?: JobEntry;
+  readonly domain?: DomainEntry;
+  readonly directory?: DirectoryEntry;
+  readonly machineAttempt?: number;
+}
+
+function holding(parts: Holding): Ledgers {
+  const jobId = parts.job?.id ?? "";
+  return ledgersOf({
+    traces: {
+      ...emptyTraces,
+      domains: parts.domain ? [parts.domain] : [],
+      directories: parts.directory ? [parts.directory] : [],
+    },
+    store: {
+      jobs: new Map(parts.job ? [[jobId, parts.job]] : []),
+      machines: parts.machineAttempt === undefined ? [] : [{ jobId, attempt: parts.machineAttempt }],
+      ranHere: new Set(),
+    },
+  });
+}
+
+function guestOf(owner: JobEntry | undefined, id: string): Piece {
+  const parts = {
+    domain: domain(id),
+    directory: directory(id),
+    // A machine's record goes with its job.
+    ...(owner && { job: owner, machineAttempt: 1 }),
+  };
+  return { ledgers: holding(parts), leaks: [`guest_without_job job-${id}`] };
+}
+
+const temporary = (id: string, change: { isHeld: boolean; modifiedAt: number }): Ledgers =>
+  ledgersOf({ temporary: [{ path: `/data/${id}.tmp`, staleAfterMs: bound, what: "a file", ...change }] });
+
+const cases = {
+  "guest of no job": (id: string) => guestOf(undefined, id),
+  "guest of an ended job": (id: string) => guestOf(job(id, { state: "succeeded" }), id),
+  "guest of a waiting job": (id: string) => guestOf(job(id, { state: "queued" }), id),
+  "guest of another host's job": (id: string) => guestOf(job(id, { hostId: "elsewhere", attempt: 2 }), id),
+  "guest of another attempt": (id: string) => ({
+    ledgers: holding({
+      job: job(id, { attempt: 2 }),
+      domain: domain(id),
+      directory: directory(id),
+      machineAttempt: 2,
+    }),
+    leaks: [`guest_of_other_attempt job-${id}`],
+  }),
+  "files alone": (id: string) => ({
+    ledgers: holding({ directory: directory(id) }),
+    leaks: [`files_without_guest /data/guests/job-${id}`],
+  }),
+  "files of a guest in the making": (id: string) => ({
+    ledgers: holding({
+      job: job(id, { state: "provisioning" }),
+      directory: directory(id, { files: ["overlay.qcow2.partial"] }),
+      machineAttempt: 1,
+    }),
+    leaks: [],
+  }),
+  "guest without its disk": (id: string) => ({
+    ledgers: holding({
+      job: job(id),
+      domain: domain(id),
+      directory: directory(id, { files: ["seed.iso", "mac-address"] }),
+      machineAttempt: 1,
+    }),
+    leaks: [`domain_without_files job-${id}`],
+  }),
+  "machine of an ended job": (id: string) => ({
+    ledgers: holding({ job: job(id, { state: "failed" }), machineAttempt: 1 }),
+    leaks: [`machine_without_guest job-${id}/1`],
+  }),
+  "machine of an earlier attempt": (id: string) => ({
+    ledgers: holding({ job: job(id, { attempt: 2, hostId: "elsewhere" }), machineAttempt: 1 }),
+    leaks: [`machine_without_guest job-${id}/1`],
+  }),
+  "machine lost its guest": (id: string) => ({
+    ledgers: holding({ job: job(id), machineAttempt: 1 }),
+    leaks: [`machine_without_guest job-${id}/1`],
+  }),
+  "job without its machine": (id: string) => ({
+    ledgers: holding({ job: job(id, { hasMachine: false }), domain: domain(id), directory: directory(id) }),
+    leaks: [`job_without_machine job-${id}/1`],
+  }),
+  "copy of a guest": (id: string) => ({
+    ledgers: ledgersOf({ traces: { ...emptyTraces, misnamed: [{ name: `copy-${id}`, jobId: id }] } }),
+    leaks: [`misnamed_guest copy-${id}`],
+  }),
+  lease: (id: string) => ({
+    ledgers: ledgersOf({
+      traces: { ...emptyTraces, leases: [{ macAddress: `52:55:${id}`, address: id, expiresAt: now + 1 }] },
+    }),
+    leaks: [`lease_without_guest ${id} (52:55:${id})`],
+  }),
+  interface: (id: string) => ({
+    ledgers: ledgersOf({
+      traces: { ...emptyTraces, interfaces: [{ name: `vnet-${id}`, macAddress: `52:55:${id}` }] },
+    }),
+    leaks: [`interface_without_guest vnet-${id}`],
+  }),
+  "old temporary file": (id: string) => ({
+    ledgers: temporary(id, { isHeld: false, modifiedAt: now - bound }),
+    leaks: [`stale_temporary_file /data/${id}.tmp`],
+  }),
+  "young temporary file": (id: string) => ({
+    ledgers: temporary(id, { isHeld: false, modifiedAt: now - bound + 1 }),
+    leaks: [],
+  }),
+  "temporary file in use": (id: string) => ({
+    ledgers: temporary(id, { isHeld: true, modifiedAt: 0 }),
+    leaks: [],
+  }),
+  "another's job": (id: string) => ({
+    ledgers: holding({ job: job(id, { hostId: "elsewhere" }) }),
+    leaks: [],
+  }),
+} as const satisfies Record<string, (id: string) => Piece>;
+
+function healthy({ jobId, state = "running" }: Part): Piece {
+  const exists = state !== "provisioning" && state !== "finalizing";
+  const present = exists && { domain: domain(jobId), directory: directory(jobId) };
+  return { ledgers: holding({ job: job(jobId, { state }), machineAttempt: 1, ...present }), leaks: [] };
+}
+
+function pieceOf(part: Part): Piece {
+  return part.case === "healthy" ? healthy(part) : cases[part.case](part.jobId);
+}
+
+/** The ledgers of a host that has all these parts. */
+export function buildLedgers(host: readonly Part[]): Ledgers {
+  return host.map((part) => pieceOf(part).ledgers).reduce(join, ledgersOf({}));
+}
+
+/** The differences in them, as `kind name`. */
+export function planted(host: readonly Part[]): string[] {
+  return host.flatMap((part) => pieceOf(part).leaks);
+}
+
+function join(one: Ledgers, other: Ledgers): Ledgers {
+  return {
+    ...one,
+    traces: {
+      domains: [...one.traces.domains, ...other.traces.domains],
+      directories: [...one.traces.directories, ...other.traces.directories],
+      misnamed: [...one.traces.misnamed, ...other.traces.misnamed],
+      logs: [...one.traces.logs, ...other.traces.logs],
+      leases: [...one.traces.leases, ...other.traces.leases],
+      interfaces: [...one.traces.interfaces, ...other.traces.interfaces],
+    },
+    temporary: [...one.temporary, ...other.temporary],
+    store: {
+      jobs: new Map([...one.store.jobs, ...other.store.jobs]),
+      machines: [...one.store.machines, ...other.store.machines],
+      ranHere: new Set([...one.store.ranHere, ...other.store.ranHere]),
+    },
+  };
+}
+
+const states = ["provisioning", "booting", "running", "finalizing"] as const satisfies JobState[];
+
+const arbitraryPart: fc.Arbitrary<Part> = fc.record({
+  jobId: fc.stringMatching(/^[0-9a-z]{4,12}$/),
+  case: fc.constantFrom("healthy", ...(Object.keys(cases) as Case[])),
+  state: fc.constantFrom(...states),
+});
+
+/** A host of up to 30 parts. */
+export const arbitraryHost: fc.Arbitrary<Part[]> = fc.uniqueArray(arbitraryPart, {
+  maxLength: 30,
+  selector: ({ jobId }) => jobId,
+});
