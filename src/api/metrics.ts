@@ -9,6 +9,8 @@ export interface Metrics {
   readonly machines: Gauge<"state">;
   /** Slots by `kind`: `max` (the cap) and `used`. */
   readonly slots: Gauge<"kind">;
+  /** How many jobs may wait in the store. */
+  readonly queuedLimit: Gauge;
   /** Bytes free where jobs write. */
   readonly diskFree: Gauge;
   /** 1 while this host starts no jobs for want of something, else 0. */
@@ -39,6 +41,10 @@ export function createMetrics(): Metrics {
     jobs: gauge("solstice_jobs", "Jobs of this host by state", "state"),
     machines: gauge("solstice_machines", "Machines of this host by state", "state"),
     slots: gauge("solstice_slots", "Job slots of this host: max and used", "kind"),
+    queuedLimit: plain(
+      "solstice_queued_limit",
+      "How many jobs may wait in the store before no more are taken",
+    ),
     diskFree: plain("solstice_disk_free_bytes", "Bytes free in the data directory"),
     paused: plain("solstice_paused", "Whether this host starts no jobs, such as for want of disk space (1)"),
     storeLogBytes: plain("solstice_store_log_bytes", "Bytes that all logs take in the store, counted hourly"),
@@ -64,6 +70,39 @@ export function createMetrics(): Metrics {
       name: "solstice_audit_last_run_seconds",
       help: "When the last audit of this host ended, in seconds since 1970",
       registers: [registry],
+    }),
+  };
+}
+
+/** What an orchestrator with a broker tells beside that. */
+export interface BrokerMetrics {
+  /** 1 while RabbitMQ can be talked to, else 0. */
+  readonly connected: Gauge;
+  /** Results that wait in the store, of all hosts. */
+  readonly unpublished: Gauge;
+  /** Messages refused since the start, by `reason`: a code of docs/errors.md. */
+  readonly rejected: Counter<"reason">;
+}
+
+/** Adds the broker's metrics to a registry. */
+export function createBrokerMetrics(registry: Registry): BrokerMetrics {
+  const registers = [registry];
+  return {
+    connected: new Gauge({
+      name: "solstice_broker_connected",
+      help: "Whether RabbitMQ can be talked to (1) or not (0)",
+      registers,
+    }),
+    unpublished: new Gauge({
+      name: "solstice_outbox_unpublished",
+      help: "Results that wait in the store to be published, of all hosts",
+      registers,
+    }),
+    rejected: new Counter({
+      name: "solstice_rejected_messages_total",
+      help: "Messages of the broker that were refused since the start",
+      labelNames: ["reason"],
+      registers,
     }),
   };
 }

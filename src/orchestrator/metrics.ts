@@ -1,10 +1,11 @@
 import type { MetricsSource } from "../api/http.ts";
-import { createMetrics, type Metrics } from "../api/metrics.ts";
+import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../api/metrics.ts";
 import { leakKinds } from "../core/audit/leak.ts";
 import { machineStates } from "../core/job.ts";
 import { activeStates } from "../core/job-state.ts";
 import { countJobs, listActive } from "../store/capacity.ts";
 import { listMachines } from "../store/machines.ts";
+import { countUnpublished } from "../store/outbox.ts";
 import type { AuditState } from "./audit/audit-state.ts";
 import { type Context, isImageReady } from "./context.ts";
 
@@ -12,6 +13,8 @@ import { type Context, isImageReady } from "./context.ts";
 export function createOrchestratorMetrics(context: Context): MetricsSource {
   const metrics = createMetrics();
   const { registry, jobs, machines, slots, imagesReady } = metrics;
+  // Gauges of what is not there would read 0, and raise alarms.
+  const brokerMetrics = context.messaging && createBrokerMetrics(registry);
   return {
     contentType: registry.contentType,
     async metrics() {
@@ -34,6 +37,8 @@ export function createOrchestratorMetrics(context: Context): MetricsSource {
         imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
       setAuditMetrics(metrics, context.audits);
       setUpkeep(metrics, context);
+      metrics.queuedLimit.set(config.maxQueued);
+      if (brokerMetrics) await setBrokerMetrics(brokerMetrics, context);
       return registry.metrics();
     },
   };
@@ -56,4 +61,11 @@ function setUpkeep(metrics: Metrics, { diskGuard, pausedReason, retention }: Con
   metrics.retentionRemoved.reset();
   for (const [kind, count] of Object.entries(retention.removed))
     metrics.retentionRemoved.inc({ kind }, count);
+}
+
+async function setBrokerMetrics(metrics: BrokerMetrics, { messaging, store }: Context): Promise<void> {
+  metrics.connected.set(messaging?.broker.status().connected ? 1 : 0);
+  metrics.unpublished.set(await countUnpublished(store));
+  metrics.rejected.reset();
+  for (const [reason, count] of messaging?.rejected ?? []) metrics.rejected.inc({ reason }, count);
 }

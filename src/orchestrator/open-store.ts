@@ -11,9 +11,11 @@ const databaseWaitSeconds = 60;
 /** The database that hosts share where one is named, else a file of this host's own. Migrates it. */
 export async function openStore(config: OrchestratorConfig, log: Log): Promise<Store> {
   const { databaseUrl: url } = config;
-  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log });
+  // Without a broker nobody would take the results out.
+  const recordsResults = config.amqp !== null;
+  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log, recordsResults });
   // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
   const stateDir = join(config.dataDir, "state");
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  return openSqliteStore({ path: join(stateDir, "solstice.db") });
+  return openSqliteStore({ path: join(stateDir, "solstice.db"), recordsResults });
 }

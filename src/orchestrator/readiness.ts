@@ -20,12 +20,20 @@ export async function readiness(context: Context): Promise<ReadinessCheck[]> {
       ok: context.diskGuard.pausedReason() === null,
       message: context.diskGuard.pausedReason() ?? "ok",
     },
+    ...brokerCheck(context),
     {
       name: "images",
       ok: images.length === 0 || images.some((image) => isImageReady(context, image)),
       message: `ready: ${images.filter((image) => isImageReady(context, image)).join(", ") || "none yet"}`,
     },
   ];
+}
+
+/** While it is away jobs still come through the API, and results wait in the store. */
+function brokerCheck({ messaging }: Context): ReadinessCheck[] {
+  if (messaging === null) return [];
+  const { connected, message } = messaging.broker.status();
+  return [{ name: "broker", ok: connected, message }];
 }
 
 async function check(name: string, probe: () => Promise<unknown>): Promise<ReadinessCheck> {

@@ -21,7 +21,10 @@ const removedAtOnce = 2;
 
 /** A refused message, as it is noted. */
 export interface Rejection {
+  /** As far as it was read. */
   readonly body: Uint8Array;
+  /** How long it was. */
+  readonly bodyBytes: number;
   /** True when the broker gives it out again: then it is no new message. */
   readonly redelivered: boolean;
   readonly reason: ErrorCode;
@@ -83,7 +86,7 @@ function rowOf(rejection: Rejection) {
       rejection.requestId === null ? null : storable(rejection.requestId, rejectedLimits.requestIdChars),
     host_id: rejection.hostId,
     body: body.subarray(0, rejectedLimits.bodyBytes),
-    body_bytes: body.byteLength,
+    body_bytes: rejection.bodyBytes,
     times: 1,
   };
 }

@@ -1,0 +1,26 @@
+import type { HostPhase } from "./lifecycle.ts";
+
+/** Why a host leaves requests in the broker: it goes down, its store is away, or as many jobs wait as may. */
+export type IntakeHold = "going_down" | "store_away" | "full";
+
+/** What {@link decideIntake} looks at. */
+export interface IntakeSnapshot {
+  readonly phase: HostPhase;
+  /** How many jobs wait; null when the store does not say. */
+  readonly waiting: number | null;
+  readonly limit: number;
+  /** What holds it now; null while it takes requests. */
+  readonly held: IntakeHold | null;
+}
+
+/** Of the limit: a full store takes requests again below this, so that it does not open and close for each job. */
+const reopenShare = 0.9;
+
+/** Whether a host takes requests from the broker now (null), or what holds it back. */
+export function decideIntake({ phase, waiting, limit, held }: IntakeSnapshot): IntakeHold | null {
+  if (phase !== "serving") return "going_down";
+  if (waiting === null) return "store_away";
+  // After an outage the store may be full as well.
+  const isFull = held === "full" ? waiting > Math.floor(limit * reopenShare) : waiting >= limit;
+  return isFull ? "full" : null;
+}
