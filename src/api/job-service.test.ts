@@ -11,6 +11,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { applyEvent } from "../store/jobs.ts";
 import { appendLog } from "../store/logs.ts";
+import { expireOldestLogs } from "../store/retention.ts";
 import type { Store } from "../store/store.ts";
 import type { UserServerOptions } from "./server.ts";
 import {
@@ -236,6 +237,25 @@ test("a verdict, steps and transitions are shown; an exit code only where there 
     ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
   );
   assert.equal(job?.log?.completeness, "incomplete");
+});
+
+test("a log that retention removed is said to be gone, and never passes for an empty one", async (t) => {
+  const { store, client } = await setUp(t);
+  const booted = await bootJob(store, (await insertTestJob(store)).id);
+  await addOutput(store, booted, 0, "hello");
+  await endAttempt(store, booted, "settle_succeeded");
+  const at = Date.now() + 60_000;
+  await expireOldestLogs(store, { bytes: 1, at, after: null });
+  const { job } = await client.get({ jobId: booted.jobId });
+  assert.equal(job?.log?.completeness, "expired");
+  assert.equal(job?.log?.receivedBytes, 5n);
+  assert.equal(job?.log?.expiredMs, BigInt(at));
+  for (const follow of [true, false]) {
+    await assert.rejects(collect(client.logs({ jobId: booted.jobId, follow })), {
+      code: Code.NotFound,
+      message: /removed by retention on \d{4}-\d\d-\d\d/,
+    });
+  }
 });
 
 test("Capacity and Explain answer what the orchestrator knows", async (t) => {
