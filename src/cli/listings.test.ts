@@ -99,6 +99,17 @@ test("jobs JOB: everything of one, by a beginning of its id", async () => {
   assert.equal(document.timings.length, 5);
 });
 
+test("jobs JOB: a log that retention removed, and when", async () => {
+  const expiredMs = BigInt(Date.UTC(2026, 10, 24, 12));
+  addJob(api, "9bbbbb", {
+    state: "succeeded",
+    log: { receivedBytes: 12n, completeness: "expired", expiredMs },
+  });
+  assert.match((await run("jobs", "9bbbbb")).stdout, /^Log +12 bytes, removed by retention on 2026-11-24$/m);
+  const { log } = JSON.parse((await run("jobs", "9bbbbb", "--json")).stdout);
+  assert.deepEqual(log, { received_bytes: 12, completeness: "expired", expired_ms: Number(expiredMs) });
+});
+
 test("cancel: each job on its own, exit code 1 when one is not there", async () => {
   addJob(api, "7k3m9x");
   addEndedJob();

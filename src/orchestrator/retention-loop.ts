@@ -25,6 +25,9 @@ export interface RetentionState {
   logBytes: number | null;
 }
 
+/** The part of a {@link Context} that {@link runRetention} needs. */
+export type RetentionContext = Pick<Context, "config" | "store" | "log" | "phase" | "retention">;
+
 /** A state in which nothing was done yet. */
 export function createRetentionState(): RetentionState {
   return { removed: { jobs: 0, logs: 0, images: 0 }, logBytes: null };
@@ -61,7 +64,7 @@ function withJitter(ms: number): number {
  * does not keep the others. Two hosts may do it at once: where both shorten the logs, a little more may go than one would
  * have taken.
  */
-export async function runRetention(context: Context): Promise<void> {
+export async function runRetention(context: RetentionContext): Promise<void> {
   const before = { ...context.retention.removed };
   await attempt(context, "old jobs", () => removeOldJobs(context));
   await attempt(context, "logs beyond the limit", () => shortenLogs(context));
@@ -72,7 +75,7 @@ export async function runRetention(context: Context): Promise<void> {
   }
 }
 
-async function attempt(context: Context, what: string, remove: () => Promise<void>): Promise<void> {
+async function attempt(context: RetentionContext, what: string, remove: () => Promise<void>): Promise<void> {
   try {
     await remove();
   } catch (error) {
@@ -80,7 +83,7 @@ async function attempt(context: Context, what: string, remove: () => Promise<voi
   }
 }
 
-async function removeOldJobs(context: Context): Promise<void> {
+async function removeOldJobs(context: RetentionContext): Promise<void> {
   const { jobRetentionSeconds } = context.config;
   if (jobRetentionSeconds === 0) return;
   const at = Date.now();
@@ -93,7 +96,7 @@ async function removeOldJobs(context: Context): Promise<void> {
   if (removed > 0) context.log.info({ jobs: removed, before }, "removed old jobs with their logs");
 }
 
-async function shortenLogs(context: Context): Promise<void> {
+async function shortenLogs(context: RetentionContext): Promise<void> {
   const { store, retention, config } = context;
   const bytesBefore = await sumLogBytes(store);
   retention.logBytes = bytesBefore;
@@ -115,7 +118,7 @@ async function shortenLogs(context: Context): Promise<void> {
   else context.log.info(facts, "removed the oldest logs");
 }
 
-async function removeImages(context: Context): Promise<void> {
+async function removeImages(context: RetentionContext): Promise<void> {
   const { imageMap, dataDir, imageRetentionSeconds } = context.config;
   if (imageRetentionSeconds === 0) return;
   const retentionMs = imageRetentionSeconds * 1000;
@@ -127,7 +130,7 @@ async function removeImages(context: Context): Promise<void> {
 
 /** Repeats a step to the end of the finished jobs, or until this host is told to stop. Returns how much was removed. */
 async function stepThrough(
-  context: Context,
+  context: RetentionContext,
   take: (after: FinishedPlace | null) => Promise<RetentionStep>,
 ): Promise<number> {
   let removed = 0;
