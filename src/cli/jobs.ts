@@ -1,17 +1,21 @@
 import { InvalidArgumentError } from "commander";
+import { SolsticeError } from "../core/errors.ts";
 import { jobStates } from "../core/job-state.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
-import type { Output } from "./context.ts";
+import type { CliContext, Output } from "./context.ts";
 import { jobDocument, jobSummaryDocument } from "./job-document.ts";
 import { jobText } from "./job-text.ts";
 import { paintState, write, writeJson } from "./output.ts";
+import { rejectedDocument, rejectedText } from "./rejected-list.ts";
 import { tableText } from "./table.ts";
 import { durationText, oneLine, repositoryText } from "./text.ts";
 
 interface JobsFlags {
   readonly state?: readonly string[];
   readonly limit: number;
+  readonly rejected?: true;
   readonly json?: true;
 }
 
@@ -25,10 +29,12 @@ export const registerJobs: RegisterCommand = (program, context) => {
     .summary("list jobs, or show everything about one")
     .description(
       "Lists the latest jobs, newest first. With JOB (an id or a beginning of it): its steps, attempts, verdict, and " +
-        "the time each state took.",
+        "the time each state took. With --rejected: messages of the broker that could not become jobs, and why; they are " +
+        "in its dead-letter queue.",
     )
     .option("--state <STATE>", `only jobs in this state (repeatable): ${jobStates.join(", ")}`, collectState)
-    .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50);
+    .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50)
+    .option("--rejected", "list the messages of the broker that were refused, instead of jobs");
   addClientOptions(command)
     .addHelpText(
       "after",
@@ -36,26 +42,55 @@ export const registerJobs: RegisterCommand = (program, context) => {
         ["solstice jobs", "the latest 50"],
         ["solstice jobs --state queued --state running", "what waits and what runs"],
         ["solstice jobs 7k3m", "everything about the job whose id begins with 7k3m"],
+        ["solstice jobs --rejected", "what came from the broker and could not become a job, and why"],
         ["solstice jobs --json | jq '.jobs[] | select(.state == \"failed\") | .id'", "for programs"],
       ]),
     )
     .action(async (jobId: string | undefined, flags: JobsFlags) => {
-      const session = await openSession(command, context);
-      const now = context.now();
-      if (jobId !== undefined) {
-        const { job } = await session.ask((client, options) => client.get({ jobId }, options));
-        if (!job) return;
-        if (flags.json) await writeJson(context.stdout, jobDocument(job, now));
-        else await write(context.stdout, jobText(job, context.stdout, now));
-        return;
-      }
-      const query = { states: [...(flags.state ?? [])], limit: flags.limit };
-      const { jobs } = await session.ask((client, options) => client.list(query, options));
-      if (flags.json)
-        await writeJson(context.stdout, { jobs: jobs.map((job) => jobSummaryDocument(job, now)) });
-      else await write(context.stdout, listText(jobs, context.stdout, now));
+      refuseContradiction(jobId, flags);
+      const view = { context, flags, session: await openSession(command, context) };
+      if (flags.rejected) await showRejected(view);
+      else if (jobId === undefined) await showList(view);
+      else await showJob(view, jobId);
     });
 };
+
+interface View {
+  readonly context: CliContext;
+  readonly flags: JobsFlags;
+  readonly session: ApiSession;
+}
+
+async function showJob({ context, flags, session }: View, jobId: string): Promise<void> {
+  const { job } = await session.ask((client, options) => client.get({ jobId }, options));
+  const now = context.now();
+  if (!job) return;
+  if (flags.json) await writeJson(context.stdout, jobDocument(job, now));
+  else await write(context.stdout, jobText(job, context.stdout, now));
+}
+
+async function showList({ context, flags, session }: View): Promise<void> {
+  const query = { states: [...(flags.state ?? [])], limit: flags.limit };
+  const { jobs } = await session.ask((client, options) => client.list(query, options));
+  const now = context.now();
+  if (flags.json) await writeJson(context.stdout, { jobs: jobs.map((job) => jobSummaryDocument(job, now)) });
+  else await write(context.stdout, listText(jobs, context.stdout, now));
+}
+
+async function showRejected({ context, flags, session }: View): Promise<void> {
+  const { limit } = flags;
+  const { messages } = await session.ask((client, options) => client.listRejected({ limit }, options));
+  if (flags.json) await writeJson(context.stdout, { messages: messages.map(rejectedDocument) });
+  else await write(context.stdout, rejectedText(messages, context.stdout, context.now()));
+}
+
+function refuseContradiction(jobId: string | undefined, flags: JobsFlags): void {
+  if (!flags.rejected || (jobId === undefined && flags.state === undefined)) return;
+  throw new SolsticeError(
+    "usage",
+    "--rejected lists messages that never became jobs: give no JOB and no --state.",
+  );
+}
 
 function listText(jobs: readonly Job[], output: Output, now: number): string {
   if (jobs.length === 0) return "No jobs.\n";
