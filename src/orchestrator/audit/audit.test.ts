@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import type { Leak } from "../../core/audit/leak.ts";
+import type { ImageDefinition } from "../../core/image-map.ts";
+import { guestName, type Job } from "../../core/job.ts";
+import { verdict } from "../../core/verdict.ts";
+import { acquireProcessLock } from "../../host/process-lock.ts";
+import { createNoopHypervisor } from "../../hypervisor/noop/noop.ts";
+import { noopSpec } from "../../hypervisor/testing/noop-harness.ts";
+import { applyEvent, getJob } from "../../store/jobs.ts";
+import { getMachine, listMachines, setMachineState } from "../../store/machines.ts";
+import { openSqliteStore } from "../../store/store.ts";
+import { claim, end, hostId, insertClaimed } from "../../store/testing/sample-jobs.ts";
+import type { Log } from "../context.ts";
+import { createKeyedLock, type KeyedLock } from "../keyed-lock.ts";
+import { audit } from "./audit.ts";
+import { createAuditState } from "./audit-state.ts";
+import type { AuditContext } from "./read-ledgers.ts";
+
+const hourMs = 3_600_000;
+
+interface Host {
+  readonly context: AuditContext;
+  readonly dataDir: string;
+  /** Makes a guest as a driver would. */
+  create(jobId: string, attempt?: number): Promise<void>;
+  /** What was logged: the facts of each line. */
+  readonly told: object[];
+}
+
+/** A host with a real store, and guests that are directories. */
+async function openHost(t: TestContext, options: { isDriven: boolean }): Promise<Host> {
+  const dataDir = mkdtempSync(join(tmpdir(), "solstice-audit-"));
+  t.after(() => rmSync(dataDir, { recursive: true }));
+  const told: object[] = [];
+  const note = (facts: object) => void told.push(facts);
+  const log = { debug: () => {}, info: () => {}, warn: note, error: note } as Log;
+  const store = await openSqliteStore({ path: join(dataDir, "state", "solstice.db") });
+  t.after(() => store.close());
+  const silent = { info: () => {}, warn: () => {} };
+  const hypervisor = createNoopHypervisor({
+    ...{ runner: "process", delayMs: 0, dataDir, ownerId: hostId, log: silent },
+  });
+  t.after(() => hypervisor.close());
+  await hypervisor.prepare();
+  const image = { name: "map", localPath: join(dataDir, "images", "mapped.img") } as ImageDefinition;
+  const config = {
+    dataDir,
+    imageMap: { images: new Map([["map", image]]) },
+  } as unknown as OrchestratorConfig;
+  const context = {
+    ...{ config, store, hypervisor, log, guestLock: createKeyedLock() },
+    identity: { hostId, tokenSecret: Buffer.alloc(32) },
+    audits: createAuditState(options),
+  };
+  return {
+    ...{ context, dataDir, told },
+    create: (jobId, attempt = 1) => hypervisor.create(noopSpec({ jobId, attempt })),
+  };
+}
+
+function summary(leaks: readonly Leak[]): string[] {
+  return leaks.map(({ kind, jobId }) => `${kind} ${jobId}`).toSorted();
+}
+
+async function boot({ context }: Host, { id, attempt }: Job): Promise<void> {
+  await applyEvent(context.store, { jobId: id, attempt, event: "boot", at: 3000 });
+}
+
+test("guests and files without a job go, what a job owns and what is not of our form stays", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  const guests = join(host.dataDir, "guests");
+  await boot(host, await insertClaimed(host.context.store, "held"));
+  await host.create("held");
+  await host.create("strayguest");
+  await insertClaimed(host.context.store, "ended");
+  await host.create("ended");
+  await end(host.context.store, "ended", "completed");
+  mkdirSync(join(guests, "job-files"));
+  writeFileSync(join(guests, "job-files", "console.log"), "left");
+  writeFileSync(join(guests, "notes.txt"), "not ours");
+  mkdirSync(join(guests, "job-foreign"));
+  writeFileSync(join(guests, "job-foreign", "guest.json"), JSON.stringify({ owner: "other", attempt: 1 }));
+
+  const expected = ["files_without_guest files", "guest_without_job ended", "guest_without_job strayguest"];
+  const found = await audit(host.context, { fix: false });
+  assert.deepEqual(summary(found), expected);
+  assert.ok(found.every(({ isFixed }) => !isFixed));
+  assert.equal(host.context.audits.left.guest_without_job, 2);
+  assert.deepEqual(host.told, [], "looking is not worth a line");
+
+  const mended = await audit(host.context, { fix: true });
+  assert.deepEqual(summary(mended), expected);
+  assert.deepEqual(
+    mended.map(({ problem }) => problem),
+    ["", "", ""],
+  );
+  assert.deepEqual(readdirSync(guests).toSorted(), ["job-foreign", "job-held", "notes.txt"]);
+  assert.equal((await listMachines(host.context.store, hostId)).length, 1, "the ended job's machine is gone");
+  assert.deepEqual(
+    [host.context.audits.left.guest_without_job, host.context.audits.mended.guest_without_job],
+    [0, 2],
+  );
+  assert.equal(host.told.length, 3);
+  assert.match(JSON.stringify(host.told), /"cause":"Its job is succeeded/);
+  assert.deepEqual(await audit(host.context, { fix: true }), []);
+});
+
+test("an older attempt's guest goes, unless its driver has replaced it meanwhile", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  const { context } = host;
+  const { store } = context;
+  await insertClaimed(store, "again");
+  await host.create("again");
+  const lost = verdict("guest_lost", "It was lost.");
+  const change = { jobId: "again", attempt: 1, at: 3000 };
+  await applyEvent(store, { ...change, event: "conclude", verdict: lost });
+  await setMachineState(store, { ...change, state: "gone" });
+  await applyEvent(store, { ...change, event: "requeue" });
+  await claim(store, "again", 4000);
+  // The driver has the lock, and makes the new attempt's guest when the audit has decided and waits.
+  const driver = Promise.withResolvers<void>();
+  const driven = context.guestLock.run("again", () => driver.promise);
+  const asked = Promise.withResolvers<void>();
+  const guestLock: KeyedLock = {
+    run(key, task) {
+      asked.resolve();
+      return context.guestLock.run(key, task);
+    },
+  };
+  const auditing = audit({ ...context, guestLock }, { fix: true });
+  await asked.promise;
+  await host.create("again", 2);
+  driver.resolve();
+  await driven;
+  assert.deepEqual(summary(await auditing), ["guest_of_other_attempt again"]);
+  const { domains } = await context.hypervisor.listTraces();
+  assert.deepEqual(
+    domains.map(({ attempt }) => attempt),
+    [2],
+  );
+
+  await context.hypervisor.remove("again");
+  await host.create("again", 1);
+  assert.deepEqual(summary(await audit(context, { fix: true })), ["guest_of_other_attempt again"]);
+  assert.deepEqual((await context.hypervisor.listTraces()).directories, []);
+});
+
+test("a guest whose job another host has taken over goes, and the job is left alone", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  const { store } = host.context;
+  await boot(host, await insertClaimed(store, "taken"));
+  await host.create("taken");
+  await store.db.updateTable("jobs").set({ host_id: "elsewhere", attempt: 2 }).execute();
+  assert.deepEqual(summary(await audit(host.context, { fix: true })), ["guest_without_job taken"]);
+  assert.equal((await getMachine(store, { jobId: "taken", attempt: 1 }))?.state, "gone");
+  const job = await getJob(store, "taken");
+  assert.deepEqual([job?.state, job?.hostId, job?.attempt], ["booting", "elsewhere", 2]);
+});
+
+test("a machine of an ended job is finished; one of an active job waits for its driver", async (t) => {
+  const host = await openHost(t, { isDriven: false });
+  const { store } = host.context;
+  await insertClaimed(store, "ended");
+  await end(store, "ended", "completed");
+  await boot(host, await insertClaimed(store, "lost"));
+  const leaks = await audit(host.context, { fix: true });
+  assert.deepEqual(summary(leaks), ["machine_without_guest ended", "machine_without_guest lost"]);
+  const lost = leaks.find(({ jobId }) => jobId === "lost");
+  assert.deepEqual([lost?.remedy, lost?.isFixed], ["adopt", false]);
+  assert.match(lost?.problem ?? "", /Start the orchestrator/);
+  assert.equal((await getMachine(store, { jobId: "ended", attempt: 1 }))?.state, "gone");
+  assert.equal((await getJob(store, "lost"))?.state, "booting");
+});
+
+test("a job that lost its machine record is tried again, and its guest goes", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  const { store, hypervisor } = host.context;
+  await boot(host, await insertClaimed(store, "norecord"));
+  await host.create("norecord");
+  await store.db.deleteFrom("machines").execute();
+  assert.deepEqual(summary(await audit(host.context, { fix: true })), ["job_without_machine norecord"]);
+  assert.equal((await getJob(store, "norecord"))?.state, "queued");
+  assert.deepEqual((await hypervisor.listTraces()).domains, []);
+});
+
+test("old temporary files go; young ones, those in use and a download that will go on stay", async (t) => {
+  const { context, dataDir } = await openHost(t, { isDriven: true });
+  const images = join(dataDir, "images", ".solstice");
+  const old = (path: string, ageMs = 48 * hourMs) => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, "half");
+    const at = new Date(Date.now() - ageMs);
+    utimesSync(path, at, at);
+    return path;
+  };
+  const stale = [
+    old(join(dataDir, "orchestrator.json.new")),
+    old(join(dataDir, "image-facts", "debian.json.77.tmp")),
+    old(join(images, "mapped.img.part.json.77.tmp")),
+    old(join(images, "unnamed.img.unpacking")),
+  ];
+  const kept = [
+    old(join(images, "mapped.img.part")),
+    old(join(images, "mapped.img.part.json")),
+    old(join(images, "unnamed.img.part")),
+    old(join(images, "young.img.unpacking"), 0),
+    old(join(images, "busy.img.unpacking")),
+    old(join(images, "notes.txt")),
+  ];
+  const lock = acquireProcessLock(join(images, "busy.img.lock"), "preparing");
+  t.after(() => lock.release());
+  const ours = (leaks: readonly Leak[]) =>
+    leaks
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith(dataDir))
+      .toSorted();
+  assert.deepEqual(ours(await audit(context, { fix: true })), stale.toSorted());
+  for (const path of stale) assert.ok(!existsSync(path), path);
+  for (const path of kept) assert.ok(existsSync(path), path);
+
+  // Once the image is there, nothing will go on with its download.
+  old(join(dataDir, "images", "mapped.img"));
+  assert.deepEqual(ours(await audit(context, { fix: true })), kept.slice(0, 2).toSorted());
+});
+
+test("the folder of a KVM probe that was killed goes, with nothing in it but the probe's disk", async (t) => {
+  const { context, dataDir } = await openHost(t, { isDriven: true });
+  // A temporary directory of its own: every other orchestrator of this user would clean the system's up, too.
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = dataDir;
+  t.after(() => (TMPDIR === undefined ? delete process.env.TMPDIR : (process.env.TMPDIR = TMPDIR)));
+  const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), "solstice-kvm-")));
+  const [plain = "", used = ""] = folders;
+  for (const folder of folders) writeFileSync(join(folder, "disk"), "");
+  writeFileSync(join(used, "something"), "of somebody");
+  for (const folder of folders) utimesSync(folder, 1, 1);
+  const leaks = await audit(context, { fix: true });
+  assert.equal(leaks.find(({ name }) => name === plain)?.isFixed, true);
+  assert.match(leaks.find(({ name }) => name === used)?.problem ?? "", /not empty/);
+  assert.ok(!existsSync(plain) && existsSync(join(used, "something")));
+});
+
+test("a difference that cannot be mended is told once, with why", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  await host.create("stubborn");
+  const hypervisor = {
+    ...host.context.hypervisor,
+    remove: () => Promise.reject(new Error("no way")),
+  };
+  const context = { ...host.context, hypervisor };
+  for (const _ of [1, 2]) {
+    const [leak] = await audit(context, { fix: true });
+    assert.deepEqual([leak?.name, leak?.isFixed, leak?.problem], [guestName("stubborn"), false, "no way"]);
+  }
+  assert.equal(host.told.length, 1);
+  assert.equal(context.audits.left.guest_without_job, 1);
+});
