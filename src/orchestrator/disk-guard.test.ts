@@ -41,6 +41,7 @@ test("a job that met a full disk holds the others back for a minute, whatever th
   });
   const changes: boolean[] = [];
   guard.onChange((isPaused) => changes.push(isPaused));
+  await guard.look();
   guard.reportFull("no space left.");
   await guard.look();
   assert.match(guard.pausedReason() ?? "", /no space left/);

@@ -11,6 +11,9 @@ const lookIntervalMs = 2_000;
 /** How long a host starts nothing after a job met a full disk in spite of the guard, in ms. */
 const reportHoldMs = 60_000;
 
+/** How much more must be free than when that happened for it to be over at once, in bytes. */
+const reportGainBytes = 16 * 1024 * 1024;
+
 /** More than the reserve by this factor must be free before jobs start again, so that it does not flap. */
 const resumeFactor = 1.1;
 
@@ -52,12 +55,14 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
   const listeners = new Set<(isPaused: boolean) => void>();
   let measured: Measurement | null = null;
   let isBelow = false;
-  let report: { problem: string; until: number } | null = null;
+  let report: { problem: string; until: number; free: number } | null = null;
   let wasPaused = false;
 
   const pausedReason = () => {
     if (isBelow && measured) return reserveSentence(measured, config.diskReserveBytes);
-    return report && now() < report.until ? reportSentence(report.problem) : null;
+    return report && now() < report.until && (measured?.free ?? 0) < report.free + reportGainBytes
+      ? reportSentence(report.problem)
+      : null;
   };
 
   const tell = () => {
@@ -79,7 +84,7 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
       tell();
     },
     reportFull(problem) {
-      report = { problem, until: now() + reportHoldMs };
+      report = { problem, until: now() + reportHoldMs, free: measured?.free ?? 0 };
       tell();
     },
     onChange(listener) {
@@ -123,5 +128,5 @@ function reserveSentence({ path, free }: Measurement, reserve: number): string {
 }
 
 function reportSentence(problem: string): string {
-  return `A guest could not be made for want of space, so this host waits a minute before it tries again: ${problem}`;
+  return `A guest could not be made for want of space, so this host waits a minute, or for more space, before it tries again: ${problem}`;
 }
