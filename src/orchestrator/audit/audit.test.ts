@@ -233,7 +233,10 @@ test("the folder of a KVM probe that was killed goes, with nothing in it but the
   // A temporary directory of its own: every other orchestrator of this user would clean the system's up, too.
   const { TMPDIR } = process.env;
   process.env.TMPDIR = dataDir;
-  t.after(() => (TMPDIR === undefined ? delete process.env.TMPDIR : (process.env.TMPDIR = TMPDIR)));
+  t.after(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
   const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), "solstice-kvm-")));
   const [plain = "", used = ""] = folders;
   for (const folder of folders) writeFileSync(join(folder, "disk"), "");

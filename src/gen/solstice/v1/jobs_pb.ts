@@ -996,7 +996,7 @@ export type Leak = Message<"solstice.v1.Leak"> & {
   cause: string;
 
   /**
-   * What mends it: remove, finish, adopt, or none where it goes by itself.
+   * What mends it: remove, finish, adopt (when the orchestrator starts), by_hand, or none where it goes by itself.
    *
    * @generated from field: string remedy = 5;
    */
