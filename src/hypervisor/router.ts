@@ -4,9 +4,7 @@ import type { Backend } from "../core/job.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
 import type { Hypervisor, HypervisorLog } from "./hypervisor.ts";
 import type { WriteSeed } from "./libvirt/host.ts";
-import { createLibvirtHypervisor } from "./libvirt/libvirt.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";
-import { createNoopHypervisor } from "./noop/noop.ts";
 
 /** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */
 const guestReserveBytes = 1024 ** 3;
@@ -41,9 +39,14 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
     whyNoLibvirt: () => whyNoLibvirt(uri),
   });
   log.info({ hypervisor: backend }, "chose the hypervisor");
-  if (backend === "noop") return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
+  // Only the backend in use is loaded: libvirt's brings two XML libraries.
+  if (backend === "noop") {
+    const { createNoopHypervisor } = await import("./noop/noop.ts");
+    return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
+  }
   const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
   const host = { uri, network, virtType, dataDir, reserveBytes };
+  const { createLibvirtHypervisor } = await import("./libvirt/libvirt.ts");
   return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
 }
 

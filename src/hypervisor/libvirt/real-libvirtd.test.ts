@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, rm, stat } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { guestName } from "../../core/job.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
@@ -18,6 +19,7 @@ import {
 import { guestPaths, guestsDirectory } from "./guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "./libvirt.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";
+import { poolAddress } from "./mac-addresses.ts";
 
 describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibvirt() }, () => {
   let dataDir: string;
@@ -200,6 +202,33 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
       assert.equal(await hypervisor.power(spec.jobId), "running", devices.diskBus);
       await hypervisor.remove(spec.jobId);
     }
+  });
+
+  test("a guest's lease and the host's end of its card are listed as its own; the card goes with it, the lease stays", async () => {
+    const hypervisor = await prepared();
+    const spec = newSpec();
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    const own = async () => {
+      const { directories, leases, interfaces } = await hypervisor.listTraces();
+      const card = directories.find(({ jobId }) => jobId === spec.jobId)?.macAddress;
+      const isOwn = ({ macAddress }: { macAddress: string }) => macAddress === card;
+      return { card, leases: leases.filter(isOwn), interfaces: interfaces.filter(isOwn) };
+    };
+    // The guest asks for its address while it boots, and tells nobody here that it has one.
+    let traces = await own();
+    while (traces.leases.length === 0) {
+      await setTimeout(100);
+      traces = await own();
+    }
+    assert.equal(traces.card, poolAddress(ownerId, 0));
+    assert.match(traces.leases[0]?.address ?? "", /^[0-9]+(\.[0-9]+){3}$/);
+    assert.ok((traces.leases[0]?.expiresAt ?? 0) > Date.now());
+    assert.equal(traces.interfaces.length, 1);
+    await hypervisor.remove(spec.jobId);
+    const after = await hypervisor.listTraces();
+    assert.deepEqual(after.interfaces, []);
+    assert.equal(after.leases.filter(({ macAddress }) => macAddress === traces.card).length, 1);
   });
 
   test("a QEMU that is killed is a crash, and a wake-up", async () => {
