@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Connection } from "rabbitmq-client";
+import type { AmqpConfig } from "../config/orchestrator-config.ts";
+import type { JobResult } from "../core/job-result.ts";
+import { openBroker } from "./rabbitmq.ts";
+import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
+import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
+
+const limits = { firstRetryMs: 50, longestRetryMs: 200, returnPauseMs: 50 };
+
+describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () => {
+  let rabbit: PrivateRabbitmq;
+  let other: Connection;
+  before(async () => {
+    rabbit = await startPrivateRabbitmq();
+    other = new Connection({ url: rabbit.url, retryLow: 50, retryHigh: 500 });
+    other.on("error", () => undefined);
+  });
+  after(async () => {
+    await other.close();
+    await rabbit.stop();
+  });
+
+  for (const [how, fault] of [
+    ["killed", () => rabbit.kill()],
+    ["shut down", () => rabbit.shutDown()],
+  ] as const) {
+    test(`${how} in the middle: no confirmed message is lost, and nobody is restarted`, async (t) => {
+      const config = testConfig(rabbit.url);
+      const { handler, texts } = recordingHandler(() => ({ kind: "accepted" }));
+      const broker = openBroker({ ...config, log: keepLog(), limits });
+      t.after(() => broker.close());
+      broker.consume(handler);
+      await until("it consumes", () => broker.status().connected && isConsumed(config));
+      const total = 400;
+      const publishing = publishAll(config, total);
+      await until("some have come", () => texts.length > 50);
+      await fault();
+      await until("it is told", () => !broker.status().connected);
+      await rabbit.start();
+      await publishing;
+      await until("all have come", () => new Set(texts).size === total);
+      assert.equal(broker.status().connected, true);
+    });
+  }
+
+  test("results wait for their turn: refused while it is away, confirmed when it is back", async (t) => {
+    const config = testConfig(rabbit.url);
+    const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 500 } });
+    t.after(() => broker.close());
+    const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
+    await broker.publishResult(result);
+    await rabbit.kill();
+    await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
+    await rabbit.start();
+    await until("it is confirmed", () =>
+      broker.publishResult(result).then(
+        () => true,
+        () => false,
+      ),
+    );
+    const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
+    assert.ok(messageCount >= 2);
+  });
+
+  async function isConsumed({ queue }: AmqpConfig): Promise<boolean> {
+    return (await other.queueDeclare({ queue, passive: true })).consumerCount === 1;
+  }
+
+  /** As a careful producer does: each message again until it is confirmed. */
+  async function publishAll({ exchange, routingKey }: AmqpConfig, total: number): Promise<void> {
+    const publisher = other.createPublisher({ confirm: true, maxAttempts: 1000 });
+    for (let index = 0; index < total; index += 1) {
+      await publisher.send({ exchange, routingKey, durable: true }, Buffer.from(`message ${index}`));
+    }
+    await publisher.close();
+  }
+});

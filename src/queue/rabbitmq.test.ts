@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type AsyncMessage, Connection, type Envelope } from "rabbitmq-client";
+import type { AmqpConfig } from "../config/orchestrator-config.ts";
+import { isSolsticeError } from "../core/errors.ts";
+import type { JobResult } from "../core/job-result.ts";
+import type { Broker, DeliveryOutcome } from "./broker.ts";
+import { openBroker } from "./rabbitmq.ts";
+import { keepBodiesRaw } from "./raw-bodies.ts";
+import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
+import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
+
+const accepted: DeliveryOutcome = { kind: "accepted" };
+const returned: DeliveryOutcome = { kind: "returned" };
+const limits = { firstRetryMs: 50, longestRetryMs: 200, returnPauseMs: 50, messageBytes: 1000 };
+
+describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
+  let rabbit: PrivateRabbitmq;
+  let other: Connection;
+  before(async () => {
+    rabbit = await startPrivateRabbitmq();
+    other = connectOther(rabbit.url);
+  });
+  after(async () => {
+    await other.close();
+    await rabbit.stop();
+  });
+
+  /** A broker of ours that is closed when the test ends. */
+  function open(t: { after(fn: () => Promise<void>): void }, config: AmqpConfig): Broker {
+    const broker = openBroker({ ...config, log: keepLog(), limits });
+    t.after(() => broker.close());
+    return broker;
+  }
+
+  test("declares durable quorum queues", async (t) => {
+    const config = testConfig(rabbit.url);
+    const broker = open(t, config);
+    broker.consume(async () => accepted);
+    await until("it is consumed", async () => (await consumersOf(config.queue)) === 1);
+    assert.equal(broker.status().connected, true);
+    for (const name of [config.queue, `${config.queue}.dead`, `${config.exchange}.results`]) {
+      const state = await rabbit.queueState(name);
+      assert.deepEqual(
+        { type: state?.type, durable: state?.durable },
+        { type: "quorum", durable: true },
+        name,
+      );
+    }
+  });
+
+  test("acknowledges what the handler accepted, and only then", async (t) => {
+    const config = testConfig(rabbit.url);
+    const gate = Promise.withResolvers<DeliveryOutcome>();
+    const { handler, texts } = recordingHandler(() => gate.promise);
+    open(t, config).consume(handler);
+    await declared(config);
+    await publish(config, Buffer.from("one"));
+    await until("it is delivered", () => texts.length === 1);
+    await until("it is not acknowledged", async () => {
+      return (await rabbit.queueState(config.queue))?.messages_unacknowledged === 1;
+    });
+    gate.resolve(accepted);
+    await until("it is acknowledged", async () => {
+      const state = await rabbit.queueState(config.queue);
+      return state?.messages_ready === 0 && state.messages_unacknowledged === 0;
+    });
+  });
+
+  const bodies: readonly (readonly [string, Buffer, Partial<Envelope>])[] = [
+    [
+      "JSON with spaces and a long number",
+      Buffer.from('{ "a" :  12345678901234567890 }'),
+      { contentType: "application/json" },
+    ],
+    ["what is not JSON but says so", Buffer.from("{ nothing"), { contentType: "application/json" }],
+    ["text that is not UTF-8", Buffer.from([0xff, 0x00, 0xfe]), { contentType: "text/plain" }],
+    ["no properties at all", Buffer.from("plain"), {}],
+    ["an empty body", Buffer.alloc(0), { contentType: "application/json" }],
+    ["an encoded body", Buffer.from("zipped"), { contentType: "application/json", contentEncoding: "gzip" }],
+  ];
+  for (const [name, body, properties] of bodies) {
+    test(`dead-letters the bytes as they came: ${name}`, async (t) => {
+      const config = testConfig(rabbit.url);
+      const { handler, deliveries } = recordingHandler(() => ({
+        kind: "rejected",
+        code: "usage",
+        message: "No.",
+      }));
+      open(t, config).consume(handler);
+      await declared(config);
+      await publish(config, body, {
+        ...properties,
+        headers: { trace: "t1", CC: [`${config.exchange}.results`] },
+      });
+      const dead = await nextMessage(`${config.queue}.dead`);
+      assert.deepEqual(dead.bytes, body);
+      assert.deepEqual(deliveries[0]?.body, body);
+      assert.equal(deliveries[0]?.contentType, properties.contentType ?? null);
+      assert.equal(dead.message.contentType, properties.contentType);
+      assert.equal(dead.message.headers?.["x-solstice-reason"], "usage");
+      assert.equal(dead.message.headers?.["x-solstice-message"], "No.");
+      assert.match(String(dead.message.headers?.["x-solstice-rejected-at"]), /^\d{4}-\d\d-\d\dT.*Z$/);
+      assert.equal(dead.message.headers?.trace, "t1");
+      assert.equal(dead.message.durable, true);
+    });
+  }
+
+  test("dead-letters a message whose headers are too long to be sent on", async (t) => {
+    const config = testConfig(rabbit.url);
+    const { handler } = recordingHandler(() => ({ kind: "rejected", code: "usage", message: "No." }));
+    open(t, config).consume(handler);
+    await declared(config);
+    const wide = connectOther(rabbit.url, 131_072);
+    const channel = await wide.acquire();
+    await channel.confirmSelect();
+    await channel.basicPublish(
+      { exchange: config.exchange, routingKey: config.routingKey, headers: { long: "x".repeat(60_000) } },
+      Buffer.from("long headers"),
+    );
+    await channel.close();
+    await wide.close();
+    const dead = await nextMessage(`${config.queue}.dead`);
+    assert.equal(dead.bytes.toString(), "long headers");
+    assert.equal(dead.message.headers?.["x-solstice-reason"], "usage");
+  });
+
+  test("rejects what is too large, whatever the handler says", async (t) => {
+    const config = testConfig(rabbit.url);
+    const { handler, deliveries } = recordingHandler(() => accepted);
+    open(t, config).consume(handler);
+    await declared(config);
+    await publish(config, Buffer.alloc(1001, "x"), { contentType: "application/json" });
+    const dead = await nextMessage(`${config.queue}.dead`);
+    assert.equal(dead.message.headers?.["x-solstice-reason"], "limit_exceeded");
+    assert.equal(dead.bytes.length, 1001);
+    assert.deepEqual([deliveries[0]?.body.length, deliveries[0]?.bodyBytes], [1000, 1001]);
+  });
+
+  test("gives back what the handler returns or fails on", async (t) => {
+    const config = testConfig(rabbit.url);
+    const answers: (() => DeliveryOutcome)[] = [
+      () => returned,
+      () => {
+        throw new Error("a defect");
+      },
+      () => accepted,
+    ];
+    const { handler, deliveries } = recordingHandler(() => (answers.shift() ?? (() => accepted))());
+    open(t, config).consume(handler);
+    await declared(config);
+    await publish(config, Buffer.from("again"));
+    await until("it came three times", () => deliveries.length === 3);
+    assert.deepEqual(
+      deliveries.map(({ redelivered }) => redelivered),
+      [false, true, true],
+    );
+  });
+
+  test("leaves waiting messages to others while it pauses", async (t) => {
+    const config = { ...testConfig(rabbit.url), prefetch: 2 };
+    const gate = Promise.withResolvers<DeliveryOutcome>();
+    const ours = recordingHandler(() => gate.promise);
+    const intake = open(t, config).consume(ours.handler);
+    await declared(config);
+    for (const text of ["1", "2", "3", "4"]) await publish(config, Buffer.from(text));
+    await until("two are at hand", () => ours.texts.length === 2);
+    const paused = intake.pause();
+    gate.resolve(accepted);
+    await paused;
+    const theirs = recordingHandler(() => accepted);
+    const second = openBroker({ ...config, log: keepLog(), limits });
+    second.consume(theirs.handler);
+    await until("the others are taken", () => theirs.texts.length === 2);
+    assert.deepEqual(theirs.texts.toSorted(), ["3", "4"]);
+    await second.close();
+    intake.resume();
+    await publish(config, Buffer.from("5"));
+    await until("it takes again", () => ours.texts.includes("5"));
+  });
+
+  test("declares and consumes anew when the queue is deleted", async (t) => {
+    const config = testConfig(rabbit.url);
+    const { handler, texts } = recordingHandler(() => accepted);
+    open(t, config).consume(handler);
+    await declared(config);
+    await other.queueDelete(config.queue);
+    await declared(config);
+    await publish(config, Buffer.from("after"));
+    await until("it is delivered", () => texts.includes("after"));
+  });
+
+  test("says what is in the way of the queue, and goes on when it is gone", async (t) => {
+    const config = testConfig(rabbit.url);
+    await other.queueDeclare({ queue: config.queue, durable: true });
+    const broker = open(t, config);
+    const { handler, texts } = recordingHandler(() => accepted);
+    broker.consume(handler);
+    await until("it is told", () => broker.status().message.includes("other properties"));
+    assert.equal(broker.status().connected, false);
+    assert.ok(broker.status().message.includes(`rabbitmqctl delete_queue ${config.queue}`));
+    await other.queueDelete(config.queue);
+    await until("it is consumed", () => broker.status().connected);
+    await publish(config, Buffer.from("at last"));
+    await until("it is delivered", () => texts.length === 1);
+  });
+
+  test("publishes a result with its properties, also after the queue was deleted", async (t) => {
+    const config = testConfig(rabbit.url);
+    const broker = open(t, config);
+    const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
+    await broker.publishResult(result);
+    await other.queueDelete(`${config.exchange}.results`);
+    await broker.publishResult(result);
+    const { message, bytes } = await nextMessage(`${config.exchange}.results`);
+    assert.deepEqual(JSON.parse(bytes.toString()), result);
+    const { messageId, correlationId, type, contentType, durable, routingKey } = message;
+    assert.deepEqual(
+      { messageId, correlationId, type, contentType, durable, routingKey },
+      {
+        messageId: "j1",
+        correlationId: "r1",
+        type: "jobresult.v1",
+        contentType: "application/json",
+        durable: true,
+        routingKey: "job.result",
+      },
+    );
+  });
+
+  test("never shows a password", async (t) => {
+    const log = keepLog();
+    const url = `amqp://guest:s3cr%C3%A9t@127.0.0.1:${rabbit.port}`;
+    const broker = openBroker({ ...testConfig(url), log, limits: { ...limits, confirmTimeoutMs: 1000 } });
+    t.after(() => broker.close());
+    broker.consume(async () => accepted);
+    await assert.rejects(broker.publishResult({} as JobResult), (error) => {
+      assert.ok(isSolsticeError(error, "broker_unavailable"));
+      log.error({ err: error, cause: error.cause }, "kept");
+      return true;
+    });
+    await until("the login is refused", () => broker.status().message.includes("ACCESS_REFUSED"));
+    assert.doesNotMatch([...log.lines, broker.status().message].join("\n"), /s3cr/);
+  });
+
+  function consumersOf(queue: string): Promise<number> {
+    return other.queueDeclare({ queue, passive: true }).then(
+      ({ consumerCount }) => consumerCount,
+      () => 0,
+    );
+  }
+
+  function declared({ queue }: AmqpConfig): Promise<void> {
+    return until(`${queue} is consumed`, async () => (await consumersOf(queue)) > 0);
+  }
+
+  async function publish({ exchange, routingKey }: AmqpConfig, body: Buffer, properties: Envelope = {}) {
+    const channel = await other.acquire();
+    await channel.confirmSelect();
+    await channel.basicPublish({ exchange, routingKey, ...properties }, body);
+    await channel.close();
+  }
+
+  /** The first message of a queue. */
+  async function nextMessage(queue: string): Promise<{ message: AsyncMessage; bytes: Buffer }> {
+    const got = Promise.withResolvers<AsyncMessage>();
+    const channel = await other.acquire();
+    keepBodiesRaw(channel);
+    await channel.basicConsume({ queue, noAck: true }, got.resolve);
+    const message = await got.promise;
+    await channel.close();
+    return { message, bytes: message.body };
+  }
+});
+
+/** A client that is not ours. */
+function connectOther(url: string, frameMax = 8192): Connection {
+  const connection = new Connection({ url, retryLow: 50, retryHigh: 200, frameMax });
+  connection.on("error", () => undefined);
+  return connection;
+}

@@ -1,0 +1,143 @@
+import type { Envelope } from "rabbitmq-client";
+import type { AmqpConfig } from "../config/orchestrator-config.ts";
+import { isSolsticeError } from "../core/errors.ts";
+import type { JobResult } from "../core/job-result.ts";
+import {
+  type Broker,
+  type BrokerLimits,
+  type BrokerLog,
+  type BrokerStatus,
+  brokerLimits,
+  type DeliveryHandler,
+  type Intake,
+} from "./broker.ts";
+import { type BrokerConnection, openConnection } from "./connection.ts";
+import { startIntake } from "./intake.ts";
+import { createPublisher, type Publisher } from "./publisher.ts";
+import { settleMessage } from "./settle.ts";
+import { deadLetterExchange, declareTopology, resultRoutingKey } from "./topology.ts";
+
+/** How the broker is reached, and what else its client needs. */
+export interface BrokerOptions extends AmqpConfig {
+  readonly log: BrokerLog;
+  readonly limits?: Partial<BrokerLimits>;
+}
+
+/**
+ * RabbitMQ as the orchestrator uses it. Returns at once and connects in the background, for ever. Two connections: while
+ * RabbitMQ takes no messages for want of memory or disk, deliveries can still be acknowledged.
+ */
+export function openBroker({ log, limits: given, ...config }: BrokerOptions): Broker {
+  const limits: BrokerLimits = { ...brokerLimits, ...given };
+  const parts = openParts(config, { log, limits });
+  let trouble: string | null = null;
+  const intakes: Intake[] = [];
+  return {
+    status: () => statusOf(parts, trouble),
+    consume(handler) {
+      const onTrouble = (message: string | null) => {
+        trouble = message;
+      };
+      const intake = consume(handler, { config, limits, log, onTrouble, ...parts });
+      intakes.push(intake);
+      return intake;
+    },
+    publishResult: (result) => publishResult(parts.publisher, config, result),
+    async close() {
+      await Promise.all(intakes.map((intake) => intake.close()));
+      await parts.publisher.close();
+      await Promise.all([
+        parts.intakeConnection.close(limits.closeTimeoutMs),
+        parts.publishConnection.close(limits.closeTimeoutMs),
+      ]);
+    },
+  };
+}
+
+interface Parts {
+  readonly intakeConnection: BrokerConnection;
+  readonly publishConnection: BrokerConnection;
+  readonly publisher: Publisher;
+}
+
+function openParts(config: AmqpConfig, { log, limits }: { log: BrokerLog; limits: BrokerLimits }): Parts {
+  const { url } = config;
+  const publishConnection = openConnection({ url, name: "solstice orchestrator: publish", log });
+  return {
+    intakeConnection: openConnection({ url, name: "solstice orchestrator: intake", log }),
+    publishConnection,
+    publisher: createPublisher({
+      connection: publishConnection,
+      confirmTimeoutMs: limits.confirmTimeoutMs,
+      prepare: (channel) => declareTopology(channel, config),
+    }),
+  };
+}
+
+function statusOf({ intakeConnection, publishConnection }: Parts, trouble: string | null): BrokerStatus {
+  const statuses = [intakeConnection.status(), publishConnection.status()];
+  const bad = statuses.find(({ connected }) => !connected);
+  if (bad) return bad;
+  if (trouble !== null) return { connected: false, message: trouble };
+  return intakeConnection.status();
+}
+
+interface ConsumeOptions extends Parts {
+  readonly config: AmqpConfig;
+  readonly limits: BrokerLimits;
+  readonly log: BrokerLog;
+  readonly onTrouble: (message: string | null) => void;
+}
+
+function consume(handler: DeliveryHandler, options: ConsumeOptions): Intake {
+  const { config, limits, log, publisher, onTrouble } = options;
+  const closing = new AbortController();
+  const settleOptions = {
+    handler,
+    deadLetterExchange: deadLetterExchange(config),
+    publish: (envelope: Envelope, body: Buffer) => publishRouted(publisher, envelope, body),
+    limits,
+    log,
+    signal: closing.signal,
+  };
+  const intake = startIntake({
+    connection: options.intakeConnection,
+    queue: config.queue,
+    prefetch: config.prefetch,
+    prepare: (channel) => declareTopology(channel, config),
+    settle: (message) => settleMessage(message, settleOptions),
+    answerTimeoutMs: limits.confirmTimeoutMs,
+    limits,
+    log,
+    onTrouble,
+  });
+  return {
+    ...intake,
+    close() {
+      closing.abort();
+      return intake.close();
+    },
+  };
+}
+
+async function publishResult(publisher: Publisher, config: AmqpConfig, result: JobResult): Promise<void> {
+  const envelope: Envelope = {
+    exchange: config.exchange,
+    routingKey: resultRoutingKey,
+    messageId: result.job_id,
+    correlationId: result.request_id,
+    type: result.schema_version,
+    contentType: "application/json",
+  };
+  await publishRouted(publisher, envelope, Buffer.from(JSON.stringify(result)));
+}
+
+/** Somebody may have deleted a queue: the next channel declares it anew. */
+async function publishRouted(publisher: Publisher, envelope: Envelope, body: Buffer): Promise<void> {
+  try {
+    await publisher.publish(envelope, body);
+  } catch (error) {
+    if (!isSolsticeError(error, "unroutable")) throw error;
+    await publisher.publish(envelope, body);
+  }
+}
