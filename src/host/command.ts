@@ -1,4 +1,4 @@
-import { execa, type Result } from "execa";
+import type { Result } from "execa";
 import { type ErrorCode, SolsticeError } from "../core/errors.ts";
 import { packageOf } from "./packages.ts";
 
@@ -44,6 +44,8 @@ export async function runCommand(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
+  // Loaded with the first command: a daemon that waits for jobs does without its memory.
+  const { execa } = await import("execa");
   options.signal?.throwIfAborted();
   const deadlineSeconds = options.deadlineSeconds ?? commandDefaults.deadlineSeconds;
   const subprocess = execa(program, [...args], {

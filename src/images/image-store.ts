@@ -6,7 +6,6 @@ import { isPermanent } from "./errors.ts";
 import { digestByHand, findReadyImage } from "./find-ready-image.ts";
 import { type ImageRow, inspectImages } from "./inspect.ts";
 import { defaultImageLimits, type ImageLimits } from "./limits.ts";
-import { prepareImage } from "./prepare-image.ts";
 import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
 
 /** How {@link openImageStore} works. */
@@ -161,6 +160,8 @@ class Store implements ImageStore {
   async #prepare(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
     const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal]));
     try {
+      // Loaded with the first image that is missing: the HTTP client and the decompressors take some 5 MB.
+      const { prepareImage } = await import("./prepare-image.ts");
       const ready = await prepareImage(entry.definition, context);
       entry.attempt = null;
       this.#setReady(entry, ready);

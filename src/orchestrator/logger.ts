@@ -1,15 +1,19 @@
 import { type DestinationStream, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
 
 /** The longest error text in one line, so that a foreign message cannot fill a disk. */
 const maxErrorChars = 4000;
 
 /** A log on stderr: for people where that is a terminal, one JSON object a line otherwise. */
-export function createLogger(level: string): Logger {
+export async function createLogger(level: string): Promise<Logger> {
   const destination: DestinationStream = process.stderr.isTTY
-    ? pretty({ destination: 2, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss", sync: true })
+    ? await prettyDestination()
     : pino.destination({ fd: 2, sync: true });
   return pino({ level, serializers: { err: describeError } }, destination);
+}
+
+async function prettyDestination(): Promise<DestinationStream> {
+  const { default: pretty } = await import("pino-pretty");
+  return pretty({ destination: 2, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss", sync: true });
 }
 
 /** Our errors are sentences, so a stack only helps with what we did not expect. */

@@ -40,7 +40,7 @@ const guestPollMs = 10_000;
  * cannot start.
  */
 export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
-  const log = createLogger(config.logLevel);
+  const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   const context = await openContext(config, { log, closing });
   const lease = await startLease(context);

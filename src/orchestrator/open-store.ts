@@ -1,7 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { openPostgresStore } from "../store/postgres/open.ts";
 import { openSqliteStore, type Store } from "../store/store.ts";
 import type { Log } from "./context.ts";
 
@@ -13,7 +12,11 @@ export async function openStore(config: OrchestratorConfig, log: Log): Promise<S
   const { databaseUrl: url } = config;
   // Without a broker nobody would take the results out.
   const recordsResults = config.amqp !== null;
-  if (url !== null) return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log, recordsResults });
+  if (url !== null) {
+    // Loaded only where it is used, like whatever else a daemon can do without: its memory is the operator's.
+    const { openPostgresStore } = await import("../store/postgres/open.ts");
+    return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log, recordsResults });
+  }
   // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
   const stateDir = join(config.dataDir, "state");
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
