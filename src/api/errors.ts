@@ -21,7 +21,8 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   image_unavailable: Code.FailedPrecondition,
   image_download_failed: Code.Unavailable,
   image_invalid: Code.FailedPrecondition,
-  disk_full: Code.ResourceExhausted,
+  // It passes once there is space: a guest that is told so keeps what it has, and does not take it for a refusal.
+  disk_full: Code.Unavailable,
   locked: Code.Unavailable,
   host_missing_tool: Code.FailedPrecondition,
   hypervisor_unavailable: Code.Unavailable,
