@@ -76,3 +76,8 @@ function isGoneOrZombie(pid: number): boolean {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   return / Z /.test(stat);
 }
+
+test("a program that fails for want of space is disk_full, whatever the caller calls its failures", async () => {
+  const echo = ["-c", "echo 'tool: cannot write: No space left on device' >&2; exit 1"];
+  await assert.rejects(runCommand("sh", echo, { errorCode: "hypervisor_failed" }), { code: "disk_full" });
+});

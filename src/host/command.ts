@@ -36,7 +36,7 @@ export interface CommandResult {
 /**
  * Runs `program` (never through a shell) with the C locale, so that its words do not depend on the host. Throws
  * `host_missing_tool` when it is not installed, and `errorCode`, with the last lines it said, when it fails, takes
- * longer than its deadline or says too much. On a deadline or `signal` its whole process group is killed, because a
+ * longer than its deadline or says too much; `disk_full` where those lines say so. On a deadline or `signal` its whole process group is killed, because a
  * grandchild that holds the pipe would keep us waiting.
  */
 export async function runCommand(
@@ -98,7 +98,14 @@ function checkResult(
   if (ended && exitCode !== undefined && accepted.includes(exitCode)) return { exitCode, stdout, stderr };
   const said = lastLines(stderr.trim() ? stderr : stdout);
   const message = `${program} ${howItEnded(result, options.lateAfter)}${said ? `: ${said}` : "."}`;
-  throw new SolsticeError(options.errorCode ?? "internal", message, { cause: result });
+  throw new SolsticeError(saysDiskFull(said) ? "disk_full" : (options.errorCode ?? "internal"), message, {
+    cause: result,
+  });
+}
+
+/** The C library's words for ENOSPC and EDQUOT, which every tool repeats. */
+function saysDiskFull(said: string): boolean {
+  return /No space left on device|Disk quota exceeded/.test(said);
 }
 
 function howItEnded(result: Result, lateAfter: number | null): string {
