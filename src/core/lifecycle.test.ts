@@ -89,6 +89,9 @@ test("provisioning makes the guest, records that it has power, and gives up at i
   assert.equal(decide(snapshot({ job: provisioning, power: "absent" }), start).kind, "provision");
   assert.deepEqual(decide(snapshot({ job: provisioning }), start), { kind: "apply", event: "boot" });
   assert.equal(reasonOf({ job: provisioning, power: "stopped" }, start + 300_000), "provision_failed");
+  // What runs before this attempt's guest was made is an older attempt's: it is replaced, not taken for this one.
+  const notMade = { job: provisioning, machine: { state: "intended" } } as const;
+  assert.equal(decide(snapshot(notMade), start).kind, "provision");
 });
 
 test("a guest that boots has until the boot deadline, and its console is shown when it misses it", () => {

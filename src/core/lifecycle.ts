@@ -75,7 +75,10 @@ const decideByState: Record<ActiveState, (snapshot: LifecycleSnapshot, now: numb
 function decideProvisioning(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const ended = endedFromOutside(snapshot);
   if (ended) return conclude(ended);
-  if (snapshot.power === "running") return { kind: "apply", event: "boot" };
+  // Power comes after the guest is on record as made. Before that, what runs is an older attempt's, from a time when this
+  // host had lost the job; provisioning replaces it.
+  const isOwn = snapshot.machine.state !== "intended";
+  if (snapshot.power === "running" && isOwn) return { kind: "apply", event: "boot" };
   const deadline =
     Math.max(snapshot.job.stateSinceAt, snapshot.observedSinceAt) + snapshot.limits.bootTimeoutMs;
   if (now >= deadline) {

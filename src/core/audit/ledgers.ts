@@ -4,9 +4,6 @@ import type { JobState } from "../job-state.ts";
 /** The five ledgers, in the order of the report. */
 export const ledgerNames = ["store", "hypervisor", "files", "network", "temporary"] as const;
 
-/** One of {@link ledgerNames}. */
-export type LedgerName = (typeof ledgerNames)[number];
-
 /** A guest as the hypervisor has it: a domain, a zone, a process with our mark. */
 export interface DomainEntry {
   readonly name: string;

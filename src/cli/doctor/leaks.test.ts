@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { PassThrough } from "node:stream";
+import { type TestContext, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
+import { acquireProcessLock } from "../../host/process-lock.ts";
+import type { CliContext, Output } from "../context.ts";
+import { createProgram } from "../program.ts";
+
+/** The data directory of an orchestrator that has run, with guests that are directories. */
+function usedDirectory(t: TestContext): string {
+  const dataDir = mkdtempSync(join(tmpdir(), "solstice-leaks-"));
+  t.after(() => rmSync(dataDir, { recursive: true }));
+  writeFileSync(join(dataDir, "host-id"), "this-host-1234abcd\n");
+  mkdirSync(join(dataDir, "guests"));
+  return dataDir;
+}
+
+/** Runs `solstice doctor` on a terminal of that width, or into a pipe. */
+async function doctor(
+  dataDir: string,
+  args: readonly string[],
+  columns?: number,
+): Promise<{ exitCode: number; text: string }> {
+  const stdout: Output = new PassThrough();
+  if (columns !== undefined) Object.assign(stdout, { isTTY: true, columns });
+  let exitCode = 0;
+  const context: CliContext = {
+    ...{ stdout, stderr: process.stderr, stdin: process.stdin, now: Date.now },
+    env: { HYPERVISOR: "noop", NOOP_RUNNER: "process", NO_COLOR: "1" },
+    setExitCode: (code) => {
+      exitCode = code;
+    },
+  };
+  await createProgram(context).parseAsync(["doctor", "--data-dir", dataDir, ...args], { from: "user" });
+  return { exitCode, text: String((stdout as PassThrough).read()) };
+}
+
+test("without an orchestrator: a table of what was left, mended on request, and nothing else is started", async (t) => {
+  const dataDir = usedDirectory(t);
+  const stray = join(dataDir, "guests", "job-stray");
+  mkdirSync(stray);
+  const shown = await doctor(dataDir, ["--leaks"]);
+  assert.equal(shown.exitCode, 1);
+  assert.match(
+    shown.text,
+    /^KIND +NAME +JOB +CAUSE +REMEDY\nfiles_without_guest +\S+job-stray +stray +Files of/,
+  );
+  assert.match(shown.text, /remove\n\nCompared: store, .*, temporary\. 1 differences: 1 left\.\n$/);
+  assert.ok(existsSync(stray));
+
+  const narrow = await doctor(dataDir, ["--leaks"], 110);
+  assert.match(narrow.text, /knows/, "a narrow terminal gets further lines, not less");
+  const lines = stripVTControlCharacters(narrow.text).split("\n");
+  for (const line of lines.slice(0, -2)) assert.ok(line.length <= 110, line);
+
+  const mended = await doctor(dataDir, ["--leaks", "--fix"]);
+  assert.equal(mended.exitCode, 0);
+  assert.match(mended.text, /remove: done\n\n.* 1 differences: 1 mended, 0 left\.\n$/);
+  assert.ok(!existsSync(stray));
+  assert.match((await doctor(dataDir, ["--leaks"])).text, /No differences\.\n$/);
+  assert.ok(!existsSync(join(dataDir, "orchestrator.json")));
+});
+
+test("a directory that no orchestrator used, or that one is just taking, is told as that", async (t) => {
+  const dataDir = usedDirectory(t);
+  const lock = acquireProcessLock(join(dataDir, "orchestrator.lock"), "an orchestrator");
+  await assert.rejects(doctor(dataDir, ["--leaks"]), {
+    code: "unavailable",
+    message: /starting or stopping/,
+  });
+  lock.release();
+  const empty = mkdtempSync(join(tmpdir(), "solstice-leaks-"));
+  t.after(() => rmSync(empty, { recursive: true }));
+  await assert.rejects(doctor(empty, ["--leaks"]), {
+    code: "not_found",
+    message: /No orchestrator ever ran/,
+  });
+  await assert.rejects(doctor(dataDir, ["--fix"]), { code: "usage" });
+});
+
+test("the database of a newer version is refused, and left as it is", async (t) => {
+  const dataDir = usedDirectory(t);
+  await doctor(dataDir, ["--leaks"]);
+  const path = join(dataDir, "state", "solstice.db");
+  const database = new DatabaseSync(path);
+  database.exec("insert into schema_migrations (name) values ('9999_future')");
+  database.close();
+  await assert.rejects(doctor(dataDir, ["--leaks", "--fix"]), {
+    code: "store_failed",
+    message: /newer schema/,
+  });
+});
