@@ -1,4 +1,3 @@
-import type { Logger } from "pino";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
 import { formatBytes } from "../host/disk-space.ts";
@@ -9,11 +8,11 @@ import type { AuditState } from "./audit/audit-state.ts";
 import type { DiskGuard } from "./disk-guard.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
+import type { Log } from "./log.ts";
 import type { Messaging } from "./messaging.ts";
-import type { RetentionState } from "./retention-loop.ts";
+import type { RetentionState } from "./retention-state.ts";
 
-/** The log every part writes to: an object of facts, then a sentence. */
-export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
+export type { Log };
 
 /** What the loops of one orchestrator share. Made once, in `main.ts`. */
 export interface Context {

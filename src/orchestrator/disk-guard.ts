@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { formatBytes, freeBytes } from "../host/disk-space.ts";
 import type { Store } from "../store/store.ts";
-import type { Log } from "./context.ts";
+import type { Log } from "./log.ts";
 import { startLoop } from "./loop.ts";
 
 /** How often free space is looked at, in ms: the reserve must outlast what the running jobs write in between. */

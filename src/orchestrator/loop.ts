@@ -1,4 +1,4 @@
-import type { Log } from "./context.ts";
+import type { Log } from "./log.ts";
 
 /** The longest pause after repeated failures of one loop, in ms. */
 const maxBackoffMs = 30_000;

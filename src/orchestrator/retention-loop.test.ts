@@ -10,7 +10,8 @@ import { appendLog, logExtent } from "../store/logs.ts";
 import { setMachineState } from "../store/machines.ts";
 import { openSqliteStore, type Store } from "../store/store.ts";
 import { end, insertClaimed } from "../store/testing/sample-jobs.ts";
-import { createRetentionState, type RetentionContext, runRetention } from "./retention-loop.ts";
+import { type RetentionContext, runRetention } from "./retention-loop.ts";
+import { createRetentionState } from "./retention-state.ts";
 
 const mebibyte = 1024 * 1024;
 const daySeconds = 24 * 3600;

@@ -18,20 +18,8 @@ const firstRunMs = 5 * 60_000;
 /** Logs go until they take no more than this part of their limit, so that not each new one needs a run. */
 const targetShare = 0.9;
 
-/** What retention did since the start, for `/metrics`. */
-export interface RetentionState {
-  readonly removed: { jobs: number; logs: number; images: number };
-  /** What all logs took when they were last counted; null before that. */
-  logBytes: number | null;
-}
-
 /** The part of a {@link Context} that {@link runRetention} needs. */
 export type RetentionContext = Pick<Context, "config" | "store" | "log" | "phase" | "retention">;
-
-/** A state in which nothing was done yet. */
-export function createRetentionState(): RetentionState {
-  return { removed: { jobs: 0, logs: 0, images: 0 }, logBytes: null };
-}
 
 /** Starts the loop that removes what is old: every hour, and at once when the disk becomes full. */
 export function startRetentionLoop(context: Context): Loop {
