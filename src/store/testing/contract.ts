@@ -1,4 +1,5 @@
 import { describe } from "node:test";
+import { auditContract } from "./audit-contract.ts";
 import { hostsContract } from "./hosts-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
@@ -15,6 +16,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     logsContract(create);
     retentionContract(create);
     hostsContract(create);
+    auditContract(create);
     processesContract(create);
   });
 }

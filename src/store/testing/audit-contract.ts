@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { readStoreLedger } from "../audit.ts";
+import { insertJob } from "../jobs.ts";
+import { setMachineState } from "../machines.ts";
+import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
+import { type CreateDatabase, openForTest } from "./test-database.ts";
+
+/** What an audit of one host reads. */
+export function auditContract(create: CreateDatabase): void {
+  describe("the store's ledger", () => {
+    test("has what is active here, what was asked for, and this host's machines, and no more", async (context) => {
+      const store = await openForTest(context, create);
+      await insertClaimed(store, "active");
+      await insertClaimed(store, "ended");
+      await end(store, "ended", "completed");
+      await setMachineState(store, { jobId: "ended", attempt: 1, state: "gone", at: 9000 });
+      await insertJob(store, newJob("waiting"));
+      await insertJob(store, newJob("unasked"));
+      const ledger = await readStoreLedger(store, {
+        ...{ hostId, jobIds: ["waiting", "unknown"], loggedJobIds: ["ended", "waiting", "nobody"] },
+      });
+      assert.deepEqual([...ledger.jobs.keys()].toSorted(), ["active", "ended", "waiting"]);
+      assert.deepEqual(ledger.jobs.get("active"), {
+        ...{ id: "active", state: "provisioning", attempt: 1, hostId, hasMachine: true },
+      });
+      assert.deepEqual(ledger.machines, [{ jobId: "active", attempt: 1 }]);
+      assert.deepEqual([...ledger.ranHere], ["ended"]);
+    });
+
+    test("of another host it has only what is asked for", async (context) => {
+      const store = await openForTest(context, create);
+      await insertClaimed(store, "theirs");
+      const question = { hostId: "host-b", loggedJobIds: [] };
+      const nothing = await readStoreLedger(store, { ...question, jobIds: [] });
+      assert.deepEqual([nothing.jobs.size, nothing.machines.length], [0, 0]);
+      const asked = await readStoreLedger(store, { ...question, jobIds: ["theirs"] });
+      assert.equal(asked.jobs.get("theirs")?.hostId, hostId);
+    });
+
+    test("sees a machine that is missing, and names more jobs than one query holds", async (context) => {
+      const store = await openForTest(context, create);
+      const jobIds = Array.from({ length: 501 }, (_, index) => `job${String(index).padStart(3, "0")}`);
+      for (const jobId of jobIds) await insertJob(store, newJob(jobId));
+      await claim(store, "job500");
+      await store.db.deleteFrom("steps").execute();
+      await store.db.deleteFrom("machines").execute();
+      const ledger = await readStoreLedger(store, { hostId, jobIds, loggedJobIds: jobIds });
+      assert.equal(ledger.jobs.size, 501);
+      assert.equal(ledger.jobs.get("job500")?.hasMachine, false);
+      assert.equal(ledger.ranHere.size, 0);
+    });
+  });
+}
