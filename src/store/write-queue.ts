@@ -17,67 +17,81 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-interface Waiting {
+/** An operation that waits for its commit. */
+export interface QueuedWork {
   run(trx: Transaction<Database>): Promise<void>;
+  /** Answers the caller with what the last `run` gave. */
   committed(): void;
   failed(error: unknown): void;
 }
 
+/** How a {@link WriteQueue} commits. */
+export interface CommitOptions {
+  /** Commits some operations, and answers each; keeps one that fails from harming the others. Never rejects. */
+  commit(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void>;
+  /** Batches that are committed at the same time, at most. */
+  readonly atOnce: number;
+}
+
+/** SQLite has one writer at a time. */
+const oneAfterTheOther: CommitOptions = { commit: commitInSavepoints, atOnce: 1 };
+
 /**
  * Group commit. A commit costs one disk flush however much is in it, so operations that arrive together share one
- * transaction, each in a savepoint of its own: one that fails is undone alone, and nobody is answered before the flush.
+ * transaction, and nobody is answered before the flush.
  */
 export class WriteQueue implements Writer {
   readonly #db: Kysely<Database>;
-  #waiting: Waiting[] = [];
-  #draining: Promise<void> | null = null;
+  readonly #options: CommitOptions;
+  readonly #lanes = new Set<Promise<void>>();
+  #waiting: QueuedWork[] = [];
+  #busyLanes = 0;
   #closed = false;
 
-  constructor(db: Kysely<Database>) {
+  constructor(db: Kysely<Database>, options: CommitOptions = oneAfterTheOther) {
     this.#db = db;
+    this.#options = options;
   }
 
   /** Runs `work` in a transaction; resolves with its value once that is on disk. */
   run<T>(work: Work<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new SolsticeError("unavailable", "The store is closed."));
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push(toWaiting(work, resolve, reject));
-      this.#draining ??= this.#drain();
+      this.#waiting.push(toQueued(work, resolve, reject));
+      if (this.#busyLanes < this.#options.atOnce) this.#startLane();
     });
   }
 
   /** Refuses new work, and resolves when all that was accepted is committed. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#draining;
+    await Promise.all(this.#lanes);
+  }
+
+  #startLane(): void {
+    this.#busyLanes += 1;
+    const lane = this.#drain();
+    this.#lanes.add(lane);
+    void lane.then(() => this.#lanes.delete(lane));
   }
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
       // One turn of the event loop lets every request that has arrived by now join this commit.
       await nextTurn();
-      await this.#commit(this.#waiting.splice(0, maxBatch));
+      const share = Math.ceil(this.#waiting.length / this.#options.atOnce);
+      if (share > 0) await this.#options.commit(this.#db, this.#waiting.splice(0, Math.min(maxBatch, share)));
     }
-    this.#draining = null;
-  }
-
-  async #commit(batch: readonly Waiting[]): Promise<void> {
-    const succeeded: Waiting[] = [];
-    try {
-      await this.#db.transaction().execute(async (trx) => {
-        for (const waiting of batch) {
-          if (await runAlone(trx, waiting)) succeeded.push(waiting);
-        }
-      });
-    } catch (error) {
-      for (const waiting of batch) waiting.failed(error);
-      return;
-    }
-    for (const waiting of succeeded) waiting.committed();
+    // In the same turn as the look at what waits: whatever comes now starts a lane again.
+    this.#busyLanes -= 1;
   }
 }
 
-function toWaiting<T>(work: Work<T>, resolve: (value: T) => void, reject: (error: unknown) => void): Waiting {
+function toQueued<T>(
+  work: Work<T>,
+  resolve: (value: T) => void,
+  reject: (error: unknown) => void,
+): QueuedWork {
   let settle = () => {};
   return {
     async run(trx) {
@@ -89,15 +103,31 @@ function toWaiting<T>(work: Work<T>, resolve: (value: T) => void, reject: (error
   };
 }
 
-async function runAlone(trx: Transaction<Database>, waiting: Waiting): Promise<boolean> {
+/** Gives each operation a savepoint of its own: one that fails is undone alone. A savepoint costs SQLite next to nothing. */
+async function commitInSavepoints(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void> {
+  const succeeded: QueuedWork[] = [];
+  try {
+    await db.transaction().execute(async (trx) => {
+      for (const queued of batch) {
+        if (await runInSavepoint(trx, queued)) succeeded.push(queued);
+      }
+    });
+  } catch (error) {
+    for (const queued of batch) queued.failed(error);
+    return;
+  }
+  for (const queued of succeeded) queued.committed();
+}
+
+async function runInSavepoint(trx: Transaction<Database>, queued: QueuedWork): Promise<boolean> {
   await sql`savepoint operation`.execute(trx);
   try {
-    await waiting.run(trx);
+    await queued.run(trx);
     await sql`release savepoint operation`.execute(trx);
     return true;
   } catch (error) {
     if (!(await undo(trx))) throw error;
-    waiting.failed(error);
+    queued.failed(error);
     return false;
   }
 }

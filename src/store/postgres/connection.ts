@@ -5,7 +5,7 @@ const connectTimeoutMs = 10_000;
 
 /** How long the server works on a statement, and waits for a lock within it, in ms. */
 const statementTimeoutMs = 10_000;
-const lockTimeoutMs = 8_000;
+const lockTimeoutMs = 500;
 
 /** How long an answer is waited for, in ms: longer than the server's own limit, for a network that swallows packets. */
 const answerTimeoutMs = 12_000;

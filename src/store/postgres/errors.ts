@@ -1,10 +1,11 @@
 import { DatabaseError } from "pg";
-import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
+import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 
 // Conditions of https://www.postgresql.org/docs/current/errcodes-appendix.html, by SQLSTATE or by its class (the first
 // two characters).
 const serializationFailure = "40001";
 const deadlockDetected = "40P01";
+const lockNotAvailable = "55P03";
 const featureNotSupported = "0A000";
 
 interface Explanation {
@@ -65,10 +66,17 @@ function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** True when the server undid a whole transaction for the sake of another one: the same again will do. */
-export function isUndoneForAnother(error: unknown): boolean {
-  const code = causeOf(error)?.code;
-  return code === serializationFailure || code === deadlockDetected;
+/** True when a transaction failed for the sake of another one, or of a newer schema: the same again may well do. */
+export function isWorthRepeating(error: unknown): boolean {
+  const code = causeOf(error)?.code ?? "";
+  return (
+    [serializationFailure, deadlockDetected, lockNotAvailable].includes(code) || isStatementOutdated(error)
+  );
+}
+
+/** True when there is no connection, or none any more: what was sent may have been done or not. */
+export function isConnectionLost(error: unknown): boolean {
+  return isSolsticeError(error, "unavailable") && !leavesConnectionUsable(error.cause);
 }
 
 /** True when a prepared statement is out of date, because a newer version has migrated meanwhile. */

@@ -6,14 +6,21 @@ import { postgresSchemaDialect } from "../dialect.ts";
 import { migrate } from "../migrate.ts";
 import type { Database } from "../schema.ts";
 import { createStore, type Store, type Wake } from "../store.ts";
+import { WriteQueue } from "../write-queue.ts";
+import { commitBatch } from "./commit-batch.ts";
 import { clientConfig, databaseName, sessionSettings } from "./connection.ts";
 import { postgresDialect } from "./driver.ts";
 import { toStoreError } from "./errors.ts";
-import { TransactionWriter } from "./transaction-writer.ts";
 import { PostgresWakeExchange, type StoreLog } from "./wake-exchange.ts";
 
 /** Connections of the pool at most. One more listens for wakes, so that a host takes 9. */
 const maxConnections = 8;
+
+/**
+ * Transactions at once: while one waits for the flush, another one works. Measured on 2 cores with 64 callers: 1 gives
+ * 300 jobs/s through all their states, 4 give 550, one for each operation (no sharing, 8 connections) 200.
+ */
+const batchesAtOnce = 4;
 
 /** How often a database that does not answer yet is tried at the start, in ms. */
 const startRetryMs = 1_000;
@@ -26,6 +33,8 @@ export interface PostgresStoreOptions {
   readonly waitSeconds: number;
   /** Gets a line when the database is waited for, and when its wakes stop and come again. */
   readonly log: StoreLog;
+  /** Whether a verdict is written together with a row of the outbox. */
+  readonly recordsResults?: boolean;
 }
 
 /**
@@ -41,7 +50,12 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   let deliver: (wake: Wake) => void = () => {};
   const connect = () => connectClient(url, database);
   const exchange = new PostgresWakeExchange({ connect, deliver: (wake) => deliver(wake), log });
-  const store = createStore(db, { writer: new TransactionWriter(db), exchange, canSkipLocked: true });
+  const store = createStore(db, {
+    writer: new WriteQueue(db, { commit: commitBatch, atOnce: batchesAtOnce }),
+    exchange,
+    canSkipLocked: true,
+    recordsResults: options.recordsResults ?? false,
+  });
   deliver = store.wake;
   try {
     await exchange.open();

@@ -1,0 +1,54 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Kysely } from "kysely";
+import type { Database } from "../schema.ts";
+import type { QueuedWork } from "../write-queue.ts";
+import { isConnectionLost, isWorthRepeating } from "./errors.ts";
+
+/** How often an operation is tried that fails for the sake of another transaction. */
+const maxAttempts = 6;
+
+/** The pause before a repeat is random, up to this for each attempt so far, in ms: two that collided must part. */
+const maxPauseMs = 20;
+
+/**
+ * Commits operations together, in the hope that all succeed: without savepoints, which would be two statements of five.
+ * When one fails, or locks rows in another order than another transaction, all are undone and each is run again by itself,
+ * so that only those fail that must.
+ */
+export async function commitBatch(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void> {
+  if (batch.length > 1) {
+    const error = await tryTogether(db, batch);
+    if (error === null) return;
+    // Whether a commit was done whose answer is lost, nobody knows here: the callers look again.
+    if (isConnectionLost(error)) return failAll(batch, error);
+  }
+  await Promise.all(batch.map((queued) => commitAlone(db, queued)));
+}
+
+async function tryTogether(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<unknown> {
+  try {
+    await db.transaction().execute(async (trx) => {
+      for (const queued of batch) await queued.run(trx);
+    });
+  } catch (error) {
+    return error;
+  }
+  for (const queued of batch) queued.committed();
+  return null;
+}
+
+function failAll(batch: readonly QueuedWork[], error: unknown): void {
+  for (const queued of batch) queued.failed(error);
+}
+
+async function commitAlone(db: Kysely<Database>, queued: QueuedWork): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await db.transaction().execute((trx) => queued.run(trx));
+      return queued.committed();
+    } catch (error) {
+      if (attempt === maxAttempts || !isWorthRepeating(error)) return queued.failed(error);
+      await delay(Math.random() * maxPauseMs * attempt);
+    }
+  }
+}
