@@ -99,6 +99,16 @@ export async function getJob(store: Store, jobId: string): Promise<Job | null> {
   return row === undefined ? null : toJob(row);
 }
 
+/** The job that the request of that id became, or null. Ids are compared as they were sent. */
+export async function findJobByRequest(store: Store, requestId: string): Promise<Job | null> {
+  const row = await store.db
+    .selectFrom("jobs")
+    .selectAll()
+    .where("request_id", "=", requestId)
+    .executeTakeFirst();
+  return row === undefined ? null : toJob(row);
+}
+
 /** The jobs whose id begins with `idPrefix`, in the order of ids; none when that is not the beginning of an id. */
 export async function findJobs(store: Store, idPrefix: string, limit: number): Promise<Job[]> {
   if (!/^[0-9a-z]{1,40}$/.test(idPrefix)) return [];
