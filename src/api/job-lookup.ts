@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
 import type { Job } from "../core/job.ts";
-import { findJobs } from "../store/jobs.ts";
+import { findJobByRequest, findJobs } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
 
 /** The shortest beginning of an id that is looked up. */
@@ -9,11 +9,16 @@ const prefixCharsMin = 4;
 /** How many candidates an error names. */
 const namedCandidates = 5;
 
+/** A request's id, as a producer chose it: no beginning of a job's id is that long. */
+const requestIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /**
  * The job whose id is, or alone begins with, `idOrPrefix`. A guest's name (`job-…`, as `virsh list` shows it) is taken
- * too. Throws `usage`, `not_found`, or `conflict` with the candidates.
+ * too, and a whole request id: whoever published a request knows no other. Throws `usage`, `not_found`, or `conflict` with the candidates.
  */
 export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> {
+  const requestId = idOrPrefix.trim();
+  if (requestIdPattern.test(requestId)) return lookUpRequest(store, requestId);
   const prefix = idOrPrefix.trim().toLowerCase().replace(/^job-/, "");
   if (!/^[0-9a-z-]{1,40}$/.test(prefix) || prefix.length < prefixCharsMin) {
     throw new SolsticeError("usage", `"${idOrPrefix.slice(0, 60)}" is not a job id.`, {
@@ -26,6 +31,14 @@ export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> 
   if (exact) return exact;
   if (first && !second) return first;
   throw first ? ambiguous(prefix, jobs) : notFound(prefix);
+}
+
+async function lookUpRequest(store: Store, requestId: string): Promise<Job> {
+  const job = await findJobByRequest(store, requestId);
+  if (job) return job;
+  throw new SolsticeError("not_found", `There is no job of the request ${requestId}.`, {
+    remedy: "It may still wait in the broker, or have been refused: `solstice jobs --rejected`.",
+  });
 }
 
 function notFound(prefix: string): SolsticeError {

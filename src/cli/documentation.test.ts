@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { clientOptions, imageOptions, orchestratorOptions } from "../config/options.ts";
+import { clientOptions, imageOptions, orchestratorOptions, publishOptions } from "../config/options.ts";
 import { JobSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 import { jobDocument } from "./job-document.ts";
@@ -34,7 +34,7 @@ test("docs/cli.md names every key of a job", () => {
 test("the help of each command suffices: its options with environment and default, and examples", async () => {
   const tables = {
     orchestrator: orchestratorOptions,
-    enqueue: clientOptions,
+    enqueue: { ...clientOptions, ...publishOptions },
     jobs: clientOptions,
     logs: clientOptions,
     cancel: clientOptions,

@@ -1,15 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
+import { loadPublishConfig, type PublishConfig } from "../config/load-publish-config.ts";
 import { duration } from "../config/option-parsers.ts";
+import { publishOptions } from "../config/options.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { type JobRequest, parseJobRequest } from "../core/job-request.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import { publishRequest } from "../queue/publish-request.ts";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfJob, exitCodes } from "./exit-codes.ts";
+import { findPublishedJob } from "./find-published-job.ts";
 import { jobDocument } from "./job-document.ts";
 import { chooseScript, parseEnvironment, type ScriptFlags } from "./job-script.ts";
+import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
 import { chooseRepository, type RepositoryFlags } from "./repository.ts";
 import { oneLine } from "./text.ts";
@@ -34,14 +39,16 @@ export const registerEnqueue: RegisterCommand = (program, context) => {
     .summary("send a job, and wait for it if wanted")
     .description(
       "Sends a job: what to check out, what to run, and where. Inside a git checkout the remote repository and the " +
-        "commit are found; the guest gets them from the remote, so push first.",
+        "commit are found; the guest gets them from the remote, so push first. The job goes through RabbitMQ where " +
+        "AMQP_URL or --amqp-url names one, else to the API.",
     );
   addRepositoryOptions(command);
   addJobOptions(command);
-  addClientOptions(command)
+  addOptions(addClientOptions(command), publishOptions)
     .addHelpText("after", examplesText(examples) + waitText)
     .action(async (flags: EnqueueFlags) => {
-      await enqueue(flags, { context, session: await openSession(command, context) });
+      const broker = loadPublishConfig(flagsGiven(command), context.env);
+      await enqueue(flags, { context, session: await openSession(command, context), broker });
     });
 };
 
@@ -101,17 +108,65 @@ ${exitCodes.cancelled}: cancelled, ${exitCodes.timedOut}: timed_out, 1: failed w
 --json tells them apart. Ctrl-C ends the waiting, not the job.
 `;
 
-async function enqueue(
-  flags: EnqueueFlags,
-  { context, session }: { context: CliContext; session: ApiSession },
-): Promise<void> {
+interface Means {
+  readonly context: CliContext;
+  readonly session: ApiSession;
+  /** Null: the request goes to the API. */
+  readonly broker: PublishConfig | null;
+}
+
+async function enqueue(flags: EnqueueFlags, { context, session, broker }: Means): Promise<void> {
   const { request, warnings } = await buildRequest(flags, context);
   for (const warning of warnings)
     context.stderr.write(`${paint(context.stderr, "yellow", "Warning:")} ${warning}\n`);
+  if (broker) await sendThroughBroker(request, flags, { context, session, broker });
+  else await sendToApi(request, flags, { context, session });
+}
+
+async function sendToApi(
+  request: JobRequest,
+  flags: EnqueueFlags,
+  { context, session }: Omit<Means, "broker">,
+): Promise<void> {
   const { job, existed } = await submit(request, session);
   if (flags.wait) await waitAndTell(job, { context, session, json: flags.json });
   else if (flags.json) await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed });
   else await write(context.stdout, submittedText(job, existed));
+}
+
+/** Publishes, and with `--wait` follows the job through the API by its request's id. */
+async function sendThroughBroker(
+  request: JobRequest,
+  flags: EnqueueFlags,
+  { context, session, broker }: Means & { readonly broker: PublishConfig },
+): Promise<void> {
+  const id = request.request_id;
+  await publish(request, broker);
+  if (flags.wait) {
+    const stopTelling = tellOnSignals(publishedText(id, broker), context);
+    const job = await findPublishedJob(id, { context, session });
+    stopTelling();
+    await waitAndTell(job, { context, session, json: flags.json });
+  } else if (flags.json) {
+    const { exchange, routingKey } = broker;
+    await writeJson(context.stdout, { request_id: id, published: { exchange, routing_key: routingKey } });
+  } else await write(context.stdout, publishedText(id, broker));
+}
+
+async function publish(request: JobRequest, broker: PublishConfig): Promise<void> {
+  try {
+    await publishRequest(broker, request);
+  } catch (error) {
+    if (!isSolsticeError(error, "broker_unavailable")) throw error;
+    throw withRequestId(error, request);
+  }
+}
+
+function publishedText(requestId: string, { exchange, routingKey }: PublishConfig): string {
+  return (
+    `Request ${requestId} is in RabbitMQ (exchange ${exchange}, routing key ${routingKey}). ` +
+    `See its log, once an orchestrator has taken it, with: solstice logs -f ${requestId}\n`
+  );
 }
 
 async function buildRequest(flags: EnqueueFlags, context: CliContext) {
@@ -140,14 +195,18 @@ async function submit(request: JobRequest, session: ApiSession): Promise<{ job: 
     if (job) return { job, existed };
   } catch (error) {
     if (!isSolsticeError(error, "unavailable")) throw error;
-    // Whether it arrived is not known; the id makes asking again safe.
-    const again = `If you try again, add --request-id ${request.request_id}: should this one have arrived, it is the same job.`;
-    throw new SolsticeError("unavailable", error.message, {
-      remedy: `${error.remedy ?? ""}\n${again}`,
-      cause: error,
-    });
+    throw withRequestId(error, request);
   }
   throw new SolsticeError("internal", "The API accepted the request but named no job.");
+}
+
+/** Whether it arrived is not known; the id makes sending it again safe. */
+function withRequestId(error: SolsticeError, { request_id: id }: JobRequest): SolsticeError {
+  const again = `If you try again, add --request-id ${id}: should this one have arrived, it is the same job.`;
+  return new SolsticeError(error.code, error.message, {
+    remedy: `${error.remedy ?? ""}\n${again}`,
+    cause: error,
+  });
 }
 
 function submittedText(job: Job, existed: boolean): string {
@@ -159,7 +218,10 @@ async function waitAndTell(
   job: Job,
   { context, session, json }: { context: CliContext; session: ApiSession; json: boolean | undefined },
 ): Promise<void> {
-  const stopTelling = tellOnSignals(job, context);
+  const stopTelling = tellOnSignals(
+    `Job ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
+    context,
+  );
   // With --json, stdout is for the one document; people still see the log.
   const logOutput = json ? context.stderr : context.stdout;
   const ended = await waitForJob(job.id, { context, session, logOutput });
@@ -170,12 +232,11 @@ async function waitAndTell(
   context.setExitCode(exitCodeOfJob(ended.state, ended.verdict?.exitCode));
 }
 
-/** Ending the waiting does not end the job: whoever presses Ctrl-C is told so, and how to do that. */
-function tellOnSignals(job: Job, context: CliContext): () => void {
+/** Ending the waiting does not end the job: whoever presses Ctrl-C is told so, and how to go on. */
+function tellOnSignals(text: string, context: CliContext): () => void {
   const end = (signal: NodeJS.Signals) => {
-    context.stderr.write(
-      `\nJob ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
-      () => process.exit(signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated),
+    context.stderr.write(`\n${text}`, () =>
+      process.exit(signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated),
     );
   };
   process.once("SIGINT", end).once("SIGTERM", end);

@@ -21,7 +21,7 @@ export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> 
   ok: "done; with --wait: the job succeeded",
   failure: "the command failed; with --wait: the job failed without an exit code of its own",
   usage: "the command line is wrong",
-  unavailable: "the API cannot be reached",
+  unavailable: "the API or RabbitMQ cannot be reached",
   infraError: "with --wait: infra_error, the job could not be run (image, hypervisor, guest)",
   cancelled: "with --wait: the job was cancelled",
   unauthenticated: "the API wants a token, or another one",
@@ -36,7 +36,7 @@ export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> 
 export function exitCodeOfError(code: ErrorCode): number {
   if (code === "usage") return exitCodes.usage;
   if (code === "config_invalid") return exitCodes.configInvalid;
-  if (code === "unavailable") return exitCodes.unavailable;
+  if (code === "unavailable" || code === "broker_unavailable") return exitCodes.unavailable;
   if (code === "unauthenticated") return exitCodes.unauthenticated;
   return exitCodes.failure;
 }

@@ -400,6 +400,21 @@ export const clientOptions = {
   } as const satisfies OptionDefinition<string>,
 };
 
+/** How `solstice enqueue` reaches RabbitMQ. */
+export const publishOptions = {
+  amqpUrl: {
+    ...brokerOptions.amqpUrl,
+    description:
+      "RabbitMQ to publish the request to, such as amqp://user@host/vhost. It may hold a password: prefer the variable",
+    defaultNote: "none: the request goes to the API",
+  } as const satisfies OptionDefinition<string>,
+  amqpExchange: {
+    ...brokerOptions.amqpExchange,
+    description: "the exchange that the orchestrators have declared",
+  } as const satisfies OptionDefinition<string>,
+  amqpRoutingKey: brokerOptions.amqpRoutingKey,
+};
+
 /** The options of `solstice images`, which works on the files of this machine. */
 export const imageOptions = { config, dataDir };
 

@@ -4,7 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type Job, JobSchema, JobService, type LogsRequest } from "../../gen/solstice/v1/jobs_pb.ts";
+import {
+  type Job,
+  JobSchema,
+  JobService,
+  type LogsRequest,
+  type RejectedMessageSchema,
+} from "../../gen/solstice/v1/jobs_pb.ts";
 
 /** A job of the fake: the message, and its logs by attempt. A test changes both while a command looks on. */
 export interface FakeJob {
@@ -19,6 +25,8 @@ export interface FakeApi {
   /** The JSON of every request submitted. */
   readonly submitted: Record<string, unknown>[];
   readonly logRequests: LogsRequest[];
+  /** What `listRejected` answers. */
+  readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
   readonly url: string;
   /** Called for each request submitted; what it returns is the job. */
   onSubmit: (request: Record<string, unknown>) => FakeJob;
@@ -60,6 +68,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     jobs,
     submitted,
     logRequests,
+    rejected: [],
     onSubmit: () => addJob(api, "7k3m9x"),
     get url() {
       return `http://127.0.0.1:${port}`;
@@ -141,6 +150,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
       if (!finalStates.includes(state)) api.update(id, { state: "cancelled", cancelRequested: true });
       return { job: mustGet(api.jobs, id).message };
     },
+    listRejected: () => ({ messages: api.rejected }),
     capacity: () => ({
       ...{ maxConcurrency: 4, running: 1, queued: 2 },
       labels: [
@@ -176,7 +186,9 @@ async function* sendLog(api: FakeApi, request: LogsRequest, signal: AbortSignal)
 }
 
 function mustGet(jobs: ReadonlyMap<string, FakeJob>, prefix: string): FakeJob {
-  const found = [...jobs.values()].filter(({ message }) => message.id.startsWith(prefix));
+  const found = [...jobs.values()].filter(
+    ({ message }) => message.id.startsWith(prefix) || message.requestId === prefix,
+  );
   if (found.length === 1 && found[0]) return found[0];
   throw new ConnectError(`There is no job ${prefix}.`, Code.NotFound, {
     "solstice-error-code": "not_found",
