@@ -6,7 +6,6 @@ import {
   cappedNames,
   fairnessMs,
   type QueuedJob,
-  queueRank,
   type SchedulerSnapshot,
   schedule,
 } from "./scheduler.ts";
@@ -168,12 +167,6 @@ test("even fairness gives way to a job that has waited for days", () => {
   const fresh = queuedJob("fresh", { fairKey: "quiet", submittedAt: now });
   const running = [runningJob("r", { fairKey: "busy" })];
   assert.deepEqual(schedule(snapshotOf({ now, queued: [fresh, old], running })), ["old", "fresh"]);
-});
-
-test("the store's order agrees with ageing at any time", () => {
-  const early = queuedJob("early", { submittedAt: 0, priority: 0 });
-  assert.ok(queueRank(queuedJob("later", { submittedAt: ageingMs - 1, priority: 1 })) < queueRank(early));
-  assert.ok(queueRank(queuedJob("later", { submittedAt: ageingMs + 1, priority: 1 })) > queueRank(early));
 });
 
 test("every job starts in the end, under a sustained load of higher priorities", () => {

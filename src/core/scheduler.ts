@@ -82,12 +82,14 @@ export function schedule(snapshot: SchedulerSnapshot): string[] {
   return chosen;
 }
 
-/**
- * The order by which a store hands out waiting jobs when there are too many to hand out all: the smaller, the earlier.
- * It is ageing without a clock: a point of priority is worth {@link ageingMs} of age, at any time.
- */
-export function queueRank(job: Pick<QueuedJob, "priority" | "submittedAt">): number {
-  return job.submittedAt - job.priority * ageingMs;
+/** Tells whether the caps leave room for one more job of a label and image, beside those that run. */
+export function roomBeside(
+  running: readonly RunningJob[],
+  labelCaps: ReadonlyMap<string, number>,
+): (job: Pick<QueuedJob, "label" | "image">) => boolean {
+  const slots = new Slots();
+  for (const job of running) slots.occupy(job);
+  return (job) => cappedNames(job).every((name) => slots.named(name) < (labelCaps.get(name) ?? Infinity));
 }
 
 /** The names that caps may use for a job, each once: its label and its image. */
@@ -137,7 +139,8 @@ function queuesByPriority(snapshot: SchedulerSnapshot, slots: Slots): Heap<Lane>
 function lanesOf(queued: readonly QueuedJob[]): Iterable<QueuedJob[]> {
   const lanes = new Map<string, QueuedJob[]>();
   for (const job of [...queued].sort(byAge)) {
-    const name = JSON.stringify([job.priority, job.fairKey, job.label, job.image]);
+    // No store keeps a NUL in a text, so that it separates.
+    const name = `${job.priority}\0${job.fairKey}\0${job.label}\0${job.image}`;
     const lane = lanes.get(name);
     if (lane === undefined) lanes.set(name, [job]);
     else lane.push(job);

@@ -1,35 +1,51 @@
-import { createHash } from "node:crypto";
-import type { Job } from "../core/job.ts";
-import { stepsOf } from "../core/job-request.ts";
-import { type QueuedJob, schedule } from "../core/scheduler.ts";
-import { verdict } from "../core/verdict.ts";
-import { listActive, listQueued } from "../store/capacity.ts";
-import { applyEvent, claimJob, getJob } from "../store/jobs.ts";
+import { CandidateWindow } from "../core/candidate-window.ts";
+import { type RunningJob, roomBeside, schedule } from "../core/scheduler.ts";
+import { listSlots } from "../store/capacity.ts";
+import type { Wake } from "../store/store.ts";
+import { type Claimer, createClaimer, startsJobs } from "./claim-jobs.ts";
 import { type Context, isImageReady } from "./context.ts";
-import { bootstrapToken } from "./identity.ts";
+import { createWindowFiller, type WindowFiller } from "./fill-window.ts";
 import { type Loop, startLoop } from "./loop.ts";
+import { refuseHopeless } from "./refuse-hopeless.ts";
 
-/** How many queued jobs one round, or one explanation, looks at. */
-export const queueWindow = 10_000;
-
-/** The longest pause between two rounds, should every wake-up be lost, in ms. */
+/** The longest pause between two rounds, should every wake-up be lost, and between two looks for hopeless jobs, in ms. */
 const safetyPollMs = 5_000;
+
+/** How often one round chooses anew when other hosts were faster, before it lets others go first. */
+const maxPasses = 20;
+
+/** What the rounds share. */
+interface Scheduling {
+  readonly context: Context;
+  readonly window: CandidateWindow;
+  readonly filler: WindowFiller;
+  readonly claimer: Claimer;
+  /** No slot was free at the last look: new jobs change nothing then. */
+  isFull: boolean;
+  /** When to look for hopeless jobs again, by `performance.now()`. */
+  refuseAt: number;
+}
 
 /** Starts the loop that gives free slots to queued jobs. It is woken by the store and by images. */
 export function startScheduleLoop(context: Context): Loop {
-  const loop = startLoop({
-    name: "schedule",
-    log: context.log,
-    run: async () => {
-      await scheduleOnce(context);
-      return safetyPollMs;
-    },
-  });
+  const scheduling: Scheduling = {
+    context,
+    window: new CandidateWindow(),
+    filler: createWindowFiller(context.store),
+    claimer: createClaimer(context),
+    isFull: false,
+    refuseAt: 0,
+  };
+  const loop = startLoop({ name: "schedule", log: context.log, run: () => runRound(scheduling) });
   const unsubscribe = [
     context.store.subscribe((wake) => {
-      if (wake.kind !== "log") loop.wake();
+      if (isNews(scheduling, wake)) loop.wake();
     }),
-    context.images.onChange(() => loop.wake()),
+    context.images.onChange(() => {
+      scheduling.window.noteChange();
+      scheduling.refuseAt = 0;
+      loop.wake();
+    }),
   ];
   void loop.ended.then(() => {
     for (const stop of unsubscribe) stop();
@@ -37,76 +53,81 @@ export function startScheduleLoop(context: Context): Loop {
   return loop;
 }
 
-/** One round: refuse what can never run, then claim what can run now. */
-async function scheduleOnce(context: Context): Promise<void> {
-  if (context.phase !== "serving" || context.pausedReason() !== null) return;
-  const queued = await listQueued(context.store, queueWindow);
-  if (queued.length === 0) return;
-  const now = Date.now();
-  for (const job of queued) {
-    const problem = imageProblem(context, job, now);
-    if (problem !== null) await refuseQueued(context, job, problem);
-  }
-  const running = await listActive(context.store, context.identity.hostId);
-  const jobIds = schedule({
-    queued,
-    running,
-    maxConcurrency: context.config.maxConcurrency,
-    labelCaps: context.config.capacityMap,
-    imageReady: (image) => isImageReady(context, image),
-    draining: false,
-    now,
-  });
-  for (const jobId of jobIds) {
-    // The host may have been told to stop, or have run out of space, while this round ran.
-    if (context.phase === "serving" && context.pausedReason() === null) await claim(context, jobId);
+/** Notes what a wake says of the queue, and tells whether a round is worth it: a slot may be free, and a job may want it. */
+function isNews(scheduling: Scheduling, wake: Wake): boolean {
+  const { window } = scheduling;
+  switch (wake.kind) {
+    case "log":
+      return false;
+    case "job":
+      window.drop(wake.jobId);
+      return wake.endedAt !== undefined;
+    case "queue":
+      window.noteChange();
+      // A job that goes back to the queue frees its slot, and it may be one of ours; the next look costs little.
+      return !scheduling.isFull || wake.requeued === true;
+    case "all":
+      window.noteChange();
+      return true;
   }
 }
 
-/** Why a queued job's image will not come, or null while there is hope. */
-function imageProblem(context: Context, job: QueuedJob, now: number): string | null {
-  if (isImageReady(context, job.image)) return null;
-  if (!context.config.imageMap.images.has(job.image))
-    return `Image ${job.image} is no longer in the image map.`;
-  const state = context.images.state(job.image);
-  if (state.kind === "failed" && state.permanent)
-    return `Image ${job.image} cannot be used: ${state.message}`;
-  const waitedMs = now - Math.max(job.submittedAt, context.startedAt);
-  if (waitedMs < context.config.imageTimeoutSeconds * 1000) return null;
-  const detail = state.kind === "failed" ? ` Its last error: ${state.message}` : "";
-  return `Image ${job.image} did not become ready within ${context.config.imageTimeoutSeconds} s.${detail}`;
+async function runRound(scheduling: Scheduling): Promise<number> {
+  const { context } = scheduling;
+  // Whatever was missed, and changed without a wake, is found by this.
+  if (performance.now() >= scheduling.refuseAt) {
+    scheduling.window.noteChange();
+    scheduling.refuseAt = performance.now() + safetyPollMs;
+    if (startsJobs(context) && (await refuseHopeless(context))) scheduling.refuseAt = 0;
+  }
+  const isDone = await startJobs(scheduling);
+  return isDone ? Math.max(0, scheduling.refuseAt - performance.now()) : 0;
 }
 
-async function refuseQueued(context: Context, queued: QueuedJob, problem: string): Promise<void> {
-  const job = await getJob(context.store, queued.id);
-  if (job?.state !== "queued") return;
-  await applyEvent(context.store, {
-    jobId: job.id,
-    attempt: job.attempt,
-    event: "settle_infra_error",
-    at: Date.now(),
-    verdict: verdict("image_unavailable", problem),
-  });
-  context.log.warn({ jobId: job.id, image: job.image }, problem);
+/** Claims what can run now. False when there is more to do at once. Costs what it starts, not what waits. */
+async function startJobs(scheduling: Scheduling): Promise<boolean> {
+  const { context, window, claimer } = scheduling;
+  for (let pass = 0; pass < maxPasses; pass += 1) {
+    if (!startsJobs(context)) return true;
+    scheduling.isFull = false;
+    await claimer.settle();
+    const running = await listSlots(context.store, context.identity.hostId);
+    const free = context.config.maxConcurrency - running.length;
+    scheduling.isFull = free <= 0;
+    if (scheduling.isFull) return true;
+    const chosen = await choose(scheduling, running);
+    if (chosen.length === 0) return true;
+    for (const jobId of chosen) window.drop(jobId);
+    const claimed = await claimer.claim(chosen);
+    // All that could start has started, unless others were faster or the window ends before the slots do.
+    if (claimed === free) return true;
+  }
+  return false;
 }
 
-async function claim(context: Context, jobId: string): Promise<void> {
-  const job = await getJob(context.store, jobId);
-  if (job === null) return;
-  const token = bootstrapToken(context.identity, jobId, job.attempt + 1);
-  const claimed = await claimJob(context.store, {
-    jobId,
-    hostId: context.identity.hostId,
-    at: Date.now(),
-    backend: context.hypervisor.backend,
-    bootstrapTokenHash: createHash("sha256").update(token).digest("hex"),
-    stepNames: stepNamesOf(job),
-  });
-  if (claimed) context.log.info({ jobId, attempt: claimed.attempt, label: claimed.label }, "claimed a job");
-}
-
-/** The steps as the runner counts them: the checkout comes first where there is a repository. */
-function stepNamesOf(job: Job): string[] {
-  const names = stepsOf(job.request).map((step) => step.name);
-  return job.request.repo_url === undefined ? names : ["checkout", ...names];
+/** What to start of the window, which is filled first when it may miss something that matters. */
+async function choose(scheduling: Scheduling, running: readonly RunningJob[]): Promise<string[]> {
+  const { context, window, filler } = scheduling;
+  const { maxConcurrency, capacityMap: labelCaps } = context.config;
+  const imageReady = (image: string) => isImageReady(context, image);
+  const hasRoom = roomBeside(running, labelCaps);
+  const canStart = (group: { label: string; image: string }) => hasRoom(group) && imageReady(group.image);
+  const chooseNow = () =>
+    schedule({
+      queued: window.jobs().filter(canStart),
+      running,
+      maxConcurrency,
+      labelCaps,
+      imageReady,
+      draining: false,
+      now: Date.now(),
+    });
+  const mayMiss = window.mayMiss(canStart);
+  if (!mayMiss) return chooseNow();
+  if (!window.isOld(performance.now())) {
+    const chosen = chooseNow();
+    if (running.length + chosen.length >= maxConcurrency) return chosen;
+  }
+  await filler.fill(window, canStart);
+  return chooseNow();
 }

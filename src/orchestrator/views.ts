@@ -3,9 +3,12 @@ import { explain } from "../core/explain.ts";
 import type { Job } from "../core/job.ts";
 import { knownLabels, resolveLabel } from "../core/labels.ts";
 import type { CapacityResponseSchema, ExplainResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { countJobs, listActive, listQueued, recentDurations } from "../store/capacity.ts";
+import { countJobs, listActive, recentDurations } from "../store/capacity.ts";
+import { listQueued } from "../store/waiting.ts";
 import { type Context, imageReadiness, isImageReady } from "./context.ts";
-import { queueWindow } from "./schedule-loop.ts";
+
+/** How many waiting jobs an explanation looks at. */
+const queueWindow = 2_000;
 
 /** How many past jobs an estimate is made from. */
 const durationSample = 20;

@@ -1,68 +1,11 @@
 import type { Job } from "../core/job.ts";
 import { activeStates, type JobState } from "../core/job-state.ts";
-import type { QueuedJob } from "../core/scheduler.ts";
+import type { RunningJob } from "../core/scheduler.ts";
 import { boundedLimit, toJob } from "./rows.ts";
 import type { Store } from "./store.ts";
 
-/** The most waiting jobs that are handed to the scheduler at once. */
-export const maxQueuedListed = 10_000;
-
 /** The most jobs of one host that can be active: far above what one host can run. */
 const maxActiveListed = 10_000;
-
-/** Bounds {@link listQueued}'s walk over the labels that have jobs waiting. */
-const maxQueuedLabels = 1000;
-
-/**
- * The jobs that wait, for the scheduler. When there are more than `limit`, each label gets an equal share, in the order
- * of `queueRank`: a label with a long queue never hides another label's jobs.
- */
-export async function listQueued(store: Store, limit: number): Promise<QueuedJob[]> {
-  const labels = await queuedLabels(store);
-  if (labels.length === 0) return [];
-  const share = Math.ceil(boundedLimit(limit, maxQueuedListed) / labels.length);
-  const lists = [];
-  for (const label of labels) lists.push(await queuedOfLabel(store, label, share));
-  return lists.flat();
-}
-
-/** One index seek per label, however many jobs wait. */
-async function queuedLabels(store: Store): Promise<string[]> {
-  const labels: string[] = [];
-  while (labels.length < maxQueuedLabels) {
-    const next = await store.db
-      .selectFrom("jobs")
-      .select("label")
-      .where("state", "=", "queued")
-      .where("label", ">", labels.at(-1) ?? "")
-      .orderBy("label")
-      .limit(1)
-      .executeTakeFirst();
-    if (next === undefined) break;
-    labels.push(next.label);
-  }
-  return labels;
-}
-
-async function queuedOfLabel(store: Store, label: string, limit: number): Promise<QueuedJob[]> {
-  const rows = await store.db
-    .selectFrom("jobs")
-    .select(["id", "label", "image", "fair_key", "priority", "submitted_at"])
-    .where("state", "=", "queued")
-    .where("label", "=", label)
-    .orderBy("queue_rank")
-    .orderBy("id")
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({
-    id: row.id,
-    label: row.label,
-    image: row.image,
-    fairKey: row.fair_key,
-    priority: row.priority,
-    submittedAt: row.submitted_at,
-  }));
-}
 
 /** How many jobs wait, on all hosts together; counted up to `most` and no further, so that it costs no more than that. */
 export async function countQueued(store: Store, most: number): Promise<number> {
@@ -87,6 +30,18 @@ export async function listActive(store: Store, hostId: string): Promise<Job[]> {
     .limit(maxActiveListed)
     .execute();
   return rows.map(toJob);
+}
+
+/** What the scheduler needs of the jobs that occupy a slot of `hostId`. */
+export async function listSlots(store: Store, hostId: string): Promise<RunningJob[]> {
+  const rows = await store.db
+    .selectFrom("jobs")
+    .select(["id", "label", "image", "fair_key", "state"])
+    .where("host_id", "=", hostId)
+    .where("state", "in", activeStates)
+    .limit(maxActiveListed)
+    .execute();
+  return rows.map(({ fair_key, ...job }) => ({ ...job, fairKey: fair_key }));
 }
 
 /** How many jobs wait (anywhere) and are active on `hostId`, for each label and image that has any. */

@@ -59,6 +59,23 @@ export async function claimJob(
   });
 }
 
+/**
+ * Resolves when no claim of these jobs that began before can still be committed: a claim whose answer was lost, with the
+ * connection, may still hold its row. Whoever then reads what a host holds reads the truth.
+ */
+export async function awaitClaims(store: Store, jobIds: readonly string[]): Promise<void> {
+  for (const jobId of jobIds) {
+    // Writing nothing, but waiting for the row.
+    await store.write((trx) =>
+      trx
+        .updateTable("jobs")
+        .set((expression) => ({ state: expression.ref("state") }))
+        .where("id", "=", jobId)
+        .execute(),
+    );
+  }
+}
+
 /** The job, unless somebody claims it at this moment: waiting for that to end would be waiting for a "no". */
 function freeJob(jobId: string) {
   return (expression: ExpressionBuilder<Database, "jobs">) =>
@@ -156,7 +173,12 @@ export async function applyWithin(
     const changed = await changeState(trx, { job, next, change });
     if (changed === null) continue;
     const kind = next === "queued" ? "queue" : "job";
-    announce({ kind, jobId: job.id, ...(isFinal(next) && { endedAt: change.at }) });
+    announce({
+      kind,
+      jobId: job.id,
+      ...(isFinal(next) && { endedAt: change.at }),
+      ...(next === "queued" && { requeued: true }),
+    });
     return changed;
   }
   throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times while it was written.`);

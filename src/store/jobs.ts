@@ -2,13 +2,13 @@ import { type SelectQueryBuilder, sql } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, JobTransition } from "../core/job.ts";
 import { activeStates, type JobState, jobStates } from "../core/job-state.ts";
-import { queueRank } from "../core/scheduler.ts";
 import { boundedLimit, toJob, toTransition } from "./rows.ts";
 import type { Database, JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 
-export { countJobs, listActive, listQueued, recentDurations } from "./capacity.ts";
-export { applyEvent, claimJob, requestCancel } from "./job-changes.ts";
+export { countJobs, listActive, recentDurations } from "./capacity.ts";
+export { applyEvent, awaitClaims, claimJob, requestCancel } from "./job-changes.ts";
+export { listQueued } from "./waiting.ts";
 
 /** What intake knows of a job. Times in ms since the epoch. */
 export type NewJob = Pick<
@@ -69,7 +69,6 @@ function newJobRow(job: NewJob): JobsTable {
     disk_gb: job.size.diskGb,
     fair_key: job.fairKey,
     priority: job.priority,
-    queue_rank: queueRank(job),
     timeout_seconds: job.timeoutSeconds,
     attempt: 0,
     max_attempts: job.maxAttempts,

@@ -25,9 +25,8 @@ function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
   cpu integer not null,
   ram_mb integer not null,
   disk_gb integer not null,
-  fair_key text not null,
+  fair_key ${keyType} not null,
   priority integer not null,
-  queue_rank bigint not null,
   timeout_seconds integer not null,
   attempt integer not null,
   max_attempts integer not null,
@@ -42,7 +41,6 @@ function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
 )`,
     "create index jobs_by_age on jobs (submitted_at, id)",
     "create index jobs_by_state on jobs (state, submitted_at, id)",
-    "create index jobs_by_rank on jobs (state, label, queue_rank, id)",
     "create index jobs_by_duration on jobs (label, state, finished_at)",
     `create table job_transitions (
   job_id ${keyType} not null references jobs (id) on delete cascade,
@@ -146,6 +144,6 @@ function addManyHosts({ keyType, bytesType }: SchemaDialect): string[] {
   where log_chunks.job_id = logs.job_id and log_chunks.attempt = logs.attempt and log_chunks.stream = logs.stream), 0)`,
     "create index jobs_by_end on jobs (finished_at, id)",
     "create index jobs_by_host on jobs (host_id, state, submitted_at, id)",
-    "create index jobs_by_lane on jobs (state, label, fair_key, queue_rank, id)",
+    "create index jobs_by_lane on jobs (state, label, image, fair_key, priority, submitted_at, id)",
   ];
 }

@@ -33,7 +33,6 @@ CREATE TABLE jobs (
   disk_gb integer not null,
   fair_key text not null,
   priority integer not null,
-  queue_rank bigint not null,
   timeout_seconds integer not null,
   attempt integer not null,
   max_attempts integer not null,
@@ -55,9 +54,7 @@ CREATE INDEX jobs_by_end on jobs (finished_at, id);
 
 CREATE INDEX jobs_by_host on jobs (host_id, state, submitted_at, id);
 
-CREATE INDEX jobs_by_lane on jobs (state, label, fair_key, queue_rank, id);
-
-CREATE INDEX jobs_by_rank on jobs (state, label, queue_rank, id);
+CREATE INDEX jobs_by_lane on jobs (state, label, image, fair_key, priority, submitted_at, id);
 
 CREATE INDEX jobs_by_state on jobs (state, submitted_at, id);
 

@@ -31,8 +31,6 @@ export interface JobsTable {
   disk_gb: number;
   fair_key: string;
   priority: number;
-  /** The scheduler's static order of waiting jobs, smallest first: see `queueRank` in core. */
-  queue_rank: number;
   timeout_seconds: number;
   attempt: number;
   max_attempts: number;

@@ -18,6 +18,8 @@ export interface JobWake {
   readonly jobId: string;
   /** Of a job that has just got its verdict, told in the process that wrote it: when that was, ms since the epoch. */
   readonly endedAt?: number;
+  /** Of a job that was active and waits again, told in the process that wrote it: its slot is free. */
+  readonly requeued?: boolean;
 }
 
 /** A change of one job; or `all`, when changes of any job may have been missed. */

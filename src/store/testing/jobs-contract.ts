@@ -19,6 +19,7 @@ import {
 import { getMachine } from "../machines.ts";
 import { listSteps } from "../steps.ts";
 import type { Store, Wake } from "../store.ts";
+import { type LaneCursor, type LanePage, listGroups, listLanes } from "../waiting.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
@@ -133,7 +134,7 @@ function queriesContract(create: CreateDatabase): void {
     assert.equal((await findJobs(store, "ab", 2)).length, 2);
   });
 
-  test("a label with a long queue does not hide another, and each queue is in its order", async (context) => {
+  test("a label with a long queue does not hide another, and each lane is in its order", async (context) => {
     const store = await openForTest(context, create);
     for (let index = 0; index < 20; index += 1) {
       await insertJob(store, newJob(`long${index}`, { label: "long", submittedAt: 100 - index }));
@@ -141,12 +142,16 @@ function queriesContract(create: CreateDatabase): void {
     await insertJob(store, newJob("urgent", { label: "long", priority: 1, submittedAt: 500 }));
     await insertJob(store, newJob("short", { label: "short", submittedAt: 900 }));
     await claim(store, "long19");
-    const listed = await listQueued(store, 4);
+    const listed = await listQueued(store, 40);
     assert.deepEqual(
       listed.map((job) => job.id),
-      ["urgent", "long18", "short"],
+      [...Array.from({ length: 19 }, (_, index) => `long${18 - index}`), "urgent", "short"],
     );
-    assert.deepEqual(listed[2], {
+    assert.deepEqual(
+      (await listQueued(store, 4)).map((job) => job.id),
+      ["long18", "long17", "short"],
+    );
+    assert.deepEqual(listed.at(-1), {
       id: "short",
       label: "short",
       image: "debian",
@@ -154,6 +159,44 @@ function queriesContract(create: CreateDatabase): void {
       priority: 0,
       submittedAt: 900,
     });
+  });
+
+  test("a walk over the lanes gives the oldest of each, however long the others are", async (context) => {
+    const store = await openForTest(context, create);
+    for (const [fairKey, priority, count] of [
+      ["a", 0, 2],
+      ["a", 5, 9],
+      ["b", -3, 1],
+      ["b", 0, 4],
+      ["c", 0, 3],
+    ] as const) {
+      for (let age = count; age > 0; age -= 1)
+        await insertJob(
+          store,
+          newJob(`${fairKey}${priority}-${age}`, { fairKey, priority, submittedAt: age }),
+        );
+    }
+    await insertJob(store, newJob("other", { image: "other" }));
+    assert.deepEqual(await listGroups(store), [
+      { label: "debian-12", image: "debian" },
+      { label: "debian-12", image: "other" },
+    ]);
+    const group = { label: "debian-12", image: "debian" };
+    const walked: string[][] = [];
+    let next: LaneCursor | null = null;
+    do {
+      const page: LanePage = await listLanes(store, group, { after: next, perLane: 3, limit: 1 });
+      walked.push(page.jobs.map((job) => job.id));
+      next = page.next;
+    } while (next !== null);
+    assert.deepEqual(walked, [
+      ["a0-1", "a0-2"],
+      ["a5-1", "a5-2", "a5-3"],
+      ["b-3-1"],
+      ["b0-1", "b0-2", "b0-3"],
+      ["c0-1", "c0-2", "c0-3"],
+      [],
+    ]);
   });
 
   test("active jobs and counts are a host's own; waiting jobs count for all", async (context) => {
@@ -281,7 +324,10 @@ function eventsContract(create: CreateDatabase): void {
         ["finalizing", "succeeded", 6000, "completed"],
       ],
     );
-    assert.deepEqual(wakes, Array(4).fill({ kind: "job", jobId: "job1" }));
+    assert.deepEqual(wakes, [
+      ...Array(3).fill({ kind: "job", jobId: "job1" }),
+      { kind: "job", jobId: "job1", endedAt: 6000 },
+    ]);
   });
 
   test("the store answers as the transition table does, for every state and event", async (context) => {
@@ -322,7 +368,7 @@ function eventsContract(create: CreateDatabase): void {
     const waiting = await applyEvent(store, { jobId: "job1", attempt: 1, event: "requeue", at: 4000 });
     assert.deepEqual([waiting?.state, waiting?.attempt, waiting?.submittedAt], ["queued", 1, 1000]);
     assert.deepEqual([waiting?.maxAttempts, waiting?.verdict, waiting?.finishedAt], [2, silent, null]);
-    assert.deepEqual(wakes.at(-1), { kind: "queue", jobId: "job1" });
+    assert.deepEqual(wakes.at(-1), { kind: "queue", jobId: "job1", requeued: true });
     assert.equal((await claim(store, "job1", 5000))?.verdict, null);
     assert.deepEqual(
       (await listTransitions(store, "job1")).map((change) => [change.attempt, change.to]),
