@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "kysely";
@@ -7,6 +8,7 @@ import { verdict } from "../../core/verdict.ts";
 import { applyEvent, getJob, insertJob, listJobs } from "../jobs.ts";
 import { appendLog, readLog } from "../logs.ts";
 import type { Store, Wake } from "../store.ts";
+import { dumpPostgresSchema } from "../testing/dump-schema.ts";
 import { startPrivatePostgres } from "../testing/private-postgres.ts";
 import { claim, insertClaimed, newJob } from "../testing/sample-jobs.ts";
 import { createPostgresDatabase, openAt, openForTest, openSeveral } from "../testing/test-database.ts";
@@ -44,6 +46,15 @@ async function eventually<T>(work: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+test("schema.postgres.sql is what the migrations lead to", async (context) => {
+  const store = await openForTest(context, create);
+  assert.equal(
+    await dumpPostgresSchema(store),
+    readFileSync(new URL("../schema.postgres.sql", import.meta.url), "utf8"),
+    "renew it: node src/store/testing/dump-schema.ts postgres > src/store/schema.postgres.sql",
+  );
+});
 
 test("a change wakes the other processes, and its own once", async (context) => {
   const [one, two] = await openTwo(context);
