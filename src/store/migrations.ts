@@ -20,7 +20,7 @@ function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
   request text not null,
   state ${keyType} not null,
   state_since_at bigint not null,
-  image text not null,
+  image ${keyType} not null,
   label ${keyType} not null,
   cpu integer not null,
   ram_mb integer not null,

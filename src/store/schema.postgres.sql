@@ -30,7 +30,7 @@ create table jobs (
   request text not null,
   state text collate "C" not null,
   state_since_at bigint not null,
-  image text not null,
+  image text collate "C" not null,
   label text collate "C" not null,
   cpu integer not null,
   ram_mb integer not null,
