@@ -1,4 +1,3 @@
-import { SolsticeError } from "../core/errors.ts";
 import { buildJobResult } from "../core/job-result.ts";
 import type { Broker } from "../queue/broker.ts";
 import {
@@ -15,8 +14,8 @@ import { startLoop } from "./loop.ts";
 /** How often the outbox is looked at when no wake-up comes, in ms: for what another host left. */
 const safetyPollMs = 5000;
 
-/** How often the broker is looked at while it is away, in ms. */
-const awayPollMs = 500;
+/** How long the broker is left alone after it did not take a result, in ms. */
+const retryPauseMs = 500;
 
 /** How long a claim keeps other hosts from a result, in ms: far longer than a publish may take. */
 const claimMs = 120_000;
@@ -33,9 +32,11 @@ export interface OutboxLoop {
 /** What a round of the loop works with. */
 interface Outbox {
   readonly context: Context;
-  readonly broker: Pick<Broker, "publishResult" | "status">;
+  readonly broker: Pick<Broker, "publishResult">;
   /** Confirmed by the broker, and not yet noted in the store. */
   confirmed: string[];
+  /** Whether the broker did not take what it was last given: it is then tried with one result at a time. */
+  isStuck: boolean;
 }
 
 /**
@@ -44,7 +45,7 @@ interface Outbox {
  * away for long, between the confirm and the note.
  */
 export function startOutboxLoop(context: Context, broker: Outbox["broker"]): OutboxLoop {
-  const outbox: Outbox = { context, broker, confirmed: [] };
+  const outbox: Outbox = { context, broker, confirmed: [], isStuck: false };
   const settled: (() => void)[] = [];
   let isFirst = true;
   const loop = startLoop({
@@ -55,11 +56,10 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
       if (isFirst) await releaseResults(context.store, { hostId: context.identity.hostId });
       isFirst = false;
       await noteConfirmed(outbox);
-      const isAway = !broker.status().connected;
-      const claimed = isAway ? 0 : await publishSome(outbox);
-      if (claimed > 0) return 0;
+      const claimed = await publishSome(outbox);
+      if (claimed > 0 && !outbox.isStuck) return 0;
       for (const resolve of settled.splice(0)) resolve();
-      return isAway ? awayPollMs : safetyPollMs;
+      return claimed > 0 ? retryPauseMs : safetyPollMs;
     },
   });
   const unsubscribe = context.store.subscribe((wake) => {
@@ -85,12 +85,13 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
   };
 }
 
-/** Publishes one batch; returns how many results it took on. Throws when the broker did not take all. */
+/** Publishes one batch, and gives back what the broker did not take; returns how many results it took on. */
 async function publishSome(outbox: Outbox): Promise<number> {
   const { store, identity, log } = outbox.context;
   const { hostId } = identity;
   const at = Date.now();
-  const jobIds = await claimResults(store, { hostId, at, until: at + claimMs, limit: maxClaimed });
+  const limit = outbox.isStuck ? 1 : maxClaimed;
+  const jobIds = await claimResults(store, { hostId, at, until: at + claimMs, limit });
   if (jobIds.length === 0) return 0;
   const { jobs, failed } = await loadEndedJobs(store, jobIds).catch(async (error: unknown) => {
     await releaseResults(store, { hostId, jobIds });
@@ -99,11 +100,21 @@ async function publishSome(outbox: Outbox): Promise<number> {
   // It stays claimed for a while, so that it does not stand in the way of those behind it.
   for (const { jobId, error } of failed) log.error({ err: error, jobId }, "a result cannot be made");
   const errors = await publishAll(outbox, jobs);
+  tellWhetherStuck(outbox, errors);
   await noteConfirmed(outbox);
-  if (errors.size === 0) return jobIds.length;
   await releaseResults(store, { hostId, jobIds: [...errors.keys()] });
-  const [cause] = errors.values();
-  throw new SolsticeError("broker_unavailable", `${errors.size} results could not be published.`, { cause });
+  return jobIds.length;
+}
+
+/** Once in each direction: an outage is long, and there are many results. */
+function tellWhetherStuck(outbox: Outbox, errors: ReadonlyMap<string, unknown>): void {
+  const [error] = errors.values();
+  const isStuck = errors.size > 0;
+  if (isStuck === outbox.isStuck) return;
+  outbox.isStuck = isStuck;
+  const { log } = outbox.context;
+  if (isStuck) log.warn({ err: error }, "results wait in the outbox: the broker does not take them");
+  else log.info({}, "the broker takes results again");
 }
 
 /** Side by side: a confirm takes a flush of the broker's disk, and it flushes many at once. */
