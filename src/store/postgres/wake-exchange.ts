@@ -14,7 +14,7 @@ const heartbeatMs = 10_000;
 
 /** The pauses between tries to connect again, in ms. */
 const firstPauseMs = 100;
-const maxPauseMs = 5_000;
+const maxPauseMs = 1_000;
 
 /** Wakes that wait to be sent at most, as during an outage; more become one `all`. */
 const maxWaiting = 5_000;
