@@ -96,7 +96,7 @@ class IntakeLoop {
   async #consume(): Promise<boolean> {
     try {
       await this.#finishing;
-      this.#session = await openSession(this.#options);
+      this.#session = await openSessionInTime(this.#options);
     } catch (error) {
       this.#report(error);
       return false;
@@ -124,6 +124,18 @@ class IntakeLoop {
     const { signal } = this.#changed;
     const forever = 2 ** 31 - 1;
     await sleep(milliseconds ?? forever, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** The client library can wait for ever for an answer on a connection that broke in the same moment. */
+async function openSessionInTime(options: IntakeOptions): Promise<ConsumerSession> {
+  const opening = openSession(options);
+  try {
+    return await bounded(opening, { milliseconds: options.answerTimeoutMs, what: "A consumer" });
+  } catch (error) {
+    // Should it come late after all, nobody would look after it.
+    void opening.then((late) => late.finish()).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
@@ -7,6 +8,8 @@ import { openBroker } from "./rabbitmq.ts";
 import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
 
+/** After this a producer takes a message for lost. */
+const confirmTimeoutMs = 1000;
 const limits = { firstRetryMs: 50, longestRetryMs: 200, returnPauseMs: 50 };
 
 describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () => {
@@ -65,14 +68,34 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
   });
 
   async function isConsumed({ queue }: AmqpConfig): Promise<boolean> {
-    return (await other.queueDeclare({ queue, passive: true })).consumerCount === 1;
+    // Until it is declared, asking for it is refused.
+    return other.queueDeclare({ queue, passive: true }).then(
+      ({ consumerCount }) => consumerCount === 1,
+      () => false,
+    );
   }
 
-  /** As a careful producer does: each message again until it is confirmed. */
-  async function publishAll({ exchange, routingKey }: AmqpConfig, total: number): Promise<void> {
-    const publisher = other.createPublisher({ confirm: true, maxAttempts: 1000 });
+  /** As a careful producer does: each message again, on a new channel, until it is confirmed in time. */
+  async function publishAll(config: AmqpConfig, total: number): Promise<void> {
+    let publisher = other.createPublisher({ confirm: true });
     for (let index = 0; index < total; index += 1) {
-      await publisher.send({ exchange, routingKey, durable: true }, Buffer.from(`message ${index}`));
+      await until(`message ${index} is confirmed`, async () => {
+        const { exchange, routingKey } = config;
+        const sending = publisher.send(
+          { exchange, routingKey, durable: true },
+          Buffer.from(`message ${index}`),
+        );
+        const isConfirmed = await Promise.race([
+          sending.then(
+            () => true,
+            () => false,
+          ),
+          sleep(confirmTimeoutMs, false),
+        ]);
+        // The library can wait for ever on a connection that broke in the same moment.
+        if (!isConfirmed) publisher = other.createPublisher({ confirm: true });
+        return isConfirmed;
+      });
     }
     await publisher.close();
   }

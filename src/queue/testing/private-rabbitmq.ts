@@ -66,7 +66,7 @@ export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
 async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRabbitmq> {
   const environment = prepareDirectory(directory, ports);
   let running = await launch(environment, ports);
-  const killNow = () => killRunning(running);
+  const killNow = () => killGroup(running);
   process.once("exit", killNow);
   const rabbitmqctl = (...args: string[]) => runTool(environment, args);
   return {
@@ -76,13 +76,13 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
     queueState: async (name) => (await listQueues(rabbitmqctl)).find((queue) => queue.name === name) ?? null,
     async kill() {
       killNow();
-      await bothEnded(running);
+      await closed(running);
     },
     async shutDown() {
-      running.broker.kill("SIGTERM");
-      await closed(running.broker);
+      running.kill("SIGTERM");
+      await ended(running);
       killNow();
-      await bothEnded(running);
+      await closed(running);
     },
     async start() {
       running = await launch(environment, ports);
@@ -90,7 +90,7 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
     async stop() {
       process.off("exit", killNow);
       killNow();
-      await bothEnded(running);
+      await closed(running);
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
@@ -142,52 +142,42 @@ function configuration(port: number): string {
   ].join("\n");
 }
 
-interface Running {
-  readonly epmd: ChildProcess;
-  readonly broker: ChildProcess;
-}
+/**
+ * One process group: a watcher that ends the group when this process is gone, however it went; an epmd that is not the
+ * daemon `erl` would leave behind; and the broker, which takes the place of the shell.
+ */
+const groupScript = `
+exec 3<&0
+(read -r _ <&3; kill -9 0) >/dev/null 2>&1 &
+/usr/bin/epmd -port "$ERL_EPMD_PORT" -address 127.0.0.1 &
+exec ${programs}/rabbitmq-server </dev/null 3<&-
+`;
 
-function killRunning({ broker, epmd }: Running): void {
-  epmd.kill("SIGKILL");
-  try {
-    if (broker.pid !== undefined) process.kill(-broker.pid, "SIGKILL");
-  } catch (error) {
-    // Nobody of the group is left.
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
-}
-
-async function bothEnded({ broker, epmd }: Running): Promise<void> {
-  await Promise.all([closed(broker), closed(epmd)]);
-}
-
-async function launch(env: Environment, ports: BrokerPorts): Promise<Running> {
-  // Started by us, and not as the daemon that `erl` would leave behind: so it can be ended with the broker.
-  const epmd = spawn("/usr/bin/epmd", ["-port", String(ports.epmd), "-address", "127.0.0.1"], {
-    env,
-    stdio: "ignore",
-  });
-  const broker = spawn(join(programs, "rabbitmq-server"), [], {
-    // Where it leaves its own debris, such as MnesiaCore files.
-    cwd: env.HOME,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-    // A group of its own: what is spawned is a script, and what must die is the virtual machine it starts.
-    detached: true,
-  });
+async function launch(env: Environment, ports: BrokerPorts): Promise<ChildProcess> {
+  // It leaves its own debris, such as MnesiaCore files, where it runs.
+  const group = spawn("/bin/sh", ["-c", groupScript], { env, cwd: env.HOME, detached: true });
   let output = "";
   const keep = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-outputCharsKept);
   };
-  broker.stdout.on("data", keep);
-  broker.stderr.on("data", keep);
+  group.stdout.on("data", keep);
+  group.stderr.on("data", keep);
   try {
-    await answering(broker, ports.amqp);
-    return { epmd, broker };
+    await answering(group, ports.amqp);
+    return group;
   } catch (error) {
-    killRunning({ broker, epmd });
-    await bothEnded({ broker, epmd });
+    killGroup(group);
+    await closed(group);
     throw new Error(`The private RabbitMQ did not start: ${output}`, { cause: error });
+  }
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // Nobody of the group is left.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 
@@ -212,6 +202,10 @@ async function listQueues(rabbitmqctl: PrivateRabbitmq["rabbitmqctl"]): Promise<
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (!hasEnded(child)) await once(child, "exit", { signal: AbortSignal.timeout(stopTimeoutMs) });
 }
 
 /** Resolves when the process has ended and nobody holds its output any more: only then is all of its group gone. */
