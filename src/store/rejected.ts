@@ -16,8 +16,8 @@ export const rejectedLimits = {
   rows: 1000,
 } as const;
 
-/** Surplus messages that one write removes: one more than it can add. */
-const removedAtOnce = 2;
+/** Surplus messages that one write removes: several writes at once do not see each other's. */
+const removedAtOnce = 100;
 
 /** A refused message, as it is noted. */
 export interface Rejection {

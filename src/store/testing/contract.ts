@@ -4,7 +4,9 @@ import { hostsContract } from "./hosts-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
 import { machinesContract } from "./machines-contract.ts";
+import { outboxContract } from "./outbox-contract.ts";
 import { processesContract } from "./processes-contract.ts";
+import { rejectedContract } from "./rejected-contract.ts";
 import { retentionContract } from "./retention-contract.ts";
 import type { TestDatabase } from "./test-database.ts";
 
@@ -17,6 +19,8 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     retentionContract(create);
     hostsContract(create);
     auditContract(create);
+    outboxContract(create);
+    rejectedContract(create);
     processesContract(create);
   });
 }

@@ -6,10 +6,15 @@ import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
 import type { PrivatePostgres } from "./private-postgres.ts";
 
+/** How a handle is opened: with an outbox, or without one. */
+export interface OpenOptions {
+  readonly recordsResults?: boolean;
+}
+
 /** A database of one test. */
 export interface TestDatabase {
   /** Opens a handle on it, as one more process would. */
-  open(): Promise<Store>;
+  open(options?: OpenOptions): Promise<Store>;
   /** What `insert-forever.ts` takes to open the same database. */
   readonly childArguments: readonly string[];
   remove(): Promise<void>;
@@ -23,7 +28,7 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
   const directory = await mkdtemp(join(tmpdir(), "solstice-store-"));
   const path = join(directory, "state", "solstice.sqlite");
   return {
-    open: () => openSqliteStore({ path }),
+    open: (options) => openSqliteStore({ path, ...options }),
     childArguments: [path],
     remove: () => rm(directory, { recursive: true, force: true }),
   };
@@ -33,16 +38,16 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
 export async function createPostgresDatabase(server: PrivatePostgres): Promise<TestDatabase> {
   const url = await server.createDatabase();
   return {
-    open: () => openAt(url),
+    open: (options) => openAt(url, options),
     childArguments: [url],
     remove: () => server.removeDatabase(url),
   };
 }
 
 /** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
-export function openAt(place: string): Promise<Store> {
-  if (!place.startsWith("postgres:")) return openSqliteStore({ path: place });
-  return openPostgresStore({ url: place, waitSeconds: 0, log: { info() {}, warn() {} } });
+export function openAt(place: string, options: OpenOptions = {}): Promise<Store> {
+  if (!place.startsWith("postgres:")) return openSqliteStore({ path: place, ...options });
+  return openPostgresStore({ url: place, waitSeconds: 0, log: { info() {}, warn() {} }, ...options });
 }
 
 /** One handle on an empty database; both go when the test ends. */
@@ -54,10 +59,11 @@ export async function openForTest(context: TestContext, create: CreateDatabase):
 export async function openSeveral(
   context: TestContext,
   create: CreateDatabase,
-  count: number,
+  handles: number | (OpenOptions & { count: number }),
 ): Promise<Store[]> {
+  const { count, ...options } = typeof handles === "number" ? { count: handles } : handles;
   const database = await create();
-  const stores = await Promise.all(Array.from({ length: count }, () => database.open()));
+  const stores = await Promise.all(Array.from({ length: count }, () => database.open(options)));
   context.after(async () => {
     await Promise.all(stores.map((store) => store.close()));
     await database.remove();
