@@ -1,4 +1,4 @@
-import type { CapacityResponse, LabelCapacity } from "../gen/solstice/v1/jobs_pb.ts";
+import type { CapacityResponse, HostCapacity, LabelCapacity } from "../gen/solstice/v1/jobs_pb.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { Output } from "./context.ts";
 import { paintState, write, writeJson } from "./output.ts";
@@ -38,6 +38,20 @@ function capacityDocument(answer: CapacityResponse) {
       image_state: label.imageState,
       image_message: label.imageMessage || null,
     })),
+    hosts: answer.hosts.map((host) => ({
+      host_id: host.hostId,
+      hostname: host.hostname,
+      backend: host.backend,
+      state: host.state,
+      message: host.message || null,
+      max_concurrency: host.maxConcurrency,
+      running: host.running,
+      renewed_ms: Number(host.renewedMs),
+      labels: host.labels,
+      ready_labels: host.readyLabels,
+      version: host.version,
+      api_url: host.apiUrl || null,
+    })),
   };
 }
 
@@ -47,7 +61,28 @@ function capacityText(answer: CapacityResponse, output: Output): string {
   if (answer.labels.length === 0) return summary;
   const head = ["LABEL", "IMAGE", "RUNNING", "WAITING", "IMAGE STATE"];
   const rows = answer.labels.map((label) => labelRow(label, output));
-  return `${summary}\n${tableText({ head, rows, flexible: [4] }, output)}`;
+  return `${summary}\n${tableText({ head, rows, flexible: [4] }, output)}${hostsText(answer, output)}`;
+}
+
+/** The hosts, where there are several; the numbers above are of the one that answers, which is the first. */
+function hostsText({ hosts }: CapacityResponse, output: Output): string {
+  if (hosts.length < 2) return "";
+  const head = ["HOST", "BACKEND", "RUNNING", "LABELS", "STATE"];
+  const rows = hosts.map((host) => hostRow(host, output));
+  return `\n${tableText({ head, rows, flexible: [3, 4] }, output)}`;
+}
+
+function hostRow(host: HostCapacity, output: Output): string[] {
+  const unready = host.labels.length - host.readyLabels.length;
+  const labels = host.labels.map(oneLine).join(", ") + (unready > 0 ? ` (${unready} not ready)` : "");
+  const message = host.message ? `: ${oneLine(host.message)}` : "";
+  return [
+    oneLine(host.hostId),
+    oneLine(host.backend),
+    `${host.running} of ${host.maxConcurrency}`,
+    labels,
+    paintState(output, host.state, oneLine(host.state)) + message,
+  ];
 }
 
 function labelRow(label: LabelCapacity, output: Output): string[] {

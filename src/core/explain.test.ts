@@ -8,7 +8,8 @@ import { arbitrarySnapshot, queuedJob, runningJob, snapshotOf } from "./testing/
 const waiting = (job: QueuedJob) => ({ ...job, state: "queued" as const });
 
 function explainSnapshot(given: Partial<ExplainSnapshot>): ExplainSnapshot {
-  return { ...snapshotOf(given), recentDurations: given.recentDurations ?? [] };
+  const { recentDurations = [], paused = null } = given;
+  return { ...snapshotOf(given), recentDurations, paused };
 }
 
 test("starting is said of exactly the jobs that the scheduler would start", () => {
@@ -16,7 +17,7 @@ test("starting is said of exactly the jobs that the scheduler would start", () =
     fc.property(arbitrarySnapshot, (snapshot: SchedulerSnapshot) => {
       const chosen = new Set(schedule(snapshot));
       for (const job of snapshot.queued) {
-        const { constraint } = explain(waiting(job), { ...snapshot, recentDurations: [] });
+        const { constraint } = explain(waiting(job), { ...snapshot, recentDurations: [], paused: null });
         assert.equal(constraint === "starting", chosen.has(job.id));
       }
     }),
@@ -89,12 +90,18 @@ test("a job that loses the last free slot to an earlier one is behind it", () =>
   });
 });
 
-test("an image that is not ready, and a host that drains, are said", () => {
+test("an image that is not ready, a host that drains, and one that is paused are said", () => {
   const job = queuedJob("a");
   const unready = explainSnapshot({ queued: [job], imageReady: () => false });
   assert.equal(explain(waiting(job), unready).constraint, "image_not_ready");
   const draining = explainSnapshot({ queued: [job], draining: true });
   assert.equal(explain(waiting(job), draining).constraint, "draining");
+  const paused = explain(
+    waiting(job),
+    explainSnapshot({ queued: [job], paused: "The disk is nearly full." }),
+  );
+  assert.equal(paused.constraint, "paused");
+  assert.match(paused.message, /The disk is nearly full\.$/);
 });
 
 test("a job beyond the end of the listed queue is explained all the same", () => {

@@ -10,7 +10,9 @@ import {
 /** The first thing that holds a waiting job back, in the order in which they are looked for. */
 export const constraints = [
   "not_waiting",
+  "no_host",
   "draining",
+  "paused",
   "starting",
   "image_not_ready",
   "label_cap",
@@ -34,6 +36,8 @@ export interface Explanation {
 export interface ExplainSnapshot extends SchedulerSnapshot {
   /** In ms, from claim to end; empty when none has finished yet. */
   readonly recentDurations: readonly number[];
+  /** Why the host starts nothing although it serves; null when it does. */
+  readonly paused: string | null;
 }
 
 /** A shared limit that the job waits for: `used` of `cap` slots are taken, `ahead` waiting jobs are due before it. */
@@ -57,6 +61,8 @@ export function explain(job: QueuedJob & { readonly state: JobState }, known: Ex
       "The host is shutting down and starts no more jobs; the job stays queued.",
     );
   }
+  if (snapshot.paused !== null)
+    return explanation("paused", `The host starts no jobs now: ${snapshot.paused}`);
   if (schedule(snapshot).includes(job.id)) {
     return explanation("starting", "The job is about to start.", snapshot.now);
   }

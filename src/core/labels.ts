@@ -30,10 +30,14 @@ export function resolveLabel(map: ImageMap, runsOn: string | undefined): Resolve
     if (target === undefined) break;
     name = target;
   }
-  const known = knownLabels(map);
+  throw unknownLabel(label, knownLabels(map));
+}
+
+/** The `unknown_label` error for a label that is none of `known`. */
+export function unknownLabel(label: string, known: readonly string[]): SolsticeError {
   // In the message, not in the remedy: it also ends in places that only keep a message, such as a dead-letter header.
   const text = `No image has the label "${label}"${didYouMean(label, known)}. Known labels: ${known.join(", ")}.`;
-  throw new SolsticeError("unknown_label", text);
+  return new SolsticeError("unknown_label", text);
 }
 
 /**

@@ -1,9 +1,11 @@
 import { SolsticeError } from "../core/errors.ts";
+import type { HostRecord } from "../core/host-facts.ts";
 import type { Job } from "../core/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../core/job-request.ts";
-import { resolveLabel, resolveSize } from "../core/labels.ts";
+import { type Placement, place, placeHere, serves } from "../core/placement.ts";
 import { insertJob } from "../store/jobs.ts";
 import type { Context } from "./context.ts";
+import { otherHosts } from "./host-facts.ts";
 import { newJobId } from "./job-id.ts";
 
 /**
@@ -19,16 +21,13 @@ export async function accept(context: Context, input: unknown): Promise<{ job: J
   const request = parseJobRequest(input);
   reportUnknownKeys(context, request, input);
   refuseWhatIsNotThereYet(request);
-  const { imageMap } = context.config;
-  const { label, image } = resolveLabel(imageMap, request.runs_on);
-  const size = resolveSize(imageMap, image, request.size);
-  refuseFailedImage(context, image.name);
+  const { label, image, size } = await placeRequest(context, request);
 
   return insertJob(context.store, {
     id: newJobId(),
     request,
     label,
-    image: image.name,
+    image,
     size,
     fairKey: fairKeyOf(request),
     priority: request.priority,
@@ -55,13 +54,31 @@ function refuseWhatIsNotThereYet(request: JobRequest): void {
   });
 }
 
-function refuseFailedImage(context: Context, imageName: string): void {
-  if (context.hypervisor.backend === "noop") return;
-  const state = context.images.state(imageName);
-  if (state.kind !== "failed" || !state.permanent) return;
-  throw new SolsticeError("image_unavailable", `Image ${imageName} cannot be used: ${state.message}`, {
-    remedy: `Mend its entry in the image map, then run: solstice images pull ${imageName}`,
+/** By this host's map, and only where that does not do by what the other hosts told. */
+async function placeRequest(context: Context, request: JobRequest): Promise<Placement> {
+  const wish = { runsOn: request.runs_on, size: request.size };
+  const { imageMap: map } = context.config;
+  const here = placeHere(wish, map);
+  if (!(here instanceof SolsticeError) && imageFailure(context, here.image) === null) return here;
+  const others = await otherHosts(context);
+  const placement = place(wish, { map, others, now: Date.now() });
+  refuseFailedImage(context, placement.image, others);
+  return placement;
+}
+
+function refuseFailedImage(context: Context, image: string, others: readonly HostRecord[]): void {
+  const failure = imageFailure(context, image);
+  if (failure === null || others.some((host) => serves(host, image))) return;
+  throw new SolsticeError("image_unavailable", `Image ${image} cannot be used: ${failure}`, {
+    remedy: `Mend its entry in the image map, then run: solstice images pull ${image}`,
   });
+}
+
+/** Why an image of this host's map will not come by itself; null where it may, or is not of the map. */
+function imageFailure({ config, hypervisor, images }: Context, image: string): string | null {
+  if (hypervisor.backend === "noop" || !config.imageMap.images.has(image)) return null;
+  const state = images.state(image);
+  return state.kind === "failed" && state.permanent ? state.message : null;
 }
 
 /** Jobs of one repository share a key, whatever the spelling of its URL's tail. */

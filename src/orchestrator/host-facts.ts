@@ -1,7 +1,8 @@
 import { hostname } from "node:os";
-import type { HostFacts } from "../core/host-facts.ts";
+import type { HostFacts, HostRecord } from "../core/host-facts.ts";
 import { knownLabels, resolveLabel } from "../core/labels.ts";
 import { projectVersion } from "../host/version.ts";
+import { listHosts } from "../store/hosts.ts";
 import { type Context, isImageReady } from "./context.ts";
 
 const version = projectVersion();
@@ -30,4 +31,9 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     paused: context.pausedReason(),
     apiUrl,
   };
+}
+
+/** The hosts that share the store with this one, also those that are lost. */
+export async function otherHosts({ store, identity }: Context): Promise<HostRecord[]> {
+  return (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
 }

@@ -12,9 +12,10 @@ import type { Admission } from "./admission.ts";
 import { audit } from "./audit/audit.ts";
 import { leaksView } from "./audit/leaks-view.ts";
 import type { Context, Log } from "./context.ts";
+import { explainView } from "./explain-view.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { readiness } from "./readiness.ts";
-import { capacityView, explainView } from "./views.ts";
+import { capacityView } from "./views.ts";
 
 /** Where guests call when nothing else is configured. */
 const defaultRunnerPort = 7411;

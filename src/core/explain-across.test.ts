@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ExplainSnapshot } from "./explain.ts";
+import { explainAcross } from "./explain-across.ts";
+import { hostRecord } from "./testing/hosts.ts";
+import { queuedJob, runningJob, snapshotOf } from "./testing/scheduler-snapshots.ts";
+
+const job = { ...queuedJob("a"), state: "queued" as const };
+const full = { maxConcurrency: 1, running: [runningJob("r")], recentDurations: [1000] };
+
+function host(name: string, given: Partial<ExplainSnapshot> = {}) {
+  const { recentDurations = [], paused = null } = given;
+  return { name, snapshot: { ...snapshotOf({ queued: [job], now: 0, ...given }), recentDurations, paused } };
+}
+
+function constraintOf(...serving: ReturnType<typeof host>[]) {
+  const { constraint, message } = explainAcross(job, { serving, liveCount: serving.length, lost: [] });
+  return [constraint, message.split(":")[0]];
+}
+
+test("the host that gives most hope answers, and is named when there are several", () => {
+  const hopeful = host("h");
+  const unready = host("u", { imageReady: () => false });
+  const paused = host("p", { paused: "The disk is full." });
+  const draining = host("d", { draining: true });
+  const busy = host("b", full);
+  assert.deepEqual(constraintOf(draining, paused, unready, busy, hopeful), ["starting", "Host h"]);
+  assert.deepEqual(constraintOf(draining, paused, unready, busy), ["global_cap", "Host b"]);
+  assert.deepEqual(constraintOf(draining, paused, unready), ["image_not_ready", "Host u"]);
+  assert.deepEqual(constraintOf(draining, paused), ["paused", "Host p"]);
+  assert.deepEqual(constraintOf(draining)[0], "draining");
+  assert.match(
+    explainAcross(job, { serving: [hopeful], liveCount: 1, lost: [] }).message,
+    /^The job is about/,
+  );
+});
+
+test("of hosts whose slots are taken, the one that is estimated to start it first answers", () => {
+  const slow = host("slow", { ...full, recentDurations: [9000] });
+  const unknown = host("unknown", { ...full, recentDurations: [] });
+  assert.deepEqual(constraintOf(unknown, slow, host("fast", full)), ["global_cap", "Host fast"]);
+});
+
+test("where no live host serves the image, those that did are named with since when they are gone", () => {
+  const lost = [
+    hostRecord("gone", { images: ["debian"], lostAt: Date.UTC(2026, 0, 2) }),
+    hostRecord("other", { images: ["else"], lostAt: 1 }),
+  ];
+  const answer = explainAcross(job, { serving: [], liveCount: 2, lost });
+  assert.equal(answer.constraint, "no_host");
+  assert.equal(answer.message, "No live host serves image debian: gone did until 2026-01-02T00:00:00.000Z.");
+  const never = explainAcross(job, { serving: [], liveCount: 1, lost: [] });
+  assert.match(never.message, /none that is known ever did/);
+  const ended = explainAcross({ ...job, state: "failed" }, { serving: [], liveCount: 1, lost: [] });
+  assert.equal(ended.constraint, "not_waiting");
+});

@@ -1,0 +1,213 @@
+/** Two orchestrators as processes on one PostgreSQL: leases, takeover, fencing, and any host's API for any job. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
+import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
+import {
+  makeSetup,
+  type OrchestratorProcess,
+  type OrchestratorSetup,
+  startOrchestrator,
+} from "./support/orchestrator.ts";
+
+const database = await startPrivatePostgres();
+after(() => database.stop());
+
+/** How long a condition that is not a job's state may take to come true. */
+const patienceMs = 60_000;
+
+const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
+const imageMap = (...names: string[]) =>
+  [
+    `default_label: ${names[0]}`,
+    "images:",
+    ...names.map((name) => `  ${name}: { local_path: /nonexistent/${name}.img, ${size} }`),
+    "",
+  ].join("\n");
+
+/** The flags of a host whose guests are processes, with a lease short enough to wait for. */
+const processFlags = ["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0"];
+const shortLease = ["--lease-timeout", "3s"];
+
+interface Host {
+  readonly setup: OrchestratorSetup;
+  readonly process: OrchestratorProcess;
+  readonly hostId: string;
+}
+
+async function startHost(
+  context: TestContext,
+  url: string,
+  options: { map?: string; flags?: readonly string[] } = {},
+): Promise<Host> {
+  const flags = [...processFlags, ...shortLease, "--database-url", url, ...(options.flags ?? [])];
+  return restartHost(makeSetup(context, options.map ?? imageMap("any"), flags));
+}
+
+async function restartHost(setup: OrchestratorSetup): Promise<Host> {
+  const process = await startOrchestrator(setup);
+  const { hosts } = await process.api.capacity({});
+  return { setup, process, hostId: hosts[0]?.hostId ?? "" };
+}
+
+async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error(`it never came true that ${what}`);
+    await delay(50);
+  }
+}
+
+function guestsOf({ setup }: Host): string[] {
+  const guests = join(setup.dataDir, "guests");
+  return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
+}
+
+/** A job that ends when `file` is there, and says which host's guest it is by its working directory. */
+const untilFile = (file: string) => `echo started; while [ ! -e ${file} ]; do sleep 0.1; done; echo ended`;
+
+/** Which of the two hosts runs a job, and the other one. */
+async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Host; other: Host }> {
+  const job = await untilState(hosts[0].process, jobId, "running");
+  const [holder, other] = job.hostId === hosts[0].hostId ? hosts : [hosts[1], hosts[0]];
+  assert.equal(job.hostId, holder.hostId);
+  return { holder, other };
+}
+
+test("a killed host's job is taken over, and when the host is back it only cleans up", async (context) => {
+  const url = await database.createDatabase();
+  const hosts: [Host, Host] = [await startHost(context, url), await startHost(context, url)];
+  const go = join(hosts[0].setup.dataDir, "go");
+  const jobId = await submit(hosts[0].process, { script: untilFile(go) });
+  const { holder, other } = await whoRuns(hosts, jobId);
+  await untilLogged(other.process, jobId, "started");
+  await holder.process.stop("SIGKILL");
+
+  const again = await untilJob(other.process, jobId, (job) => job.attempt === 2 && job.state === "running");
+  assert.equal(again.hostId, other.hostId);
+  // Its old guest still runs: it cannot call anybody, and nothing that it does counts.
+  assert.equal(guestsOf(holder).length, 1);
+  const back = await restartHost(holder.setup);
+  assert.deepEqual(guestsOf(back), []);
+  const [first] = (await other.process.api.capacity({})).hosts.filter((host) => host.hostId === back.hostId);
+  assert.equal(first?.state, "serving");
+
+  await other.process.api.cancel({ jobId });
+  const ended = await untilEnd(back.process, jobId);
+  assert.deepEqual(
+    ended.transitions.map(({ to, attempt, reason, hostId }) => [to, attempt, reason, hostId]),
+    [
+      ["queued", 0, "", ""],
+      ...["provisioning", "booting", "running"].map((to) => [to, 1, "", holder.hostId]),
+      ["finalizing", 1, "host_lost", holder.hostId],
+      ["queued", 1, "host_lost", holder.hostId],
+      ...["provisioning", "booting", "running"].map((to) => [to, 2, "", other.hostId]),
+      ["finalizing", 2, "cancelled_by_user", other.hostId],
+      ["cancelled", 2, "cancelled_by_user", other.hostId],
+    ],
+  );
+});
+
+test("a host that was stopped for longer than its lease acts on nothing that it lost", async (context) => {
+  const url = await database.createDatabase();
+  const hosts: [Host, Host] = [await startHost(context, url), await startHost(context, url)];
+  const go = join(hosts[0].setup.dataDir, "go");
+  const jobId = await submit(hosts[0].process, { script: untilFile(go) });
+  const { holder, other } = await whoRuns(hosts, jobId);
+  holder.process.signal("SIGSTOP");
+  await untilJob(other.process, jobId, (job) => job.attempt === 2 && job.state === "running");
+  holder.process.signal("SIGCONT");
+  await until("the host knows that it was lost", () => holder.process.log().includes("was declared lost"));
+  await until("the old guest is gone", () => guestsOf(holder).length === 0);
+  assert.equal((await holder.process.api.get({ jobId })).job?.state, "running");
+  await other.process.api.cancel({ jobId });
+  const ended = await untilEnd(holder.process, jobId);
+  assert.deepEqual([ended.state, ended.attempt, ended.hostId], ["cancelled", 2, other.hostId]);
+  const next = await submit(other.process, { script: "echo well" });
+  assert.equal((await untilEnd(holder.process, next)).state, "succeeded");
+});
+
+test("hosts with different images and caps: each runs its own, and any host's API serves any job", async (context) => {
+  const url = await database.createDatabase();
+  const flags = ["--max-concurrency", "4"];
+  const apples = await startHost(context, url, { map: imageMap("apple", "both"), flags });
+  const pears = await startHost(context, url, {
+    map: imageMap("pear", "both"),
+    flags: [...flags, "--capacity-map", "pear=1"],
+  });
+  // Each label is asked of the host that does not have it.
+  const apple = await untilEnd(
+    pears.process,
+    await submit(pears.process, { runs_on: "apple", script: "true" }),
+  );
+  assert.deepEqual([apple.state, apple.hostId], ["succeeded", apples.hostId]);
+  await assert.rejects(
+    submit(pears.process, { runs_on: "plum", script: "true" }),
+    /plum.*pear, both, apple/s,
+  );
+
+  const script = "trap 'echo going; exit 1' TERM; echo started; while :; do sleep 0.1; done";
+  const first = await submit(apples.process, { runs_on: "pear", script });
+  await untilLogged(apples.process, first, "started");
+  const second = await submit(apples.process, { runs_on: "pear", script: "true" });
+  const why = await apples.process.api.explain({ jobId: second });
+  assert.equal(why.constraint, "label_cap");
+  assert.match(why.message, new RegExp(`^Host ${pears.hostId}: Label pear is full: 1 of 1`));
+  const { hosts } = await apples.process.api.capacity({});
+  assert.deepEqual(
+    hosts.map((host) => [host.hostId, host.state, host.running, host.readyLabels]),
+    [
+      [apples.hostId, "serving", 0, ["apple", "both"]],
+      [pears.hostId, "serving", 1, ["pear", "both"]],
+    ],
+  );
+  await apples.process.api.cancel({ jobId: first });
+  const cancelled = await untilEnd(apples.process, first);
+  assert.deepEqual([cancelled.state, cancelled.hostId], ["cancelled", pears.hostId]);
+  assert.match((await readLog(apples.process, first)).toString(), /^started\n(.*\n)*going\n/);
+  assert.equal((await untilEnd(apples.process, second)).hostId, pears.hostId);
+
+  // A host that was shut down left its label behind: the job waits, and it is said for whom.
+  assert.equal(await pears.process.stop("SIGTERM"), 0);
+  const third = await submit(apples.process, { runs_on: "pear", script: "true" });
+  const alone = await apples.process.api.explain({ jobId: third });
+  assert.equal(alone.constraint, "no_host");
+  assert.match(alone.message, new RegExp(`${pears.hostId} did until`));
+  const gone = (await apples.process.api.capacity({})).hosts.find((host) => host.hostId === pears.hostId);
+  assert.deepEqual([gone?.state, gone?.message], ["lost", "It was shut down."]);
+  const back = await restartHost(pears.setup);
+  assert.equal((await untilEnd(apples.process, third)).hostId, back.hostId);
+});
+
+test("while the database is away for longer than a lease, jobs run on, and nobody is taken over", async (context) => {
+  const own = await startPrivatePostgres();
+  context.after(() => own.stop());
+  const url = await own.createDatabase();
+  const hosts: [Host, Host] = [await startHost(context, url), await startHost(context, url)];
+  const go = join(hosts[0].setup.dataDir, "go");
+  const script = untilFile(go);
+  const ids = [];
+  for (const host of hosts) ids.push(await submit(host.process, { script }));
+  for (const id of ids) await untilLogged(hosts[0].process, id, "started");
+  await own.kill();
+  // Two leases long; what is waited for here is time itself.
+  await delay(6000);
+  await own.start();
+  for (const host of hosts) {
+    await until("the lease is renewed again", () =>
+      host.process.log().includes("the lease is renewed again"),
+    );
+  }
+  // One more lease, in which a host that counted the outage would take over the other's jobs.
+  await delay(4000);
+  writeFileSync(go, "");
+  for (const id of ids) {
+    const ended = await untilEnd(hosts[1].process, id);
+    assert.deepEqual([ended.state, ended.attempt], ["succeeded", 1]);
+    assert.equal((await readLog(hosts[1].process, id)).toString(), "started\nended\n");
+  }
+  for (const host of hosts) assert.doesNotMatch(host.process.log(), /took over|declared lost|lease ran out/);
+});
