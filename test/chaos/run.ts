@@ -49,7 +49,7 @@ export interface ChaosSummary {
 const exchange = "solstice.jobs";
 const requestQueue = "solstice.jobs.v1";
 const deadQueue = `${requestQueue}.dead`;
-const resultQueue = "solstice.results.v1";
+const resultQueue = `${exchange}.results`;
 const routingKey = "job.request";
 
 /** The longest that everything may take to come to rest once nothing is killed any more. */
@@ -59,8 +59,8 @@ const imageMap = `
 default_label: red
 aliases: { blue: noop-image, green: noop-image }
 images:
-  red: { local_path: /nonexistent, backend: noop }
-  noop-image: { local_path: /nonexistent, backend: noop }
+  red: { local_path: /nonexistent/red, backend: noop }
+  noop-image: { local_path: /nonexistent/other, backend: noop }
 `;
 
 /** The two hosts: unlike in size and caps. Jobs of the capped labels wait while others pass. */
@@ -102,7 +102,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
 
   const messages = createMessages(random.fork("messages"), {
     count: options.jobs,
-    labels: ["red", "blue", "green"],
+    // The capped ones are rarer, or the end of a run would be nothing but waiting for them.
+    labels: ["red", "red", "red", "green", "green", "blue"],
     repositories: 7,
   });
   const victims = [
@@ -122,7 +123,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
   await client.connect();
   cleanup.defer(() => client.end());
   await untilSettled(client, messages, options.tell);
-  return verify({ client, brokerUrl: broker.url, hosts, messages, kills });
+  // Awaited here: what it looks at is taken down when this function returns.
+  return await verify({ client, brokerUrl: broker.url, hosts, messages, kills });
 }
 
 async function startHost(parts: {
