@@ -1,4 +1,4 @@
-import { listActive } from "../store/capacity.ts";
+import { listSlots } from "../store/capacity.ts";
 import type { Context } from "./context.ts";
 import { driveJob } from "./drive-job.ts";
 import { type Loop, startLoop } from "./loop.ts";
@@ -29,7 +29,7 @@ export function startLifecycle(context: Context): Lifecycle {
     name: "lifecycle",
     log: context.log,
     run: async () => {
-      const active = await listActive(context.store, context.identity.hostId);
+      const active = await listSlots(context.store, context.identity.hostId);
       for (const job of active) if (!drivers.has(job.id)) startDriver(job.id);
       if (active.length === 0) for (const resolve of idleWaiters.splice(0)) resolve();
       return safetyPollMs;

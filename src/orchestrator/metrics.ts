@@ -3,7 +3,7 @@ import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } 
 import { leakKinds } from "../core/audit/leak.ts";
 import { machineStates } from "../core/job.ts";
 import { activeStates } from "../core/job-state.ts";
-import { countJobs, listActive } from "../store/capacity.ts";
+import { countJobs, listSlots } from "../store/capacity.ts";
 import { listMachines } from "../store/machines.ts";
 import { countUnpublished } from "../store/outbox.ts";
 import type { AuditState } from "./audit/audit-state.ts";
@@ -19,7 +19,7 @@ export function createOrchestratorMetrics(context: Context): MetricsSource {
     contentType: registry.contentType,
     async metrics() {
       const { store, identity, config } = context;
-      const active = await listActive(store, identity.hostId);
+      const active = await listSlots(store, identity.hostId);
       const counts = await countJobs(store, identity.hostId);
       jobs.set(
         { state: "queued" },
