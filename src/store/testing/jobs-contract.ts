@@ -79,12 +79,12 @@ function intakeContract(create: CreateDatabase): void {
       insertJob(store, sameId),
       insertJob(store, newJob("job2")),
     ]);
-    assert.deepEqual(
-      outcomes.map((outcome) => outcome.status),
-      ["fulfilled", "rejected", "fulfilled"],
-    );
-    assert.equal((outcomes[1] as PromiseRejectedResult).reason.code, "store_failed");
-    assert.ok((outcomes[1] as PromiseRejectedResult).reason.cause instanceof Error);
+    // Which of the first two is first, is left to the database.
+    const [refused, ...others] = outcomes.filter((outcome) => outcome.status === "rejected");
+    assert.equal(others.length, 0);
+    assert.equal(outcomes[2]?.status, "fulfilled");
+    assert.equal(refused?.reason.code, "store_failed");
+    assert.ok(refused?.reason.cause instanceof Error);
     assert.equal((await listJobs(store, { limit: 10 })).length, 2);
   });
 }
