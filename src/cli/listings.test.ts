@@ -139,6 +139,21 @@ test("explain and capacity", async () => {
   assert.equal(JSON.parse((await run("capacity", "--json")).stdout).labels[0].cap, 2);
 });
 
+test("capacity shows the hosts where there are several", async () => {
+  const host = { backend: "noop", state: "serving", maxConcurrency: 4, running: 1, labels: ["a", "b"] };
+  assert.doesNotMatch((await run("capacity")).stdout, /HOST/);
+  api.hosts = [
+    { ...host, hostId: "one", readyLabels: ["a", "b"] },
+    { ...host, hostId: "two", readyLabels: ["a"], state: "paused", message: "The disk is full." },
+  ];
+  const { stdout } = await run("capacity");
+  assert.match(stdout, /^one +noop +1 of 4 +a, b +serving$/m);
+  assert.match(stdout, /^two +noop +1 of 4 +a, b \(1 not ready\) +paused: The disk is full\.$/m);
+  const { hosts } = JSON.parse((await run("capacity", "--json")).stdout);
+  assert.deepEqual([hosts[1].host_id, hosts[1].ready_labels], ["two", ["a"]]);
+  api.hosts = [];
+});
+
 test("a missing or wrong token: exit code 77, and what to do", async () => {
   const { code, stderr } = await runCli(["jobs"], { env: { SOLSTICE_API_URL: api.url } });
   assert.equal(code, 77);

@@ -55,7 +55,7 @@ export async function startLease(context: Context): Promise<Lease> {
     refresh,
     stop,
     publishApiUrl(url) {
-      holder.apiUrl = url;
+      holder.apiUrl = isLoopback(new URL(url).hostname) ? null : url;
       refresh();
     },
     async leave() {
@@ -63,6 +63,11 @@ export async function startLease(context: Context): Promise<Lease> {
       await holder.leave();
     },
   };
+}
+
+/** An API that only this machine reaches is of no use to people who look at another host's. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || host.startsWith("127.");
 }
 
 class LeaseHolder {

@@ -5,6 +5,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
+  type HostCapacitySchema,
   type Job,
   JobSchema,
   JobService,
@@ -27,6 +28,8 @@ export interface FakeApi {
   readonly logRequests: LogsRequest[];
   /** What `listRejected` answers. */
   readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
+  /** The hosts that `capacity` tells of. */
+  hosts: MessageInitShape<typeof HostCapacitySchema>[];
   readonly url: string;
   /** Called for each request submitted; what it returns is the job. */
   onSubmit: (request: Record<string, unknown>) => FakeJob;
@@ -69,6 +72,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     submitted,
     logRequests,
     rejected: [],
+    hosts: [],
     onSubmit: () => addJob(api, "7k3m9x"),
     get url() {
       return `http://127.0.0.1:${port}`;
@@ -152,7 +156,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
     },
     listRejected: () => ({ messages: api.rejected }),
     capacity: () => ({
-      ...{ maxConcurrency: 4, running: 1, queued: 2 },
+      ...{ maxConcurrency: 4, running: 1, queued: 2, hosts: api.hosts },
       labels: [
         { label: "debian-latest", image: "debian-12", cap: 2, running: 1, queued: 2, imageState: "ready" },
       ],
