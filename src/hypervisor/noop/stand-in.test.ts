@@ -77,7 +77,7 @@ describe("the stand-in runner", () => {
     assert.equal(calls.at(-1)?.method, "Finish");
   });
 
-  test("tries a call again, and gives up when it is refused for good", async () => {
+  test("tries a call again while the store is away, and gives up at once when it is refused", async () => {
     let failures = 0;
     await play({
       answer: ({ method }) => {
@@ -88,7 +88,7 @@ describe("the stand-in runner", () => {
     });
     assert.equal(calls.at(-1)?.method, "Finish");
     await assert.rejects(play({ answer: () => 401 }), /Start was answered with 401: no/);
-    assert.ok(calls.length > 1 && calls.length < 10);
+    assert.equal(calls.length, 1);
   });
 
   test("ends at once when the power is cut", async () => {

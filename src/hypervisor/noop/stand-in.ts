@@ -2,10 +2,15 @@ import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { GuestSpec } from "../hypervisor.ts";
 
-const CALL_ATTEMPTS = 5;
 const CALL_TIMEOUT_MS = 30_000;
+/** How long a call is repeated while nobody answers, or the store is away: as patient as the real runner. */
+const PATIENCE_MS = 60 * 60_000;
 const RETRY_DELAY_MS = 200;
+const RETRY_DELAY_MAX_MS = 2000;
 const DEFAULT_HEARTBEAT_SECONDS = 10;
+
+/** An answer that repeating does not change. */
+class Refusal extends Error {}
 
 /** What {@link runStandIn} needs. */
 export interface StandInOptions {
@@ -18,7 +23,8 @@ export interface StandInOptions {
 
 /**
  * Plays a runner whose job succeeds: Start, one line of log, a wait with signs of life, Finish. Speaks Connect JSON as
- * `proto/solstice/v1/runner.proto` says. Rejects when the endpoint refuses, does not answer, or power is lost.
+ * `proto/solstice/v1/runner.proto` says. Rejects when the endpoint refuses, does not answer for
+ * an hour, or power is lost.
  */
 export async function runStandIn(options: StandInOptions): Promise<void> {
   const { runner, signal } = options;
@@ -59,13 +65,15 @@ async function call(
   method: string,
   request: Session & { readonly body: object },
 ): Promise<Record<string, unknown>> {
+  const end = Date.now() + PATIENCE_MS;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await post(method, request);
     } catch (error) {
       request.signal.throwIfAborted();
-      if (attempt >= CALL_ATTEMPTS) throw error;
-      await delay(RETRY_DELAY_MS * attempt, undefined, { signal: request.signal });
+      if (error instanceof Refusal || Date.now() > end) throw error;
+      const pauseMs = Math.min(RETRY_DELAY_MS * attempt, RETRY_DELAY_MAX_MS);
+      await delay(pauseMs, undefined, { signal: request.signal });
     }
   }
 }
@@ -81,6 +89,11 @@ async function post(
     signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]),
   });
   const text = await response.text();
-  if (!response.ok) throw new Error(`${method} was answered with ${response.status}: ${text.slice(0, 300)}`);
+  if (!response.ok) {
+    const problem = `${method} was answered with ${response.status}: ${text.slice(0, 300)}`;
+    // 4xx will be the same next time, but for 429 (too many at once), which passes.
+    const isFinal = response.status < 500 && response.status !== 429;
+    throw isFinal ? new Refusal(problem) : new Error(problem);
+  }
   return JSON.parse(text);
 }
