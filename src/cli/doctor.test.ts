@@ -38,7 +38,8 @@ async function runDoctor(args: readonly string[]): Promise<Answer> {
       exitCode = code;
     },
   };
-  await createProgram(context).parseAsync(["doctor", "--json", ...args], { from: "user" });
+  const words = ["doctor", "--json", ...args];
+  await (await createProgram(context, words)).parseAsync(words, { from: "user" });
   return { exitCode, document: JSON.parse(String(stdout.read())) };
 }
 

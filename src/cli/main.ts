@@ -21,7 +21,8 @@ async function run(args: readonly string[]): Promise<number> {
   };
   endOnBrokenPipe(context);
   try {
-    await createProgram(context).parseAsync(args, { from: "user" });
+    const program = await createProgram(context, args);
+    await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;

@@ -1,35 +1,29 @@
 import { Command } from "commander";
 import { projectVersion } from "../host/version.ts";
-import { registerCancel } from "./cancel.ts";
-import { registerCapacity } from "./capacity.ts";
 import type { RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { registerDemo } from "./demo.ts";
-import { registerDoctor } from "./doctor.ts";
-import { registerEnqueue } from "./enqueue.ts";
 import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
-import { registerExplain } from "./explain.ts";
-import { registerImages } from "./images.ts";
-import { registerJobs } from "./jobs.ts";
-import { registerLogs } from "./logs.ts";
-import { registerOrchestrator } from "./orchestrator.ts";
 
-/** Every command, in the order of help. One line registers one. */
-const commands: readonly RegisterCommand[] = [
-  registerOrchestrator,
-  registerEnqueue,
-  registerJobs,
-  registerLogs,
-  registerCancel,
-  registerExplain,
-  registerCapacity,
-  registerImages,
-  registerDoctor,
-  registerDemo,
-];
+/** Every command, in the order of help, by the name it registers. One line for each. */
+const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
+  orchestrator: async () => (await import("./orchestrator.ts")).registerOrchestrator,
+  enqueue: async () => (await import("./enqueue.ts")).registerEnqueue,
+  jobs: async () => (await import("./jobs.ts")).registerJobs,
+  logs: async () => (await import("./logs.ts")).registerLogs,
+  cancel: async () => (await import("./cancel.ts")).registerCancel,
+  explain: async () => (await import("./explain.ts")).registerExplain,
+  capacity: async () => (await import("./capacity.ts")).registerCapacity,
+  images: async () => (await import("./images.ts")).registerImages,
+  doctor: async () => (await import("./doctor.ts")).registerDoctor,
+  demo: async () => (await import("./demo.ts")).registerDemo,
+};
 
-/** The command line `solstice`. It throws instead of ending the process, and leaves telling errors to the caller. */
-export function createProgram(context: CliContext): Command {
+/**
+ * The command line `solstice` for these arguments. It throws instead of ending the process, and leaves telling errors to
+ * the caller. Only the command that the first argument names is loaded, all of them where it names none: the others
+ * would take time from a short command, and memory from the daemon for as long as it runs.
+ */
+export async function createProgram(context: CliContext, args: readonly string[]): Promise<Command> {
   const program = new Command("solstice")
     .description("Self-hosted CI in which every job gets a fresh virtual machine.")
     .version(projectVersion(), "-V, --version", "print the version")
@@ -45,7 +39,10 @@ export function createProgram(context: CliContext): Command {
     })
     .showSuggestionAfterError()
     .addHelpText("after", `\n${gettingStarted}\n\nExit codes:\n${exitCodesText()}`);
-  for (const register of commands) register(program, context);
+  const asked = args[0];
+  const names = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands);
+  const registrations = await Promise.all(names.map((name) => commands[name]?.()));
+  for (const register of registrations) register?.(program, context);
   return program;
 }
 

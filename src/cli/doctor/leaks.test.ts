@@ -35,7 +35,8 @@ async function doctor(
       exitCode = code;
     },
   };
-  await createProgram(context).parseAsync(["doctor", "--data-dir", dataDir, ...args], { from: "user" });
+  const words = ["doctor", "--data-dir", dataDir, ...args];
+  await (await createProgram(context, words)).parseAsync(words, { from: "user" });
   return { exitCode, text: String((stdout as PassThrough).read()) };
 }
 

@@ -1,0 +1,67 @@
+import type { Client } from "pg";
+import { type Bench, until } from "./bench.ts";
+import { type Daemon, noopFlags, noopImageMap, startDaemon } from "./daemon.ts";
+import { createQueuedJobs, withDatabase } from "./queued-jobs.ts";
+import type { Figure } from "./report.ts";
+
+const section = "backlog";
+const concurrency = 8;
+
+/** What a job costs while so many wait: it should not matter how many. */
+export async function measureBacklog(bench: Bench): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const queued of bench.isQuick ? [100] : [100, 1000, 10_000, 100_000]) {
+    bench.tell(`cost of a job with ${queued} queued`);
+    const jobs = jobsFor(queued);
+    // Those that are run are on top, so that the backlog never falls below its size.
+    const url = await createQueuedJobs(bench, queued + jobs.warmUp + jobs.measured);
+    const flags = [...noopFlags(concurrency), "--database-url", url];
+    const daemon = await startDaemon(bench, { imageMap: noopImageMap, flags });
+    try {
+      const cost = await withDatabase(url, (client) => measureCost(client, daemon, jobs));
+      const name = `${queued} queued`;
+      figures.push({ section, name: `${name}: orchestrator`, value: cost.cpuMs, unit: "CPU ms/job" });
+      figures.push({ section, name: `${name}: wall`, value: cost.wallMs, unit: "ms/job" });
+    } finally {
+      await daemon.kill();
+      await (await bench.database()).removeDatabase(url);
+    }
+  }
+  return figures;
+}
+
+interface Jobs {
+  /** Run first, and not counted. */
+  readonly warmUp: number;
+  readonly measured: number;
+}
+
+function jobsFor(queued: number): Jobs {
+  return queued === 100 ? { warmUp: 50, measured: 400 } : { warmUp: 100, measured: 1000 };
+}
+
+async function measureCost(
+  client: Client,
+  daemon: Daemon,
+  { warmUp, measured }: Jobs,
+): Promise<{ cpuMs: number; wallMs: number }> {
+  const first = await untilFinished(client, daemon, warmUp);
+  const last = await untilFinished(client, daemon, first.finished + measured - warmUp);
+  const jobs = last.finished - first.finished;
+  return { cpuMs: (last.cpuMs - first.cpuMs) / jobs, wallMs: (last.at - first.at) / jobs };
+}
+
+interface Progress {
+  readonly finished: number;
+  readonly cpuMs: number;
+  readonly at: number;
+}
+
+/** How it stood at the first look with at least so many jobs finished. */
+function untilFinished(client: Client, daemon: Daemon, atLeast: number): Promise<Progress> {
+  return until(`${atLeast} finished jobs`, async () => {
+    const { rows } = await client.query("select count(*)::int as finished from jobs where finished_at > 0");
+    const { finished } = rows[0];
+    return finished < atLeast ? null : { finished, cpuMs: daemon.cpuMs(), at: performance.now() };
+  });
+}

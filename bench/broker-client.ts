@@ -1,0 +1,79 @@
+import { randomUUID } from "node:crypto";
+import { Connection } from "rabbitmq-client";
+import type { JobResult } from "../src/core/job-result.ts";
+import { until } from "./bench.ts";
+
+/** The names that an orchestrator has without configuration. */
+const names = {
+  exchange: "solstice.jobs",
+  queue: "solstice.jobs.v1",
+  key: "job.request",
+  result: "job.result",
+};
+
+/** A producer of requests and consumer of results that is not the project's own. */
+export interface BrokerClient {
+  /** Publishes a request, persistent, and resolves with the broker's confirm. */
+  publish(requestId: string): Promise<void>;
+  /** Is called with each result from now on. */
+  onResult(listener: (result: JobResult) => void): void;
+  close(): Promise<void>;
+}
+
+/** Connects; resolves when an orchestrator has declared the request queue and takes from it. */
+export async function openBrokerClient(url: string): Promise<BrokerClient> {
+  const connection = new Connection(url);
+  connection.on("error", () => {});
+  await until("the request queue", () => countConsumers(connection));
+  const publisher = connection.createPublisher({ confirm: true, maxAttempts: 1 });
+  let listener: (result: JobResult) => void = () => {};
+  const queue = `bench-${randomUUID()}`;
+  const consumer = connection.createConsumer(
+    {
+      queue,
+      queueOptions: { queue, exclusive: true },
+      queueBindings: [{ exchange: names.exchange, routingKey: names.result }],
+      qos: { prefetchCount: 500 },
+    },
+    ({ body }) =>
+      listener(typeof body === "object" && !Buffer.isBuffer(body) ? body : JSON.parse(String(body))),
+  );
+  await new Promise((resolve) => consumer.once("ready", () => resolve(null)));
+  return {
+    async publish(requestId) {
+      const { exchange, key } = names;
+      await publisher.send({ exchange, routingKey: key, durable: true, mandatory: true }, request(requestId));
+    },
+    onResult(next) {
+      listener = next;
+    },
+    async close() {
+      await consumer.close();
+      await publisher.close();
+      await connection.close();
+    },
+  };
+}
+
+async function countConsumers(connection: Connection): Promise<number | null> {
+  try {
+    const { consumerCount } = await connection.queueDeclare({ queue: names.queue, passive: true });
+    return consumerCount > 0 ? consumerCount : null;
+  } catch {
+    // Not declared yet.
+    return null;
+  }
+}
+
+/** A job of one of twenty repositories, so that the fair order has something to do. */
+function request(requestId: string): object {
+  const repository = `repository-${Number.parseInt(requestId.slice(0, 2), 16) % 20}`;
+  return {
+    schema_version: "jobrequest.v1",
+    request_id: requestId,
+    source: "bench",
+    repo_owner: "bench",
+    repo_name: repository,
+    script: "true",
+  };
+}
