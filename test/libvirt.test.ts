@@ -17,7 +17,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import type { Job, LabelCapacity } from "../src/gen/solstice/v1/jobs_pb.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged } from "./support/jobs.ts";
-import { domainNames, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
+import { domainNames, gatewayAddress, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
 import {
   makeSetup,
   type OrchestratorProcess,
@@ -44,9 +44,15 @@ images:
   tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
   empty: { local_path: ${emptyImage(context)}, nocloud: true, format: raw, defaults: { cpu: 1, ram_mb: 64, disk_gb: 1 } }
 `;
-  const gateway = /<ip address='([0-9.]+)'/.exec(await virsh("net-dumpxml", "default"))?.[1] ?? "";
   return makeSetup(context, imageMap, [
-    ...["--hypervisor", "libvirt", "--libvirt-virt-type", "qemu", "--runner-listen", `${gateway}:0`],
+    ...[
+      "--hypervisor",
+      "libvirt",
+      "--libvirt-virt-type",
+      "qemu",
+      "--runner-listen",
+      `${await gatewayAddress()}:0`,
+    ],
     ...["--stop-timeout", "3s", ...flags],
   ]);
 }

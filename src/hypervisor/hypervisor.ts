@@ -21,6 +21,11 @@ export interface GuestSpec {
   readonly files: readonly GuestFile[];
   /** What the runner calls, and the one-time token it calls with. Never logged. */
   readonly runner: { readonly url: string; readonly bootstrapToken: string };
+  /**
+   * The hosts that held earlier attempts of this job and were lost with them. One that shares the hypervisor with us may
+   * have left its guest under the name that ours needs: that guest is replaced, and no other.
+   */
+  readonly formerHosts: readonly string[];
 }
 
 /** Where a backend reports; a pino logger fits. No secret is ever given to it. */

@@ -4,7 +4,7 @@ import { type Verdict, verdict } from "../core/verdict.ts";
 import { buildSeed } from "../guest/seed.ts";
 import type { GuestSpec } from "../hypervisor/hypervisor.ts";
 import { applyEvent } from "../store/jobs.ts";
-import { setMachineState } from "../store/machines.ts";
+import { formerHosts, setMachineState } from "../store/machines.ts";
 import type { Context } from "./context.ts";
 import { bootstrapToken } from "./identity.ts";
 
@@ -67,5 +67,6 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
     seed,
     files,
     runner: { url: context.runnerUrl, bootstrapToken: token },
+    formerHosts: job.attempt === 1 ? [] : await formerHosts(context.store, job),
   };
 }

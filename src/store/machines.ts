@@ -63,6 +63,22 @@ export async function listMachines(store: Store, hostId: string): Promise<Machin
   return rows.map(toMachine);
 }
 
+/** The hosts whose guests of a job's earlier attempts may still exist: they were lost before they removed them. */
+export async function formerHosts(
+  store: Store,
+  job: { readonly id: string; readonly attempt: number },
+): Promise<string[]> {
+  const rows = await store.db
+    .selectFrom("machines")
+    .select("host_id")
+    .distinct()
+    .where("job_id", "=", job.id)
+    .where("attempt", "<", job.attempt)
+    .where("state", "in", presentStates)
+    .execute();
+  return rows.map((row) => row.host_id);
+}
+
 /**
  * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
  * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a

@@ -37,3 +37,8 @@ export async function virsh(...args: string[]): Promise<string> {
   const { stdout } = await run("virsh", ["-c", "qemu:///system", ...args]);
   return stdout;
 }
+
+/** The host's address on the network that guests are on. */
+export async function gatewayAddress(): Promise<string> {
+  return /<ip address='([0-9.]+)'/.exec(await virsh("net-dumpxml", "default"))?.[1] ?? "";
+}

@@ -7,7 +7,7 @@ import { buildDomainXml } from "./domain-xml.ts";
 import { type GuestPaths, guestPaths } from "./guest-paths.ts";
 import { findDomain, type LibvirtHost } from "./host.ts";
 import { createOverlay } from "./overlay.ts";
-import { removeGuest } from "./remove-guest.ts";
+import { removeAbandoned, removeGuest } from "./remove-guest.ts";
 
 /**
  * Makes a guest without power. The domain is defined last, so a domain with our mark means that its files are whole;
@@ -15,6 +15,7 @@ import { removeGuest } from "./remove-guest.ts";
  */
 export async function createGuest(host: LibvirtHost, spec: GuestSpec): Promise<void> {
   const paths = guestPaths(host.guestsDir, spec.jobId);
+  await removeAbandoned(host, spec);
   if (await existsAlready(host, spec, paths)) return;
   await removeGuest(host, spec.jobId);
   await requireFreeSpace(host);

@@ -28,7 +28,7 @@ export interface LibvirtHost {
 /** The domain of a guest's name: `foreign` without our mark, or with another installation's. */
 export type FoundDomain =
   | { readonly kind: "none" }
-  | { readonly kind: "foreign" }
+  | { readonly kind: "foreign"; readonly domain: Domain; readonly ownership: Ownership | null }
   | { readonly kind: "ours"; readonly domain: Domain; readonly attempt: number };
 
 /** Looks the guest's domain up, and whose it is. */
@@ -36,7 +36,8 @@ export async function findDomain(host: LibvirtHost, jobId: string): Promise<Foun
   try {
     const domain = await host.client.lookupDomainByName(guestName(jobId));
     const ownership = await readOwnership(host, domain);
-    if (ownership?.owner !== host.ownerId || ownership.jobId !== jobId) return { kind: "foreign" };
+    if (ownership?.owner !== host.ownerId || ownership.jobId !== jobId)
+      return { kind: "foreign", domain, ownership };
     return { kind: "ours", domain, attempt: ownership.attempt };
   } catch (error) {
     if (isGone(error)) return { kind: "none" };

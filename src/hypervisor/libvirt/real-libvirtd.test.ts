@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { guestName } from "../../core/job.ts";
@@ -101,6 +102,30 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     } finally {
       await client.undefineNetwork(network);
     }
+  });
+
+  test("a guest that a lost host left under the name is replaced, one of anybody else is not", async () => {
+    const lost = await prepared({ ownerId: `${ownerId}-lost`, dataDir: join(dataDir, "lost") });
+    const ours = await prepared();
+    const first = newSpec();
+    const { jobId } = first;
+    await lost.create(first);
+    await lost.start(jobId);
+    for (const refused of [
+      { attempt: 2, formerHosts: [] },
+      { attempt: 2, formerHosts: ["another-host"] },
+      { attempt: 1, formerHosts: [`${ownerId}-lost`] },
+    ]) {
+      await assert.rejects(ours.create({ ...first, ...refused }), { code: "already_exists" });
+      assert.equal(await lost.power(jobId), "running");
+    }
+    await ours.create({ ...first, attempt: 2, formerHosts: [`${ownerId}-lost`] });
+    await ours.start(jobId);
+    // The lost host is back: it removes its own files, and leaves the guest that is not its own alone.
+    assert.equal(await lost.power(jobId), "stopped");
+    await lost.remove(jobId);
+    assert.equal(await lost.power(jobId), "absent");
+    assert.equal(await ours.power(jobId), "running");
   });
 
   test("a network that cannot start says why", async () => {

@@ -76,6 +76,7 @@ export function testSpec(guest: {
     seed: tinySeed(jobId, bootScripts[behaviour]),
     files: [],
     runner: { url: "http://127.0.0.1:9", bootstrapToken: "unused" },
+    formerHosts: [],
   };
 }
 

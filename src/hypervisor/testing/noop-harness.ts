@@ -33,6 +33,7 @@ export function noopSpec(guest: {
     seed: { metaData: "", userData: "" },
     files: guest.files ?? [],
     runner: { url: guest.runnerUrl ?? "http://127.0.0.1:9", bootstrapToken: "bootstrap" },
+    formerHosts: [],
   };
 }
 
