@@ -57,6 +57,10 @@ test("Submit takes a document in, and says what is wrong with a bad one", async 
   const { body } = await call("Submit", { jobRequestJson: JSON.stringify(document) });
   const job = body.job as Record<string, unknown>;
   assert.equal(job.requestId, document.request_id);
+  const found = await call("Get", { jobId: document.request_id });
+  assert.equal((found.body.job as Record<string, unknown>).id, job.id);
+  const unknown = await call("Get", { jobId: randomUUID() });
+  assert.match(String(unknown.body.message), /There is no job of the request/);
   assert.equal(job.state, "queued");
   assert.equal(job.repoUrl, "https://***@x.test/r");
 
