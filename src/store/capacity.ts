@@ -11,7 +11,7 @@ const maxActiveListed = 10_000;
 export async function countQueued(store: Store, most: number): Promise<number> {
   const { count } = await store.db
     .selectFrom((jobs) =>
-      jobs.selectFrom("jobs").select("id").where("state", "=", "queued").limit(most).as("queued"),
+      jobs.selectFrom("jobs").select("id").where("state", "=", "queued").limit(most).as("counted"),
     )
     .select((expression) => expression.fn.countAll<number>().as("count"))
     .executeTakeFirstOrThrow();

@@ -102,7 +102,7 @@ export async function countUnpublished(store: Store): Promise<number> {
         .select("job_id")
         .where("published_at", "is", null)
         .limit(maxCounted)
-        .as("unpublished"),
+        .as("counted"),
     )
     .select((expression) => expression.fn.countAll<number>().as("count"))
     .executeTakeFirstOrThrow();
