@@ -13,7 +13,7 @@ const root = new URL("..", import.meta.url).pathname;
 const queuedJobs = 100_000;
 
 /** How long a daemon is left alone before it is looked at. */
-const idleSeconds = 30;
+const idleSeconds = 10;
 
 /** What an idle orchestrator holds: from source and as published, alone, with broker and database, and with a backlog. */
 export async function measureMemory(bench: Bench): Promise<Figure[]> {

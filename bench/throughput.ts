@@ -14,8 +14,9 @@ const lowLoadPerSecond = 20;
 const latencyConcurrency = 8;
 const concurrencies = [1, 8, 64] as const;
 
-/** Jobs that warm the daemon up and are not counted: its code is compiled while it runs. */
-const warmUpJobs = 100;
+/** A daemon's code is compiled while it runs, so the first seconds are not counted. */
+const warmUpSeconds = 3;
+const measuredSeconds = 8;
 
 type StoreName = "postgres" | "sqlite";
 
@@ -26,7 +27,10 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
     for (const concurrency of bench.isQuick ? [8] : concurrencies) {
       bench.tell(`jobs a second at concurrency ${concurrency} on ${store}`);
       const run = await withDaemon(bench, { store, concurrency }, (client, daemon) =>
-        measureRate(client, daemon, { jobs: jobsFor(bench, concurrency), window: windowFor(concurrency) }),
+        measureRate(client, daemon, {
+          seconds: bench.isQuick ? 1 : measuredSeconds,
+          window: windowFor(concurrency),
+        }),
       );
       const name = `${store}, concurrency ${concurrency}`;
       figures.push({ section, name, value: run.jobsPerSecond, unit: "jobs/s" });
@@ -34,16 +38,11 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
     }
     bench.tell(`latency at ${lowLoadPerSecond} jobs a second on ${store}`);
     const samples = await withDaemon(bench, { store, concurrency: latencyConcurrency }, (client) =>
-      measureLatency(client, bench.isQuick ? 20 : 300),
+      measureLatency(client, bench.isQuick ? 20 : 200),
     );
     figures.push(...latencyFigures(store, samples));
   }
   return figures;
-}
-
-function jobsFor(bench: Bench, concurrency: number): number {
-  if (bench.isQuick) return 50;
-  return concurrency === 1 ? 500 : 2000;
 }
 
 /** Jobs published and not yet ended: enough that the daemon always has the next ones at hand. */
@@ -65,7 +64,7 @@ async function withDaemon<T>(
     const client = await openBrokerClient(url);
     try {
       await measureRate(client, daemon, {
-        jobs: bench.isQuick ? 5 : warmUpJobs,
+        seconds: bench.isQuick ? 1 : warmUpSeconds,
         window: windowFor(setup.concurrency),
       });
       return await work(client, daemon);
@@ -78,11 +77,14 @@ async function withDaemon<T>(
   }
 }
 
-/** Closed loop: the next request is published when a result arrives, so that `window` jobs are always under way. */
+/**
+ * Closed loop: the next request is published when a result arrives, so that `window` jobs are always under way. Ends when
+ * all that was published has ended.
+ */
 async function measureRate(
   client: BrokerClient,
   daemon: Daemon,
-  { jobs, window }: { jobs: number; window: number },
+  { seconds, window }: { seconds: number; window: number },
 ): Promise<{ jobsPerSecond: number; cpuMsPerJob: number }> {
   const finished = Promise.withResolvers<void>();
   const cpuBefore = daemon.cpuMs();
@@ -90,19 +92,19 @@ async function measureRate(
   let published = 0;
   let ended = 0;
   const publishNext = () => {
-    if (published === jobs) return;
+    if (performance.now() - began > seconds * 1000) return;
     published += 1;
     client.publish(randomUUID()).catch(finished.reject);
   };
   client.onResult(() => {
     ended += 1;
-    if (ended === jobs) finished.resolve();
-    else publishNext();
+    publishNext();
+    if (ended === published) finished.resolve();
   });
   for (let count = 0; count < window; count += 1) publishNext();
   await finished.promise;
-  const seconds = (performance.now() - began) / 1000;
-  return { jobsPerSecond: jobs / seconds, cpuMsPerJob: (daemon.cpuMs() - cpuBefore) / jobs };
+  const elapsedSeconds = (performance.now() - began) / 1000;
+  return { jobsPerSecond: ended / elapsedSeconds, cpuMsPerJob: (daemon.cpuMs() - cpuBefore) / ended };
 }
 
 /** Milliseconds from the moment a request was due to be published. */

@@ -16,7 +16,7 @@ for argument in "$@"; do
     *) files=yes ;;
   esac
 done
-[ -n "$files" ] || set -- "$@" 'src/**/*.test.ts' 'test/**/*.test.ts'
+[ -n "$files" ] || set -- "$@" 'src/**/*.test.ts' 'test/**/*.test.ts' 'bench/**/*.test.ts'
 # An older Node would find no test in TypeScript files, and be content with that.
 if [ "$(node -p 'parseInt(process.versions.node)')" -lt 24 ]; then
   echo "Node 24 is missing in node_modules: remove that folder, then run npm test again." >&2
