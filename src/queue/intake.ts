@@ -131,7 +131,10 @@ class IntakeLoop {
 async function openSessionInTime(options: IntakeOptions): Promise<ConsumerSession> {
   const opening = openSession(options);
   try {
-    return await bounded(opening, { milliseconds: options.answerTimeoutMs, what: "A consumer" });
+    return await bounded(opening, {
+      milliseconds: options.answerTimeoutMs,
+      what: `RabbitMQ's consumer of the queue ${options.queue}`,
+    });
   } catch (error) {
     // Should it come late after all, nobody would look after it.
     void opening.then((late) => late.finish()).catch(() => undefined);

@@ -25,36 +25,28 @@ export async function publishRequest(options: PublishOptions, request: JobReques
   const lost = Promise.withResolvers<never>();
   const onLost = (error: Error) => lost.reject(error);
   const connection = openConnection({ url, name: "solstice enqueue", log: silent, onLost });
+  let closeTimeoutMs = timeoutMs;
   try {
     await Promise.race([publish(connection, options, request), lost.promise]);
   } catch (error) {
+    // Who did not answer the message will not answer a farewell.
+    closeTimeoutMs = 0;
     throw explain(error, options, connection.status());
   } finally {
-    await connection.close(timeoutMs);
+    await connection.close(closeTimeoutMs);
   }
 }
 
 async function publish(
   connection: BrokerConnection,
-  options: PublishOptions,
+  { exchange, routingKey, timeoutMs = brokerLimits.confirmTimeoutMs }: PublishOptions,
   request: JobRequest,
 ): Promise<void> {
-  const { exchange, routingKey, timeoutMs = brokerLimits.confirmTimeoutMs } = options;
   const publisher = createPublisher({ connection, confirmTimeoutMs: timeoutMs });
-  try {
-    await publisher.publish(
-      {
-        exchange,
-        routingKey,
-        messageId: request.request_id,
-        type: request.schema_version,
-        contentType: "application/json",
-      },
-      Buffer.from(JSON.stringify(request)),
-    );
-  } finally {
-    await publisher.close();
-  }
+  const { request_id: messageId, schema_version: type } = request;
+  const envelope = { exchange, routingKey, messageId, type, contentType: "application/json" };
+  await publisher.publish(envelope, Buffer.from(JSON.stringify(request)));
+  await publisher.close();
 }
 
 const unroutableRemedy =
