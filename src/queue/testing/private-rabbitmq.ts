@@ -71,7 +71,13 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
   const environment = prepareDirectory(directory, ports);
   let running = await launch(environment, ports);
   const killNow = () => killGroup(running);
-  process.once("exit", killNow);
+  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  const cleanUp = () => {
+    killNow();
+    remove();
+  };
+  // For a test that failed before it could stop it.
+  process.once("exit", cleanUp);
   const rabbitmqctl = (...args: string[]) => runTool(environment, args);
   return {
     url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
@@ -93,10 +99,10 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
       running = await launch(environment, ports);
     },
     async stop() {
-      process.off("exit", killNow);
+      process.off("exit", cleanUp);
       killNow();
       await closed(running);
-      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+      remove();
     },
   };
 }
