@@ -1,17 +1,25 @@
 import { randomInt } from "node:crypto";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { runChaos } from "./chaos/run.ts";
 
 test("nothing is lost, doubled or leaked while broker, database and orchestrators are killed", async (context) => {
   const seed = Number(process.env.CHAOS_SEED ?? randomInt(2 ** 31));
   // First, so that it is there also when the test dies of its time limit.
-  context.diagnostic(`seed ${seed}; repeat with CHAOS_SEED=${seed}`);
+  context.diagnostic(
+    `seed ${seed}; repeat with CHAOS_SEED=${seed}, or npm run chaos -- --seed ${seed} --minutes 1`,
+  );
+  const failureLogs = mkdtempSync(join(tmpdir(), "chaos-logs-"));
   const told: string[] = [];
+  const began = Date.now();
+  const tell = (text: string) => told.push(`${((Date.now() - began) / 1000).toFixed(1)} s  ${text}`);
   try {
-    const summary = await runChaos({ seed, jobs: 1000, durationMs: 60_000, tell: (text) => told.push(text) });
+    const summary = await runChaos({ seed, jobs: 1000, durationMs: 40_000, tell, failureLogs });
     context.diagnostic(JSON.stringify(summary));
   } catch (error) {
-    context.diagnostic(told.join("\n"));
+    context.diagnostic([`the orchestrators' logs are in ${failureLogs}`, ...told].join("\n"));
     throw error;
   }
 });

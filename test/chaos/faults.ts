@@ -1,38 +1,63 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "./random.ts";
 
-/** Something that can be killed and started again. */
-export interface Victim {
+/** A way in which something breaks. */
+export interface Fault {
+  /** For people, such as `kill -9 the database`. */
   readonly name: string;
-  /** `kill -9`; resolves when it is dead. */
-  kill(): Promise<void>;
-  /** Resolves when it works again. */
-  start(): Promise<void>;
+  /** How long it lasts, in ms; what must happen before it may end is waited for by `until`. */
+  readonly awayMs: readonly [min: number, max: number];
+  begin(): Promise<void>;
+  /** Resolves when what the fault is for has come about. */
+  readonly until?: () => Promise<void>;
+  /** Makes it whole again; resolves when it works. */
+  end(): Promise<void>;
 }
 
-/** How often and how long things are away. All in ms. */
-export interface FaultPace {
-  readonly calm: readonly [min: number, max: number];
-  readonly away: readonly [min: number, max: number];
+/** What {@link causeFaults} needs. */
+export interface FaultOptions {
+  readonly random: Random;
+  /** How long nothing is broken between two faults, in ms. */
+  readonly calmMs: readonly [min: number, max: number];
+  /** When to stop, at the earliest: each fault comes at least once. */
+  readonly signal: AbortSignal;
+  readonly tell: (text: string) => void;
 }
 
-/** Kills one of `victims` again and again, at moments that the seed chooses, until `signal`; then all of them are up. */
+/**
+ * Causes one fault after the other: all of them in an order that the seed chooses, then all again in another one, until
+ * `signal`, at moments and for times that the seed chooses too. Each comes at least once, whatever the signal says, and
+ * nothing is broken when it resolves. Returns how often each came.
+ */
 export async function causeFaults(
-  victims: readonly Victim[],
-  options: { random: Random; pace: FaultPace; signal: AbortSignal; tell: (text: string) => void },
-): Promise<number> {
-  const { random, pace, signal, tell } = options;
-  for (let count = 0; ; count += 1) {
-    const victim = random.pick(victims);
-    const calm = random.integer(...pace.calm);
-    const away = random.integer(...pace.away);
-    if (!(await pause(calm, signal))) return count;
-    tell(`kill -9 ${victim.name}, away for ${away} ms`);
-    await victim.kill();
-    await pause(away, signal);
-    await victim.start();
-    tell(`${victim.name} is back`);
+  faults: readonly Fault[],
+  options: FaultOptions,
+): Promise<Map<string, number>> {
+  const { random, calmMs, signal } = options;
+  const counts = new Map<string, number>();
+  for (let round = 0; ; round += 1) {
+    for (const fault of random.shuffle(faults)) {
+      const calm = random.integer(...calmMs);
+      const away = random.integer(...fault.awayMs);
+      if (round === 0) await delay(calm);
+      else if (!(await pause(calm, signal))) return counts;
+      await cause(fault, away, options.tell);
+      counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
+    }
+    if (signal.aborted) return counts;
   }
+}
+
+async function cause(fault: Fault, awayMs: number, tell: (text: string) => void): Promise<void> {
+  tell(`${fault.name}, for ${awayMs} ms`);
+  await fault.begin();
+  try {
+    await delay(awayMs);
+    await fault.until?.();
+  } finally {
+    await fault.end();
+  }
+  tell(`over: ${fault.name}`);
 }
 
 /** False when the signal came first. */

@@ -1,14 +1,17 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runChaos } from "./run.ts";
 
 const help = `npm run chaos -- [--seed N] [--minutes M] [--jobs N]
 
-Kills a private RabbitMQ, a private PostgreSQL and two orchestrators (noop) at random moments while jobs arrive, then checks
-that nothing was lost, doubled or leaked.
+Kills a private RabbitMQ, a private PostgreSQL and two orchestrators (noop), stops them and cuts their wires, at random
+moments while jobs arrive; then checks that nothing was lost, doubled or leaked. docs/testing.md tells how to read a failure.
 
   --seed N      repeats the messages and the moments of an earlier run (default: a new one, which is printed)
-  --minutes M   how long jobs arrive and things are killed (default: 5)
-  --jobs N      how many jobs arrive in that time (default: 600 for each minute)
+  --minutes M   how long jobs arrive and things break (default: 5)
+  --jobs N      how many jobs arrive in that time (default: 1000 for each minute)
+  --logs DIR    where the orchestrators' logs are written when it fails (default: chaos-logs in the temporary directory)
 `;
 
 const { values } = parseArgs({
@@ -16,6 +19,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     minutes: { type: "string", default: "5" },
     jobs: { type: "string" },
+    logs: { type: "string", default: join(tmpdir(), "chaos-logs") },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -26,16 +30,18 @@ else await main();
 async function main(): Promise<void> {
   const seed = wholeNumber("--seed", values.seed ?? String(Math.floor(Math.random() * 2 ** 31)));
   const minutes = wholeNumber("--minutes", values.minutes);
-  const jobs = values.jobs === undefined ? minutes * 600 : wholeNumber("--jobs", values.jobs);
+  const jobs = values.jobs === undefined ? minutes * 1000 : wholeNumber("--jobs", values.jobs);
   const began = Date.now();
   const tell = (text: string) =>
     process.stdout.write(`${((Date.now() - began) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
   tell(`seed ${seed}: ${jobs} jobs in ${minutes} minutes`);
   try {
-    const summary = await runChaos({ seed, jobs, durationMs: minutes * 60_000, tell });
+    const durationMs = minutes * 60_000;
+    const summary = await runChaos({ seed, jobs, durationMs, tell, failureLogs: values.logs });
     tell(`every promise held: ${JSON.stringify(summary)}`);
   } catch (error) {
-    tell(`FAILED. Repeat with: npm run chaos -- --seed ${seed} --minutes ${minutes} --jobs ${jobs}`);
+    tell(`FAILED; the orchestrators' logs are in ${values.logs}, unless they did not start.`);
+    tell(`Repeat with: npm run chaos -- --seed ${seed} --minutes ${minutes} --jobs ${jobs}`);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
+import type { Message } from "./messages.ts";
 
 /** How long one publish is tried again while the broker is away: longer than any outage of a run. */
 const patienceMs = 120_000;
@@ -7,48 +8,71 @@ const patienceMs = 120_000;
 /** How many messages may be on their way at once. */
 const inFlight = 16;
 
-/** Publishes as some producer would: persistent, confirmed, again when it is not sure. Not the product's own client. */
+/** After this a message is taken for lost, and sent again: the client forgets some of a connection that broke. In ms. */
+const confirmTimeoutMs = 5000;
+
+const retryPauseMs = 200;
+
+/** Where to publish. */
+export interface Target {
+  readonly url: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+/**
+ * Publishes as some producer would: confirmed and routed to a queue, and again when it is not sure. Not the product's own
+ * client.
+ */
 export async function publishAll(
-  url: string,
-  options: { exchange: string; routingKey: string; bodies: readonly Buffer[]; pauseMs: number },
+  target: Target,
+  options: { messages: readonly Message[]; pauseMs: number },
 ): Promise<void> {
-  const connection = new Connection({ url, retryLow: 200, retryHigh: 1000 });
+  const connection = new Connection({ url: target.url, retryLow: 200, retryHigh: 1000 });
   connection.on("error", () => {});
-  const publisher = connection.createPublisher({ confirm: true, maxAttempts: 1 });
-  const waiting = [...options.bodies];
+  const sender = createSender(connection, target);
+  const waiting = [...options.messages];
   const work = async () => {
-    for (let body = waiting.shift(); body !== undefined; body = waiting.shift()) {
-      await publishUntilConfirmed(publisher, body, options);
+    for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) {
+      await sender.send(message);
       await delay(options.pauseMs * inFlight);
     }
   };
   try {
     await Promise.all(Array.from({ length: inFlight }, work));
   } finally {
-    await publisher.close().catch(() => {});
+    await sender.close();
     await connection.close().catch(() => {});
   }
 }
 
-type Publisher = ReturnType<Connection["createPublisher"]>;
-
-async function publishUntilConfirmed(
-  publisher: Publisher,
-  body: Buffer,
-  options: { exchange: string; routingKey: string },
-): Promise<void> {
-  const end = Date.now() + patienceMs;
-  for (;;) {
-    try {
-      const { exchange, routingKey } = options;
-      // Mandatory: a message that no queue takes must not be confirmed and forgotten.
-      await publisher.send({ exchange, routingKey, durable: true, mandatory: true }, body);
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw new Error("a message could not be published", { cause: error });
-      await delay(200);
-    }
-  }
+function createSender(connection: Connection, { exchange, routingKey }: Target) {
+  const publisher = connection.createPublisher({ confirm: true, maxAttempts: 1 });
+  let returned = 0;
+  publisher.on("basic.return", () => {
+    returned += 1;
+  });
+  const isTaken = async ({ body, properties }: Message): Promise<boolean> => {
+    const before = returned;
+    const { headers, ...others } = properties;
+    const envelope = { ...others, ...(headers && { headers: { ...headers } }) };
+    // Mandatory: a message that no queue takes must not be confirmed and forgotten.
+    const sent = publisher.send({ ...envelope, exchange, routingKey, mandatory: true }, body);
+    const isConfirmed = await Promise.race([sent.then(() => true), delay(confirmTimeoutMs, false)]);
+    // What no queue took is given back just before it is confirmed, and told in the next turn. Which one it was is not
+    // looked for: all that were on their way are sent again.
+    await delay(1);
+    return isConfirmed && returned === before;
+  };
+  return {
+    async send(message: Message): Promise<void> {
+      for (const end = Date.now() + patienceMs; Date.now() < end; await delay(retryPauseMs)) {
+        if (await isTaken(message).catch(() => false)) return;
+      }
+      throw new Error("a message could not be published");
+    },
+    close: () => publisher.close().catch(() => {}),
+  };
 }
 
 /** A message taken from a queue. */
@@ -73,6 +97,16 @@ export async function takeAll(url: string, queue: string): Promise<Taken[]> {
         : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
       taken.push({ body: bytes, messageId: messageId ?? null, headers: headers ?? {} });
     }
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Deletes a queue with all that is in it, as an operator might by mistake. */
+export async function deleteQueue(url: string, queue: string): Promise<void> {
+  const connection = new Connection({ url });
+  try {
+    await connection.queueDelete({ queue });
   } finally {
     await connection.close();
   }

@@ -6,6 +6,8 @@ export interface Random {
   integer(min: number, max: number): number;
   /** One of a list that is not empty. */
   pick<T>(list: readonly T[]): T;
+  /** The list in another order. */
+  shuffle<T>(list: readonly T[]): T[];
   /** A UUID (version 4 in form). */
   uuid(): string;
   /** A source of its own for one purpose: what others draw does not change what it gives. */
@@ -30,6 +32,11 @@ export function createRandom(seed: number): Random {
       if (first === undefined) throw new TypeError("There is nothing to pick from.");
       return list[integer(0, list.length - 1)] ?? first;
     },
+    shuffle: (list) =>
+      list
+        .map((value) => ({ value, place: next() }))
+        .sort((a, b) => a.place - b.place)
+        .map(({ value }) => value),
     uuid: () => uuidOf(() => integer(0, 15)),
     fork: (purpose) => createRandom([...purpose].reduce((sum, char) => sum * 31 + char.charCodeAt(0), seed)),
   };

@@ -1,49 +1,40 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { startPrivateRabbitmq } from "../../src/queue/testing/private-rabbitmq.ts";
-import { startPrivatePostgres } from "../../src/store/testing/private-postgres.ts";
-import {
-  makeSetup,
-  type OrchestratorProcess,
-  type OrchestratorSetup,
-  startOrchestrator,
-} from "../support/orchestrator.ts";
-import { causeFaults, type FaultPace, type Victim } from "./faults.ts";
-import {
-  assertCapsHeld,
-  assertNothingLeft,
-  assertOneVerdictEach,
-  assertRejected,
-  assertResultsPublished,
-  type HostCaps,
-} from "./findings.ts";
+import { assertCaps, readAttempts } from "./attempts.ts";
+import { type Cluster, labels, startCluster } from "./cluster.ts";
+import { faultDecks } from "./fault-decks.ts";
+import { causeFaults } from "./faults.ts";
+import { assertCalm, assertLogs, assertNothingLeft, assertRejected, assertVerdicts } from "./findings.ts";
 import { createMessages, type Messages } from "./messages.ts";
-import { publishAll, takeAll } from "./publisher.ts";
+import { deleteQueue, publishAll, takeAll } from "./publisher.ts";
 import { createRandom, type Random } from "./random.ts";
+import { assertResults } from "./results.ts";
+import { listenForWakes } from "./wakes.ts";
 
 /** What a run is made of. */
 export interface ChaosOptions {
   /** Decides the messages and the moments of faults. */
   readonly seed: number;
+  /** How many arrive while things break; some more follow when nothing does. */
   readonly jobs: number;
-  /** How long publishing is drawn out, in ms; faults go on as long. */
+  /** How long publishing is drawn out, in ms; faults go on as long, and until each came once. */
   readonly durationMs: number;
   /** Called with each thing that happens. */
   readonly tell: (text: string) => void;
+  /** Where to write the orchestrators' logs when the run fails; null: nowhere. */
+  readonly failureLogs: string | null;
 }
 
 /** What a run was like, beside that every promise held. */
 export interface ChaosSummary {
-  readonly jobs: number;
-  readonly kills: number;
+  /** How often each fault came. */
+  readonly faults: Readonly<Record<string, number>>;
   /** Verdicts by reason. */
   readonly reasons: Readonly<Record<string, number>>;
+  readonly attempts: number;
   /** Results that were published again because somebody died between the broker's confirm and our note of it. */
   readonly repeatedResults: number;
-  readonly attempts: number;
 }
 
 const exchange = "solstice.jobs";
@@ -52,204 +43,152 @@ const deadQueue = `${requestQueue}.dead`;
 const resultQueue = `${exchange}.results`;
 const routingKey = "job.request";
 
-/** The longest that everything may take to come to rest once nothing is killed any more. */
+/** Jobs that arrive, as fast as they can, when nothing breaks any more: enough that both hosts are full. */
+const calmJobs = 120;
+
+/** The longest that everything may take to come to rest once nothing breaks any more. */
 const settleTimeoutMs = 180_000;
 
-const imageMap = `
-default_label: red
-aliases: { blue: noop-image, green: noop-image }
-images:
-  red: { local_path: /nonexistent/red, backend: noop }
-  noop-image: { local_path: /nonexistent/other, backend: noop }
-`;
+/** The least time between two lines of progress, in ms. */
+const tellPauseMs = 5000;
 
-/** The two hosts: unlike in size and caps. Jobs of the capped labels wait while others pass. */
-const hostPlans = [
-  { maxConcurrency: 8, labelCaps: { blue: 2 } },
-  { maxConcurrency: 5, labelCaps: { green: 1, blue: 1 } },
-] as const;
-
-/** What is killed, how often, and for how long it is away, in ms. */
-const pace: Readonly<Record<"broker" | "database" | "hosts", FaultPace>> = {
-  broker: { calm: [8000, 20_000], away: [100, 3000] },
-  database: { calm: [4000, 15_000], away: [50, 4000] },
-  hosts: { calm: [3000, 10_000], away: [50, 8000] },
-};
-
-/** A host's orchestrator: one process after the other, on the same data directory. */
-interface Host {
-  readonly victim: Victim;
-  readonly caps: HostCaps;
-  readonly setup: OrchestratorSetup;
-  current(): OrchestratorProcess;
+/** The two parts of a run. */
+interface Parts {
+  readonly storm: Messages;
+  readonly calm: Messages;
 }
 
 /**
- * Real broker, real database, two real orchestrators: all of them killed again and again while requests, repeated and
- * malformed ones among them, arrive. Rejects when a promise did not hold.
+ * Real broker, real database, two real orchestrators. First a storm: all of them are killed, stopped or cut off again and
+ * again while requests arrive, repeated and malformed ones among them. When that has come to rest, the request queue is
+ * deleted, and then calm: more requests, which nothing may delay, repeat or lose. Rejects when a promise did not hold.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
   const random = createRandom(options.seed);
-  await using cleanup = new AsyncDisposableStack();
-  const broker = await startPrivateRabbitmq();
-  cleanup.defer(() => broker.stop());
-  const database = await startPrivatePostgres();
-  cleanup.defer(() => database.stop());
-  const databaseUrl = await database.createDatabase();
-  const hosts: Host[] = [];
-  for (const plan of hostPlans)
-    hosts.push(await startHost({ plan, cleanup, databaseUrl, brokerUrl: broker.url }));
-
-  const messages = createMessages(random.fork("messages"), {
-    count: options.jobs,
-    // The capped ones are rarer, or the end of a run would be nothing but waiting for them.
-    labels: ["red", "red", "red", "green", "green", "blue"],
-    repositories: 7,
-  });
-  const victims = [
-    {
-      name: "broker",
-      list: [{ name: "the broker", kill: () => broker.kill(), start: () => broker.start() }],
-    },
-    {
-      name: "database",
-      list: [{ name: "the database", kill: () => database.kill(), start: () => database.start() }],
-    },
-    { name: "hosts", list: hosts.map((host) => host.victim) },
-  ] as const;
-  const kills = await publishUnderFaults({ options, random, messages, victims, brokerUrl: broker.url });
-  options.tell(`${kills} kills; now everything may come to rest`);
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  cleanup.defer(() => client.end());
-  await untilSettled(client, messages, options.tell);
-  // Awaited here: what it looks at is taken down when this function returns.
-  return await verify({ client, brokerUrl: broker.url, hosts, messages, kills });
+  await using cluster = await startCluster();
+  try {
+    return await runOn(cluster, random, options);
+  } catch (error) {
+    if (options.failureLogs !== null) cluster.saveLogs(options.failureLogs);
+    throw error;
+  }
 }
 
-async function startHost(parts: {
-  plan: (typeof hostPlans)[number];
-  cleanup: AsyncDisposableStack;
-  databaseUrl: string;
-  brokerUrl: string;
-}): Promise<Host> {
-  const { plan, cleanup } = parts;
-  const labelCaps = Object.entries(plan.labelCaps).map(([label, cap]) => `${label}=${cap}`);
-  const setup = makeSetup({ after: (work) => cleanup.defer(work) }, imageMap, [
-    ...["--hypervisor", "noop", "--noop-delay-ms", "150", "--runner-listen", "127.0.0.1:0"],
-    ...["--max-concurrency", String(plan.maxConcurrency), "--capacity-map", labelCaps.join(",")],
-    ...["--database-url", parts.databaseUrl, "--amqp-url", parts.brokerUrl],
-    ...["--lease-timeout", "5s", "--log-level", "info"],
-  ]);
-  let current = await startOrchestrator(setup);
-  const hostId = readFileSync(join(setup.dataDir, "host-id"), "utf8").trim();
+async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): Promise<ChaosSummary> {
+  const { tell } = options;
+  const parts = createParts(random, options.jobs);
+  const faults = await storm(cluster, random, { ...options, messages: parts.storm });
+  tell("nothing is broken any more; all that came may come to rest");
+  const client = new pg.Client({ connectionString: cluster.databaseUrl });
+  await client.connect();
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => client.end());
+  await untilSettled(client, [parts.storm], tell);
+  await deleteQueue(cluster.broker.url, requestQueue);
+  tell("the request queue is deleted; more requests arrive");
+  const wakes = await listenForWakes(cluster.databaseUrl);
+  cleanup.defer(() => wakes.close());
+  const { url } = cluster.broker;
+  await publishAll({ url, exchange, routingKey }, { messages: parts.calm.published, pauseMs: 0 });
+  await untilSettled(client, [parts.storm, parts.calm], tell);
+  assert.equal(wakes.senders(), cluster.hosts.length, "hosts that tell the others of changes");
+  // A clean end first: what it leaves behind is a leak.
+  for (const host of cluster.hosts) {
+    assert.equal(await host.current().stop("SIGTERM"), 0, host.current().log());
+  }
+  return { faults, ...(await verify(cluster, client, parts)) };
+}
+
+function createParts(random: Random, jobs: number): Parts {
+  const shape = { labels, repositories: 7 };
   return {
-    setup,
-    caps: { hostId, ...plan },
-    current: () => current,
-    victim: {
-      name: `host ${hostId}`,
-      kill: async () => void (await current.stop("SIGKILL")),
-      start: async () => {
-        current = await startOrchestrator(setup);
-      },
-    },
+    storm: createMessages(random.fork("storm"), { ...shape, count: jobs, withExtremes: true }),
+    calm: createMessages(random.fork("calm"), { ...shape, count: calmJobs, withExtremes: false }),
   };
 }
 
-async function publishUnderFaults(run: {
-  options: ChaosOptions;
-  random: Random;
-  messages: Messages;
-  brokerUrl: string;
-  victims: readonly { name: keyof typeof pace; list: readonly Victim[] }[];
-}): Promise<number> {
-  const { options, random, messages } = run;
+async function storm(
+  cluster: Cluster,
+  random: Random,
+  run: ChaosOptions & { messages: Messages },
+): Promise<Record<string, number>> {
+  const { published: list } = run.messages;
   const end = new AbortController();
-  const faults = run.victims.map(({ name, list }) =>
-    causeFaults(list, {
-      random: random.fork(name),
-      pace: pace[name],
-      signal: end.signal,
-      tell: options.tell,
-    }),
+  const { signal } = end;
+  const faults = Promise.all(
+    faultDecks(cluster, random.fork("victims")).map(({ name, calmMs, faults: deck }) =>
+      causeFaults(deck, { random: random.fork(name), calmMs, signal, tell: run.tell }),
+    ),
   );
-  const published = publishAll(run.brokerUrl, {
-    ...{ exchange, routingKey },
-    bodies: messages.published,
-    pauseMs: options.durationMs / messages.published.length,
-  });
+  const published = publishAll(
+    { url: cluster.broker.url, exchange, routingKey },
+    { messages: list, pauseMs: run.durationMs / list.length },
+  );
   // Whichever fails first ends all: a fault that cannot be undone would make the publisher wait for its patience.
-  await Promise.race([published, Promise.all(faults)]);
+  await Promise.race([published, faults]);
   end.abort();
-  const counts = await Promise.all(faults);
-  return counts.reduce((sum, count) => sum + count, 0);
+  const [counts] = await Promise.all([faults, published]);
+  return Object.fromEntries(counts.flatMap((count) => [...count]));
 }
 
 /** Waits until every request has ended, every result is out, and every malformed message is on record. */
 async function untilSettled(
   client: pg.Client,
-  messages: Messages,
+  parts: readonly Messages[],
   tell: (text: string) => void,
 ): Promise<void> {
-  const wanted = `${messages.requests.length} ended, ${messages.requests.length} published, ${messages.malformed.length} rejected, 0 machines`;
+  const requests = parts.reduce((sum, { requests }) => sum + requests.length, 0);
+  const malformed = parts.reduce((sum, { malformed }) => sum + malformed.length, 0);
+  const wanted = `${requests} ended, ${requests} published, ${malformed} rejected, 0 machines`;
   let seen = "";
+  let tellAt = 0;
   for (const end = Date.now() + settleTimeoutMs; Date.now() < end; await delay(250)) {
-    const { rows } = await client.query<Record<"ended" | "published" | "rejected" | "machines", string>>(
-      `select (select count(*) from jobs where finished_at is not null) as ended,
-              (select count(*) from outbox where published_at is not null) as published,
-              (select count(*) from rejected_messages) as rejected,
-              (select count(*) from machines where state <> 'gone') as machines`,
-    );
-    const now = `${rows[0]?.ended} ended, ${rows[0]?.published} published, ${rows[0]?.rejected} rejected, ${rows[0]?.machines} machines`;
-    if (now !== seen) tell(now);
-    seen = now;
-    if (now === wanted) return;
+    seen = await progress(client);
+    if (seen === wanted) return;
+    if (Date.now() < tellAt) continue;
+    tell(seen);
+    tellAt = Date.now() + tellPauseMs;
   }
   assert.fail(`after ${settleTimeoutMs} ms: ${seen}; wanted: ${wanted}`);
 }
 
-async function verify(run: {
-  client: pg.Client;
-  brokerUrl: string;
-  hosts: readonly Host[];
-  messages: Messages;
-  kills: number;
-}): Promise<ChaosSummary> {
-  const { client, brokerUrl, hosts, messages } = run;
-  // A clean end first: what it leaves behind is a leak.
-  for (const host of hosts) assert.equal(await host.current().stop("SIGTERM"), 0, host.current().log());
-  await assertOneVerdictEach(client, messages);
-  await assertCapsHeld(
-    client,
+async function progress(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<Record<"ended" | "published" | "rejected" | "machines", string>>(
+    `select (select count(*) from jobs where finished_at is not null) as ended,
+            (select count(*) from outbox where published_at is not null) as published,
+            (select count(*) from rejected_messages) as rejected,
+            (select count(*) from machines where state <> 'gone') as machines`,
+  );
+  const [row] = rows;
+  return `${row?.ended} ended, ${row?.published} published, ${row?.rejected} rejected, ${row?.machines} machines`;
+}
+
+async function verify(
+  { broker, hosts }: Cluster,
+  client: pg.Client,
+  { storm, calm }: Parts,
+): Promise<Omit<ChaosSummary, "faults">> {
+  const calmIds = new Set(calm.requests.map((request) => request.request_id));
+  await assertVerdicts(client, [...storm.requests.map((request) => request.request_id), ...calmIds]);
+  const attempts = await readAttempts(client);
+  assertCaps(
+    attempts,
     hosts.map((host) => host.caps),
   );
-  await assertNothingLeft(client);
-  const { repeated } = await assertResultsPublished(client, await takeAll(brokerUrl, resultQueue));
-  await assertRejected(client, await takeAll(brokerUrl, deadQueue), messages);
-  assert.deepEqual(await takeAll(brokerUrl, requestQueue), [], "requests left in the broker");
-  for (const { setup } of hosts) assert.deepEqual(guestsLeft(setup.dataDir), [], "files of guests");
-  return summarize(client, { jobs: messages.requests.length, kills: run.kills, repeatedResults: repeated });
+  await assertCalm(client, attempts, { requestIds: calmIds, hosts: hosts.length });
+  await assertNothingLeft(client, attempts.length);
+  await assertLogs(client);
+  const repeatedResults = await assertResults(client, await takeAll(broker.url, resultQueue), calmIds);
+  const malformed = [...storm.malformed, ...calm.malformed];
+  await assertRejected(client, await takeAll(broker.url, deadQueue), malformed);
+  assert.deepEqual(await takeAll(broker.url, requestQueue), [], "requests left in the broker");
+  for (const host of hosts) assert.deepEqual(host.guests(), [], "files of guests");
+  return { reasons: await reasonsOf(client), attempts: attempts.length, repeatedResults };
 }
 
-function guestsLeft(dataDir: string): string[] {
-  try {
-    return readdirSync(join(dataDir, "guests")).filter((name) => name.startsWith("job-"));
-  } catch {
-    return [];
-  }
-}
-
-async function summarize(
-  client: pg.Client,
-  known: Pick<ChaosSummary, "jobs" | "kills" | "repeatedResults">,
-): Promise<ChaosSummary> {
-  const { rows } = await client.query<{ reason: string; jobs: string; attempts: string }>(
-    "select verdict_reason as reason, count(*) as jobs, sum(attempt) as attempts from jobs group by verdict_reason",
+async function reasonsOf(client: pg.Client): Promise<Record<string, number>> {
+  const { rows } = await client.query<{ reason: string; jobs: number }>(
+    "select verdict_reason as reason, count(*)::int as jobs from jobs group by verdict_reason",
   );
-  return {
-    ...known,
-    reasons: Object.fromEntries(rows.map((row) => [row.reason, Number(row.jobs)])),
-    attempts: rows.reduce((sum, row) => sum + Number(row.attempts), 0),
-  };
+  return Object.fromEntries(rows.map(({ reason, jobs }) => [reason, jobs]));
 }

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import type pg from "pg";
+import { finalStates } from "../../src/core/job-state.ts";
+
+/** What a host may run at once. */
+export interface HostCaps {
+  readonly hostId: string;
+  readonly maxConcurrency: number;
+  readonly labelCaps: Readonly<Record<string, number>>;
+}
+
+/** A change of a job's state, read by plain SQL. */
+interface Change {
+  readonly job_id: string;
+  readonly attempt: number;
+  readonly from_state: string | null;
+  readonly to_state: string;
+  readonly at: number;
+  readonly host_id: string | null;
+  readonly label: string;
+}
+
+/** One attempt, from its claim to its end: the time in which it occupied a slot. Times in ms since the epoch. */
+export interface Attempt {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly hostId: string;
+  readonly label: string;
+  readonly from: number;
+  readonly to: number;
+  /** `queued` when another attempt followed. */
+  readonly end: string;
+}
+
+/** The only ways through an attempt: it may end early, and always ends by finalizing. */
+const path = ["provisioning", "booting", "running", "finalizing"];
+
+/**
+ * Reads every attempt of every job from the recorded changes, and fails when one does not go from claim to end, without a
+ * gap, on one host; when it began before the one before had ended; or when a job ended other than by its last attempt.
+ */
+export async function readAttempts(database: pg.Client): Promise<Attempt[]> {
+  const { rows } = await database.query<Change>(
+    `select job_id, job_transitions.attempt, from_state, to_state, at::float8 as at, job_transitions.host_id, label
+     from job_transitions join jobs on jobs.id = job_id where job_transitions.attempt > 0`,
+  );
+  const attempts: Attempt[] = [];
+  for (const changes of Map.groupBy(rows, (row) => row.job_id).values()) {
+    const own = [...Map.groupBy(changes, (row) => row.attempt)]
+      .sort(([a], [b]) => a - b)
+      .map(([, list]) => followAttempt(list));
+    assertInOrder(own);
+    attempts.push(...own);
+  }
+  return attempts;
+}
+
+function followAttempt(changes: readonly Change[]): Attempt {
+  const [some] = changes;
+  assert.ok(some);
+  const { job_id: jobId, attempt, label } = some;
+  const what = `attempt ${attempt} of ${jobId}: ${changes.map((row) => `${row.from_state} to ${row.to_state}`).join(", ")}`;
+  const next = new Map(changes.map((row) => [row.from_state, row]));
+  assert.equal(next.size, changes.length, `two ways at once in ${what}`);
+  const followed: Change[] = [];
+  for (let state = "queued"; ; ) {
+    const change = next.get(state);
+    if (change === undefined) break;
+    followed.push(change);
+    next.delete(state);
+    state = change.to_state;
+  }
+  const [claim, end] = [followed[0], followed.at(-1)];
+  assert.ok(claim && end && next.size === 0, `a gap in ${what}`);
+  assert.equal(claim.to_state, "provisioning", what);
+  assert.equal(end.from_state, "finalizing", what);
+  assert.ok(end.to_state === "queued" || isFinal(end.to_state), `no end in ${what}`);
+  const inside = followed.slice(0, -1).map((change) => path.indexOf(change.to_state));
+  assert.deepEqual(
+    inside,
+    inside.toSorted((a, b) => a - b),
+    what,
+  );
+  const hosts = new Set(followed.map((change) => change.host_id));
+  assert.equal(hosts.size, 1, `several hosts in ${what}`);
+  return {
+    ...{ jobId, attempt, label, hostId: claim.host_id ?? "", end: end.to_state },
+    ...{ from: claim.at, to: end.at },
+  };
+}
+
+function isFinal(state: string): boolean {
+  return (finalStates as readonly string[]).includes(state);
+}
+
+function assertInOrder(attempts: readonly Attempt[]): void {
+  for (const [index, { jobId, attempt, end, from }] of attempts.entries()) {
+    assert.equal(attempt, index + 1, `attempts of ${jobId}`);
+    assert.equal(end === "queued", index < attempts.length - 1, `attempt ${attempt} of ${jobId} is ${end}`);
+    const before = attempts[index - 1];
+    assert.ok(!before || before.to <= from, `attempts ${attempt - 1} and ${attempt} of ${jobId} overlap`);
+  }
+}
+
+/** At no moment did a host have more active jobs than it may, in all and of a label; and at some moment it had that many. */
+export function assertCaps(attempts: readonly Attempt[], hosts: readonly HostCaps[]): void {
+  for (const host of hosts) {
+    const own = attempts.filter((attempt) => attempt.hostId === host.hostId);
+    const limits = [
+      { of: "jobs", cap: host.maxConcurrency, most: mostAtOnce(own) },
+      ...Object.entries(host.labelCaps).map(([label, cap]) => ({
+        of: `jobs of ${label}`,
+        cap,
+        most: mostAtOnce(own.filter((attempt) => attempt.label === label)),
+      })),
+    ];
+    for (const { of, cap, most } of limits) {
+      assert.ok(most <= cap, `${host.hostId} ran ${most} ${of} at once, and may run ${cap}`);
+      assert.equal(
+        most,
+        cap,
+        `${host.hostId} never ran more than ${most} ${of} at once, and might run ${cap}`,
+      );
+    }
+  }
+}
+
+/** The most that overlap. One that ends in a millisecond makes room for one that begins in it. */
+function mostAtOnce(attempts: readonly Pick<Attempt, "from" | "to">[]): number {
+  const edges = attempts.flatMap(({ from, to }) => [
+    { at: from, change: 1 },
+    { at: Math.max(to, from), change: -1 },
+  ]);
+  edges.sort((a, b) => a.at - b.at || a.change - b.change);
+  let now = 0;
+  return edges.reduce((most, { change }) => {
+    now += change;
+    return Math.max(most, now);
+  }, 0);
+}
