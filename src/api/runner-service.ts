@@ -9,9 +9,9 @@ import {
   type StartRequest,
   StepPhase,
 } from "../gen/solstice/v1/runner_pb.ts";
-import { applyEvent } from "../store/jobs.ts";
 import { appendLog, logStatus } from "../store/logs.ts";
 import { recordFinish } from "../store/machines.ts";
+import { startSession } from "../store/sessions.ts";
 import { finishStep, listSteps, startStep } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
 import { hashToken } from "./bearer.ts";
@@ -20,11 +20,10 @@ import type { ApiLog } from "./log.ts";
 import { isWholeLog } from "./log-proof.ts";
 import {
   authenticate,
-  bind,
+  noteSignOfLife,
   presentedHash,
   type RunnerSession,
   refusedGuest,
-  SignsOfLife,
 } from "./runner-sessions.ts";
 
 /** What the handlers of {@link createRunnerService} need from the process they run in. */
@@ -63,11 +62,10 @@ interface RunnerCall extends RunnerSession {
  */
 export function createRunnerService(context: RunnerServiceContext): ServiceImpl<typeof RunnerService> {
   const queue = new KeyedQueue({ perKey: runnerLimits.callsPerMachine, total: runnerLimits.callsTotal });
-  const signs = new SignsOfLife(context.store);
   const asRunner = <T>(tokenHash: string, work: (call: RunnerCall) => Promise<T>): Promise<T> =>
     queue.run(tokenHash, async () => {
       const session = await authenticate(context.store, tokenHash);
-      await signs.record(session.machine, context.now());
+      await noteSignOfLife(context.store, session.machine, context.now());
       return work({ ...session, context });
     });
   return {
@@ -85,13 +83,15 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   const { store } = context;
   const at = context.now();
   const sessionTokenHash = hashToken(checkSessionToken(request.sessionToken));
-  const { job, machine } = await bind(store, { bootstrapTokenHash, sessionTokenHash, at });
+  let plan = Buffer.alloc(0);
   // The plan comes first: a job whose plan cannot be built must not be seen as running.
-  const plan = Buffer.from(context.buildPlan(job));
-  const { attempt, hostId: holder } = machine;
-  const started = await applyEvent(store, { jobId: job.id, attempt, event: "start", at, holder });
-  if (started === null) throw refusedGuest();
-  context.log.info({ jobId: job.id, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
+  const accept = (job: Job) => {
+    plan = Buffer.from(context.buildPlan(job));
+  };
+  const session = await startSession(store, { bootstrapTokenHash, sessionTokenHash, at, accept });
+  if (session === null) throw refusedGuest();
+  const { jobId, attempt } = session.machine;
+  context.log.info({ jobId, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
   return { plan, heartbeatSeconds: context.heartbeatSeconds };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Job } from "../core/job.ts";
 import { stepsOf } from "../core/job-request.ts";
-import { awaitClaims, claimJob, getJob } from "../store/jobs.ts";
+import { awaitClaims, claimJob } from "../store/jobs.ts";
 import type { Context } from "./context.ts";
 import { bootstrapToken } from "./identity.ts";
 
@@ -56,19 +56,22 @@ export function startsJobs(context: Context): boolean {
 }
 
 async function claim(context: Context, jobId: string): Promise<boolean> {
-  const job = await getJob(context.store, jobId);
-  if (job?.state !== "queued") return false;
-  const token = bootstrapToken(context.identity, jobId, job.attempt + 1);
   const claimed = await claimJob(context.store, {
     jobId,
     hostId: context.identity.hostId,
     at: Date.now(),
     backend: context.hypervisor.backend,
-    bootstrapTokenHash: createHash("sha256").update(token).digest("hex"),
-    stepNames: stepNamesOf(job),
+    prepare: (job) => ({
+      bootstrapTokenHash: hashOf(bootstrapToken(context.identity, job.id, job.attempt)),
+      stepNames: stepNamesOf(job),
+    }),
   });
   if (claimed) context.log.info({ jobId, attempt: claimed.attempt, label: claimed.label }, "claimed a job");
   return claimed !== null;
+}
+
+function hashOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
 }
 
 /** The steps as the runner counts them: the checkout comes first where there is a repository. */

@@ -1,8 +1,9 @@
 import type { Job, JobStep, Machine } from "../core/job.ts";
 import { isActive } from "../core/job-state.ts";
 import { decide, type LifecycleAction, type LifecycleSnapshot } from "../core/lifecycle.ts";
-import { applyEvent, getJob } from "../store/jobs.ts";
-import { getMachine, setMachineState } from "../store/machines.ts";
+import { loadAttempt } from "../store/attempts.ts";
+import { applyEvent } from "../store/jobs.ts";
+import { setMachineState } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import { consoleTail } from "./console.ts";
 import type { Context } from "./context.ts";
@@ -17,8 +18,13 @@ const maxActions = 20;
  * Brings one job as far as it can go now: observe, decide, act, again. Returns how long to wait in ms unless woken, or
  * `done` when the job needs no driver any more. May be killed at any line: the next round starts from what is observed.
  */
-export async function driveJob(context: Context, jobId: string, sight: Sight): Promise<number | "done"> {
+export async function driveJob(
+  context: Context,
+  jobId: string,
+  { sight, looking }: { readonly sight: Sight; readonly looking: () => void },
+): Promise<number | "done"> {
   for (let count = 0; count < maxActions; count++) {
+    looking();
     const { seen, observedSinceAt } = await sight.look(() => observe(context, jobId));
     if (seen === null) return "done";
     const snapshot = { ...seen, observedSinceAt };
@@ -37,27 +43,29 @@ async function observe(
 ): Promise<Omit<LifecycleSnapshot, "observedSinceAt"> | null> {
   // The power comes first: see LifecycleSnapshot.
   const power = await context.hypervisor.power(jobId);
-  const job = await getJob(context.store, jobId);
-  if (job === null || !isActive(job.state) || job.hostId !== context.identity.hostId) {
+  const attempt = await loadAttempt(context.store, jobId);
+  if (attempt === null || !isOurs(context, attempt.job)) {
     // Taken over while this host did not keep its lease: the job is another's, and only its guest is left to us.
     if (power !== "absent") await context.hypervisor.remove(jobId);
     return null;
   }
-  const attempt = { jobId, attempt: job.attempt };
-  const machine = await getMachine(context.store, attempt);
-  if (machine === null) throw new TypeError(`Job ${jobId} is active without a machine record.`);
   return {
-    job,
-    machine,
+    ...attempt,
     power,
-    failedStep:
-      machine.runnerFinishedAt === null ? null : failedStep(await listSteps(context.store, attempt)),
+    failedStep: await failedStep(context, attempt.machine),
     hostPhase: context.phase,
     limits: context.limits,
   };
 }
 
-function failedStep(steps: JobStep[]): JobStep | null {
+function isOurs(context: Context, job: Job): boolean {
+  return isActive(job.state) && job.hostId === context.identity.hostId;
+}
+
+/** Of a runner that told of one; after success there is none to look for. */
+async function failedStep(context: Context, machine: Machine): Promise<JobStep | null> {
+  if (machine.runnerFinishedAt === null || machine.runnerExitCode === 0) return null;
+  const steps = await listSteps(context.store, machine);
   return steps.find((step) => step.state === "failed") ?? null;
 }
 
@@ -95,7 +103,9 @@ async function applyAction(
     event: action.event,
     holder: context.identity.hostId,
     at: Date.now(),
+    seen: job,
     ...(verdict && { verdict }),
+    ...(action.event === "boot" && { machine: "running" }),
   });
   const facts = {
     jobId: job.id,

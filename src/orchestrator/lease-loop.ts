@@ -3,7 +3,7 @@ import { errorText } from "../core/errors.ts";
 import type { HostRecord } from "../core/host-facts.ts";
 import { type HostWatch, look, lostLeases, nothingSeen } from "../core/host-watch.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../store/hosts.ts";
-import { compactLog } from "../store/logs.ts";
+import { compactLogs } from "../store/logs.ts";
 import { type Takeover, takeOver } from "../store/takeover.ts";
 import { audit } from "./audit/audit.ts";
 import type { Context } from "./context.ts";
@@ -186,8 +186,7 @@ class LeaseHolder {
   /** What the lost host would have done when it released the guest. Nothing depends on it. */
   async #compactLogs({ jobs }: Takeover): Promise<void> {
     for (const { id: jobId, attempt } of jobs) {
-      await compactLog(this.#context.store, { jobId, attempt, stream: "output" });
-      await compactLog(this.#context.store, { jobId, attempt, stream: "console" });
+      await compactLogs(this.#context.store, { jobId, attempt });
     }
   }
 }

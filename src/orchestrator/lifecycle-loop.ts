@@ -41,7 +41,7 @@ export function startLifecycle(context: Context): Lifecycle {
     const driver = startLoop({
       name: `job ${jobId}`,
       log: context.log,
-      run: () => context.guestLock.run(jobId, () => driveJob(context, jobId, sight)),
+      run: (looking) => context.guestLock.run(jobId, () => driveJob(context, jobId, { sight, looking })),
     });
     drivers.set(jobId, driver);
     void driver.ended.then(() => {

@@ -17,8 +17,11 @@ export interface Loop {
 export interface LoopOptions {
   /** For log lines. */
   readonly name: string;
-  /** One round. Returns how long to pause in ms unless woken, or `done`. It re-reads the truth each time. */
-  run(): Promise<number | "done">;
+  /**
+   * One round. Returns how long to pause in ms unless woken, or `done`. It re-reads the truth each time. A round that looks
+   * more than once calls `looking` before each look: what woke the loop until then needs no round of its own.
+   */
+  run(looking: () => void): Promise<number | "done">;
   readonly log: Log;
 }
 
@@ -49,9 +52,13 @@ export function startLoop(options: LoopOptions): Loop {
       if (woken || stopped) finish();
     });
 
+  const looking = () => {
+    woken = false;
+  };
+
   const round = async (): Promise<number | "done"> => {
     try {
-      const next = await options.run();
+      const next = await options.run(looking);
       failures = 0;
       return next;
     } catch (error) {

@@ -18,7 +18,6 @@ export async function provision(context: Context, job: Job): Promise<void> {
     await context.hypervisor.create(await guestSpec(context, job));
     await setMachineState(context.store, { ...attempt, state: "created", at: Date.now() });
     await context.hypervisor.start(job.id);
-    await setMachineState(context.store, { ...attempt, state: "running", at: Date.now() });
   } catch (error) {
     if (isSolsticeError(error, "hypervisor_unavailable") || isSolsticeError(error, "store_failed"))
       throw error;

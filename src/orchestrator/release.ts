@@ -1,8 +1,7 @@
 import { errorText } from "../core/errors.ts";
 import type { Job } from "../core/job.ts";
-import { compactLog } from "../store/logs.ts";
-import { setMachineState } from "../store/machines.ts";
-import { closeSteps } from "../store/steps.ts";
+import { closeAttempt } from "../store/attempts.ts";
+import { compactLogs } from "../store/logs.ts";
 import { keepConsole } from "./console.ts";
 import type { Context } from "./context.ts";
 
@@ -19,8 +18,6 @@ export async function release(context: Context, job: Job): Promise<void> {
     context.log.warn({ ...attempt, problem: errorText(error) }, "the console could not be kept");
   }
   await context.hypervisor.remove(job.id);
-  await closeSteps(context.store, { ...attempt, at: Date.now() });
-  await compactLog(context.store, { ...attempt, stream: "output" });
-  await compactLog(context.store, { ...attempt, stream: "console" });
-  await setMachineState(context.store, { ...attempt, state: "gone", at: Date.now() });
+  await compactLogs(context.store, attempt);
+  await closeAttempt(context.store, { ...attempt, at: Date.now() });
 }

@@ -1,6 +1,6 @@
 import type { ExpressionBuilder, Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { Backend, Job } from "../core/job.ts";
+import type { Backend, Job, MachineState } from "../core/job.ts";
 import {
   activeStates,
   isActive,
@@ -10,12 +10,19 @@ import {
   transition,
 } from "../core/job-state.ts";
 import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
+import { moveWithin } from "./machines.ts";
 import { toJob, verdictColumns } from "./rows.ts";
 import type { Database } from "./schema.ts";
 import type { Store, Wake } from "./store.ts";
 
 /** Another process may change the job between our read and our write this often before we give up. */
 const maxRaces = 20;
+
+/** What an attempt begins with. */
+export interface NewAttempt {
+  readonly bootstrapTokenHash: string;
+  readonly stepNames: readonly string[];
+}
 
 /**
  * Takes a waiting job for a host, in one transaction: the next attempt, its machine on record as `intended`, its steps
@@ -29,8 +36,8 @@ export async function claimJob(
     hostId: string;
     at: number;
     backend: Backend;
-    bootstrapTokenHash: string;
-    stepNames: readonly string[];
+    /** Says of the job, in its new attempt, what goes on record with it. */
+    prepare: (job: Job) => NewAttempt;
   },
 ): Promise<Job | null> {
   return store.write(async (trx, announce) => {
@@ -53,7 +60,7 @@ export async function claimJob(
     if (row === undefined) return null;
     const job = toJob(row);
     await recordTransition(trx, { job, from: "queued", at: claim.at, reason: null });
-    await insertAttempt(trx, job, claim);
+    await insertAttempt(trx, job, { ...claim, ...claim.prepare(job) });
     announce({ kind: "job", jobId: job.id });
     return job;
   });
@@ -105,13 +112,7 @@ function holdsLease(hostId: string) {
 async function insertAttempt(
   trx: Transaction<Database>,
   job: Job,
-  claim: {
-    hostId: string;
-    at: number;
-    backend: Backend;
-    bootstrapTokenHash: string;
-    stepNames: readonly string[];
-  },
+  claim: NewAttempt & { hostId: string; at: number; backend: Backend },
 ): Promise<void> {
   const key = { job_id: job.id, attempt: job.attempt };
   await trx
@@ -148,6 +149,10 @@ export interface JobChange {
   readonly holder?: string;
   /** Needed by `conclude`, and by settling from `queued`; elsewhere it replaces the stored one. */
   readonly verdict?: Verdict;
+  /** The job as the caller has just read it: saves reading it again, unless it has changed since. */
+  readonly seen?: Job;
+  /** Where the attempt's machine has got to by that, forward only. */
+  readonly machine?: MachineState;
 }
 
 /**
@@ -165,7 +170,8 @@ export async function applyWithin(
   change: JobChange,
 ): Promise<Job | null> {
   for (let race = 0; race < maxRaces; race += 1) {
-    const job = await currentAttempt(trx, change);
+    const seen = race === 0 ? seenAs(change) : null;
+    const job = seen ?? (await currentAttempt(trx, change));
     if (job === null) return null;
     const next = transition(job.state, change.event);
     if (next === "refuse") throw refused(job, change.event);
@@ -191,9 +197,19 @@ async function currentAttempt(trx: Transaction<Database>, change: JobChange): Pr
     .where("id", "=", change.jobId)
     .where("attempt", "=", change.attempt)
     .executeTakeFirst();
-  if (row === undefined) return null;
-  const isHeld = change.holder === undefined || (row.host_id === change.holder && isActive(row.state));
-  return isHeld ? toJob(row) : null;
+  return row === undefined ? null : held(toJob(row), change);
+}
+
+/** The job as the caller saw it, where that lets the event change it; anything else is looked at again. */
+function seenAs(change: JobChange): Job | null {
+  const { seen } = change;
+  if (seen === undefined || seen.attempt !== change.attempt || held(seen, change) === null) return null;
+  const next = transition(seen.state, change.event);
+  return next === "refuse" || next === "ignore" ? null : seen;
+}
+
+function held(job: Job, { holder }: JobChange): Job | null {
+  return holder === undefined || (job.hostId === holder && isActive(job.state)) ? job : null;
 }
 
 function refused(job: Job, event: JobEvent): SolsticeError {
@@ -225,12 +241,9 @@ async function changeState(
     .executeTakeFirst();
   if (row === undefined) return null;
   const changed = toJob(row);
-  await recordTransition(trx, {
-    job: changed,
-    from: job.state,
-    at: change.at,
-    reason: ended?.reason ?? null,
-  });
+  const reason = ended?.reason ?? null;
+  await recordTransition(trx, { job: changed, from: job.state, at: change.at, reason });
+  if (change.machine) await moveWithin(trx, { ...change, state: change.machine });
   return changed;
 }
 

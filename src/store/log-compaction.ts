@@ -2,7 +2,7 @@ import { promisify } from "node:util";
 import { zstdCompress } from "node:zlib";
 import type { Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { LogKey } from "./keys.ts";
+import type { AttemptKey, LogKey } from "./keys.ts";
 import { maxCompactedBytes } from "./log-reader.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
@@ -10,12 +10,38 @@ import type { Store } from "./store.ts";
 /** Rows joined at most: bounds the memory and the transaction where a log came in tiny pieces. */
 const maxJoinedRows = 4096;
 
+/** A log of so few rows and bytes stays as it is. */
+const smallRows = 8;
+const smallBytes = 2048;
+
 const compress = promisify(zstdCompress);
 
 interface Run {
   readonly offsets: readonly number[];
   readonly length: number;
   readonly data: Buffer;
+}
+
+/**
+ * Compacts the logs of an attempt that is over, but those so small that it would save nothing: most jobs of a busy host
+ * print a screenful.
+ */
+export async function compactLogs(store: Store, attempt: AttemptKey): Promise<void> {
+  const logs = await store.db
+    .selectFrom("log_chunks")
+    .select((row) => [
+      "stream",
+      row.fn.countAll<number>().as("rows"),
+      row.fn.sum<number>("length").as("bytes"),
+    ])
+    .where("job_id", "=", attempt.jobId)
+    .where("attempt", "=", attempt.attempt)
+    .where("encoding", "=", "plain")
+    .groupBy("stream")
+    .execute();
+  for (const { stream, rows, bytes } of logs) {
+    if (rows > smallRows || bytes > smallBytes) await compactLog(store, { ...attempt, stream });
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
-import type { Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import { isUnderWay } from "./fence.ts";
+import { jobUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
 import { digestUpTo } from "./log-digest.ts";
 import { readChunks } from "./log-reader.ts";
@@ -8,7 +8,7 @@ import { readChunks } from "./log-reader.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
-export { compactLog } from "./log-compaction.ts";
+export { compactLog, compactLogs } from "./log-compaction.ts";
 
 /** The most bytes that one row keeps before compaction. */
 export const maxChunkBytes = 64 * 1024;
@@ -41,8 +41,8 @@ export async function appendLog(
 ): Promise<{ received: number; gap: boolean }> {
   refuseTooMuch(append.data.byteLength);
   return store.write(async (trx, announce) => {
-    if (!(await isUnderWay(store, trx, append))) throw attemptIsOver(append);
-    const log = await lockLog(trx, append);
+    const log = await lockLog(store, trx, append);
+    if (log === null) throw attemptIsOver(append);
     if (append.offset > log.received) return { received: log.received, gap: true };
     const fresh = append.data.subarray(log.received - append.offset);
     if (fresh.byteLength === 0) return { received: log.received, gap: false };
@@ -70,18 +70,29 @@ function refuseTooMuch(bytes: number): void {
   });
 }
 
-/** Creates the log's row, or reads it; either way the row is ours until the commit, on both databases. */
-async function lockLog(trx: Transaction<Database>, key: LogKey): Promise<LogState> {
+/**
+ * Creates the log's row, or reads it; either way the row is ours until the commit, on both databases. Null when the attempt
+ * is not under way.
+ */
+async function lockLog(store: Store, trx: Transaction<Database>, key: LogKey): Promise<LogState | null> {
   const row = await trx
     .insertInto("logs")
-    .values({ job_id: key.jobId, attempt: key.attempt, stream: key.stream, received: 0 })
+    .columns(["job_id", "attempt", "stream", "received"])
+    .expression(
+      jobUnderWay(store, key).select([
+        sql.val(key.attempt).as("attempt"),
+        sql.val(key.stream).as("stream"),
+        sql.lit(0).as("received"),
+      ]),
+    )
     .onConflict((conflict) =>
       conflict
         .columns(["job_id", "attempt", "stream"])
         .doUpdateSet((expression) => ({ received: expression.ref("logs.received") })),
     )
     .returning(["received", "truncated_at"])
-    .executeTakeFirstOrThrow();
+    .executeTakeFirst();
+  if (row === undefined) return null;
   return { received: row.received, truncatedAt: row.truncated_at };
 }
 

@@ -1,14 +1,14 @@
-import type { Selectable } from "kysely";
+import type { Selectable, Transaction } from "kysely";
 import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job.ts";
-import { activeStates, type JobState } from "../core/job-state.ts";
-import { isUnderWay } from "./fence.ts";
+import type { JobState } from "../core/job-state.ts";
+import { jobUnderWay } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toMachine } from "./rows.ts";
-import type { MachinesTable } from "./schema.ts";
-import type { Store } from "./store.ts";
+import type { Database, MachinesTable } from "./schema.ts";
+import type { Store, Wake } from "./store.ts";
 
 /** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
-const presentStates = machineStates.filter((state) => state !== "gone");
+export const presentStates = machineStates.filter((state) => state !== "gone");
 
 /** The states of a job whose runner may open its session. */
 const connectableStates = ["provisioning", "booting", "running"] as const satisfies JobState[];
@@ -35,18 +35,26 @@ export async function setMachineState(
   store: Store,
   change: AttemptKey & { state: MachineState; at: number },
 ): Promise<void> {
-  const earlier = machineStates.slice(0, machineStates.indexOf(change.state));
-  if (earlier.length === 0) return;
   await store.write(async (trx, announce) => {
-    const result = await trx
-      .updateTable("machines")
-      .set({ state: change.state, state_since_at: change.at })
-      .where("job_id", "=", change.jobId)
-      .where("attempt", "=", change.attempt)
-      .where("state", "in", earlier)
-      .executeTakeFirst();
-    if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: change.jobId });
+    if (await moveWithin(trx, change)) announce({ kind: "job", jobId: change.jobId });
   });
+}
+
+/** {@link setMachineState} as a part of a larger write; whether it changed anything. */
+export async function moveWithin(
+  trx: Transaction<Database>,
+  change: AttemptKey & { state: MachineState; at: number },
+): Promise<boolean> {
+  const earlier = machineStates.slice(0, machineStates.indexOf(change.state));
+  if (earlier.length === 0) return false;
+  const result = await trx
+    .updateTable("machines")
+    .set({ state: change.state, state_since_at: change.at })
+    .where("job_id", "=", change.jobId)
+    .where("attempt", "=", change.attempt)
+    .where("state", "in", earlier)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /** The machines of `hostId` that may still exist, of whatever attempt. */
@@ -85,68 +93,63 @@ export async function formerHosts(
  * machine on its way out, or a job that is not at this attempt. `provisioning` is early enough: a guest may call before the
  * host wrote down that it boots.
  */
-export async function bindSession(
-  store: Store,
-  call: { bootstrapTokenHash: string; sessionTokenHash: string; at: number },
-): Promise<Machine | null> {
-  return store.write(async (trx, announce) => {
-    const bound = await trx
-      .updateTable("machines")
-      .set({
-        session_token_hash: call.sessionTokenHash,
-        runner_started_at: call.at,
-        runner_seen_at: call.at,
-      })
-      .where("bootstrap_token_hash", "=", call.bootstrapTokenHash)
-      .where("session_token_hash", "is", null)
-      .where("state", "in", openStates)
-      .where((where) =>
-        where.exists(
-          where
-            .selectFrom("jobs")
-            .select("jobs.id")
-            .whereRef("jobs.id", "=", "machines.job_id")
-            .whereRef("jobs.attempt", "=", "machines.attempt")
-            .where("jobs.state", "in", connectableStates),
-        ),
-      )
-      .returningAll()
-      .executeTakeFirst();
-    if (bound !== undefined) {
-      announce({ kind: "job", jobId: bound.job_id });
-      return toMachine(bound);
-    }
-    const repeated = await trx
-      .selectFrom("machines")
-      .innerJoin("jobs", (join) =>
-        join.onRef("jobs.id", "=", "machines.job_id").onRef("jobs.attempt", "=", "machines.attempt"),
-      )
-      .selectAll("machines")
-      .where("machines.bootstrap_token_hash", "=", call.bootstrapTokenHash)
-      .where("machines.session_token_hash", "=", call.sessionTokenHash)
-      .where("machines.state", "in", openStates)
-      .where("jobs.state", "in", connectableStates)
-      .executeTakeFirst();
-    return toMachineOrNull(repeated);
-  });
+export function bindSession(store: Store, call: SessionCall): Promise<Machine | null> {
+  return store.write((trx, announce) => bindWithin(trx, announce, call));
 }
 
-/**
- * The machine whose runner has this session; only while the machine may exist and its attempt is under way. A job that was
- * taken over from a lost host waits under the old attempt's number: that attempt's guest is nobody then.
- */
-export async function findBySession(store: Store, sessionTokenHash: string): Promise<Machine | null> {
-  const row = await store.db
+/** A runner's first call. */
+export interface SessionCall {
+  readonly bootstrapTokenHash: string;
+  readonly sessionTokenHash: string;
+  readonly at: number;
+}
+
+/** {@link bindSession} as a part of a larger write. */
+export async function bindWithin(
+  trx: Transaction<Database>,
+  announce: (wake: Wake) => void,
+  call: SessionCall,
+): Promise<Machine | null> {
+  const bound = await trx
+    .updateTable("machines")
+    .set({
+      session_token_hash: call.sessionTokenHash,
+      // Whoever calls has power, whether or not its host has come to write that down.
+      state: "running",
+      runner_started_at: call.at,
+      runner_seen_at: call.at,
+    })
+    .where("bootstrap_token_hash", "=", call.bootstrapTokenHash)
+    .where("session_token_hash", "is", null)
+    .where("state", "in", openStates)
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom("jobs")
+          .select("jobs.id")
+          .whereRef("jobs.id", "=", "machines.job_id")
+          .whereRef("jobs.attempt", "=", "machines.attempt")
+          .where("jobs.state", "in", connectableStates),
+      ),
+    )
+    .returningAll()
+    .executeTakeFirst();
+  if (bound !== undefined) {
+    announce({ kind: "job", jobId: bound.job_id });
+    return toMachine(bound);
+  }
+  const repeated = await trx
     .selectFrom("machines")
     .innerJoin("jobs", (join) =>
       join.onRef("jobs.id", "=", "machines.job_id").onRef("jobs.attempt", "=", "machines.attempt"),
     )
     .selectAll("machines")
-    .where("machines.session_token_hash", "=", sessionTokenHash)
-    .where("machines.state", "in", presentStates)
-    .where("jobs.state", "in", activeStates)
+    .where("machines.bootstrap_token_hash", "=", call.bootstrapTokenHash)
+    .where("machines.session_token_hash", "=", call.sessionTokenHash)
+    .where("machines.state", "in", openStates)
+    .where("jobs.state", "in", connectableStates)
     .executeTakeFirst();
-  return toMachineOrNull(row);
+  return toMachineOrNull(repeated);
 }
 
 /** Records that the runner called. Wakes nobody: silence is what matters, and that is looked for by time. */
@@ -178,7 +181,6 @@ export interface RunnerFinish extends AttemptKey {
  */
 export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {
   return store.write(async (trx, announce) => {
-    if (!(await isUnderWay(store, trx, finish))) return false;
     const result = await trx
       .updateTable("machines")
       .set({
@@ -192,6 +194,7 @@ export async function recordFinish(store: Store, finish: RunnerFinish): Promise<
       .where("job_id", "=", finish.jobId)
       .where("attempt", "=", finish.attempt)
       .where("runner_finished_at", "is", null)
+      .where("job_id", "in", jobUnderWay(store, finish))
       .executeTakeFirst();
     if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: finish.jobId });
     return result.numUpdatedRows > 0n;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CompiledQuery, type KyselyPlugin, sql } from "kysely";
+import { closeAttempt, findBySession, loadAttempt } from "./attempts.ts";
 import { countQueued } from "./capacity.ts";
 import {
   applyEvent,
@@ -16,12 +17,12 @@ import {
   recentDurations,
   requestCancel,
 } from "./jobs.ts";
-import { appendLog, compactLog, logStatus, readLog } from "./logs.ts";
-import { bindSession, findBySession, listMachines, recordFinish, setMachineState } from "./machines.ts";
+import { appendLog, compactLog, compactLogs, logStatus, readLog } from "./logs.ts";
+import { bindSession, listMachines, recordFinish, setMachineState } from "./machines.ts";
 import { claimResults, countUnpublished, loadEndedJobs, markPublished, releaseResults } from "./outbox.ts";
 import { listRejectedMessages, recordRejected } from "./rejected.ts";
 import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "./retention.ts";
-import { closeSteps, finishStep, listSteps, startStep } from "./steps.ts";
+import { finishStep, listSteps, startStep } from "./steps.ts";
 import { createStore, type Store } from "./store.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
 import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
@@ -53,13 +54,15 @@ async function useEverything(store: Store): Promise<void> {
   await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
   await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
   await findBySession(store, "session");
+  await loadAttempt(store, "job1");
   await startStep(store, { ...attempt, index: 0, at: 1, logOffset: 0 });
   await finishStep(store, { ...attempt, index: 0, at: 1, logOffset: 0, exitCode: 0 });
-  await closeSteps(store, { ...attempt, at: 1 });
+  await closeAttempt(store, { ...attempt, at: 1 });
   await appendLog(store, { ...log, offset: 0, data: Buffer.from("text"), limitBytes: 99 });
   await readLog(store, { ...log, offset: 1, maxBytes: 9 });
   await logStatus(store, log);
   await compactLog(store, log);
+  await compactLogs(store, attempt);
   await recordFinish(store, { ...attempt, at: 1, exitCode: 0, failure: null, logLength: 4, logSha256: "" });
   await setMachineState(store, { ...attempt, state: "gone", at: 1 });
   await sumLogBytes(store);
@@ -99,7 +102,7 @@ async function useRetention(store: Store): Promise<void> {
   await end(store, "job3", "completed", 5);
   const after = { finishedAt: 1, jobId: "job0" };
   await expireOldestLogs(store, { bytes: 1, at: 9, after });
-  await deleteFinishedJobs(store, { before: 9, at: 9, after });
+  await deleteFinishedJobs(store, { before: 9, awaitsPublishing: true, at: 9, after });
 }
 
 test("no operation reads a whole table, or sorts what an index has sorted", async (context) => {

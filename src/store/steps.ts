@@ -1,6 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { JobStep } from "../core/job.ts";
+import type { JobStep, StepState } from "../core/job.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toStep } from "./rows.ts";
 import type { Database } from "./schema.ts";
@@ -81,26 +81,25 @@ async function requireStep(trx: Transaction<Database>, change: StepChange): Prom
   throw new SolsticeError("not_found", `There is no step ${change.index} in ${attempt}.`);
 }
 
-/** Ends what is open when the attempt ends: the running step failed without an exit code, the others were skipped. */
-export async function closeSteps(store: Store, change: AttemptKey & { at: number }): Promise<void> {
-  await store.write(async (trx, announce) => {
-    if (await closeStepsWithin(trx, change)) announce({ kind: "job", jobId: change.jobId });
-  });
-}
-
-/** {@link closeSteps} as a part of a larger write; whether there was anything open. */
+/**
+ * Ends what is open when the attempt ends, as a part of a larger write: the running step failed without an exit code, the
+ * others were skipped. Tells whether there was anything open.
+ */
 export async function closeStepsWithin(
   trx: Transaction<Database>,
   change: AttemptKey & { at: number },
 ): Promise<boolean> {
-  const ofAttempt = trx
+  const closed = await trx
     .updateTable("steps")
+    .set({
+      state: sql<StepState>`case state when 'running' then 'failed' else 'skipped' end`,
+      finished_at: sql<
+        number | null
+      >`case state when 'running' then ${sql.val(change.at)} else finished_at end`,
+    })
     .where("job_id", "=", change.jobId)
-    .where("attempt", "=", change.attempt);
-  const failed = await ofAttempt
-    .set({ state: "failed", finished_at: change.at })
-    .where("state", "=", "running")
+    .where("attempt", "=", change.attempt)
+    .where("state", "in", ["running", "pending"])
     .executeTakeFirst();
-  const skipped = await ofAttempt.set({ state: "skipped" }).where("state", "=", "pending").executeTakeFirst();
-  return failed.numUpdatedRows + skipped.numUpdatedRows > 0n;
+  return closed.numUpdatedRows > 0n;
 }

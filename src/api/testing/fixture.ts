@@ -84,8 +84,7 @@ export async function bootJob(store: Store, jobId: string): Promise<BootedJob> {
     hostId: "host-1",
     at: 2000,
     backend: "noop",
-    bootstrapTokenHash: hashToken(bootstrapToken),
-    stepNames: ["checkout", "test"],
+    prepare: () => ({ bootstrapTokenHash: hashToken(bootstrapToken), stepNames: ["checkout", "test"] }),
   });
   if (claimed === null) throw new Error(`job ${jobId} could not be claimed`);
   const { attempt } = claimed;

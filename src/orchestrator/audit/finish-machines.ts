@@ -1,7 +1,6 @@
 import { holds } from "../../core/audit/ownership.ts";
+import { closeAttempt } from "../../store/attempts.ts";
 import { readStoreLedger } from "../../store/audit.ts";
-import { setMachineState } from "../../store/machines.ts";
-import { closeSteps } from "../../store/steps.ts";
 import type { AuditContext } from "./read-ledgers.ts";
 
 /** Records that the guests of a job's attempts that are over on this host are gone. */
@@ -16,7 +15,6 @@ export async function finishMachines(context: AuditContext, jobId: string): Prom
     (machine) => machine.jobId === jobId && !holds(hostId, jobs.get(jobId), machine.attempt),
   );
   for (const { attempt } of over) {
-    await closeSteps(context.store, { jobId, attempt, at: Date.now() });
-    await setMachineState(context.store, { jobId, attempt, state: "gone", at: Date.now() });
+    await closeAttempt(context.store, { jobId, attempt, at: Date.now() });
   }
 }

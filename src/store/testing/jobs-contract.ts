@@ -211,8 +211,7 @@ function queriesContract(create: CreateDatabase): void {
       hostId: "host-b",
       at: 1,
       backend: "noop",
-      bootstrapTokenHash: "t",
-      stepNames: [],
+      prepare: () => ({ bootstrapTokenHash: "t", stepNames: [] }),
     });
     assert.deepEqual(
       (await listActive(store, hostId)).map((job) => job.id),
@@ -292,8 +291,7 @@ function claimsContract(create: CreateDatabase): void {
       hostId,
       at: 1,
       backend: "noop",
-      bootstrapTokenHash: "boot-job1-2000",
-      stepNames: [],
+      prepare: () => ({ bootstrapTokenHash: "boot-job1-2000", stepNames: [] }),
     } as const;
     await assert.rejects(claimJob(store, sameToken), { code: "store_failed" });
     assert.equal((await getJob(store, "job2"))?.state, "queued");

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { verdict } from "../../core/verdict.ts";
+import { closeAttempt, findBySession } from "../attempts.ts";
 import { applyEvent } from "../jobs.ts";
 import {
   bindSession,
-  findBySession,
   getMachine,
   listMachines,
   recordFinish,
   setMachineState,
   touchRunner,
 } from "../machines.ts";
-import { closeSteps, finishStep, listSteps, startStep } from "../steps.ts";
+import { finishStep, listSteps, startStep } from "../steps.ts";
 import type { Store } from "../store.ts";
 import { claim, hostId, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
@@ -93,7 +93,7 @@ function sessions(create: CreateDatabase): void {
     assert.deepEqual([machine?.jobId, machine?.attempt, machine?.runnerStartedAt], ["job1", 1, 3000]);
     assert.deepEqual(await bind(store, "session"), machine);
     assert.equal(await bind(store, "thief"), null);
-    assert.deepEqual(await findBySession(store, "session"), machine);
+    assert.deepEqual((await findBySession(store, "session"))?.machine, machine);
     assert.equal(await findBySession(store, "thief"), null);
     const unknown = { bootstrapTokenHash: "unknown", sessionTokenHash: "x", at: 1 };
     assert.equal(await bindSession(store, unknown), null);
@@ -185,12 +185,12 @@ function steps(create: CreateDatabase): void {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await startStep(store, { ...attempt, index: 0, at: 10, logOffset: 0 });
-    await closeSteps(store, { ...attempt, at: 30 });
+    await closeAttempt(store, { ...attempt, at: 30 });
     assert.deepEqual(await states(store), [
       ["failed", null],
       ["skipped", null],
     ]);
-    await closeSteps(store, { ...attempt, at: 40 });
+    await closeAttempt(store, { ...attempt, at: 40 });
     assert.equal((await listSteps(store, attempt))[0]?.finishedAt, 30);
     await finishStep(store, { ...attempt, index: 0, at: 50, logOffset: 9, exitCode: 0 });
     assert.deepEqual(await states(store), [

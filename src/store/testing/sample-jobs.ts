@@ -34,8 +34,7 @@ export async function claim(store: Store, jobId: string, at = 2000): Promise<Job
     hostId,
     at,
     backend: "noop",
-    bootstrapTokenHash: `boot-${jobId}-${at}`,
-    stepNames: ["checkout", "build"],
+    prepare: () => ({ bootstrapTokenHash: `boot-${jobId}-${at}`, stepNames: ["checkout", "build"] }),
   });
 }
 
