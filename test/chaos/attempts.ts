@@ -73,8 +73,8 @@ function followAttempt(changes: readonly Change[]): Attempt {
   const [claim, end] = [followed[0], followed.at(-1)];
   assert.ok(claim && end && next.size === 0, `a gap in ${what}`);
   assert.equal(claim.to_state, "provisioning", what);
-  assert.equal(end.from_state, "finalizing", what);
   assert.ok(end.to_state === "queued" || isFinal(end.to_state), `no end in ${what}`);
+  assert.equal(end.from_state, "finalizing", what);
   const inside = followed.slice(0, -1).map((change) => path.indexOf(change.to_state));
   assert.deepEqual(
     inside,

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { causeFaults, type Fault } from "./faults.ts";
+import { createRandom } from "./random.ts";
+
+function fault(name: string, events: string[]): Fault {
+  return {
+    name,
+    awayMs: [0, 1],
+    begin: async () => void events.push(`${name} begins`),
+    until: async () => void events.push(`${name} is seen`),
+    end: async () => void events.push(`${name} ends`),
+  };
+}
+
+const options = { calmMs: [0, 1] as const, tell: () => {} };
+
+test("each fault comes once, even when the end was told before", async () => {
+  const events: string[] = [];
+  const faults = ["one", "two", "three"].map((name) => fault(name, events));
+  const counts = await causeFaults(faults, {
+    ...options,
+    random: createRandom(1),
+    signal: AbortSignal.abort(),
+  });
+  assert.deepEqual([...counts].toSorted(), [
+    ["one", 1],
+    ["three", 1],
+    ["two", 1],
+  ]);
+  for (const name of ["one", "two", "three"]) {
+    const begun = events.indexOf(`${name} begins`);
+    assert.deepEqual(events.slice(begun, begun + 3), [`${name} begins`, `${name} is seen`, `${name} ends`]);
+  }
+});
+
+test("what was broken is made whole also when the fault had no effect, which is an error", async () => {
+  const events: string[] = [];
+  const useless = { ...fault("one", events), until: () => Promise.reject(new Error("nobody noticed")) };
+  const causing = causeFaults([useless], {
+    ...options,
+    random: createRandom(1),
+    signal: AbortSignal.abort(),
+  });
+  await assert.rejects(causing, /nobody noticed/);
+  assert.deepEqual(events, ["one begins", "one ends"]);
+});
