@@ -5,12 +5,12 @@ import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";
 import type { AuditState } from "./audit/audit-state.ts";
-import type { DiskGuard } from "./disk-guard.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
-import type { Messaging } from "./messaging.ts";
+import type { Messaging } from "./messages/messaging.ts";
 import type { RetentionState } from "./retention-state.ts";
+import type { DiskGuard } from "./upkeep/disk-guard.ts";
 
 export type { Log };
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
 import { jobIdOfGuest } from "../core/job.ts";
+import { newJobId } from "./accept/job-id.ts";
 import { bootstrapToken, loadIdentity } from "./identity.ts";
-import { newJobId } from "./job-id.ts";
 
 test("an identity outlives the process, is unlike any other, and its secret is private", (context) => {
   const [one, two] = [1, 2].map(() => {

@@ -1,6 +1,6 @@
 import type { HostPhase } from "../core/lifecycle.ts";
 import type { Context } from "./context.ts";
-import type { Lifecycle } from "./lifecycle-loop.ts";
+import type { Lifecycle } from "./drive/lifecycle-loop.ts";
 
 /** A first signal drains, a second one skips the waiting, a third one is left to the system. */
 const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];

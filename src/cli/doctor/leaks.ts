@@ -85,7 +85,7 @@ async function lookOffline(
 ): Promise<FindLeaksResponse> {
   const config = await loadOrchestratorConfig(flags, context.env);
   // Loaded only here, as in `solstice orchestrator`: the other commands need none of it.
-  const { auditOffline } = await import("../../orchestrator/offline-audit.ts");
+  const { auditOffline } = await import("../../orchestrator/audit/offline-audit.ts");
   const ignore = () => {};
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
   return create(FindLeaksResponseSchema, await auditOffline(config, { fix, log }));

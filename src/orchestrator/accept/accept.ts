@@ -1,0 +1,91 @@
+import { SolsticeError } from "../../core/errors.ts";
+import type { HostRecord } from "../../core/host-facts.ts";
+import type { Job } from "../../core/job.ts";
+import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/job-request.ts";
+import { type Placement, place, placeHere, serves } from "../../core/placement.ts";
+import { insertJob } from "../../store/jobs.ts";
+import type { Context } from "../context.ts";
+import { otherHosts } from "../hosts/host-facts.ts";
+import { newJobId } from "./job-id.ts";
+
+/**
+ * Takes a job in: validates the request, resolves its label and size, and returns once it is on disk. The same
+ * `request_id` again is the same job. Errors: `usage`, `unknown_label`, `image_unavailable`, `unavailable`.
+ */
+export async function accept(context: Context, input: unknown): Promise<{ job: Job; existed: boolean }> {
+  if (context.phase !== "serving") {
+    throw new SolsticeError("unavailable", "This orchestrator is shutting down and takes no more jobs.", {
+      remedy: "Submit again once it is back.",
+    });
+  }
+  const request = parseJobRequest(input);
+  reportUnknownKeys(context, request, input);
+  refuseWhatIsNotThereYet(request);
+  const { label, image, size } = await placeRequest(context, request);
+
+  return insertJob(context.store, {
+    id: newJobId(),
+    request,
+    label,
+    image,
+    size,
+    fairKey: fairKeyOf(request),
+    priority: request.priority,
+    timeoutSeconds: request.timeout_seconds ?? context.config.jobTimeoutSeconds,
+    maxAttempts: context.config.maxAttempts,
+    submittedAt: Date.now(),
+  });
+}
+
+function reportUnknownKeys(context: Context, request: JobRequest, input: unknown): void {
+  const unknownKeys = unknownRequestKeys(input as object).slice(0, 20);
+  if (unknownKeys.length === 0) return;
+  context.log.warn(
+    { requestId: request.request_id, unknownKeys },
+    "the request has keys that this version ignores",
+  );
+}
+
+/** A request that asks for what we cannot give is refused, not run without it. */
+function refuseWhatIsNotThereYet(request: JobRequest): void {
+  if (request.secrets.length === 0) return;
+  throw new SolsticeError("usage", "The request asks for secrets, which this version cannot give to a job.", {
+    remedy: "Leave out `secrets`.",
+  });
+}
+
+/** By this host's map, and only where that does not do by what the other hosts told. */
+async function placeRequest(context: Context, request: JobRequest): Promise<Placement> {
+  const wish = { runsOn: request.runs_on, size: request.size };
+  const { imageMap: map } = context.config;
+  const here = placeHere(wish, map);
+  if (!(here instanceof SolsticeError) && imageFailure(context, here.image) === null) return here;
+  const others = await otherHosts(context);
+  const placement = place(wish, { map, others, now: Date.now() });
+  refuseFailedImage(context, placement.image, others);
+  return placement;
+}
+
+function refuseFailedImage(context: Context, image: string, others: readonly HostRecord[]): void {
+  const failure = imageFailure(context, image);
+  if (failure === null || others.some((host) => serves(host, image))) return;
+  throw new SolsticeError("image_unavailable", `Image ${image} cannot be used: ${failure}`, {
+    remedy: `Mend its entry in the image map, then run: solstice images pull ${image}`,
+  });
+}
+
+/** Why an image of this host's map will not come by itself; null where it may, or is not of the map. */
+function imageFailure({ config, hypervisor, images }: Context, image: string): string | null {
+  if (hypervisor.backend === "noop" || !config.imageMap.images.has(image)) return null;
+  const state = images.state(image);
+  return state.kind === "failed" && state.permanent ? state.message : null;
+}
+
+/** Jobs of one repository share a key, whatever the spelling of its URL's tail. */
+function fairKeyOf(request: JobRequest): string {
+  const url = request.repo_url ?? `source:${request.source}`;
+  return url
+    .toLowerCase()
+    .replace(/\/+$/, "")
+    .replace(/\.git$/, "");
+}

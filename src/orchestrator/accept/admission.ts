@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import type { Job } from "../../core/job.ts";
+import { findJobOfRequest } from "../../store/jobs.ts";
+import type { Context } from "../context.ts";
+import { accept } from "./accept.ts";
+import { createQueueRoom, type QueueRoom } from "./queue-room.ts";
+
+/** A job, and whether it was there before. */
+export interface Accepted {
+  readonly job: Job;
+  readonly existed: boolean;
+}
+
+/** The way in for requests, from whichever side. Both ways are {@link accept}, and a repeat is always answered. */
+export interface Admission {
+  readonly room: QueueRoom;
+  /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
+  accept(input: unknown): Promise<Accepted>;
+  /**
+   * Takes what the broker has handed out already, also when the store has just become full: giving it back would count
+   * against its redeliveries. Whoever consumes stops consuming then.
+   */
+  acceptDelivered(input: unknown): Promise<Accepted>;
+}
+
+/** Errors that say nothing about a request which has become a job before: an image map may have changed since. */
+const forgivenOnRepeat: readonly ErrorCode[] = ["unknown_label", "image_unavailable", "limit_exceeded"];
+
+const identified = z.looseObject({ request_id: z.uuid() });
+
+/** Creates the way in. */
+export function createAdmission(context: Context): Admission {
+  const room = createQueueRoom(context.store, context.config.maxQueued);
+  const take = async (input: unknown) => {
+    const accepted = await accept(context, input);
+    if (!accepted.existed) room.add();
+    return accepted;
+  };
+  const orKnown = async (input: unknown, taking: () => Promise<Accepted>): Promise<Accepted> => {
+    try {
+      return await taking();
+    } catch (error) {
+      const known = await findKnown(context, input, error);
+      if (known === null) throw error;
+      return { job: known, existed: true };
+    }
+  };
+  return {
+    room,
+    accept: (input) =>
+      orKnown(input, async () => {
+        await refuseWhenFull(room);
+        return take(input);
+      }),
+    acceptDelivered: (input) => orKnown(input, () => take(input)),
+  };
+}
+
+async function refuseWhenFull(room: QueueRoom): Promise<void> {
+  if ((await room.waiting()) < room.limit) return;
+  throw new SolsticeError("limit_exceeded", `${room.limit} jobs wait already; no more are taken for now.`, {
+    remedy: "Submit again later; the operator can raise MAX_QUEUED, or add hosts.",
+  });
+}
+
+async function findKnown(context: Context, input: unknown, error: unknown): Promise<Job | null> {
+  if (!isSolsticeError(error) || !forgivenOnRepeat.includes(error.code)) return null;
+  const parsed = identified.safeParse(input);
+  return parsed.success ? findJobOfRequest(context.store, parsed.data.request_id) : null;
+}

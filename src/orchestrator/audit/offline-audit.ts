@@ -1,0 +1,47 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import { writeSeed } from "../../guest/seed-image.ts";
+import { acquireProcessLock } from "../../host/process-lock.ts";
+import { createHypervisor } from "../../hypervisor/router.ts";
+import type { Log } from "../context.ts";
+import { hostIdFileName, loadIdentity } from "../identity.ts";
+import { createKeyedLock } from "../keyed-lock.ts";
+import { openStore } from "../open-store.ts";
+import { audit } from "./audit.ts";
+import { createAuditState } from "./audit-state.ts";
+import { leaksView } from "./leaks-view.ts";
+
+/**
+ * Compares a host's ledgers where no orchestrator runs, and with `fix` mends what can be mended without one. It holds
+ * the data directory meanwhile, and starts nothing: no server, no guest, no network, no download. Throws `locked` where
+ * an orchestrator runs, and `not_found` where none ever did.
+ */
+export async function auditOffline(
+  config: OrchestratorConfig,
+  options: { fix: boolean; log: Log },
+): Promise<ReturnType<typeof leaksView>> {
+  const { dataDir } = config;
+  const { log, fix } = options;
+  if (!existsSync(join(dataDir, hostIdFileName))) {
+    throw new SolsticeError("not_found", `No orchestrator ever ran with the data directory ${dataDir}.`, {
+      remedy: "Name the right one with --data-dir.",
+    });
+  }
+  await using closing = new AsyncDisposableStack();
+  const lock = acquireProcessLock(join(dataDir, "orchestrator.lock"), "solstice doctor --leaks");
+  closing.defer(() => lock.release());
+  const identity = loadIdentity(dataDir);
+  const store = await openStore(config, log);
+  closing.defer(() => store.close());
+  // No guest is made, so how one would be run does not matter, and finding out would start one.
+  const unprobed = { ...config, libvirtVirtType: "qemu" } as const;
+  const hypervisor = await createHypervisor({ config: unprobed, ownerId: identity.hostId, log, writeSeed });
+  closing.defer(() => hypervisor.close());
+  await hypervisor.connect();
+  const audits = createAuditState({ isDriven: false });
+  const guestLock = createKeyedLock();
+  const context = { config, identity, store, hypervisor, log, guestLock, audits };
+  return leaksView(await audit(context, { fix }));
+}

@@ -1,0 +1,123 @@
+import type { Job, JobStep, Machine } from "../../core/job.ts";
+import { isActive } from "../../core/job-state.ts";
+import { decide, type LifecycleAction, type LifecycleSnapshot } from "../../core/lifecycle.ts";
+import { loadAttempt } from "../../store/attempts.ts";
+import { applyEvent } from "../../store/jobs.ts";
+import { setMachineState } from "../../store/machines.ts";
+import { listSteps } from "../../store/steps.ts";
+import type { Context } from "../context.ts";
+import { consoleTail } from "./console.ts";
+import { provision } from "./provision.ts";
+import { release } from "./release.ts";
+import type { Sight } from "./sight.ts";
+
+/** How many actions one round may take before it lets others go first; no job needs more between two waits. */
+const maxActions = 20;
+
+/**
+ * Brings one job as far as it can go now: observe, decide, act, again. Returns how long to wait in ms unless woken, or
+ * `done` when the job needs no driver any more. May be killed at any line: the next round starts from what is observed.
+ */
+export async function driveJob(
+  context: Context,
+  jobId: string,
+  { sight, looking }: { readonly sight: Sight; readonly looking: () => void },
+): Promise<number | "done"> {
+  for (let count = 0; count < maxActions; count++) {
+    looking();
+    const { seen, observedSinceAt } = await sight.look(() => observe(context, jobId));
+    if (seen === null) return "done";
+    const snapshot = { ...seen, observedSinceAt };
+    const now = Date.now();
+    const action = decide(snapshot, now);
+    if (action.kind === "wait") return action.until - now;
+    context.log.debug({ jobId, state: snapshot.job.state, action: action.kind }, "acting");
+    await act(context, snapshot, action);
+  }
+  return 0;
+}
+
+async function observe(
+  context: Context,
+  jobId: string,
+): Promise<Omit<LifecycleSnapshot, "observedSinceAt"> | null> {
+  // The power comes first: see LifecycleSnapshot.
+  const power = await context.hypervisor.power(jobId);
+  const attempt = await loadAttempt(context.store, jobId);
+  if (attempt === null || !isOurs(context, attempt.job)) {
+    // Taken over while this host did not keep its lease: the job is another's, and only its guest is left to us.
+    if (power !== "absent") await context.hypervisor.remove(jobId);
+    return null;
+  }
+  return {
+    ...attempt,
+    power,
+    failedStep: await failedStep(context, attempt.machine),
+    hostPhase: context.phase,
+    limits: context.limits,
+  };
+}
+
+function isOurs(context: Context, job: Job): boolean {
+  return isActive(job.state) && job.hostId === context.identity.hostId;
+}
+
+/** Of a runner that told of one; after success there is none to look for. */
+async function failedStep(context: Context, machine: Machine): Promise<JobStep | null> {
+  if (machine.runnerFinishedAt === null || machine.runnerExitCode === 0) return null;
+  const steps = await listSteps(context.store, machine);
+  return steps.find((step) => step.state === "failed") ?? null;
+}
+
+async function act(
+  context: Context,
+  snapshot: LifecycleSnapshot,
+  action: Exclude<LifecycleAction, { kind: "wait" }>,
+): Promise<void> {
+  const { job, machine } = snapshot;
+  switch (action.kind) {
+    case "provision":
+      return provision(context, job);
+    case "apply":
+      return applyAction(context, job, action);
+    case "shutdown":
+      await context.hypervisor.requestShutdown(job.id);
+      return recordMachine(context, machine, "stopping");
+    case "destroy":
+      return context.hypervisor.destroy(job.id);
+    case "release":
+      return release(context, job);
+  }
+}
+
+async function applyAction(
+  context: Context,
+  job: Job,
+  action: Extract<LifecycleAction, { kind: "apply" }>,
+): Promise<void> {
+  const tail = action.withConsole ? await consoleTail(context, job) : "";
+  const verdict = action.verdict && { ...action.verdict, message: action.verdict.message + tail };
+  const after = await applyEvent(context.store, {
+    jobId: job.id,
+    attempt: job.attempt,
+    event: action.event,
+    holder: context.identity.hostId,
+    at: Date.now(),
+    seen: job,
+    ...(verdict && { verdict }),
+    ...(action.event === "boot" && { machine: "running" }),
+  });
+  const facts = {
+    jobId: job.id,
+    attempt: job.attempt,
+    from: job.state,
+    to: after?.state,
+    reason: verdict?.reason,
+  };
+  context.log.info(facts, "the job changed its state");
+}
+
+function recordMachine(context: Context, machine: Machine, state: Machine["state"]): Promise<void> {
+  const { jobId, attempt } = machine;
+  return setMachineState(context.store, { jobId, attempt, state, at: Date.now() });
+}

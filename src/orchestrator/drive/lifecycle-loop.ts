@@ -1,0 +1,83 @@
+import { listSlots } from "../../store/capacity.ts";
+import type { Context } from "../context.ts";
+import { type Loop, startLoop } from "../loop.ts";
+import { driveJob } from "./drive-job.ts";
+import { createSight } from "./sight.ts";
+
+/** The longest pause between two looks for jobs without a driver, should every wake-up be lost, in ms. */
+const safetyPollMs = 5_000;
+
+/** The drivers of this host's active jobs. */
+export interface Lifecycle {
+  /** Makes every driver look at its job again, as after a change of the host's phase. */
+  wakeAll(): void;
+  /** Resolves once no job of this host is active. Only sensible while nothing is claimed any more. */
+  idle(): Promise<void>;
+  /** Ends every driver after its present action, whatever state its job is in. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Gives each active job of this host a driver: a loop of its own that observes, decides and acts until the job has ended
+ * or waits for another attempt. After a crash the drivers are simply started again.
+ */
+export function startLifecycle(context: Context): Lifecycle {
+  const drivers = new Map<string, Loop>();
+  const idleWaiters: (() => void)[] = [];
+
+  const finder = startLoop({
+    name: "lifecycle",
+    log: context.log,
+    run: async () => {
+      const active = await listSlots(context.store, context.identity.hostId);
+      for (const job of active) if (!drivers.has(job.id)) startDriver(job.id);
+      if (active.length === 0) for (const resolve of idleWaiters.splice(0)) resolve();
+      return safetyPollMs;
+    },
+  });
+
+  const startDriver = (jobId: string) => {
+    const sight = createSight(context);
+    const driver = startLoop({
+      name: `job ${jobId}`,
+      log: context.log,
+      run: (looking) => context.guestLock.run(jobId, () => driveJob(context, jobId, { sight, looking })),
+    });
+    drivers.set(jobId, driver);
+    void driver.ended.then(() => {
+      drivers.delete(jobId);
+      finder.wake();
+    });
+  };
+
+  const wakeAll = () => {
+    for (const driver of drivers.values()) driver.wake();
+    finder.wake();
+  };
+
+  const unsubscribe = [
+    context.store.subscribe((wake) => {
+      if (wake.kind === "log") return;
+      if (wake.kind === "all") return wakeAll();
+      (drivers.get(wake.jobId) ?? finder).wake();
+    }),
+    context.hypervisor.onChange((jobId) => {
+      if (jobId === null) wakeAll();
+      else drivers.get(jobId)?.wake();
+    }),
+  ];
+
+  return {
+    wakeAll,
+    idle: () =>
+      new Promise((resolve) => {
+        idleWaiters.push(resolve);
+        finder.wake();
+      }),
+    async stop() {
+      for (const end of unsubscribe) end();
+      await finder.stop();
+      await Promise.all([...drivers.values()].map((driver) => driver.stop()));
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { errorText, isSolsticeError } from "../../core/errors.ts";
+import { guestName, type Job } from "../../core/job.ts";
+import { type Verdict, verdict } from "../../core/verdict.ts";
+import { buildSeed } from "../../guest/seed.ts";
+import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
+import { applyEvent } from "../../store/jobs.ts";
+import { formerHosts, setMachineState } from "../../store/machines.ts";
+import type { Context } from "../context.ts";
+import { bootstrapToken } from "../identity.ts";
+
+/**
+ * Makes the guest of a job's attempt and gives it power. What fails becomes the attempt's verdict, except a hypervisor
+ * that does not answer: that is tried again until the provisioning deadline. A full disk also pauses the host.
+ */
+export async function provision(context: Context, job: Job): Promise<void> {
+  const attempt = { jobId: job.id, attempt: job.attempt };
+  try {
+    await context.hypervisor.create(await guestSpec(context, job));
+    await setMachineState(context.store, { ...attempt, state: "created", at: Date.now() });
+    await context.hypervisor.start(job.id);
+  } catch (error) {
+    if (isSolsticeError(error, "hypervisor_unavailable") || isSolsticeError(error, "store_failed"))
+      throw error;
+    if (isSolsticeError(error, "disk_full")) context.diskGuard.reportFull(errorText(error));
+    context.log.error({ err: error, ...attempt }, "the guest could not be provisioned");
+    await applyEvent(context.store, {
+      ...attempt,
+      event: "conclude",
+      holder: context.identity.hostId,
+      at: Date.now(),
+      verdict: verdictOf(error),
+    });
+  }
+}
+
+/** A full disk is the host's affair: the job goes back to the queue, and no attempt of it is used up. */
+function verdictOf(error: unknown): Verdict {
+  const reason = isSolsticeError(error, "disk_full") ? "host_disk_full" : "provision_failed";
+  return verdict(reason, `The guest could not be made: ${errorText(error)}`);
+}
+
+async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
+  const token = bootstrapToken(context.identity, job.id, job.attempt);
+  const image = context.config.imageMap.images.get(job.image);
+  if (!image)
+    throw new TypeError(`Job ${job.id} was scheduled with an image that is not in the map: ${job.image}.`);
+  const ready = context.images.state(job.image);
+  const prepared = ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw" };
+  const { seed, files } = buildSeed({
+    jobId: job.id,
+    attempt: job.attempt,
+    hostName: guestName(job.id),
+    runnerUrl: context.runnerUrl,
+    bootstrapToken: token,
+  });
+  return {
+    jobId: job.id,
+    attempt: job.attempt,
+    imagePath: prepared.path,
+    imageFormat: prepared.format,
+    size: job.size,
+    seedFormat: image.seed,
+    diskBus: image.diskBus,
+    nicModel: image.nicModel,
+    firmware: image.firmware,
+    seed,
+    files,
+    runner: { url: context.runnerUrl, bootstrapToken: token },
+    formerHosts: job.attempt === 1 ? [] : await formerHosts(context.store, job),
+  };
+}

@@ -1,0 +1,39 @@
+import { hostname } from "node:os";
+import type { HostFacts, HostRecord } from "../../core/host-facts.ts";
+import { knownLabels, resolveLabel } from "../../core/labels.ts";
+import { projectVersion } from "../../host/version.ts";
+import { listHosts } from "../../store/hosts.ts";
+import { type Context, isImageReady } from "../context.ts";
+
+const version = projectVersion();
+
+/** What this host tells the others. `apiUrl` is its API's, null while it does not serve. */
+export function factsOfHost(context: Context, apiUrl: string | null): HostFacts {
+  const { config } = context;
+  const { imageMap } = config;
+  const labels = knownLabels(imageMap).map((name) => [name, resolveLabel(imageMap, name).image.name]);
+  const images = [...imageMap.images.values()].map(({ name, defaults }) => [
+    name,
+    { defaults, ready: isImageReady(context, name) },
+  ]);
+  return {
+    hostname: hostname(),
+    version,
+    startedAt: context.startedAt,
+    backend: context.hypervisor.backend,
+    draining: context.phase !== "serving",
+    maxConcurrency: config.maxConcurrency,
+    labelCaps: Object.fromEntries(config.capacityMap),
+    defaultLabel: imageMap.defaultLabel,
+    labels: Object.fromEntries(labels),
+    sizes: Object.fromEntries(imageMap.sizes),
+    images: Object.fromEntries(images),
+    paused: context.pausedReason(),
+    apiUrl,
+  };
+}
+
+/** The hosts that share the store with this one, also those that are lost. */
+export async function otherHosts({ store, identity }: Context): Promise<HostRecord[]> {
+  return (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
+}

@@ -1,0 +1,192 @@
+import { performance } from "node:perf_hooks";
+import { errorText } from "../../core/errors.ts";
+import type { HostRecord } from "../../core/host-facts.ts";
+import { type HostWatch, look, lostLeases, nothingSeen } from "../../core/host-watch.ts";
+import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts.ts";
+import { compactLogs } from "../../store/logs.ts";
+import { type Takeover, takeOver } from "../../store/takeover.ts";
+import { audit } from "../audit/audit.ts";
+import type { Context } from "../context.ts";
+import { startLoop } from "../loop.ts";
+import { factsOfHost } from "./host-facts.ts";
+
+/** How often a lease is renewed, and the others are looked at, within one lease. */
+const renewalsPerLease = 5;
+
+/** The part of a lease that may pass between two looks without beginning to observe anew. */
+const gapPerLease = 0.5;
+
+/** Transactions of one takeover in one round; the next round goes on. */
+const maxTakeoverParts = 100;
+
+/** This host's lease in the store it may share with others, and its eye on theirs. */
+export interface Lease {
+  /** Tells the others where this host's API is. */
+  publishApiUrl(url: string): void;
+  /** Renews at once when this host has something new to tell. */
+  refresh(): void;
+  /** Says farewell: the last thing a host does, once it holds no job. */
+  leave(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Registers this host, then keeps its lease, and takes over the jobs of hosts that do not keep theirs. A host whose
+ * database is away keeps its jobs running, and when it is back, nobody is lost before a whole lease has passed.
+ */
+export async function startLease(context: Context): Promise<Lease> {
+  const holder = new LeaseHolder(context);
+  await holder.register();
+  const loop = startLoop({ name: "lease", log: context.log, run: () => holder.round() });
+  const refresh = () => {
+    if (holder.hasNews()) loop.wake();
+  };
+  const unsubscribe = [
+    context.images.onChange(refresh),
+    context.store.subscribe((wake) => {
+      if (wake.kind === "all") refresh();
+    }),
+  ];
+  const stop = async () => {
+    for (const end of unsubscribe) end();
+    await loop.stop();
+  };
+  return {
+    refresh,
+    stop,
+    publishApiUrl(url) {
+      holder.apiUrl = isLoopback(new URL(url).hostname) ? null : url;
+      refresh();
+    },
+    async leave() {
+      await stop();
+      await holder.leave();
+    },
+  };
+}
+
+/** An API that only this machine reaches is of no use to people who look at another host's. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || host.startsWith("127.");
+}
+
+class LeaseHolder {
+  apiUrl: string | null = null;
+  readonly #context: Context;
+  readonly #leaseMs: number;
+  #told = "";
+  #watch: HostWatch = nothingSeen;
+  #isFailing = false;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#leaseMs = context.config.leaseTimeoutSeconds * 1000;
+  }
+
+  /** What a start finds is dealt with by the audit that follows: whether the host was lost before makes no difference. */
+  async register(): Promise<void> {
+    await this.#renew();
+  }
+
+  hasNews(): boolean {
+    return JSON.stringify(this.#facts()) !== this.#told;
+  }
+
+  /**
+   * Renews, looks, takes over. Errors end here: the pauses that loops make after failures would cost this host its lease
+   * when the database is back.
+   */
+  async round(): Promise<number> {
+    try {
+      const { lostAt } = await this.#renew();
+      if (lostAt !== null) this.#recover(lostAt);
+      await this.#lookAtOthers();
+      if (this.#isFailing) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
+      this.#isFailing = false;
+    } catch (error) {
+      this.#watch = nothingSeen;
+      if (!this.#isFailing)
+        this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
+      this.#isFailing = true;
+    }
+    return this.#leaseMs / renewalsPerLease;
+  }
+
+  async leave(): Promise<void> {
+    const { store, identity, log } = this.#context;
+    try {
+      await leaveHosts(store, { hostId: identity.hostId, at: Date.now(), facts: this.#facts() });
+    } catch (error) {
+      log.warn(
+        { problem: errorText(error) },
+        "the others were not told that this host stops; its lease runs out",
+      );
+    }
+  }
+
+  #facts() {
+    return factsOfHost(this.#context, this.apiUrl);
+  }
+
+  async #renew(): Promise<{ lostAt: number | null }> {
+    const { store, identity } = this.#context;
+    const facts = this.#facts();
+    const renewed = await renewLease(store, { hostId: identity.hostId, at: Date.now(), facts });
+    this.#told = JSON.stringify(facts);
+    return renewed;
+  }
+
+  /** Others have our jobs now. Drivers let go of them, and what is left of them on this host is removed. */
+  #recover(lostAt: number): void {
+    const { log, store } = this.#context;
+    log.warn(
+      { lostAt },
+      "this host was declared lost; its jobs were taken over, and their guests are removed",
+    );
+    store.wake({ kind: "all" });
+    // Beside the loop: an audit may take longer than the lease that it must not cost.
+    audit(this.#context, { fix: true }).catch((error: unknown) =>
+      log.warn({ problem: errorText(error) }, "the audit after the loss failed; the next one goes on"),
+    );
+  }
+
+  async #lookAtOthers(): Promise<void> {
+    const { store, identity } = this.#context;
+    const others = (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
+    const time = { now: performance.now(), maxGapMs: this.#leaseMs * gapPerLease };
+    this.#watch = look(this.#watch, others, time);
+    const lost = lostLeases(this.#watch, this.#leaseMs);
+    if (lost.length === 0) return;
+    const active = await countActiveByHost(store);
+    for (const { hostId, renewals } of lost) {
+      const host = others.find((other) => other.hostId === hostId);
+      // A claim that was under way when its host was declared lost is found here later.
+      const isDue = host?.lostAt === null || (active.get(hostId) ?? 0) > 0;
+      if (host && isDue) await this.#takeOver(host, renewals);
+    }
+  }
+
+  async #takeOver(host: HostRecord, renewals: number): Promise<void> {
+    const { store, log } = this.#context;
+    const { hostId } = host;
+    const facts = { lostHost: hostId, hostname: host.facts.hostname };
+    if (host.lostAt === null) log.warn(facts, "a host's lease ran out");
+    for (let part = 0; part < maxTakeoverParts; part += 1) {
+      const taken = await takeOver(store, { hostId, renewals, at: Date.now() });
+      if (taken === null) return;
+      for (const job of taken.jobs) {
+        const reason = job.verdict?.reason;
+        log.warn({ ...facts, jobId: job.id, attempt: job.attempt, to: job.state, reason }, "took over a job");
+      }
+      await this.#compactLogs(taken);
+      if (!taken.more) return;
+    }
+  }
+
+  /** What the lost host would have done when it released the guest. Nothing depends on it. */
+  async #compactLogs({ jobs }: Takeover): Promise<void> {
+    for (const { id: jobId, attempt } of jobs) {
+      await compactLogs(this.#context.store, { jobId, attempt });
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { insertTestJob, MemoryLog, openTestStore } from "../../api/testing/fixture.ts";
+import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
+import type { Delivery, DeliveryHandler, DeliveryOutcome } from "../../queue/broker.ts";
+import { listRejectedMessages } from "../../store/rejected.ts";
+import type { Admission } from "../accept/admission.ts";
+import { createQueueRoom } from "../accept/queue-room.ts";
+import type { Context } from "../context.ts";
+import { startIntake } from "./intake.ts";
+import { createDeliveryHandler } from "./take-delivery.ts";
+
+/** The longest that a test waits for something to come true, in ms. */
+const patienceMs = 10_000;
+
+/** A broker without a network: hands out what it is given while it is consumed, and keeps what comes back. */
+class MemoryBroker {
+  readonly waiting: Delivery[] = [];
+  readonly outcomes: DeliveryOutcome["kind"][] = [];
+  isPaused = false;
+  atHand = 0;
+  #handler: DeliveryHandler = async () => ({ kind: "returned" });
+
+  consume = (handler: DeliveryHandler) => {
+    this.#handler = handler;
+    const pause = async () => {
+      this.isPaused = true;
+      await until(() => this.atHand === 0);
+    };
+    const resume = () => {
+      this.isPaused = false;
+      this.#pump();
+    };
+    return { pause, resume, close: pause };
+  };
+
+  give(body: object | Buffer, given: Partial<Delivery> = {}): void {
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
+    this.waiting.push({
+      body: bytes,
+      bodyBytes: bytes.length,
+      contentType: null,
+      redelivered: false,
+      ...given,
+    });
+    this.#pump();
+  }
+
+  #pump(): void {
+    // One at a time, as with a prefetch of 1.
+    const next = this.isPaused || this.atHand > 0 ? undefined : this.waiting.shift();
+    if (next === undefined) return;
+    this.atHand += 1;
+    void this.#handler(next).then((outcome) => {
+      this.atHand -= 1;
+      this.outcomes.push(outcome.kind);
+      if (outcome.kind === "returned") this.waiting.unshift(next);
+      this.#pump();
+    });
+  }
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  for (const end = Date.now() + patienceMs; !isTrue(); await delay(5))
+    if (Date.now() > end) assert.fail(`it never came true that ${isTrue}`);
+}
+
+/** An intake on a real store, whose admission fails with `failure` while that is set. */
+async function startTestIntake(t: TestContext, maxQueued: number) {
+  const store = await openTestStore(t);
+  const log = new MemoryLog();
+  const state: { failure: ErrorCode | null } = { failure: null };
+  const room = createQueueRoom(store, maxQueued);
+  const take = async () => {
+    if (state.failure !== null) throw new SolsticeError(state.failure, "It does not take it.");
+    const job = await insertTestJob(store);
+    room.add();
+    return { job, existed: false };
+  };
+  const admission: Admission = { room, accept: take, acceptDelivered: take };
+  const context = { store, log, phase: "serving", identity: { hostId: "host-1" } } as unknown as Context;
+  const broker = new MemoryBroker();
+  const intake = startIntake(context, { broker, admission, onRejected: () => {} });
+  t.after(() => intake.close());
+  const told = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
+  return { store, context, broker, intake, state, told };
+}
+
+test("a full store leaves requests in the broker; both directions are told once", async (t) => {
+  const { store, broker, intake, told } = await startTestIntake(t, 3);
+  for (let index = 0; index < 8; index += 1) broker.give({});
+  await until(() => intake.held() === "full");
+  assert.equal(broker.waiting.length, 5, "exactly as many as may wait were taken, one at a time");
+  assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
+  await store.db.updateTable("jobs").set({ state: "succeeded" }).where("state", "=", "queued").execute();
+  await until(() => broker.outcomes.length === 6);
+  assert.equal(told("as many jobs wait"), 2);
+  assert.equal(told("requests are taken from the broker again"), 1);
+  assert.ok(!broker.outcomes.includes("returned"));
+});
+
+test("while the store is away a delivery is held, not returned, and nothing more is taken", async (t) => {
+  const { broker, intake, state, told } = await startTestIntake(t, 10);
+  state.failure = "store_failed";
+  for (let index = 0; index < 3; index += 1) broker.give({});
+  await until(() => intake.held() === "store_away");
+  // Longer than several looks of the loop: a store that can be read is not yet one that takes what is held.
+  await delay(700);
+  assert.deepEqual([broker.outcomes, broker.atHand, broker.waiting.length], [[], 1, 2]);
+  state.failure = null;
+  await until(() => broker.outcomes.length === 3);
+  assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
+  assert.deepEqual([told("the store is away"), told("taken from the broker again")], [1, 1]);
+});
+
+test("a host that goes down gives back what it holds, and takes nothing more", async (t) => {
+  const { broker, context, intake, state } = await startTestIntake(t, 10);
+  state.failure = "unavailable";
+  for (let index = 0; index < 3; index += 1) broker.give({});
+  await until(() => intake.held() === "store_away");
+  context.phase = "draining";
+  await intake.close();
+  assert.equal(intake.held(), "going_down");
+  assert.deepEqual([broker.outcomes, broker.waiting.length], [["returned"], 3]);
+});
+
+test("what stays broken is returned after a bounded time, and a defect of ours rejected", async (t) => {
+  const { store, context } = await startTestIntake(t, 10);
+  const limits = { holdMs: 50, firstPauseMs: 1, maxPauseMs: 5 };
+  const decide = (error: unknown) =>
+    createDeliveryHandler(context, {
+      admission: { acceptDelivered: () => Promise.reject(error) },
+      onStoreAway: () => {},
+      onRejected: () => {},
+      signal: new AbortController().signal,
+      limits,
+    })({ body: Buffer.from("{}"), bodyBytes: 2, contentType: null, redelivered: false });
+  assert.deepEqual(await decide(new SolsticeError("disk_full", "Full.")), { kind: "returned" });
+  assert.deepEqual(await listRejectedMessages(store, 10), []);
+  const outcome = await decide(new TypeError("x is undefined"));
+  assert.equal(outcome.kind === "rejected" && outcome.code, "internal");
+  assert.equal((await listRejectedMessages(store, 10)).length, 1);
+});
+
+test("a message of the wrong form is on record before it is rejected", async (t) => {
+  const { store, broker, state } = await startTestIntake(t, 10);
+  broker.give(Buffer.from([0xff, 0xfe]));
+  broker.give({}, { bodyBytes: 1e9 });
+  await until(() => broker.outcomes.length === 2);
+  state.failure = "unknown_label";
+  const request_id = randomUUID();
+  broker.give({ request_id });
+  await until(() => broker.outcomes.length === 3);
+  assert.deepEqual(broker.outcomes, ["rejected", "rejected", "rejected"]);
+  const listed = await listRejectedMessages(store, 10);
+  assert.deepEqual(listed.map(({ reason }) => reason).sort(), ["limit_exceeded", "unknown_label", "usage"]);
+  assert.equal(listed.find(({ reason }) => reason === "unknown_label")?.requestId, request_id);
+});

@@ -1,0 +1,107 @@
+import { type ErrorCode, errorText } from "../../core/errors.ts";
+import { decideIntake, type IntakeHold } from "../../core/intake-hold.ts";
+import type { Broker, Delivery, Intake } from "../../queue/broker.ts";
+import type { Admission } from "../accept/admission.ts";
+import type { Context } from "../context.ts";
+import { startLoop } from "../loop.ts";
+import { createDeliveryHandler } from "./take-delivery.ts";
+
+/** How often the intake is reconsidered while it is open, and while it is held, in ms. */
+const openPollMs = 500;
+const heldPollMs = 250;
+
+/** The consumer of requests, opened and closed as the host can take more. */
+export interface IntakeLoop {
+  /** What holds it now; null while it takes requests. */
+  held(): IntakeHold | null;
+  /** Takes nothing more; resolves when the deliveries at hand are dealt with. A repeat is the same. */
+  close(): Promise<void>;
+}
+
+/** What {@link startIntake} needs beside the context. */
+export interface IntakeParts {
+  readonly broker: Pick<Broker, "consume">;
+  readonly admission: Admission;
+  /** Called for each message that is refused. */
+  readonly onRejected: (code: ErrorCode) => void;
+}
+
+/**
+ * Starts taking requests from the broker. While the store is full or away, and when the host goes down, they stay there for
+ * other hosts; each change is logged once.
+ */
+export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
+  const { broker, admission } = parts;
+  const ending = new AbortController();
+  let held: IntakeHold | null = null;
+  let trouble: unknown = null;
+  /** Deliveries that the store did not take: a store that can be read need not be one that can be written. */
+  const troubled = new Set<Delivery>();
+
+  const hold = (next: IntakeHold | null) => {
+    if (next === held) return;
+    if (held === null) void intake.pause();
+    held = next;
+    context.log[next === "store_away" ? "warn" : "info"](
+      { held: next, ...(next === "store_away" && { err: trouble }) },
+      next === null ? "requests are taken from the broker again" : sentences[next],
+    );
+    if (next === null) intake.resume();
+  };
+
+  const reconsider = async () => {
+    const counted = await admission.room.waiting().catch((error: unknown) => {
+      trouble = error;
+      return null;
+    });
+    const waiting = troubled.size > 0 ? null : counted;
+    hold(decideIntake({ phase: context.phase, waiting, limit: admission.room.limit, held }));
+  };
+
+  const handle = createDeliveryHandler(context, {
+    admission,
+    onRejected: parts.onRejected,
+    signal: ending.signal,
+    onStoreAway: (delivery, error) => {
+      trouble = error;
+      troubled.add(delivery);
+      context.log.debug({ reason: errorText(error) }, "a delivery is held: the store does not take it");
+      if (held === null) hold("store_away");
+    },
+  });
+  const intake: Intake = broker.consume(async (delivery) => {
+    const outcome = await handle(delivery);
+    troubled.delete(delivery);
+    // Not at the next poll: until then a fast broker would have filled the store far beyond its limit.
+    if (held === null) await reconsider();
+    return outcome;
+  });
+  const loop = startLoop({
+    name: "intake",
+    log: context.log,
+    run: async () => {
+      await reconsider();
+      return held === null ? openPollMs : heldPollMs;
+    },
+  });
+  let closing: Promise<void> | null = null;
+  const close = async () => {
+    await loop.stop();
+    hold("going_down");
+    ending.abort();
+    await intake.close();
+  };
+  return {
+    held: () => held,
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+const sentences: Readonly<Record<IntakeHold, string>> = {
+  going_down: "no more requests are taken from the broker: this host goes down",
+  store_away: "no requests are taken from the broker: the store is away",
+  full: "no requests are taken from the broker: as many jobs wait as MAX_QUEUED allows",
+};

@@ -1,0 +1,151 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type ErrorCode, errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import {
+  brokerLimits,
+  type Delivery,
+  type DeliveryHandler,
+  type DeliveryOutcome,
+} from "../../queue/broker.ts";
+import { recordRejected } from "../../store/rejected.ts";
+import type { Admission } from "../accept/admission.ts";
+import type { Context } from "../context.ts";
+
+/** How a delivery is held while the store cannot be written. All in ms. */
+export interface HoldLimits {
+  /**
+   * How long, at most: below the broker's own patience (`consumer_timeout`, 30 minutes), and long enough that the 20 times
+   * it gives a message out again outlast any outage.
+   */
+  readonly holdMs: number;
+  readonly firstPauseMs: number;
+  readonly maxPauseMs: number;
+}
+
+const defaultLimits: HoldLimits = {
+  holdMs: 600_000,
+  firstPauseMs: 250,
+  maxPauseMs: 2000,
+};
+
+/** Errors that are the message's own fault, or that no host can mend: it goes to the dead letters. */
+const rejectedCodes: readonly ErrorCode[] = ["usage", "unknown_label", "image_unavailable", "limit_exceeded"];
+
+/** Errors of the store that pass; they say nothing about the message. */
+const passingCodes: readonly ErrorCode[] = ["store_failed", "unavailable", "disk_full", "conflict", "locked"];
+
+/** What {@link createDeliveryHandler} needs. */
+export interface DeliveryParts {
+  readonly admission: Pick<Admission, "acceptDelivered">;
+  /** Called when the store did not take a delivery, which is held from then on. */
+  readonly onStoreAway: (delivery: Delivery, error: unknown) => void;
+  /** Called for each message that is refused. */
+  readonly onRejected: (code: ErrorCode) => void;
+  /** Ends the holding: the host goes down. */
+  readonly signal: AbortSignal;
+  readonly limits?: HoldLimits;
+}
+
+/**
+ * Creates what decides about each message of the request queue. It is acknowledged once its row is committed, refused for
+ * good when it can never become a job, and held for a bounded time while the store is away.
+ */
+export function createDeliveryHandler(context: Context, parts: DeliveryParts): DeliveryHandler {
+  const limits = parts.limits ?? defaultLimits;
+  return async (delivery) => {
+    const holdUntil = Date.now() + limits.holdMs;
+    for (let pauseMs = limits.firstPauseMs; ; pauseMs = Math.min(limits.maxPauseMs, pauseMs * 2)) {
+      try {
+        return await decideOnce(context, parts, delivery);
+      } catch (error) {
+        const isOver = parts.signal.aborted || context.phase !== "serving" || Date.now() >= holdUntil;
+        if (isOver) return await giveUp(context, parts, { delivery, error });
+        parts.onStoreAway(delivery, error);
+        await delay(pauseMs, undefined, { signal: parts.signal }).catch(() => {});
+      }
+    }
+  };
+}
+
+/** Throws what may pass. */
+async function decideOnce(
+  context: Context,
+  parts: DeliveryParts,
+  delivery: Delivery,
+): Promise<DeliveryOutcome> {
+  let input: unknown = null;
+  try {
+    input = parseBody(delivery);
+    const { job, existed } = await parts.admission.acceptDelivered(input);
+    context.log.debug({ jobId: job.id, requestId: job.request.request_id, existed }, "took a request in");
+    return { kind: "accepted" };
+  } catch (error) {
+    if (!isSolsticeError(error) || !rejectedCodes.includes(error.code)) throw error;
+    return await reject(context, parts, { delivery, input, code: error.code, message: errorText(error) });
+  }
+}
+
+function parseBody({ body, bodyBytes }: Delivery): unknown {
+  const most = brokerLimits.messageBytes;
+  if (bodyBytes > most) {
+    throw new SolsticeError(
+      "limit_exceeded",
+      `The message has ${bodyBytes} bytes; a request has at most ${most}.`,
+    );
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    throw new SolsticeError("usage", `The message is not JSON: ${errorText(error)}.`, { cause: error });
+  }
+}
+
+interface Refusal {
+  readonly delivery: Delivery;
+  /** The document, or null where there was none. */
+  readonly input: unknown;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Notes it first: what the operator is told of must be found in the list. */
+async function reject(context: Context, parts: DeliveryParts, refusal: Refusal): Promise<DeliveryOutcome> {
+  const { delivery, code, message } = refusal;
+  const requestId = requestIdOf(refusal.input);
+  await recordRejected(context.store, {
+    body: delivery.body,
+    bodyBytes: delivery.bodyBytes,
+    redelivered: delivery.redelivered,
+    reason: code,
+    message,
+    requestId,
+    hostId: context.identity.hostId,
+    at: Date.now(),
+  });
+  parts.onRejected(code);
+  context.log.warn({ code, requestId, reason: message.slice(0, 500) }, "refused a message of the broker");
+  return { kind: "rejected", code, message };
+}
+
+/** Of a document that may be anything. */
+function requestIdOf(input: unknown): string | null {
+  if (typeof input !== "object" || input === null || !("request_id" in input)) return null;
+  return typeof input.request_id === "string" ? input.request_id : null;
+}
+
+/** What passes is for another time or host; an error that no repeat mended is a defect that this message meets. */
+async function giveUp(
+  context: Context,
+  parts: DeliveryParts,
+  held: { delivery: Delivery; error: unknown },
+): Promise<DeliveryOutcome> {
+  const { delivery, error } = held;
+  const passes = isSolsticeError(error) && passingCodes.includes(error.code);
+  if (passes || parts.signal.aborted || context.phase !== "serving") return { kind: "returned" };
+  context.log.error({ err: error }, "a message could not be dealt with, again and again");
+  return await reject(context, parts, {
+    delivery,
+    input: null,
+    code: "internal",
+    message: "The orchestrator failed on this message; its log says how.",
+  });
+}

@@ -1,0 +1,133 @@
+import { CandidateWindow } from "../../core/candidate-window.ts";
+import { type RunningJob, roomBeside, schedule } from "../../core/scheduler.ts";
+import { listSlots } from "../../store/capacity.ts";
+import type { Wake } from "../../store/store.ts";
+import { type Context, isImageReady } from "../context.ts";
+import { type Loop, startLoop } from "../loop.ts";
+import { type Claimer, createClaimer, startsJobs } from "./claim-jobs.ts";
+import { createWindowFiller, type WindowFiller } from "./fill-window.ts";
+import { refuseHopeless } from "./refuse-hopeless.ts";
+
+/** The longest pause between two rounds, should every wake-up be lost, and between two looks for hopeless jobs, in ms. */
+const safetyPollMs = 5_000;
+
+/** How often one round chooses anew when other hosts were faster, before it lets others go first. */
+const maxPasses = 20;
+
+/** What the rounds share. */
+interface Scheduling {
+  readonly context: Context;
+  readonly window: CandidateWindow;
+  readonly filler: WindowFiller;
+  readonly claimer: Claimer;
+  /** No slot was free at the last look: new jobs change nothing then. */
+  isFull: boolean;
+  /** When to look for hopeless jobs again, by `performance.now()`. */
+  refuseAt: number;
+}
+
+/** Starts the loop that gives free slots to queued jobs. It is woken by the store and by images. */
+export function startScheduleLoop(context: Context): Loop {
+  const scheduling: Scheduling = {
+    context,
+    window: new CandidateWindow(),
+    filler: createWindowFiller(context.store),
+    claimer: createClaimer(context),
+    isFull: false,
+    refuseAt: 0,
+  };
+  const loop = startLoop({ name: "schedule", log: context.log, run: () => runRound(scheduling) });
+  const unsubscribe = [
+    context.store.subscribe((wake) => {
+      if (isNews(scheduling, wake)) loop.wake();
+    }),
+    context.images.onChange(() => {
+      scheduling.window.noteChange();
+      scheduling.refuseAt = 0;
+      loop.wake();
+    }),
+  ];
+  void loop.ended.then(() => {
+    for (const stop of unsubscribe) stop();
+  });
+  return loop;
+}
+
+/** Notes what a wake says of the queue, and tells whether a round is worth it: a slot may be free, and a job may want it. */
+function isNews(scheduling: Scheduling, wake: Wake): boolean {
+  const { window } = scheduling;
+  switch (wake.kind) {
+    case "log":
+      return false;
+    case "job":
+      window.drop(wake.jobId);
+      return wake.endedAt !== undefined;
+    case "queue":
+      window.noteChange();
+      // A job that goes back to the queue frees its slot, and it may be one of ours; the next look costs little.
+      return !scheduling.isFull || wake.requeued === true;
+    case "all":
+      window.noteChange();
+      return true;
+  }
+}
+
+async function runRound(scheduling: Scheduling): Promise<number> {
+  const { context } = scheduling;
+  // Whatever was missed, and changed without a wake, is found by this.
+  if (performance.now() >= scheduling.refuseAt) {
+    scheduling.window.noteChange();
+    scheduling.refuseAt = performance.now() + safetyPollMs;
+    if (startsJobs(context) && (await refuseHopeless(context))) scheduling.refuseAt = 0;
+  }
+  const isDone = await startJobs(scheduling);
+  return isDone ? Math.max(0, scheduling.refuseAt - performance.now()) : 0;
+}
+
+/** Claims what can run now. False when there is more to do at once. Costs what it starts, not what waits. */
+async function startJobs(scheduling: Scheduling): Promise<boolean> {
+  const { context, window, claimer } = scheduling;
+  for (let pass = 0; pass < maxPasses; pass += 1) {
+    if (!startsJobs(context)) return true;
+    scheduling.isFull = false;
+    await claimer.settle();
+    const running = await listSlots(context.store, context.identity.hostId);
+    const free = context.config.maxConcurrency - running.length;
+    scheduling.isFull = free <= 0;
+    if (scheduling.isFull) return true;
+    const chosen = await choose(scheduling, running);
+    if (chosen.length === 0) return true;
+    for (const jobId of chosen) window.drop(jobId);
+    const claimed = await claimer.claim(chosen);
+    // All that could start has started, unless others were faster or the window ends before the slots do.
+    if (claimed === free) return true;
+  }
+  return false;
+}
+
+/** What to start of the window, which is filled first when it may miss something that matters. */
+async function choose(scheduling: Scheduling, running: readonly RunningJob[]): Promise<string[]> {
+  const { context, window, filler } = scheduling;
+  const { maxConcurrency, capacityMap: labelCaps } = context.config;
+  const imageReady = (image: string) => isImageReady(context, image);
+  const hasRoom = roomBeside(running, labelCaps);
+  const canStart = (group: { label: string; image: string }) => hasRoom(group) && imageReady(group.image);
+  const chooseNow = () =>
+    schedule({
+      queued: window.jobs().filter(canStart),
+      running,
+      maxConcurrency,
+      labelCaps,
+      imageReady,
+      draining: false,
+      now: Date.now(),
+    });
+  const mayMiss = window.mayMiss(canStart);
+  if (!mayMiss) return chooseNow();
+  if (!window.isOld(performance.now())) {
+    const chosen = chooseNow();
+    if (running.length + chosen.length >= maxConcurrency) return chosen;
+  }
+  await filler.fill(window, canStart);
+  return chooseNow();
+}

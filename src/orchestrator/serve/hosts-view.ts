@@ -1,0 +1,50 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HostRecord } from "../../core/host-facts.ts";
+import type { HostCapacitySchema } from "../../gen/solstice/v1/jobs_pb.ts";
+import { countActiveByHost, listHosts } from "../../store/hosts.ts";
+import type { Context } from "../context.ts";
+
+type HostCapacity = MessageInitShape<typeof HostCapacitySchema>;
+
+/** How long a lost host that holds nothing is still shown, in ms. */
+const shownAfterLossMs = 7 * 24 * 60 * 60 * 1000;
+
+/** Every host that shares the store, this one first, then by name. */
+export async function hostsView({ store, identity }: Context): Promise<HostCapacity[]> {
+  const [hosts, active] = [await listHosts(store), await countActiveByHost(store)];
+  const now = Date.now();
+  const rank = (host: HostRecord) => (host.hostId === identity.hostId ? 0 : 1);
+  return hosts
+    .filter((host) => host.lostAt === null || now - host.lostAt < shownAfterLossMs || active.has(host.hostId))
+    .sort((a, b) => rank(a) - rank(b) || (a.hostId < b.hostId ? -1 : 1))
+    .map((host) => hostCapacity(host, active.get(host.hostId) ?? 0));
+}
+
+function hostCapacity(host: HostRecord, running: number): HostCapacity {
+  const { facts } = host;
+  const labels = Object.keys(facts.labels);
+  return {
+    hostId: host.hostId,
+    hostname: facts.hostname,
+    backend: facts.backend,
+    ...condition(host),
+    maxConcurrency: facts.maxConcurrency,
+    running,
+    renewedMs: BigInt(host.renewedAt),
+    labels,
+    readyLabels: labels.filter((label) => facts.images[facts.labels[label] ?? ""]?.ready),
+    version: facts.version,
+    apiUrl: facts.apiUrl ?? "",
+  };
+}
+
+/** What keeps a host from starting jobs, the most final first. */
+function condition({ lostAt, facts }: HostRecord): { state: string; message: string } {
+  if (lostAt !== null) {
+    const how = facts.draining ? "It was shut down." : "Its lease ran out; its jobs were taken over.";
+    return { state: "lost", message: how };
+  }
+  if (facts.draining) return { state: "draining", message: "It ends its jobs and starts no more." };
+  if (facts.paused !== null) return { state: "paused", message: facts.paused };
+  return { state: "serving", message: "" };
+}

@@ -1,0 +1,46 @@
+import type { ReadinessCheck } from "../../api/http.ts";
+import { errorText } from "../../core/errors.ts";
+import { countJobs } from "../../store/capacity.ts";
+import { type Context, isImageReady } from "../context.ts";
+
+/** What `/readyz` asks: can a job be taken in and run now? */
+export async function readiness(context: Context): Promise<ReadinessCheck[]> {
+  const images = [...context.config.imageMap.images.keys()];
+  return [
+    {
+      name: "serving",
+      ok: context.phase === "serving",
+      message: context.phase === "serving" ? "ok" : `this host is ${context.phase}`,
+    },
+    await check("store", () => countJobs(context.store, context.identity.hostId)),
+    // Any question that it must answer; there is no such job.
+    await check("hypervisor", () => context.hypervisor.power("readiness")),
+    {
+      name: "disk",
+      ok: context.diskGuard.pausedReason() === null,
+      message: context.diskGuard.pausedReason() ?? "ok",
+    },
+    ...brokerCheck(context),
+    {
+      name: "images",
+      ok: images.length === 0 || images.some((image) => isImageReady(context, image)),
+      message: `ready: ${images.filter((image) => isImageReady(context, image)).join(", ") || "none yet"}`,
+    },
+  ];
+}
+
+/** While it is away jobs still come through the API, and results wait in the store. */
+function brokerCheck({ messaging }: Context): ReadinessCheck[] {
+  if (messaging === null) return [];
+  const { connected, message } = messaging.broker.status();
+  return [{ name: "broker", ok: connected, message }];
+}
+
+async function check(name: string, probe: () => Promise<unknown>): Promise<ReadinessCheck> {
+  try {
+    await probe();
+    return { name, ok: true, message: "ok" };
+  } catch (error) {
+    return { name, ok: false, message: errorText(error) };
+  }
+}

@@ -1,0 +1,98 @@
+import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ApiServer, startRunnerServer, startUserServer } from "../../api/server.ts";
+import { orchestratorNoteName } from "../../config/load-client-config.ts";
+import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import type { Job } from "../../core/job.ts";
+import { stepsOf } from "../../core/job-request.ts";
+import { buildPlan } from "../../guest/plan.ts";
+import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
+import type { Store } from "../../store/store.ts";
+import type { Admission } from "../accept/admission.ts";
+import { audit } from "../audit/audit.ts";
+import { leaksView } from "../audit/leaks-view.ts";
+import type { Context, Log } from "../context.ts";
+import { explainView } from "./explain-view.ts";
+import { createOrchestratorMetrics } from "./metrics.ts";
+import { readiness } from "./readiness.ts";
+import { capacityView } from "./views.ts";
+
+/** Where guests call when nothing else is configured. */
+const defaultRunnerPort = 7411;
+
+/** How often a runner is to give a sign of life; an eighth of the default silence limit. */
+const heartbeatSeconds = 15;
+
+/** How much longer than its job a runner keeps trying to deliver what it has, while nobody answers. */
+const runnerDeadlineMarginSeconds = 300;
+
+/** What the runner's server needs before the rest of the orchestrator exists. */
+export interface RunnerServerParts {
+  readonly config: OrchestratorConfig;
+  readonly store: Store;
+  readonly hypervisor: Hypervisor;
+  readonly log: Log;
+}
+
+/** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
+export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
+  const { config, store, hypervisor, log } = parts;
+  const listen: ListenAddress = config.runnerListen ?? {
+    host: await hypervisor.runnerHost(),
+    port: defaultRunnerPort,
+  };
+  return startRunnerServer({
+    listen,
+    store,
+    log,
+    now: Date.now,
+    buildPlan: planOf,
+    logLimitBytes: config.logLimitBytes,
+    heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
+    // Guests of the noop backend all call from one address.
+    ...(hypervisor.backend === "noop" && { limits: { maxConnectionsPerAddress: 256 } }),
+  });
+}
+
+function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
+  return buildPlan({
+    jobId: id,
+    attempt,
+    repoUrl: request.repo_url ?? null,
+    commitSha: request.commit_sha ?? null,
+    ref: request.ref ?? null,
+    env: request.env,
+    steps: stepsOf(request),
+    deadlineSeconds: timeoutSeconds + runnerDeadlineMarginSeconds,
+  });
+}
+
+/** Starts the server people call. */
+export function startUserEndpoint(context: Context, admission: Admission): Promise<ApiServer> {
+  return startUserServer({
+    listen: context.config.apiListen,
+    token: context.config.apiToken,
+    store: context.store,
+    log: context.log,
+    now: Date.now,
+    accept: (input) => admission.accept(input),
+    capacity: () => capacityView(context),
+    explain: (job) => explainView(context, job),
+    findLeaks: async (options) => leaksView(await audit(context, options)),
+    readiness: () => readiness(context),
+    metrics: createOrchestratorMetrics(context),
+  });
+}
+
+/** Tells commands on this host where the orchestrator is; written last, so that who finds it can use it. */
+export function writeNote(dataDir: string, urls: { apiUrl: string; runnerUrl: string }): void {
+  const path = join(dataDir, orchestratorNoteName);
+  writeFileSync(`${path}.new`, `${JSON.stringify({ pid: process.pid, ...urls })}\n`);
+  chmodSync(`${path}.new`, 0o644);
+  renameSync(`${path}.new`, path);
+}
+
+/** Removes what {@link writeNote} wrote. */
+export function removeNote(dataDir: string): void {
+  rmSync(join(dataDir, orchestratorNoteName), { force: true });
+}
