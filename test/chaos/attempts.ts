@@ -18,6 +18,7 @@ interface Change {
   readonly at: number;
   readonly host_id: string | null;
   readonly label: string;
+  readonly reason: string | null;
 }
 
 /** One attempt, from its claim to its end: the time in which it occupied a slot. Times in ms since the epoch. */
@@ -30,18 +31,23 @@ export interface Attempt {
   readonly to: number;
   /** `queued` when another attempt followed. */
   readonly end: string;
+  readonly reason: string;
 }
+
+/** Why an attempt may end here: its runner succeeded, or its host or its guest (which is in its memory) was killed. */
+const explained: readonly string[] = ["completed", "host_lost", "guest_lost"];
 
 /** The only ways through an attempt: it may end early, and always ends by finalizing. */
 const path = ["provisioning", "booting", "running", "finalizing"];
 
 /**
  * Reads every attempt of every job from the recorded changes, and fails when one does not go from claim to end, without a
- * gap, on one host; when it began before the one before had ended; or when a job ended other than by its last attempt.
+ * gap, on one host; when it began before the one before had ended; when no fault explains how it ended; or when a job ended other than by its
+ * last attempt.
  */
 export async function readAttempts(database: pg.Client): Promise<Attempt[]> {
   const { rows } = await database.query<Change>(
-    `select job_id, job_transitions.attempt, from_state, to_state, at::float8 as at, job_transitions.host_id, label
+    `select job_id, job_transitions.attempt, from_state, to_state, at::float8 as at, job_transitions.host_id, label, reason
      from job_transitions join jobs on jobs.id = job_id where job_transitions.attempt > 0`,
   );
   const attempts: Attempt[] = [];
@@ -85,7 +91,7 @@ function followAttempt(changes: readonly Change[]): Attempt {
   assert.equal(hosts.size, 1, `several hosts in ${what}`);
   return {
     ...{ jobId, attempt, label, hostId: claim.host_id ?? "", end: end.to_state },
-    ...{ from: claim.at, to: end.at },
+    ...{ from: claim.at, to: end.at, reason: end.reason ?? "" },
   };
 }
 
@@ -94,7 +100,8 @@ function isFinal(state: string): boolean {
 }
 
 function assertInOrder(attempts: readonly Attempt[]): void {
-  for (const [index, { jobId, attempt, end, from }] of attempts.entries()) {
+  for (const [index, { jobId, attempt, end, from, reason }] of attempts.entries()) {
+    assert.ok(explained.includes(reason), `attempt ${attempt} of ${jobId} ended by ${reason}`);
     assert.equal(attempt, index + 1, `attempts of ${jobId}`);
     assert.equal(end === "queued", index < attempts.length - 1, `attempt ${attempt} of ${jobId} is ${end}`);
     const before = attempts[index - 1];

@@ -107,7 +107,9 @@ async function startHost(parts: {
     ...["--hypervisor", "noop", "--noop-delay-ms", "150", "--runner-listen", "127.0.0.1:0"],
     ...["--max-concurrency", String(plan.maxConcurrency), "--capacity-map", labelCaps.join(",")],
     ...["--database-url", url.href, "--amqp-url", parts.brokerUrl],
-    ...["--lease-timeout", `${leaseSeconds}s`, "--log-level", "info"],
+    ...["--lease-timeout", `${leaseSeconds}s`, "--audit-interval", "10s"],
+    // Not `debug`, as other tests have it: a long run logs much.
+    ...["--log-level", "info"],
   ]);
   const processes = [await startOrchestrator(setup)];
   const hostId = readFileSync(join(setup.dataDir, "host-id"), "utf8").trim();

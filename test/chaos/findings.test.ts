@@ -42,6 +42,8 @@ values ('calm', 0, null, 'queued', 0, null), ('taken', 0, null, 'queued', 0, nul
   ('taken', 1, 'finalizing', 'queued', 6, 'a'),
   ('taken', 2, 'queued', 'provisioning', 7, 'b'), ('taken', 2, 'provisioning', 'running', 8, 'b'),
   ('taken', 2, 'running', 'finalizing', 8, 'b'), ('taken', 2, 'finalizing', 'succeeded', 9, 'b');
+update job_transitions set reason = 'completed' where from_state = 'finalizing';
+update job_transitions set reason = 'host_lost' where job_id = 'taken' and attempt = 1;
 insert into machines (job_id, attempt, host_id, backend, state, state_since_at, bootstrap_token_hash, runner_finished_at,
   log_length)
 values ('calm', 1, 'a', 'noop', 'gone', 5, 'one', 4, 7), ('taken', 1, 'a', 'noop', 'gone', 6, 'two', null, null),
@@ -106,9 +108,9 @@ const spoilt: readonly [what: string, spoil: string, finding: RegExp][] = [
   ["a job is lost", "delete from jobs where id = 'calm'", /one job for each valid request/],
   ["a job has not ended", "update jobs set state = 'running' where id = 'calm'", /request-calm is running/],
   [
-    "a job ended for a reason that no fault explains",
-    "update jobs set verdict_reason = 'runner_silent' where id = 'taken'",
-    /ended as runner_silent/,
+    "an attempt ended for a reason that no fault explains",
+    "update job_transitions set reason = 'provision_failed' where to_state = 'queued' and attempt = 1",
+    /attempt 1 of taken ended by provision_failed/,
   ],
   [
     "a job has two verdicts",
