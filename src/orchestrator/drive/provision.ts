@@ -7,10 +7,11 @@ import { applyEvent } from "../../store/jobs.ts";
 import { formerHosts, setMachineState } from "../../store/machines.ts";
 import type { Context } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
+import { isStoreAway } from "../store-away.ts";
 
 /**
  * Makes the guest of a job's attempt and gives it power. What fails becomes the attempt's verdict, except a hypervisor
- * that does not answer: that is tried again until the provisioning deadline. A full disk also pauses the host.
+ * or a store that does not answer: that is tried again until the provisioning deadline. A full disk also pauses the host.
  */
 export async function provision(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
@@ -19,8 +20,7 @@ export async function provision(context: Context, job: Job): Promise<void> {
     await setMachineState(context.store, { ...attempt, state: "created", at: Date.now() });
     await context.hypervisor.start(job.id);
   } catch (error) {
-    if (isSolsticeError(error, "hypervisor_unavailable") || isSolsticeError(error, "store_failed"))
-      throw error;
+    if (isSolsticeError(error, "hypervisor_unavailable") || isStoreAway(error)) throw error;
     if (isSolsticeError(error, "disk_full")) context.diskGuard.reportFull(errorText(error));
     context.log.error({ err: error, ...attempt }, "the guest could not be provisioned");
     await applyEvent(context.store, {

@@ -3,6 +3,7 @@ import type { Job } from "../../core/job.ts";
 import { closeAttempt } from "../../store/attempts.ts";
 import { compactLogs } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
+import { isStoreAway } from "../store-away.ts";
 import { keepConsole } from "./console.ts";
 
 /**
@@ -14,6 +15,8 @@ export async function release(context: Context, job: Job): Promise<void> {
   try {
     await keepConsole(context, job);
   } catch (error) {
+    // The store comes back, and the console must be there then.
+    if (isStoreAway(error)) throw error;
     // A console that cannot be read must not keep a slot and a disk occupied.
     context.log.warn({ ...attempt, problem: errorText(error) }, "the console could not be kept");
   }

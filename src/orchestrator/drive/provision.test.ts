@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { SolsticeError } from "../../core/errors.ts";
+import type { Job } from "../../core/job.ts";
+import type { Context } from "../context.ts";
+import { loadIdentity } from "../identity.ts";
+import { provision } from "./provision.ts";
+import { release } from "./release.ts";
+
+const away = new SolsticeError("unavailable", "The database failed: Connection terminated unexpectedly.");
+const job = { id: "job1", attempt: 1, image: "red" } as Job;
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+
+test("a store that is away while a guest is made ends no attempt: it is made again", async (context: TestContext) => {
+  const directory = mkdtempSync(join(tmpdir(), "solstice-provision-"));
+  context.after(() => rmSync(directory, { recursive: true }));
+  const host = {
+    identity: loadIdentity(directory),
+    config: { imageMap: { images: new Map([["red", {}]]) } },
+    images: {
+      state() {
+        throw away;
+      },
+    },
+    hypervisor: { create: () => Promise.reject(new TypeError("nothing is made here")) },
+    log,
+  } as unknown as Context;
+  await assert.rejects(provision(host, job), away);
+});
+
+test("a store that is away while a console is kept leaves the guest where it is", async () => {
+  let isRemoved = false;
+  const host = {
+    hypervisor: {
+      remove: async () => {
+        isRemoved = true;
+      },
+    },
+    store: {
+      db: {
+        selectFrom() {
+          throw away;
+        },
+      },
+    },
+    log,
+  } as unknown as Context;
+  await assert.rejects(release(host, job), away);
+  assert.equal(isRemoved, false);
+});
