@@ -77,6 +77,9 @@ class LeaseHolder {
   #told = "";
   #watch: HostWatch = nothingSeen;
   #isFailing = false;
+  /** What others took over may still have guests here, and machines on record. */
+  #isAuditDue = false;
+  #isAuditing = false;
 
   constructor(context: Context) {
     this.#context = context;
@@ -100,6 +103,7 @@ class LeaseHolder {
     try {
       const { lostAt } = await this.#renew();
       if (lostAt !== null) this.#recover(lostAt);
+      if (this.#isAuditDue) this.#auditBeside();
       await this.#lookAtOthers();
       if (this.#isFailing) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
       this.#isFailing = false;
@@ -144,10 +148,25 @@ class LeaseHolder {
       "this host was declared lost; its jobs were taken over, and their guests are removed",
     );
     store.wake({ kind: "all" });
-    // Beside the loop: an audit may take longer than the lease that it must not cost.
-    audit(this.#context, { fix: true }).catch((error: unknown) =>
-      log.warn({ problem: errorText(error) }, "the audit after the loss failed; the next one goes on"),
-    );
+    this.#isAuditDue = true;
+  }
+
+  /** Beside the loop: an audit may take longer than the lease that it must not cost. One that fails is due again. */
+  #auditBeside(): void {
+    if (this.#isAuditing) return;
+    this.#isAuditing = true;
+    this.#isAuditDue = false;
+    audit(this.#context, { fix: true })
+      .catch((error: unknown) => {
+        this.#isAuditDue = true;
+        this.#context.log.warn(
+          { problem: errorText(error) },
+          "the audit after the loss failed; it is repeated",
+        );
+      })
+      .finally(() => {
+        this.#isAuditing = false;
+      });
   }
 
   async #lookAtOthers(): Promise<void> {
