@@ -6,6 +6,12 @@ import { startLoop } from "./loop.ts";
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const anHourMs = 3_600_000;
 
+/** The parts of a log that note what they are told. */
+function collector(lines: string[]) {
+  const at = (level: string) => (_: object, text: string) => void lines.push(`${level}: ${text}`);
+  return { debug: at("debug"), info: at("info"), warn: at("warn") };
+}
+
 /** A promise and the function that resolves it. */
 function signal() {
   return Promise.withResolvers<void>();
@@ -51,15 +57,17 @@ test("a wake ends the pause", async () => {
   assert.ok(count >= 3);
 });
 
-test("a failed round is logged and repeated, and a busy waker does not turn it into a hot loop", async () => {
-  const warnings: object[] = [];
+test("a failed round is logged once and repeated, and a busy waker does not turn it into a hot loop", async () => {
+  const lines: string[] = [];
   const recovered = signal();
   let rounds = 0;
   const loop = startLoop({
     name: "test",
-    log: { ...silent, warn: (facts: object) => void warnings.push(facts) } as Log,
+    log: { ...silent, ...collector(lines) } as Log,
     run: async () => {
       rounds += 1;
+      // The first round begins before `loop` is there.
+      await Promise.resolve();
       loop.wake();
       if (rounds <= 2) throw new Error("the store is away");
       recovered.resolve();
@@ -69,9 +77,37 @@ test("a failed round is logged and repeated, and a busy waker does not turn it i
   const startedAt = performance.now();
   await recovered.promise;
   await loop.stop();
-  assert.equal(warnings.length, 2);
+  assert.deepEqual(lines, [
+    "warn: a round failed and will be repeated",
+    "debug: a round failed and will be repeated",
+    "info: the rounds succeed again",
+  ]);
   // 500 ms after the first failure and 1000 ms after the second: a lower bound, which a slow machine cannot break.
   assert.ok(performance.now() - startedAt >= 1400);
+});
+
+test("what others tell is not told again, what is new is", async () => {
+  const lines: string[] = [];
+  const recovered = signal();
+  const errors = [new Error("the store is away"), new Error("a defect")];
+  const loop = startLoop({
+    name: "test",
+    log: { ...silent, ...collector(lines) } as Log,
+    isToldElsewhere: (error) => String(error).includes("away"),
+    run: async () => {
+      const error = errors.shift();
+      if (error) throw error;
+      recovered.resolve();
+      return anHourMs;
+    },
+  });
+  await recovered.promise;
+  await loop.stop();
+  assert.deepEqual(lines, [
+    "debug: a round failed and will be repeated",
+    "warn: a round failed and will be repeated",
+    "info: the rounds succeed again",
+  ]);
 });
 
 test("a loop whose body is done ends by itself, and stop is safe then", async () => {

@@ -1,3 +1,4 @@
+import { errorText, isSolsticeError } from "../core/errors.ts";
 import type { Log } from "./log.ts";
 
 /** The longest pause after repeated failures of one loop, in ms. */
@@ -22,18 +23,23 @@ export interface LoopOptions {
    * more than once calls `looking` before each look: what woke the loop until then needs no round of its own.
    */
   run(looking: () => void): Promise<number | "done">;
+  /** Errors that others tell already, such as a store that is away: there may be many loops like this one. */
+  readonly isToldElsewhere?: (error: unknown) => boolean;
   readonly log: Log;
 }
 
 /**
- * Starts a loop that runs its body, pauses, and runs it again. A failed round is logged and repeated with a growing
- * pause, so that a store or hypervisor that is away for a while costs nothing but time.
+ * Starts a loop that runs its body, pauses, and runs it again. A failed round is repeated with a growing pause, so that a
+ * store or hypervisor that is away for a while costs nothing but time. It is logged when it begins to fail, when it fails in
+ * another way, and when it works again.
  */
 export function startLoop(options: LoopOptions): Loop {
   let stopped = false;
   let woken = false;
   let resume: (() => void) | null = null;
   let failures = 0;
+  /** The kind of failure that was logged last; null once that is over. */
+  let told: string | null = null;
 
   const wake = () => {
     woken = true;
@@ -56,18 +62,27 @@ export function startLoop(options: LoopOptions): Loop {
     woken = false;
   };
 
+  const tell = (error: unknown, pauseMs: number) => {
+    const kind = isSolsticeError(error) ? error.code : errorText(error);
+    const isNews = kind !== told && options.isToldElsewhere?.(error) !== true;
+    if (isNews) told = kind;
+    options.log[isNews ? "warn" : "debug"](
+      { err: error, loop: options.name, failures, pauseMs },
+      "a round failed and will be repeated",
+    );
+  };
+
   const round = async (): Promise<number | "done"> => {
     try {
       const next = await options.run(looking);
+      if (told !== null) options.log.info({ loop: options.name, failures }, "the rounds succeed again");
+      told = null;
       failures = 0;
       return next;
     } catch (error) {
       failures += 1;
       const pauseMs = Math.min(maxBackoffMs, 250 * 2 ** Math.min(failures, 10));
-      options.log.warn(
-        { err: error, loop: options.name, failures, pauseMs },
-        "a round failed and will be repeated",
-      );
+      tell(error, pauseMs);
       return pauseMs;
     }
   };

@@ -1,6 +1,7 @@
 import { listSlots } from "../../store/capacity.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
+import { isStoreAway } from "../store-away.ts";
 import { driveJob } from "./drive-job.ts";
 import { createSight } from "./sight.ts";
 
@@ -40,6 +41,8 @@ export function startLifecycle(context: Context): Lifecycle {
     const sight = createSight(context);
     const driver = startLoop({
       name: `job ${jobId}`,
+      // The loop that looks for jobs without a driver asks the same store.
+      isToldElsewhere: isStoreAway,
       log: context.log,
       run: (looking) => context.guestLock.run(jobId, () => driveJob(context, jobId, { sight, looking })),
     });
