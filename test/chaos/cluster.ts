@@ -46,6 +46,9 @@ export const leaseSeconds = 3;
  */
 const deliveryLimit = 6;
 
+/** How often in a row a start may fail for an outage that it met. */
+const maxStarts = 3;
+
 const imageMap = `
 default_label: red
 aliases: { blue: noop-image, green: noop-image }
@@ -117,10 +120,21 @@ async function startHost(parts: {
     caps: { hostId, ...plan },
     wire,
     current: () => processes.at(-1) as OrchestratorProcess,
-    start: async () => void processes.push(await startOrchestrator(setup)),
+    start: async () => void processes.push(await startAgain(setup)),
     log: () => processes.map((process) => process.log()).join("\n"),
     guests: () => guestsOf(setup),
   };
+}
+
+/** As systemd does: a start that meets an outage half-way ends, and comes again. */
+async function startAgain(setup: OrchestratorSetup): Promise<OrchestratorProcess> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await startOrchestrator(setup);
+    } catch (error) {
+      if (tries === maxStarts) throw error;
+    }
+  }
 }
 
 function guestsOf({ dataDir }: OrchestratorSetup): string[] {

@@ -17,7 +17,7 @@ const longOutageMs = [8000, 9000] as const;
 const shortOutageMs = [50, 3000] as const;
 
 /** The longest that a host which cannot renew may go unnoticed: the database may be away, and a lease begin anew. In ms. */
-const lossPatienceMs = 60_000;
+const lossPatienceMs = 120_000;
 
 const pollMs = 200;
 

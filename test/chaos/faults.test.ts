@@ -13,7 +13,7 @@ function fault(name: string, events: string[]): Fault {
   };
 }
 
-const options = { calmMs: [0, 1] as const, tell: () => {} };
+const options = { calmMs: [0, 1] as const, tell: () => {}, failed: new AbortController().signal };
 
 test("each fault comes once, even when the end was told before", async () => {
   const events: string[] = [];
@@ -21,7 +21,7 @@ test("each fault comes once, even when the end was told before", async () => {
   const counts = await causeFaults(faults, {
     ...options,
     random: createRandom(1),
-    signal: AbortSignal.abort(),
+    enough: AbortSignal.abort(),
   });
   assert.deepEqual([...counts].toSorted(), [
     ["one", 1],
@@ -40,8 +40,19 @@ test("what was broken is made whole also when the fault had no effect, which is 
   const causing = causeFaults([useless], {
     ...options,
     random: createRandom(1),
-    signal: AbortSignal.abort(),
+    enough: AbortSignal.abort(),
   });
   await assert.rejects(causing, /nobody noticed/);
   assert.deepEqual(events, ["one begins", "one ends"]);
+});
+
+test("when something else has failed, nothing more is broken", async () => {
+  const events: string[] = [];
+  const counts = await causeFaults([fault("one", events)], {
+    ...options,
+    random: createRandom(1),
+    enough: new AbortController().signal,
+    failed: AbortSignal.abort(),
+  });
+  assert.deepEqual([counts.size, events], [0, []]);
 });

@@ -20,31 +20,33 @@ export interface FaultOptions {
   /** How long nothing is broken between two faults, in ms. */
   readonly calmMs: readonly [min: number, max: number];
   /** When to stop, at the earliest: each fault comes at least once. */
-  readonly signal: AbortSignal;
+  readonly enough: AbortSignal;
+  /** When to stop at once, with nothing broken: something else has failed. */
+  readonly failed: AbortSignal;
   readonly tell: (text: string) => void;
 }
 
 /**
  * Causes one fault after the other: all of them in an order that the seed chooses, then all again in another one, until
- * `signal`, at moments and for times that the seed chooses too. Each comes at least once, whatever the signal says, and
+ * `enough`, at moments and for times that the seed chooses too. Each comes at least once, whatever that says, and
  * nothing is broken when it resolves. Returns how often each came.
  */
 export async function causeFaults(
   faults: readonly Fault[],
   options: FaultOptions,
 ): Promise<Map<string, number>> {
-  const { random, calmMs, signal } = options;
+  const { random, calmMs, enough, failed } = options;
   const counts = new Map<string, number>();
   for (let round = 0; ; round += 1) {
+    const stop = round === 0 ? failed : AbortSignal.any([enough, failed]);
     for (const fault of random.shuffle(faults)) {
       const calm = random.integer(...calmMs);
       const away = random.integer(...fault.awayMs);
-      if (round === 0) await delay(calm);
-      else if (!(await pause(calm, signal))) return counts;
+      await delay(calm, undefined, { signal: stop }).catch(() => {});
+      if (stop.aborted) return counts;
       await cause(fault, away, options.tell);
       counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
     }
-    if (signal.aborted) return counts;
   }
 }
 
@@ -58,10 +60,4 @@ async function cause(fault: Fault, awayMs: number, tell: (text: string) => void)
     await fault.end();
   }
   tell(`over: ${fault.name}`);
-}
-
-/** False when the signal came first. */
-async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  await delay(ms, undefined, { signal }).catch(() => {});
-  return !signal.aborted;
 }

@@ -22,20 +22,20 @@ export interface Target {
 
 /**
  * Publishes as some producer would: confirmed and routed to a queue, and again when it is not sure. Not the product's own
- * client.
+ * client. `signal` gives up.
  */
 export async function publishAll(
   target: Target,
-  options: { messages: readonly Message[]; pauseMs: number },
+  options: { messages: readonly Message[]; pauseMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const connection = new Connection({ url: target.url, retryLow: 200, retryHigh: 1000 });
   connection.on("error", () => {});
-  const sender = createSender(connection, target);
+  const sender = createSender(connection, target, options.signal);
   const waiting = [...options.messages];
   const work = async () => {
     for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) {
       await sender.send(message);
-      await delay(options.pauseMs * inFlight);
+      await delay(options.pauseMs * inFlight, undefined, { signal: options.signal });
     }
   };
   try {
@@ -46,7 +46,7 @@ export async function publishAll(
   }
 }
 
-function createSender(connection: Connection, { exchange, routingKey }: Target) {
+function createSender(connection: Connection, { exchange, routingKey }: Target, signal?: AbortSignal) {
   const publisher = connection.createPublisher({ confirm: true, maxAttempts: 1 });
   let returned = 0;
   publisher.on("basic.return", () => {
@@ -68,6 +68,7 @@ function createSender(connection: Connection, { exchange, routingKey }: Target) 
     async send(message: Message): Promise<void> {
       for (const end = Date.now() + patienceMs; Date.now() < end; await delay(retryPauseMs)) {
         if (await isTaken(message).catch(() => false)) return;
+        signal?.throwIfAborted();
       }
       throw new Error("a message could not be published");
     },

@@ -113,22 +113,25 @@ async function storm(
   run: ChaosOptions & { messages: Messages },
 ): Promise<Record<string, number>> {
   const { published: list } = run.messages;
-  const end = new AbortController();
-  const { signal } = end;
+  const [enough, failed] = [new AbortController(), new AbortController()];
+  const signals = { enough: enough.signal, failed: failed.signal };
   const faults = Promise.all(
     faultDecks(cluster, random.fork("victims")).map(({ name, calmMs, faults: deck }) =>
-      causeFaults(deck, { random: random.fork(name), calmMs, signal, tell: run.tell }),
+      causeFaults(deck, { random: random.fork(name), calmMs, ...signals, tell: run.tell }),
     ),
   );
   const published = publishAll(
     { url: cluster.broker.url, exchange, routingKey },
-    { messages: list, pauseMs: run.durationMs / list.length },
-  );
-  // Whichever fails first ends all: a fault that cannot be undone would make the publisher wait for its patience.
-  await Promise.race([published, faults]);
-  end.abort();
-  const [counts] = await Promise.all([faults, published]);
-  return Object.fromEntries(counts.flatMap((count) => [...count]));
+    { messages: list, pauseMs: run.durationMs / list.length, signal: failed.signal },
+  ).finally(() => enough.abort());
+  try {
+    const [counts] = await Promise.all([faults, published]);
+    return Object.fromEntries(counts.flatMap((count) => [...count]));
+  } catch (error) {
+    failed.abort();
+    await Promise.allSettled([faults, published]);
+    throw error;
+  }
 }
 
 /** Waits until every request has ended, every result is out, and every malformed message is on record. */
