@@ -47,16 +47,17 @@ interface Outbox {
 export function startOutboxLoop(context: Context, broker: Outbox["broker"]): OutboxLoop {
   const outbox: Outbox = { context, broker, confirmed: [], isStuck: false };
   const settled: (() => void)[] = [];
-  let isFirst = true;
+  let mayHoldClaims = true;
   const loop = startLoop({
     name: "outbox",
     log: context.log,
     run: async () => {
-      // What the last process of this host had claimed waits for nobody.
-      if (isFirst) await releaseResults(context.store, { hostId: context.identity.hostId });
-      isFirst = false;
       await noteConfirmed(outbox);
+      // What the last process of this host had claimed waits for nobody, nor does a claim whose answer was lost.
+      if (mayHoldClaims) await releaseResults(context.store, { hostId: context.identity.hostId });
+      mayHoldClaims = true;
       const claimed = await publishSome(outbox);
+      mayHoldClaims = false;
       if (claimed > 0 && !outbox.isStuck) return 0;
       for (const resolve of settled.splice(0)) resolve();
       return claimed > 0 ? retryPauseMs : safetyPollMs;
