@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import type { JobResult } from "../src/core/job-result.ts";
 import {
   missingRabbitmq,
+  newQueueSettleMs,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "../src/queue/testing/private-rabbitmq.ts";
@@ -38,11 +39,6 @@ before(async () => {
   if (!skip) rabbitmq = await startPrivateRabbitmq();
 });
 after(() => rabbitmq?.stop());
-
-/**
- * A quorum queue of RabbitMQ 3.10 that is killed within its first second does not answer for a minute after that; nobody waits for that here, in ms.
- */
-const queueSettleMs = 2500;
 
 /** An orchestrator's set-up, a stranger on the same exchange, and the names of the queues: all of one test's own. */
 interface Place {
@@ -198,7 +194,7 @@ test("a verdict without a broker is published when it is back; a host starts wit
     const { jobs } = await orchestrator.api.list({});
     return jobs[0]?.id ?? null;
   });
-  await delay(queueSettleMs);
+  await delay(newQueueSettleMs);
   await rabbitmq.kill();
   await untilEnd(orchestrator, jobId);
   await until("/readyz tells of the broker", async () => {

@@ -5,7 +5,12 @@ import { Connection } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
 import { openBroker } from "./rabbitmq.ts";
-import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
+import {
+  missingRabbitmq,
+  newQueueSettleMs,
+  type PrivateRabbitmq,
+  startPrivateRabbitmq,
+} from "./testing/private-rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
 
 /** After this a producer takes a message for lost. */
@@ -40,6 +45,7 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
       const stop = new AbortController();
       const publishing = publishUntil(stop.signal, config);
       await until("some have come", () => texts.length > 50);
+      await sleep(newQueueSettleMs);
       await fault();
       await until("it is told", () => !broker.status().connected);
       await rabbit.start();
@@ -54,10 +60,11 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
 
   test("results wait for their turn: refused while it is away, confirmed when it is back", async (t) => {
     const config = testConfig(rabbit.url);
-    const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 500 } });
+    const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 3000 } });
     t.after(() => broker.close());
     const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
     await broker.publishResult(result);
+    await sleep(newQueueSettleMs);
     await rabbit.kill();
     await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     await rabbit.start();
