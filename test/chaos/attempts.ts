@@ -34,8 +34,8 @@ export interface Attempt {
   readonly reason: string;
 }
 
-/** Why an attempt may end here: its runner succeeded, or its host or its guest (which is in its memory) was killed. */
-const explained: readonly string[] = ["completed", "host_lost", "guest_lost"];
+/** Why an attempt may end here: its runner succeeded, or its host was killed, and with it the guest, which is in its memory. */
+const explained: readonly string[] = ["completed", "host_lost", "guest_lost", "guest_stopped"];
 
 /** The only ways through an attempt: it may end early, and always ends by finalizing. */
 const path = ["provisioning", "booting", "running", "finalizing"];
