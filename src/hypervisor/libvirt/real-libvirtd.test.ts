@@ -126,6 +126,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await lost.remove(jobId);
     assert.equal(await lost.power(jobId), "absent");
     assert.equal(await ours.power(jobId), "running");
+    await ours.remove(jobId);
   });
 
   test("a network that cannot start says why", async () => {
