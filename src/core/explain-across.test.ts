@@ -9,8 +9,9 @@ const job = { ...queuedJob("a"), state: "queued" as const };
 const full = { maxConcurrency: 1, running: [runningJob("r")], recentDurations: [1000] };
 
 function host(name: string, given: Partial<ExplainSnapshot> = {}) {
-  const { recentDurations = [], paused = null } = given;
-  return { name, snapshot: { ...snapshotOf({ queued: [job], now: 0, ...given }), recentDurations, paused } };
+  const { recentDurations = [], paused = null, queuedIsCut = false } = given;
+  const seen = snapshotOf({ queued: [job], now: 0, ...given });
+  return { name, snapshot: { ...seen, recentDurations, paused, queuedIsCut } };
 }
 
 function constraintOf(...serving: ReturnType<typeof host>[]) {

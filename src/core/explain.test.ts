@@ -8,8 +8,8 @@ import { arbitrarySnapshot, queuedJob, runningJob, snapshotOf } from "./testing/
 const waiting = (job: QueuedJob) => ({ ...job, state: "queued" as const });
 
 function explainSnapshot(given: Partial<ExplainSnapshot>): ExplainSnapshot {
-  const { recentDurations = [], paused = null } = given;
-  return { ...snapshotOf(given), recentDurations, paused };
+  const { recentDurations = [], paused = null, queuedIsCut = false } = given;
+  return { ...snapshotOf(given), recentDurations, paused, queuedIsCut };
 }
 
 test("starting is said of exactly the jobs that the scheduler would start", () => {
@@ -17,7 +17,8 @@ test("starting is said of exactly the jobs that the scheduler would start", () =
     fc.property(arbitrarySnapshot, (snapshot: SchedulerSnapshot) => {
       const chosen = new Set(schedule(snapshot));
       for (const job of snapshot.queued) {
-        const { constraint } = explain(waiting(job), { ...snapshot, recentDurations: [], paused: null });
+        const rest = { recentDurations: [], paused: null, queuedIsCut: false };
+        const { constraint } = explain(waiting(job), { ...snapshot, ...rest });
         assert.equal(constraint === "starting", chosen.has(job.id));
       }
     }),
@@ -106,6 +107,11 @@ test("an image that is not ready, a host that drains, and one that is paused are
 
 test("a job beyond the end of the listed queue is explained all the same", () => {
   const job = queuedJob("last", { submittedAt: 9 });
-  const snapshot = explainSnapshot({ queued: [queuedJob("a")], maxConcurrency: 1 });
-  assert.equal(explain(waiting(job), snapshot).constraint, "behind_others");
+  const queued = [queuedJob("a"), queuedJob("b")];
+  const snapshot = { queued, maxConcurrency: 1, recentDurations: [3000], queuedIsCut: true };
+  assert.deepEqual(explain(waiting(job), explainSnapshot(snapshot)), {
+    constraint: "behind_others",
+    message: "Free slots go to jobs that are due earlier: at least 2 jobs are ahead.",
+    estimatedStartAt: null,
+  });
 });

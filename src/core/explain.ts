@@ -36,6 +36,8 @@ export interface Explanation {
 export interface ExplainSnapshot extends SchedulerSnapshot {
   /** In ms, from claim to end; empty when none has finished yet. */
   readonly recentDurations: readonly number[];
+  /** Whether more jobs wait than `queued` holds: what is ahead is then counted too low. */
+  readonly queuedIsCut: boolean;
   /** Why the host starts nothing although it serves; null when it does. */
   readonly paused: string | null;
 }
@@ -45,6 +47,8 @@ interface Bottleneck {
   readonly cap: number;
   readonly used: number;
   readonly ahead: number;
+  /** Whether more may be ahead than that. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -112,7 +116,7 @@ function behindOthers(job: QueuedJob, snapshot: ExplainSnapshot): Explanation {
   const ahead = Math.max(...bottlenecks.map((bottleneck) => bottleneck.ahead));
   return explanation(
     "behind_others",
-    `Free slots go to jobs that are due earlier: ${aheadOf(ahead)}.`,
+    `Free slots go to jobs that are due earlier: ${aheadOf(ahead, snapshot.queuedIsCut)}.`,
     latest,
   );
 }
@@ -122,6 +126,7 @@ function bottleneckOfHost(job: QueuedJob, snapshot: ExplainSnapshot): Bottleneck
     cap: snapshot.maxConcurrency,
     used: snapshot.running.length,
     ahead: countAhead(job, snapshot, () => true),
+    isCut: snapshot.queuedIsCut,
   };
 }
 
@@ -131,6 +136,7 @@ function bottleneckOfName(job: QueuedJob, name: string, snapshot: ExplainSnapsho
     cap: snapshot.labelCaps.get(name) ?? Infinity,
     used: snapshot.running.filter(named).length,
     ahead: countAhead(job, snapshot, named),
+    isCut: snapshot.queuedIsCut,
   };
 }
 
@@ -149,8 +155,12 @@ function countAhead(
   }).indexOf(job.id);
 }
 
-/** With `cap` slots that are each freed once per typical duration, the next `ahead + 1` of them take this long. */
-function estimate({ cap, used, ahead }: Bottleneck, snapshot: ExplainSnapshot): number | null {
+/**
+ * With `cap` slots that are each freed once per typical duration, the next `ahead + 1` of them take this long. Nothing is
+ * estimated from a count that is too low.
+ */
+function estimate({ cap, used, ahead, isCut }: Bottleneck, snapshot: ExplainSnapshot): number | null {
+  if (isCut) return null;
   const wanted = ahead + 1 - Math.max(0, cap - used);
   if (wanted <= 0) return snapshot.now;
   const typical = median(snapshot.recentDurations);
@@ -165,10 +175,11 @@ function median(values: readonly number[]): number | null {
   return low === undefined || high === undefined ? null : (low + high) / 2;
 }
 
-function numbers({ cap, used, ahead }: Bottleneck): string {
-  return `${used} of ${cap} running; ${aheadOf(ahead)}`;
+function numbers({ cap, used, ahead, isCut }: Bottleneck): string {
+  return `${used} of ${cap} running; ${aheadOf(ahead, isCut)}`;
 }
 
-function aheadOf(ahead: number): string {
+function aheadOf(ahead: number, isCut: boolean): string {
+  if (isCut) return `at least ${ahead} ${ahead === 1 ? "job is" : "jobs are"} ahead`;
   return ahead === 1 ? "1 job is ahead" : `${ahead === 0 ? "no" : ahead} jobs are ahead`;
 }

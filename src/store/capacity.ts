@@ -44,28 +44,24 @@ export async function listSlots(store: Store, hostId: string): Promise<RunningJo
   return rows.map(({ fair_key, ...job }) => ({ ...job, fairKey: fair_key }));
 }
 
-/** How many jobs wait (anywhere) and are active on `hostId`, for each label and image that has any. */
-export async function countJobs(
-  store: Store,
-  hostId: string,
-): Promise<{ label: string; image: string; queued: number; active: number }[]> {
-  const grouped = store.db
+/** How many jobs wait, on all hosts together, for each label and image that has any. Costs more the more wait. */
+export async function countQueuedByGroup(store: Store): Promise<QueueCount[]> {
+  const rows = await store.db
     .selectFrom("jobs")
     .select((expression) => ["label", "image", expression.fn.countAll<number>().as("jobs")])
-    .groupBy(["label", "image"]);
-  const queued = await grouped.where("state", "=", "queued").execute();
-  const active = await grouped.where("host_id", "=", hostId).where("state", "in", activeStates).execute();
-  const counts = new Map<string, { label: string; image: string; queued: number; active: number }>();
-  const count = (kind: "queued" | "active", rows: typeof queued) => {
-    for (const { label, image, jobs } of rows) {
-      const key = JSON.stringify([label, image]);
-      const entry = counts.get(key) ?? { label, image, queued: 0, active: 0 };
-      counts.set(key, { ...entry, [kind]: Number(jobs) });
-    }
-  };
-  count("queued", queued);
-  count("active", active);
-  return [...counts.values()].sort((a, b) => (a.label < b.label ? -1 : 1));
+    .where("state", "=", "queued")
+    .groupBy(["label", "image"])
+    .orderBy("label")
+    .orderBy("image")
+    .execute();
+  return rows.map(({ label, image, jobs }) => ({ label, image, queued: Number(jobs) }));
+}
+
+/** How many jobs of one label and image wait. */
+export interface QueueCount {
+  readonly label: string;
+  readonly image: string;
+  readonly queued: number;
 }
 
 /**

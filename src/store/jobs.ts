@@ -6,7 +6,7 @@ import { boundedLimit, toJob, toTransition } from "./rows.ts";
 import type { Database, JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 
-export { countJobs, listActive, recentDurations } from "./capacity.ts";
+export { listActive, recentDurations } from "./capacity.ts";
 export { applyEvent, awaitClaims, claimJob, requestCancel } from "./job-changes.ts";
 export { listQueued } from "./waiting.ts";
 

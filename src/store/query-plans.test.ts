@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CompiledQuery, type KyselyPlugin, sql } from "kysely";
 import { closeAttempt, findBySession, loadAttempt } from "./attempts.ts";
-import { countQueued } from "./capacity.ts";
+import { countQueued, countQueuedByGroup } from "./capacity.ts";
 import {
   applyEvent,
-  countJobs,
   findJobOfRequest,
   findJobs,
   getJob,
@@ -73,7 +72,7 @@ async function useEverything(store: Store): Promise<void> {
   await useRetention(store);
   await useMessages(store);
   await Promise.all([listQueued(store, 10), listActive(store, hostId), listMachines(store, hostId)]);
-  await Promise.all([countJobs(store, hostId), recentDurations(store, { label: "debian-12", limit: 5 })]);
+  await Promise.all([countQueuedByGroup(store), recentDurations(store, { label: "debian-12", limit: 5 })]);
 }
 
 async function useMessages(store: Store): Promise<void> {
@@ -146,14 +145,14 @@ test("listing the queue costs what waits, not what was ever done", async (contex
   const store = await openForTest(context, createSqliteDatabase);
   for (const id of ["done", "waits1", "waits2"]) await insertJob(store, newJob(id));
   await multiplyFinished(store, 100_000);
-  const listed = await listQueued(store, 10);
+  const { jobs: listed } = await listQueued(store, 10);
   assert.deepEqual(
     listed.map((job) => job.id),
     ["waits1", "waits2"],
   );
   assert.equal((await listActive(store, hostId)).length, 0);
   assert.deepEqual(
-    (await countJobs(store, hostId)).map((count) => count.queued),
+    (await countQueuedByGroup(store)).map((count) => count.queued),
     [2],
   );
 });

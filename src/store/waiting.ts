@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { QueuedJob } from "../core/scheduler.ts";
+import { countQueued } from "./capacity.ts";
 import { boundedLimit } from "./rows.ts";
 import type { Store } from "./store.ts";
 
@@ -8,6 +9,9 @@ export const maxQueuedListed = 10_000;
 
 /** Bounds {@link listGroups}: labels come from image maps, and there are few. */
 const maxGroups = 1000;
+
+/** Jobs of one lane that are listed when not all are: what leaves room for other repositories. */
+const laneShare = 100;
 
 /** Waiting jobs that the same caps and the same image hold back. */
 export interface QueueGroup {
@@ -122,16 +126,21 @@ async function readPage(
 
 /**
  * Jobs that wait, for explanations. When there are more than `limit`, each group gets an equal share, and in it each lane
- * some of its oldest jobs, so that no long queue hides the others.
+ * some of its oldest jobs, so that no long queue hides the others; `isWhole` is false then.
  */
-export async function listQueued(store: Store, limit: number): Promise<QueuedJob[]> {
+export async function listQueued(
+  store: Store,
+  limit: number,
+): Promise<{ jobs: QueuedJob[]; isWhole: boolean }> {
   const groups = await listGroups(store);
-  if (groups.length === 0) return [];
-  const share = Math.ceil(boundedLimit(limit, maxQueuedListed) / groups.length);
+  const most = boundedLimit(limit, maxQueuedListed);
+  const isWhole = (await countQueued(store, most + 1)) <= most;
+  const share = isWhole ? most : Math.ceil(most / Math.max(1, groups.length));
+  const perLane = isWhole ? most : Math.min(share, laneShare);
   const lists: QueuedJob[][] = [];
   for (const group of groups) {
-    const page = await listLanes(store, group, { after: null, perLane: share, limit: share });
+    const page = await listLanes(store, group, { after: null, perLane, limit: share });
     lists.push(page.jobs.slice(0, share));
   }
-  return lists.flat();
+  return { jobs: lists.flat(), isWhole };
 }

@@ -17,7 +17,7 @@ const queueWindow = 2_000;
 const durationSample = 20;
 
 /** What does not differ between hosts. */
-type Shared = Pick<ExplainSnapshot, "queued" | "now" | "recentDurations">;
+type Shared = Pick<ExplainSnapshot, "queued" | "queuedIsCut" | "now" | "recentDurations">;
 
 /** What the API's Explain tells of one job, whichever hosts could run it. */
 export async function explainView(
@@ -26,8 +26,10 @@ export async function explainView(
 ): Promise<MessageInitShape<typeof ExplainResponseSchema>> {
   const { store, config, identity } = context;
   const others = await otherHosts(context);
+  const { jobs: queued, isWhole } = await listQueued(store, queueWindow);
   const shared = {
-    queued: await listQueued(store, queueWindow),
+    queued,
+    queuedIsCut: !isWhole,
     now: Date.now(),
     recentDurations: await recentDurations(store, { label: job.label, limit: durationSample }),
   };

@@ -3,14 +3,15 @@ import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } 
 import { leakKinds } from "../../core/audit/leak.ts";
 import { machineStates } from "../../core/job.ts";
 import { activeStates } from "../../core/job-state.ts";
-import { countJobs, listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/capacity.ts";
 import { listMachines } from "../../store/machines.ts";
 import { countUnpublished } from "../../store/outbox.ts";
 import type { AuditState } from "../audit/audit-state.ts";
 import { type Context, isImageReady } from "../context.ts";
+import type { QueueCounts } from "./queue-counts.ts";
 
 /** What `/metrics` serves: gauges are read from the store when they are asked for, so that they cannot drift. */
-export function createOrchestratorMetrics(context: Context): MetricsSource {
+export function createOrchestratorMetrics(context: Context, countQueued: QueueCounts): MetricsSource {
   const metrics = createMetrics();
   const { registry, jobs, machines, slots, imagesReady } = metrics;
   // Gauges of what is not there would read 0, and raise alarms.
@@ -20,7 +21,7 @@ export function createOrchestratorMetrics(context: Context): MetricsSource {
     async metrics() {
       const { store, identity, config } = context;
       const active = await listSlots(store, identity.hostId);
-      const counts = await countJobs(store, identity.hostId);
+      const counts = await countQueued();
       jobs.set(
         { state: "queued" },
         counts.reduce((total, count) => total + count.queued, 0),

@@ -1,6 +1,6 @@
 import type { ReadinessCheck } from "../../api/http.ts";
 import { errorText } from "../../core/errors.ts";
-import { countJobs } from "../../store/capacity.ts";
+import { listSlots } from "../../store/capacity.ts";
 import { type Context, isImageReady } from "../context.ts";
 
 /** What `/readyz` asks: can a job be taken in and run now? */
@@ -12,7 +12,7 @@ export async function readiness(context: Context): Promise<ReadinessCheck[]> {
       ok: context.phase === "serving",
       message: context.phase === "serving" ? "ok" : `this host is ${context.phase}`,
     },
-    await check("store", () => countJobs(context.store, context.identity.hostId)),
+    await check("store", () => listSlots(context.store, context.identity.hostId)),
     // Any question that it must answer; there is no such job.
     await check("hypervisor", () => context.hypervisor.power("readiness")),
     {

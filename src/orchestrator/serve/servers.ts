@@ -14,6 +14,7 @@ import { leaksView } from "../audit/leaks-view.ts";
 import type { Context, Log } from "../context.ts";
 import { explainView } from "./explain-view.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
+import { createQueueCounts } from "./queue-counts.ts";
 import { readiness } from "./readiness.ts";
 import { capacityView } from "./views.ts";
 
@@ -69,6 +70,7 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
 
 /** Starts the server people call. */
 export function startUserEndpoint(context: Context, admission: Admission): Promise<ApiServer> {
+  const countQueued = createQueueCounts(context.store);
   return startUserServer({
     listen: context.config.apiListen,
     token: context.config.apiToken,
@@ -76,11 +78,11 @@ export function startUserEndpoint(context: Context, admission: Admission): Promi
     log: context.log,
     now: Date.now,
     accept: (input) => admission.accept(input),
-    capacity: () => capacityView(context),
+    capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
     findLeaks: async (options) => leaksView(await audit(context, options)),
     readiness: () => readiness(context),
-    metrics: createOrchestratorMetrics(context),
+    metrics: createOrchestratorMetrics(context, countQueued),
   });
 }
 

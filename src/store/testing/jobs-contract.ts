@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { jobEvents, jobStates, transition } from "../../core/job-state.ts";
 import { verdict } from "../../core/verdict.ts";
+import { countQueuedByGroup, listSlots } from "../capacity.ts";
 import {
   applyEvent,
   claimJob,
-  countJobs,
   findJobs,
   getJob,
   insertJob,
@@ -120,8 +120,8 @@ function queriesContract(create: CreateDatabase): void {
     await Promise.all(Array.from({ length: 1003 }, (_, index) => insertJob(store, newJob(`j${index}`))));
     assert.equal((await listJobs(store, { limit: 1e9 })).length, 1000);
     assert.equal((await listJobs(store, { limit: -1 })).length, 1);
-    assert.equal((await listQueued(store, 1e9)).length, 1003);
-    assert.equal((await listQueued(store, 3)).length, 3);
+    assert.equal((await listQueued(store, 1e9)).jobs.length, 1003);
+    assert.equal((await listQueued(store, 3)).jobs.length, 3);
   });
 
   test("jobs are found by the beginning of their id, and by nothing else", async (context) => {
@@ -142,15 +142,17 @@ function queriesContract(create: CreateDatabase): void {
     await insertJob(store, newJob("urgent", { label: "long", priority: 1, submittedAt: 500 }));
     await insertJob(store, newJob("short", { label: "short", submittedAt: 900 }));
     await claim(store, "long19");
-    const listed = await listQueued(store, 40);
+    const { jobs: listed, isWhole } = await listQueued(store, 40);
+    assert.equal(isWhole, true);
     assert.deepEqual(
       listed.map((job) => job.id),
       [...Array.from({ length: 19 }, (_, index) => `long${18 - index}`), "urgent", "short"],
     );
     assert.deepEqual(
-      (await listQueued(store, 4)).map((job) => job.id),
+      (await listQueued(store, 4)).jobs.map((job) => job.id),
       ["long18", "long17", "short"],
     );
+    assert.equal((await listQueued(store, 4)).isWhole, false);
     assert.deepEqual(listed.at(-1), {
       id: "short",
       label: "short",
@@ -217,10 +219,11 @@ function queriesContract(create: CreateDatabase): void {
       (await listActive(store, hostId)).map((job) => job.id),
       ["mine"],
     );
-    assert.deepEqual(await countJobs(store, hostId), [
-      { label: "alias", image: "debian", queued: 1, active: 0 },
-      { label: "debian-12", image: "debian", queued: 0, active: 1 },
-    ]);
+    assert.deepEqual(
+      (await listSlots(store, hostId)).map(({ id, label }) => [id, label]),
+      [["mine", "debian-12"]],
+    );
+    assert.deepEqual(await countQueuedByGroup(store), [{ label: "alias", image: "debian", queued: 1 }]);
   });
 
   test("durations are those of the label's last jobs that ended by themselves, newest first", async (context) => {
