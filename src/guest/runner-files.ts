@@ -16,14 +16,20 @@ export interface RunnerAccess {
   readonly bootstrapToken: string;
 }
 
+/** Read when they are first needed. They are the same for every guest, as objects too. */
+let scriptFiles: readonly GuestFile[] | null = null;
+
 /** Every file that makes a guest run its job, readable only for its root. */
 export function runnerFiles(access: RunnerAccess): GuestFile[] {
-  const files = scripts.map((name) => ({
+  scriptFiles ??= scripts.map((name) => ({
     path: `${runnerDirectory}/${name}`,
     content: readFileSync(new URL(`runner/${name}`, import.meta.url), "utf8"),
     permissions: "0700",
   }));
-  return [...files, { path: `${runnerDirectory}/runner.conf`, content: conf(access), permissions: "0600" }];
+  return [
+    ...scriptFiles,
+    { path: `${runnerDirectory}/runner.conf`, content: conf(access), permissions: "0600" },
+  ];
 }
 
 function conf({ runnerUrl, bootstrapToken }: RunnerAccess): string {

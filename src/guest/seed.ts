@@ -3,6 +3,9 @@ import { SolsticeError } from "../core/errors.ts";
 import type { GuestFile, Seed } from "../core/guest.ts";
 import { type RunnerAccess, runnerDirectory, runnerFiles } from "./runner-files.ts";
 
+/** Packed once: packing the scripts again for each guest would be most of the work that the host has with its seed. */
+const entries = new WeakMap<GuestFile, string>();
+
 /** What a seed is made of. */
 export interface SeedInput extends RunnerAccess {
   readonly jobId: string;
@@ -49,10 +52,15 @@ ${files.map(writeFilesEntry).join("")}bootcmd:
  * Packed, since cloud-init parses user-data four times and writes it once with Python code: the smaller half saves about
  * a second in an emulated guest.
  */
-function writeFilesEntry({ path, content, permissions }: GuestFile): string {
-  return `  - path: ${path}
+function writeFilesEntry(file: GuestFile): string {
+  const known = entries.get(file);
+  if (known !== undefined) return known;
+  const { path, content, permissions } = file;
+  const entry = `  - path: ${path}
     permissions: "${permissions}"
     encoding: gz+b64
     content: ${gzipSync(content, { level: 9 }).toString("base64")}
 `;
+  entries.set(file, entry);
+  return entry;
 }

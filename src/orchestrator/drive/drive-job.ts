@@ -32,7 +32,8 @@ export async function driveJob(
     const action = decide(snapshot, now);
     if (action.kind === "wait") return action.until - now;
     context.log.debug({ jobId, state: snapshot.job.state, action: action.kind }, "acting");
-    await act(context, snapshot, action);
+    // Any other action's outcome is observed: what the guest did meanwhile counts as well.
+    if ((await act(context, snapshot, action)) === "settled") return "done";
   }
   return 0;
 }
@@ -69,24 +70,31 @@ async function failedStep(context: Context, machine: Machine): Promise<JobStep |
   return steps.find((step) => step.state === "failed") ?? null;
 }
 
+/** Does it, and tells whether the job has thereby left this host. */
 async function act(
   context: Context,
   snapshot: LifecycleSnapshot,
   action: Exclude<LifecycleAction, { kind: "wait" }>,
-): Promise<void> {
+): Promise<"settled" | undefined> {
   const { job, machine } = snapshot;
   switch (action.kind) {
     case "provision":
-      return provision(context, job);
-    case "apply":
-      return applyAction(context, job, action);
+      await provision(context, job);
+      return;
+    case "apply": {
+      const after = await applyAction(context, job, action);
+      return after !== null && !isActive(after.state) ? "settled" : undefined;
+    }
     case "shutdown":
       await context.hypervisor.requestShutdown(job.id);
-      return recordMachine(context, machine, "stopping");
+      await recordMachine(context, machine, "stopping");
+      return;
     case "destroy":
-      return context.hypervisor.destroy(job.id);
+      await context.hypervisor.destroy(job.id);
+      return;
     case "release":
-      return release(context, job);
+      await release(context, job);
+      return;
   }
 }
 
@@ -94,7 +102,7 @@ async function applyAction(
   context: Context,
   job: Job,
   action: Extract<LifecycleAction, { kind: "apply" }>,
-): Promise<void> {
+): Promise<Job | null> {
   const tail = action.withConsole ? await consoleTail(context, job) : "";
   const verdict = action.verdict && { ...action.verdict, message: action.verdict.message + tail };
   const after = await applyEvent(context.store, {
@@ -115,6 +123,7 @@ async function applyAction(
     reason: verdict?.reason,
   };
   context.log.info(facts, "the job changed its state");
+  return after;
 }
 
 function recordMachine(context: Context, machine: Machine, state: Machine["state"]): Promise<void> {
