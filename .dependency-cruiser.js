@@ -25,7 +25,7 @@ const mayImport = {
     "guest",
     "api",
   ],
-  cli: ["core", "gen", "host", "config", "queue", "images", "libvirt", "orchestrator", "demo"],
+  cli: ["core", "gen", "host", "config", "store", "queue", "images", "libvirt", "orchestrator", "demo"],
 };
 
 const advice = {

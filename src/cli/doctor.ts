@@ -13,6 +13,7 @@ import { kvmChecks } from "./doctor/kvm-checks.ts";
 import { examineLeaks } from "./doctor/leaks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
+import { serviceChecks } from "./doctor/service-checks.ts";
 import { toolChecks } from "./doctor/tool-checks.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
@@ -22,12 +23,14 @@ import { manyLines } from "./text.ts";
 const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
   orchestratorOptions;
 const { hypervisor, noopRunner, databaseUrl } = orchestratorOptions;
+const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = orchestratorOptions;
 
 /** The options of the orchestrator that the checks depend on. */
 const doctorOptions = {
   ...{ config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType },
   ...{ apiListen, runnerListen, apiToken },
   ...{ hypervisor, noopRunner, databaseUrl },
+  ...{ amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey },
 };
 
 /** `solstice doctor`: whether this host can run jobs, and what mends it where it cannot. */
@@ -37,7 +40,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     .summary("check this host, and say how to mend what is wrong")
     .description(
       "Checks what the orchestrator needs of this host: programs, libvirt, KVM (by running a tiny guest), disk, " +
-        "ports, the image map and its images. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
+        "ports, the image map and its images, and PostgreSQL and RabbitMQ where they are configured. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
         "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
         "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
     )
@@ -93,7 +96,7 @@ async function readConfiguration(
     const loaded = await loadOrchestratorConfig(flags, env);
     return { result: { name, ...ok(`The image map ${loaded.configPath} is valid.`) }, config: loaded };
   } catch (error) {
-    const remedy = "Correct the above; libvirt, disk, ports and images are looked at once it is right.";
+    const remedy = "Correct the above; everything else is looked at once it is right.";
     return { result: { name, ...fail(errorText(error), remedy) }, config: null };
   }
 }
@@ -106,6 +109,7 @@ function configuredChecks(settings: OrchestratorConfig): Check[] {
     ...diskChecks(folder),
     ...portChecks({ apiListen: api, runnerListen: runner, lockPath: join(folder, "orchestrator.lock") }),
     ...imageChecks(settings.imageMap, folder),
+    ...serviceChecks(settings),
   ];
 }
 

@@ -74,17 +74,36 @@ export function topologyOf(config: Omit<AmqpConfig, "url" | "prefetch">): Topolo
  */
 export async function declareTopology(channel: Channel, config: AmqpConfig): Promise<void> {
   const { exchanges, queues } = topologyOf(config);
-  for (const { exchange, type } of exchanges) {
-    await explained({ config, thing: "exchange", name: exchange }, () =>
-      channel.exchangeDeclare({ exchange, type, durable: true }),
+  for (const exchange of exchanges) await declareExchange(channel, config, exchange);
+  for (const definition of queues) {
+    await declareQueue(channel, config, definition);
+    const { queue, exchange, routingKey } = definition;
+    await explained({ config, thing: "queue", name: queue }, () =>
+      channel.queueBind({ queue, exchange, routingKey }),
     );
   }
-  for (const { queue, arguments: queueArguments, exchange, routingKey } of queues) {
-    await explained({ config, thing: "queue", name: queue }, async () => {
-      await channel.queueDeclare({ queue, durable: true, arguments: { ...queueArguments } });
-      await channel.queueBind({ queue, exchange, routingKey });
-    });
-  }
+}
+
+/** One exchange, as {@link declareTopology} does it. */
+export async function declareExchange(
+  channel: Channel,
+  config: AmqpConfig,
+  { exchange, type }: Topology["exchanges"][number],
+): Promise<void> {
+  await explained({ config, thing: "exchange", name: exchange }, () =>
+    channel.exchangeDeclare({ exchange, type, durable: true }),
+  );
+}
+
+/** One queue without what is bound to it, as {@link declareTopology} does it. */
+export async function declareQueue(
+  channel: Channel,
+  config: AmqpConfig,
+  { queue, arguments: queueArguments }: Topology["queues"][number],
+): Promise<void> {
+  await explained({ config, thing: "queue", name: queue }, () =>
+    channel.queueDeclare({ queue, durable: true, arguments: { ...queueArguments } }),
+  );
 }
 
 interface Declared {

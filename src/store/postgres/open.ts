@@ -8,13 +8,10 @@ import type { Database } from "../schema.ts";
 import { createStore, type Store, type Wake } from "../store.ts";
 import { WriteQueue } from "../write-queue.ts";
 import { commitBatch } from "./commit-batch.ts";
-import { clientConfig, databaseName, sessionSettings } from "./connection.ts";
+import { clientConfig, databaseName, poolConnections, sessionSettings } from "./connection.ts";
 import { postgresDialect } from "./driver.ts";
 import { toStoreError } from "./errors.ts";
 import { PostgresWakeExchange, type StoreLog } from "./wake-exchange.ts";
-
-/** Connections of the pool at most. One more listens for wakes, so that a host takes 9. */
-const maxConnections = 8;
 
 /**
  * Transactions at once: while one waits for the flush, another one works. Measured on 2 cores with 64 callers: 1 gives
@@ -45,7 +42,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const { url, log } = options;
   const database = databaseName(url);
   await migrateWhenThere(options, database);
-  const pool = createPool(url, { max: maxConnections, bounded: true });
+  const pool = createPool(url, { max: poolConnections, bounded: true });
   const db = new Kysely<Database>({ dialect: postgresDialect(pool, database) });
   let deliver: (wake: Wake) => void = () => {};
   const connect = () => connectClient(url, database);

@@ -1,0 +1,156 @@
+/** What `solstice doctor` says of a database and a broker, against real ones in every state that a newcomer meets. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Client } from "pg";
+import type { AmqpConfig } from "../../config/orchestrator-config.ts";
+import { openBroker } from "../../queue/rabbitmq.ts";
+import {
+  missingRabbitmq,
+  type PrivateRabbitmq,
+  startPrivateRabbitmq,
+} from "../../queue/testing/private-rabbitmq.ts";
+import { keepLog, testConfig, until } from "../../queue/testing/test-broker.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "../../store/testing/private-postgres.ts";
+import { openAt } from "../../store/testing/test-database.ts";
+import { type CheckResult, runCheck } from "./check.ts";
+import { serviceChecks } from "./service-checks.ts";
+
+/** Nobody listens on port 1. */
+const nobody = "127.0.0.1:1";
+const secret = "s3cret";
+
+async function checked(settings: { databaseUrl?: string; amqp?: AmqpConfig }): Promise<CheckResult> {
+  const [check, ...others] = serviceChecks({ databaseUrl: null, amqp: null, ...settings });
+  assert.ok(check && others.length === 0);
+  const result = await runCheck(check);
+  assert.doesNotMatch(JSON.stringify(result), new RegExp(secret));
+  return result;
+}
+
+test("what is not configured is not looked at", () => {
+  assert.deepEqual(serviceChecks({ databaseUrl: null, amqp: null }), []);
+});
+
+describe("PostgreSQL", () => {
+  let server: PrivatePostgres;
+  before(async () => {
+    server = await startPrivatePostgres();
+  });
+  after(() => server.stop());
+
+  async function administer(url: string, ...statements: string[]): Promise<void> {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    for (const statement of statements) await client.query(statement);
+    await client.end();
+  }
+
+  async function migrated(): Promise<string> {
+    const url = await server.createDatabase();
+    const store = await openAt(url);
+    await store.close();
+    return url;
+  }
+
+  function asUser(url: string, user: string): string {
+    const changed = new URL(url);
+    changed.username = user;
+    changed.password = secret;
+    return changed.href;
+  }
+
+  test("that is new, and that has its tables, is fine, and stays as it was", async () => {
+    const empty = await server.createDatabase();
+    for (let round = 0; round < 2; round += 1) {
+      const found = await checked({ databaseUrl: empty });
+      assert.equal(found.status, "ok");
+      assert.match(found.detail, /^127\.0\.0\.1:\d+\/test_\d+ \(PostgreSQL \d+.*no tables yet/);
+    }
+    assert.match((await checked({ databaseUrl: await migrated() })).detail, /up to date/);
+  });
+
+  test("that does not answer, or has no such database, says what to do", async () => {
+    const away = await checked({ databaseUrl: `postgres://solstice:${secret}@${nobody}/solstice` });
+    assert.equal(away.status, "fail");
+    assert.match(away.remedy ?? "", /PostgreSQL server runs and that DATABASE_URL names it/);
+    const absent = await checked({ databaseUrl: server.url("absent") });
+    assert.match(absent.remedy ?? "", /createdb/);
+  });
+
+  test("whose user may not create tables, or not use them, says whose right is missing", async () => {
+    const [empty, used] = [await server.createDatabase(), await migrated()];
+    await administer(empty, "create role stranger login", "revoke create on schema public from public");
+    const creating = await checked({ databaseUrl: asUser(empty, "stranger") });
+    assert.match(creating.detail, /user stranger may not create tables in the schema public/);
+    await administer(used, "grant create on schema public to stranger");
+    const using = await checked({ databaseUrl: asUser(used, "stranger") });
+    assert.deepEqual([using.status, /may not use the tables/.test(using.detail)], ["fail", true]);
+    assert.match(using.remedy ?? "", /owner to "stranger"/);
+  });
+
+  test("of another encoding, or of another version, is told", async () => {
+    const latin = server.url("latin");
+    await administer(
+      server.url("postgres"),
+      "create database latin encoding 'LATIN1' locale 'C' template template0",
+    );
+    assert.match((await checked({ databaseUrl: latin })).detail, /encoding is LATIN1/);
+    const newer = await migrated();
+    await administer(newer, "insert into schema_migrations (name) values ('9999_future')");
+    assert.match((await checked({ databaseUrl: newer })).detail, /newer schema \(9999_future\)/);
+    await administer(newer, "delete from schema_migrations where name > '0001_jobs'");
+    assert.match((await checked({ databaseUrl: newer })).detail, /an older schema/);
+  });
+});
+
+describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
+  let rabbit: PrivateRabbitmq;
+  before(async () => {
+    rabbit = await startPrivateRabbitmq();
+  });
+  after(() => rabbit.stop());
+
+  async function declared(config: AmqpConfig): Promise<void> {
+    const broker = openBroker({ ...config, log: keepLog() });
+    broker.consume(async () => ({ kind: "accepted" }));
+    await until("the queue is there", async () => (await rabbit.queueState(config.queue)) !== null);
+    await broker.close();
+  }
+
+  test("that is new is left as it is; that has everything is fine", async () => {
+    const config = testConfig(rabbit.url);
+    for (let round = 0; round < 2; round += 1) {
+      const found = await checked({ amqp: config });
+      assert.equal(found.status, "ok");
+      assert.match(
+        found.detail,
+        new RegExp(`will declare: exchange ${config.exchange}, .*queue ${config.queue}`),
+      );
+    }
+    await declared(config);
+    assert.match((await checked({ amqp: config })).detail, /are as Solstice declares them/);
+  });
+
+  test("that does not answer, or refuses the password, says what to do", async () => {
+    for (const place of [nobody, `127.0.0.1:${rabbit.port}`]) {
+      const found = await checked({ amqp: testConfig(`amqp://guest:${secret}@${place}`) });
+      assert.equal(found.status, "fail");
+      assert.match(found.remedy ?? "", /Check that it runs, and AMQP_URL/);
+    }
+  });
+
+  test("with a queue of other properties, or a user without rights, names both", async () => {
+    const config = testConfig(rabbit.url);
+    await declared(config);
+    // Results are kept in a queue with other arguments than requests are.
+    const clash = await checked({ amqp: { ...config, queue: `${config.exchange}.results` } });
+    assert.equal(clash.status, "fail");
+    assert.match(clash.remedy ?? "", new RegExp(`rabbitmqctl delete_queue ${config.exchange}.results`));
+    await rabbit.rabbitmqctl("add_user", "weak", secret);
+    await rabbit.rabbitmqctl("set_permissions", "weak", "^$", ".*", ".*");
+    const weak = { ...config, url: `amqp://weak:${secret}@127.0.0.1:${rabbit.port}` };
+    const refused = await checked({ amqp: weak });
+    assert.equal(refused.status, "fail");
+    assert.match(refused.remedy ?? "", /set_permissions/);
+  });
+});
