@@ -28,10 +28,10 @@ export function faultDecks(cluster: Cluster, random: Random): FaultDeck[] {
   const outage = { begin: () => database.kill(), end: () => database.start() };
   const pick = () => random.pick(hosts);
   return [
-    { name: "broker", calmMs: [4000, 12_000], faults: [{ ...kill, awayMs: shortOutageMs }] },
+    { name: "broker", calmMs: [6000, 14_000], faults: [{ ...kill, awayMs: shortOutageMs }] },
     {
       name: "database",
-      calmMs: [2000, 8000],
+      calmMs: [4000, 10_000],
       faults: [
         { ...outage, name: "kill -9 the database", awayMs: shortOutageMs },
         { ...outage, name: "kill -9 the database for long", awayMs: longOutageMs },
