@@ -30,6 +30,7 @@ async function setUp(context: TestContext, config: Partial<OrchestratorConfig>) 
     config: {
       dataDir,
       imageMap: { defaultLabel: "any", aliases: new Map(), sizes: new Map(), images: new Map() },
+      amqp: null,
       jobRetentionSeconds: 0,
       logStoreLimitBytes: 0,
       imageRetentionSeconds: 0,
@@ -77,6 +78,27 @@ test("logs beyond the limit go until a tenth of it is free, the oldest first", a
   assert.deepEqual([await expired("job1"), await expired("job2")], [true, false]);
   await runRetention(host);
   assert.deepEqual(lines, ["removed the oldest logs"]);
+});
+
+test("hosts that shorten the logs at once go a tenth of the limit too far at most", async (context) => {
+  const kibibyte = 1024;
+  const { host, store } = await setUp(context, { logStoreLimitBytes: 300 * kibibyte });
+  for (let index = 0; index < 120; index += 1) {
+    await insertFinished(store, `job${index}`, { at: 1000 + index, bytes: 10 * kibibyte });
+  }
+  // Another host does all of it when this one has listed the first logs, and believes to have removed those itself.
+  const other = { ...host, retention: createRetentionState() };
+  let isOthersTurn = true;
+  const write: Store["write"] = async (work) => {
+    if (isOthersTurn) {
+      isOthersTurn = false;
+      await runRetention(other);
+    }
+    return store.write(work);
+  };
+  await runRetention({ ...host, store: { ...store, write } });
+  const logBytes = host.retention.logBytes ?? 0;
+  assert.ok(logBytes >= 240 * kibibyte && logBytes <= 270 * kibibyte, `${logBytes} bytes are left`);
 });
 
 test("what is set to be kept for ever is kept, and a kind that fails does not keep the others", async (context) => {

@@ -15,7 +15,10 @@ const hourMs = 3_600_000;
 /** The first run comes this long after the start, when what the start itself brings is over, in ms. */
 const firstRunMs = 5 * 60_000;
 
-/** Logs go until they take no more than this part of their limit, so that not each new one needs a run. */
+/**
+ * Logs go until they take no more than this part of their limit, so that not each new one needs a run. What is left of it
+ * is also what goes between two sums: another host that does the same meanwhile goes too far by that much at most.
+ */
 const targetShare = 0.9;
 
 /** The part of a {@link Context} that {@link runRetention} needs. */
@@ -49,8 +52,7 @@ function withJitter(ms: number): number {
 
 /**
  * Removes old jobs, logs beyond the limit, and images that nobody names. Each kind for itself, so that one that fails
- * does not keep the others. Two hosts may do it at once: where both shorten the logs, a little more may go than one would
- * have taken.
+ * does not keep the others. Several hosts may do it at once.
  */
 export async function runRetention(context: RetentionContext): Promise<void> {
   const before = { ...context.retention.removed };
@@ -72,12 +74,14 @@ async function attempt(context: RetentionContext, what: string, remove: () => Pr
 }
 
 async function removeOldJobs(context: RetentionContext): Promise<void> {
-  const { jobRetentionSeconds } = context.config;
+  const { jobRetentionSeconds, amqp } = context.config;
   if (jobRetentionSeconds === 0) return;
+  // Where the broker was given up, what waits for it would wait for ever.
+  const awaitsPublishing = amqp !== null;
   const at = Date.now();
   const before = at - jobRetentionSeconds * 1000;
   const removed = await stepThrough(context, async (after) => {
-    const step = await deleteFinishedJobs(context.store, { before, at, after });
+    const step = await deleteFinishedJobs(context.store, { before, awaitsPublishing, at, after });
     context.retention.removed.jobs += step.removed;
     return step;
   });
@@ -86,24 +90,33 @@ async function removeOldJobs(context: RetentionContext): Promise<void> {
 
 async function shortenLogs(context: RetentionContext): Promise<void> {
   const { store, retention, config } = context;
-  const bytesBefore = await sumLogBytes(store);
-  retention.logBytes = bytesBefore;
   const limit = config.logStoreLimitBytes;
-  if (limit === 0 || bytesBefore <= limit) return;
-  const at = Date.now();
-  let bytes = bytesBefore - limit * targetShare;
-  const logs = await stepThrough(context, async (after) => {
-    const step = await expireOldestLogs(store, { bytes, at, after });
-    bytes -= step.freed;
-    retention.removed.logs += step.removed;
-    return bytes > 0 ? step : { ...step, next: null };
-  });
-  const bytesAfter = await sumLogBytes(store);
+  const bytesBefore = await sumLogBytes(store);
+  let bytesAfter = bytesBefore;
+  let logs = 0;
+  if (limit > 0 && bytesBefore > limit) {
+    for (let removed = 1; removed > 0 && bytesAfter > limit * targetShare; logs += removed) {
+      removed = await removeOldestLogs(context, bytesAfter - limit * targetShare);
+      bytesAfter = await sumLogBytes(store);
+    }
+  }
   retention.logBytes = bytesAfter;
   const facts = { logs, bytesBefore, bytesAfter, limit };
-  if (bytesAfter > limit)
+  if (limit > 0 && bytesAfter > limit)
     context.log.warn(facts, "the logs are beyond their limit, and no finished job has any");
-  else context.log.info(facts, "removed the oldest logs");
+  else if (logs > 0) context.log.info(facts, "removed the oldest logs");
+}
+
+/** Frees about `excessBytes`, or a tenth of the limit when that is less. Returns how many logs are gone. */
+async function removeOldestLogs(context: RetentionContext, excessBytes: number): Promise<number> {
+  const at = Date.now();
+  let bytes = Math.min(excessBytes, context.config.logStoreLimitBytes * (1 - targetShare));
+  return stepThrough(context, async (after) => {
+    const step = await expireOldestLogs(context.store, { bytes, at, after });
+    bytes -= step.freed;
+    context.retention.removed.logs += step.removed;
+    return bytes > 0 ? step : { ...step, next: null };
+  });
 }
 
 async function removeImages(context: RetentionContext): Promise<void> {

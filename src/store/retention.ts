@@ -33,24 +33,32 @@ export interface RetentionStep {
   readonly next: FinishedPlace | null;
 }
 
+/** Which finished jobs are old enough to go, in ms since the epoch. */
+interface Expiry {
+  readonly before: number;
+  /** Whether results that wait to be published keep their jobs: not where no broker is configured any more. */
+  readonly awaitsPublishing: boolean;
+}
+
 /**
  * Deletes some of the jobs that finished before `before`, oldest first, with all that belongs to them. Kept are jobs whose
- * result is not published yet, and those with a machine that may still exist. Several hosts may do this at once. From then
- * on the same `request_id` is a new job.
+ * result is not published yet, and those with a machine that may still exist: the machine of a host that was lost before
+ * `before`, too, does not, or goes as a stranger's when that host is back. Several hosts may do this at once. From then on
+ * the same `request_id` is a new job.
  */
 export async function deleteFinishedJobs(
   store: Store,
-  options: { readonly before: number; readonly at: number; readonly after: FinishedPlace | null },
+  options: Expiry & { readonly at: number; readonly after: FinishedPlace | null },
 ): Promise<RetentionStep> {
   const page = await finishedJobs(store, options);
   const ids = page.map((job) => job.jobId);
   for (const log of await logsOf(store, { jobIds: ids, largerThan: largeLogBytes })) {
-    if (await isDeletable(store, log.jobId)) await expireLog(store, log, options.at);
+    if (await isDeletable(store, log.jobId, options)) await expireLog(store, log, options.at);
   }
   const removed = await store.write(async (trx) => {
     let count = 0;
     // One by one in the order of ids: two hosts then wait for each other, instead of locking crosswise.
-    for (const id of ids.toSorted()) count += await deleteJob(trx, id, options.before);
+    for (const id of ids.toSorted()) count += await deleteJob(trx, id, options);
     return count;
   });
   return { removed, next: nextPlace(page) };
@@ -126,12 +134,13 @@ function nextPlace(page: readonly FinishedPlace[]): FinishedPlace | null {
 }
 
 /** Whether nothing of a job is needed any more: it has ended, its machines are gone, and nobody waits for its result. */
-function isOver(job: ExpressionBuilder<Database, "jobs">) {
+function isOver(job: ExpressionBuilder<Database, "jobs">, { before, awaitsPublishing }: Expiry) {
   const present = job
     .selectFrom("machines")
     .select("machines.job_id")
     .whereRef("machines.job_id", "=", "jobs.id")
-    .where("machines.state", "in", presentStates);
+    .where("machines.state", "in", presentStates)
+    .where((machine) => machine.not(machine.exists(lostHost(machine, before))));
   const unpublished = job
     .selectFrom("outbox")
     .select("outbox.job_id")
@@ -140,22 +149,35 @@ function isOver(job: ExpressionBuilder<Database, "jobs">) {
   return job.and([
     job("jobs.state", "in", finalStates),
     job.not(job.exists(present)),
-    job.not(job.exists(unpublished)),
+    ...(awaitsPublishing ? [job.not(job.exists(unpublished))] : []),
   ]);
 }
 
-async function isDeletable(store: Store, jobId: string): Promise<boolean> {
-  const found = store.db.selectFrom("jobs").select("id").where("id", "=", jobId).where(isOver);
+/** The machine's host, where it was lost before `before` and never came back. */
+function lostHost(machine: ExpressionBuilder<Database, "machines">, before: number) {
+  return machine
+    .selectFrom("hosts")
+    .select("hosts.id")
+    .whereRef("hosts.id", "=", "machines.host_id")
+    .where("hosts.lost_at", "<", before);
+}
+
+async function isDeletable(store: Store, jobId: string, expiry: Expiry): Promise<boolean> {
+  const found = store.db
+    .selectFrom("jobs")
+    .select("id")
+    .where("id", "=", jobId)
+    .where((job) => isOver(job, expiry));
   return (await found.executeTakeFirst()) !== undefined;
 }
 
 /** Everything else goes with the row of `jobs`. 1 when it is gone now. */
-async function deleteJob(trx: Transaction<Database>, jobId: string, before: number): Promise<number> {
+async function deleteJob(trx: Transaction<Database>, jobId: string, expiry: Expiry): Promise<number> {
   const deleted = await trx
     .deleteFrom("jobs")
     .where("id", "=", jobId)
-    .where("finished_at", "<", before)
-    .where(isOver)
+    .where("finished_at", "<", expiry.before)
+    .where((job) => isOver(job, expiry))
     .executeTakeFirst();
   return Number(deleted.numDeletedRows);
 }

@@ -32,11 +32,11 @@ function append(store: Store, id: string, data: Uint8Array) {
 }
 
 /** Every step of a removal, to its end; gives how much was removed. */
-async function deleteAll(store: Store, before: number): Promise<number> {
+async function deleteAll(store: Store, before: number, awaitsPublishing = true): Promise<number> {
   let removed = 0;
   let after: Parameters<typeof deleteFinishedJobs>[1]["after"] = null;
   do {
-    const step = await deleteFinishedJobs(store, { before, at: 50_000, after });
+    const step = await deleteFinishedJobs(store, { before, awaitsPublishing, at: 50_000, after });
     removed += step.removed;
     after = step.next;
   } while (after !== null);
@@ -100,6 +100,28 @@ function jobRetention(create: CreateDatabase): void {
     const ids = ["queued", "active", "machine", "untold", "told"];
     assert.equal(await existing(store, ...ids), "queued active machine untold");
     assert.equal((await logExtent(store, outputOf("untold")))?.expiredAt, null);
+    assert.equal(await deleteAll(store, 9000, false), 1, "without a broker nobody is to be told");
+    assert.equal(await existing(store, ...ids), "queued active machine");
+  });
+
+  test("a machine whose host was lost for good keeps its job no longer than any other", async (context) => {
+    const store = await openForTest(context, create);
+    for (const [id, lostAt] of [
+      ["lives", null],
+      ["just-lost", 3000],
+      ["lost", 2999],
+    ] as const) {
+      await insertClaimed(store, id);
+      await end(store, id, "completed", 1000);
+      await store.db.updateTable("machines").set({ host_id: id }).where("job_id", "=", id).execute();
+      const lease = { renewals: 1, renewed_at: 1, registered_at: 1, facts: "{}" };
+      await store.db
+        .insertInto("hosts")
+        .values({ ...lease, id, lost_at: lostAt })
+        .execute();
+    }
+    assert.equal(await deleteAll(store, 3000), 1);
+    assert.equal(await existing(store, "lives", "just-lost", "lost"), "lives just-lost");
   });
 
   test("two hosts that clean at once remove each job once", async (context) => {
@@ -109,7 +131,10 @@ function jobRetention(create: CreateDatabase): void {
     }
     const removed = await Promise.all([deleteAll(one, 5000), deleteAll(two, 5000)]);
     assert.equal(removed[0] + removed[1], 120);
-    assert.equal((await deleteFinishedJobs(one, { before: 5000, at: 1, after: null })).next, null);
+    assert.equal(
+      (await deleteFinishedJobs(one, { before: 5000, awaitsPublishing: true, at: 1, after: null })).next,
+      null,
+    );
   });
 }
 
