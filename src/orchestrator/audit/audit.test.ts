@@ -162,6 +162,23 @@ test("a guest whose job another host has taken over goes, and the job is left al
   assert.deepEqual([job?.state, job?.hostId, job?.attempt], ["booting", "elsewhere", 2]);
 });
 
+test("a guest that somebody else removes between two looks leaves no record behind", async (t) => {
+  const host = await openHost(t, { isDriven: true });
+  const { store, hypervisor } = host.context;
+  await boot(host, await insertClaimed(store, "taken"));
+  await host.create("taken");
+  await store.db.updateTable("jobs").set({ host_id: "elsewhere", attempt: 2 }).execute();
+  // As its driver does, which hears of the takeover at the same time.
+  const listTraces = async () => {
+    const traces = await hypervisor.listTraces();
+    await hypervisor.remove("taken");
+    return traces;
+  };
+  const context = { ...host.context, hypervisor: { ...hypervisor, listTraces } };
+  assert.deepEqual(summary(await audit(context, { fix: true })), ["machine_without_guest taken"]);
+  assert.equal((await getMachine(store, { jobId: "taken", attempt: 1 }))?.state, "gone");
+});
+
 test("a machine of an ended job is finished; one of an active job waits for its driver", async (t) => {
   const host = await openHost(t, { isDriven: false });
   const { store } = host.context;

@@ -5,8 +5,11 @@ import type { AuditedLeak } from "./audit-state.ts";
 import { mendLeak } from "./mend-leak.ts";
 import { type AuditContext, type HostLedgers, readLedgers } from "./read-ledgers.ts";
 
-/** How long after the first look the second one comes, in ms: longer than a driver needs from one ledger to the next. */
-const secondLookMs = 250;
+/** How long after one look the next one comes, in ms: longer than a driver needs from one ledger to the next. */
+const nextLookMs = 250;
+
+/** The most looks of one audit: on a busy host each may see something new, which is left to the next audit. */
+const maxLooks = 5;
 
 /** The most differences that one audit deals with; the next one goes on. */
 const maxLeaks = 10_000;
@@ -17,7 +20,7 @@ const maxLeaks = 10_000;
  */
 export function audit(context: AuditContext, options: { fix: boolean }): Promise<AuditedLeak[]> {
   return context.audits.lock.run("audit", async () => {
-    const { ledgers, leaks } = await lookTwice(context);
+    const { ledgers, leaks } = await lookUntilSure(context);
     const audited: AuditedLeak[] = [];
     for (const leak of leaks) {
       audited.push(
@@ -30,13 +33,25 @@ export function audit(context: AuditContext, options: { fix: boolean }): Promise
   });
 }
 
-/** Only what two looks see is a difference; what goes by itself does not make a start wait for the second. */
-async function lookTwice(context: AuditContext): Promise<{ ledgers: HostLedgers; leaks: Leak[] }> {
-  const first = await look(context);
-  if (first.leaks.every(({ remedy }) => remedy === "none")) return first;
-  await delay(secondLookMs);
-  const { ledgers, leaks } = await look(context);
-  return { ledgers, leaks: confirmLeaks(first.leaks, leaks) };
+/**
+ * Only what two looks see is a difference. What only the last one saw may be what another remover (a driver, another host
+ * on the same hypervisor) left of a guest in between, so one more follows; what goes by itself makes no start wait.
+ */
+async function lookUntilSure(context: AuditContext): Promise<{ ledgers: HostLedgers; leaks: Leak[] }> {
+  let before = await look(context);
+  if (isSettled(before.leaks)) return before;
+  for (let looks = 2; ; looks += 1) {
+    await delay(nextLookMs);
+    const { ledgers, leaks } = await look(context);
+    const confirmed = confirmLeaks(before.leaks, leaks);
+    const isNew = (leak: Leak) => !confirmed.includes(leak);
+    if (looks === maxLooks || isSettled(leaks.filter(isNew))) return { ledgers, leaks: confirmed };
+    before = { ledgers, leaks };
+  }
+}
+
+function isSettled(leaks: readonly Leak[]): boolean {
+  return leaks.every(({ remedy }) => remedy === "none");
 }
 
 async function look(context: AuditContext): Promise<{ ledgers: HostLedgers; leaks: Leak[] }> {
