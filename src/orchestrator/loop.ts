@@ -1,8 +1,12 @@
 import { errorText, isSolsticeError } from "../core/errors.ts";
 import type { Log } from "./log.ts";
+import { isStoreAway } from "./store-away.ts";
 
 /** The longest pause after repeated failures of one loop, in ms. */
 const maxBackoffMs = 30_000;
+
+/** The same while the store is away, in ms: a try costs nothing then, and every job waits for the first that succeeds. */
+const maxStoreBackoffMs = 2_000;
 
 /** A running loop. */
 export interface Loop {
@@ -81,7 +85,8 @@ export function startLoop(options: LoopOptions): Loop {
       return next;
     } catch (error) {
       failures += 1;
-      const pauseMs = Math.min(maxBackoffMs, 250 * 2 ** Math.min(failures, 10));
+      const longestMs = isStoreAway(error) ? maxStoreBackoffMs : maxBackoffMs;
+      const pauseMs = Math.min(longestMs, 250 * 2 ** Math.min(failures, 10));
       tell(error, pauseMs);
       return pauseMs;
     }
