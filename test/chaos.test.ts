@@ -8,7 +8,9 @@ import { runChaos } from "./chaos/run.ts";
 test("nothing is lost, doubled or leaked while broker, database and orchestrators are killed", async (context) => {
   const seed = Number(process.env.CHAOS_SEED ?? randomInt(2 ** 31));
   // At once and not as a diagnostic: it must be there also when the test dies of its time limit.
-  console.log(`seed ${seed}; repeat with CHAOS_SEED=${seed}, or npm run chaos -- --seed ${seed} --minutes 1`);
+  process.stdout.write(
+    `chaos: seed ${seed}; repeat with CHAOS_SEED=${seed}, or npm run chaos -- --seed ${seed}\n`,
+  );
   const failureLogs = mkdtempSync(join(tmpdir(), "chaos-logs-"));
   const told: string[] = [];
   const began = Date.now();
