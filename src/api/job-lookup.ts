@@ -17,7 +17,7 @@ const requestIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
  * too, and a whole request id: whoever published a request knows no other. Throws `usage`, `not_found`, or `conflict` with the candidates.
  */
 export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> {
-  const requestId = idOrPrefix.trim();
+  const requestId = idOrPrefix.trim().toLowerCase();
   if (requestIdPattern.test(requestId)) return lookUpRequest(store, requestId);
   const prefix = idOrPrefix.trim().toLowerCase().replace(/^job-/, "");
   if (!/^[0-9a-z-]{1,40}$/.test(prefix) || prefix.length < prefixCharsMin) {

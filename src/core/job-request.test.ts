@@ -179,3 +179,8 @@ test("a lone script is one step", () => {
   const steps = [{ name: "a", run: "b" }];
   assert.deepEqual(stepsOf(accepts({ script: undefined, steps })), steps);
 });
+
+test("a request's id is one id, however it is spelt", () => {
+  const { request_id } = parseJobRequest({ ...least, request_id: least.request_id.toUpperCase() });
+  assert.equal(request_id, least.request_id);
+});

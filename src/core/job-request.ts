@@ -46,7 +46,8 @@ const stepSchema = z.object({
 export const jobRequestSchema = z
   .object({
     schema_version: z.literal("jobrequest.v1").default("jobrequest.v1"),
-    request_id: z.uuid(),
+    // One id, however it is spelt: it is the key that makes a repetition the same job.
+    request_id: z.uuid().toLowerCase(),
     source: z.string().max(200).refine(noNul, "must not contain a NUL character").default("unknown"),
     repo_url: repositoryUrl.optional(),
     repo_owner: z.string().max(200).optional(),

@@ -27,7 +27,7 @@ export interface Admission {
 /** Errors that say nothing about a request which has become a job before: an image map may have changed since. */
 const forgivenOnRepeat: readonly ErrorCode[] = ["unknown_label", "image_unavailable", "limit_exceeded"];
 
-const identified = z.looseObject({ request_id: z.uuid() });
+const identified = z.looseObject({ request_id: z.uuid().toLowerCase() });
 
 /** Creates the way in. */
 export function createAdmission(context: Context): Admission {
