@@ -19,8 +19,8 @@ export interface Delivery {
  * - `accepted`: its job is on disk (or was already); it is acknowledged.
  * - `rejected`: it can never become a job; a copy goes to the dead-letter exchange with the reason in its headers, and
  *   once that is confirmed it is acknowledged.
- * - `returned`: not now and not here; it goes back to the queue for another host, after a pause. RabbitMQ 4 gives up on
- *   a message that was returned 20 times (it is then dead-lettered), so this is not a way to wait: `pause()` is.
+ * - `returned`: not now and not here; it goes back to the queue for another host, after a pause. RabbitMQ gives up on a
+ *   message that was returned 20 times (it is then dead-lettered), so this is not a way to wait: `pause()` is.
  */
 export type DeliveryOutcome =
   | { readonly kind: "accepted" }

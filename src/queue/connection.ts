@@ -20,6 +20,8 @@ const settings = {
 export interface BrokerConnection {
   readonly url: string;
   status(): BrokerStatus;
+  /** Whether RabbitMQ takes no messages for now, for want of memory or disk: what is published then is kept and sent later. */
+  isBlocked(): boolean;
   /** A channel whose messages have raw bodies. It ends with the connection, and is the caller's to close. */
   openChannel(): Promise<Channel>;
   /** Closes it, in good order where that is possible in time. Never rejects. */
@@ -40,16 +42,20 @@ export interface ConnectionOptions {
 export function openConnection({ url, name, log, onLost }: ConnectionOptions): BrokerConnection {
   const shown = shownBrokerUrl(url);
   let status: BrokerStatus = { connected: false, message: `Connecting to RabbitMQ at ${shown}.` };
+  let isBlocked = false;
   const connection = new Connection({ url, connectionName: name, ...settings });
   connection.on("connection", () => {
+    isBlocked = false;
     status = { connected: true, message: `Connected to RabbitMQ at ${shown}.` };
     log.info({ broker: shown, connection: name }, "connected to RabbitMQ");
   });
   connection.on("connection.blocked", (reason) => {
+    isBlocked = true;
     status = { connected: false, message: `RabbitMQ at ${shown} takes no messages for now: ${reason}.` };
     log.warn({ broker: shown, connection: name, reason }, "RabbitMQ takes no messages for now");
   });
   connection.on("connection.unblocked", () => {
+    isBlocked = false;
     status = { connected: true, message: `Connected to RabbitMQ at ${shown}.` };
     log.info({ broker: shown, connection: name }, "RabbitMQ takes messages again");
   });
@@ -64,6 +70,7 @@ export function openConnection({ url, name, log, onLost }: ConnectionOptions): B
   return {
     url,
     status: () => status,
+    isBlocked: () => isBlocked,
     async openChannel() {
       const channel = await connection.acquire({ emitErrorsFromChannel: true });
       // What closes a channel also ends its users' waits; without a listener it would end the process.

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
+import type { Broker } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import {
   missingRabbitmq,
@@ -68,15 +69,34 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     await rabbit.kill();
     await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     await rabbit.start();
-    await until("it is confirmed", () =>
-      broker.publishResult(result).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await until("it is confirmed", () => isTaken(broker, result));
     const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
     assert.ok(messageCount >= 2);
   });
+
+  test("while RabbitMQ takes no messages, a result that is tried again and again goes out once or twice", async (t) => {
+    const config = testConfig(rabbit.url);
+    const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 300 } });
+    t.after(() => broker.close());
+    const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
+    await until("a first one is confirmed", () => isTaken(broker, result));
+    await rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.000001");
+    for (let index = 0; index < 20; index += 1) {
+      await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
+    }
+    assert.match(broker.status().message, /takes no messages for now/);
+    await rabbit.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "512MB");
+    await until("it is confirmed", () => isTaken(broker, result));
+    const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
+    assert.ok(messageCount <= 3, `${messageCount}: the first, the one under way when it was told, the last`);
+  });
+
+  async function isTaken(broker: Broker, result: JobResult): Promise<boolean> {
+    return broker.publishResult(result).then(
+      () => true,
+      () => false,
+    );
+  }
 
   async function isConsumed({ queue }: AmqpConfig): Promise<boolean> {
     // Until it is declared, asking for it is refused.

@@ -38,12 +38,18 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
   return {
     async publish(envelope, body) {
+      refuseWhileBlocked(connection);
       opening ??= openPublishChannel(options);
       const current = opening;
+      let isAwaited = true;
       try {
-        const published = current.then((opened) => publishOn(opened, envelope, body));
+        // A channel that opens too late must not send what its caller has given up, and will send again.
+        const published = current.then((opened) =>
+          isAwaited ? publishOn(opened, envelope, body) : undefined,
+        );
         await bounded(published, { milliseconds, what: "The broker's confirm" });
       } catch (error) {
+        isAwaited = false;
         // Without waiting: a channel that does not answer would not answer its closing either.
         if (opening === current) void discard();
         throw toBrokerError(error, connection.url);
@@ -51,6 +57,14 @@ export function createPublisher(options: PublisherOptions): Publisher {
     },
     close: () => bounded(discard(), { milliseconds, what: "The end of the channel" }).catch(() => undefined),
   };
+}
+
+/** The client library would keep it for later, and each repetition as well. */
+function refuseWhileBlocked(connection: BrokerConnection): void {
+  if (!connection.isBlocked()) return;
+  throw new SolsticeError("broker_unavailable", connection.status().message, {
+    remedy: "Look at RabbitMQ's alarms (rabbitmq-diagnostics alarms); it is tried again.",
+  });
 }
 
 async function openPublishChannel({ connection, prepare }: PublisherOptions): Promise<PublishChannel> {

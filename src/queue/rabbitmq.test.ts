@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type AsyncMessage, Connection, type Envelope } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
@@ -112,15 +113,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     const { handler } = recordingHandler(() => ({ kind: "rejected", code: "usage", message: "No." }));
     open(t, config).consume(handler);
     await declared(config);
-    const wide = connectOther(rabbit.url, 131_072);
-    const channel = await wide.acquire();
-    await channel.confirmSelect();
-    await channel.basicPublish(
-      { exchange: config.exchange, routingKey: config.routingKey, headers: { long: "x".repeat(60_000) } },
-      Buffer.from("long headers"),
-    );
-    await channel.close();
-    await wide.close();
+    await publishLongHeaders(config, 1);
     const dead = await nextMessage(`${config.queue}.dead`);
     assert.equal(dead.bytes.toString(), "long headers");
     assert.equal(dead.message.headers?.["x-solstice-reason"], "usage");
@@ -136,6 +129,32 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     assert.equal(dead.message.headers?.["x-solstice-reason"], "limit_exceeded");
     assert.equal(dead.bytes.length, 1001);
     assert.deepEqual([deliveries[0]?.body.length, deliveries[0]?.bodyBytes], [1000, 1001]);
+  });
+
+  test("a refused message that cannot be sent on as it is ends no result under way", async (t) => {
+    const config = testConfig(rabbit.url);
+    const { handler, texts } = recordingHandler(() => ({ kind: "rejected", code: "usage", message: "No." }));
+    const broker = open(t, config);
+    broker.consume(handler);
+    await declared(config);
+    const sending = publishLongHeaders(config, 10);
+    const results: Promise<void>[] = [];
+    for (let index = 0; texts.length < 10; index += 1) {
+      results.push(broker.publishResult({ job_id: `j${index}` } as JobResult));
+      await nextTurn();
+    }
+    await Promise.all([sending, ...results]);
+  });
+
+  test("what nobody acknowledges is given up after a while, and kept", async (t) => {
+    const config = testConfig(rabbit.url);
+    const { handler, deliveries } = recordingHandler(() => returned);
+    open(t, config).consume(handler);
+    await declared(config);
+    await publish(config, Buffer.from("poison"));
+    const dead = await nextMessage(`${config.queue}.dead`);
+    assert.equal(dead.bytes.toString(), "poison");
+    assert.ok(deliveries.length > 10, `${deliveries.length}`);
   });
 
   test("gives back what the handler returns or fails on", async (t) => {
@@ -260,6 +279,19 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await channel.confirmSelect();
     await channel.basicPublish({ exchange, routingKey, ...properties }, body);
     await channel.close();
+  }
+
+  /** Longer than a frame of ours. */
+  async function publishLongHeaders({ exchange, routingKey }: AmqpConfig, count: number): Promise<void> {
+    const wide = connectOther(rabbit.url, 131_072);
+    const channel = await wide.acquire();
+    await channel.confirmSelect();
+    const envelope = { exchange, routingKey, headers: { long: "x".repeat(60_000) } };
+    for (let index = 0; index < count; index += 1) {
+      await channel.basicPublish(envelope, Buffer.from("long headers"));
+    }
+    await channel.close();
+    await wide.close();
   }
 
   /** The first message of a queue. */

@@ -42,10 +42,10 @@ export function openBroker({ log, limits: given, ...config }: BrokerOptions): Br
       intakes.push(intake);
       return intake;
     },
-    publishResult: (result) => publishResult(parts.publisher, config, result),
+    publishResult: (result) => publishResult(parts.resultPublisher, config, result),
     async close() {
       await Promise.all(intakes.map((intake) => intake.close()));
-      await parts.publisher.close();
+      await Promise.all([parts.resultPublisher.close(), parts.deadLetterPublisher.close()]);
       await Promise.all([
         parts.intakeConnection.close(limits.closeTimeoutMs),
         parts.publishConnection.close(limits.closeTimeoutMs),
@@ -57,20 +57,25 @@ export function openBroker({ log, limits: given, ...config }: BrokerOptions): Br
 interface Parts {
   readonly intakeConnection: BrokerConnection;
   readonly publishConnection: BrokerConnection;
-  readonly publisher: Publisher;
+  readonly resultPublisher: Publisher;
+  /** On a channel of its own: what a stranger sent may end it, and results under way would then go out again. */
+  readonly deadLetterPublisher: Publisher;
 }
 
 function openParts(config: AmqpConfig, { log, limits }: { log: BrokerLog; limits: BrokerLimits }): Parts {
   const { url } = config;
   const publishConnection = openConnection({ url, name: "solstice orchestrator: publish", log });
-  return {
-    intakeConnection: openConnection({ url, name: "solstice orchestrator: intake", log }),
-    publishConnection,
-    publisher: createPublisher({
+  const openPublisher = () =>
+    createPublisher({
       connection: publishConnection,
       confirmTimeoutMs: limits.confirmTimeoutMs,
       prepare: (channel) => declareTopology(channel, config),
-    }),
+    });
+  return {
+    intakeConnection: openConnection({ url, name: "solstice orchestrator: intake", log }),
+    publishConnection,
+    resultPublisher: openPublisher(),
+    deadLetterPublisher: openPublisher(),
   };
 }
 
@@ -90,12 +95,12 @@ interface ConsumeOptions extends Parts {
 }
 
 function consume(handler: DeliveryHandler, options: ConsumeOptions): Intake {
-  const { config, limits, log, publisher, onTrouble } = options;
+  const { config, limits, log, deadLetterPublisher, onTrouble } = options;
   const closing = new AbortController();
   const settleOptions = {
     handler,
     deadLetterExchange: deadLetterExchange(config),
-    publish: (envelope: Envelope, body: Buffer) => publishRouted(publisher, envelope, body),
+    publish: (envelope: Envelope, body: Buffer) => publishRouted(deadLetterPublisher, envelope, body),
     limits,
     log,
     signal: closing.signal,

@@ -13,6 +13,12 @@ const unreadLimits = {
   "x-overflow": "drop-head",
 } as const;
 
+/**
+ * How often a request is given out at most, as RabbitMQ 4 has it by itself: one that ends every connection it comes through
+ * (headers that the client library cannot read) would otherwise do so for ever. Then it is dead-lettered.
+ */
+const deliveryLimit = 20;
+
 type QueueArguments = Readonly<Record<string, string | number>>;
 
 /** A durable quorum queue, and what is bound to it. */
@@ -59,8 +65,8 @@ export function topologyOf(config: Omit<AmqpConfig, "url" | "prefetch">): Topolo
       },
       {
         queue,
-        // For what RabbitMQ 4 gives up on after 20 deliveries: it must not vanish.
-        arguments: { ...quorum, "x-dead-letter-exchange": dead },
+        // What RabbitMQ gives up must not vanish.
+        arguments: { ...quorum, "x-delivery-limit": deliveryLimit, "x-dead-letter-exchange": dead },
         exchange,
         routingKey,
       },
