@@ -151,6 +151,14 @@ test("a job ends at its own time limit, however alive it is", () => {
   assert.equal(reasonOf(alive, start + 3_600_000), "job_timeout");
 });
 
+test("a time limit that passed while nobody could hear the runner lets it say that it ended in time", () => {
+  const back = { observedSinceAt: start + 3_600_001, machine: { runnerSeenAt: start + 3_700_000 } };
+  assert.equal(decide(snapshot(back), start + 3_720_000).kind, "wait");
+  assert.equal(reasonOf(back, start + 3_720_001), "job_timeout");
+  const finished = { ...back, machine: { runnerFinishedAt: start + 3_700_000, runnerExitCode: 0 } };
+  assert.equal(reasonOf(finished, start + 3_800_000), "completed");
+});
+
 test("cancelling and a host that goes down end an attempt in every state before finalizing", () => {
   for (const state of ["provisioning", "booting", "running"] as const) {
     assert.equal(reasonOf({ job: { state, cancelRequestedAt: start } }, start), "cancelled_by_user");

@@ -112,11 +112,15 @@ function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleActio
   const ended = endedFromOutside(snapshot) ?? powerLoss(snapshot.power, "while the job ran");
   if (ended) return conclude(ended);
 
-  const jobDeadline = job.stateSinceAt + job.timeoutSeconds * 1000;
+  const timeoutMs = job.timeoutSeconds * 1000;
+  const timesOutAt = job.stateSinceAt + timeoutMs;
+  // A runner that ended in time while nobody could hear it (the database was away) gets the chance to say so.
+  const jobDeadline =
+    snapshot.observedSinceAt < timesOutAt
+      ? timesOutAt
+      : snapshot.observedSinceAt + Math.min(limits.silenceTimeoutMs, timeoutMs);
   if (now >= jobDeadline) {
-    return conclude(
-      verdict("job_timeout", `The job ran longer than its limit of ${inSeconds(job.timeoutSeconds * 1000)}.`),
-    );
+    return conclude(verdict("job_timeout", `The job ran longer than its limit of ${inSeconds(timeoutMs)}.`));
   }
   const heardAt = Math.max(machine.runnerSeenAt ?? 0, job.stateSinceAt, snapshot.observedSinceAt);
   const silenceDeadline = heardAt + limits.silenceTimeoutMs;
