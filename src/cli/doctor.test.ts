@@ -72,6 +72,14 @@ test("a host is examined to the end, although libvirt does not answer", async (t
   assert.match(found.get("image debian-12")?.remedy ?? "", /solstice images pull debian-12/);
 });
 
+test("a host without guests needs neither libvirt nor images", async (t) => {
+  const folder = temporaryFolder(t);
+  const args = ["--data-dir", folder, "--hypervisor", "noop", "--api-listen", "127.0.0.1:0"];
+  const { document } = await runDoctor([...args, "--runner-listen", "127.0.0.1:0"]);
+  const names = document.checks.map(({ name }) => name);
+  assert.deepEqual(names, ["configuration", "Node.js", "disk space", "API port", "runner port"]);
+});
+
 async function check(checks: ReturnType<typeof portChecks>, name: string): Promise<CheckResult> {
   const found = checks.find((candidate) => candidate.name === name);
   assert.ok(found, name);

@@ -7,14 +7,14 @@ import { errorText, SolsticeError } from "../core/errors.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
-import { diskChecks } from "./doctor/disk-checks.ts";
+import { diskChecks, spaceCheck } from "./doctor/disk-checks.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
 import { kvmChecks } from "./doctor/kvm-checks.ts";
 import { examineLeaks } from "./doctor/leaks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
 import { serviceChecks } from "./doctor/service-checks.ts";
-import { toolChecks } from "./doctor/tool-checks.ts";
+import { nodeCheck, toolChecks } from "./doctor/tool-checks.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
@@ -82,7 +82,7 @@ async function examine(flags: RawFlags, context: CliContext, isQuiet: boolean): 
   };
   const configuration = await readConfiguration(flags, context.env);
   await tell(configuration.result);
-  const checks = [...toolChecks(), ...(configuration.config ? configuredChecks(configuration.config) : [])];
+  const checks = configuration.config ? configuredChecks(configuration.config) : toolChecks();
   for (const check of checks) await tell(await runCheck(check));
   return results;
 }
@@ -103,11 +103,21 @@ async function readConfiguration(
 
 function configuredChecks(settings: OrchestratorConfig): Check[] {
   const { dataDir: folder, apiListen: api, runnerListen: runner } = settings;
+  const ports = portChecks({
+    apiListen: api,
+    runnerListen: runner,
+    lockPath: join(folder, "orchestrator.lock"),
+  });
+  // Without guests nothing is needed that only guests need: neither libvirt nor images.
+  if (settings.hypervisor === "noop") {
+    return [nodeCheck(), spaceCheck(folder), ...ports, ...serviceChecks(settings)];
+  }
   return [
+    ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
     ...kvmChecks(settings.libvirtVirtType),
     ...diskChecks(folder),
-    ...portChecks({ apiListen: api, runnerListen: runner, lockPath: join(folder, "orchestrator.lock") }),
+    ...ports,
     ...imageChecks(settings.imageMap, folder),
     ...serviceChecks(settings),
   ];
@@ -123,5 +133,6 @@ function resultText(result: CheckResult, output: Output): string {
 
 function summaryText(results: readonly CheckResult[]): string {
   const count = (status: CheckStatus) => results.filter((result) => result.status === status).length;
-  return `\n${count("ok")} ok, ${count("warn")} warnings, ${count("fail")} failed.\n`;
+  const warnings = count("warn") === 1 ? "1 warning" : `${count("warn")} warnings`;
+  return `\n${count("ok")} ok, ${warnings}, ${count("fail")} failed.\n`;
 }

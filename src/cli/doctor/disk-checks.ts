@@ -10,10 +10,12 @@ const comfortableBytes = 20 * gibibyte;
 
 /** Whether guests' disks have room in the data directory, and QEMU can get there. */
 export function diskChecks(dataDir: string): Check[] {
-  return [
-    { name: "disk space", run: () => checkSpace(dataDir) },
-    { name: "data directory", run: () => checkTraversable(dataDir) },
-  ];
+  return [spaceCheck(dataDir), { name: "data directory", run: () => checkTraversable(dataDir) }];
+}
+
+/** Whether there is room in the data directory. */
+export function spaceCheck(dataDir: string): Check {
+  return { name: "disk space", run: () => checkSpace(dataDir) };
 }
 
 async function checkSpace(dataDir: string): Promise<Finding> {

@@ -9,11 +9,16 @@ const isoTools = ["genisoimage", "mkisofs", "xorriso"];
 /** The programs on this host that guests are made with. */
 export function toolChecks(): Check[] {
   return [
-    { name: "Node.js", run: async () => checkNode(process.versions.node) },
+    nodeCheck(),
     { name: "qemu-img", run: () => checkTool("qemu-img") },
     { name: "QEMU", run: () => checkTool("qemu-system-x86_64") },
     { name: "ISO tool", run: checkIsoTool },
   ];
+}
+
+/** Whether this Node.js can run the orchestrator. */
+export function nodeCheck(): Check {
+  return { name: "Node.js", run: async () => checkNode(process.versions.node) };
 }
 
 /** Whether this Node runs the project. */

@@ -188,7 +188,7 @@ class LeaseHolder {
   async #takeOver(host: HostRecord, renewals: number): Promise<void> {
     const { store, log } = this.#context;
     const { hostId } = host;
-    const facts = { lostHost: hostId, hostname: host.facts.hostname };
+    const facts = { lostHost: hostId, lostHostname: host.facts.hostname };
     if (host.lostAt === null) log.warn(facts, "a host's lease ran out");
     for (let part = 0; part < maxTakeoverParts; part += 1) {
       const taken = await takeOver(store, { hostId, renewals, at: Date.now() });

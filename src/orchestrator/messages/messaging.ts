@@ -10,8 +10,21 @@ export interface Messaging {
   readonly rejected: Map<ErrorCode, number>;
 }
 
+/** Errors that are the message's own fault, or that no host can mend: it goes to the dead letters. */
+export const rejectedCodes: readonly ErrorCode[] = [
+  "usage",
+  "unknown_label",
+  "image_unavailable",
+  "limit_exceeded",
+];
+
+/** From the start on each code is there, with 0: an alarm sees a number that grows, not one that appears. */
+function nothingRejected(): Map<ErrorCode, number> {
+  return new Map([...rejectedCodes, "internal" as const].map((code) => [code, 0]));
+}
+
 /** Connects to the broker, in the background; null where none is configured, and jobs come through the API only. */
 export function openMessaging({ amqp }: OrchestratorConfig, log: BrokerLog): Messaging | null {
   if (amqp === null) return null;
-  return { broker: openBroker({ ...amqp, log }), rejected: new Map() };
+  return { broker: openBroker({ ...amqp, log }), rejected: nothingRejected() };
 }

@@ -9,6 +9,7 @@ import {
 import { recordRejected } from "../../store/rejected.ts";
 import type { Admission } from "../accept/admission.ts";
 import type { Context } from "../context.ts";
+import { rejectedCodes } from "./messaging.ts";
 
 /** How a delivery is held while the store cannot be written. All in ms. */
 export interface HoldLimits {
@@ -26,9 +27,6 @@ const defaultLimits: HoldLimits = {
   firstPauseMs: 250,
   maxPauseMs: 2000,
 };
-
-/** Errors that are the message's own fault, or that no host can mend: it goes to the dead letters. */
-const rejectedCodes: readonly ErrorCode[] = ["usage", "unknown_label", "image_unavailable", "limit_exceeded"];
 
 /** Errors of the store that pass; they say nothing about the message. */
 const passingCodes: readonly ErrorCode[] = ["store_failed", "unavailable", "disk_full", "conflict", "locked"];
