@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "pg";
+import { errorText } from "../../core/errors.ts";
 import type { Wake, WakeExchange } from "../store.ts";
 import { packLines, unpackWakes, wakeLine } from "./wake-payload.ts";
 
@@ -15,6 +16,9 @@ const heartbeatMs = 10_000;
 /** The pauses between tries to connect again, in ms. */
 const firstPauseMs = 100;
 const maxPauseMs = 1_000;
+
+/** How long a goodbye may take, in ms: a network that swallows packets would never let it arrive. */
+const goodbyeMs = 2_000;
 
 /** Wakes that wait to be sent at most, as during an outage; more become one `all`. */
 const maxWaiting = 5_000;
@@ -76,9 +80,11 @@ export class PostgresWakeExchange implements WakeExchange {
     const { log, deliver } = this.#options;
     for (let client: Client | null = first; client !== null; ) {
       const error = await this.#serve(client);
-      await client.end().catch(() => {});
+      await endClient(client);
       if (error === null) return;
-      log.warn({ err: error }, "other hosts' wakes do not arrive: the connection to the database is lost");
+      // The words will do: the stack of a lost connection is the driver's.
+      const problem = errorText(error);
+      log.warn({ problem }, "other hosts' wakes do not arrive: the connection to the database is lost");
       client = await this.#listenAgain();
       if (client === null) return;
       log.info({}, "other hosts' wakes arrive again");
@@ -99,7 +105,7 @@ export class PostgresWakeExchange implements WakeExchange {
       await client.query(`listen ${channel}`);
       return client;
     } catch (error) {
-      await client.end().catch(() => {});
+      await endClient(client);
       throw error;
     }
   }
@@ -158,4 +164,8 @@ export class PostgresWakeExchange implements WakeExchange {
       };
     });
   }
+}
+
+async function endClient(client: Client): Promise<void> {
+  await Promise.race([client.end().catch(() => {}), delay(goodbyeMs, undefined, { ref: false })]);
 }
