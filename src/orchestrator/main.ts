@@ -73,8 +73,12 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   lease.refresh();
   await scheduler.stop();
   await intakeClosed;
-  await drain(context, lifecycle);
+  const isEmpty = await drain(context, lifecycle);
   await messages.close();
+  if (!isEmpty) {
+    log.error({}, "stopped, though jobs of this host may still be active: its next start goes on with them");
+    return 1;
+  }
   await lease.leave();
   log.info({}, "stopped; every guest of this host is gone");
   return 0;

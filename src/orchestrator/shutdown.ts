@@ -1,9 +1,16 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { HostPhase } from "../core/lifecycle.ts";
 import type { Context } from "./context.ts";
 import type { Lifecycle } from "./drive/lifecycle-loop.ts";
 
 /** A first signal drains, a second one skips the waiting, a third one is left to the system. */
 const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];
+
+/** How often a host that drains looks whether it shall go faster, in ms. */
+const phaseLookMs = 250;
+
+/** How long, beside `STOP_TIMEOUT`, the guests that are left may take to be removed, in ms. */
+const longestReleaseMs = 30_000;
 
 /** Resolves at the first SIGINT or SIGTERM, and follows the phases of {@link phaseOfSignal} from then on. */
 export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<void> {
@@ -27,17 +34,38 @@ export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<
 
 /**
  * Takes the host down, once nothing is claimed any more: running jobs may end within `DRAIN_TIMEOUT`, the rest is asked
- * to shut down, then cut off, and goes back to the queue. Resolves when no job of this host is active.
+ * to shut down, then cut off, and goes back to the queue. True once no job of this host is active; false when that could
+ * not be brought about, or found out, in time: the database is away, or the hypervisor does not answer.
+ * `releaseMs` is for tests.
  */
-export async function drain(context: Context, lifecycle: Lifecycle): Promise<void> {
-  const timer = setTimeout(() => {
-    if (context.phase === "draining") enter(context, lifecycle, "drained");
-  }, context.config.drainTimeoutSeconds * 1000);
-  await lifecycle.idle();
-  clearTimeout(timer);
+export async function drain(
+  context: Pick<Context, "config" | "log" | "phase">,
+  lifecycle: Lifecycle,
+  releaseMs: number = longestReleaseMs,
+): Promise<boolean> {
+  const { drainTimeoutSeconds, stopTimeoutSeconds } = context.config;
+  const drainedAt = Date.now() + drainTimeoutSeconds * 1000;
+  const idle = lifecycle.idle().then(() => true);
+  let isIdle = false;
+  while (!isIdle && context.phase === "draining") {
+    isIdle = await Promise.race([idle, delay(phaseLookMs, false)]);
+    if (!isIdle && context.phase === "draining" && Date.now() >= drainedAt)
+      enter(context, lifecycle, "drained");
+  }
+  const end = new AbortController();
+  const isDown = await Promise.race([
+    idle,
+    delay(stopTimeoutSeconds * 1000 + releaseMs, false, { signal: end.signal }),
+  ]);
+  end.abort();
+  return isDown;
 }
 
-function enter(context: Context, lifecycle: Lifecycle, phase: HostPhase): void {
+function enter(
+  context: Pick<Context, "config" | "log" | "phase">,
+  lifecycle: Lifecycle,
+  phase: HostPhase,
+): void {
   context.phase = phase;
   const what: Record<HostPhase, string> = {
     serving: "serving",

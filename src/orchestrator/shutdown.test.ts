@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Context } from "./context.ts";
+import type { Lifecycle } from "./drive/lifecycle-loop.ts";
+import { drain } from "./shutdown.ts";
+
+/** Drains within tenths of a second; gives the outcome, and the phases that were entered. */
+async function drainWith(idle: () => Promise<void>, phase: "draining" | "forced" = "draining") {
+  const phases: string[] = [];
+  const context = {
+    config: { drainTimeoutSeconds: 0.2, stopTimeoutSeconds: 0.1 },
+    log: { info: (facts: { phase: string }) => void phases.push(facts.phase) },
+    phase,
+  } as unknown as Context;
+  const lifecycle = { wakeAll: () => {}, idle } as unknown as Lifecycle;
+  return { isDown: await drain(context, lifecycle, 100), phases };
+}
+
+const never = () => new Promise<void>(() => {});
+
+test("a host without jobs is down at once", async () => {
+  assert.deepEqual(await drainWith(async () => {}), { isDown: true, phases: [] });
+});
+
+test("a host that cannot find out whether it has jobs, for want of its database, stops all the same", async () => {
+  assert.deepEqual(await drainWith(never), { isDown: false, phases: ["drained"] });
+  assert.deepEqual(await drainWith(never, "forced"), { isDown: false, phases: [] });
+});
