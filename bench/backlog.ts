@@ -1,5 +1,6 @@
 import type { Client } from "pg";
-import { type Bench, until } from "./bench.ts";
+import { until } from "../test/support/until.ts";
+import type { Bench } from "./bench.ts";
 import { type Daemon, noopFlags, noopImageMap, startDaemon } from "./daemon.ts";
 import { createQueuedJobs, withDatabase } from "./queued-jobs.ts";
 import type { Figure } from "./report.ts";

@@ -1,15 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { type PrivateRabbitmq, startPrivateRabbitmq } from "../src/queue/testing/private-rabbitmq.ts";
 import { type PrivatePostgres, startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import type { Figure } from "./report.ts";
 
 /** QEMU's user must be able to pass through, which a directory under /root would not allow. */
 const temporaryRoot = "/var/tmp";
-
-/** How often a condition is looked at that nothing announces, in ms. */
-const lookEveryMs = 50;
 
 /** What a section works with. What it opens is closed after the run, the last first. */
 export interface Bench {
@@ -57,19 +53,4 @@ export function createBench(
       return database;
     },
   };
-}
-
-/** Looks until `read` answers other than null; throws after `timeoutSeconds`, with what was waited for. */
-export async function until<T>(
-  what: string,
-  read: () => Promise<T | null> | T | null,
-  timeoutSeconds = 120,
-): Promise<T> {
-  const deadline = performance.now() + timeoutSeconds * 1000;
-  for (;;) {
-    const value = await read();
-    if (value !== null) return value;
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutSeconds} s in vain for ${what}`);
-    await delay(lookEveryMs);
-  }
 }

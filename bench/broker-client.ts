@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Connection } from "rabbitmq-client";
 import type { JobResult } from "../src/core/job-result.ts";
-import { until } from "./bench.ts";
+import { until } from "../test/support/until.ts";
 
 /** The names that an orchestrator has without configuration. */
 const names = {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isFinal, type JobState } from "../src/core/job-state.ts";
-import { type Bench, until } from "./bench.ts";
+import { until } from "../test/support/until.ts";
+import type { Bench } from "./bench.ts";
 import { type Daemon, noopFlags, noopImageMap, startDaemon } from "./daemon.ts";
 import type { Figure } from "./report.ts";
 

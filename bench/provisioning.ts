@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync } from "node:fs";
 import { guestImage, noLibvirt, virsh } from "../test/support/libvirt.ts";
+import { until } from "../test/support/until.ts";
 import { type BareGuests, openBareGuests } from "./bare-guests.ts";
-import { type Bench, until } from "./bench.ts";
+import type { Bench } from "./bench.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
 import type { Figure } from "./report.ts";
 import { median } from "./statistics.ts";

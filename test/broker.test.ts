@@ -1,4 +1,5 @@
 /** Real orchestrators on a real RabbitMQ, which a program that is not ours talks to as well. */
+
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -14,7 +15,7 @@ import {
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "../src/queue/testing/private-rabbitmq.ts";
-import { createOutsider, type Outsider, until } from "./support/broker.ts";
+import { createOutsider, type Outsider } from "./support/broker.ts";
 import { submit, untilEnd, untilState } from "./support/jobs.ts";
 import {
   cleanEnvironment,
@@ -24,6 +25,7 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { until } from "./support/until.ts";
 
 const skip = missingRabbitmq();
 const run = promisify(execFile);

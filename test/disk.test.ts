@@ -1,4 +1,5 @@
 /** What a full disk does to a real orchestrator: a small file system, filled and freed again. */
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
@@ -14,12 +15,9 @@ import {
   type OrchestratorSetup,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { until } from "./support/until.ts";
 
 const mebibyte = 1024 * 1024;
-
-/** How long a condition is waited for, in ms. */
-const patienceMs = 120_000;
-const pollMs = 100;
 
 const skip = process.getuid?.() === 0 ? false : "mounting a small file system needs root";
 
@@ -55,14 +53,6 @@ function fill({ dataDir }: OrchestratorSetup, leaveBytes: number): () => void {
     assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
   }
   return () => rmSync(path, { force: true });
-}
-
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!(await isSo())) {
-    assert.ok(Date.now() < deadline, `never: ${what}`);
-    await delay(pollMs);
-  }
 }
 
 async function readyz({ apiUrl }: OrchestratorProcess): Promise<{ status: number; text: string }> {

@@ -1,4 +1,5 @@
 /** Two orchestrators as processes on one PostgreSQL: leases, takeover, fencing, and any host's API for any job. */
+
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,12 +13,10 @@ import {
   type OrchestratorSetup,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { until } from "./support/until.ts";
 
 const database = await startPrivatePostgres();
 after(() => database.stop());
-
-/** How long a condition that is not a job's state may take to come true. */
-const patienceMs = 60_000;
 
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
 const imageMap = (...names: string[]) =>
@@ -51,14 +50,6 @@ async function restartHost(setup: OrchestratorSetup): Promise<Host> {
   const process = await startOrchestrator(setup);
   const { hosts } = await process.api.capacity({});
   return { setup, process, hostId: hosts[0]?.hostId ?? "" };
-}
-
-async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error(`it never came true that ${what}`);
-    await delay(50);
-  }
 }
 
 function guestsOf({ setup }: Host): string[] {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
+import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
 import type { Broker } from "./broker.ts";
@@ -12,7 +13,7 @@ import {
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "./testing/private-rabbitmq.ts";
-import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
+import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 /** After this a producer takes a message for lost. */
 const confirmTimeoutMs = 1000;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type AsyncMessage, Connection, type Envelope } from "rabbitmq-client";
+import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
 import type { JobResult } from "../core/job-result.ts";
@@ -9,7 +10,7 @@ import type { Broker, DeliveryOutcome } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepBodiesRaw } from "./raw-bodies.ts";
 import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
-import { keepLog, recordingHandler, testConfig, until } from "./testing/test-broker.ts";
+import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 const accepted: DeliveryOutcome = { kind: "accepted" };
 const returned: DeliveryOutcome = { kind: "returned" };
@@ -270,8 +271,8 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     );
   }
 
-  function declared({ queue }: AmqpConfig): Promise<void> {
-    return until(`${queue} is consumed`, async () => (await consumersOf(queue)) > 0);
+  async function declared({ queue }: AmqpConfig): Promise<void> {
+    await until(`${queue} is consumed`, async () => (await consumersOf(queue)) > 0);
   }
 
   async function publish({ exchange, routingKey }: AmqpConfig, body: Buffer, properties: Envelope = {}) {

@@ -1,10 +1,6 @@
-import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
-
-/** The longest that a test waits for one thing to come true. */
-const patienceMs = 60_000;
-const pollMs = 100;
+import { until } from "./until.ts";
 
 /** A message as some other program reads it. */
 export interface ReadMessage {
@@ -84,13 +80,4 @@ async function takeNow(connection: Connection, queue: string): Promise<ReadMessa
     ? body
     : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   return { body: bytes, messageId: messageId ?? null, headers: headers ?? {} };
-}
-
-/** Looks again and again until `look` gives something. */
-export async function until<T>(what: string, look: () => Promise<T | null>): Promise<T> {
-  for (const end = Date.now() + patienceMs; Date.now() < end; await delay(pollMs)) {
-    const found = await look();
-    if (found !== null) return found;
-  }
-  return assert.fail(`it never came true that ${what}`);
 }

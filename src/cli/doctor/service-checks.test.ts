@@ -1,7 +1,9 @@
 /** What `solstice doctor` says of a database and a broker, against real ones in every state that a newcomer meets. */
+
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
+import { until } from "../../../test/support/until.ts";
 import type { AmqpConfig } from "../../config/orchestrator-config.ts";
 import { openBroker } from "../../queue/rabbitmq.ts";
 import {
@@ -9,7 +11,7 @@ import {
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "../../queue/testing/private-rabbitmq.ts";
-import { keepLog, testConfig, until } from "../../queue/testing/test-broker.ts";
+import { keepLog, testConfig } from "../../queue/testing/test-broker.ts";
 import { type PrivatePostgres, startPrivatePostgres } from "../../store/testing/private-postgres.ts";
 import { openAt } from "../../store/testing/test-database.ts";
 import { type CheckResult, runCheck } from "./check.ts";

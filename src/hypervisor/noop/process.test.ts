@@ -5,15 +5,14 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
+import { until } from "../../../test/support/until.ts";
 import type { GuestPower, Hypervisor } from "../hypervisor.ts";
 import { randomJobId } from "../testing/contract.ts";
 import { noopSpec, runnerFile } from "../testing/noop-harness.ts";
 import { guestPaths, placeInside } from "./guest-files.ts";
 import { createProcessHypervisor } from "./process.ts";
 
-const TIMEOUT_MS = 30_000;
 const silent = { info: () => {}, warn: () => {} };
 
 describe("runners as processes", () => {
@@ -53,7 +52,7 @@ describe("runners as processes", () => {
     const jobId = await createWith('env; pwd; ls "$SOLSTICE_CONF"');
     await hypervisor.start(jobId);
     delete process.env.SOLSTICE_TEST_SECRET;
-    await until(async () => (await hypervisor.power(jobId)) === "stopped");
+    await untilPower(hypervisor, jobId, "stopped");
     const seen = await consoleOf(jobId);
     const { directory, work } = pathsOf(jobId);
     assert.match(seen, /^PATH=/m);
@@ -65,7 +64,7 @@ describe("runners as processes", () => {
   test("destroying takes what steps moved into sessions of their own", async () => {
     const jobId = await createWith("setsid sleep 600 & echo child=$!; sleep 600");
     await hypervisor.start(jobId);
-    await until(async () => /child=\d+/.test(await consoleOf(jobId)));
+    await until("the child is told", async () => /child=\d+/.test(await consoleOf(jobId)));
     const [, child] = /child=(\d+)/.exec(await consoleOf(jobId)) ?? [];
     assert.match(await readFile(`/proc/${child}/environ`, "utf8"), /SOLSTICE_NOOP_GUEST/);
     await hypervisor.destroy(jobId);
@@ -82,12 +81,12 @@ describe("runners as processes", () => {
       '[ "$1" = aftermath ] && echo "the end is told" && exit\nkill -KILL $$\n',
     );
     await hypervisor.start(jobId);
-    await until(async () => (await hypervisor.power(jobId)) === "stopped");
+    await untilPower(hypervisor, jobId, "stopped");
     assert.match(await consoleOf(jobId), /the end is told/);
 
     const victim = await createWith("kill -KILL $PPID");
     await hypervisor.start(victim);
-    await until(async () => (await hypervisor.power(victim)) === "crashed");
+    await untilPower(hypervisor, victim, "crashed");
   });
 
   test("a process id that belongs to another process now is not our guest", async () => {
@@ -117,11 +116,11 @@ describe("runners as processes", () => {
     );
     const [, signal] = await once(orchestrator, "exit");
     assert.equal(signal, "SIGKILL");
-    await until(async () => (await hypervisor.power(jobId)) === "running");
-    await until(async () => /guest is up/.test(await consoleOf(jobId)));
+    await untilPower(hypervisor, jobId, "running");
+    await until("the guest is up", async () => /guest is up/.test(await consoleOf(jobId)));
     await hypervisor.start(jobId);
     await hypervisor.requestShutdown(jobId);
-    await until(async () => (await hypervisor.power(jobId)) === ("stopped" satisfies GuestPower));
+    await untilPower(hypervisor, jobId, "stopped");
   });
 
   test("files stay below their guest, or are refused", () => {
@@ -140,10 +139,6 @@ describe("runners as processes", () => {
 });
 
 /** Processes of a dead parent tell nobody when they end, so this looks again until it is so. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + TIMEOUT_MS;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error("it did not become so in time");
-    await delay(20);
-  }
+async function untilPower(hypervisor: Hypervisor, jobId: string, power: GuestPower): Promise<void> {
+  await until(`${jobId} is ${power}`, async () => (await hypervisor.power(jobId)) === power);
 }

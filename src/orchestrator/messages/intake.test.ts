@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../../../test/support/until.ts";
 import { insertTestJob, MemoryLog, openTestStore } from "../../api/testing/fixture.ts";
 import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
 import type { Delivery, DeliveryHandler, DeliveryOutcome } from "../../queue/broker.ts";
@@ -11,9 +12,6 @@ import { createQueueRoom } from "../accept/queue-room.ts";
 import type { Context } from "../context.ts";
 import { startIntake } from "./intake.ts";
 import { createDeliveryHandler } from "./take-delivery.ts";
-
-/** The longest that a test waits for something to come true, in ms. */
-const patienceMs = 10_000;
 
 /** A broker without a network: hands out what it is given while it is consumed, and keeps what comes back. */
 class MemoryBroker {
@@ -27,7 +25,7 @@ class MemoryBroker {
     this.#handler = handler;
     const pause = async () => {
       this.isPaused = true;
-      await until(() => this.atHand === 0);
+      await until("none is at hand", () => this.atHand === 0);
     };
     const resume = () => {
       this.isPaused = false;
@@ -62,11 +60,6 @@ class MemoryBroker {
   }
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  for (const end = Date.now() + patienceMs; !isTrue(); await delay(5))
-    if (Date.now() > end) assert.fail(`it never came true that ${isTrue}`);
-}
-
 /** An intake on a real store, whose admission fails with `failure` while that is set. */
 async function startTestIntake(t: TestContext, maxQueued: number) {
   const store = await openTestStore(t);
@@ -91,11 +84,11 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
 test("a full store leaves requests in the broker; both directions are told once", async (t) => {
   const { store, broker, intake, told } = await startTestIntake(t, 3);
   for (let index = 0; index < 8; index += 1) broker.give({});
-  await until(() => intake.held() === "full");
+  await until("the intake is held: full", () => intake.held() === "full");
   assert.equal(broker.waiting.length, 5, "exactly as many as may wait were taken, one at a time");
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
   await store.db.updateTable("jobs").set({ state: "succeeded" }).where("state", "=", "queued").execute();
-  await until(() => broker.outcomes.length === 6);
+  await until("6 are dealt with", () => broker.outcomes.length === 6);
   assert.equal(told("as many jobs wait"), 2);
   assert.equal(told("requests are taken from the broker again"), 1);
   assert.ok(!broker.outcomes.includes("returned"));
@@ -105,12 +98,12 @@ test("while the store is away a delivery is held, not returned, and nothing more
   const { broker, intake, state, told } = await startTestIntake(t, 10);
   state.failure = "store_failed";
   for (let index = 0; index < 3; index += 1) broker.give({});
-  await until(() => intake.held() === "store_away");
+  await until("the intake is held: store_away", () => intake.held() === "store_away");
   // Longer than several looks of the loop: a store that can be read is not yet one that takes what is held.
   await delay(700);
   assert.deepEqual([broker.outcomes, broker.atHand, broker.waiting.length], [[], 1, 2]);
   state.failure = null;
-  await until(() => broker.outcomes.length === 3);
+  await until("3 are dealt with", () => broker.outcomes.length === 3);
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
   assert.deepEqual([told("the store is away"), told("taken from the broker again")], [1, 1]);
 });
@@ -119,7 +112,7 @@ test("a host that goes down gives back what it holds, and takes nothing more", a
   const { broker, context, intake, state } = await startTestIntake(t, 10);
   state.failure = "unavailable";
   for (let index = 0; index < 3; index += 1) broker.give({});
-  await until(() => intake.held() === "store_away");
+  await until("the intake is held: store_away", () => intake.held() === "store_away");
   context.phase = "draining";
   await intake.close();
   assert.equal(intake.held(), "going_down");
@@ -148,11 +141,11 @@ test("a message of the wrong form is on record before it is rejected", async (t)
   const { store, broker, state } = await startTestIntake(t, 10);
   broker.give(Buffer.from([0xff, 0xfe]));
   broker.give({}, { bodyBytes: 1e9 });
-  await until(() => broker.outcomes.length === 2);
+  await until("2 are dealt with", () => broker.outcomes.length === 2);
   state.failure = "unknown_label";
   const request_id = randomUUID();
   broker.give({ request_id });
-  await until(() => broker.outcomes.length === 3);
+  await until("3 are dealt with", () => broker.outcomes.length === 3);
   assert.deepEqual(broker.outcomes, ["rejected", "rejected", "rejected"]);
   const listed = await listRejectedMessages(store, 10);
   assert.deepEqual(listed.map(({ reason }) => reason).sort(), ["limit_exceeded", "unknown_label", "usage"]);

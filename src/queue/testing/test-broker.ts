@@ -1,9 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { AmqpConfig } from "../../config/orchestrator-config.ts";
 import type { BrokerLog, Delivery, DeliveryOutcome } from "../broker.ts";
-
-const conditionTimeoutMs = 60_000;
 
 /** Names that no other test uses, on the broker at `url`. */
 export function testConfig(url: string): AmqpConfig {
@@ -27,15 +24,6 @@ export function keepLog(): KeptLog {
 
 function textOfErrors(_key: string, value: unknown): unknown {
   return value instanceof Error ? `${value.message} ${value.stack}` : value;
-}
-
-/** Resolves when `isTrue` says so. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + conditionTimeoutMs;
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error(`It did not happen: ${what}`);
-    await sleep(20);
-  }
 }
 
 /** A handler that keeps what it was given and answers what `answer` says. */
