@@ -159,3 +159,13 @@ async function refusal(loading: Promise<unknown>): Promise<string> {
   }
   return assert.fail("the configuration was accepted");
 }
+
+test("requests and results cannot share a routing key or a queue", async () => {
+  const broker = { AMQP_URL: "amqp://127.0.0.1", AMQP_EXCHANGE: "ci" };
+  const problems = { AMQP_ROUTING_KEY: "job.result", AMQP_QUEUE: "ci.results" };
+  await assert.rejects(loadOrchestratorConfig({}, { ...broker, ...problems }), {
+    code: "config_invalid",
+    message: /--amqp-routing-key: job\.result.*\n--amqp-queue: ci\.results/,
+  });
+  assert.equal((await loadOrchestratorConfig({}, broker)).amqp?.exchange, "ci");
+});

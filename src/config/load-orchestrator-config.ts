@@ -38,6 +38,7 @@ export async function loadOrchestratorConfig(flags: RawFlags, env: Environment):
   const problems = [
     ...reading.problems,
     ...listenProblems(reading.values),
+    ...brokerProblems(reading.values),
     ...capacityProblems(reading.values.capacityMap ?? new Map(), files.imageMap),
     ...files.problems,
   ];
@@ -93,6 +94,24 @@ function listenProblems(values: Partial<Values>): string[] {
   return [
     `--api-listen: ${address} can be reached from other machines, and no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
   ];
+}
+
+/** Names that are ours on the same exchange: a request queue that took results as well would refuse each of them. */
+function brokerProblems(values: Partial<Values>): string[] {
+  const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = values;
+  if (!amqpUrl) return [];
+  const problems = [];
+  if (amqpRoutingKey === "job.result") {
+    problems.push(
+      "--amqp-routing-key: job.result is the routing key of results; needs another, such as job.request.",
+    );
+  }
+  if (amqpQueue === `${amqpExchange}.results`) {
+    problems.push(
+      `--amqp-queue: ${amqpQueue} is the queue of results; needs another name, such as solstice.jobs.v1.`,
+    );
+  }
+  return problems;
 }
 
 function isLoopback({ host }: ListenAddress): boolean {
