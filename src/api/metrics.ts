@@ -80,7 +80,7 @@ export interface BrokerMetrics {
   readonly connected: Gauge;
   /** Results that wait in the store, of all hosts. */
   readonly unpublished: Gauge;
-  /** Messages refused since the start, by `reason`: a code of docs/errors.md. */
+  /** Messages rejected since the start, by `reason`: a code of docs/errors.md. */
   readonly rejected: Counter<"reason">;
 }
 
@@ -100,7 +100,7 @@ export function createBrokerMetrics(registry: Registry): BrokerMetrics {
     }),
     rejected: new Counter({
       name: "solstice_rejected_messages_total",
-      help: "Messages of the broker that were refused since the start",
+      help: "Messages of the broker that were rejected since the start",
       labelNames: ["reason"],
       registers,
     }),

@@ -34,7 +34,7 @@ export const registerJobs: RegisterCommand = (program, context) => {
     )
     .option("--state <STATE>", `only jobs in this state (repeatable): ${jobStates.join(", ")}`, collectState)
     .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50)
-    .option("--rejected", "list the messages of the broker that were refused, instead of jobs");
+    .option("--rejected", "list the messages of the broker that were rejected, instead of jobs");
   addClientOptions(command)
     .addHelpText(
       "after",

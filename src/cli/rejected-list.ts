@@ -3,7 +3,7 @@ import type { Output } from "./context.ts";
 import { tableText } from "./table.ts";
 import { durationText, oneLine } from "./text.ts";
 
-/** A refused message as `--json` prints it; `docs/cli.md` documents the keys, which stay. */
+/** A rejected message as `--json` prints it; `docs/cli.md` documents the keys, which stay. */
 export function rejectedDocument(rejected: RejectedMessage) {
   return {
     id: rejected.id,
@@ -18,9 +18,9 @@ export function rejectedDocument(rejected: RejectedMessage) {
   };
 }
 
-/** The refused messages as a table for people. */
+/** The rejected messages as a table for people. */
 export function rejectedText(messages: readonly RejectedMessage[], output: Output, now: number): string {
-  if (messages.length === 0) return "No message was refused.\n";
+  if (messages.length === 0) return "No message was rejected.\n";
   const rows = messages.map((rejected) => [
     durationText(now - Number(rejected.receivedMs)),
     oneLine(rejected.reason),
