@@ -3,6 +3,8 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 /** What the orchestrator tells Prometheus. Gauges are set by whoever knows; nothing is measured here. */
 export interface Metrics {
   readonly registry: Registry;
+  /** 1 while the store answers, else 0; then what is read from it is absent. */
+  readonly storeUp: Gauge;
   /** Jobs by `state`. */
   readonly jobs: Gauge<"state">;
   /** Machines by `state`. */
@@ -38,6 +40,7 @@ export function createMetrics(): Metrics {
   const plain = (name: string, help: string) => new Gauge({ name, help, registers: [registry] });
   return {
     registry,
+    storeUp: plain("solstice_store_up", "Whether the store answers (1) or not (0)"),
     jobs: gauge("solstice_jobs", "Jobs of this host by state", "state"),
     machines: gauge("solstice_machines", "Machines of this host by state", "state"),
     slots: gauge("solstice_slots", "Job slots of this host: max and used", "kind"),

@@ -59,7 +59,7 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
   const admission = createAdmission(context);
-  const userServer = await startUserEndpoint(context, admission);
+  const userServer = await startUserEndpoint(context, { admission, lease });
   closing.defer(() => userServer.close());
   lease.publishApiUrl(userServer.url);
   writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl: context.runnerUrl });

@@ -25,6 +25,8 @@ export interface Lease {
   publishApiUrl(url: string): void;
   /** Renews at once when this host has something new to tell. */
   refresh(): void;
+  /** Why it was not renewed the last time, in words; null when it was. */
+  problem(): string | null;
   /** Says farewell: the last thing a host does, once it holds no job. */
   leave(): Promise<void>;
   stop(): Promise<void>;
@@ -53,6 +55,7 @@ export async function startLease(context: Context): Promise<Lease> {
   };
   return {
     refresh,
+    problem: () => holder.problem,
     stop,
     publishApiUrl(url) {
       holder.apiUrl = isLoopback(new URL(url).hostname) ? null : url;
@@ -76,7 +79,7 @@ class LeaseHolder {
   readonly #leaseMs: number;
   #told = "";
   #watch: HostWatch = nothingSeen;
-  #isFailing = false;
+  problem: string | null = null;
   /** What others took over may still have guests here, and machines on record. */
   #isAuditDue = false;
   #isAuditing = false;
@@ -105,13 +108,13 @@ class LeaseHolder {
       if (lostAt !== null) this.#recover(lostAt);
       if (this.#isAuditDue) this.#auditBeside();
       await this.#lookAtOthers();
-      if (this.#isFailing) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
-      this.#isFailing = false;
+      if (this.problem !== null) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
+      this.problem = null;
     } catch (error) {
       this.#watch = nothingSeen;
-      if (!this.#isFailing)
+      if (this.problem === null)
         this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
-      this.#isFailing = true;
+      this.problem = errorText(error);
     }
     return this.#leaseMs / renewalsPerLease;
   }

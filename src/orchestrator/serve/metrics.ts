@@ -1,48 +1,74 @@
 import type { MetricsSource } from "../../api/http.ts";
 import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../api/metrics.ts";
 import { leakKinds } from "../../core/audit/leak.ts";
-import { machineStates } from "../../core/job.ts";
-import { activeStates } from "../../core/job-state.ts";
+import { type MachineState, machineStates } from "../../core/job.ts";
+import { activeStates, type JobState } from "../../core/job-state.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { listMachines } from "../../store/machines.ts";
 import { countUnpublished } from "../../store/outbox.ts";
 import type { AuditState } from "../audit/audit-state.ts";
 import { type Context, isImageReady } from "../context.ts";
+import { withinProbeTime } from "./probe.ts";
 import type { QueueCounts } from "./queue-counts.ts";
 
-/** What `/metrics` serves: gauges are read from the store when they are asked for, so that they cannot drift. */
+/**
+ * What `/metrics` serves. What the store knows is read when it is asked for, so that it cannot drift; while the store is
+ * away, `solstice_store_up` is 0, and the rest is served without it.
+ */
 export function createOrchestratorMetrics(context: Context, countQueued: QueueCounts): MetricsSource {
   const metrics = createMetrics();
-  const { registry, jobs, machines, slots, imagesReady } = metrics;
+  const { registry, storeUp, imagesReady, slots, queuedLimit } = metrics;
   // Gauges of what is not there would read 0, and raise alarms.
   const brokerMetrics = context.messaging && createBrokerMetrics(registry);
   return {
     contentType: registry.contentType,
     async metrics() {
-      const { store, identity, config } = context;
-      const active = await listSlots(store, identity.hostId);
-      const counts = await countQueued();
-      jobs.set(
-        { state: "queued" },
-        counts.reduce((total, count) => total + count.queued, 0),
-      );
-      for (const state of activeStates)
-        jobs.set({ state }, active.filter((job) => job.state === state).length);
-      const present = await listMachines(store, identity.hostId);
-      for (const state of machineStates) {
-        machines.set({ state }, present.filter((machine) => machine.state === state).length);
-      }
+      const { config } = context;
+      const facts = await withinProbeTime(readStore(context, countQueued)).catch(() => null);
+      storeUp.set(facts === null ? 0 : 1);
+      setStoreMetrics(metrics, facts);
       slots.set({ kind: "max" }, config.maxConcurrency);
-      slots.set({ kind: "used" }, active.length);
       for (const image of config.imageMap.images.keys())
         imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
       setAuditMetrics(metrics, context.audits);
       setUpkeep(metrics, context);
-      metrics.queuedLimit.set(config.maxQueued);
-      if (brokerMetrics) await setBrokerMetrics(brokerMetrics, context);
+      queuedLimit.set(config.maxQueued);
+      if (brokerMetrics) setBrokerMetrics(brokerMetrics, { context, unpublished: facts?.unpublished });
       return registry.metrics();
     },
   };
+}
+
+/** What the store tells of this host, and of what waits. */
+interface StoreFacts {
+  readonly queued: number;
+  readonly active: readonly { readonly state: JobState }[];
+  readonly machines: readonly { readonly state: MachineState }[];
+  readonly unpublished: number;
+}
+
+async function readStore(context: Context, countQueued: QueueCounts): Promise<StoreFacts> {
+  const { store, identity, messaging } = context;
+  const counts = await countQueued();
+  return {
+    queued: counts.reduce((total, count) => total + count.queued, 0),
+    active: await listSlots(store, identity.hostId),
+    machines: await listMachines(store, identity.hostId),
+    unpublished: messaging === null ? 0 : await countUnpublished(store),
+  };
+}
+
+/** Null takes the figures away: the last ones would look like the present. */
+function setStoreMetrics({ jobs, machines, slots }: Metrics, facts: StoreFacts | null): void {
+  for (const gauge of [jobs, machines, slots]) gauge.reset();
+  if (facts === null) return;
+  const { queued, active, machines: present } = facts;
+  jobs.set({ state: "queued" }, queued);
+  for (const state of activeStates) jobs.set({ state }, active.filter((job) => job.state === state).length);
+  for (const state of machineStates) {
+    machines.set({ state }, present.filter((machine) => machine.state === state).length);
+  }
+  slots.set({ kind: "used" }, active.length);
 }
 
 function setAuditMetrics({ leaks, leaksMended, lastAudit }: Metrics, audits: AuditState): void {
@@ -64,9 +90,14 @@ function setUpkeep(metrics: Metrics, { diskGuard, pausedReason, retention }: Con
     metrics.retentionRemoved.inc({ kind }, count);
 }
 
-async function setBrokerMetrics(metrics: BrokerMetrics, { messaging, store }: Context): Promise<void> {
+function setBrokerMetrics(
+  metrics: BrokerMetrics,
+  known: { readonly context: Context; readonly unpublished: number | undefined },
+): void {
+  const { messaging } = known.context;
   metrics.connected.set(messaging?.broker.status().connected ? 1 : 0);
-  metrics.unpublished.set(await countUnpublished(store));
+  if (known.unpublished === undefined) metrics.unpublished.remove();
+  else metrics.unpublished.set(known.unpublished);
   metrics.rejected.reset();
   for (const [reason, count] of messaging?.rejected ?? []) metrics.rejected.inc({ reason }, count);
 }

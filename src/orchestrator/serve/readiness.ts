@@ -2,9 +2,13 @@ import type { ReadinessCheck } from "../../api/http.ts";
 import { errorText } from "../../core/errors.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { type Context, isImageReady } from "../context.ts";
+import { withinProbeTime } from "./probe.ts";
 
-/** What `/readyz` asks: can a job be taken in and run now? */
-export async function readiness(context: Context): Promise<ReadinessCheck[]> {
+/**
+ * What `/readyz` asks: can a job be taken in and run now? `leaseProblem` says why this host's lease was not renewed, or
+ * null: a database that can be read need not be one that can be written.
+ */
+export async function readiness(context: Context, leaseProblem: string | null): Promise<ReadinessCheck[]> {
   const images = [...context.config.imageMap.images.keys()];
   return [
     {
@@ -13,6 +17,7 @@ export async function readiness(context: Context): Promise<ReadinessCheck[]> {
       message: context.phase === "serving" ? "ok" : `this host is ${context.phase}`,
     },
     await check("store", () => listSlots(context.store, context.identity.hostId)),
+    { name: "lease", ok: leaseProblem === null, message: leaseProblem ?? "ok" },
     // Any question that it must answer; there is no such job.
     await check("hypervisor", () => context.hypervisor.power("readiness")),
     {
@@ -38,7 +43,7 @@ function brokerCheck({ messaging }: Context): ReadinessCheck[] {
 
 async function check(name: string, probe: () => Promise<unknown>): Promise<ReadinessCheck> {
   try {
-    await probe();
+    await withinProbeTime(probe());
     return { name, ok: true, message: "ok" };
   } catch (error) {
     return { name, ok: false, message: errorText(error) };

@@ -12,6 +12,7 @@ import type { Admission } from "../accept/admission.ts";
 import { audit } from "../audit/audit.ts";
 import { leaksView } from "../audit/leaks-view.ts";
 import type { Context, Log } from "../context.ts";
+import type { Lease } from "../hosts/lease-loop.ts";
 import { explainView } from "./explain-view.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { createQueueCounts } from "./queue-counts.ts";
@@ -69,7 +70,11 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
 }
 
 /** Starts the server people call. */
-export function startUserEndpoint(context: Context, admission: Admission): Promise<ApiServer> {
+export function startUserEndpoint(
+  context: Context,
+  parts: { readonly admission: Admission; readonly lease: Pick<Lease, "problem"> },
+): Promise<ApiServer> {
+  const { admission, lease } = parts;
   const countQueued = createQueueCounts(context.store);
   return startUserServer({
     listen: context.config.apiListen,
@@ -81,7 +86,7 @@ export function startUserEndpoint(context: Context, admission: Admission): Promi
     capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
     findLeaks: async (options) => leaksView(await audit(context, options)),
-    readiness: () => readiness(context),
+    readiness: () => readiness(context, lease.problem()),
     metrics: createOrchestratorMetrics(context, countQueued),
   });
 }
