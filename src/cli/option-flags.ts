@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
-import type { OptionDefinition } from "../config/options.ts";
-import { shownDefault } from "../config/options.ts";
+import { type OptionDefinition, shownDefault } from "../config/option-definition.ts";
 import type { RawFlags } from "../config/read-options.ts";
 
 /**

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { clientOptions, type OptionDefinition, orchestratorOptions, shownDefault } from "./options.ts";
+import { type OptionDefinition, shownDefault } from "./option-definition.ts";
+import { clientOptions, orchestratorOptions } from "./options.ts";
 
 const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
 

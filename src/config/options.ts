@@ -1,3 +1,4 @@
+import type { OptionDefinition } from "./option-definition.ts";
 import {
   amqpName,
   amqpUrl,
@@ -9,46 +10,12 @@ import {
   listenAddress,
   networkName,
   oneOf,
-  type Parser,
   path,
-  retention,
   token,
   wholeNumber,
 } from "./option-parsers.ts";
 import type { ListenAddress } from "./orchestrator-config.ts";
-
-/** One option as data: `--help`, the environment, `docs/configuration.md` and the loader are all made from it. */
-export interface OptionDefinition<Value> {
-  /** Long flag without its dashes. */
-  readonly flag: string;
-  /** How the value is named in help, such as `N`. */
-  readonly placeholder: string;
-  readonly environment: string;
-  /** Heading in help. */
-  readonly group: string;
-  readonly description: string;
-  /** The default, written as a user would; null: there is none, or it depends on the host (see `defaultNote`). */
-  readonly defaultText: string | null;
-  /** Shown instead of `defaultText` where the default depends on the host. */
-  readonly defaultNote?: string;
-  /** A secret is never repeated in a message. */
-  readonly secret?: true;
-  readonly parse: Parser<Value>;
-}
-
-/** The values that a table of options yields; an option without a default may yield null. */
-export type OptionValues<Table> = {
-  -readonly [Key in keyof Table]: Table[Key] extends OptionDefinition<infer Value>
-    ? Table[Key] extends { readonly defaultText: string }
-      ? Value
-      : Value | null
-    : never;
-};
-
-/** The default of an option as `--help` and the documentation show it. */
-export function shownDefault(option: OptionDefinition<unknown>): string {
-  return option.defaultNote ?? option.defaultText ?? "none";
-}
+import { upkeepOptions } from "./upkeep-options.ts";
 
 const files = "Files:";
 const capacity = "Capacity:";
@@ -57,7 +24,6 @@ const network = "Network:";
 const timeouts = "Timeouts (30s, 5m, 1h30m, or seconds):";
 const sharing = "Several hosts:";
 const broker = "Message broker:";
-const upkeep = "Upkeep:";
 const development = "Diagnosis and development:";
 
 /** Also an option of every command that calls the API, and of those which look at images. */
@@ -298,53 +264,7 @@ export const orchestratorOptions = {
   jobTimeout: timeout("job", "1h", "how long a job's steps may run when its request does not say"),
   stopTimeout: timeout("stop", "30s", "how long a guest may take to shut down before it is destroyed"),
   drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
-  diskReserveMb: {
-    flag: "disk-reserve-mb",
-    placeholder: "MB",
-    environment: "DISK_RESERVE_MB",
-    group: upkeep,
-    description: "no job is started while less than this is free in the data directory, in MiB",
-    defaultText: "4096",
-    parse: wholeNumber(0, 1_000_000_000),
-  } as const satisfies OptionDefinition<number>,
-  auditInterval: {
-    flag: "audit-interval",
-    placeholder: "TIME",
-    environment: "AUDIT_INTERVAL",
-    group: upkeep,
-    description: "how often the host is compared with the store, and what nobody owns is removed",
-    defaultText: "5m",
-    parse: duration,
-  } as const satisfies OptionDefinition<number>,
-  jobRetention: {
-    flag: "job-retention",
-    placeholder: "TIME",
-    environment: "JOB_RETENTION",
-    group: upkeep,
-    description: "how long a finished job is kept with its logs; 0 keeps it for ever",
-    defaultText: "90d",
-    parse: retention,
-  } as const satisfies OptionDefinition<number>,
-  logStoreLimitMb: {
-    flag: "log-store-limit-mb",
-    placeholder: "MB",
-    environment: "LOG_STORE_LIMIT_MB",
-    group: upkeep,
-    description:
-      "how much all logs may take in the store, compressed, in MiB: the oldest finished jobs' logs go first; 0 is no limit",
-    defaultText: "20480",
-    parse: wholeNumber(0, 1_000_000_000),
-  } as const satisfies OptionDefinition<number>,
-  imageRetention: {
-    flag: "image-retention",
-    placeholder: "TIME",
-    environment: "IMAGE_RETENTION",
-    group: upkeep,
-    description:
-      "how long a prepared image that the map no longer names is kept in the data directory; 0 keeps it for ever",
-    defaultText: "30d",
-    parse: retention,
-  } as const satisfies OptionDefinition<number>,
+  ...upkeepOptions,
   logLevel: {
     flag: "log-level",
     placeholder: "LEVEL",

@@ -1,4 +1,4 @@
-import type { OptionDefinition, OptionValues } from "./options.ts";
+import type { OptionDefinition, OptionValues } from "./option-definition.ts";
 
 /** The environment as a program receives it. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -9,8 +9,8 @@ import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
-import type { RetentionState } from "./retention-state.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
+import type { RetentionState } from "./upkeep/retention-state.ts";
 
 export type { Log };
 

@@ -20,12 +20,12 @@ import { createLogger } from "./logger.ts";
 import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
 import { openStore } from "./open-store.ts";
-import { startRetentionLoop } from "./retention-loop.ts";
-import { createRetentionState } from "./retention-state.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
+import { startRetentionLoop } from "./upkeep/retention-loop.ts";
+import { createRetentionState } from "./upkeep/retention-state.ts";
 
 /** Images are prepared until they are closed. */
 const neverAborted = new AbortController().signal;

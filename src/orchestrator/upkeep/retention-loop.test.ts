@@ -4,12 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { getJob } from "../store/jobs.ts";
-import { appendLog, logExtent } from "../store/logs.ts";
-import { setMachineState } from "../store/machines.ts";
-import { openSqliteStore, type Store } from "../store/store.ts";
-import { end, insertClaimed } from "../store/testing/sample-jobs.ts";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { getJob } from "../../store/jobs.ts";
+import { appendLog, logExtent } from "../../store/logs.ts";
+import { setMachineState } from "../../store/machines.ts";
+import { openSqliteStore, type Store } from "../../store/store.ts";
+import { end, insertClaimed } from "../../store/testing/sample-jobs.ts";
 import { type RetentionContext, runRetention } from "./retention-loop.ts";
 import { createRetentionState } from "./retention-state.ts";
 

@@ -1,14 +1,14 @@
-import { errorText } from "../core/errors.ts";
-import { removeUnusedImages } from "../images/unused-images.ts";
+import { errorText } from "../../core/errors.ts";
+import { removeUnusedImages } from "../../images/unused-images.ts";
 import {
   deleteFinishedJobs,
   expireOldestLogs,
   type FinishedPlace,
   type RetentionStep,
   sumLogBytes,
-} from "../store/retention.ts";
-import type { Context } from "./context.ts";
-import { type Loop, startLoop } from "./loop.ts";
+} from "../../store/retention.ts";
+import type { Context } from "../context.ts";
+import { type Loop, startLoop } from "../loop.ts";
 
 const hourMs = 3_600_000;
 
