@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,7 +10,7 @@ test("nothing is lost, doubled or leaked while broker, database and orchestrator
   process.stdout.write(
     `chaos: seed ${seed}; repeat with CHAOS_SEED=${seed}, or npm run chaos -- --seed ${seed}\n`,
   );
-  const failureLogs = mkdtempSync(join(tmpdir(), "chaos-logs-"));
+  const failureLogs = join(tmpdir(), `chaos-logs-${seed}`);
   const told: string[] = [];
   const began = Date.now();
   const tell = (text: string) => told.push(`${((Date.now() - began) / 1000).toFixed(1)} s  ${text}`);
