@@ -7,6 +7,7 @@ import { isSolsticeError } from "../../core/errors.ts";
 import { verdict } from "../../core/verdict.ts";
 import { applyEvent, getJob, insertJob, listJobs } from "../jobs.ts";
 import { appendLog, readLog } from "../logs.ts";
+import { startSession } from "../sessions.ts";
 import type { Store, Wake } from "../store.ts";
 import { dumpPostgresSchema } from "../testing/dump-schema.ts";
 import { startPrivatePostgres } from "../testing/private-postgres.ts";
@@ -143,6 +144,25 @@ test("two that lock the same rows in a different order both succeed", async (con
   const before = (await getJob(one, "a"))?.size.cpu ?? 0;
   await Promise.all([touch(one, "a", "b"), touch(two, "b", "a")]);
   for (const id of ["a", "b"]) assert.equal((await getJob(two, id))?.size.cpu, before + 2);
+});
+
+test("a runner that starts while its host writes that the guest has power locks nothing crosswise", async (context) => {
+  const [guest, host] = await openTwo(context);
+  let tries = 0;
+  const count = 20;
+  for (let index = 0; index < count; index += 1) {
+    const jobId = `job${index}`;
+    await insertClaimed(guest, jobId);
+    const accept = () => {
+      tries += 1;
+    };
+    const hashes = { bootstrapTokenHash: `boot-${jobId}-2000`, sessionTokenHash: `session-${jobId}` };
+    const boot = { jobId, attempt: 1, event: "boot", machine: "running", at: 1 } as const;
+    await Promise.all([startSession(guest, { ...hashes, at: 1, accept }), applyEvent(host, boot)]);
+    assert.equal((await getJob(guest, jobId))?.state, "running");
+  }
+  // One of two that wait for each other is undone after a while, and tries again.
+  assert.equal(tries, count);
 });
 
 test("a transaction with a failed statement is an error, even when its work goes on", async (context) => {
