@@ -18,16 +18,20 @@ export async function countQueued(store: Store, most: number): Promise<number> {
   return Number(count);
 }
 
-/** The jobs that occupy a slot of `hostId`, oldest first. */
-export async function listActive(store: Store, hostId: string): Promise<Job[]> {
-  const rows = await store.db
+/** The jobs that occupy a slot of `hostId`, oldest first. Inside a write, the transaction is the `db`. */
+export async function listActive(
+  { db }: Pick<Store, "db">,
+  hostId: string,
+  limit: number = maxActiveListed,
+): Promise<Job[]> {
+  const rows = await db
     .selectFrom("jobs")
     .selectAll()
     .where("host_id", "=", hostId)
     .where("state", "in", activeStates)
     .orderBy("submitted_at")
     .orderBy("id")
-    .limit(maxActiveListed)
+    .limit(limit)
     .execute();
   return rows.map(toJob);
 }

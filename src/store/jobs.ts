@@ -187,13 +187,3 @@ export function inOrder(transitions: readonly JobTransition[]): JobTransition[] 
   const place = (state: JobState) => orderWithinAttempt.indexOf(state);
   return transitions.toSorted((a, b) => a.attempt - b.attempt || place(a.to) - place(b.to));
 }
-
-/** The job that a request became, or null. */
-export async function findJobOfRequest(store: Store, requestId: string): Promise<Job | null> {
-  const row = await store.db
-    .selectFrom("jobs")
-    .selectAll()
-    .where("request_id", "=", requestId)
-    .executeTakeFirst();
-  return row === undefined ? null : toJob(row);
-}

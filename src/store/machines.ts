@@ -87,16 +87,6 @@ export async function formerHosts(
   return rows.map((row) => row.host_id);
 }
 
-/**
- * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
- * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a
- * machine on its way out, or a job that is not at this attempt. `provisioning` is early enough: a guest may call before the
- * host wrote down that it boots.
- */
-export function bindSession(store: Store, call: SessionCall): Promise<Machine | null> {
-  return store.write((trx, announce) => bindWithin(trx, announce, call));
-}
-
 /** A runner's first call. */
 export interface SessionCall {
   readonly bootstrapTokenHash: string;
@@ -104,7 +94,12 @@ export interface SessionCall {
   readonly at: number;
 }
 
-/** {@link bindSession} as a part of a larger write. */
+/**
+ * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
+ * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a
+ * machine on its way out, or a job that is not at this attempt. `provisioning` is early enough: a guest may call before the
+ * host wrote down that it boots.
+ */
 export async function bindWithin(
   trx: Transaction<Database>,
   announce: (wake: Wake) => void,

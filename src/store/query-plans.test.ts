@@ -5,7 +5,7 @@ import { closeAttempt, findBySession, loadAttempt } from "./attempts.ts";
 import { countQueued, countQueuedByGroup } from "./capacity.ts";
 import {
   applyEvent,
-  findJobOfRequest,
+  findJobByRequest,
   findJobs,
   getJob,
   insertJob,
@@ -17,13 +17,13 @@ import {
   requestCancel,
 } from "./jobs.ts";
 import { appendLog, compactLog, compactLogs, logStatus, readLog } from "./logs.ts";
-import { bindSession, listMachines, recordFinish, setMachineState } from "./machines.ts";
+import { listMachines, recordFinish, setMachineState } from "./machines.ts";
 import { claimResults, countUnpublished, loadEndedJobs, markPublished, releaseResults } from "./outbox.ts";
 import { listRejectedMessages, recordRejected } from "./rejected.ts";
 import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "./retention.ts";
 import { finishStep, listSteps, startStep } from "./steps.ts";
 import { createStore, type Store } from "./store.ts";
-import { claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
+import { bindSession, claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
 import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;
@@ -77,7 +77,7 @@ async function useEverything(store: Store): Promise<void> {
 
 async function useMessages(store: Store): Promise<void> {
   await countQueued(store, 10);
-  await findJobOfRequest(store, "no-such-request");
+  await findJobByRequest(store, "no-such-request");
   await countUnpublished(store);
   await store.db
     .insertInto("outbox")

@@ -8,7 +8,7 @@ import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
 /**
- * A runner's first call, in one transaction: binds its session as `bindSession` does, and moves the job to `running`.
+ * A runner's first call, in one transaction: binds its session as {@link bindWithin} does, and moves the job to `running`.
  * `accept` gets the job before that; when it throws, nothing was written. Null for whoever is not let in.
  */
 export function startSession(

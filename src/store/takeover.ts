@@ -1,9 +1,9 @@
 import type { Transaction } from "kysely";
 import type { Job } from "../core/job.ts";
-import { activeStates } from "../core/job-state.ts";
 import { settlement, verdictOfLostHost } from "../core/lifecycle.ts";
+import { listActive } from "./capacity.ts";
 import { applyWithin } from "./job-changes.ts";
-import { toJob, toMachine, toStep } from "./rows.ts";
+import { toMachine, toStep } from "./rows.ts";
 import type { Database } from "./schema.ts";
 import { closeStepsWithin } from "./steps.ts";
 import type { Store, Wake } from "./store.ts";
@@ -38,7 +38,7 @@ export async function takeOver(
       .returning("id")
       .executeTakeFirst();
     if (lost === undefined) return null;
-    const held = await heldJobs(trx, loss.hostId);
+    const held = await listActive({ db: trx }, loss.hostId, maxTakenAtOnce);
     const jobs: Job[] = [];
     for (const job of held) {
       const ended = await endAttempt(trx, announce, { job, at: loss.at });
@@ -46,19 +46,6 @@ export async function takeOver(
     }
     return { jobs, more: held.length === maxTakenAtOnce };
   });
-}
-
-async function heldJobs(trx: Transaction<Database>, hostId: string): Promise<Job[]> {
-  const rows = await trx
-    .selectFrom("jobs")
-    .selectAll()
-    .where("host_id", "=", hostId)
-    .where("state", "in", activeStates)
-    .orderBy("submitted_at")
-    .orderBy("id")
-    .limit(maxTakenAtOnce)
-    .execute();
-  return rows.map(toJob);
 }
 
 async function endAttempt(

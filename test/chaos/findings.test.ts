@@ -4,9 +4,9 @@ import { after, test } from "node:test";
 import pg from "pg";
 import { openPostgresStore } from "../../src/store/postgres/open.ts";
 import { startPrivatePostgres } from "../../src/store/testing/private-postgres.ts";
+import type { ReadMessage } from "../support/broker.ts";
 import { assertCaps, readAttempts } from "./attempts.ts";
 import { assertCalm, assertLogs, assertNothingLeft, assertRejected, assertVerdicts } from "./findings.ts";
-import type { Taken } from "./publisher.ts";
 import { assertResults } from "./results.ts";
 
 const server = await startPrivatePostgres();
@@ -57,7 +57,7 @@ insert into rejected_messages (id, received_at, reason, message, host_id, body, 
 values (encode(sha256('nonsense'), 'hex'), 1, 'usage', 'no', 'a', 'nonsense', 8, 1);
 `;
 
-function resultOf(id: string, change: object = {}): Taken {
+function resultOf(id: string, change: object = {}): ReadMessage {
   const attempt = id === "calm" ? 1 : 2;
   const document = {
     ...{ request_id: `request-${id}`, job_id: id, state: "succeeded", reason: "completed" },
@@ -75,8 +75,8 @@ const deadLetter = {
 };
 
 interface Found {
-  readonly results?: readonly Taken[];
-  readonly dead?: readonly Taken[];
+  readonly results?: readonly ReadMessage[];
+  readonly dead?: readonly ReadMessage[];
   readonly cap?: number;
 }
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type pg from "pg";
 import { finalStates } from "../../src/core/job-state.ts";
+import type { ReadMessage } from "../support/broker.ts";
 import type { Attempt } from "./attempts.ts";
-import type { Taken } from "./publisher.ts";
 
 /** Every valid request has exactly one job, which has exactly one verdict. */
 export async function assertVerdicts(database: pg.Client, requestIds: readonly string[]): Promise<void> {
@@ -44,7 +44,7 @@ export async function assertCalm(
 /** Each malformed message was dead-lettered with its reason, and is on record once. */
 export async function assertRejected(
   database: pg.Client,
-  deadLetters: readonly Taken[],
+  deadLetters: readonly ReadMessage[],
   malformed: readonly Buffer[],
 ): Promise<void> {
   const wanted = malformed.map(digestOf).sort();

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
+import { type ReadMessage, takeNow } from "../support/broker.ts";
 import type { Message } from "./messages.ts";
 
 /** How long one publish is tried again while the broker is away: longer than any outage of a run. */
@@ -76,27 +77,15 @@ function createSender(connection: Connection, { exchange, routingKey }: Target, 
   };
 }
 
-/** A message taken from a queue. */
-export interface Taken {
-  readonly body: Buffer;
-  readonly messageId: string | null;
-  readonly headers: Readonly<Record<string, unknown>>;
-}
-
 /** Takes everything out of a queue. */
-export async function takeAll(url: string, queue: string): Promise<Taken[]> {
+export async function takeAll(url: string, queue: string): Promise<ReadMessage[]> {
   const connection = new Connection({ url });
   try {
-    const taken: Taken[] = [];
+    const taken: ReadMessage[] = [];
     for (;;) {
-      const message = await connection.basicGet({ queue, noAck: true });
-      if (message === undefined) return taken;
-      const { body, messageId, headers } = message;
-      // The client decodes what says that it is JSON.
-      const bytes = Buffer.isBuffer(body)
-        ? body
-        : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
-      taken.push({ body: bytes, messageId: messageId ?? null, headers: headers ?? {} });
+      const message = await takeNow(connection, queue);
+      if (message === null) return taken;
+      taken.push(message);
     }
   } finally {
     await connection.close();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import type { Taken } from "./publisher.ts";
+import type { ReadMessage } from "../support/broker.ts";
 
 interface EndedRow {
   readonly id: string;
@@ -17,7 +17,7 @@ interface EndedRow {
  */
 export async function assertResults(
   database: pg.Client,
-  results: readonly Taken[],
+  results: readonly ReadMessage[],
   calm: ReadonlySet<string>,
 ): Promise<number> {
   const { rows } = await database.query<EndedRow>(
@@ -37,7 +37,7 @@ export async function assertResults(
   return results.length - rows.length;
 }
 
-function assertSay(row: EndedRow, results: readonly Taken[]): void {
+function assertSay(row: EndedRow, results: readonly ReadMessage[]): void {
   const [first, ...others] = results.map(
     ({ body }) => JSON.parse(body.toString()) as Record<string, unknown>,
   );

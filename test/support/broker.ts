@@ -71,7 +71,8 @@ async function publishOnce(
   }
 }
 
-async function takeNow(connection: Connection, queue: string): Promise<ReadMessage | null> {
+/** The oldest message of a queue, taken out of it; null when there is none. */
+export async function takeNow(connection: Connection, queue: string): Promise<ReadMessage | null> {
   const message = await connection.basicGet({ queue, noAck: true });
   if (message === undefined) return null;
   const { body, messageId, headers } = message;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
-import { findJobOfRequest } from "../../store/jobs.ts";
+import { findJobByRequest } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
 import { createQueueRoom, type QueueRoom } from "./queue-room.ts";
@@ -67,5 +67,5 @@ async function refuseWhenFull(room: QueueRoom): Promise<void> {
 async function findKnown(context: Context, input: unknown, error: unknown): Promise<Job | null> {
   if (!isSolsticeError(error) || !forgivenOnRepeat.includes(error.code)) return null;
   const parsed = identified.safeParse(input);
-  return parsed.success ? findJobOfRequest(context.store, parsed.data.request_id) : null;
+  return parsed.success ? findJobByRequest(context.store, parsed.data.request_id) : null;
 }

@@ -6,11 +6,11 @@ import { closeAttempt, findBySession } from "../attempts.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../hosts.ts";
 import { applyEvent, getJob, insertJob, listTransitions, requestCancel } from "../jobs.ts";
 import { appendLog, readLog } from "../logs.ts";
-import { bindSession, getMachine, recordFinish, setMachineState } from "../machines.ts";
+import { getMachine, recordFinish, setMachineState } from "../machines.ts";
 import { finishStep, listSteps, startStep } from "../steps.ts";
 import type { Store, Wake } from "../store.ts";
 import { maxTakenAtOnce, takeOver } from "../takeover.ts";
-import { claim, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
+import { bindSession, claim, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest, openSeveral } from "./test-database.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;

@@ -3,17 +3,10 @@ import { describe, test } from "node:test";
 import { verdict } from "../../core/verdict.ts";
 import { closeAttempt, findBySession } from "../attempts.ts";
 import { applyEvent } from "../jobs.ts";
-import {
-  bindSession,
-  getMachine,
-  listMachines,
-  recordFinish,
-  setMachineState,
-  touchRunner,
-} from "../machines.ts";
+import { getMachine, listMachines, recordFinish, setMachineState, touchRunner } from "../machines.ts";
 import { finishStep, listSteps, startStep } from "../steps.ts";
 import type { Store } from "../store.ts";
-import { claim, hostId, insertClaimed } from "./sample-jobs.ts";
+import { bindSession, claim, hostId, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;

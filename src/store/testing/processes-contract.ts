@@ -6,9 +6,9 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { applyEvent, getJob, insertJob, listJobs, listTransitions } from "../jobs.ts";
 import { appendLog, readLog } from "../logs.ts";
-import { bindSession } from "../machines.ts";
+
 import type { Store } from "../store.ts";
-import { claim, insertClaimed, newJob } from "./sample-jobs.ts";
+import { bindSession, claim, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openSeveral } from "./test-database.ts";
 
 const insertForever = fileURLToPath(new URL("./insert-forever.ts", import.meta.url));

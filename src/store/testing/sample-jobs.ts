@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import type { Job } from "../../core/job.ts";
+import type { Job, Machine } from "../../core/job.ts";
 import { parseJobRequest } from "../../core/job-request.ts";
 import { type VerdictReason, verdict } from "../../core/verdict.ts";
 import { applyEvent, claimJob, insertJob, type NewJob } from "../jobs.ts";
+import { bindWithin, type SessionCall } from "../machines.ts";
 import type { Store } from "../store.ts";
 
 /** The host that claims in these tests. */
@@ -54,4 +55,9 @@ export async function end(
   const ended = verdict(reason, `Ended: ${reason}.`, reason === "completed" ? 0 : null);
   await applyEvent(store, { jobId, attempt: 1, event: "conclude", at, verdict: ended });
   return applyEvent(store, { jobId, attempt: 1, event: `settle_${ended.state}`, at });
+}
+
+/** A runner's session alone, without the job's start that comes with it in the product. */
+export function bindSession(store: Store, call: SessionCall): Promise<Machine | null> {
+  return store.write((trx, announce) => bindWithin(trx, announce, call));
 }
