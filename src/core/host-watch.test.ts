@@ -8,10 +8,23 @@ const maxGapMs = 40;
 
 /** One turn of an observer: time passes, some hosts renew, and the look succeeds or fails. */
 const turn = fc.record({
-  passed: fc.integer({ min: 0, max: 60 }),
+  passed: fc.integer({ min: 0, max: 45 }),
   renewing: fc.subarray(["a", "b", "c"]),
   succeeds: fc.integer({ min: 0, max: 6 }).map((one) => one > 0),
 });
+
+/**
+ * Turns in which some hosts renew never, and others by chance. A host that only by chance renews at no turn of a whole
+ * lease is so rare that some runs of the property saw none.
+ */
+const scriptWithSilentHosts = fc
+  .record({
+    silent: fc.subarray(["a", "b", "c"], { minLength: 1 }),
+    turns: fc.array(turn, { minLength: 10, maxLength: 40 }),
+  })
+  .map(({ silent, turns }) =>
+    turns.map((one) => ({ ...one, renewing: one.renewing.filter((hostId) => !silent.includes(hostId)) })),
+  );
 
 interface Turn {
   readonly at: number;
@@ -50,7 +63,7 @@ function isLost(turns: readonly Turn[], index: number, hostId: string): boolean 
 test("exactly those hosts are lost that stood still for a lease of uninterrupted looks", () => {
   let losses = 0;
   fc.assert(
-    fc.property(fc.array(turn, { maxLength: 40 }), (script) => {
+    fc.property(scriptWithSilentHosts, (script) => {
       const turns = play(script);
       for (const [index, { watch }] of turns.entries()) {
         const lost = lostLeases(watch, leaseMs).map((lease) => lease.hostId);
