@@ -1,0 +1,21 @@
+import { createHash } from "node:crypto";
+import { SolsticeError } from "../core/errors.ts";
+import { formatBytes } from "../host/disk-space.ts";
+import type { WriteOptions, WrittenBlob } from "./blob-store.ts";
+
+/** Passes a stream on, counting and hashing it. `result` is right when all was read. Throws `limit_exceeded`. */
+export function measure(source: AsyncIterable<Uint8Array>, { limitBytes }: WriteOptions) {
+  const hash = createHash("sha256");
+  let sizeBytes = 0;
+  async function* pass(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      sizeBytes += chunk.byteLength;
+      if (sizeBytes > limitBytes) {
+        throw new SolsticeError("limit_exceeded", `More than ${formatBytes(limitBytes)} are not stored.`);
+      }
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
+  return { chunks: pass(), result: (): WrittenBlob => ({ sizeBytes, sha256: hash.digest("hex") }) };
+}
