@@ -1,33 +1,25 @@
-import { randomUUID } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadPublishConfig, type PublishConfig } from "../config/load-publish-config.ts";
 import { duration } from "../config/option-parsers.ts";
 import { publishOptions } from "../config/options.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { type JobRequest, parseJobRequest } from "../core/job-request.ts";
+import type { JobRequest } from "../core/job-request.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import { publishRequest } from "../queue/publish-request.ts";
 import type { ApiSession } from "./api-session.ts";
+import { buildRequest, type RequestFlags } from "./build-request.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfJob, exitCodes } from "./exit-codes.ts";
 import { findPublishedJob } from "./find-published-job.ts";
 import { jobDocument } from "./job-document.ts";
-import { chooseScript, parseEnvironment, type ScriptFlags } from "./job-script.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
-import { chooseRepository, type RepositoryFlags } from "./repository.ts";
 import { oneLine } from "./text.ts";
 import { verdictText } from "./verdict-text.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
-interface EnqueueFlags extends RepositoryFlags, ScriptFlags {
-  readonly runsOn?: string;
-  readonly size?: string;
-  readonly env?: readonly string[];
-  readonly timeout?: number;
-  readonly priority?: number;
-  readonly requestId?: string;
+interface EnqueueFlags extends RequestFlags {
   readonly wait?: true;
   readonly json?: true;
 }
@@ -39,16 +31,21 @@ export const registerEnqueue: RegisterCommand = (program, context) => {
     .summary("send a job, and wait for it if wanted")
     .description(
       "Sends a job: what to check out, what to run, and where. Inside a git checkout the remote repository and the " +
-        "commit are found; the guest gets them from the remote, so push first. The job goes through RabbitMQ where " +
+        "commit are found; the guest gets them from the remote, so push first. A job file (docs/jobs.md) holds a whole " +
+        "request; flags win over it. The job goes through RabbitMQ where " +
         "AMQP_URL or --amqp-url names one, else to the API.",
     );
   addRepositoryOptions(command);
   addJobOptions(command);
   addOptions(addClientOptions(command), publishOptions)
     .addHelpText("after", examplesText(examples) + waitText)
-    .action(async (flags: EnqueueFlags) => {
+    .action(async (flags: Omit<EnqueueFlags, "isRepoGiven">) => {
       const broker = loadPublishConfig(flagsGiven(command), context.env);
-      await enqueue(flags, { context, session: await openSession(command, context), broker });
+      const isRepoGiven = command.getOptionValueSource("repo") === "cli";
+      await enqueue(
+        { ...flags, isRepoGiven },
+        { context, session: await openSession(command, context), broker },
+      );
     });
 };
 
@@ -65,6 +62,7 @@ function addRepositoryOptions(command: Command): void {
 function addJobOptions(command: Command): void {
   command
     .optionsGroup("What to run, and where:")
+    .option("--file <FILE>", "a job file: a whole request as YAML or JSON; - is standard input")
     .option("--script <TEXT>", "a shell script")
     .option("--script-file <FILE>", "a shell script in a file; - is standard input")
     .option("--step <NAME=COMMAND>", "a named step (repeatable; they run in order until one fails)", collect)
@@ -99,6 +97,7 @@ const examples: readonly (readonly [string, string])[] = [
     "solstice enqueue --no-repo --script-file check.sh --env LEVEL=2",
     "without a repository; prints the job's id",
   ],
+  ["solstice enqueue --file job.yaml --wait", "all that a job can have: steps, time limits, environment"],
   ["solstice enqueue --repo https://example.org/a/b.git --ref v1.2 --script ./ci", "a tag of any repository"],
 ];
 
@@ -167,25 +166,6 @@ function publishedText(requestId: string, { exchange, routingKey }: PublishConfi
     `Request ${requestId} is in RabbitMQ (exchange ${exchange}, routing key ${routingKey}). ` +
     `See its log, once an orchestrator has taken it, with: solstice logs -f ${requestId}\n`
   );
-}
-
-async function buildRequest(flags: EnqueueFlags, context: CliContext) {
-  const script = await chooseScript(flags, context);
-  const env = parseEnvironment(flags.env ?? []);
-  const { request: repository, warnings } = await chooseRepository(flags);
-  const request = parseJobRequest({
-    request_id: flags.requestId ?? randomUUID(),
-    source: "cli",
-    ...repository,
-    ...script,
-    env,
-    ...(flags.runsOn !== undefined && { runs_on: flags.runsOn }),
-    ...(flags.size !== undefined && { size: flags.size }),
-    ...(flags.timeout !== undefined && { timeout_seconds: flags.timeout }),
-    priority: flags.priority ?? 0,
-    submitted_at: new Date(context.now()).toISOString(),
-  });
-  return { request, warnings };
 }
 
 async function submit(request: JobRequest, session: ApiSession): Promise<{ job: Job; existed: boolean }> {

@@ -1,6 +1,6 @@
-import { isMap, isNode, isScalar, LineCounter, type Node, parseDocument, visit } from "yaml";
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
 
-/** A place in the file: the path of keys that leads to it, and whether the key or its value is meant. */
+/** A place in the file: the path of keys (and places in lists) that leads to it, and whether the key or its value is meant. */
 export interface Place {
   readonly path: readonly PropertyKey[];
   readonly at?: "key" | "value";
@@ -80,6 +80,13 @@ function offsetOf(contents: unknown, place: Place): number {
   let node = contents;
   let offset = startOf(contents) ?? 0;
   for (const [index, key] of place.path.entries()) {
+    if (isSeq(node)) {
+      const item = node.items[Number(key)];
+      if (item === undefined) break;
+      offset = startOf(item) ?? offset;
+      node = item;
+      continue;
+    }
     if (!isMap(node)) break;
     // Of a repeated key the last one became data.
     const pair = node.items.findLast((item) => isScalar(item.key) && String(item.key.value) === String(key));

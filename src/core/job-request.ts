@@ -142,6 +142,25 @@ export function unknownRequestKeys(input: object): string[] {
   return Object.keys(input).filter((key) => !(key in jobRequestSchema.shape));
 }
 
+/**
+ * The places in `input` whose keys this version does not know, at any depth: paths of keys. For input that a person wrote,
+ * where such a key is a mistake. `request` is what {@link parseJobRequest} made of it.
+ */
+export function unknownRequestPlaces(input: unknown, request: unknown): (string | number)[][] {
+  if (Array.isArray(input) && Array.isArray(request)) {
+    return input.flatMap((item, at) => unknownRequestPlaces(item, request[at]).map((path) => [at, ...path]));
+  }
+  if (!isRecord(input) || !isRecord(request)) return [];
+  return Object.entries(input).flatMap(([key, value]): (string | number)[][] => {
+    if (!Object.hasOwn(request, key)) return [[key]];
+    return unknownRequestPlaces(value, request[key]).map((path) => [key, ...path]);
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** The steps of a request; a lone script is one step called `script`. */
 export function stepsOf(request: JobRequest): { name: string; run: string }[] {
   return request.steps ?? [{ name: "script", run: request.script ?? "" }];
