@@ -44,6 +44,14 @@ shell_scripts() {
   git ls-files -z --cached --others --exclude-standard '*.sh' bin/solstice .ci/run | xargs -0 shellcheck
 }
 
+# What a release promised, later versions keep: a runner in an image may be older than its orchestrator, or newer.
+contract() {
+  buf breaking --against proto/released.txtpb && return
+  echo "proto/ breaks the contract in proto/released.txtpb: add fields instead of changing any (a number is never used again)."
+  echo "Only a release that means to break it accepts the new one: npm run accept-contract."
+  return 1
+}
+
 # npm leaves out of package-lock.json an optional package that it could not fetch when it wrote it, then refuses the file.
 lock_file() { npm ci --dry-run --ignore-scripts --no-audit --no-fund --loglevel=error; }
 
@@ -54,6 +62,7 @@ check "import direction" imports
 check "dead code" knip --no-progress
 check "shell scripts" shell_scripts
 check "protocol buffers" buf lint
+check "protocol compatibility" contract
 check "generated code" generated
 
 [ -z "$failed" ] || { echo "Failed:$failed" >&2; exit 1; }
