@@ -6,9 +6,10 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
-import { errorInterceptor, refuse } from "./errors.ts";
+import { errorInterceptor, toConnectError } from "./errors.ts";
 import type { ApiLog } from "./log.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
+import { refuse, refuseAsJson } from "./refusal.ts";
 
 /** What {@link createConnectHandler} needs. */
 export interface ConnectHandlerOptions {
@@ -46,6 +47,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   };
 }
 
+/** How much of a path is repeated to the caller, in characters. */
+const maxShownPath = 200;
+
 interface Exchange {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
@@ -61,7 +65,10 @@ function serve(handler: UniversalHandler, { request, response, log }: Exchange):
     return;
   }
   handler(universalRequest)
-    .then((universalResponse) => universalResponseToNodeResponse(universalResponse, response))
+    .then((universalResponse) => {
+      if (universalResponse.status === 415) return refuseContentType(response);
+      return universalResponseToNodeResponse(universalResponse, response);
+    })
     .catch((error: unknown) => {
       const { code } = ConnectError.from(error);
       const readerLeft = code === Code.Aborted || code === Code.Canceled || request.destroyed;
@@ -70,4 +77,26 @@ function serve(handler: UniversalHandler, { request, response, log }: Exchange):
       else log.warn(fields, "An answer could not be sent.");
       closeExchange(request, response);
     });
+}
+
+/** In plain JSON: which protocol the caller speaks is just what we do not know. */
+function refuseContentType(response: NodeResponse): void {
+  const error = new SolsticeError(
+    "usage",
+    "The Content-Type of the request is none that this method takes.",
+    {
+      remedy:
+        "Send application/json, application/proto, application/grpc or application/grpc-web+proto; for a stream application/connect+json or application/connect+proto.",
+    },
+  );
+  refuseAsJson(response, toConnectError(error), 415);
+}
+
+/** Answers a call of a method that does not exist. */
+export function refuseUnknownMethod(request: NodeRequest, response: NodeResponse): void {
+  const method = pathOf(request).slice(0, maxShownPath);
+  const error = new SolsticeError("not_found", `There is no method ${JSON.stringify(method)}.`, {
+    remedy: "Compare the caller's version with the orchestrator's; proto/solstice/v1 has the methods.",
+  });
+  refuse(response, error, { status: 404, code: Code.Unimplemented });
 }

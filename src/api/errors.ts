@@ -1,9 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ApiLog } from "./log.ts";
-import { type NodeResponse, sendJson } from "./node-http.ts";
 
 /** Header (or trailer) that carries our {@link ErrorCode} beside the protocol's own, coarser code. */
 const errorCodeHeader = "solstice-error-code";
@@ -39,11 +37,14 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   internal: Code.Internal,
 };
 
-/** Converts our error for the wire: protocol code, sentence, and in headers our code and the remedy. */
-export function toConnectError(error: SolsticeError): ConnectError {
+/**
+ * Converts our error for the wire: protocol code, sentence, and in headers our code and the remedy. `code` is the
+ * protocol's, where it is not what ours stands for.
+ */
+export function toConnectError(error: SolsticeError, code: Code = connectCodes[error.code]): ConnectError {
   const headers: Record<string, string> = { [errorCodeHeader]: error.code };
   if (error.remedy !== undefined) headers[remedyHeader] = encodeHeader(error.remedy);
-  return new ConnectError(error.message, connectCodes[error.code], headers, undefined, error);
+  return new ConnectError(error.message, code, headers, undefined, error);
 }
 
 /** Header values are ASCII; only what is not gets encoded, so that `curl -v` stays readable. */
@@ -85,21 +86,4 @@ function presentable(error: unknown, context: { log: ApiLog; method: string }): 
       remedy: "The orchestrator's log has the details under this id; please report them.",
     }),
   );
-}
-
-/** Refuses a request before its body is read. The answer is a Connect error, which gRPC clients read by its status. */
-export function refuse(response: NodeResponse, error: SolsticeError, status?: number): void {
-  const connectError = toConnectError(error);
-  connectError.metadata.forEach((value, name) => {
-    response.setHeader(name, value);
-  });
-  sendJson(response, status ?? codeToHttpStatus(connectError.code), {
-    code: connectCodeName(connectError.code),
-    message: error.message,
-  });
-}
-
-/** `FailedPrecondition` is `failed_precondition` on the wire. */
-function connectCodeName(code: Code): string {
-  return Code[code].replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }

@@ -1,5 +1,4 @@
 import type { SolsticeError } from "../core/errors.ts";
-import { refuse } from "./errors.ts";
 import type { ApiLog } from "./log.ts";
 import {
   type NodeHandler,
@@ -9,6 +8,7 @@ import {
   sendJson,
   sendText,
 } from "./node-http.ts";
+import { refuse } from "./refusal.ts";
 
 /** The answer of one readiness check: `ok`, or a sentence that says what is missing. */
 export interface ReadinessCheck {

@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
-import { refuse } from "./errors.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse } from "./node-http.ts";
+import { refuse } from "./refusal.ts";
 
 /** Bounds that hold for each request of a server, whatever its protocol. */
 export interface RequestLimits {

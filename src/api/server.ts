@@ -2,14 +2,14 @@ import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";
-import { createConnectHandler } from "./connect-adapter.ts";
-import { refuse } from "./errors.ts";
+import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
 import { type ConnectionLimits, listen } from "./listen.ts";
 import type { ListenAddress } from "./listen-error.ts";
 import type { ApiLog } from "./log.ts";
-import { type NodeHandler, pathOf, sendJson } from "./node-http.ts";
+import { type NodeHandler, pathOf } from "./node-http.ts";
+import { refuse } from "./refusal.ts";
 import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
 
 /** A server that runs. */
@@ -72,6 +72,7 @@ const runnerLimits: ConnectionLimits = {
 export function startUserServer(options: UserServerOptions): Promise<ApiServer> {
   const refusal = (request: Parameters<NodeHandler>[0]) =>
     accessRefusal(request, { token: options.token, listenHost: options.listen.host });
+  const pages = createHttpRoutes({ ...options, refusal });
   return start({
     address: options.listen,
     flag: "--api-listen",
@@ -79,7 +80,8 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
     log: options.log,
     readMaxBytes: userMessageBytes,
     routes: (router) => router.service(JobService, createJobService(options)),
-    fallback: createHttpRoutes({ ...options, refusal }),
+    fallback: (request, response) =>
+      isRpc(pathOf(request)) ? refuseUnknownMethod(request, response) : pages(request, response),
     // Before the body is read: who may not call must not make us hold megabytes.
     gate: (handler) => (request, response) => {
       const refused = isRpc(pathOf(request)) ? refusal(request) : null;
@@ -98,8 +100,7 @@ export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServ
     log: options.log,
     readMaxBytes: runnerMessageBytes,
     routes: (router) => router.service(RunnerService, createRunnerService(options)),
-    fallback: (_request, response) =>
-      sendJson(response, 404, { code: "not_found", message: "There is no such page." }),
+    fallback: refuseUnknownMethod,
     gate: (handler) => handler,
   });
 }
