@@ -2,7 +2,7 @@ import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job.ts";
 import { isFinal } from "../core/job-state.ts";
 import { getJob } from "../store/jobs.ts";
-import { logExtent, readLog } from "../store/logs.ts";
+import { logStatus, readLogBeyond } from "../store/logs.ts";
 import type { Store } from "../store/store.ts";
 import { listenForWakes } from "./wakes.ts";
 
@@ -29,6 +29,8 @@ export interface LogPiece {
   readonly attempt: number;
   readonly offset: number;
   readonly data: Uint8Array;
+  /** Bytes before `offset` that the one who reads does not get, since they were not kept. */
+  readonly skipped: number;
 }
 
 /**
@@ -38,7 +40,7 @@ export interface LogPiece {
 export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGenerator<LogPiece> {
   const { job, stream, signal } = options;
   const attempt = chooseAttempt(options);
-  yield { attempt, offset: options.offset, data: new Uint8Array() };
+  yield { attempt, offset: options.offset, data: new Uint8Array(), skipped: 0 };
   const log = { jobId: job.id, attempt, stream };
   if (options.follow) {
     yield* followLog(store, {
@@ -49,8 +51,8 @@ export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGe
     });
     return;
   }
-  const extent = await logExtent(store, log);
-  yield* sendLog(store, { ...log, offset: options.offset, end: extent?.received ?? 0 });
+  const { received } = await logStatus(store, log);
+  yield* sendLog(store, { ...log, offset: options.offset, end: received });
   // Looked at last, so that a log that goes while it is read does not end as if it were whole.
   await refuseExpired(store, log);
 }
@@ -97,10 +99,10 @@ async function* followLog(
 
 /** Throws `not_found` for a log that is not there any more: nothing at all would look like a job that said nothing. */
 async function refuseExpired(store: Store, log: LogName): Promise<void> {
-  const extent = await logExtent(store, log);
-  if (extent?.expiredAt == null) return;
+  const { expiredAt } = await logStatus(store, log);
+  if (expiredAt === null) return;
   const what = `The ${log.stream} log of attempt ${log.attempt} of job ${log.jobId}`;
-  const date = new Date(extent.expiredAt).toISOString().slice(0, 10);
+  const date = new Date(expiredAt).toISOString().slice(0, 10);
   throw new SolsticeError("not_found", `${what} was removed by retention on ${date}.`, {
     remedy: "Logs are kept as long as LOG_STORE_LIMIT_MB and JOB_RETENTION of the orchestrator allow.",
   });
@@ -110,10 +112,11 @@ async function* sendLog(store: Store, options: LogPlace & { end: number }): Asyn
   const { attempt, end } = options;
   let { offset } = options;
   while (offset < end) {
-    const data = await readLog(store, { ...options, offset, maxBytes: Math.min(pieceBytes, end - offset) });
+    const piece = await readLogBeyond(store, { ...options, offset, maxBytes: pieceBytes });
+    const data = piece.data.subarray(0, Math.max(0, end - piece.offset));
     if (data.length === 0) return;
-    yield { attempt, offset, data };
-    offset += data.length;
+    yield { attempt, offset: piece.offset, data, skipped: piece.offset - offset };
+    offset = piece.offset + data.length;
   }
 }
 

@@ -9,10 +9,11 @@ import {
 } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
-import { applyEvent } from "../store/jobs.ts";
 import { appendLog } from "../store/logs.ts";
 import { expireOldestLogs } from "../store/retention.ts";
+import { startSession } from "../store/sessions.ts";
 import type { Store } from "../store/store.ts";
+import { hashToken } from "./bearer.ts";
 import type { UserServerOptions } from "./server.ts";
 import {
   type BootedJob,
@@ -224,7 +225,12 @@ test("Cancel asks once, and leaves a job that has ended as it is", async (t) => 
 test("a verdict, steps and transitions are shown; an exit code only where there is one", async (t) => {
   const { store, client } = await setUp(t);
   const booted = await bootJob(store, (await insertTestJob(store)).id);
-  await applyEvent(store, { ...booted, event: "start", at: 2500 });
+  await startSession(store, {
+    bootstrapTokenHash: hashToken(booted.bootstrapToken),
+    sessionTokenHash: hashToken(booted.sessionToken),
+    at: 2500,
+    accept: () => {},
+  });
   await endAttempt(store, booted, "settle_succeeded");
   const { job } = await client.get({ jobId: booted.jobId });
   assert.equal(job?.verdict?.reason, "completed");
@@ -240,7 +246,7 @@ test("a verdict, steps and transitions are shown; an exit code only where there 
     job?.transitions.map(({ to }) => to),
     ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
   );
-  assert.equal(job?.log?.completeness, "incomplete");
+  assert.equal(job?.log?.completeness, "cut_short");
 });
 
 test("a log that retention removed is said to be gone, and never passes for an empty one", async (t) => {

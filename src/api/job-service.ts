@@ -70,12 +70,12 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     async *logs(request, { signal }) {
       using _slot = slots.take();
       const job = await lookUpJob(store, request.jobId);
-      for await (const { offset, ...piece } of readJobLog(store, {
+      for await (const { offset, skipped, ...piece } of readJobLog(store, {
         job,
         signal,
         ...parseLogsRequest(request),
       })) {
-        yield { ...piece, offset: BigInt(offset) };
+        yield { ...piece, offset: BigInt(offset), skippedBytes: BigInt(skipped) };
       }
     },
     async cancel({ jobId }) {

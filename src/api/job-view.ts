@@ -8,11 +8,11 @@ import {
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { getJob, listTransitions } from "../store/jobs.ts";
-import { logStatus } from "../store/logs.ts";
+import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
-import { completenessOf, type OutputStatus } from "./log-proof.ts";
+import { proofOf } from "./log-proof.ts";
 
 /** The job without what belongs to its attempt, as lists show it. */
 export function summarizeJob(job: Job): JobMessage {
@@ -91,12 +91,13 @@ function transitionMessage(transition: JobTransition) {
   });
 }
 
-function logMessage(job: Job, machine: Machine | null, output: OutputStatus) {
-  const completeness = completenessOf(job, machine, output);
+function logMessage(job: Job, machine: Machine | null, output: LogStatus) {
+  const { word, missing } = proofOf(job, machine, output);
   return create(LogStatusSchema, {
     receivedBytes: BigInt(output.received),
-    completeness,
+    completeness: word,
     expiredMs: BigInt(output.expiredAt ?? 0),
+    ...(missing && { missingFrom: BigInt(missing.from), missingTo: BigInt(missing.to) }),
   });
 }
 

@@ -1,44 +1,63 @@
-import { createHash } from "node:crypto";
 import type { Job, Machine } from "../core/job.ts";
 import { isFinal } from "../core/job-state.ts";
+import type { DroppedRange } from "../core/log-window.ts";
+import type { LogStatus } from "../store/logs.ts";
 
-/** What the store knows of an attempt's `output` log. The digest is null where bytes were not kept, or none came. */
-export interface OutputStatus {
-  readonly received: number;
-  readonly truncatedAt: number | null;
-  /** When retention removed the bytes; null while they are there. */
-  readonly expiredAt: number | null;
-  readonly sha256: string | null;
+/** What a guest without any tool for SHA-256 sends as the digest. */
+const noDigest = "0".repeat(64);
+
+/** What a guest told of its output. */
+interface Told {
+  readonly logLength: number | null;
+  readonly logSha256: string | null;
 }
 
-const digestOfNothing = createHash("sha256").digest("hex");
+/** Whether a log is all there is; `docs/logs.md` explains each word. */
+export type Completeness =
+  | "open"
+  | "complete"
+  | "truncated"
+  | "gap"
+  | "differs"
+  | "unproven"
+  | "cut_short"
+  | "expired";
+
+/** A verdict about a log: the word, and the bytes that are known to be missing. */
+export interface LogProof {
+  readonly word: Completeness;
+  readonly missing: DroppedRange | null;
+}
 
 /**
- * Whether what was received is what the guest says it wrote. A log that was cut at its limit can only be counted; what
- * was kept of it is shown as truncated.
+ * Compares what was received with what the guest says it wrote. Length and digest count every byte that came, kept or
+ * not: a log that was truncated is proved, too.
  */
-export function isWholeLog(
-  output: OutputStatus,
-  told: { logLength: number | null; logSha256: string | null },
-): boolean {
-  if (output.received !== told.logLength) return false;
-  if (output.truncatedAt !== null) return true;
-  return told.logSha256 === (output.received === 0 ? digestOfNothing : output.sha256);
+export function compareLog(output: LogStatus, told: Told): LogProof {
+  const { received, dropped } = output;
+  const length = told.logLength ?? 0;
+  if (received < length) return { word: "gap", missing: { from: received, to: length } };
+  if (received > length) return { word: "differs", missing: dropped };
+  if (output.sha256 === null || told.logSha256 === noDigest) return { word: "unproven", missing: dropped };
+  if (output.sha256 !== told.logSha256) return { word: "differs", missing: dropped };
+  return { word: dropped === null ? "complete" : "truncated", missing: dropped };
 }
 
-/** Whether the log is all there is, as `LogStatus.completeness` names it. Nothing is called complete without proof. */
-export function completenessOf(
-  job: Job,
-  machine: Machine | null,
-  output: OutputStatus,
-): "open" | "complete" | "truncated" | "incomplete" | "expired" {
-  if (output.expiredAt !== null) return "expired";
-  // No machine, no output: nothing can be missing from a job that never ran.
-  if (machine === null) return isFinal(job.state) && job.attempt === 0 ? "complete" : "open";
-  if (machine.runnerFinishedAt === null) {
-    if (job.state === "queued" || isFinal(job.state)) return "incomplete";
-    return output.truncatedAt === null ? "open" : "truncated";
-  }
-  if (!isWholeLog(output, machine)) return "incomplete";
-  return output.truncatedAt === null ? "complete" : "truncated";
+/** Whether an attempt's output is all there is. Nothing is called complete without proof. */
+export function proofOf(job: Job, machine: Machine | null, output: LogStatus): LogProof {
+  const { dropped: missing } = output;
+  if (output.expiredAt !== null) return { word: "expired", missing: null };
+  const isOver = job.state === "queued" || isFinal(job.state);
+  // Without a plan nothing ran, so nothing can be missing.
+  const ran = machine !== null && machine.runnerStartedAt !== null;
+  if (!ran) return { word: isFinal(job.state) ? "complete" : "open", missing };
+  if (machine.runnerFinishedAt !== null) return compareLog(output, machine);
+  if (isOver) return cutShort(output, machine);
+  return { word: missing === null ? "open" : "truncated", missing };
+}
+
+/** The guest is gone. What it had counted by then it may have told; what it wrote after that nobody knows. */
+function cutShort(output: LogStatus, told: Told): LogProof {
+  if (told.logLength !== null && told.logLength > output.received) return compareLog(output, told);
+  return { word: "cut_short", missing: output.dropped };
 }

@@ -226,19 +226,19 @@ for (const [what, told] of [
   ["digest", { logLength: 3, logSha256: sha256("abd") }],
   ["length", { logLength: 2, logSha256: sha256("abc") }],
 ] as const) {
-  test(`a ${what} that disagrees is recorded, and the log is called incomplete`, async (t) => {
+  test(`a ${what} that disagrees is recorded, and the log is said to differ`, async (t) => {
     const log = new MemoryLog();
     const { store, booted, call, start } = await setUp(t, { log });
     await start();
     await call("AppendLog", { offset: 0, data: base64("abc") });
     assert.equal((await call("Finish", { exitCode: 0, ...told })).status, 200);
-    assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "incomplete");
+    assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "differs");
     assert.equal((await getMachine(store, booted))?.logSha256, told.logSha256);
     assert.ok(log.lines.some(({ level }) => level === "warn"));
   });
 }
 
-test("a job without output, and one whose log was cut, are told apart from an incomplete one", async (t) => {
+test("a job without output, and one whose log was cut, are told apart from one that differs", async (t) => {
   const { store, booted, call, start } = await setUp(t, { logLimitBytes: 2 });
   await start();
   const silent = await setUp(t, { store });
@@ -248,7 +248,7 @@ test("a job without output, and one whose log was cut, are told apart from an in
   await call("AppendLog", { offset: 0, data: base64("abcdef") });
   await call("Finish", { exitCode: 0, logLength: 6, logSha256: sha256("abcdef") });
   assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "truncated");
-  assert.equal(await outputOf(store, booted), "ab");
+  assert.equal(await outputOf(store, booted), "a");
 });
 
 test("a failure is recorded; one we do not know is refused", async (t) => {

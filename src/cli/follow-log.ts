@@ -4,6 +4,7 @@ import type { Job, LogsResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import { streamOptions } from "./api-streams.ts";
 import { jobStateOf } from "./job-document.ts";
 import { askPatiently, createPatience, endedEarly, type PatienceOptions } from "./patience.ts";
+import { rangeText } from "./verdict-text.ts";
 
 /** Which log to read. */
 export interface LogPlace {
@@ -19,6 +20,8 @@ export interface LogPiece {
   readonly attempt: number;
   readonly offset: number;
   readonly data: Uint8Array;
+  /** Bytes before `offset` that the orchestrator did not keep. */
+  readonly skipped: number;
 }
 
 /**
@@ -36,9 +39,9 @@ export async function* followLog(place: LogPlace, options: PatienceOptions): Asy
       for await (const message of options.session.client.logs(request, streamOptions(options.signal))) {
         patience.reset();
         attempt = message.attempt || attempt;
-        const data = unseenPart(message, offset);
-        yield { attempt, offset, data };
-        offset += data.length;
+        const piece = { attempt, ...unseenPart(message, offset) };
+        offset = piece.offset + piece.data.length;
+        yield piece;
       }
       const next = place.follow ? await whatFollows({ ...place, attempt }, offset, options) : "nothing";
       if (next === "nothing" || (next === "attempt" && place.attempt > 0)) return;
@@ -51,10 +54,16 @@ export async function* followLog(place: LogPlace, options: PatienceOptions): Asy
   }
 }
 
-/** The API sends from the offset asked for; a repeat is dropped, and a hole is an error rather than a silent loss. */
-function unseenPart(message: LogsResponse, offset: number): Uint8Array {
+/**
+ * The API sends from the offset asked for, and says where it skips what was not kept. A repeat is dropped, and a hole that
+ * nobody told of is an error rather than a silent loss.
+ */
+function unseenPart(message: LogsResponse, offset: number): Omit<LogPiece, "attempt"> {
   const start = Number(message.offset);
-  if (start <= offset) return message.data.subarray(offset - start);
+  if (start <= offset) return { offset, data: message.data.subarray(offset - start), skipped: 0 };
+  if (start - Number(message.skippedBytes) <= offset) {
+    return { offset: start, data: message.data, skipped: start - offset };
+  }
   throw new SolsticeError(
     "internal",
     `The log has a hole: ${start - offset} bytes at offset ${offset} are missing.`,
@@ -78,4 +87,9 @@ function isShort(job: Job, place: LogPlace, offset: number): boolean {
   return (
     place.stream === "output" && job.attempt === place.attempt && offset < Number(job.log?.receivedBytes ?? 0)
   );
+}
+
+/** The line that stands in for bytes that were not kept. It begins one of its own: nobody knows where the last one ended. */
+export function skippedText({ offset, skipped }: LogPiece): string {
+  return `\nsolstice: ${rangeText(offset - skipped, offset)} were not kept: the log exceeded LOG_LIMIT_MB\n`;
 }

@@ -1,5 +1,5 @@
 import type { JobState } from "../core/job-state.ts";
-import type { Job, JobStep, Transition } from "../gen/solstice/v1/jobs_pb.ts";
+import type { Job, JobStep, LogStatus, Transition } from "../gen/solstice/v1/jobs_pb.ts";
 
 /** How long a job was in a state, in milliseconds; of the state it is in: so far. */
 export interface StateTiming {
@@ -58,6 +58,7 @@ export function jobDocument(job: Job, now: number) {
       ? {
           received_bytes: Number(job.log.receivedBytes),
           completeness: job.log.completeness,
+          missing: missingRange(job.log),
           expired_ms: timeOrNull(job.log.expiredMs),
         }
       : null,
@@ -93,6 +94,11 @@ function stepDocument(step: JobStep) {
     log_start: step.logStart === undefined ? null : Number(step.logStart),
     log_end: step.logEnd === undefined ? null : Number(step.logEnd),
   };
+}
+
+function missingRange({ missingFrom, missingTo }: LogStatus) {
+  if (missingFrom === undefined || missingTo === undefined) return null;
+  return { from: Number(missingFrom), to: Number(missingTo) };
 }
 
 function transitionDocument(transition: Transition) {

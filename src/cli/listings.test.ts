@@ -107,7 +107,12 @@ test("jobs JOB: a log that retention removed, and when", async () => {
   });
   assert.match((await run("jobs", "9bbbbb")).stdout, /^Log +12 bytes, removed by retention on 2026-11-24$/m);
   const { log } = JSON.parse((await run("jobs", "9bbbbb", "--json")).stdout);
-  assert.deepEqual(log, { received_bytes: 12, completeness: "expired", expired_ms: Number(expiredMs) });
+  assert.deepEqual(log, {
+    received_bytes: 12,
+    completeness: "expired",
+    missing: null,
+    expired_ms: Number(expiredMs),
+  });
 });
 
 test("cancel: each job on its own, exit code 1 when one is not there", async () => {

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "commander";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { followLog } from "./follow-log.ts";
+import { followLog, skippedText } from "./follow-log.ts";
 import { write } from "./output.ts";
 
 interface LogsFlags {
@@ -55,6 +55,7 @@ async function printLog(
   for await (const piece of followLog(place, { session, onLost })) {
     if (attempt > 0 && piece.attempt !== attempt) context.stderr.write(`==> attempt ${piece.attempt}\n`);
     attempt = piece.attempt;
+    if (piece.skipped > 0) await write(context.stdout, skippedText(piece));
     if (piece.data.length > 0) await write(context.stdout, piece.data);
   }
 }

@@ -1,6 +1,6 @@
 import type { JobStep } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Output } from "./context.ts";
-import type { LogPiece } from "./follow-log.ts";
+import { type LogPiece, skippedText } from "./follow-log.ts";
 import { paint, write } from "./output.ts";
 import { oneLine } from "./text.ts";
 
@@ -55,6 +55,7 @@ export function createStepPrinter(output: Output): StepPrinter {
   async function printPiece(piece: LogPiece): Promise<void> {
     await beginAttempt(piece.attempt);
     let data = piece.data;
+    if (piece.skipped > 0) await writeSkipped(piece);
     await writeHeadings();
     for (let start = startOf(steps[headings]); start !== null && start < offset + data.length; ) {
       const before = data.subarray(0, start - offset);
@@ -64,6 +65,13 @@ export function createStepPrinter(output: Output): StepPrinter {
       start = startOf(steps[headings]);
     }
     await writeData(data);
+  }
+
+  /** Steps that began within what is missing have their headings after it. */
+  async function writeSkipped(piece: LogPiece): Promise<void> {
+    await write(output, skippedText(piece));
+    atLineStart = true;
+    offset = piece.offset;
   }
 
   function inOrder(work: () => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Job, LogStatus } from "../gen/solstice/v1/jobs_pb.ts";
+import { formatBytes } from "../host/disk-space.ts";
 import type { Output } from "./context.ts";
 import { failedStep, stateTimings } from "./job-document.ts";
 import { paintState } from "./output.ts";
@@ -25,10 +26,31 @@ export function timingsText(job: Job, now: number): string {
   return parts.length === 0 ? "" : `Time: ${parts.join(", ")}`;
 }
 
-/** Whether a log is all there is, in words; of one that is gone, since when. */
+/** Whether a log is all there is, in words; of one that is gone, since when. `docs/logs.md` explains each. */
 export function completenessText(log: LogStatus): string {
-  if (log.completeness !== "expired") return oneLine(log.completeness);
-  return `removed by retention on ${new Date(Number(log.expiredMs)).toISOString().slice(0, 10)}`;
+  const { completeness: word } = log;
+  const missing = missingText(log);
+  if (word === "truncated") return `truncated: ${missing} were not kept`;
+  if (word === "gap") return `incomplete: ${missing} never arrived`;
+  if (word === "differs") return "not what the guest says it wrote: length or SHA-256 differ";
+  if (word === "unproven") return "unproven: there is no SHA-256 to compare it with";
+  if (word === "cut_short") return "cut short: the guest was gone before it had told where the log ends";
+  if (word === "expired") return `removed by retention on ${dayText(log.expiredMs)}`;
+  return oneLine(word);
+}
+
+/** `bytes 10–20 (10 B)`; the second offset is the first one that is not missing. */
+export function rangeText(from: number, to: number): string {
+  return `bytes ${from}–${to} (${formatBytes(to - from)})`;
+}
+
+function missingText(log: LogStatus): string {
+  const { missingFrom: from, missingTo: to } = log;
+  return from === undefined || to === undefined ? "some bytes" : rangeText(Number(from), Number(to));
+}
+
+function dayText(ms: bigint): string {
+  return new Date(Number(ms)).toISOString().slice(0, 10);
 }
 
 /** ` (exit code 3)`, or nothing where none is known. */

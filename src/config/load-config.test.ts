@@ -32,7 +32,7 @@ test("the defaults are those of the documentation", async () => {
     ],
     [300, 3600, 30, 600],
   );
-  assert.equal(config.logLimitBytes, 1024 ** 3);
+  assert.equal(config.logLimitBytes, 64 * 1024 ** 2);
   assert.deepEqual(config.noop, { runner: "delay", delayMs: 1000 });
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.noop) && Object.isFrozen(config.apiListen));
 });

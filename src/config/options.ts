@@ -144,8 +144,8 @@ export const orchestratorOptions = {
     environment: "LOG_LIMIT_MB",
     group: capacity,
     description:
-      "longest log kept of one attempt, in MiB; what exceeds it is dropped and the log marked truncated",
-    defaultText: "1024",
+      "longest log kept of one attempt, in MiB: half of it from its beginning, the rest from its end",
+    defaultText: "64",
     parse: wholeNumber(1, 1_048_576),
   } as const satisfies OptionDefinition<number>,
   maxQueued: {

@@ -1,59 +1,82 @@
 import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
+import { type DroppedRange, headBytes, type LogWindow, rangeToDrop } from "../core/log-window.ts";
 import { jobUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
-import { digestUpTo } from "./log-digest.ts";
-import { readChunks } from "./log-reader.ts";
-
+import { addToDigest, digestOfNothing, type LogDigest } from "./log-digest.ts";
+import { maxLogPayloadBytes } from "./log-reader.ts";
+import { dropMiddle } from "./log-tail.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
 export { compactLog, compactLogs } from "./log-compaction.ts";
+export { readLog, readLogBeyond } from "./log-reader.ts";
 
 /** The most bytes that one row keeps before compaction. */
 export const maxChunkBytes = 64 * 1024;
 
-/** The most bytes that one append takes, and one read gives. */
-export const maxLogPayloadBytes = 8 * 1024 * 1024;
-
 /** Some bytes of a log, and where they belong. */
 export interface LogAppend extends LogKey {
   readonly offset: number;
+  /** What was written: counted and digested, and kept unless `kept` says otherwise. */
   readonly data: Uint8Array;
-  /** How much of this log is kept, in bytes. */
+  /** What is stored and shown in place of `data`, byte for byte: as long as it, with secrets masked. */
+  readonly kept?: Uint8Array;
+  /** How much of this log is kept, in bytes: half of it from the beginning, the rest from the end. */
   readonly limitBytes: number;
 }
 
-interface LogState {
-  readonly received: number;
-  readonly truncatedAt: number | null;
+interface LogState extends LogWindow {
+  /** Null when it cannot be known any more. */
+  readonly digest: LogDigest | null;
 }
 
 /**
  * Adds bytes to a log, at most once each: what was received before is ignored, so a sender repeats freely. Bytes beyond a
- * gap are not taken: `gap` is then true, and `received` says where to go on. Beyond `limitBytes` (and from then on) bytes
- * are counted, but not kept. Throws `conflict` when the attempt is not under way, and `limit_exceeded` for more than 8 MiB
- * at once.
+ * gap are not taken: `gap` is then true, and `received` says where to go on. Beyond `limitBytes` the middle of the log is
+ * dropped: its bytes are counted and digested, but not kept. Throws `conflict` when the attempt is not under way, and
+ * `limit_exceeded` for more than 8 MiB at once.
  */
 export async function appendLog(
   store: Store,
   append: LogAppend,
 ): Promise<{ received: number; gap: boolean }> {
-  refuseTooMuch(append.data.byteLength);
+  const { data, kept = data } = append;
+  refuseTooMuch(data.byteLength);
+  if (kept.byteLength !== data.byteLength) throw new RangeError("`kept` must be as long as `data`");
   return store.write(async (trx, announce) => {
     const log = await lockLog(store, trx, append);
     if (log === null) throw attemptIsOver(append);
     if (append.offset > log.received) return { received: log.received, gap: true };
-    const fresh = append.data.subarray(log.received - append.offset);
-    if (fresh.byteLength === 0) return { received: log.received, gap: false };
-    const received = log.received + fresh.byteLength;
-    const keptEnd = Math.max(log.received, Math.min(received, log.truncatedAt ?? append.limitBytes));
-    await insertChunks(trx, append, { start: log.received, data: fresh.subarray(0, keptEnd - log.received) });
-    const truncatedAt = log.truncatedAt ?? (keptEnd < received ? keptEnd : null);
-    await updateLog(trx, append, { received, truncatedAt, storedBytes: keptEnd - log.received });
+    const known = log.received - append.offset;
+    if (data.byteLength <= known) return { received: log.received, gap: false };
+    const stored = await storeBytes(trx, { ...append, log, bytes: kept.subarray(known) });
+    const received = append.offset + data.byteLength;
+    const digest = await addToDigest(log.digest, data.subarray(known));
+    await updateLog(trx, append, { received, digest, ...stored });
     announce({ kind: "log", jobId: append.jobId });
     return { received, gap: false };
   });
+}
+
+/** Stores what comes next, and makes room for it in the middle of the log. */
+async function storeBytes(
+  trx: Transaction<Database>,
+  append: LogKey & { log: LogState; bytes: Uint8Array; limitBytes: number },
+): Promise<{ dropped: DroppedRange | null; storedBytes: number }> {
+  const { log, bytes, limitBytes } = append;
+  const start = log.received;
+  const wanted = rangeToDrop(log, start + bytes.byteLength, limitBytes);
+  const { dropped, freedBytes } =
+    wanted === null
+      ? { dropped: log.dropped, freedBytes: 0 }
+      : await dropMiddle(trx, append, { log, wanted });
+  const [from, to] = dropped === null ? [Infinity, 0] : [dropped.from, dropped.to];
+  const head = bytes.subarray(0, Math.max(0, from - start));
+  const tail = from === Infinity ? bytes.subarray(bytes.byteLength) : bytes.subarray(Math.max(0, to - start));
+  await insertChunks(trx, append, { start, data: head, splitAt: headBytes(limitBytes) });
+  await insertChunks(trx, append, { start: Math.max(start, to), data: tail });
+  return { dropped, storedBytes: head.byteLength + tail.byteLength - freedBytes };
 }
 
 function attemptIsOver({ jobId, attempt, stream }: LogKey): SolsticeError {
@@ -90,31 +113,45 @@ async function lockLog(store: Store, trx: Transaction<Database>, key: LogKey): P
         .columns(["job_id", "attempt", "stream"])
         .doUpdateSet((expression) => ({ received: expression.ref("logs.received") })),
     )
-    .returning(["received", "truncated_at"])
+    .returning(["received", "dropped_from", "dropped_to", "sha256", "digest_state"])
     .executeTakeFirst();
   if (row === undefined) return null;
-  return { received: row.received, truncatedAt: row.truncated_at };
+  const digest = { sha256: row.sha256 ?? digestOfNothing, state: row.digest_state };
+  return {
+    received: row.received,
+    dropped: toRange(row),
+    digest: row.received > 0 && row.digest_state === null ? null : digest,
+  };
 }
 
+function toRange(row: { dropped_from: number | null; dropped_to: number | null }): DroppedRange | null {
+  if (row.dropped_from === null || row.dropped_to === null) return null;
+  return { from: row.dropped_from, to: row.dropped_to };
+}
+
+/** Rows of 64 KiB at most; with `splitAt`, no row holds bytes on both sides of it. */
 async function insertChunks(
   trx: Transaction<Database>,
   key: LogKey,
-  bytes: { start: number; data: Uint8Array },
+  bytes: { start: number; data: Uint8Array; splitAt?: number },
 ): Promise<void> {
-  for (let at = 0; at < bytes.data.byteLength; at += maxChunkBytes) {
-    const data = bytes.data.subarray(at, at + maxChunkBytes);
+  const { start, splitAt = 0 } = bytes;
+  for (let at = 0; at < bytes.data.byteLength; ) {
+    const end = start + at < splitAt ? Math.min(at + maxChunkBytes, splitAt - start) : at + maxChunkBytes;
+    const data = bytes.data.subarray(at, end);
     await trx
       .insertInto("log_chunks")
       .values({
         job_id: key.jobId,
         attempt: key.attempt,
         stream: key.stream,
-        start_offset: bytes.start + at,
+        start_offset: start + at,
         length: data.byteLength,
         encoding: "plain",
         data,
       })
       .execute();
+    at += data.byteLength;
   }
 }
 
@@ -127,7 +164,10 @@ async function updateLog(
     .updateTable("logs")
     .set((expression) => ({
       received: state.received,
-      truncated_at: state.truncatedAt,
+      dropped_from: state.dropped?.from ?? null,
+      dropped_to: state.dropped?.to ?? null,
+      sha256: state.digest?.sha256 ?? null,
+      digest_state: state.digest?.state ?? null,
       stored_bytes: expression("stored_bytes", "+", state.storedBytes),
     }))
     .where("job_id", "=", key.jobId)
@@ -136,53 +176,28 @@ async function updateLog(
     .execute();
 }
 
-/**
- * The log's bytes from `offset` on: `maxBytes` of them (8 MiB at most), fewer only at the end of what is kept. The same
- * whether the log grows, is compacted, or is being compacted.
- */
-export async function readLog(
-  store: Store,
-  range: LogKey & { offset: number; maxBytes: number },
-): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  const end = range.offset + Math.min(range.maxBytes, maxLogPayloadBytes);
-  for await (const part of readChunks(store, range, { start: range.offset, end })) parts.push(part);
-  return Buffer.concat(parts);
-}
-
-/** How far a log got, without its digest. */
-export interface LogExtent {
+/** How far a log got. */
+export interface LogStatus {
   /** Bytes received without a gap, kept or not. */
   readonly received: number;
-  /** The offset from which on bytes were not kept; null when all were. */
-  readonly truncatedAt: number | null;
+  /** The bytes in its middle that were not kept; null when all were. */
+  readonly dropped: DroppedRange | null;
+  /** SHA-256 (hex) of everything received, kept or not, before anything was masked; null when it cannot be known. */
+  readonly sha256: string | null;
   /** When retention removed its bytes, ms since the epoch; null while they are there. */
   readonly expiredAt: number | null;
 }
 
-/** How far a log got, and whether it is still there; null for one that never began. Costs one row. */
-export async function logExtent(store: Store, key: LogKey): Promise<LogExtent | null> {
+/** How far a log got, and whether it is still there; of one that never began, that nothing came. Costs one row. */
+export async function logStatus(store: Store, key: LogKey): Promise<LogStatus> {
   const row = await store.db
     .selectFrom("logs")
-    .select(["received", "truncated_at", "expired_at"])
+    .select(["received", "dropped_from", "dropped_to", "sha256", "expired_at"])
     .where("job_id", "=", key.jobId)
     .where("attempt", "=", key.attempt)
     .where("stream", "=", key.stream)
     .executeTakeFirst();
-  if (row === undefined) return null;
-  return { received: row.received, truncatedAt: row.truncated_at, expiredAt: row.expired_at };
-}
-
-/**
- * {@link logExtent} with `sha256` (hex) of everything received, read back from the store; null for a log that was
- * truncated, whose bytes retention removed, or that does not exist.
- */
-export async function logStatus(
-  store: Store,
-  key: LogKey,
-): Promise<LogExtent & { readonly sha256: string | null }> {
-  const extent = await logExtent(store, key);
-  if (extent === null) return { received: 0, truncatedAt: null, expiredAt: null, sha256: null };
-  const isThere = extent.truncatedAt === null && extent.expiredAt === null;
-  return { ...extent, sha256: isThere ? await digestUpTo(store, key, extent.received) : null };
+  if (row === undefined) return { received: 0, dropped: null, sha256: digestOfNothing, expiredAt: null };
+  const sha256 = row.received === 0 ? digestOfNothing : row.sha256;
+  return { received: row.received, dropped: toRange(row), sha256, expiredAt: row.expired_at };
 }

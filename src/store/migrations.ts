@@ -10,6 +10,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: "0001_jobs", statements: createJobs },
   { name: "0002_many_hosts", statements: addManyHosts },
+  { name: "0003_log_digests", statements: addLogDigests },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
@@ -145,5 +146,15 @@ function addManyHosts({ keyType, bytesType }: SchemaDialect): string[] {
     "create index jobs_by_end on jobs (finished_at, id)",
     "create index jobs_by_host on jobs (host_id, state, submitted_at, id)",
     "create index jobs_by_lane on jobs (state, label, image, fair_key, priority, submitted_at, id)",
+  ];
+}
+
+function addLogDigests({ bytesType }: SchemaDialect): string[] {
+  return [
+    "alter table logs rename column truncated_at to dropped_from",
+    "alter table logs add column dropped_to bigint",
+    "update logs set dropped_to = received where dropped_from is not null",
+    "alter table logs add column sha256 text",
+    `alter table logs add column digest_state ${bytesType}`,
   ];
 }

@@ -78,9 +78,12 @@ create table logs (
   attempt integer not null,
   stream text collate "C" not null,
   received bigint not null,
-  truncated_at bigint,
+  dropped_from bigint,
   stored_bytes bigint not null default 0,
   expired_at bigint,
+  dropped_to bigint,
+  sha256 text,
+  digest_state bytea,
   PRIMARY KEY (job_id, attempt, stream),
   FOREIGN KEY (job_id, attempt) REFERENCES machines(job_id, attempt) ON DELETE CASCADE
 );

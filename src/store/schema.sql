@@ -75,7 +75,7 @@ CREATE TABLE logs (
   attempt integer not null,
   stream text not null,
   received bigint not null,
-  truncated_at bigint, stored_bytes bigint not null default 0, expired_at bigint,
+  dropped_from bigint, stored_bytes bigint not null default 0, expired_at bigint, dropped_to bigint, sha256 text, digest_state blob,
   primary key (job_id, attempt, stream),
   foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
 );

@@ -97,15 +97,19 @@ export interface LogsTable {
   stream: LogStream;
   /** Bytes received without a gap, kept or not. */
   received: number;
-  /** The offset from which on bytes were counted but not kept; null when all were kept. */
-  truncated_at: number | null;
+  /** The bytes in its middle (the end exclusive) that were counted but not kept; null when all were kept. */
+  dropped_from: number | null;
+  dropped_to: number | null;
+  /** SHA-256 (hex) of everything received, and the hasher's state to go on from; null when unknown. */
+  sha256: string | null;
+  digest_state: Uint8Array | null;
   /** Bytes that its rows in `log_chunks` take, after compression. */
   stored_bytes: Generated<number>;
   /** When retention removed its bytes; null while they are there. */
   expired_at: number | null;
 }
 
-/** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on. */
+/** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on, but for what was dropped. */
 export interface LogChunksTable {
   job_id: string;
   attempt: number;

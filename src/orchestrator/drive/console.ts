@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Job } from "../../core/job.ts";
-import { appendLog, logExtent } from "../../store/logs.ts";
+import { appendLog, logStatus } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
 
 /** The longest console log kept of one attempt, in bytes: a guest can write to it without end. */
@@ -16,7 +16,7 @@ const tailLineChars = 200;
 /** Brings the store's copy of an attempt's console up to date. Repeating it appends only what is new. */
 export async function keepConsole(context: Context, job: Job): Promise<void> {
   const log = { jobId: job.id, attempt: job.attempt, stream: "console" } as const;
-  let received = (await logExtent(context.store, log))?.received ?? 0;
+  let { received } = await logStatus(context.store, log);
   while (received < consoleLimitBytes) {
     const data = await context.hypervisor.readConsole(job.id, received, readBytes);
     if (data.length === 0) return;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { getJob } from "../../store/jobs.ts";
-import { appendLog, logExtent } from "../../store/logs.ts";
+import { appendLog, logStatus } from "../../store/logs.ts";
 import { setMachineState } from "../../store/machines.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
 import { end, insertClaimed } from "../../store/testing/sample-jobs.ts";
@@ -74,7 +74,7 @@ test("logs beyond the limit go until a tenth of it is free, the oldest first", a
   assert.equal(host.retention.logBytes, 9 * mebibyte);
   assert.equal(host.retention.removed.logs, 2);
   const expired = async (jobId: string) =>
-    (await logExtent(store, { jobId, attempt: 1, stream: "output" }))?.expiredAt !== null;
+    (await logStatus(store, { jobId, attempt: 1, stream: "output" })).expiredAt !== null;
   assert.deepEqual([await expired("job1"), await expired("job2")], [true, false]);
   await runRetention(host);
   assert.deepEqual(lines, ["removed the oldest logs"]);

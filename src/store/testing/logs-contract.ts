@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
-import { appendLog, compactLog, logStatus, maxChunkBytes, readLog } from "../logs.ts";
+import type { LogKey } from "../keys.ts";
+import { appendLog, compactLog, logStatus, maxChunkBytes, readLog, readLogBeyond } from "../logs.ts";
 import type { Store } from "../store.ts";
 import { insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
@@ -80,7 +81,7 @@ function appends(create: CreateDatabase): void {
   test("an unknown log is empty, and streams are apart", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
-    const nothing = { received: 0, truncatedAt: null, expiredAt: null, sha256: null };
+    const nothing = { received: 0, dropped: null, expiredAt: null, sha256: sha256(Buffer.alloc(0)) };
     assert.deepEqual(await logStatus(store, log), nothing);
     assert.equal((await read(store, 0, 10)).byteLength, 0);
     await append(store, 0, Buffer.from("output"));
@@ -126,40 +127,116 @@ function appends(create: CreateDatabase): void {
 }
 
 function truncation(create: CreateDatabase): void {
-  test("beyond the limit bytes are counted, not kept, and never again after that", async (context) => {
+  test("beyond the limit the head and the tail are kept, and everything is counted and digested", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
-    const text = bytes(1000);
+    const text = bytes(200);
     await append(store, 0, text.subarray(0, 90), 100);
     assert.deepEqual(await append(store, 90, text.subarray(90, 150), 100), { received: 150, gap: false });
-    assert.deepEqual(await append(store, 150, text.subarray(150, 200), 1000), { received: 200, gap: false });
-    assert.equal((await append(store, 300, text, 1000)).gap, true);
+    assert.equal((await append(store, 300, text, 100)).gap, true);
+    await append(store, 140, text.subarray(140), 100);
     assert.deepEqual(await logStatus(store, log), {
       received: 200,
-      truncatedAt: 100,
+      dropped: { from: 50, to: 156 },
       expiredAt: null,
-      sha256: null,
+      sha256: sha256(text),
     });
-    await assertSlices(store, text.subarray(0, 100));
-    assert.equal((await read(store, 150, 50)).byteLength, 0);
-    await compactLog(store, log);
-    await assertSlices(store, text.subarray(0, 100));
+    const head = text.subarray(0, 50);
+    assert.ok(head.equals(await read(store, 0, 1000)));
+    assert.equal((await read(store, 60, 50)).byteLength, 0);
+    for (const offset of [50, 155, 156]) {
+      assert.deepEqual(await readLogBeyond(store, { ...log, offset, maxBytes: 1000 }), {
+        offset: 156,
+        data: text.subarray(156),
+      });
+    }
+    assert.deepEqual((await readLogBeyond(store, { ...log, offset: 200, maxBytes: 9 })).data.length, 0);
   });
 
-  test("a limit that is lowered meanwhile keeps what is there", async (context) => {
+  test("whatever is cut, repeated and limited, what is kept is the text, and what is missing is named", async (context) => {
+    const store = await openForTest(context, create);
+    let run = 0;
+    const sizes = fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 25 });
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 6000 }), async (cut, limit) => {
+        run += 1;
+        const key = { ...log, jobId: `cut${run}` };
+        await insertClaimed(store, key.jobId);
+        const text = bytes(cut.reduce((sum, size) => sum + size, 0));
+        let offset = 0;
+        for (const size of cut) {
+          const from = Math.max(0, offset - 7);
+          const data = text.subarray(from, offset + size);
+          await appendLog(store, { ...key, offset: from, data, limitBytes: limit });
+          offset += size;
+        }
+        if (run % 2 === 0) await compactLog(store, key);
+        await assertKept(store, key, { text, limit });
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("a limit that changes meanwhile holds from then on", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
-    const text = bytes(300);
-    await append(store, 0, text.subarray(0, 200), 1000);
-    await append(store, 200, text.subarray(200), 50);
-    assert.deepEqual(await logStatus(store, log), {
-      received: 300,
-      truncatedAt: 200,
-      expiredAt: null,
-      sha256: null,
-    });
-    await assertSlices(store, text.subarray(0, 200));
+    const text = bytes(400);
+    for (let at = 0; at < 200; at += 10) await append(store, at, text.subarray(at, at + 10), 1000);
+    await append(store, 200, text.subarray(200, 210), 50);
+    assert.deepEqual((await logStatus(store, log)).dropped, { from: 30, to: 190 });
+    await append(store, 210, text.subarray(210), 1000);
+    const { dropped, sha256: digest } = await logStatus(store, log);
+    assert.deepEqual([dropped, digest], [{ from: 30, to: 190 }, sha256(text)]);
   });
+
+  test("what is kept may be masked; the proof is of what was written", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const [data, kept] = [Buffer.from("the secret"), Buffer.from("the ******")];
+    await appendLog(store, { ...log, offset: 0, data, kept, limitBytes: 100 });
+    await appendLog(store, {
+      ...log,
+      offset: 4,
+      data: Buffer.from("secret!"),
+      kept: Buffer.from("xxxxxx!"),
+      limitBytes: 100,
+    });
+    assert.equal((await read(store, 0, 99)).toString(), "the ******!");
+    assert.equal((await logStatus(store, log)).sha256, sha256(Buffer.from("the secret!")));
+    const short = appendLog(store, { ...log, offset: 11, data, kept: Buffer.from("*"), limitBytes: 100 });
+    await assert.rejects(short, RangeError);
+  });
+}
+
+/** Compares every kept byte, and what the row says of what is there. */
+async function assertKept(store: Store, key: LogKey, { text, limit }: { text: Buffer; limit: number }) {
+  const { received, dropped, sha256: digest } = await logStatus(store, key);
+  assert.deepEqual([received, digest], [text.byteLength, sha256(text)]);
+  let kept = 0;
+  let skipped = 0;
+  for (let offset = 0; offset < received; ) {
+    const piece = await readLogBeyond(store, { ...key, offset, maxBytes: 700 });
+    if (piece.offset > offset) {
+      assert.deepEqual({ from: offset, to: piece.offset }, dropped);
+      skipped += piece.offset - offset;
+    }
+    assert.ok(piece.data.equals(text.subarray(piece.offset, piece.offset + piece.data.byteLength)));
+    kept += piece.data.byteLength;
+    offset = piece.offset + piece.data.byteLength;
+  }
+  assert.ok(kept <= limit, `${kept} of ${limit}`);
+  assert.equal(kept + skipped, received);
+  const sizes = await store.db
+    .selectFrom("log_chunks")
+    .select((row) => row.fn<number>("length", ["data"]).as("bytes"))
+    .where("job_id", "=", key.jobId)
+    .execute();
+  const row = store.db.selectFrom("logs").select("stored_bytes").where("job_id", "=", key.jobId);
+  const { stored_bytes } = await row.executeTakeFirstOrThrow();
+  assert.equal(
+    stored_bytes,
+    sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+  );
 }
 
 function compaction(create: CreateDatabase): void {

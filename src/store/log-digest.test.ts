@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { addToDigest, digestOfNothing, type LogDigest } from "./log-digest.ts";
+
+const nothing: LogDigest = { sha256: digestOfNothing, state: null };
+
+test("however the bytes are cut, the digest is that of all of them", async () => {
+  const pieces = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(pieces, async (cut) => {
+      let digest: LogDigest | null = nothing;
+      for (const piece of cut) digest = await addToDigest(digest, piece);
+      assert.equal(digest?.sha256, createHash("sha256").update(Buffer.concat(cut)).digest("hex"));
+    }),
+  );
+});
+
+test("two logs at once do not mix", async () => {
+  const [a, b] = await Promise.all([
+    addToDigest(nothing, Buffer.from("a")),
+    addToDigest(nothing, Buffer.from("b")),
+  ]);
+  const both = await Promise.all([addToDigest(a, Buffer.from("a")), addToDigest(b, Buffer.from("b"))]);
+  const expected = ["aa", "bb"].map((text) => createHash("sha256").update(text).digest("hex"));
+  assert.deepEqual(
+    both.map((digest) => digest?.sha256),
+    expected,
+  );
+});
+
+test("a state that this hasher did not save proves nothing", async () => {
+  assert.equal(
+    await addToDigest({ sha256: digestOfNothing, state: Buffer.alloc(116) }, Buffer.from("x")),
+    null,
+  );
+  assert.equal(await addToDigest(null, Buffer.from("x")), null);
+});
