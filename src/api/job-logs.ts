@@ -4,6 +4,7 @@ import { isFinal } from "../core/job-state.ts";
 import { getJob } from "../store/jobs.ts";
 import { logStatus, readLogBeyond } from "../store/logs.ts";
 import type { Store } from "../store/store.ts";
+import { type LogSpan, spanOfStep, wholeLog } from "./log-span.ts";
 import { listenForWakes } from "./wakes.ts";
 
 /** Most bytes of one message. The next piece is read from the store only when the reader took this one. */
@@ -20,6 +21,8 @@ export interface JobLogOptions {
   readonly attempt: number;
   readonly offset: number;
   readonly follow: boolean;
+  /** Only what this step wrote, offsets counted from its beginning; null for everything. */
+  readonly step: string | null;
   readonly signal: AbortSignal;
   readonly pollMs?: number;
 }
@@ -41,18 +44,14 @@ export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGe
   const { job, stream, signal } = options;
   const attempt = chooseAttempt(options);
   yield { attempt, offset: options.offset, data: new Uint8Array(), skipped: 0 };
-  const log = { jobId: job.id, attempt, stream };
+  const log = { jobId: job.id, attempt, stream, step: options.step, offset: options.offset };
   if (options.follow) {
-    yield* followLog(store, {
-      ...log,
-      offset: options.offset,
-      signal,
-      pollMs: options.pollMs ?? safetyPollMs,
-    });
+    yield* followLog(store, { ...log, signal, pollMs: options.pollMs ?? safetyPollMs });
     return;
   }
   const { received } = await logStatus(store, log);
-  yield* sendLog(store, { ...log, offset: options.offset, end: received });
+  const span = await findSpan(store, log);
+  if (span !== null) yield* sendSpan(store, log, { ...span, end: Math.min(received, span.end ?? received) });
   // Looked at last, so that a log that goes while it is read does not end as if it were whole.
   await refuseExpired(store, log);
 }
@@ -76,6 +75,12 @@ interface LogName {
 
 interface LogPlace extends LogName {
   readonly offset: number;
+  readonly step: string | null;
+}
+
+/** Null while the step has not begun. */
+async function findSpan(store: Store, place: LogPlace): Promise<LogSpan | null> {
+  return place.step === null ? wholeLog : await spanOfStep(store, place, place.step);
 }
 
 async function* followLog(
@@ -88,11 +93,13 @@ async function* followLog(
   for (;;) {
     // The job is read before its log: what an ended attempt wrote is then certainly in the log.
     const job = await getJob(store, jobId);
-    for await (const piece of sendLog(store, { ...options, offset, end: Number.MAX_SAFE_INTEGER })) {
+    const span = await findSpan(store, options);
+    for await (const piece of span === null ? [] : sendSpan(store, { ...options, offset }, span)) {
       offset = piece.offset + piece.data.length;
       yield piece;
     }
-    if (job === null || attemptEnded(job, attempt)) return refuseExpired(store, options);
+    const hasAll = span !== null && span.end !== null && span.start + offset >= span.end;
+    if (job === null || hasAll || attemptEnded(job, attempt)) return refuseExpired(store, options);
     await wakes.next({ timeoutMs: pollMs, signal });
   }
 }
@@ -108,7 +115,17 @@ async function refuseExpired(store: Store, log: LogName): Promise<void> {
   });
 }
 
-async function* sendLog(store: Store, options: LogPlace & { end: number }): AsyncGenerator<LogPiece> {
+/** What the store has of a span, from an offset in it on; the pieces' offsets count from the span's beginning. */
+async function* sendSpan(store: Store, place: LogPlace, span: LogSpan): AsyncGenerator<LogPiece> {
+  const end = span.end ?? Number.MAX_SAFE_INTEGER;
+  const range = { ...place, offset: span.start + place.offset, end };
+  for await (const piece of sendLog(store, range)) yield { ...piece, offset: piece.offset - span.start };
+}
+
+async function* sendLog(
+  store: Store,
+  options: LogName & { offset: number; end: number },
+): AsyncGenerator<LogPiece> {
   const { attempt, end } = options;
   let { offset } = options;
   while (offset < end) {

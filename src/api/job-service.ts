@@ -142,7 +142,14 @@ function parseLogsRequest(request: LogsRequest) {
     attempt: request.attempt,
     offset: Number(request.offset),
     follow: request.follow,
+    step: parseStep(request),
   };
+}
+
+function parseStep({ step, stream }: LogsRequest): string | null {
+  if (step === "") return null;
+  if (stream !== "console") return step;
+  throw new SolsticeError("usage", "The console has no steps; only the output has.");
 }
 
 function parseStream(text: string): LogStream {

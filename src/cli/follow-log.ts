@@ -13,6 +13,8 @@ export interface LogPlace {
   /** 0: the attempt that is current now; with `follow` also every later one. */
   readonly attempt: number;
   readonly follow: boolean;
+  /** Only what this step wrote, offsets counted from its beginning. */
+  readonly step?: string;
 }
 
 /** A piece of a log: `offset` is the place of its first byte in the log of `attempt`. */
@@ -80,7 +82,14 @@ async function whatFollows(place: LogPlace, offset: number, options: PatienceOpt
   if (job.attempt > place.attempt) return "attempt";
   const hasEnded = isFinal(jobStateOf(job));
   if (job.attempt === place.attempt && job.state === "queued") return "attempt";
+  // The API ends a step's log with the step, and knows best when that is.
+  if (place.step !== undefined && (hasEnded || hasStepEnded(job, place.step))) return "nothing";
   return hasEnded && !isShort(job, place, offset) ? "nothing" : "more";
+}
+
+function hasStepEnded(job: Job, name: string): boolean {
+  const step = job.steps.find((each) => each.name === name) ?? job.steps[Number(name)];
+  return step !== undefined && step.state !== "pending" && step.state !== "running";
 }
 
 function isShort(job: Job, place: LogPlace, offset: number): boolean {

@@ -1,14 +1,16 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { followLog, skippedText } from "./follow-log.ts";
 import { write } from "./output.ts";
+import { completenessText, isWhole } from "./verdict-text.ts";
 
 interface LogsFlags {
   readonly follow?: true;
   readonly console?: true;
   readonly attempt?: number;
+  readonly step?: string;
 }
 
 /** `solstice logs JOB`: what the steps wrote, or the guest's console, byte for byte. */
@@ -22,6 +24,11 @@ export const registerLogs: RegisterCommand = (program, context) => {
     )
     .option("-f, --follow", "go on while the job runs")
     .option("--console", "the guest's serial console instead of the steps' output")
+    .addOption(
+      new Option("--step <NAME>", "only what this step wrote, by its name or its index from 0").conflicts(
+        "console",
+      ),
+    )
     .option("--attempt <N>", "the log of this attempt (default: the latest)", parseAttempt);
   addClientOptions(command)
     .addHelpText(
@@ -29,6 +36,7 @@ export const registerLogs: RegisterCommand = (program, context) => {
       examplesText([
         ["solstice logs 7k3m", "everything so far"],
         ["solstice logs -f 7k3m | tee build.log", "live, until the job has ended"],
+        ["solstice logs --step test 7k3m", "what one step wrote"],
         ["solstice logs --console --attempt 1 7k3m", "why the first attempt's machine did not boot"],
       ]),
     )
@@ -47,6 +55,7 @@ async function printLog(
     stream: flags.console ? ("console" as const) : ("output" as const),
     attempt: flags.attempt ?? 0,
     follow: flags.follow ?? false,
+    ...(flags.step !== undefined && { step: flags.step }),
   };
   // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
   await session.ask((client, options) => client.get({ jobId }, options));
@@ -58,6 +67,17 @@ async function printLog(
     if (piece.skipped > 0) await write(context.stdout, skippedText(piece));
     if (piece.data.length > 0) await write(context.stdout, piece.data);
   }
+  if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
+}
+
+/** Says on stderr what is wrong with a log that was printed. The API tells it of the latest attempt's. */
+async function tellCompleteness(
+  printed: { jobId: string; attempt: number },
+  { context, session }: { context: CliContext; session: ApiSession },
+): Promise<void> {
+  const { job } = await session.ask((client, options) => client.get({ jobId: printed.jobId }, options));
+  if (!job?.log || job.attempt !== printed.attempt || isWhole(job.log)) return;
+  context.stderr.write(`The log is ${completenessText(job.log)}.\n`);
 }
 
 function parseAttempt(text: string): number {

@@ -14,9 +14,7 @@ export function verdictText(job: Job, output: Output, now: number): string {
   if (step) lines.push(`Failing step: ${oneLine(step.name)}${exitText(step.exitCode)}`);
   const timings = timingsText(job, now);
   if (timings) lines.push(timings);
-  if (job.log && job.log.completeness !== "complete" && job.log.completeness !== "open") {
-    lines.push(`The log is ${completenessText(job.log)}.`);
-  }
+  if (job.log && !isWhole(job.log)) lines.push(`The log is ${completenessText(job.log)}.`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -24,6 +22,11 @@ export function verdictText(job: Job, output: Output, now: number): string {
 export function timingsText(job: Job, now: number): string {
   const parts = stateTimings(job, now).map(({ state, ms }) => `${oneLine(state)} ${durationText(ms)}`);
   return parts.length === 0 ? "" : `Time: ${parts.join(", ")}`;
+}
+
+/** Whether there is nothing to say about a log: it is all there, or still grows. */
+export function isWhole({ completeness }: LogStatus): boolean {
+  return completeness === "complete" || completeness === "open" || completeness === "";
 }
 
 /** Whether a log is all there is, in words; of one that is gone, since when. `docs/logs.md` explains each. */

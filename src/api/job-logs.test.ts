@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { getJob } from "../store/jobs.ts";
+import { appendLog } from "../store/logs.ts";
+import { finishStep, startStep } from "../store/steps.ts";
+import type { Store } from "../store/store.ts";
+import { type JobLogOptions, type LogPiece, readJobLog } from "./job-logs.ts";
+import { type BootedJob, bootJob, endAttempt, insertTestJob, openTestStore } from "./testing/fixture.ts";
+
+async function setUp(t: TestContext) {
+  const store = await openTestStore(t);
+  const booted = await bootJob(store, (await insertTestJob(store)).id);
+  let offset = 0;
+  const write = async (text: string, limitBytes = 1e9) => {
+    const log = { jobId: booted.jobId, attempt: booted.attempt, stream: "output" } as const;
+    await appendLog(store, { ...log, offset, data: Buffer.from(text), limitBytes });
+    offset += text.length;
+  };
+  const step = async (index: number, phase: "started" | "finished") => {
+    const change = { ...booted, index, at: 5, logOffset: offset };
+    await (phase === "started" ? startStep(store, change) : finishStep(store, { ...change, exitCode: 0 }));
+  };
+  return { store, booted, write, step };
+}
+
+async function read(store: Store, { jobId }: BootedJob, options: Partial<JobLogOptions>) {
+  const job = await getJob(store, jobId);
+  assert.ok(job);
+  return readJobLog(store, {
+    job,
+    ...{ stream: "output", attempt: 0, offset: 0, follow: false, step: null, pollMs: 60_000 },
+    signal: AbortSignal.timeout(30_000),
+    ...options,
+  });
+}
+
+async function textOf(pieces: AsyncIterable<LogPiece>): Promise<string> {
+  let text = "";
+  for await (const { data } of pieces) text += Buffer.from(data).toString();
+  return text;
+}
+
+test("a step's output is addressed by the step and the offset in it", async (t) => {
+  const { store, booted, write, step } = await setUp(t);
+  const of = async (name: string, options: Partial<JobLogOptions> = {}) =>
+    textOf(await read(store, booted, { step: name, ...options }));
+  assert.equal(await of("test"), "");
+  await write("before ");
+  await step(0, "started");
+  await write("cloned");
+  await step(0, "finished");
+  await step(1, "started");
+  await write("tested");
+  assert.deepEqual([await of("checkout"), await of("test"), await of("1")], ["cloned", "tested", "tested"]);
+  assert.equal(await of("checkout", { offset: 2 }), "oned");
+  assert.equal(await of("checkout", { offset: 99 }), "");
+  for await (const { offset, data } of await read(store, booted, { step: "test", offset: 3 })) {
+    assert.equal(offset, 3);
+    assert.ok(data.length === 0 || Buffer.from(data).equals(Buffer.from("ted")));
+  }
+  await step(1, "finished");
+  await write(" after");
+  assert.equal(await of("test"), "tested");
+  await assert.rejects(of("tset"), { code: "not_found", remedy: 'Its steps are "checkout", "test".' });
+});
+
+test("a step that is followed is waited for, and its log ends with it", async (t) => {
+  const { store, booted, write, step } = await setUp(t);
+  const followed = textOf(await read(store, booted, { step: "test", follow: true }));
+  await write("cloned");
+  await step(1, "started");
+  await write("tes");
+  await write("ted");
+  await step(1, "finished");
+  await write("later");
+  assert.equal(await followed, "tested");
+  const never = textOf(await read(store, booted, { step: "checkout", follow: true }));
+  await endAttempt(store, booted, "requeue");
+  assert.equal(await never, "");
+});
+
+test("bytes that were not kept are skipped, and said to be", async (t) => {
+  const { store, booted, write } = await setUp(t);
+  const lines = Array.from({ length: 40 }, (_, index) => `line ${String(index).padStart(3, "0")}\n`);
+  for (const line of lines) await write(line, 180);
+  const pieces: LogPiece[] = [];
+  for await (const piece of await read(store, booted, {})) pieces.push(piece);
+  const [, head, tail] = pieces;
+  assert.ok(head && tail && pieces.length === 3);
+  assert.equal(Buffer.from(head.data).toString(), lines.slice(0, 10).join(""));
+  assert.equal(tail.skipped, tail.offset - 90);
+  assert.ok(lines.join("").endsWith(Buffer.from(tail.data).toString()) && tail.data.length > 60);
+});
+
+test("who follows along sees every byte of a log, however much of it is dropped behind them", async (t) => {
+  const { store, booted, write } = await setUp(t);
+  const pieces = (await read(store, booted, { follow: true }))[Symbol.asyncIterator]();
+  await pieces.next();
+  for (let index = 0; index < 40; index += 1) {
+    const line = `line ${String(index).padStart(3, "0")}\n`;
+    await write(line, 90);
+    const { value } = await pieces.next();
+    assert.deepEqual([Buffer.from(value?.data ?? "").toString(), value?.skipped], [line, 0]);
+  }
+  await pieces.return?.(undefined);
+});
