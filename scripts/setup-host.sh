@@ -14,9 +14,11 @@ host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients 
   qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables git ca-certificates"
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
-# These only the tests need: what a guest may have (procps: ps, pkill), an assembler for the KVM probe, and the broker
-# and database that tests start for themselves, on ports of their own.
-test_packages="shellcheck binutils busybox curl openssl procps wget xorriso rabbitmq-server postgresql systemd"
+# These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the
+# KVM probe, a gRPC client in another language, and the broker and database that tests start for themselves, on ports of
+# their own.
+test_packages="shellcheck binutils busybox curl openssl procps wget xorriso rabbitmq-server postgresql systemd
+  ksh93u+m mksh python3-grpcio python3-protobuf"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900

@@ -62,7 +62,39 @@ export const guestKinds: readonly GuestKind[] = [
   guestKind("dash, curl and openssl", ["/bin/dash"], ["curl", "openssl"]),
   guestKind("dash, curl and nothing for base64 but awk", ["/bin/dash"], ["curl"]),
   { name: "busybox alone", shell: ["/bin/busybox", "ash"], fillPath: fillWithBusybox },
+  // The sh of illumos, and the one here without `local`.
+  guestKind("ksh93 and curl", ["/bin/ksh93"], ["curl", "base64"]),
 ];
+
+/**
+ * What /bin/sh is somewhere. Not yash, which in the locale C reads no byte above 127, while a plan may have any; and not
+ * posh, whose main process ends in the middle of a job.
+ */
+const shells: readonly (readonly [program: string, ...options: string[]])[] = [
+  ["/bin/dash"],
+  ["/bin/bash"],
+  ["/bin/bash", "--posix"],
+  ["/bin/busybox", "ash"],
+  ["/bin/mksh"],
+  ["/bin/ksh93"],
+];
+
+/** Every shell with every client; the other tools are the usual ones. */
+export const shellsAndClients: readonly GuestKind[] = shells.flatMap((shell) => {
+  const name = shell.join(" ").replace("/bin/", "");
+  return [
+    guestKind(`${name} and curl`, shell, ["curl", "base64"]),
+    guestKind(`${name} and GNU wget`, shell, ["wget", "base64"]),
+    {
+      name: `${name} and the wget of busybox`,
+      shell,
+      fillPath: async (directory) => {
+        await linkTools(directory, [...commonTools, ...scriptTools, "base64"]);
+        await symlink("/bin/busybox", join(directory, "wget"));
+      },
+    },
+  ];
+});
 
 /** Why a kind of guest cannot be tried on this host, or false. */
 export function missingFor(kind: GuestKind): string | false {
@@ -75,7 +107,7 @@ export function missingFor(kind: GuestKind): string | false {
   }
 }
 
-function guestKind(name: string, shell: string[], extraTools: string[]): GuestKind {
+function guestKind(name: string, shell: readonly string[], extraTools: string[]): GuestKind {
   const tools = [...commonTools, ...scriptTools, ...extraTools];
   return { name, shell, fillPath: (directory) => linkTools(directory, tools) };
 }
