@@ -12,7 +12,7 @@ const mayImport = {
   hypervisor: ["core", "config", "host", "libvirt"],
   guest: ["core", "config", "host"],
   demo: ["core", "host"],
-  api: ["core", "gen", "store", "blobs"],
+  api: ["core", "gen", "host", "store", "blobs"],
   orchestrator: [
     "core",
     "gen",

@@ -1,9 +1,12 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, RunnerFailure } from "../core/job.ts";
 import {
   type AppendLogRequest,
+  type AppendUploadRequest,
+  type BeginUploadRequest,
   type FinishRequest,
+  type FinishUploadRequest,
   type ReportStepRequest,
   type RunnerService,
   type StartRequest,
@@ -20,11 +23,19 @@ import type { ApiLog } from "./log.ts";
 import { compareLog } from "./log-proof.ts";
 import {
   authenticate,
+  mustStop,
   noteSignOfLife,
   presentedHash,
   type RunnerSession,
   refusedGuest,
 } from "./runner-sessions.ts";
+import {
+  appendUploadCall,
+  beginUploadCall,
+  byteCount,
+  finishUploadCall,
+} from "./transfers/transfer-calls.ts";
+import type { Transfers } from "./transfers/transfers.ts";
 
 /** What the handlers of {@link createRunnerService} need from the process they run in. */
 export interface RunnerServiceContext {
@@ -38,6 +49,8 @@ export interface RunnerServiceContext {
   readonly logLimitBytes: number;
   /** How often a runner is to give a sign of life, in seconds. */
   readonly heartbeatSeconds: number;
+  /** Files between guests and this host. */
+  readonly transfers: Transfers;
 }
 
 /** Named limits of what a guest may send or do at a time. */
@@ -76,6 +89,24 @@ export function createRunnerService(context: RunnerServiceContext): ServiceImpl<
     appendLog: (request, call) => asRunner(presentedHash(call), (runner) => append(runner, request)),
     reportStep: (request, call) => asRunner(presentedHash(call), (runner) => report(runner, request)),
     finish: (request, call) => asRunner(presentedHash(call), (runner) => finish(runner, request)),
+    ...transferHandlers(context),
+  };
+}
+
+/** Not one after the other with a machine's other calls: bytes that take long must not hold back the log. */
+function transferHandlers({ store, now, transfers }: RunnerServiceContext) {
+  const sessionOf = async (call: HandlerContext) => {
+    const session = await authenticate(store, presentedHash(call));
+    await noteSignOfLife(store, session.machine, now());
+    return session;
+  };
+  return {
+    beginUpload: async (request: BeginUploadRequest, call: HandlerContext) =>
+      beginUploadCall(transfers, await sessionOf(call), request),
+    appendUpload: async (request: AppendUploadRequest, call: HandlerContext) =>
+      appendUploadCall(transfers, await sessionOf(call), request),
+    finishUpload: async (request: FinishUploadRequest, call: HandlerContext) =>
+      finishUploadCall(transfers, await sessionOf(call), request),
   };
 }
 
@@ -109,7 +140,7 @@ async function append(runner: RunnerCall, request: AppendLogRequest) {
   if (data.length > runnerLimits.appendBytes) {
     throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
   }
-  const stop = mustStop(runner);
+  const stop = mustStop(runner.job);
   const log = outputOf(runner);
   if (data.length === 0) {
     const { received } = await logStatus(runner.context.store, log);
@@ -138,7 +169,7 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
   else if (request.phase === StepPhase.FINISHED) {
     await finishStep(store, { ...step, exitCode: request.exitCode });
   } else throw new SolsticeError("usage", "phase must be STARTED or FINISHED.");
-  return { stop: mustStop(runner) };
+  return { stop: mustStop(runner.job) };
 }
 
 async function finish(runner: RunnerCall, request: FinishRequest) {
@@ -182,18 +213,7 @@ function outputOf({ machine }: RunnerCall) {
   return { jobId: machine.jobId, attempt: machine.attempt, stream: "output" as const };
 }
 
-/** A job that is out of time, or whose host shuts down, is finalizing; one that is over has no session any more. */
-function mustStop({ job }: RunnerCall): boolean {
-  return job.state === "finalizing" || job.cancelRequestedAt !== null;
-}
-
 function refuseFinished({ machine }: RunnerCall): void {
   if (machine.runnerFinishedAt === null) return;
   throw new SolsticeError("conflict", "The runner has called Finish; nothing can be added to this attempt.");
-}
-
-/** A byte count of the wire as a number. What JavaScript cannot count exactly is no size of a log. */
-function byteCount(value: bigint, field: string): number {
-  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw new SolsticeError("usage", `${field} is beyond ${Number.MAX_SAFE_INTEGER}.`);
 }

@@ -41,3 +41,8 @@ export async function noteSignOfLife(store: Store, machine: Machine, at: number)
     await touchRunner(store, { jobId, attempt, at });
   }
 }
+
+/** Whether a runner is to end now: a job that is out of time, or whose host shuts down, is finalizing. */
+export function mustStop(job: Job): boolean {
+  return job.state === "finalizing" || job.cancelRequestedAt !== null;
+}

@@ -11,6 +11,7 @@ import type { ApiLog } from "./log.ts";
 import { type NodeHandler, pathOf } from "./node-http.ts";
 import { refuse } from "./refusal.ts";
 import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
+import { createTransferRoutes } from "./transfers/transfer-routes.ts";
 
 /** A server that runs. */
 export interface ApiServer {
@@ -91,7 +92,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
   });
 }
 
-/** Serves the API for guests: RPC only, each call with its own token. */
+/** Serves the API for guests: RPC, and the bytes of files; each call with its own token. */
 export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServer> {
   return start({
     address: options.listen,
@@ -100,7 +101,7 @@ export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServ
     log: options.log,
     readMaxBytes: runnerMessageBytes,
     routes: (router) => router.service(RunnerService, createRunnerService(options)),
-    fallback: refuseUnknownMethod,
+    fallback: createTransferRoutes(options, refuseUnknownMethod),
     gate: (handler) => handler,
   });
 }

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { isIP } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../core/closest-name.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
@@ -167,9 +168,24 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     jobRetentionSeconds: values.jobRetention,
     logStoreLimitBytes: values.logStoreLimitMb * mebibyte,
     imageRetentionSeconds: values.imageRetention,
+    ...blobConfig(values, files.dataDir),
     noop: Object.freeze({ runner: values.noopRunner, delayMs: values.noopDelayMs }),
     logLevel: values.logLevel,
   });
+}
+
+function blobConfig(values: Values, dataDir: string) {
+  const directory = { kind: "directory", path: join(dataDir, "files") } as const;
+  return {
+    blobPlace: Object.freeze(values.blobStore ?? directory),
+    s3: Object.freeze({ endpoint: values.s3Endpoint, region: values.s3Region }),
+    artifactLimits: Object.freeze({
+      fileBytes: values.artifactFileLimitMb * mebibyte,
+      jobBytes: values.artifactJobLimitMb * mebibyte,
+      storeBytes: values.artifactStoreLimitMb * mebibyte,
+    }),
+    artifactRetentionSeconds: values.artifactRetention,
+  };
 }
 
 function amqpConfig(values: Values): AmqpConfig | null {

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import type { ListenAddress } from "./orchestrator-config.ts";
+import type { BlobPlace, ListenAddress } from "./orchestrator-config.ts";
 
 /** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
 export type Parsed<Value> = { readonly value: Value } | { readonly expected: string };
@@ -131,4 +131,24 @@ export function amqpUrl(text: string): Parsed<string> {
 export function amqpName(text: string): Parsed<string> {
   if (/^[A-Za-z0-9_.:-]{1,200}$/.test(text) && !text.startsWith("amq.")) return { value: text };
   return { expected: "1 to 200 letters, digits and . _ : - that do not begin with amq." };
+}
+
+/** `s3://BUCKET/PREFIX`, or a path. A prefix is made of plain words: it becomes a part of our own keys. */
+export function blobPlace(text: string): Parsed<BlobPlace> {
+  if (!/^[a-z0-9]+:\/\//i.test(text)) {
+    const directory = path(text);
+    return "value" in directory ? { value: { kind: "directory", path: directory.value } } : directory;
+  }
+  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([a-z0-9][a-z0-9._/-]{0,200}))?$/.exec(text);
+  const prefix = (match?.[2] ?? "").replace(/\/+$/, "");
+  if (match?.[1] === undefined || /\/[^a-z0-9]|\/$/.test(prefix)) {
+    return { expected: "a directory, or s3://BUCKET/PREFIX in lower-case letters, digits, dots and dashes" };
+  }
+  return { value: { kind: "s3", bucket: match[1], prefix: prefix === "" ? "" : `${prefix}/` } };
+}
+
+/** The name of a region; S3-compatible servers choose their own. */
+export function s3Region(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9-]{1,60}$/.test(text)) return { value: text };
+  return { expected: "a region's name of letters, digits and dashes, such as us-east-1" };
 }

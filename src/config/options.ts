@@ -1,3 +1,4 @@
+import { blobOptions } from "./blob-options.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import {
   amqpName,
@@ -265,6 +266,7 @@ export const orchestratorOptions = {
   stopTimeout: timeout("stop", "30s", "how long a guest may take to shut down before it is destroyed"),
   drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
   ...upkeepOptions,
+  ...blobOptions,
   logLevel: {
     flag: "log-level",
     placeholder: "LEVEL",

@@ -55,6 +55,11 @@ export interface OrchestratorConfig {
   readonly logStoreLimitBytes: number;
   /** How long an image that the map no longer names is kept; 0: for ever. */
   readonly imageRetentionSeconds: number;
+  readonly blobPlace: BlobPlace;
+  readonly s3: S3Access;
+  readonly artifactLimits: ArtifactLimits;
+  /** How long an artifact is kept; 0: as long as its job. */
+  readonly artifactRetentionSeconds: number;
   readonly noop: NoopConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -75,4 +80,27 @@ export interface AmqpConfig {
   readonly routingKey: string;
   /** Deliveries held before the first of them is acknowledged. */
   readonly prefetch: number;
+}
+
+/** Where files of jobs are kept. */
+export type BlobPlace =
+  /** An absolute path on this host. */
+  | { readonly kind: "directory"; readonly path: string }
+  /** A bucket; the prefix is empty or ends with a slash. */
+  | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string };
+
+/** How a bucket is reached; credentials are the client library's business. */
+export interface S3Access {
+  /** Null: AWS, in the region. */
+  readonly endpoint: string | null;
+  readonly region: string;
+}
+
+/** What artifacts may take, in bytes. */
+export interface ArtifactLimits {
+  readonly fileBytes: number;
+  /** All artifacts of one attempt. */
+  readonly jobBytes: number;
+  /** All artifacts that are kept: on this host, or in the bucket. */
+  readonly storeBytes: number;
 }

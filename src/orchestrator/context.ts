@@ -1,3 +1,4 @@
+import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
 import { formatBytes } from "../host/disk-space.ts";
@@ -21,6 +22,8 @@ export interface Context {
   readonly store: Store;
   readonly hypervisor: Hypervisor;
   readonly images: ImageStore;
+  /** What guests sent, and what is kept for them. */
+  readonly blobs: BlobStore;
   readonly log: Log;
   readonly limits: LifecycleLimits;
   /** When this process began to look, ms since the epoch. */

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { LifecycleLimits } from "../core/lifecycle.ts";
 import { writeSeed } from "../guest/seed-image.ts";
@@ -21,6 +22,7 @@ import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
 import { openStore } from "./open-store.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
+import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
@@ -104,15 +106,19 @@ async function openContext(
   const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
   closing.defer(() => images.close());
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
-  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, log });
-  closing.defer(() => runnerServer.close());
   const diskGuard = await startDiskGuard({ config, store, log, closing });
+  const blobs = await openBlobStore(config);
+  closing.defer(() => blobs.close());
+  const transfers = openTransfers({ config, identity, store, blobs, diskGuard, log });
+  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, transfers, log });
+  closing.defer(() => runnerServer.close());
   return {
     config,
     identity,
     store,
     hypervisor,
     images,
+    blobs,
     log,
     limits: limitsOf(config),
     startedAt: Date.now(),

@@ -11,6 +11,7 @@ export const migrations: readonly Migration[] = [
   { name: "0001_jobs", statements: createJobs },
   { name: "0002_many_hosts", statements: addManyHosts },
   { name: "0003_log_digests", statements: addLogDigests },
+  { name: "0004_uploads", statements: addUploads },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
@@ -156,5 +157,27 @@ function addLogDigests({ bytesType }: SchemaDialect): string[] {
     "update logs set dropped_to = received where dropped_from is not null",
     "alter table logs add column sha256 text",
     `alter table logs add column digest_state ${bytesType}`,
+  ];
+}
+
+function addUploads({ keyType }: SchemaDialect): string[] {
+  return [
+    `create table uploads (
+  job_id ${keyType} not null,
+  attempt integer not null,
+  id ${keyType} not null,
+  kind ${keyType} not null,
+  name text not null,
+  size_bytes bigint not null,
+  blob_key ${keyType} not null,
+  blob_host_id ${keyType},
+  begun_at bigint not null,
+  sha256 text,
+  stored_at bigint,
+  expired_at bigint,
+  primary key (job_id, attempt, id),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+)`,
+    "create index uploads_by_kind on uploads (kind, blob_host_id, expired_at, stored_at, size_bytes)",
   ];
 }

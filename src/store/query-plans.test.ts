@@ -25,6 +25,8 @@ import { finishStep, listSteps, startStep } from "./steps.ts";
 import { createStore, type Store } from "./store.ts";
 import { bindSession, claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
 import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
+import { sampleUpload } from "./testing/uploads-contract.ts";
+import { beginUpload, recordDigest, recordStored, sumStored } from "./uploads.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;
 const log = { ...attempt, stream: "output" } as const;
@@ -56,6 +58,7 @@ async function useEverything(store: Store): Promise<void> {
   await loadAttempt(store, "job1");
   await startStep(store, { ...attempt, index: 0, at: 1, logOffset: 0 });
   await finishStep(store, { ...attempt, index: 0, at: 1, logOffset: 0, exitCode: 0 });
+  await useUploads(store);
   await closeAttempt(store, { ...attempt, at: 1 });
   await appendLog(store, { ...log, offset: 0, data: Buffer.from("text"), limitBytes: 99 });
   await readLog(store, { ...log, offset: 1, maxBytes: 9 });
@@ -73,6 +76,13 @@ async function useEverything(store: Store): Promise<void> {
   await useMessages(store);
   await Promise.all([listQueued(store, 10), listActive(store, hostId), listMachines(store, hostId)]);
   await Promise.all([countQueuedByGroup(store), recentDurations(store, { label: "debian-12", limit: 5 })]);
+}
+
+async function useUploads(store: Store): Promise<void> {
+  await beginUpload(store, sampleUpload("a"), () => true);
+  await recordDigest(store, { ...attempt, id: "a", sha256: "abc" });
+  await recordStored(store, { ...attempt, id: "a", at: 7 }, async () => {});
+  await sumStored(store, "artifact", hostId);
 }
 
 async function useMessages(store: Store): Promise<void> {

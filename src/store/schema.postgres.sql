@@ -163,3 +163,22 @@ create table steps (
   FOREIGN KEY (job_id, attempt) REFERENCES machines(job_id, attempt) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX steps_pkey ON public.steps USING btree (job_id, attempt, step_index);
+
+create table uploads (
+  job_id text collate "C" not null,
+  attempt integer not null,
+  id text collate "C" not null,
+  kind text collate "C" not null,
+  name text not null,
+  size_bytes bigint not null,
+  blob_key text collate "C" not null,
+  blob_host_id text collate "C",
+  begun_at bigint not null,
+  sha256 text,
+  stored_at bigint,
+  expired_at bigint,
+  PRIMARY KEY (job_id, attempt, id),
+  FOREIGN KEY (job_id, attempt) REFERENCES machines(job_id, attempt) ON DELETE CASCADE
+);
+CREATE INDEX uploads_by_kind ON public.uploads USING btree (kind, blob_host_id, expired_at, stored_at, size_bytes);
+CREATE UNIQUE INDEX uploads_pkey ON public.uploads USING btree (job_id, attempt, id);

@@ -143,3 +143,22 @@ CREATE TABLE steps (
   primary key (job_id, attempt, step_index),
   foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
 );
+
+CREATE TABLE uploads (
+  job_id text not null,
+  attempt integer not null,
+  id text not null,
+  kind text not null,
+  name text not null,
+  size_bytes bigint not null,
+  blob_key text not null,
+  blob_host_id text,
+  begun_at bigint not null,
+  sha256 text,
+  stored_at bigint,
+  expired_at bigint,
+  primary key (job_id, attempt, id),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+);
+
+CREATE INDEX uploads_by_kind on uploads (kind, blob_host_id, expired_at, stored_at, size_bytes);

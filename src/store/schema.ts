@@ -14,6 +14,7 @@ export interface Database {
   hosts: HostsTable;
   outbox: OutboxTable;
   rejected_messages: RejectedMessagesTable;
+  uploads: UploadsTable;
 }
 
 /** One row per accepted request. */
@@ -159,4 +160,23 @@ export interface RejectedMessagesTable {
   body: Uint8Array;
   body_bytes: number;
   times: number;
+}
+
+/** One row per file that a guest sent or sends, of one attempt. */
+export interface UploadsTable {
+  job_id: string;
+  attempt: number;
+  id: string;
+  kind: string;
+  name: string;
+  size_bytes: number;
+  blob_key: string;
+  /** The host that alone can read the blob; null where every host can. */
+  blob_host_id: string | null;
+  begun_at: number;
+  sha256: string | null;
+  /** When its blob was whole. */
+  stored_at: number | null;
+  /** When its blob was removed, or found missing. */
+  expired_at: number | null;
 }

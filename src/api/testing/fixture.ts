@@ -19,6 +19,7 @@ import {
   startUserServer,
   type UserServerOptions,
 } from "../server.ts";
+import { openTestTransfers } from "./transfers.ts";
 
 /** A log that keeps its lines, so that a test can look for what must (or must not) be in them. */
 export class MemoryLog implements ApiLog {
@@ -120,6 +121,7 @@ export async function startTestRunnerServer(
     buildPlan: (job) => `JOB_ID=${job.id}\n`,
     logLimitBytes: 1024 * 1024 * 1024,
     heartbeatSeconds: 10,
+    transfers: options.transfers ?? (await openTestTransfers(t, options.store)),
     ...options,
   });
   t.after(() => server.close());

@@ -1,6 +1,7 @@
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiServer, startRunnerServer, startUserServer } from "../../api/server.ts";
+import type { Transfers } from "../../api/transfers/transfers.ts";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Job } from "../../core/job.ts";
@@ -33,12 +34,13 @@ export interface RunnerServerParts {
   readonly config: OrchestratorConfig;
   readonly store: Store;
   readonly hypervisor: Hypervisor;
+  readonly transfers: Transfers;
   readonly log: Log;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
-  const { config, store, hypervisor, log } = parts;
+  const { config, store, hypervisor, transfers, log } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
     host: await hypervisor.runnerHost(),
     port: defaultRunnerPort,
@@ -49,6 +51,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     log,
     now: Date.now,
     buildPlan: planOf,
+    transfers,
     logLimitBytes: config.logLimitBytes,
     heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
     // Guests of the noop backend all call from one address.

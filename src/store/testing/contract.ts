@@ -9,6 +9,7 @@ import { processesContract } from "./processes-contract.ts";
 import { rejectedContract } from "./rejected-contract.ts";
 import { retentionContract } from "./retention-contract.ts";
 import type { TestDatabase } from "./test-database.ts";
+import { uploadsContract } from "./uploads-contract.ts";
 
 /** What every store must do, whatever database is beneath it. `create` gives an empty database. */
 export function storeContract(name: string, create: () => Promise<TestDatabase>): void {
@@ -21,6 +22,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     auditContract(create);
     outboxContract(create);
     rejectedContract(create);
+    uploadsContract(create);
     processesContract(create);
   });
 }

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/runner.proto.
  */
 export const file_solstice_v1_runner: GenFile = /*@__PURE__*/
-  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIjMKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiIgoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgiWwoNRmluaXNoUmVxdWVzdBIRCglleGl0X2NvZGUYASABKAUSEgoKbG9nX2xlbmd0aBgCIAEoBBISCgpsb2dfc2hhMjU2GAMgASgJEg8KB2ZhaWx1cmUYBCABKAkiEAoORmluaXNoUmVzcG9uc2UqWAoJU3RlcFBoYXNlEhoKFlNURVBfUEhBU0VfVU5TUEVDSUZJRUQQABIWChJTVEVQX1BIQVNFX1NUQVJURUQQARIXChNTVEVQX1BIQVNFX0ZJTklTSEVEEAIyrQIKDVJ1bm5lclNlcnZpY2USPgoFU3RhcnQSGS5zb2xzdGljZS52MS5TdGFydFJlcXVlc3QaGi5zb2xzdGljZS52MS5TdGFydFJlc3BvbnNlEkoKCUFwcGVuZExvZxIdLnNvbHN0aWNlLnYxLkFwcGVuZExvZ1JlcXVlc3QaHi5zb2xzdGljZS52MS5BcHBlbmRMb2dSZXNwb25zZRJNCgpSZXBvcnRTdGVwEh4uc29sc3RpY2UudjEuUmVwb3J0U3RlcFJlcXVlc3QaHy5zb2xzdGljZS52MS5SZXBvcnRTdGVwUmVzcG9uc2USQQoGRmluaXNoEhouc29sc3RpY2UudjEuRmluaXNoUmVxdWVzdBobLnNvbHN0aWNlLnYxLkZpbmlzaFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIjMKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiIgoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgiWwoNRmluaXNoUmVxdWVzdBIRCglleGl0X2NvZGUYASABKAUSEgoKbG9nX2xlbmd0aBgCIAEoBBISCgpsb2dfc2hhMjU2GAMgASgJEg8KB2ZhaWx1cmUYBCABKAkiEAoORmluaXNoUmVzcG9uc2UiPgoSQmVnaW5VcGxvYWRSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoDBIMCgRzaXplGAMgASgEImkKE0JlZ2luVXBsb2FkUmVzcG9uc2USEQoJdXBsb2FkX2lkGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEg4KBnN0b3JlZBgDIAEoCBIPCgdyZWZ1c2FsGAQgASgJEgwKBHN0b3AYBSABKAgiRgoTQXBwZW5kVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGb2Zmc2V0GAIgASgEEgwKBGRhdGEYAyABKAwiRgoUQXBwZW5kVXBsb2FkUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAQSDgoGc3RvcmVkGAIgASgIEgwKBHN0b3AYAyABKAgiOAoTRmluaXNoVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGc2hhMjU2GAIgASgJIkYKFEZpbmlzaFVwbG9hZFJlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEg4KBnN0b3JlZBgCIAEoCBIMCgRzdG9wGAMgASgIKlgKCVN0ZXBQaGFzZRIaChZTVEVQX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSU1RFUF9QSEFTRV9TVEFSVEVEEAESFwoTU1RFUF9QSEFTRV9GSU5JU0hFRBACMqkECg1SdW5uZXJTZXJ2aWNlEj4KBVN0YXJ0Ehkuc29sc3RpY2UudjEuU3RhcnRSZXF1ZXN0Ghouc29sc3RpY2UudjEuU3RhcnRSZXNwb25zZRJKCglBcHBlbmRMb2cSHS5zb2xzdGljZS52MS5BcHBlbmRMb2dSZXF1ZXN0Gh4uc29sc3RpY2UudjEuQXBwZW5kTG9nUmVzcG9uc2USTQoKUmVwb3J0U3RlcBIeLnNvbHN0aWNlLnYxLlJlcG9ydFN0ZXBSZXF1ZXN0Gh8uc29sc3RpY2UudjEuUmVwb3J0U3RlcFJlc3BvbnNlEkEKBkZpbmlzaBIaLnNvbHN0aWNlLnYxLkZpbmlzaFJlcXVlc3QaGy5zb2xzdGljZS52MS5GaW5pc2hSZXNwb25zZRJQCgtCZWdpblVwbG9hZBIfLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVxdWVzdBogLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVzcG9uc2USUwoMQXBwZW5kVXBsb2FkEiAuc29sc3RpY2UudjEuQXBwZW5kVXBsb2FkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkFwcGVuZFVwbG9hZFJlc3BvbnNlElMKDEZpbmlzaFVwbG9hZBIgLnNvbHN0aWNlLnYxLkZpbmlzaFVwbG9hZFJlcXVlc3QaIS5zb2xzdGljZS52MS5GaW5pc2hVcGxvYWRSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message solstice.v1.StartRequest
@@ -230,6 +230,197 @@ export const FinishResponseSchema: GenMessage<FinishResponse> = /*@__PURE__*/
   messageDesc(file_solstice_v1_runner, 7);
 
 /**
+ * @generated from message solstice.v1.BeginUploadRequest
+ */
+export type BeginUploadRequest = Message<"solstice.v1.BeginUploadRequest"> & {
+  /**
+   * What the file is for: "artifact".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * The file's name as the guest has it: any bytes but NUL, at most 4096. It is shown to people, and is no path of the host.
+   *
+   * @generated from field: bytes name = 2;
+   */
+  name: Uint8Array;
+
+  /**
+   * Its whole length in bytes.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message solstice.v1.BeginUploadRequest.
+ * Use `create(BeginUploadRequestSchema)` to create a new message.
+ */
+export const BeginUploadRequestSchema: GenMessage<BeginUploadRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 8);
+
+/**
+ * @generated from message solstice.v1.BeginUploadResponse
+ */
+export type BeginUploadResponse = Message<"solstice.v1.BeginUploadResponse"> & {
+  /**
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * How many bytes from the beginning the server has without a gap: where to go on.
+   *
+   * @generated from field: uint64 received = 2;
+   */
+  received: bigint;
+
+  /**
+   * True when the file is kept, for good.
+   *
+   * @generated from field: bool stored = 3;
+   */
+  stored: boolean;
+
+  /**
+   * Why the file is not taken, in one sentence for the log. Empty when it is taken.
+   *
+   * @generated from field: string refusal = 4;
+   */
+  refusal: string;
+
+  /**
+   * True when the job is to end now.
+   *
+   * @generated from field: bool stop = 5;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.BeginUploadResponse.
+ * Use `create(BeginUploadResponseSchema)` to create a new message.
+ */
+export const BeginUploadResponseSchema: GenMessage<BeginUploadResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 9);
+
+/**
+ * @generated from message solstice.v1.AppendUploadRequest
+ */
+export type AppendUploadRequest = Message<"solstice.v1.AppendUploadRequest"> & {
+  /**
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * Where `data` begins in the file, in bytes.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * At most 1 MiB.
+   *
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message solstice.v1.AppendUploadRequest.
+ * Use `create(AppendUploadRequestSchema)` to create a new message.
+ */
+export const AppendUploadRequestSchema: GenMessage<AppendUploadRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 10);
+
+/**
+ * @generated from message solstice.v1.AppendUploadResponse
+ */
+export type AppendUploadResponse = Message<"solstice.v1.AppendUploadResponse"> & {
+  /**
+   * @generated from field: uint64 received = 1;
+   */
+  received: bigint;
+
+  /**
+   * @generated from field: bool stored = 2;
+   */
+  stored: boolean;
+
+  /**
+   * @generated from field: bool stop = 3;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.AppendUploadResponse.
+ * Use `create(AppendUploadResponseSchema)` to create a new message.
+ */
+export const AppendUploadResponseSchema: GenMessage<AppendUploadResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 11);
+
+/**
+ * @generated from message solstice.v1.FinishUploadRequest
+ */
+export type FinishUploadRequest = Message<"solstice.v1.FinishUploadRequest"> & {
+  /**
+   * @generated from field: string upload_id = 1;
+   */
+  uploadId: string;
+
+  /**
+   * SHA-256 (hex) of the whole file. Empty, or 64 zeros, where the guest cannot compute it.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message solstice.v1.FinishUploadRequest.
+ * Use `create(FinishUploadRequestSchema)` to create a new message.
+ */
+export const FinishUploadRequestSchema: GenMessage<FinishUploadRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 12);
+
+/**
+ * @generated from message solstice.v1.FinishUploadResponse
+ */
+export type FinishUploadResponse = Message<"solstice.v1.FinishUploadResponse"> & {
+  /**
+   * Less than the file's size when bytes are missing, or were not what the digest says and have to be sent again.
+   *
+   * @generated from field: uint64 received = 1;
+   */
+  received: bigint;
+
+  /**
+   * False while the file is still being put where it is kept: call again.
+   *
+   * @generated from field: bool stored = 2;
+   */
+  stored: boolean;
+
+  /**
+   * @generated from field: bool stop = 3;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.FinishUploadResponse.
+ * Use `create(FinishUploadResponseSchema)` to create a new message.
+ */
+export const FinishUploadResponseSchema: GenMessage<FinishUploadResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 13);
+
+/**
  * @generated from enum solstice.v1.StepPhase
  */
 export const StepPhase = {
@@ -308,6 +499,39 @@ export const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof FinishRequestSchema;
     output: typeof FinishResponseSchema;
+  },
+  /**
+   * BeginUpload announces a file. Repeated, it tells how much of it has come. The bytes follow as plain HTTP on the same
+   * port, with the same token: `POST /v1/uploads/UPLOAD_ID?offset=N`, the raw bytes as the body, at most 16 MiB each. The
+   * answer is an AppendUploadResponse as JSON. Whatever was interrupted goes on at `received`.
+   *
+   * @generated from rpc solstice.v1.RunnerService.BeginUpload
+   */
+  beginUpload: {
+    methodKind: "unary";
+    input: typeof BeginUploadRequestSchema;
+    output: typeof BeginUploadResponseSchema;
+  },
+  /**
+   * AppendUpload sends bytes of a file, for runners that speak nothing but gRPC.
+   *
+   * @generated from rpc solstice.v1.RunnerService.AppendUpload
+   */
+  appendUpload: {
+    methodKind: "unary";
+    input: typeof AppendUploadRequestSchema;
+    output: typeof AppendUploadResponseSchema;
+  },
+  /**
+   * FinishUpload makes a file that has come as a whole last. Repeat it until `stored` is true, and send what `received`
+   * says is missing.
+   *
+   * @generated from rpc solstice.v1.RunnerService.FinishUpload
+   */
+  finishUpload: {
+    methodKind: "unary";
+    input: typeof FinishUploadRequestSchema;
+    output: typeof FinishUploadResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_solstice_v1_runner, 0);

@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { openDirectoryStore } from "../../blobs/directory-store.ts";
+import type { Store } from "../../store/store.ts";
+import { type ArtifactLimits, createArtifactKind } from "../transfers/artifact-kind.ts";
+import { createTransfers, type Transfers, type TransfersOptions } from "../transfers/transfers.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** Limits that no test meets by accident. */
+export const roomyLimits: ArtifactLimits = {
+  fileBytes: 100 * mebibyte,
+  jobBytes: 200 * mebibyte,
+  storeBytes: 300 * mebibyte,
+};
+
+const log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Transfers into a blob store in a directory of its own, which goes with the test. */
+export async function openTestTransfers(
+  t: TestContext,
+  store: Store,
+  options: Partial<TransfersOptions> & { limits?: Partial<ArtifactLimits> } = {},
+): Promise<Transfers> {
+  const root = await mkdtemp(join(tmpdir(), "solstice-transfers-"));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  return createTransfers({
+    store,
+    blobs: await openDirectoryStore(root),
+    kinds: {
+      uploads: { artifact: createArtifactKind({ ...roomyLimits, ...options.limits }) },
+      downloads: {},
+    },
+    hostId: "host-1",
+    log,
+    now: Date.now,
+    diskProblem: () => null,
+    ...options,
+  });
+}

@@ -1,0 +1,32 @@
+import { artifactKind, createArtifactKind } from "../../api/transfers/artifact-kind.ts";
+import { createTransfers, type Transfers } from "../../api/transfers/transfers.ts";
+import type { BlobStore } from "../../blobs/blob-store.ts";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import type { Store } from "../../store/store.ts";
+import type { Log } from "../context.ts";
+import type { HostIdentity } from "../identity.ts";
+import type { DiskGuard } from "../upkeep/disk-guard.ts";
+
+/** What {@link openTransfers} needs. */
+export interface TransferParts {
+  readonly config: OrchestratorConfig;
+  readonly identity: HostIdentity;
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly diskGuard: DiskGuard;
+  readonly log: Log;
+}
+
+/** What this host's guests can send and fetch: every kind of file is named here. */
+export function openTransfers(parts: TransferParts): Transfers {
+  const { config, identity, store, blobs, diskGuard, log } = parts;
+  return createTransfers({
+    store,
+    blobs,
+    kinds: { uploads: { [artifactKind]: createArtifactKind(config.artifactLimits) }, downloads: {} },
+    hostId: identity.hostId,
+    log,
+    now: Date.now,
+    diskProblem: () => diskGuard.pausedReason(),
+  });
+}

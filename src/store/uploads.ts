@@ -1,0 +1,198 @@
+import { type Selectable, sql, type Transaction } from "kysely";
+import { SolsticeError } from "../core/errors.ts";
+import { jobUnderWay } from "./fence.ts";
+import type { AttemptKey } from "./keys.ts";
+import type { Database, UploadsTable } from "./schema.ts";
+import type { Store } from "./store.ts";
+
+/** Names one file that a guest sends. */
+export interface UploadKey extends AttemptKey {
+  /** Ours, made of what the file is and of its name: the same file again is the same upload. */
+  readonly id: string;
+}
+
+/** A file that a guest sends, or has sent. */
+export interface Upload extends UploadKey {
+  /** What it is for, such as `artifact`. */
+  readonly kind: string;
+  /** As the guest named it: metadata, never a path of ours. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Where its bytes go when they are whole. */
+  readonly blobKey: string;
+  /** The host that alone can read the blob; null where every host can. */
+  readonly blobHostId: string | null;
+  readonly begunAt: number;
+  /** SHA-256 (hex), from when all bytes had come. */
+  readonly sha256: string | null;
+  /** When its blob was whole, ms since the epoch; null until then. */
+  readonly storedAt: number | null;
+  /** When its blob was removed, or found missing; null while it is there. */
+  readonly expiredAt: number | null;
+}
+
+/** Uploads of one kind that count against a limit. */
+export interface UploadSum {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/**
+ * Writes down that a guest is about to send a file, before any byte of it is kept; or finds that it did before. One of
+ * another size takes the place of one that never became whole. `decide` gets what the attempt sends already; when it says
+ * false, nothing is written and null returned. Throws `conflict` when the attempt is not under way.
+ */
+export async function beginUpload(
+  store: Store,
+  upload: Omit<Upload, "sha256" | "storedAt" | "expiredAt">,
+  decide: (attempt: UploadSum) => boolean,
+): Promise<{ readonly upload: Upload; readonly isNew: boolean } | null> {
+  return store.write(async (trx) => {
+    await holdAttempt(store, trx, upload);
+    const earlier = await find(trx, upload);
+    if (earlier && (earlier.storedAt !== null || earlier.sizeBytes === upload.sizeBytes)) {
+      return { upload: earlier, isNew: false };
+    }
+    if (earlier) await deleteWithin(trx, upload);
+    if (!decide(await sumOfAttempt(trx, upload))) return null;
+    await trx.insertInto("uploads").values(toRow(upload)).execute();
+    return { upload: { ...upload, sha256: null, storedAt: null, expiredAt: null }, isNew: true };
+  });
+}
+
+/** An upload, or null. */
+export function getUpload(store: Store, key: UploadKey): Promise<Upload | null> {
+  return find(store.db, key);
+}
+
+/** Writes the digest down before the blob comes to be, so that who finds the blob after a crash knows what it is. */
+export async function recordDigest(store: Store, key: UploadKey & { sha256: string }): Promise<void> {
+  await store.write(async (trx) => {
+    await trx
+      .updateTable("uploads")
+      .set({ sha256: key.sha256 })
+      .where("job_id", "=", key.jobId)
+      .where("attempt", "=", key.attempt)
+      .where("id", "=", key.id)
+      .where("stored_at", "is", null)
+      .execute();
+  });
+}
+
+/**
+ * Records that an upload's blob is whole. `record` writes what else is to be written with that, in the same transaction;
+ * it is called once. A repeat changes nothing. Throws `conflict` when the attempt is not under way.
+ */
+export async function recordStored(
+  store: Store,
+  key: UploadKey & { at: number },
+  record: (trx: Transaction<Database>) => Promise<void>,
+): Promise<void> {
+  await store.write(async (trx, announce) => {
+    await holdAttempt(store, trx, key);
+    const result = await trx
+      .updateTable("uploads")
+      .set({ stored_at: key.at })
+      .where("job_id", "=", key.jobId)
+      .where("attempt", "=", key.attempt)
+      .where("id", "=", key.id)
+      .where("stored_at", "is", null)
+      .executeTakeFirst();
+    if (result.numUpdatedRows === 0n) return;
+    await record(trx);
+    announce({ kind: "job", jobId: key.jobId });
+  });
+}
+
+/** Bytes of all files of a kind that are kept on a host (null: where all hosts read), whole or not. */
+export async function sumStored(store: Store, kind: string, blobHostId: string | null): Promise<number> {
+  const row = await store.db
+    .selectFrom("uploads")
+    .select((expression) => expression.fn.sum<number | string>("size_bytes").as("bytes"))
+    .where("kind", "=", kind)
+    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where("expired_at", "is", null)
+    .executeTakeFirst();
+  return Number(row?.bytes ?? 0);
+}
+
+/** Until the commit the attempt stays under way. */
+async function holdAttempt(store: Store, trx: Transaction<Database>, key: AttemptKey): Promise<void> {
+  const underWay = jobUnderWay(store, key).as("under_way");
+  const job = await trx.selectFrom(underWay).select("under_way.id").executeTakeFirst();
+  if (job !== undefined) return;
+  const { attempt, jobId } = key;
+  throw new SolsticeError(
+    "conflict",
+    `Attempt ${attempt} of job ${jobId} is over; it takes no files any more.`,
+  );
+}
+
+async function find(db: Store["db"] | Transaction<Database>, key: UploadKey): Promise<Upload | null> {
+  const row = await db
+    .selectFrom("uploads")
+    .selectAll()
+    .where("job_id", "=", key.jobId)
+    .where("attempt", "=", key.attempt)
+    .where("id", "=", key.id)
+    .executeTakeFirst();
+  return row === undefined ? null : toUpload(row);
+}
+
+async function deleteWithin(trx: Transaction<Database>, key: UploadKey): Promise<void> {
+  await trx
+    .deleteFrom("uploads")
+    .where("job_id", "=", key.jobId)
+    .where("attempt", "=", key.attempt)
+    .where("id", "=", key.id)
+    .execute();
+}
+
+async function sumOfAttempt(
+  trx: Transaction<Database>,
+  upload: AttemptKey & { kind: string },
+): Promise<UploadSum> {
+  const row = await trx
+    .selectFrom("uploads")
+    .select([
+      sql<number | string>`count(*)`.as("count"),
+      sql<number | string>`coalesce(sum(size_bytes), 0)`.as("bytes"),
+    ])
+    .where("job_id", "=", upload.jobId)
+    .where("attempt", "=", upload.attempt)
+    .where("kind", "=", upload.kind)
+    .executeTakeFirstOrThrow();
+  return { count: Number(row.count), bytes: Number(row.bytes) };
+}
+
+function toRow(upload: Omit<Upload, "sha256" | "storedAt" | "expiredAt">) {
+  return {
+    job_id: upload.jobId,
+    attempt: upload.attempt,
+    id: upload.id,
+    kind: upload.kind,
+    name: upload.name,
+    size_bytes: upload.sizeBytes,
+    blob_key: upload.blobKey,
+    blob_host_id: upload.blobHostId,
+    begun_at: upload.begunAt,
+  };
+}
+
+/** A row of `uploads`. */
+export function toUpload(row: Selectable<UploadsTable>): Upload {
+  return {
+    jobId: row.job_id,
+    attempt: row.attempt,
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    sizeBytes: row.size_bytes,
+    blobKey: row.blob_key,
+    blobHostId: row.blob_host_id,
+    begunAt: row.begun_at,
+    sha256: row.sha256,
+    storedAt: row.stored_at,
+    expiredAt: row.expired_at,
+  };
+}
