@@ -10,6 +10,7 @@ import {
   pathOf,
   sendJson,
 } from "../node-http.ts";
+import { refuse } from "../refusal.ts";
 import {
   authenticate,
   mustStop,
