@@ -30,13 +30,13 @@ vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
 unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF RUNNER_URL BOOTSTRAP_TOKEN token authorization
 
 # Limits; seconds unless named otherwise.
-call_seconds=60
+call_seconds=30
 start_seconds=900
 term_grace=5
 killed_seconds=60
 block_bytes=4096
 chunk_blocks_max=256 # 1 MiB, the most the orchestrator takes at a time
-chunk_blocks_min=16
+chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s gets through in time
 drain_polls=20
 refusals_max=20
 

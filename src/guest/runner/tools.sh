@@ -33,9 +33,13 @@ find_client() {
   elif have busybox && busybox wget --help >/dev/null 2>&1; then client=busybox_wget
   else say "this guest has neither curl nor wget" && return 1
   fi
-  # A small wget may know no timeout of its own.
+  # A small wget may know no timeout of its own. Of signals only KILL: the sender ignores the others, and what it starts
+  # does as well. Old busyboxes want -t.
   bounded=''
-  if have timeout && timeout 1 true 2>/dev/null; then bounded="timeout $call_seconds"; fi
+  if ! have timeout; then :
+  elif timeout -s KILL 1 true 2>/dev/null; then bounded="timeout -s KILL $call_seconds"
+  elif timeout -t 1 -s KILL true 2>/dev/null; then bounded="timeout -t $call_seconds -s KILL"
+  fi
 }
 
 encode() {

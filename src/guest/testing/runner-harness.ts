@@ -153,6 +153,8 @@ export interface StartOptions {
   readonly heartbeatSeconds?: number;
   /** Called before the runner starts, with the endpoint that listens already. */
   readonly prepare?: (endpoint: RunnerEndpoint) => void | Promise<void>;
+  /** Makes the runner reach the endpoint, which listens on `port`, by another URL. */
+  readonly connect?: (port: number) => Promise<string>;
   /** Which script of the runner to start, with which arguments; default `runner.sh run`. */
   readonly command?: readonly [script: string, ...args: string[]];
   /** Where to work; default: a directory beside the runner's files. */
@@ -203,7 +205,8 @@ export class RunnerHarness {
     const endpoint = new RunnerEndpoint({ plan, bootstrapToken, heartbeatSeconds });
     await endpoint.listen();
     const home = await this.directory();
-    const files = runnerFiles({ runnerUrl: endpoint.url, bootstrapToken });
+    const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
+    const files = runnerFiles({ runnerUrl, bootstrapToken });
     for (const file of files) await writeFile(join(home, basename(file.path)), file.content, { mode: 0o600 });
     await options.prepare?.(endpoint);
     const running = await this.#spawn(home, endpoint, options);

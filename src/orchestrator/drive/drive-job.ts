@@ -6,7 +6,7 @@ import { applyEvent } from "../../store/jobs.ts";
 import { setMachineState } from "../../store/machines.ts";
 import { listSteps } from "../../store/steps.ts";
 import type { Context } from "../context.ts";
-import { consoleTail } from "./console.ts";
+import { explainVerdict } from "./console.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
 import type { Sight } from "./sight.ts";
@@ -103,8 +103,8 @@ async function applyAction(
   job: Job,
   action: Extract<LifecycleAction, { kind: "apply" }>,
 ): Promise<Job | null> {
-  const tail = action.withConsole ? await consoleTail(context, job) : "";
-  const verdict = action.verdict && { ...action.verdict, message: action.verdict.message + tail };
+  const { verdict: ended, withConsole: withTail = false } = action;
+  const verdict = ended && (await explainVerdict(context, job, { ended, withTail }));
   const after = await applyEvent(context.store, {
     jobId: job.id,
     attempt: job.attempt,

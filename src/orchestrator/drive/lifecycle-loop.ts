@@ -2,6 +2,7 @@ import { listSlots } from "../../store/capacity.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { isStoreAway } from "../store-away.ts";
+import { startConsoleKeeper } from "./console-keeper.ts";
 import { driveJob } from "./drive-job.ts";
 import { createSight } from "./sight.ts";
 
@@ -24,6 +25,7 @@ export interface Lifecycle {
  */
 export function startLifecycle(context: Context): Lifecycle {
   const drivers = new Map<string, Loop>();
+  const keepers = new Set<Loop>();
   const idleWaiters: (() => void)[] = [];
 
   const finder = startLoop({
@@ -47,7 +49,11 @@ export function startLifecycle(context: Context): Lifecycle {
       run: (looking) => context.guestLock.run(jobId, () => driveJob(context, jobId, { sight, looking })),
     });
     drivers.set(jobId, driver);
+    const keeper = startConsoleKeeper(context, jobId);
+    keepers.add(keeper);
+    void keeper.ended.then(() => keepers.delete(keeper));
     void driver.ended.then(() => {
+      void keeper.stop();
       drivers.delete(jobId);
       finder.wake();
     });
@@ -80,7 +86,7 @@ export function startLifecycle(context: Context): Lifecycle {
     async stop() {
       for (const end of unsubscribe) end();
       await finder.stop();
-      await Promise.all([...drivers.values()].map((driver) => driver.stop()));
+      await Promise.all([...drivers.values(), ...keepers].map((loop) => loop.stop()));
     },
   };
 }
