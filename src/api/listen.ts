@@ -1,25 +1,39 @@
 import { createServer, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import { AddressCounts } from "./address-counts.ts";
 import { Connections } from "./connections.ts";
 import { type ListenAddress, listenError } from "./listen-error.ts";
 import type { NodeHandler } from "./node-http.ts";
+import { Pipelines } from "./pipelines.ts";
 import { guardRequests, type RequestLimits } from "./request-guard.ts";
 import { detectProtocol } from "./sniff.ts";
 
 /** Bounds of a server, beside those of each request. */
 export interface ConnectionLimits extends RequestLimits {
   readonly maxConnections: number;
-  /** Connections from one address that is not this host; a guest has one address. */
+  /** Connections from one address that is not shared; a guest has one address. */
   readonly maxConnectionsPerAddress: number;
   /** Streams that one HTTP/2 connection may have open. */
   readonly maxStreamsPerConnection: number;
   readonly maxHeaderBytes: number;
+  /** Memory that one HTTP/2 connection may make us hold, in MB. */
+  readonly maxSessionMemoryMb: number;
   /** How long the first bytes, and then the headers, may take to arrive. */
   readonly headersTimeoutMs: number;
   /** How long a connection may be open without a request. */
   readonly idleTimeoutMs: number;
 }
+
+/**
+ * Calls that one HTTP/1.1 connection may have open: those behind the first wait for its answer. Runners and browsers send
+ * one after the other; who sends more than these without reading is cut off.
+ */
+const maxPipelined = 4;
+
+/** Streams that a peer may reset on one HTTP/2 connection, at once and then a second; beyond them it is closed. */
+const streamResetBurst = 50;
+const streamResetRate = 10;
 
 /** How often a closing server looks for connections that have nothing left to do. */
 const closeSweepMs = 20;
@@ -52,7 +66,8 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const guard = guardRequests(options.handler, options.limits);
   const http1 = createHttp1(guard.handler, options.limits);
   const http2 = createHttp2(guard.handler, options.limits);
-  const connections = new Connections(options.limits.maxConnectionsPerAddress);
+  const { maxConnectionsPerAddress, isSharedAddress } = options.limits;
+  const connections = new Connections(new AddressCounts(maxConnectionsPerAddress, isSharedAddress));
   routeConnections({ http1, http2, connections, limits: options.limits });
   await bind(http1, options);
   const { port } = http1.address() as AddressInfo;
@@ -68,6 +83,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
 }
 
 function createHttp1(handler: NodeHandler, limits: ConnectionLimits): Http1Server {
+  const pipeline = new Pipelines(maxPipelined);
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -79,6 +95,12 @@ function createHttp1(handler: NodeHandler, limits: ConnectionLimits): Http1Serve
       requireHostHeader: false,
     },
     (request, response) => {
+      // What came in one piece with the request that had the connection cut off.
+      if (request.socket.destroyed) return;
+      if (!pipeline.admit(request.socket, response)) {
+        request.socket.destroy();
+        return;
+      }
       // While closing, a connection ends with the answer that was under way on it.
       response.once("close", () => {
         if (!server.listening) setImmediate(() => server.closeIdleConnections());
@@ -93,8 +115,10 @@ function createHttp1(handler: NodeHandler, limits: ConnectionLimits): Http1Serve
 function createHttp2(handler: NodeHandler, limits: ConnectionLimits): Http2Server {
   const server = createHttp2Server(
     {
-      maxSessionMemory: 32,
+      maxSessionMemory: limits.maxSessionMemoryMb,
       maxHeaderListPairs: 100,
+      streamResetBurst,
+      streamResetRate,
       settings: {
         maxConcurrentStreams: limits.maxStreamsPerConnection,
         maxHeaderListSize: limits.maxHeaderBytes,

@@ -1,4 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
+import { AddressCounts } from "./address-counts.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse } from "./node-http.ts";
 import { refuse } from "./refusal.ts";
 
@@ -6,6 +7,10 @@ import { refuse } from "./refusal.ts";
 export interface RequestLimits {
   /** Requests that may be in progress at a time; one more is answered with 429. Streams count as long as they are open. */
   readonly maxInFlight: number;
+  /** How many of them may be from one address that is not shared. */
+  readonly maxInFlightPerAddress: number;
+  /** Whether many callers have an address in common. */
+  readonly isSharedAddress: (address: string) => boolean;
   /** How long the whole body of a request may take to arrive. */
   readonly bodyTimeoutMs: number;
   /** How long an answer may make no progress because its reader does not read. */
@@ -34,6 +39,7 @@ const sweepsPerTimeout = 4;
  */
 export function guardRequests(handler: NodeHandler, limits: RequestLimits): RequestGuard {
   const inFlight = new Set<InFlight>();
+  const perAddress = new AddressCounts(limits.maxInFlightPerAddress, limits.isSharedAddress);
   const sweep = setInterval(
     () => endOverdue(inFlight, limits),
     Math.min(limits.bodyTimeoutMs, limits.stallTimeoutMs) / sweepsPerTimeout,
@@ -41,22 +47,29 @@ export function guardRequests(handler: NodeHandler, limits: RequestLimits): Requ
   return {
     stop: () => clearInterval(sweep),
     handler(request, response) {
-      if (inFlight.size >= limits.maxInFlight) return refuseBusy(response);
+      const address = request.socket.remoteAddress ?? "";
+      if (inFlight.size >= limits.maxInFlight) return refuseBusy(response, "The server has");
+      if (!perAddress.take(address)) return refuseBusy(response, "Your address has");
       const entry = { request, response, startedAt: performance.now(), progressAt: performance.now() };
       inFlight.add(entry);
       response.on("drain", () => {
         entry.progressAt = performance.now();
       });
-      response.once("close", () => inFlight.delete(entry));
+      response.once("close", () => {
+        inFlight.delete(entry);
+        perAddress.give(address);
+      });
       handler(request, response);
     },
   };
 }
 
-function refuseBusy(response: NodeResponse): void {
+function refuseBusy(response: NodeResponse, who: "The server has" | "Your address has"): void {
   refuse(
     response,
-    new SolsticeError("limit_exceeded", "The server has as many calls open as it allows; try again."),
+    new SolsticeError("limit_exceeded", `${who} as many calls open as are allowed.`, {
+      remedy: "Call again when one has been answered.",
+    }),
   );
 }
 

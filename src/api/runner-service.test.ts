@@ -212,7 +212,16 @@ test("after Finish nothing can be added, and Finish again changes nothing", asyn
   const finish = { exitCode: 0, logLength: 3, logSha256: sha256("abc").toUpperCase() };
   assert.equal((await call("Finish", finish)).status, 200);
   const machine = await getMachine(store, booted);
-  assert.equal((await call("Finish", { ...finish, exitCode: 1, logLength: 99 })).status, 200);
+  assert.equal((await call("Finish", finish)).status, 200, "an answer may have been lost");
+  for (const other of [
+    { exitCode: 1 },
+    { logLength: 2 },
+    { logSha256: sha256("x") },
+    { failure: "checkout" },
+  ]) {
+    const again = await call("Finish", { ...finish, ...other });
+    assert.deepEqual([again.status, again.headers.get("solstice-error-code")], [400, "conflict"]);
+  }
   const append = await call("AppendLog", { offset: 3, data: base64("more") });
   assert.equal(append.body.code, "failed_precondition");
   const step = await call("ReportStep", { index: 0, phase: "STEP_PHASE_STARTED" });
@@ -327,6 +336,8 @@ test("what a hostile guest sends is refused, and the server lives on", async (t)
   for (const [method, body, status] of refusals) {
     assert.equal((await call(method, body)).status, status, `${method} ${JSON.stringify(body).slice(0, 60)}`);
   }
+  const wordy = { sessionToken: booted.sessionToken, runnerVersion: "v".repeat(101) };
+  assert.equal((await call("Start", wordy, booted.bootstrapToken)).status, 400);
   for (const sessionToken of ["short", "s".repeat(501), `${"s".repeat(40)}\n`]) {
     assert.equal((await call("Start", { sessionToken }, booted.bootstrapToken)).status, 400);
   }

@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, RunnerFailure } from "../core/job.ts";
+import type { Job, Machine, RunnerFailure } from "../core/job.ts";
 import {
   type AppendLogRequest,
   type AppendUploadRequest,
@@ -58,6 +58,7 @@ export const runnerLimits = {
   appendBytes: 1024 * 1024,
   sessionTokenCharsMin: 32,
   sessionTokenCharsMax: 500,
+  runnerVersionCharsMax: 100,
   callsPerMachine: 4,
   callsTotal: 128,
 } as const;
@@ -114,6 +115,7 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   const { store } = context;
   const at = context.now();
   const sessionTokenHash = hashToken(checkSessionToken(request.sessionToken));
+  checkRunnerVersion(request.runnerVersion);
   let plan = Buffer.alloc(0);
   // The plan comes first: a job whose plan cannot be built must not be seen as running.
   const accept = (job: Job) => {
@@ -133,6 +135,12 @@ function checkSessionToken(token: string): string {
     "usage",
     `session_token must be ${min} to ${max} printable characters without spaces.`,
   );
+}
+
+function checkRunnerVersion(version: string): void {
+  const max = runnerLimits.runnerVersionCharsMax;
+  if (version.length <= max) return;
+  throw new SolsticeError("usage", `runner_version must be at most ${max} characters.`);
 }
 
 async function append(runner: RunnerCall, request: AppendLogRequest) {
@@ -174,8 +182,11 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
 
 async function finish(runner: RunnerCall, request: FinishRequest) {
   const { machine, context } = runner;
-  if (machine.runnerFinishedAt !== null) return {};
   const told = parseFinish(request);
+  if (machine.runnerFinishedAt !== null) {
+    if (isSameEnd(machine, told)) return {};
+    throw alreadyFinished("The runner has called Finish with other values; those stay.");
+  }
   const output = await logStatus(context.store, outputOf(runner));
   if (output.received < told.logLength) {
     const progress = `received=${output.received} of ${told.logLength} bytes`;
@@ -192,6 +203,15 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told })))
     throw refusedGuest();
   return {};
+}
+
+function isSameEnd(machine: Machine, told: ReturnType<typeof parseFinish>): boolean {
+  return (
+    machine.runnerExitCode === told.exitCode &&
+    machine.runnerFailure === told.failure &&
+    machine.logLength === told.logLength &&
+    machine.logSha256 === told.logSha256
+  );
 }
 
 function parseFinish(request: FinishRequest) {
@@ -215,5 +235,9 @@ function outputOf({ machine }: RunnerCall) {
 
 function refuseFinished({ machine }: RunnerCall): void {
   if (machine.runnerFinishedAt === null) return;
-  throw new SolsticeError("conflict", "The runner has called Finish; nothing can be added to this attempt.");
+  throw alreadyFinished("The runner has called Finish; nothing can be added to this attempt.");
+}
+
+function alreadyFinished(text: string): SolsticeError {
+  return new SolsticeError("conflict", text, { remedy: "End the runner: the attempt has its end." });
 }

@@ -2,6 +2,7 @@ import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";
+import { isLoopback } from "./address-counts.ts";
 import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
@@ -52,7 +53,10 @@ const userLimits: ConnectionLimits = {
   maxConnections: 500,
   maxConnectionsPerAddress: 250,
   maxStreamsPerConnection: 100,
+  maxSessionMemoryMb: 32,
   maxInFlight: 250,
+  maxInFlightPerAddress: 125,
+  isSharedAddress: isLoopback,
   maxHeaderBytes: 16 * 1024,
   headersTimeoutMs: 15_000,
   bodyTimeoutMs: 60_000,
@@ -60,13 +64,18 @@ const userLimits: ConnectionLimits = {
   idleTimeoutMs: 60_000,
 };
 
-/** Guests are not trusted: together they can make us hold 64 messages, one of them at most half of that. */
+/**
+ * Guests are not trusted: together they can make us hold 64 messages of 2 MiB, one of them a tenth of that. A guest needs
+ * one connection and one call at a time; the rest is for runners that do more at once.
+ */
 const runnerLimits: ConnectionLimits = {
   ...userLimits,
-  maxConnections: 256,
+  maxConnections: 512,
   maxConnectionsPerAddress: 8,
   maxStreamsPerConnection: 4,
+  maxSessionMemoryMb: 8,
   maxInFlight: 64,
+  maxInFlightPerAddress: 6,
 };
 
 /** Serves the API for people: RPC, `/healthz`, `/readyz` and `/metrics`. */

@@ -1,0 +1,47 @@
+/**
+ * Both endpoints in a process of their own, so that a test can look at its memory alone. Started by
+ * `startServerProcess`; prints one line of JSON when it listens, and ends with its stdin.
+ */
+import { once } from "node:events";
+import type { TestContext } from "node:test";
+import { parseArgs } from "node:util";
+import { createMetrics } from "../metrics.ts";
+import { startUserServer } from "../server.ts";
+import { bootJob, insertTestJob, MemoryLog, openTestStore, startTestRunnerServer } from "./fixture.ts";
+
+/** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
+const limits = {
+  isSharedAddress: () => false,
+  headersTimeoutMs: 4000,
+  bodyTimeoutMs: 8000,
+  stallTimeoutMs: 8000,
+  idleTimeoutMs: 8000,
+};
+
+const { values } = parseArgs({ options: { jobs: { type: "string", default: "2" } } });
+const endings: (() => unknown)[] = [];
+const context = { after: (work: () => unknown) => endings.unshift(work) } as unknown as TestContext;
+const store = await openTestStore(context);
+const runner = await startTestRunnerServer(context, { store, limits });
+const user = await startUserServer({
+  listen: { host: "127.0.0.1", port: 0 },
+  token: "operator",
+  log: new MemoryLog(),
+  store,
+  now: Date.now,
+  accept: async () => ({ job: await insertTestJob(store), existed: false }),
+  capacity: async () => ({ maxConcurrency: 2, running: 1 }),
+  explain: async () => ({ constraint: "not_waiting", message: "" }),
+  findLeaks: async () => ({ leaks: [], ledgers: [] }),
+  readiness: async () => [],
+  metrics: createMetrics().registry,
+});
+endings.unshift(() => user.close());
+const jobs = [];
+for (let count = 0; count < Number(values.jobs); count += 1) {
+  jobs.push(await bootJob(store, (await insertTestJob(store)).id));
+}
+process.stdout.write(`${JSON.stringify({ runnerUrl: runner.url, userUrl: user.url, jobs })}\n`);
+process.stdin.resume();
+await once(process.stdin, "end");
+for (const end of endings) await end();
