@@ -11,7 +11,7 @@ set -eu
 
 # Alone, without apt's recommendations: these run a guest.
 host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-network
-  qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables git ca-certificates"
+  qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables nftables git ca-certificates"
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the
@@ -98,7 +98,7 @@ what_is_missing() {
 # Ends with the one line that someone must run who may do what we may not.
 hand_over_unless_able() {
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "Not a Debian: install libvirt (qemu driver, clients), qemu-system-x86_64, qemu-img, genisoimage, dnsmasq and git, then: systemctl enable --now libvirtd && virsh net-autostart default && virsh net-start default"
+    echo "Not a Debian: install libvirt (qemu driver, clients), qemu-system-x86_64, qemu-img, genisoimage, dnsmasq, nftables and git, then: systemctl enable --now libvirtd && virsh net-autostart default && virsh net-start default"
     exit 3
   fi
   if [ "$(id -u)" -ne 0 ]; then
@@ -212,6 +212,8 @@ define_network() {
 
 # Reads the network's definition, writes it with subnet 192.168.$1.0/24 and without dnsmasq's ping before each lease.
 # That ping looks for a stranger on the new address, waits 3 s for no answer, and so would delay every guest by 3 s.
+# A lease goes by the card's address, which our firewall checks, and not by the name that a guest gives itself: it could
+# give another's.
 redefine_network() {
   definition=$(virsh -c "$uri" net-dumpxml --inactive "$network_name")
   case $definition in
@@ -219,7 +221,7 @@ redefine_network() {
     *)
       definition=$(printf '%s\n' "$definition" | sed \
         -e "s|<network[^>]*>|<network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'>|" \
-        -e "s|</network>|<dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options></network>|")
+        -e "s|</network>|<dnsmasq:options><dnsmasq:option value='no-ping'/><dnsmasq:option value='dhcp-ignore-clid'/></dnsmasq:options></network>|")
       ;;
   esac
   printf '%s\n' "$definition" | sed -E "s/192\.168\.12[2-5]\./192.168.$1./g" |

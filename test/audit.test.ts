@@ -78,7 +78,7 @@ async function define(
   const { jobId, owner, name = guestName(jobId) } = domain;
   const xml = buildDomainXml({
     ...{ jobId, attempt: 1, ownerId: owner ?? "nobody", size: { cpu: 1, ramMb: 32, diskGb: 1 } },
-    ...{ virtType: "qemu", network: "default", macAddress: null, firmware: "bios" },
+    ...{ virtType: "qemu", network: "default", macAddress: null, tapName: null, firmware: "bios" },
     ...{ diskBus: "virtio", nicModel: "virtio", paths: guestPaths(join(setup.dataDir, "guests"), jobId) },
   });
   const named = xml.replace(`<name>${guestName(jobId)}</name>`, `<name>${name}</name>`);

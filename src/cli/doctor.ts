@@ -9,6 +9,7 @@ import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
 import { diskChecks, spaceCheck } from "./doctor/disk-checks.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
+import { isolationChecks } from "./doctor/isolation-checks.ts";
 import { kvmChecks } from "./doctor/kvm-checks.ts";
 import { examineLeaks } from "./doctor/leaks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
@@ -22,14 +23,14 @@ import { manyLines } from "./text.ts";
 
 const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
   orchestratorOptions;
-const { hypervisor, noopRunner, databaseUrl } = orchestratorOptions;
+const { hypervisor, noopRunner, databaseUrl, firewall } = orchestratorOptions;
 const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = orchestratorOptions;
 
 /** The options of the orchestrator that the checks depend on. */
 const doctorOptions = {
   ...{ config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType },
   ...{ apiListen, runnerListen, apiToken },
-  ...{ hypervisor, noopRunner, databaseUrl },
+  ...{ hypervisor, noopRunner, databaseUrl, firewall },
   ...{ amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey },
 };
 
@@ -39,7 +40,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     .command("doctor")
     .summary("check this host, and say how to mend what is wrong")
     .description(
-      "Checks what the orchestrator needs of this host: programs, libvirt, KVM (by running a tiny guest), disk, " +
+      "Checks what the orchestrator needs of this host: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
         "ports, the image map and its images, and PostgreSQL and RabbitMQ where they are configured. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
         "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
         "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
@@ -115,6 +116,7 @@ function configuredChecks(settings: OrchestratorConfig): Check[] {
   return [
     ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
+    ...isolationChecks(settings),
     ...kvmChecks(settings.libvirtVirtType),
     ...diskChecks(folder),
     ...ports,

@@ -1,4 +1,5 @@
 import { dirname, join, resolve } from "node:path";
+import { normaliseRanges } from "../core/egress.ts";
 import type { Decompress, ImageDefinition } from "../core/image-map.ts";
 import type { ImageEntry } from "./image-map-schema.ts";
 import { isUrl } from "./image-paths.ts";
@@ -36,6 +37,10 @@ export function createImageDefinition(name: string, entry: ImageEntry, places: M
     diskBus: entry.disk_bus ?? "virtio",
     nicModel: entry.nic_model ?? "virtio",
     firmware: entry.firmware ?? "bios",
+    egress:
+      typeof entry.egress === "object"
+        ? Object.freeze(normaliseRanges(entry.egress))
+        : (entry.egress ?? "open"),
   });
 }
 

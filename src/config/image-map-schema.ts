@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { parseRange } from "../core/cidr.ts";
+import { egressRangesMax, rangeRule } from "../core/egress.ts";
 import { backends } from "../core/job.ts";
 import { pathProblem, sourceProblem } from "./image-paths.ts";
 
@@ -51,6 +53,18 @@ function line(error: string, problemOf: (text: string) => string | null) {
     });
 }
 
+const egressRule = `open, none, or a list of at most ${egressRangesMax} entries, each ${rangeRule}`;
+const egressEntry = z
+  .string({ error: rangeRule })
+  .refine((text) => parseRange(text) !== null, { error: rangeRule });
+const egress = z.union(
+  [
+    z.enum(["open", "none"]),
+    z.array(egressEntry).min(1, { error: egressRule }).max(egressRangesMax, { error: egressRule }),
+  ],
+  { error: egressRule },
+);
+
 const imageSchema = z.strictObject(
   {
     source: line("a http, https or file URL, or a path", sourceProblem).optional(),
@@ -73,6 +87,7 @@ const imageSchema = z.strictObject(
     disk_bus: word(["virtio", "sata", "scsi", "ide"]).optional(),
     nic_model: word(["virtio", "e1000", "e1000e", "rtl8139"]).optional(),
     firmware: word(["bios", "efi"]).optional(),
+    egress: egress.optional(),
   },
   { error: "a mapping with the image's keys, such as source and defaults" },
 );

@@ -1,4 +1,5 @@
 import { blobOptions } from "./blob-options.ts";
+import { firewallOptions } from "./firewall-options.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import {
   amqpName,
@@ -229,6 +230,7 @@ export const orchestratorOptions = {
     defaultText: "auto",
     parse: oneOf("auto", "kvm", "qemu"),
   } as const satisfies OptionDefinition<"auto" | "kvm" | "qemu">,
+  ...firewallOptions,
   apiListen: {
     flag: "api-listen",
     placeholder: "HOST:PORT",

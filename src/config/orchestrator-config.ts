@@ -20,6 +20,12 @@ export interface OrchestratorConfig {
   readonly libvirtUri: string;
   readonly libvirtNetwork: string;
   readonly libvirtVirtType: "auto" | "kvm" | "qemu";
+  /** `on`: guests reach nothing of this host and its networks but what is said here. Where there are guests. */
+  readonly firewall: "on" | "off";
+  /** IPv4 ranges of private networks that guests may reach all the same. */
+  readonly guestLanAccess: readonly string[];
+  /** TCP ports of the host's address on the guests' network, beside the runner endpoint's. */
+  readonly guestHostPorts: readonly number[];
   readonly apiListen: ListenAddress;
   readonly apiToken: string | null;
   /** Null: the gateway address of the libvirt network, port 7411. */

@@ -47,6 +47,14 @@ test("paths are counted from the map's directory, defaults are filled in", () =>
   assert.equal(map.images.get("c")?.decompress, "xz");
 });
 
+test("egress is open unless the map says otherwise; a list is put in order", () => {
+  const text =
+    "default_label: a\nimages:\n  a: {source: x}\n  b: {source: y, egress: none}\n  c: {source: z, egress: [10.1.2.0/24, 10.0.0.9, 10.1.0.0/16]}\n";
+  const { images } = parseImageMap(text, places);
+  const egress = ["a", "b", "c"].map((name) => images.get(name)?.egress);
+  assert.deepEqual(egress, ["open", "none", ["10.0.0.9", "10.1.0.0/16"]]);
+});
+
 /** Each wrong map with what must be said of it, each at its place: line:column, and a part of the text. */
 const wrongMaps: readonly { what: string; text: string; problems: readonly [string, RegExp][] }[] = [
   {
@@ -110,6 +118,16 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
       ["6:26", /sha256 is "abc"; needs the 64 hexadecimal digits/],
       ["7:15", /a file URL of this machine/],
       ["8:15", /needs a http, https or file URL/],
+    ],
+  },
+  {
+    what: "an egress that is no policy",
+    text: "default_label: a\nimages:\n  a: {source: x, egress: closed}\n  b: {source: x, egress: []}\n  c: {source: x, egress: [10.0.0.1/8]}\n  d: {source: x, egress: ['fd00::/8']}\n",
+    problems: [
+      ["3:26", /images\.a\.egress is "closed"; needs open, none, or a list of at most 100 entries/],
+      ["4:26", /egress is a list; needs open, none, or a list/],
+      ["5:18", /such as 10\.1\.2\.3 or 10\.1\.0\.0\/16/],
+      ["6:18", /egress\.0 is "fd00::\/8"; needs an IPv4 address or range/],
     ],
   },
   {

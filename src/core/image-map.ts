@@ -1,3 +1,4 @@
+import type { Egress } from "./egress.ts";
 import type { Backend, GuestSize } from "./job.ts";
 
 /** How an image file is compressed at its source. */
@@ -23,6 +24,8 @@ export interface ImageDefinition {
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
   readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
   readonly firmware: "bios" | "efi";
+  /** What its guests may reach in the network. */
+  readonly egress: Egress;
 }
 
 /** CPU and memory of a named size; the disk stays the image's default unless given. */

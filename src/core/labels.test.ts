@@ -20,6 +20,7 @@ const image: ImageDefinition = {
   diskBus: "virtio",
   nicModel: "virtio",
   firmware: "bios",
+  egress: "open",
 };
 
 const map: ImageMap = {

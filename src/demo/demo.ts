@@ -61,7 +61,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   say(`Serving a git repository to the guest: ${git.url}/demo.git at ${commit.slice(0, 12)}`);
 
   say("Starting an orchestrator");
-  const orchestrator = await startOrchestrator(directory, { image, gateway });
+  const orchestrator = await startOrchestrator(directory, { image, gateway, gitPort: git.port });
   cleanUp.defer(() => orchestrator.stop());
   const exitCode = await runJob({ orchestrator, repositoryUrl: `${git.url}/demo.git`, commit }, options);
   const ids = await jobIds(orchestrator);
@@ -111,7 +111,7 @@ async function networkGateway(): Promise<string> {
 
 async function startOrchestrator(
   directory: string,
-  parts: { image: string; gateway: string },
+  parts: { image: string; gateway: string; gitPort: number },
 ): Promise<ChildOrchestrator> {
   const mapPath = join(directory, "images.yaml");
   await writeFile(mapPath, imageMap(parts.image));
@@ -123,6 +123,8 @@ async function startOrchestrator(
       // Free ports: an orchestrator of the operator's own may run on this host.
       ...["--api-listen", "127.0.0.1:0", "--runner-listen", `${parts.gateway}:0`],
       ...["--libvirt-network", networkName, "--boot-timeout", "10m"],
+      // The one port of this host, beside the runner endpoint's, that the demo's guest may call.
+      ...["--guest-host-ports", String(parts.gitPort)],
     ],
   });
 }

@@ -5,6 +5,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   git: "git",
   libvirtd: "libvirt-daemon-system",
   mkisofs: "genisoimage",
+  nft: "nftables",
   "qemu-img": "qemu-utils",
   "qemu-system-x86_64": "qemu-system-x86",
   setpriv: "util-linux",

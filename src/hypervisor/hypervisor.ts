@@ -1,4 +1,5 @@
 import type { HostTraces } from "../core/audit/ledgers.ts";
+import type { Egress } from "../core/egress.ts";
 import type { GuestFile, GuestPower, Seed } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
 
@@ -16,6 +17,8 @@ export interface GuestSpec {
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
   readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
   readonly firmware: "bios" | "efi";
+  /** What the guest may reach in the network. */
+  readonly egress: Egress;
   readonly seed: Seed;
   /** The files that the seed's user-data would write; a backend without a guest runs them itself. */
   readonly files: readonly GuestFile[];
@@ -53,6 +56,13 @@ export interface Hypervisor {
   prepare(): Promise<void>;
   /** The host's address that guests reach; the runner endpoint listens there. */
   runnerHost(): Promise<string>;
+  /**
+   * Closes the network around the guests, before the first of them: `runnerUrl` is what they may call. Said again, it looks
+   * whether all is in place, and mends what somebody changed. A backend without guests does nothing.
+   */
+  guard(runnerUrl: string): Promise<void>;
+  /** Takes back what `guard` put on the host; only when no guest is left. */
+  unguard(): Promise<void>;
   /**
    * Makes overlay, seed and domain, without power. Repeating it for the same job and attempt is the same guest; what is
    * left of an earlier attempt is removed first.

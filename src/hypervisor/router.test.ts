@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
+import { imageMapOf } from "../images/testing/fixtures.ts";
 import { chooseHypervisor, createHypervisor } from "./router.ts";
 
 const answers = async () => null;
@@ -42,6 +43,10 @@ test("a libvirt that is not there is named with its socket", async () => {
     libvirtVirtType: "qemu",
     dataDir: "/nonexistent",
     diskReserveBytes: 0,
+    imageMap: imageMapOf(),
+    firewall: "on",
+    guestLanAccess: [],
+    guestHostPorts: [],
     noop: { runner: "delay", delayMs: 0 },
   } as const;
   const log = { info: () => {}, warn: () => {} };

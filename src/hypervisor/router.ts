@@ -20,6 +20,10 @@ export interface HypervisorOptions {
     | "dataDir"
     | "diskReserveBytes"
     | "noop"
+    | "imageMap"
+    | "firewall"
+    | "guestLanAccess"
+    | "guestHostPorts"
   >;
   /** What marks the guests of this installation; the same after a restart. */
   readonly ownerId: string;
@@ -45,9 +49,15 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
     return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
   }
   const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
-  const host = { uri, network, virtType, dataDir, reserveBytes };
+  const host = { uri, network, virtType, dataDir, reserveBytes, firewall: firewallSettings(config) };
   const { createLibvirtHypervisor } = await import("./libvirt/libvirt.ts");
   return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
+}
+
+function firewallSettings(config: HypervisorOptions["config"]) {
+  if (config.firewall === "off") return null;
+  const egress = [...config.imageMap.images.values()].map((image) => image.egress);
+  return { egress, lanAccess: config.guestLanAccess, hostPorts: config.guestHostPorts };
 }
 
 /** What {@link chooseHypervisor} looks at. */

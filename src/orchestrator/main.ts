@@ -26,6 +26,7 @@ import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
+import { removeGuard, startGuardLoop } from "./upkeep/guard-loop.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
 import { createRetentionState } from "./upkeep/retention-state.ts";
 
@@ -58,6 +59,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => scheduler.stop());
   const auditor = startAuditLoop(context);
   closing.defer(() => auditor.stop());
+  const guarding = startGuardLoop(context);
+  closing.defer(() => guarding.stop());
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
   const admission = createAdmission(context);
@@ -82,6 +85,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
     return 1;
   }
   await lease.leave();
+  await guarding.stop();
+  await removeGuard(context);
   log.info({}, "stopped; every guest of this host is gone");
   return 0;
 }
@@ -112,6 +117,9 @@ async function openContext(
   const transfers = openTransfers({ config, identity, store, blobs, diskGuard, log });
   const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, transfers, log });
   closing.defer(() => runnerServer.close());
+  // Before the first guest, and with the port that the kernel may have chosen just now.
+  const runnerUrl = config.runnerUrl ?? runnerServer.url;
+  await hypervisor.guard(runnerUrl);
   return {
     config,
     identity,
@@ -122,7 +130,7 @@ async function openContext(
     log,
     limits: limitsOf(config),
     startedAt: Date.now(),
-    runnerUrl: config.runnerUrl ?? runnerServer.url,
+    runnerUrl,
     guestLock: createKeyedLock(),
     messaging,
     diskGuard,

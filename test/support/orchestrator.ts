@@ -16,6 +16,8 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
 
+import { removeGuardOf } from "./guard.ts";
+
 const run = promisify(execFile);
 
 /** The command line as a user starts it. */
@@ -69,6 +71,7 @@ export function makeSetup(
   context.after(async () => {
     for (const child of children) child.kill("SIGKILL");
     await removeGuests(dataDir);
+    await removeGuardOf(dataDir);
     rmSync(dataDir, { recursive: true, force: true });
   });
   const imageMapPath = join(dataDir, "images.yaml");

@@ -30,7 +30,11 @@ export function libvirtChecks(target: LibvirtTarget): Check[] {
   ];
 }
 
-async function withClient(uri: string, look: (client: LibvirtClient) => Promise<Finding>): Promise<Finding> {
+/** Asks libvirt something, and closes the connection. */
+export async function withClient(
+  uri: string,
+  look: (client: LibvirtClient) => Promise<Finding>,
+): Promise<Finding> {
   using client = await connect(uri);
   return await look(client);
 }

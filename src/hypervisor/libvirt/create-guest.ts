@@ -65,7 +65,8 @@ async function createFiles(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths
 async function defineDomain(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths): Promise<void> {
   const { ownerId, network, virtType } = host;
   const macAddress = await host.macAddresses.take(paths.directory);
-  const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths, macAddress });
+  const tapName = host.firewall?.tapFor(macAddress, spec.egress) ?? null;
+  const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths, macAddress, tapName });
   await host.client.defineDomainXml(xml, { validate: true });
 }
 

@@ -26,6 +26,7 @@ function describeGuest(changes: Partial<DomainDescription> = {}): DomainDescript
     network: "default",
     paths: guestPaths("/var/lib/solstice/guests", "abc123"),
     macAddress: "52:54:01:02:03:04",
+    tapName: "sol010203open04",
     ...changes,
   };
 }
@@ -80,6 +81,8 @@ test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-o
     ["sda", "sdb", "sata", "cdrom"],
     ["hda", "hdb", "ide", "cdrom"],
   ]);
+  assert.equal(domainOf().devices.interface.target["@dev"], "sol010203open04");
+  assert.equal(domainOf({ tapName: null }).devices.interface.target, undefined);
   assert.equal(domainOf({ diskBus: "ide" }).os.type["@machine"], "pc");
 });
 

@@ -19,6 +19,8 @@ export interface DomainDescription
   readonly paths: GuestPaths;
   /** Null: libvirt chooses one. */
   readonly macAddress: string | null;
+  /** The host's end of the card, by which the firewall knows the guest; null: libvirt names it. */
+  readonly tapName: string | null;
 }
 
 /**
@@ -82,7 +84,7 @@ function clock(virtType: VirtType): object {
 }
 
 function devices(guest: DomainDescription): object {
-  const { paths, network, nicModel, diskBus, macAddress } = guest;
+  const { paths, network, nicModel, diskBus, macAddress, tapName } = guest;
   return {
     disk: [systemDisk(paths.overlay, diskBus), seedDisk(paths.seed, diskBus)],
     controller: [
@@ -93,6 +95,7 @@ function devices(guest: DomainDescription): object {
       "@type": "network",
       ...(macAddress !== null && { mac: { "@address": macAddress } }),
       source: { "@network": network },
+      ...(tapName !== null && { target: { "@dev": tapName } }),
       model: { "@type": nicModel },
       // Guests must not reach each other through the bridge.
       port: { "@isolated": "yes" },

@@ -3,6 +3,7 @@ import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
 import type { HypervisorLog, Seed } from "../hypervisor.ts";
 import type { VirtType } from "./domain-xml.ts";
+import type { Firewall } from "./firewall/firewall.ts";
 import type { MacAddresses } from "./mac-addresses.ts";
 import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
 
@@ -22,6 +23,8 @@ export interface LibvirtHost {
   readonly domainLogDir: string | null;
   readonly writeSeed: WriteSeed;
   readonly macAddresses: MacAddresses;
+  /** Null where the operator wants none. */
+  readonly firewall: Firewall | null;
   readonly log: HypervisorLog;
 }
 

@@ -9,12 +9,14 @@ import { readConsole } from "./console.ts";
 import { createGuest } from "./create-guest.ts";
 import type { VirtType } from "./domain-xml.ts";
 import { toSolsticeError } from "./errors.ts";
+import { createFirewall, type FirewallSettings } from "./firewall/firewall.ts";
+import { guardNetwork, startGuarded } from "./guard.ts";
 import { guestPaths, guestsDirectory } from "./guest-paths.ts";
 import type { LibvirtHost, WriteSeed } from "./host.ts";
 import { listTraces } from "./list-traces.ts";
 import { createMacAddresses } from "./mac-addresses.ts";
 import { networkGateway, prepareNetwork } from "./network.ts";
-import { destroyGuest, readPower, shutdownGuest, startGuest } from "./power.ts";
+import { destroyGuest, readPower, shutdownGuest } from "./power.ts";
 import { removeGuest } from "./remove-guest.ts";
 import { chooseVirtType, type KvmProbe } from "./virt-type.ts";
 
@@ -38,6 +40,8 @@ export interface LibvirtHypervisorOptions {
   readonly probeKvm?: KvmProbe | undefined;
   /** Bytes that must stay free when a guest is made; default 1 GiB. */
   readonly reserveBytes?: number;
+  /** Null: no firewall around the guests, which a warning tells at each start. */
+  readonly firewall: FirewallSettings | null;
 }
 
 /** Guests as libvirt domains of this host. Nothing is connected before `connect()` or `prepare()`. */
@@ -73,10 +77,14 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
         throw toSolsticeError(error, "libvirt cannot be used");
       }
     },
+    guard: (runnerUrl) =>
+      withHost("The guests' network cannot be closed", (host) => guardNetwork(host, runnerUrl)),
+    unguard: () =>
+      withHost("The guests' firewall cannot be removed", async (host) => host.firewall?.remove()),
     runnerHost: () =>
       withHost("The guests' network cannot be read", (host) => networkGateway(host.client, host.network)),
     create: (spec) => withHost(`${guestName(spec.jobId)} cannot be made`, (host) => createGuest(host, spec)),
-    start: (jobId) => withHost(`${guestName(jobId)} cannot start`, (host) => startGuest(host, jobId)),
+    start: (jobId) => withHost(`${guestName(jobId)} cannot start`, (host) => startGuarded(host, jobId)),
     power: (jobId) =>
       withHost(`The state of ${guestName(jobId)} is unknown`, (host) => readPower(host, jobId)),
     requestShutdown: (jobId) =>
@@ -94,6 +102,7 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
       return () => listeners.delete(listener);
     },
     async close() {
+      prepared?.firewall?.close();
       prepared?.client.close();
       prepared = null;
       listeners.clear();
@@ -115,9 +124,11 @@ async function connectHost(
     const reserveBytes = options.reserveBytes ?? DEFAULT_RESERVE_BYTES;
     const domainLogDir = isSystem(uri) ? SYSTEM_DOMAIN_LOGS : null;
     const macAddresses = createMacAddresses(guestsDir, ownerId);
+    const settings = options.firewall;
+    const firewall = settings && createFirewall({ client, network, ownerId, settings, log });
     return {
       ...{ client, ownerId, network, virtType, guestsDir, reserveBytes, domainLogDir },
-      ...{ writeSeed, macAddresses, log },
+      ...{ writeSeed, macAddresses, firewall, log },
     };
   } catch (error) {
     client.close();

@@ -52,6 +52,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
       ownerId,
       writeSeed: writeTestSeed,
       log: silentLog,
+      firewall: null,
       ...changes,
     });
     open.push(hypervisor);

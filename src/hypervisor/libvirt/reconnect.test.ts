@@ -24,6 +24,7 @@ describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
       ownerId: "test",
       writeSeed: writeTestSeed,
       log: silentLog,
+      firewall: null,
       probeKvm: async () => ({ works: false, detail: "not tried" }),
     });
     try {

@@ -35,6 +35,8 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
     backend: "noop",
     async connect() {},
     async prepare() {},
+    async guard() {},
+    async unguard() {},
     runnerHost: async () => "127.0.0.1",
     async create(spec) {
       if (existsAlready(guests.get(spec.jobId), spec)) return;

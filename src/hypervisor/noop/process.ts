@@ -62,6 +62,8 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
   return {
     backend: "noop",
     async connect() {},
+    async guard() {},
+    async unguard() {},
     async prepare() {
       await mkdir(host.guestsDir, { recursive: true });
       options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");

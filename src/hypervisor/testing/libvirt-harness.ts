@@ -73,6 +73,7 @@ export function testSpec(guest: {
     diskBus: "virtio",
     nicModel: "virtio",
     firmware: "bios",
+    egress: "open",
     seed: tinySeed(jobId, bootScripts[behaviour]),
     files: [],
     runner: { url: "http://127.0.0.1:9", bootstrapToken: "unused" },
@@ -117,6 +118,7 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
     ownerId,
     writeSeed: writeTestSeed,
     log: silentLog,
+    firewall: null,
   };
   return {
     open: (): Hypervisor => createLibvirtHypervisor(options),
@@ -169,6 +171,7 @@ async function plantForeign(client: LibvirtClient, jobId: string): Promise<Forei
     virtType: "qemu",
     paths: guestPaths("/nonexistent", jobId),
     macAddress: null,
+    tapName: null,
   });
   const domain = await client.defineDomainXml(xml);
   return {

@@ -30,6 +30,7 @@ export function noopSpec(guest: {
     diskBus: "virtio",
     nicModel: "virtio",
     firmware: "bios",
+    egress: "open",
     seed: { metaData: "", userData: "" },
     files: guest.files ?? [],
     runner: { url: guest.runnerUrl ?? "http://127.0.0.1:9", bootstrapToken: "bootstrap" },

@@ -49,6 +49,7 @@ export function imageDefinition(
     diskBus: "virtio",
     nicModel: "virtio",
     firmware: "bios",
+    egress: "open",
     ...given,
   };
 }

@@ -63,6 +63,7 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
     diskBus: image.diskBus,
     nicModel: image.nicModel,
     firmware: image.firmware,
+    egress: image.egress,
     seed,
     files,
     runner: { url: context.runnerUrl, bootstrapToken: token },

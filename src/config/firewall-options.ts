@@ -1,0 +1,59 @@
+import { parseRange } from "../core/cidr.ts";
+import { egressRangesMax, normaliseRanges, rangeRule } from "../core/egress.ts";
+import type { OptionDefinition } from "./option-definition.ts";
+import { oneOf, type Parsed } from "./option-parsers.ts";
+
+const group = "Isolation of guests (libvirt):";
+const portsMax = 32;
+
+/** What guests may reach of the host and its networks. */
+export const firewallOptions = {
+  firewall: {
+    flag: "firewall",
+    placeholder: "SWITCH",
+    environment: "FIREWALL",
+    group,
+    description:
+      "on: guests reach the runner endpoint, DHCP, DNS and the internet, and nothing else of this host and its networks; off: no isolation",
+    defaultText: "on",
+    parse: oneOf("on", "off"),
+  } as const satisfies OptionDefinition<"on" | "off">,
+  guestLanAccess: {
+    flag: "guest-lan-access",
+    placeholder: "RANGE,...",
+    environment: "GUEST_LAN_ACCESS",
+    group,
+    description: "private IPv4 ranges that guests may reach all the same, such as 10.1.2.0/24,192.168.7.9",
+    defaultText: null,
+    defaultNote: "none",
+    parse: ranges,
+  } as const satisfies OptionDefinition<readonly string[]>,
+  guestHostPorts: {
+    flag: "guest-host-ports",
+    placeholder: "PORT,...",
+    environment: "GUEST_HOST_PORTS",
+    group,
+    description:
+      "TCP ports of the host's address on the guests' network that guests may call beside the runner endpoint, such as a git server's",
+    defaultText: null,
+    defaultNote: "none",
+    parse: ports,
+  } as const satisfies OptionDefinition<readonly number[]>,
+};
+
+function ranges(text: string): Parsed<readonly string[]> {
+  const texts = text.split(",").map((one) => one.trim());
+  if (texts.length <= egressRangesMax && texts.every((one) => parseRange(one) !== null)) {
+    return { value: normaliseRanges(texts) };
+  }
+  return { expected: `at most ${egressRangesMax} entries joined by commas, each ${rangeRule}` };
+}
+
+function ports(text: string): Parsed<readonly number[]> {
+  const texts = text.split(",").map((one) => one.trim());
+  const numbers = texts.map((one) => (/^\d{1,5}$/.test(one) ? Number(one) : 0));
+  if (texts.length <= portsMax && numbers.every((port) => port >= 1 && port <= 65_535)) {
+    return { value: [...new Set(numbers)].sort((a, b) => a - b) };
+  }
+  return { expected: `at most ${portsMax} port numbers joined by commas, such as 8080,9418` };
+}

@@ -1,0 +1,29 @@
+import { distinctRanges, parseRange, rangeText } from "./cidr.ts";
+
+/**
+ * What a guest may reach beside DNS, DHCP and its runner endpoint. `open`: the internet, and of the operator's own networks
+ * what `GUEST_LAN_ACCESS` lists. `none`: nothing. A list: these IPv4 ranges only, whatever they are.
+ */
+export type Egress = "open" | "none" | readonly string[];
+
+/** The most ranges that one list may have; every packet is compared with them. */
+export const egressRangesMax = 100;
+
+/** What a range must look like, to follow the word "needs". */
+export const rangeRule =
+  "an IPv4 address or range, such as 10.1.2.3 or 10.1.0.0/16 (no bits after the prefix)";
+
+/** The same ranges, each once, sorted, as text; throws a `TypeError` for what {@link parseRange} refuses. */
+export function normaliseRanges(texts: readonly string[]): string[] {
+  const ranges = texts.map((text) => {
+    const range = parseRange(text);
+    if (range === null) throw new TypeError(`${JSON.stringify(text)} is not ${rangeRule}`);
+    return range;
+  });
+  return distinctRanges(ranges).map(rangeText);
+}
+
+/** A text that is equal for equal policies. */
+export function egressKey(egress: Egress): string {
+  return typeof egress === "string" ? egress : egress.join(",");
+}

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { after, describe, test } from "node:test";
+import type { Hypervisor } from "../hypervisor.ts";
+import { randomJobId } from "../testing/contract.ts";
+import {
+  missingSystemLibvirt,
+  openTemporaryDirectory,
+  SYSTEM_URI,
+  silentLog,
+  testSpec,
+  tinyImage,
+  writeTestSeed,
+} from "../testing/libvirt-harness.ts";
+import { listTables, removeTables } from "./firewall/nft.ts";
+import { tapPrefix } from "./firewall/tap-names.ts";
+import { createLibvirtHypervisor } from "./libvirt.ts";
+
+const skip =
+  (await missingSystemLibvirt()) ||
+  (spawnSync("nft", ["--version"]).status === 0 ? false : "there is no nft");
+const runnerUrl = "http://192.168.122.1:7411";
+
+describe("guests behind a firewall", { skip }, async () => {
+  const dataDir = await openTemporaryDirectory();
+  const owners = [randomJobId(), randomJobId()] as const;
+  const open: Hypervisor[] = [];
+
+  async function prepared(ownerId: string): Promise<Hypervisor> {
+    const settings = { egress: ["open"], lanAccess: [], hostPorts: [] } as const;
+    const hypervisor = createLibvirtHypervisor({
+      ...{ uri: SYSTEM_URI, network: "default", virtType: "qemu", dataDir, ownerId },
+      ...{ writeSeed: writeTestSeed, log: silentLog, firewall: settings },
+    });
+    open.push(hypervisor);
+    await hypervisor.prepare();
+    return hypervisor;
+  }
+
+  async function newSpec() {
+    return testSpec({
+      jobId: randomJobId(),
+      attempt: 1,
+      behaviour: "obedient",
+      imagePath: await tinyImage(),
+    });
+  }
+
+  after(async () => {
+    for (const hypervisor of open) await hypervisor.close();
+    for (const owner of owners) await removeTables(tapPrefix(owner));
+    await rm(dataDir, { recursive: true });
+  });
+
+  test("no guest is made before the firewall is in place", async () => {
+    const hypervisor = await prepared(owners[0]);
+    const spec = await newSpec();
+    await assert.rejects(hypervisor.create(spec), { code: "hypervisor_failed", message: /not in place/ });
+    await hypervisor.remove(spec.jobId);
+  });
+
+  test("a guest whose firewall cannot be looked at loses its power again", async (context) => {
+    const hypervisor = await prepared(owners[0]);
+    await hypervisor.guard(runnerUrl);
+    const spec = await newSpec();
+    await hypervisor.create(spec);
+    context.after(() => hypervisor.remove(spec.jobId));
+    const path = process.env.PATH;
+    process.env.PATH = "/nonexistent";
+    try {
+      await assert.rejects(hypervisor.start(spec.jobId), {
+        code: "host_missing_tool",
+        remedy: /nftables.*FIREWALL=off/,
+      });
+    } finally {
+      process.env.PATH = path;
+    }
+    assert.equal(await hypervisor.power(spec.jobId), "stopped");
+    await hypervisor.start(spec.jobId);
+    assert.equal(await hypervisor.power(spec.jobId), "running");
+  });
+
+  test("two installations on one network have tables of their own, and take away only those", async () => {
+    const [one, other] = [await prepared(owners[0]), await prepared(owners[1])];
+    await one.guard(runnerUrl);
+    await other.guard("http://192.168.122.1:7500");
+    await one.unguard();
+    assert.equal(await listTables(tapPrefix(owners[0])), "");
+    assert.match(await listTables(tapPrefix(owners[1])), /tcp dport 7500 accept/);
+    await one.unguard();
+  });
+
+  test("a rule that somebody took out comes back when it is looked again", async () => {
+    const hypervisor = await prepared(owners[0]);
+    await hypervisor.guard(runnerUrl);
+    const whole = await listTables(tapPrefix(owners[0]));
+    const { status } = spawnSync("nft", [
+      "flush",
+      "chain",
+      "bridge",
+      `solstice_${tapPrefix(owners[0])}`,
+      "guest",
+    ]);
+    assert.equal(status, 0);
+    assert.notEqual(await listTables(tapPrefix(owners[0])), whole);
+    await hypervisor.guard(runnerUrl);
+    assert.equal(await listTables(tapPrefix(owners[0])), whole);
+  });
+});
