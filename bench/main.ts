@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { measureBacklog } from "./backlog.ts";
 import { createBench, type Section } from "./bench.ts";
+import { measureFirewall } from "./firewall.ts";
 import { measureLogs } from "./logs.ts";
 import { measureMemory } from "./memory.ts";
 import { measureProvisioning } from "./provisioning.ts";
@@ -14,6 +15,7 @@ const sections = {
   backlog: measureBacklog,
   memory: measureMemory,
   provisioning: measureProvisioning,
+  firewall: measureFirewall,
   logs: measureLogs,
 } as const satisfies Record<string, Section>;
 
