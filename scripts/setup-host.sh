@@ -11,7 +11,7 @@ set -eu
 
 # Alone, without apt's recommendations: these run a guest.
 host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-network
-  qemu-system-x86 qemu-utils genisoimage dnsmasq-base iptables nftables git ca-certificates"
+  qemu-system-x86 qemu-utils genisoimage dnsmasq-base iproute2 iptables nftables git ca-certificates"
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the

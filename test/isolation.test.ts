@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { guardTables, ownerOf } from "./support/guard.ts";
 import { probeFunctions } from "./support/guest-probes.ts";
 import { readLog, submit, untilEnd, untilLogged } from "./support/jobs.ts";
-import { gatewayAddress, guestImage, noLibvirt } from "./support/libvirt.ts";
+import { gatewayAddress, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
 import { makeNeighbourNetwork, type NeighbourNetwork, serveHere } from "./support/networks.ts";
 import {
   makeSetup,
@@ -26,6 +26,7 @@ interface Scene {
   readonly orchestrator: OrchestratorProcess;
   readonly neighbour: NeighbourNetwork;
   readonly gateway: string;
+  readonly bridge: string;
   /** A port of the gateway address that guests may call, and one that they may not. */
   readonly allowedPort: number;
   readonly otherPort: number;
@@ -36,6 +37,7 @@ interface Scene {
 async function setScene(context: TestContext, firewall: "on" | "off"): Promise<Scene> {
   const neighbour = await makeNeighbourNetwork(context);
   const gateway = await gatewayAddress();
+  const bridge = /bridge name='([^']+)'/.exec(await virsh("net-dumpxml", "default"))?.[1] ?? "";
   const allowedPort = await serveHere(context, gateway);
   const otherPort = await serveHere(context, gateway);
   const elsewherePort = await serveHere(context, neighbour.hostAddress);
@@ -63,7 +65,7 @@ images:
     ...["--firewall", firewall, "--guest-host-ports", String(allowedPort)],
   ]);
   const orchestrator = await startOrchestrator(setup);
-  return { setup, orchestrator, neighbour, gateway, allowedPort, otherPort, elsewherePort };
+  return { setup, orchestrator, neighbour, gateway, bridge, allowedPort, otherPort, elsewherePort };
 }
 
 /** A second guest that serves on port 7000 and lives until its job is cancelled; its address and card. */
@@ -143,6 +145,34 @@ function stealLease(scene: Scene, peer: { address: string; mac: string }): Promi
   ]);
 }
 
+/**
+ * Lets a guest run a bridge of its own whose frames claim to be the best root of the spanning tree there can be. Tells whose
+ * root the host's bridge believes in once they were sent, or once the guest was cut off for them.
+ */
+async function claimSpanningTree({ orchestrator, bridge }: Scene): Promise<string> {
+  const script = `while read -r module; do insmod "$module" 2>/dev/null || true; done </lib/modules/spare-order
+brctl addbr evil; brctl setbridgeprio evil 0; brctl sethello evil 1; brctl setfd evil 2; brctl stp evil on
+ip link set evil up; echo claiming; sleep 2; brctl addif evil eth0; sleep 600`;
+  const id = await submit(orchestrator, { script });
+  await untilLogged(orchestrator, id, "claiming");
+  const read = (file: string) => readFileSync(`/sys/class/net/${file}`, "utf8").trim();
+  const own = read(`${bridge}/bridge/bridge_id`);
+  const tap = await tapOf(id);
+  const root = await until("the frames are seen", () => {
+    const isCutOff = read(`${tap}/brport/state`) === "0";
+    const seen = read(`${bridge}/bridge/root_id`);
+    return (isCutOff || seen !== own) && seen;
+  });
+  await orchestrator.api.cancel({ jobId: id });
+  await untilEnd(orchestrator, id);
+  return root === own ? "its own" : "the guest's";
+}
+
+/** The host's end of a job's network card. */
+async function tapOf(jobId: string): Promise<string> {
+  return /^ (\S+) +network/m.exec(await virsh("domiflist", `job-${jobId}`))?.[1] ?? "";
+}
+
 /** The last number that the peer has told. */
 async function lastTick({ orchestrator }: Scene, id: string): Promise<number> {
   return Number(/tick (\d+)\s*$/.exec((await readLog(orchestrator, id)).toString())?.[1]);
@@ -191,6 +221,9 @@ test("behind the firewall", { skip }, async (context) => {
     assert.equal((await stealLease(scene, peer))["stolen-lease"], "closed");
     const tick = await lastTick(scene, peer.id);
     await until("the peer is heard of", async () => (await lastTick(scene, peer.id)) > tick);
+  });
+  await context.test("a guest does not become the root of the bridge's spanning tree", async () => {
+    assert.equal(await claimSpanningTree(scene), "its own");
   });
   await context.test("egress: none leaves the runner endpoint, DNS and DHCP", async () => {
     assert.deepEqual(await probe(scene, "sealed", egressProbes(scene)), {
@@ -289,4 +322,5 @@ test("without it, the same attempts succeed: they are real ones", { skip }, asyn
   // Isolated bridge ports alone keep guests apart.
   assert.deepEqual(closed.sort(), ["peer-arp", "peer-http", "peer-ping"]);
   assert.notEqual(await claimAddress(scene, peer), peer.mac);
+  assert.equal(await claimSpanningTree(scene), "the guest's");
 });

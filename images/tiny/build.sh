@@ -9,6 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 out=$1
 # virtio-rng feeds the guest fresh randomness; button and evdev let it see the power button.
 modules="virtio_pci virtio_blk virtio_net virtio_rng isofs vfat nls_cp437 nls_ascii nls_utf8 button evdev"
+# Not loaded: what a hostile job may want to send frames of other kinds with. Its own order is in spare-order.
+spare_modules="bridge 8021q"
 # The guest is thrown away and its only user is the job: guarding the job from itself against CPU side channels
 # would cost emulated guests a third of their boot.
 command_line="console=ttyS0 quiet mitigations=off nokaslr tsc=reliable no_timer_check 8250.nr_uarts=1 audit=0 apparmor=0 random.trust_cpu=on panic=-1"
@@ -28,6 +30,10 @@ build_root() {
   ln -s bin/busybox "$work/root/init"
   # shellcheck disable=SC2086  # a list of words is meant
   copy_modules "$work/packages" "$work/root" "$version" $modules
+  # shellcheck disable=SC2086
+  copy_modules "$work/packages" "$work/spare" "$version" $spare_modules
+  mv "$work/spare/lib/modules/load-order" "$work/root/lib/modules/spare-order"
+  cp "$work/spare/lib/modules"/* "$work/root/lib/modules/"
 }
 
 main() {

@@ -1,5 +1,6 @@
 /** Which Debian package brings each program that this project starts. */
 const debianPackages: Readonly<Record<string, string>> = {
+  bridge: "iproute2",
   fuser: "psmisc",
   genisoimage: "genisoimage",
   git: "git",

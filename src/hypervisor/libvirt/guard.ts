@@ -17,7 +17,8 @@ export async function guardNetwork(host: LibvirtHost, runnerUrl: string): Promis
 
 /**
  * Gives a guest power, and looks at the firewall meanwhile, which takes no time beside a start. A guest whose firewall is not
- * in place and cannot be put there loses its power again.
+ * in place and cannot be put there loses its power again. Its port can be closed only when it is there, which is long before
+ * anything in the guest runs.
  */
 export async function startGuarded(host: LibvirtHost, jobId: string): Promise<void> {
   const [started, verified] = await Promise.allSettled([startGuest(host, jobId), host.firewall?.verify()]);
@@ -26,4 +27,5 @@ export async function startGuarded(host: LibvirtHost, jobId: string): Promise<vo
     throw verified.reason;
   }
   if (started.status === "rejected") throw started.reason;
+  await host.firewall?.closePorts();
 }

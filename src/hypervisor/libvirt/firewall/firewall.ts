@@ -7,6 +7,7 @@ import type { LibvirtClient } from "../../../libvirt/index.ts";
 import type { HypervisorLog } from "../../hypervisor.ts";
 import { poolAddress, poolSize, sharedPrefix } from "../mac-addresses.ts";
 import { type Binding, decideBindings, type Lease } from "./bindings.ts";
+import { closeToSpanningTree } from "./bridge-ports.ts";
 import { watchLeases } from "./lease-watch.ts";
 import { type NetworkFacts, parseNetworkFacts } from "./network-facts.ts";
 import { applyRuleset, listTables, removeTables } from "./nft.ts";
@@ -42,6 +43,8 @@ export interface Firewall {
   guard(runnerUrl: string): Promise<void>;
   /** The same with the URL that was told, for the start of a guest; it fails before `guard` was called. */
   verify(): Promise<void>;
+  /** Closes the bridge ports of guests that have power to what nftables does not see; soon after their start. */
+  closePorts(): Promise<void>;
   /** Removes the tables: only when no guest has power. */
   remove(): Promise<void>;
   close(): void;
@@ -69,6 +72,7 @@ export function createFirewall(parts: FirewallParts): Firewall {
     if (runner === null) throw notInPlace();
     const facts = await networkFacts(parts);
     const taps = await listTaps(ownerId);
+    await closeToSpanningTree(taps);
     bindings = await currentBindings(parts, { taps, previous: bindings });
     const plan = { ...facts, prefix, runner, bindings, ...parts.settings };
     const ruleset = buildRuleset({ ...plan, ...cardsAndClasses(ownerId, classes, taps) });
@@ -110,6 +114,7 @@ export function createFirewall(parts: FirewallParts): Firewall {
       await inTurn(() => bring({ atKernel: true }));
     },
     verify: () => inTurn(() => bring({ atKernel: true })),
+    closePorts: async () => closeToSpanningTree(await listTaps(ownerId)),
     remove: () =>
       inTurn(async () => {
         runner = null;
