@@ -126,8 +126,8 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
     problems: [
       ["3:26", /images\.a\.egress is "closed"; needs open, none, or a list of at most 100 entries/],
       ["4:26", /egress is a list; needs open, none, or a list/],
-      ["5:18", /such as 10\.1\.2\.3 or 10\.1\.0\.0\/16/],
-      ["6:18", /egress\.0 is "fd00::\/8"; needs an IPv4 address or range/],
+      ["5:27", /such as 10\.1\.2\.3 or 10\.1\.0\.0\/16/],
+      ["6:27", /egress\.0 is "fd00::\/8"; needs an IPv4 address or range/],
     ],
   },
   {
