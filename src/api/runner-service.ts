@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, Machine, RunnerFailure } from "../core/job.ts";
+import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job.ts";
 import {
   type AppendLogRequest,
   type AppendUploadRequest,
@@ -59,6 +59,8 @@ export const runnerLimits = {
   sessionTokenCharsMin: 32,
   sessionTokenCharsMax: 500,
   runnerVersionCharsMax: 100,
+  /** Of a sentence that Finish brings; what is longer is cut. */
+  detailBytes: 1000,
   callsPerMachine: 4,
   callsTotal: 128,
 } as const;
@@ -220,13 +222,27 @@ function parseFinish(request: FinishRequest) {
     throw new SolsticeError("usage", "log_sha256 must be 64 hexadecimal digits.");
   }
   const logLength = byteCount(request.logLength, "log_length");
-  return { exitCode: request.exitCode, failure: parseFailure(request.failure), logLength, logSha256 };
+  return {
+    exitCode: request.exitCode,
+    failure: parseFailure(request.failure),
+    failureDetail: parseDetail(request.failureDetail),
+    logLength,
+    logSha256,
+  };
+}
+
+/** A guest's sentence, as a part of one of ours: one line, not too long, and never in the way of what comes after it. */
+function parseDetail(bytes: Uint8Array): string | null {
+  const text = new TextDecoder().decode(bytes.subarray(0, runnerLimits.detailBytes));
+  const line = text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ").trim();
+  return line === "" ? null : line;
 }
 
 function parseFailure(text: string): RunnerFailure | null {
   if (text === "") return null;
-  if (text === "checkout" || text === "runner_killed" || text === "guest_shutdown") return text;
-  throw new SolsticeError("usage", "failure must be empty, checkout, runner_killed or guest_shutdown.");
+  const failure = runnerFailures.find((known) => known === text);
+  if (failure !== undefined) return failure;
+  throw new SolsticeError("usage", `failure must be empty or one of ${runnerFailures.join(", ")}.`);
 }
 
 function outputOf({ machine }: RunnerCall) {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { artifactsSchema } from "./artifacts.ts";
 import { SolsticeError } from "./errors.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */
@@ -71,6 +72,7 @@ export const jobRequestSchema = z
         atMostBytes(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
       )
       .default({}),
+    artifacts: artifactsSchema,
     secrets: z.array(envName).max(100).default([]),
     timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
     priority: z.int().min(-100).max(100).default(0),

@@ -81,7 +81,17 @@ export const machineStates = ["intended", "created", "running", "stopping", "gon
 export type MachineState = (typeof machineStates)[number];
 
 /** What can keep the steps from deciding a job, as told by the runner's `Finish`. */
-export type RunnerFailure = "checkout" | "runner_killed" | "guest_shutdown";
+export const runnerFailures = [
+  "checkout",
+  "runner_killed",
+  "guest_shutdown",
+  "artifact_missing",
+  "artifact_refused",
+  "artifact_upload",
+] as const;
+
+/** One of {@link runnerFailures}. */
+export type RunnerFailure = (typeof runnerFailures)[number];
 
 /** The record of one attempt's virtual machine. */
 export interface Machine {
@@ -103,8 +113,10 @@ export interface Machine {
   readonly runnerFinishedAt: number | null;
   /** What the last step (or the checkout) exited with, as told by `Finish`. */
   readonly runnerExitCode: number | null;
-  /** What `Finish` said kept the steps from deciding: "checkout", "runner_killed", "guest_shutdown", or null. */
+  /** What `Finish` said kept the steps from deciding, or null. */
   readonly runnerFailure: RunnerFailure | null;
+  /** The guest's sentence about that, or about files that were not kept; null where it had none. */
+  readonly runnerFailureDetail: string | null;
   /** The length in bytes and the SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number | null;
   readonly logSha256: string | null;

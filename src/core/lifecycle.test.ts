@@ -52,6 +52,7 @@ const machine: Machine = {
   runnerFinishedAt: null,
   runnerExitCode: null,
   runnerFailure: null,
+  runnerFailureDetail: null,
   logLength: null,
   logSha256: null,
 };

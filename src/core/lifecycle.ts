@@ -233,9 +233,23 @@ function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "machine" | "failedSte
       exitCode,
     );
   }
-  if (exitCode === 0) return verdict("completed", "Every step succeeded.", 0);
+  if (exitCode === 0) return verdictOfArtifacts(machine);
   const name = failedStep ? `Step "${failedStep.name}"` : "A step";
   return verdict("step_failed", `${name} exited with code ${exitCode}.`, exitCode);
+}
+
+/** Of steps that succeeded. */
+function verdictOfArtifacts({ runnerFailure, runnerFailureDetail }: Machine): Verdict {
+  const detail = runnerFailureDetail ?? "an artifact could not be kept";
+  if (runnerFailure === "artifact_missing")
+    return verdict("artifact_missing", `Every step succeeded, but ${detail}.`);
+  if (runnerFailure === "artifact_refused")
+    return verdict("artifact_refused", `Every step succeeded, but ${detail}.`);
+  if (runnerFailure === "artifact_upload") {
+    return verdict("artifact_upload_failed", `Every step succeeded, but ${detail}.`);
+  }
+  const note = runnerFailureDetail === null ? "" : ` But ${runnerFailureDetail}.`;
+  return verdict("completed", `Every step succeeded.${note}`, 0);
 }
 
 function conclude(ended: Verdict, always = false): LifecycleAction {

@@ -25,6 +25,7 @@ const job: PlanInput = {
   ref: null,
   env: {},
   steps: [],
+  artifacts: [],
   deadlineSeconds: 1.5,
 };
 

@@ -1,3 +1,4 @@
+import type { PlannedArtifact } from "../core/artifacts.ts";
 import { SolsticeError } from "../core/errors.ts";
 import { shellQuote } from "./shell-quote.ts";
 
@@ -11,6 +12,8 @@ export interface PlanInput {
   readonly ref: string | null;
   readonly env: Readonly<Record<string, string>>;
   readonly steps: readonly { readonly name: string; readonly run: string }[];
+  /** What is kept when the steps have ended; in the order of the request. */
+  readonly artifacts: readonly PlannedArtifact[];
   /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
   readonly deadlineSeconds: number;
 }
@@ -35,6 +38,12 @@ export function buildPlan(input: PlanInput): string {
     ...input.steps.flatMap(({ name, run }, at): [string, string][] => [
       [`PLAN_STEP_${at + 1}_NAME`, name],
       [`PLAN_STEP_${at + 1}_RUN`, run],
+    ]),
+    ["PLAN_ARTIFACT_COUNT", input.artifacts.length],
+    ...input.artifacts.flatMap(({ pattern, required, when }, at): [string, string][] => [
+      [`PLAN_ARTIFACT_${at + 1}_PATTERN`, pattern],
+      [`PLAN_ARTIFACT_${at + 1}_REQUIRED`, required ? "yes" : "no"],
+      [`PLAN_ARTIFACT_${at + 1}_WHEN`, when],
     ]),
     ["PLAN_COMPLETE", "yes"],
   ];

@@ -6,7 +6,18 @@ import { shellQuote } from "./shell-quote.ts";
 export const runnerDirectory = "/run/solstice";
 
 /** The runner's scripts, as they lie in `src/guest/runner`; `boot.sh` starts `runner.sh`, which needs the others. */
-const scripts = ["boot.sh", "calls.sh", "checkout.sh", "runner.sh", "sender.sh", "steps.sh", "tools.sh"];
+const scripts = [
+  "artifacts.sh",
+  "boot.sh",
+  "calls.sh",
+  "checkout.sh",
+  "list-files.sh",
+  "runner.sh",
+  "sender.sh",
+  "steps.sh",
+  "tools.sh",
+  "transfer.sh",
+];
 
 /** How a runner reaches its orchestrator. */
 export interface RunnerAccess {

@@ -27,6 +27,7 @@ const machineColumns = [
   "machines.runner_finished_at as machine_runner_finished_at",
   "machines.runner_exit_code as machine_runner_exit_code",
   "machines.runner_failure as machine_runner_failure",
+  "machines.runner_failure_detail as machine_runner_failure_detail",
   "machines.log_length as machine_log_length",
   "machines.log_sha256 as machine_log_sha256",
 ] as const;
@@ -89,6 +90,7 @@ function toAttempt(row: AttemptRow): AttemptRecord {
     runner_finished_at: row.machine_runner_finished_at,
     runner_exit_code: row.machine_runner_exit_code,
     runner_failure: row.machine_runner_failure,
+    runner_failure_detail: row.machine_runner_failure_detail,
     log_length: row.machine_log_length,
     log_sha256: row.machine_log_sha256,
   });

@@ -165,6 +165,7 @@ export interface RunnerFinish extends AttemptKey {
   readonly exitCode: number;
   /** What kept the steps from deciding; null when nothing did. */
   readonly failure: RunnerFailure | null;
+  readonly failureDetail?: string | null;
   /** Length in bytes and SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number;
   readonly logSha256: string;
@@ -183,6 +184,7 @@ export async function recordFinish(store: Store, finish: RunnerFinish): Promise<
         runner_seen_at: finish.at,
         runner_exit_code: finish.exitCode,
         runner_failure: finish.failure,
+        runner_failure_detail: finish.failureDetail ?? null,
         log_length: finish.logLength,
         log_sha256: finish.logSha256,
       })

@@ -12,6 +12,10 @@ export const migrations: readonly Migration[] = [
   { name: "0002_many_hosts", statements: addManyHosts },
   { name: "0003_log_digests", statements: addLogDigests },
   { name: "0004_uploads", statements: addUploads },
+  {
+    name: "0005_failure_details",
+    statements: () => ["alter table machines add column runner_failure_detail text"],
+  },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {

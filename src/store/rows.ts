@@ -88,6 +88,7 @@ export function toMachine(row: Selectable<MachinesTable>): Machine {
     runnerFinishedAt: row.runner_finished_at,
     runnerExitCode: row.runner_exit_code,
     runnerFailure: row.runner_failure,
+    runnerFailureDetail: row.runner_failure_detail,
     logLength: row.log_length,
     logSha256: row.log_sha256,
   };

@@ -73,6 +73,7 @@ export interface MachinesTable {
   runner_finished_at: number | null;
   runner_exit_code: number | null;
   runner_failure: RunnerFailure | null;
+  runner_failure_detail: string | null;
   log_length: number | null;
   log_sha256: string | null;
 }

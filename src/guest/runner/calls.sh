@@ -14,12 +14,16 @@ save_credentials() {
   esac >"$state/$1"
 }
 
-# call METHOD CREDENTIALS: posts $state/request. Leaves the answer in $state/answer and the HTTP status in $status, 000
-# where no whole answer came.
+# call METHOD-OR-PATH CREDENTIALS: posts $body, or $exchange/request where that is empty. Leaves the answer in
+# $exchange/answer and the HTTP status in $status, 000 where no whole answer came. Each process has its own $exchange.
 call() {
   status=000
-  : >"$state/answer"
-  url=$RUNNER_URL/solstice.v1.RunnerService/$1
+  : >"$exchange/answer"
+  posted=${body:-"$exchange/request"}
+  case $1 in
+    /*) url=$RUNNER_URL$1 ;;
+    *) url=$RUNNER_URL/solstice.v1.RunnerService/$1 ;;
+  esac
   case $client in
     curl) call_with_curl "$2" ;;
     wget) call_with_wget "$2" || read_refusal ;;
@@ -28,13 +32,13 @@ call() {
 }
 
 call_with_curl() {
-  curl -q --config "$state/$1" --data-binary "@$state/request" --output "$state/answer" \
-    --write-out '%{http_code}\n' "$url" >"$state/status" 2>/dev/null || : >"$state/status"
-  read -r status <"$state/status" || status=000
+  curl -q --config "$state/$1" --data-binary "@$posted" --output "$exchange/answer" \
+    --write-out '%{http_code}\n' "$url" >"$exchange/status" 2>/dev/null || : >"$exchange/status"
+  read -r status <"$exchange/status" || status=000
 }
 
 call_with_wget() {
-  wget --config="$state/$1" -nv -O "$state/answer" --post-file="$state/request" "$url" 2>"$state/status" && status=200
+  wget --config="$state/$1" -nv -O "$exchange/answer" --post-file="$posted" "$url" 2>"$exchange/status" && status=200
 }
 
 call_with_small_wget() {
@@ -42,8 +46,8 @@ call_with_small_wget() {
   [ "$client" = small_wget ] || program='busybox wget'
   read -r authorization <"$state/$1"
   # shellcheck disable=SC2086  # words are meant
-  $bounded $program -q -Y off -O "$state/answer" --header "$authorization" --header 'Content-Type: application/json' \
-    --post-file "$state/request" "$url" 2>"$state/status" && status=200
+  $bounded $program -q -Y off -O "$exchange/answer" --header "$authorization" --header 'Content-Type: application/json' \
+    --post-file "$posted" "$url" 2>"$exchange/status" && status=200
 }
 
 # Finds the HTTP status in what a wget complained of.
@@ -53,10 +57,10 @@ read_refusal() {
       *' ERROR '[45][0-9][0-9]:*) line=${line#* ERROR } && status=${line%%:*} ;;
       *'HTTP/1.'[01]' '[45][0-9][0-9]*) line=${line#*HTTP/1.? } && status=${line%% *} ;;
     esac
-  done <"$state/status"
+  done <"$exchange/status"
 }
 
-# call_runner METHOD: a call with the session's credentials, its request in $state/request. Returns 0 when it was taken.
+# call_runner METHOD: a call with the session's credentials, its request in $exchange/request. Returns 0 when it was taken.
 # Sets $received, counts $failures in a row, and obeys a `stop` and a refusal of the whole attempt.
 call_runner() {
   call "$1" session
@@ -72,7 +76,7 @@ call_runner() {
 # Takes what is of use from an answer. Numbers that are 0 and flags that are off are left out by the other side.
 read_answer() {
   answer=''
-  read -r answer <"$state/answer"
+  read -r answer <"$exchange/answer"
   case $answer in '{'*) ;; *) return 1 ;; esac
   received=0
   case $answer in

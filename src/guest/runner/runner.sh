@@ -25,6 +25,7 @@ power_off_at_end=${SOLSTICE_POWEROFF:-no}
 # runner able to report it. The spool is too big for that.
 state=${conf%/*}/state
 spool=$work/output
+exchange=$state body=''
 vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
 # What the environment exports under a name we assign would reach the steps.
 unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF RUNNER_URL BOOTSTRAP_TOKEN token authorization
@@ -48,6 +49,10 @@ refusals_max=20
 . "$here/steps.sh"
 # shellcheck source=/dev/null
 . "$here/sender.sh"
+# shellcheck source=/dev/null
+. "$here/transfer.sh"
+# shellcheck source=/dev/null
+. "$here/artifacts.sh"
 
 prepare() {
   umask 077

@@ -171,8 +171,10 @@ finish() {
 }
 
 tell_end() {
-  printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s"}' "$code" "$final" "$log_sha256" "$failure" \
-    >"$state/request"
+  detail=''
+  [ ! -s "$state/detail" ] || detail=$(cat "$state/detail")
+  printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s","failureDetail":"%s"}' "$code" "$final" \
+    "$log_sha256" "$failure" "$detail" >"$state/request"
   call_runner Finish
 }
 

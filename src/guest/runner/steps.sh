@@ -16,6 +16,8 @@ execute() {
     run_script
     number=$((number + 1))
   done
+  collect_artifacts
+  [ $code != 0 ] || failure=$artifact_failure
   # A checkout that was stopped did not fail.
   [ ! -e "$state/stop" ] || failure=''
   printf '%s %s\n' $code "$failure" >"$state/result"

@@ -1,11 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { UploadDesk } from "./upload-desk.ts";
 
 /** A call as the endpoint got it; the body as Connect JSON. */
 export interface RunnerCall {
   readonly method: string;
   readonly token: string;
   readonly body: Readonly<Record<string, unknown>>;
+  /** Of `POST /v1/uploads/ID?offset=N`, whose method is `upload`. */
+  readonly upload?: { readonly id: string; readonly offset: number; readonly bytes: Buffer };
 }
 
 /** What the endpoint does instead of answering: cuts the connection, never answers, or answers with an HTTP status. */
@@ -25,6 +28,7 @@ export interface Finish {
   readonly logLength: number;
   readonly logSha256: string;
   readonly failure: string;
+  readonly failureDetail: string;
 }
 
 /** How an endpoint is set up. */
@@ -34,7 +38,7 @@ export interface RunnerEndpointOptions {
   readonly heartbeatSeconds?: number;
 }
 
-const maxBodyBytes = 4 * 1024 * 1024;
+const maxBodyBytes = 5 * 1024 * 1024;
 const maxDataBytes = 1024 * 1024;
 const untilDeadlineMs = 60_000;
 
@@ -45,6 +49,7 @@ const untilDeadlineMs = 60_000;
 export class RunnerEndpoint {
   readonly calls: RunnerCall[] = [];
   readonly events: StepEvent[] = [];
+  readonly uploads = new UploadDesk();
   finish: Finish | null = null;
   /** When true, every answer tells the runner to stop. */
   stop = false;
@@ -154,6 +159,9 @@ export class RunnerEndpoint {
       this.events.push(stepEvent(call.body));
       return [200, stop];
     }
+    if (call.method === "BeginUpload") return this.uploads.begin(call.body);
+    if (call.method === "FinishUpload") return this.uploads.finish(call.body);
+    if (call.upload) return this.uploads.append(call.upload.id, call.upload.offset, call.upload.bytes);
     return call.method === "Finish" ? this.#finish(call) : refusal(404, "unimplemented");
   }
 
@@ -188,6 +196,7 @@ export class RunnerEndpoint {
       logLength,
       logSha256: String(body.logSha256),
       failure: String(body.failure ?? ""),
+      failureDetail: Buffer.from(String(body.failureDetail ?? ""), "base64").toString(),
     };
     return [200, {}];
   }
@@ -210,11 +219,18 @@ async function readCall(request: IncomingMessage): Promise<RunnerCall> {
     if (length > maxBodyBytes) throw new Error("The request is too long.");
     chunks.push(chunk);
   }
+  const token = (request.headers.authorization ?? "").replace(/^Bearer /, "");
+  const upload = /^\/v1\/uploads\/([0-9a-f]{32})\?offset=(\d+)$/.exec(request.url ?? "");
+  if (upload) {
+    const bytes = Buffer.concat(chunks);
+    const [, id = "", offset] = upload;
+    return { method: "upload", token, body: {}, upload: { id, offset: Number(offset), bytes } };
+  }
   if (request.headers["content-type"] !== "application/json")
     throw new Error("The request is not Connect JSON.");
   return {
     method: (request.url ?? "").replace("/solstice.v1.RunnerService/", ""),
-    token: (request.headers.authorization ?? "").replace(/^Bearer /, ""),
+    token,
     body: JSON.parse(Buffer.concat(chunks).toString("utf8")),
   };
 }

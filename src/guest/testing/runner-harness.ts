@@ -28,6 +28,7 @@ const commonTools = [
     "date",
     "dd",
     "env",
+    "find",
     "fold",
     "grep",
     "head",
@@ -47,6 +48,7 @@ const scriptTools = [
   "touch",
   "true",
   "yes",
+  "ln",
   "perl",
   "printf",
   "test",
@@ -254,6 +256,7 @@ const smallJob: PlanInput = {
   ref: null,
   env: {},
   steps: [{ name: "hello", run: "echo hello" }],
+  artifacts: [],
   deadlineSeconds: 120,
 };
 

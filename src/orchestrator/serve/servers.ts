@@ -4,6 +4,7 @@ import { type ApiServer, startRunnerServer, startUserServer } from "../../api/se
 import type { Transfers } from "../../api/transfers/transfers.ts";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { artifactsOf } from "../../core/artifacts.ts";
 import type { Job } from "../../core/job.ts";
 import { stepsOf } from "../../core/job-request.ts";
 import { buildPlan } from "../../guest/plan.ts";
@@ -68,6 +69,7 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
     ref: request.ref ?? null,
     env: request.env,
     steps: stepsOf(request),
+    artifacts: artifactsOf(request),
     deadlineSeconds: timeoutSeconds + runnerDeadlineMarginSeconds,
   });
 }

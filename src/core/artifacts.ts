@@ -1,0 +1,77 @@
+import { z } from "zod";
+
+/** Named limits of the artifacts of a request. */
+export const artifactRequestLimits = {
+  entries: 50,
+  pathsPerEntry: 50,
+  patterns: 100,
+  patternChars: 500,
+} as const;
+
+/** When files are kept, by how the steps ended. */
+const artifactMoments = ["always", "success", "failure"] as const;
+
+/**
+ * A pattern of paths relative to the checkout. `*`, `?` and `[…]` are as in a shell; `**` as a whole part stands for any
+ * directories, once in a pattern. A backslash would mean one thing here and another in some shells, so there is none.
+ */
+const artifactPattern = z
+  .string()
+  .min(1)
+  .max(artifactRequestLimits.patternChars)
+  .refine((pattern) => !/[\p{Cc}\\]/u.test(pattern), "must be one line without backslashes")
+  .refine(
+    (pattern) => !pattern.startsWith("/") && !pattern.startsWith("~"),
+    "must be relative to the checkout",
+  )
+  .refine(
+    (pattern) => partsOf(pattern).every((part) => part !== ".." && part !== ""),
+    'must have no part ".." and no empty part',
+  )
+  .refine(
+    (pattern) => partsOf(pattern).every((part) => part === "**" || !part.includes("**")),
+    '"**" must be a whole part, as in dist/**',
+  )
+  .refine(
+    (pattern) => partsOf(pattern).filter((part) => part === "**").length <= 1,
+    '"**" may be there once',
+  );
+
+/** One entry of `artifacts`. */
+export const artifactsSchema = z
+  .array(
+    z.object({
+      paths: z.array(artifactPattern).min(1).max(artifactRequestLimits.pathsPerEntry),
+      /** Whether the job fails when one of the patterns matches nothing. */
+      required: z.boolean().default(true),
+      when: z.enum(artifactMoments).default("always"),
+    }),
+  )
+  .max(artifactRequestLimits.entries)
+  .refine(
+    (entries) => entries.reduce((sum, { paths }) => sum + paths.length, 0) <= artifactRequestLimits.patterns,
+    `at most ${artifactRequestLimits.patterns} patterns in all`,
+  )
+  .default([]);
+
+/** One pattern with what holds for it. */
+export interface PlannedArtifact {
+  readonly pattern: string;
+  readonly required: boolean;
+  readonly when: (typeof artifactMoments)[number];
+}
+
+/** Every pattern of a request, in its order. */
+export function artifactsOf(request: {
+  /** Absent in a request that an older version wrote down. */
+  readonly artifacts?: z.output<typeof artifactsSchema>;
+}): PlannedArtifact[] {
+  return (request.artifacts ?? []).flatMap(({ paths, required, when }) =>
+    paths.map((pattern) => ({ pattern, required, when })),
+  );
+}
+
+/** A trailing slash, as in `dist/`, means the directory. */
+function partsOf(pattern: string): string[] {
+  return pattern.replace(/\/$/, "").split("/");
+}
