@@ -26,6 +26,7 @@ test("the least request is accepted, and defaults are filled in", () => {
     ...least,
     schema_version: "jobrequest.v1",
     source: "unknown",
+    artifacts: [],
     env: {},
     secrets: [],
     priority: 0,

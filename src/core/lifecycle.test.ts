@@ -274,3 +274,36 @@ test("of a lost host's attempt, the runner's Finish counts first, then a cancel,
   assert.equal(reasonOf({ job: { cancelRequestedAt: start } }), "cancelled_by_user");
   assert.equal(reasonOf({}), "host_lost");
 });
+
+test("files that were to be kept decide over steps that succeeded, and only over those", () => {
+  const told = {
+    runnerStartedAt: start,
+    runnerFinishedAt: start + 5,
+    runnerFailureDetail: "no file matches 'dist'",
+  };
+  const ended = (machine: Partial<Machine>) => {
+    const action = decide(
+      snapshot({ job: { state: "running" }, machine: { ...told, ...machine } }),
+      start + 10,
+    );
+    return action.kind === "apply" ? [action.verdict?.reason, action.verdict?.message] : [action.kind];
+  };
+  const sentence = "Every step succeeded, but no file matches 'dist'.";
+  assert.deepEqual(ended({ runnerExitCode: 0, runnerFailure: "artifact_missing" }), [
+    "artifact_missing",
+    sentence,
+  ]);
+  assert.deepEqual(ended({ runnerExitCode: 0, runnerFailure: "artifact_refused" }), [
+    "artifact_refused",
+    sentence,
+  ]);
+  assert.deepEqual(ended({ runnerExitCode: 0, runnerFailure: "artifact_upload" }), [
+    "artifact_upload_failed",
+    sentence,
+  ]);
+  assert.deepEqual(ended({ runnerExitCode: 0 }), [
+    "completed",
+    "Every step succeeded. But no file matches 'dist'.",
+  ]);
+  assert.deepEqual(ended({ runnerExitCode: 3, runnerFailure: "artifact_missing" })[0], "step_failed");
+});

@@ -105,6 +105,7 @@ create table machines (
   runner_failure text,
   log_length bigint,
   log_sha256 text,
+  runner_failure_detail text,
   UNIQUE (bootstrap_token_hash),
   UNIQUE (session_token_hash),
   PRIMARY KEY (job_id, attempt),

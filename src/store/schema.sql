@@ -95,7 +95,7 @@ CREATE TABLE machines (
   runner_exit_code integer,
   runner_failure text,
   log_length bigint,
-  log_sha256 text,
+  log_sha256 text, runner_failure_detail text,
   primary key (job_id, attempt)
 );
 
