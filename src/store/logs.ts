@@ -4,6 +4,7 @@ import { type DroppedRange, headBytes, type LogWindow, rangeToDrop } from "../co
 import { jobUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
 import { addToDigest, digestOfNothing, type LogDigest } from "./log-digest.ts";
+import { joinLimit, joinToRowBefore } from "./log-join.ts";
 import { maxLogPayloadBytes } from "./log-reader.ts";
 import { dropMiddle } from "./log-tail.ts";
 import type { Database } from "./schema.ts";
@@ -74,8 +75,8 @@ async function storeBytes(
   const [from, to] = dropped === null ? [Infinity, 0] : [dropped.from, dropped.to];
   const head = bytes.subarray(0, Math.max(0, from - start));
   const tail = from === Infinity ? bytes.subarray(bytes.byteLength) : bytes.subarray(Math.max(0, to - start));
-  await insertChunks(trx, append, { start, data: head, splitAt: headBytes(limitBytes) });
-  await insertChunks(trx, append, { start: Math.max(start, to), data: tail });
+  await insertChunks(trx, append, { start, data: head, limitBytes, splitAt: headBytes(limitBytes) });
+  await insertChunks(trx, append, { start: Math.max(start, to), data: tail, limitBytes });
   return { dropped, storedBytes: head.byteLength + tail.byteLength - freedBytes };
 }
 
@@ -129,30 +130,40 @@ function toRange(row: { dropped_from: number | null; dropped_to: number | null }
   return { from: row.dropped_from, to: row.dropped_to };
 }
 
-/** Rows of 64 KiB at most; with `splitAt`, no row holds bytes on both sides of it. */
+/** Rows of 64 KiB at most, small pieces joined; with `splitAt`, no row holds bytes on both sides of it. */
 async function insertChunks(
   trx: Transaction<Database>,
   key: LogKey,
-  bytes: { start: number; data: Uint8Array; splitAt?: number },
+  bytes: { start: number; data: Uint8Array; limitBytes: number; splitAt?: number },
 ): Promise<void> {
   const { start, splitAt = 0 } = bytes;
+  const maxBytes = joinLimit(bytes.limitBytes);
   for (let at = 0; at < bytes.data.byteLength; ) {
     const end = start + at < splitAt ? Math.min(at + maxChunkBytes, splitAt - start) : at + maxChunkBytes;
-    const data = bytes.data.subarray(at, end);
-    await trx
-      .insertInto("log_chunks")
-      .values({
-        job_id: key.jobId,
-        attempt: key.attempt,
-        stream: key.stream,
-        start_offset: start + at,
-        length: data.byteLength,
-        encoding: "plain",
-        data,
-      })
-      .execute();
-    at += data.byteLength;
+    const piece = { start: start + at, data: bytes.data.subarray(at, end) };
+    const joined = piece.start !== splitAt && (await joinToRowBefore(trx, key, { ...piece, maxBytes }));
+    if (!joined) await insertChunk(trx, key, piece);
+    at += piece.data.byteLength;
   }
+}
+
+async function insertChunk(
+  trx: Transaction<Database>,
+  key: LogKey,
+  { start, data }: { start: number; data: Uint8Array },
+): Promise<void> {
+  await trx
+    .insertInto("log_chunks")
+    .values({
+      job_id: key.jobId,
+      attempt: key.attempt,
+      stream: key.stream,
+      start_offset: start,
+      length: data.byteLength,
+      encoding: "plain",
+      data,
+    })
+    .execute();
 }
 
 async function updateLog(

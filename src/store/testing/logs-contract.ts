@@ -65,6 +65,37 @@ function appends(create: CreateDatabase): void {
     );
   });
 
+  test("tiny pieces become rows of 4 KiB, for a reader too who came in between", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    const text = bytes(6000);
+    let seen = Buffer.alloc(0);
+    for (let at = 0; at < text.byteLength; at += 10) {
+      const appended = append(store, at, text.subarray(at, at + 10));
+      if (at % 500 === 0) seen = Buffer.concat([seen, await read(store, seen.length, mebibyte)]);
+      await appended;
+    }
+    seen = Buffer.concat([seen, await read(store, seen.length, mebibyte)]);
+    assert.deepEqual(seen, text);
+    const rows = await store.db
+      .selectFrom("log_chunks")
+      .select(["start_offset", "length"])
+      .orderBy("start_offset")
+      .execute();
+    const places = rows.map((row) => [row.start_offset, row.length]);
+    assert.deepEqual(places, [
+      [0, 4090],
+      [4090, 1910],
+    ]);
+    const { stored_bytes } = await store.db
+      .selectFrom("logs")
+      .select("stored_bytes")
+      .executeTakeFirstOrThrow();
+    assert.equal(stored_bytes, text.byteLength);
+    assert.equal((await logStatus(store, log)).sha256, sha256(text));
+    await assertSlices(store, text);
+  });
+
   test("rows are bounded, and every slice of them is exact", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
