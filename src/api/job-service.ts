@@ -14,6 +14,8 @@ import type {
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { listJobs, requestCancel } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
+import type { CacheContext } from "./caches/cache-context.ts";
+import { deleteCache, listCache } from "./caches/cache-listing.ts";
 import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import { describeJob, summarizeJob } from "./job-view.ts";
@@ -36,6 +38,8 @@ export interface JobServiceContext {
   readonly findLeaks: (options: {
     fix: boolean;
   }) => Promise<MessageInitShape<typeof FindLeaksResponseSchema>>;
+  /** The cache of the called host. */
+  readonly caches: Pick<CacheContext, "remove">;
 }
 
 /** Named limits of what people may ask for at a time. */
@@ -87,6 +91,8 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
     listRejected: (request) => listRejected(store, request),
     findLeaks: ({ fix }) => context.findLeaks({ fix }),
+    listCache: (request) => listCache(store, request),
+    deleteCache: (request) => deleteCache(context, request),
   };
 }
 

@@ -7,11 +7,13 @@ import {
   LogStatusSchema,
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
+import { listCacheUses } from "../store/caches.ts";
 import { getJob, listTransitions } from "../store/jobs.ts";
 import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
+import { cacheUseMessage } from "./caches/cache-listing.ts";
 import { proofOf } from "./log-proof.ts";
 
 /** The job without what belongs to its attempt, as lists show it. */
@@ -48,16 +50,18 @@ export async function describeJob(store: Store, jobId: string): Promise<JobMessa
   const job = await getJob(store, jobId);
   if (job === null) return null;
   const attempt = { jobId, attempt: job.attempt };
-  const [steps, transitions, machine, output] = await Promise.all([
+  const [steps, transitions, machine, output, cacheUses] = await Promise.all([
     listSteps(store, attempt),
     listTransitions(store, jobId),
     getMachine(store, attempt),
     logStatus(store, { ...attempt, stream: "output" }),
+    listCacheUses(store, attempt),
   ]);
   return create(JobSchema, {
     ...summarizeJob(job),
     steps: steps.map(stepMessage),
     transitions: transitions.map(transitionMessage),
+    cache: cacheUses.map(cacheUseMessage),
     log: logMessage(job, machine, output),
   });
 }

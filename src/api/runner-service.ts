@@ -8,7 +8,9 @@ import {
   type FinishRequest,
   type FinishUploadRequest,
   type ReportStepRequest,
+  type RestoreCacheRequest,
   type RunnerService,
+  type SaveCacheRequest,
   type StartRequest,
   StepPhase,
 } from "../gen/solstice/v1/runner_pb.ts";
@@ -18,6 +20,8 @@ import { startSession } from "../store/sessions.ts";
 import { finishStep, listSteps, startStep } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
 import { hashToken } from "./bearer.ts";
+import { restoreCacheCall, saveCacheCall } from "./caches/cache-calls.ts";
+import type { CacheContext } from "./caches/cache-context.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 import type { ApiLog } from "./log.ts";
 import { compareLog } from "./log-proof.ts";
@@ -51,6 +55,7 @@ export interface RunnerServiceContext {
   readonly heartbeatSeconds: number;
   /** Files between guests and this host. */
   readonly transfers: Transfers;
+  readonly caches: CacheContext;
 }
 
 /** Named limits of what a guest may send or do at a time. */
@@ -97,7 +102,8 @@ export function createRunnerService(context: RunnerServiceContext): ServiceImpl<
 }
 
 /** Not one after the other with a machine's other calls: bytes that take long must not hold back the log. */
-function transferHandlers({ store, now, transfers }: RunnerServiceContext) {
+function transferHandlers(context: RunnerServiceContext) {
+  const { store, now, transfers } = context;
   const sessionOf = async (call: HandlerContext) => {
     const session = await authenticate(store, presentedHash(call));
     await noteSignOfLife(store, session.machine, now());
@@ -110,6 +116,10 @@ function transferHandlers({ store, now, transfers }: RunnerServiceContext) {
       appendUploadCall(transfers, await sessionOf(call), request),
     finishUpload: async (request: FinishUploadRequest, call: HandlerContext) =>
       finishUploadCall(transfers, await sessionOf(call), request),
+    restoreCache: async (request: RestoreCacheRequest, call: HandlerContext) =>
+      restoreCacheCall(context, await sessionOf(call), request),
+    saveCache: async (request: SaveCacheRequest, call: HandlerContext) =>
+      saveCacheCall(context, await sessionOf(call), request),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { JobState } from "../core/job-state.ts";
 import type { Job, JobStep, LogStatus, Transition } from "../gen/solstice/v1/jobs_pb.ts";
+import { cacheUseDocument } from "./cache-list.ts";
 
 /** How long a job was in a state, in milliseconds; of the state it is in: so far. */
 export interface StateTiming {
@@ -54,6 +55,7 @@ export function jobDocument(job: Job, now: number) {
     steps: job.steps.map(stepDocument),
     timings: stateTimings(job, now),
     transitions: job.transitions.map(transitionDocument),
+    cache: job.cache.map(cacheUseDocument),
     log: job.log
       ? {
           received_bytes: Number(job.log.receivedBytes),
@@ -71,6 +73,7 @@ export function jobSummaryDocument(job: Job, now: number) {
     steps: _steps,
     timings: _timings,
     transitions: _transitions,
+    cache: _cache,
     log: _log,
     ...summary
   } = jobDocument(job, now);

@@ -1,4 +1,5 @@
 import type { Job, JobStep } from "../gen/solstice/v1/jobs_pb.ts";
+import { cacheUsesText } from "./cache-list.ts";
 import type { Output } from "./context.ts";
 import { stateTimings } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
@@ -8,7 +9,12 @@ import { completenessText } from "./verdict-text.ts";
 
 /** Everything about one job, for a person. */
 export function jobText(job: Job, output: Output, now: number): string {
-  const sections = [factsText(job, output), stepsText(job, output, now), statesText(job, output, now)];
+  const sections = [
+    factsText(job, output),
+    stepsText(job, output, now),
+    cacheUsesText(job, output),
+    statesText(job, output, now),
+  ];
   return sections.filter((section) => section !== "").join("\n");
 }
 

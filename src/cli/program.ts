@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   cancel: async () => (await import("./cancel.ts")).registerCancel,
   explain: async () => (await import("./explain.ts")).registerExplain,
   capacity: async () => (await import("./capacity.ts")).registerCapacity,
+  cache: async () => (await import("./cache.ts")).registerCache,
   images: async () => (await import("./images.ts")).registerImages,
   doctor: async () => (await import("./doctor.ts")).registerDoctor,
   demo: async () => (await import("./demo.ts")).registerDemo,

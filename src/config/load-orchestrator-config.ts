@@ -172,6 +172,13 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     logStoreLimitBytes: values.logStoreLimitMb * mebibyte,
     imageRetentionSeconds: values.imageRetention,
     ...blobConfig(values, files.dataDir),
+    cache: Object.freeze({
+      entryBytes: values.cacheEntryLimitMb * mebibyte,
+      repositoryBytes: values.cacheRepositoryLimitMb * mebibyte,
+      totalBytes: values.cacheLimitMb * mebibyte,
+      retentionSeconds: values.cacheRetention,
+      sharedRefs: values.cacheSharedRefs,
+    }),
     noop: Object.freeze({ runner: values.noopRunner, delayMs: values.noopDelayMs }),
     logLevel: values.logLevel,
   });

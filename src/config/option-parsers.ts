@@ -152,3 +152,14 @@ export function s3Region(text: string): Parsed<string> {
   if (/^[A-Za-z0-9-]{1,60}$/.test(text)) return { value: text };
   return { expected: "a region's name of letters, digits and dashes, such as us-east-1" };
 }
+
+const refNamesMax = 20;
+
+/** Names of branches, separated by commas; empty for none. */
+export function refNames(text: string): Parsed<readonly string[]> {
+  const names = text.split(",").filter((name) => name !== "");
+  const isValid = names.every((name) => /^[^-\s~^:?*[\\\p{Cc}][^\s~^:?*[\\\p{Cc}]{0,199}$/u.test(name));
+  if (isValid && names.length <= refNamesMax)
+    return { value: names.map((name) => name.replace(/^refs\/heads\//, "")) };
+  return { expected: `at most ${refNamesMax} branches, separated by commas, such as main,release` };
+}

@@ -1,4 +1,5 @@
 import { blobOptions } from "./blob-options.ts";
+import { cacheOptions } from "./cache-options.ts";
 import { firewallOptions } from "./firewall-options.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import {
@@ -269,6 +270,7 @@ export const orchestratorOptions = {
   drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
   ...upkeepOptions,
   ...blobOptions,
+  ...cacheOptions,
   logLevel: {
     flag: "log-level",
     placeholder: "LEVEL",

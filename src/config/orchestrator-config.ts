@@ -1,3 +1,4 @@
+import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */
@@ -66,8 +67,17 @@ export interface OrchestratorConfig {
   readonly artifactLimits: ArtifactLimits;
   /** How long an artifact is kept; 0: as long as its job. */
   readonly artifactRetentionSeconds: number;
+  readonly cache: CacheConfig;
   readonly noop: NoopConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** How much the cache keeps, for how long and for whom. */
+export interface CacheConfig extends CacheRoomLimits {
+  /** How long an entry is kept after its last use; 0: for ever. */
+  readonly retentionSeconds: number;
+  /** The refs whose entries every ref may restore. */
+  readonly sharedRefs: readonly string[];
 }
 
 /** How the `noop` backend plays a guest. */

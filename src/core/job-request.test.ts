@@ -30,6 +30,7 @@ test("the least request is accepted, and defaults are filled in", () => {
     env: {},
     secrets: [],
     priority: 0,
+    from_fork: false,
   });
 });
 

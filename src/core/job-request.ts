@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { artifactsSchema } from "./artifacts.ts";
+import { type CacheWish, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */
@@ -78,6 +79,8 @@ export const jobRequestSchema = z
     priority: z.int().min(-100).max(100).default(0),
     group_id: z.string().max(200).optional(),
     submitted_at: z.iso.datetime({ offset: true }).optional(),
+    from_fork: z.boolean().default(false),
+    cache: cacheSchema.optional(),
   })
   .check((context) => {
     for (const problem of crossFieldProblems(context.value)) {
@@ -166,4 +169,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /** The steps of a request; a lone script is one step called `script`. */
 export function stepsOf(request: JobRequest): { name: string; run: string }[] {
   return request.steps ?? [{ name: "script", run: request.script ?? "" }];
+}
+
+/** The caches that a job asks for, in the order that its guest counts them by. */
+export function cachesOf(request: JobRequest): readonly CacheWish[] {
+  return request.cache ?? [];
 }

@@ -1,5 +1,7 @@
 import type { PlannedArtifact } from "../core/artifacts.ts";
+import type { CacheWish } from "../core/cache/request.ts";
 import { SolsticeError } from "../core/errors.ts";
+import { cacheAssignments } from "./cache-plan.ts";
 import { shellQuote } from "./shell-quote.ts";
 
 /** What a runner needs to know of its job. */
@@ -14,6 +16,8 @@ export interface PlanInput {
   readonly steps: readonly { readonly name: string; readonly run: string }[];
   /** What is kept when the steps have ended; in the order of the request. */
   readonly artifacts: readonly PlannedArtifact[];
+  /** The caches to restore before the steps and to save after them; absent: none. */
+  readonly caches?: readonly CacheWish[];
   /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
   readonly deadlineSeconds: number;
 }
@@ -45,6 +49,7 @@ export function buildPlan(input: PlanInput): string {
       [`PLAN_ARTIFACT_${at + 1}_REQUIRED`, required ? "yes" : "no"],
       [`PLAN_ARTIFACT_${at + 1}_WHEN`, when],
     ]),
+    ...cacheAssignments(input.caches ?? []),
     ["PLAN_COMPLETE", "yes"],
   ];
   return assignments.map(([name, value]) => `${name}=${shellQuote(String(value))}\n`).join("");

@@ -7,10 +7,13 @@ export const runnerDirectory = "/run/solstice";
 
 /** The runner's scripts, as they lie in `src/guest/runner`; `boot.sh` starts `runner.sh`, which needs the others. */
 const scripts = [
+  "archive.sh",
   "artifacts.sh",
   "boot.sh",
+  "cache.sh",
   "calls.sh",
   "checkout.sh",
+  "download.sh",
   "list-files.sh",
   "runner.sh",
   "sender.sh",

@@ -11,6 +11,7 @@ import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
+import type { HostCaches } from "./upkeep/host-caches.ts";
 import type { RetentionState } from "./upkeep/retention-state.ts";
 
 export type { Log };
@@ -24,6 +25,7 @@ export interface Context {
   readonly images: ImageStore;
   /** What guests sent, and what is kept for them. */
   readonly blobs: BlobStore;
+  readonly caches: HostCaches;
   readonly log: Log;
   readonly limits: LifecycleLimits;
   /** When this process began to look, ms since the epoch. */

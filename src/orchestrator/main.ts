@@ -25,8 +25,10 @@ import { startScheduleLoop } from "./schedule/schedule-loop.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
+import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { removeGuard, startGuardLoop } from "./upkeep/guard-loop.ts";
+import { createHostCaches } from "./upkeep/host-caches.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
 import { createRetentionState } from "./upkeep/retention-state.ts";
 
@@ -63,6 +65,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => guarding.stop());
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
+  const cacheLoop = startCacheLoop(context);
+  closing.defer(() => cacheLoop.stop());
   const admission = createAdmission(context);
   const userServer = await startUserEndpoint(context, { admission, lease });
   closing.defer(() => userServer.close());
@@ -114,8 +118,9 @@ async function openContext(
   const diskGuard = await startDiskGuard({ config, store, log, closing });
   const blobs = await openBlobStore(config);
   closing.defer(() => blobs.close());
-  const transfers = openTransfers({ config, identity, store, blobs, diskGuard, log });
-  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, transfers, log });
+  const caches = createHostCaches({ config, store, blobs, hostId: identity.hostId, log });
+  const transfers = openTransfers({ config, identity, store, blobs, caches, diskGuard, log });
+  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, transfers, caches, log });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.
   const runnerUrl = config.runnerUrl ?? runnerServer.url;
@@ -127,6 +132,7 @@ async function openContext(
     hypervisor,
     images,
     blobs,
+    caches,
     log,
     limits: limitsOf(config),
     startedAt: Date.now(),

@@ -1,3 +1,4 @@
+import { createCacheTables } from "./cache-tables.ts";
 import type { SchemaDialect } from "./dialect.ts";
 
 /** One step of the schema. Its name is recorded in `schema_migrations`, and it is never edited once released. */
@@ -16,6 +17,7 @@ export const migrations: readonly Migration[] = [
     name: "0005_failure_details",
     statements: () => ["alter table machines add column runner_failure_detail text"],
   },
+  { name: "0006_caches", statements: createCacheTables },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {

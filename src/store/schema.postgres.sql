@@ -1,5 +1,45 @@
 -- The schema that the migrations lead to, on PostgreSQL. A test keeps this file true; it is never run.
 
+create table cache_entries (
+  id text collate "C" not null,
+  place text collate "C" not null,
+  repository text collate "C" not null,
+  image text collate "C" not null,
+  ref text collate "C" not null,
+  paths_id text collate "C" not null,
+  cache_key text collate "C" not null,
+  size_bytes bigint not null,
+  sha256 text not null,
+  compression text not null,
+  first_part_bytes bigint not null,
+  blob_key text collate "C" not null,
+  job_id text not null,
+  created_at bigint not null,
+  last_used_at bigint not null,
+  uses bigint not null default 0,
+  PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX cache_entries_by_blob ON public.cache_entries USING btree (blob_key);
+CREATE UNIQUE INDEX cache_entries_by_key ON public.cache_entries USING btree (repository, image, paths_id, place, ref, cache_key);
+CREATE INDEX cache_entries_by_use ON public.cache_entries USING btree (place, last_used_at, id);
+CREATE UNIQUE INDEX cache_entries_pkey ON public.cache_entries USING btree (id);
+
+create table cache_uses (
+  job_id text collate "C" not null,
+  attempt integer not null,
+  cache_index integer not null,
+  action text collate "C" not null,
+  outcome text not null,
+  cache_key text not null,
+  entry_id text collate "C",
+  size_bytes bigint not null,
+  at bigint not null,
+  PRIMARY KEY (job_id, attempt, cache_index, action),
+  FOREIGN KEY (job_id, attempt) REFERENCES machines(job_id, attempt) ON DELETE CASCADE
+);
+CREATE INDEX cache_uses_by_entry ON public.cache_uses USING btree (entry_id, job_id);
+CREATE UNIQUE INDEX cache_uses_pkey ON public.cache_uses USING btree (job_id, attempt, cache_index, action);
+
 create table hosts (
   id text collate "C" not null,
   renewals bigint not null,

@@ -1,5 +1,47 @@
 -- The schema that the migrations lead to, on SQLite. A test keeps this file true; it is never run.
 
+CREATE TABLE cache_entries (
+  id text primary key,
+  place text not null,
+  repository text not null,
+  image text not null,
+  ref text not null,
+  paths_id text not null,
+  cache_key text not null,
+  size_bytes bigint not null,
+  sha256 text not null,
+  compression text not null,
+  first_part_bytes bigint not null,
+  blob_key text not null,
+  job_id text not null,
+  created_at bigint not null,
+  last_used_at bigint not null,
+  uses bigint not null default 0
+);
+
+CREATE UNIQUE INDEX cache_entries_by_blob on cache_entries (blob_key);
+
+CREATE UNIQUE INDEX cache_entries_by_key
+  on cache_entries (repository, image, paths_id, place, ref, cache_key);
+
+CREATE INDEX cache_entries_by_use on cache_entries (place, last_used_at, id);
+
+CREATE TABLE cache_uses (
+  job_id text not null,
+  attempt integer not null,
+  cache_index integer not null,
+  action text not null,
+  outcome text not null,
+  cache_key text not null,
+  entry_id text,
+  size_bytes bigint not null,
+  at bigint not null,
+  primary key (job_id, attempt, cache_index, action),
+  foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
+);
+
+CREATE INDEX cache_uses_by_entry on cache_uses (entry_id, job_id);
+
 CREATE TABLE hosts (
   id text primary key,
   renewals bigint not null,

@@ -1,4 +1,7 @@
 import type { Generated } from "kysely";
+import type { CacheCompression } from "../core/cache/archive.ts";
+import type { RestoreOutcome } from "../core/cache/lookup.ts";
+import type { SaveOutcome } from "../core/cache/save.ts";
 import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../core/job.ts";
 import type { JobState } from "../core/job-state.ts";
 import type { VerdictReason } from "../core/verdict.ts";
@@ -15,6 +18,8 @@ export interface Database {
   outbox: OutboxTable;
   rejected_messages: RejectedMessagesTable;
   uploads: UploadsTable;
+  cache_entries: CacheEntriesTable;
+  cache_uses: CacheUsesTable;
 }
 
 /** One row per accepted request. */
@@ -180,4 +185,45 @@ export interface UploadsTable {
   stored_at: number | null;
   /** When its blob was removed, or found missing. */
   expired_at: number | null;
+}
+
+/** One row per whole entry of the cache. */
+export interface CacheEntriesTable {
+  /** Made of its blob's key, and shorter. */
+  id: string;
+  /** The host whose directory has the blob; empty where every host reads it. */
+  place: string;
+  repository: string;
+  image: string;
+  ref: string;
+  /** Stands for the list of paths, in their order: an archive of other paths is another cache. */
+  paths_id: string;
+  cache_key: string;
+  size_bytes: number;
+  sha256: string;
+  compression: CacheCompression;
+  /** How many of its bytes are the archive of the checkout's paths; the rest is that of the home directory's. */
+  first_part_bytes: number;
+  blob_key: string;
+  /** The job that saved it. */
+  job_id: string;
+  created_at: number;
+  last_used_at: number;
+  /** How often it was restored. */
+  uses: Generated<number>;
+}
+
+/** One row for what an attempt did with one cache of its request. A restore holds its entry while the attempt is under way. */
+export interface CacheUsesTable {
+  job_id: string;
+  attempt: number;
+  /** Which of the caches of the request, from 0. */
+  cache_index: number;
+  action: "restore" | "save";
+  outcome: RestoreOutcome | SaveOutcome;
+  /** The key of the entry that was found or saved; of a miss the key that was wished for. */
+  cache_key: string;
+  entry_id: string | null;
+  size_bytes: number;
+  at: number;
 }

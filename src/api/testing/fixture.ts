@@ -19,6 +19,7 @@ import {
   startUserServer,
   type UserServerOptions,
 } from "../server.ts";
+import { createTestCaches } from "./caches.ts";
 import { openTestTransfers } from "./transfers.ts";
 
 /** A log that keeps its lines, so that a test can look for what must (or must not) be in them. */
@@ -121,6 +122,7 @@ export async function startTestRunnerServer(
     buildPlan: (job) => `JOB_ID=${job.id}\n`,
     logLimitBytes: 1024 * 1024 * 1024,
     heartbeatSeconds: 10,
+    caches: options.caches ?? createTestCaches(options.store),
     transfers: options.transfers ?? (await openTestTransfers(t, options.store)),
     ...options,
   });
@@ -146,6 +148,7 @@ export async function startTestUserServer(
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),
+    caches: createTestCaches(store),
     readiness: async () => [{ name: "store", ok: true, message: "" }],
     metrics: createMetrics().registry,
     ...options,

@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { parseArgs } from "node:util";
 import { createMetrics } from "../metrics.ts";
 import { startUserServer } from "../server.ts";
+import { createTestCaches } from "./caches.ts";
 import { bootJob, insertTestJob, MemoryLog, openTestStore, startTestRunnerServer } from "./fixture.ts";
 
 /** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
@@ -33,6 +34,7 @@ const user = await startUserServer({
   capacity: async () => ({ maxConcurrency: 2, running: 1 }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),
+  caches: createTestCaches(store),
   readiness: async () => [],
   metrics: createMetrics().registry,
 });

@@ -10,6 +10,7 @@ execute() {
     run_step checkout /bin/sh "$here/checkout.sh"
     [ $code = 0 ] || failure=checkout
   fi
+  run_cache restore
   number=1
   while [ $code = 0 ] && [ $number -le "$PLAN_STEP_COUNT" ]; do
     eval "name=\$PLAN_STEP_${number}_NAME script=\$PLAN_STEP_${number}_RUN"
@@ -18,9 +19,17 @@ execute() {
   done
   collect_artifacts
   [ $code != 0 ] || failure=$artifact_failure
+  [ -n "$failure" ] || run_cache save
   # A checkout that was stopped did not fail.
   [ ! -e "$state/stop" ] || failure=''
   printf '%s %s\n' $code "$failure" >"$state/result"
+}
+
+# run_cache restore|save: a step of its own where the job has caches. What goes wrong in it is not the job's failure.
+run_cache() {
+  [ "$PLAN_CACHE_COUNT" -gt 0 ] && [ "$code" = 0 ] || return 0
+  run_step "$1 cache" /bin/sh "$here/cache.sh" "$1" "$work"
+  [ -e "$state/stop" ] || code=0
 }
 
 # Leaves in $environment, as words for `eval`, the assignments that every step gets. Ours come last: a job cannot pretend

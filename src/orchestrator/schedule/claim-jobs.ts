@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Job } from "../../core/job.ts";
-import { stepsOf } from "../../core/job-request.ts";
+import { stepNamesOf } from "../../core/step-names.ts";
 import { awaitClaims, claimJob } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
@@ -63,7 +62,7 @@ async function claim(context: Context, jobId: string): Promise<boolean> {
     backend: context.hypervisor.backend,
     prepare: (job) => ({
       bootstrapTokenHash: hashOf(bootstrapToken(context.identity, job.id, job.attempt)),
-      stepNames: stepNamesOf(job),
+      stepNames: stepNamesOf(job.request),
     }),
   });
   if (claimed) context.log.info({ jobId, attempt: claimed.attempt, label: claimed.label }, "claimed a job");
@@ -72,10 +71,4 @@ async function claim(context: Context, jobId: string): Promise<boolean> {
 
 function hashOf(token: string): string {
   return createHash("sha256").update(token).digest("hex");
-}
-
-/** The steps as the runner counts them: the checkout comes first where there is a repository. */
-function stepNamesOf(job: Job): string[] {
-  const names = stepsOf(job.request).map((step) => step.name);
-  return job.request.repo_url === undefined ? names : ["checkout", ...names];
 }

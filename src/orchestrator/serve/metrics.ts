@@ -1,3 +1,4 @@
+import { type CacheMetrics, createCacheMetrics } from "../../api/caches/cache-metrics.ts";
 import type { MetricsSource } from "../../api/http.ts";
 import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../api/metrics.ts";
 import { leakKinds } from "../../core/audit/leak.ts";
@@ -18,6 +19,7 @@ import type { QueueCounts } from "./queue-counts.ts";
 export function createOrchestratorMetrics(context: Context, countQueued: QueueCounts): MetricsSource {
   const metrics = createMetrics();
   const { registry, storeUp, imagesReady, slots, queuedLimit } = metrics;
+  const cacheMetrics = createCacheMetrics(registry);
   // Gauges of what is not there would read 0, and raise alarms.
   const brokerMetrics = context.messaging && createBrokerMetrics(registry);
   return {
@@ -32,6 +34,7 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
         imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
       setAuditMetrics(metrics, context.audits);
       setUpkeep(metrics, context);
+      setCacheMetrics(cacheMetrics, context);
       queuedLimit.set(config.maxQueued);
       if (brokerMetrics) setBrokerMetrics(brokerMetrics, { context, unpublished: facts?.unpublished });
       return registry.metrics();
@@ -100,4 +103,15 @@ function setBrokerMetrics(
   else metrics.unpublished.set(known.unpublished);
   metrics.rejected.reset();
   for (const [reason, count] of messaging?.rejected ?? []) metrics.rejected.inc({ reason }, count);
+}
+
+/** The cache counts; this is what it counted up to now. */
+function setCacheMetrics(metrics: CacheMetrics, { caches }: Context): void {
+  const { restores, saves, bytes, removed } = metrics;
+  for (const counter of [restores, saves, bytes, removed]) counter.reset();
+  for (const [outcome, count] of Object.entries(caches.counts.restores)) restores.inc({ outcome }, count);
+  for (const [outcome, count] of Object.entries(caches.counts.saves)) saves.inc({ outcome }, count);
+  for (const [direction, count] of Object.entries(caches.counts.bytes)) bytes.inc({ direction }, count);
+  for (const [reason, count] of Object.entries(caches.removed)) removed.inc({ reason }, count);
+  metrics.size.set(caches.sizeBytes ?? 0);
 }

@@ -1,3 +1,5 @@
+import type { CacheContext } from "../../api/caches/cache-context.ts";
+import { cacheDownloads, cacheKind, cacheUploadKind } from "../../api/caches/cache-kind.ts";
 import { artifactKind, createArtifactKind } from "../../api/transfers/artifact-kind.ts";
 import { createTransfers, type Transfers } from "../../api/transfers/transfers.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
@@ -13,17 +15,24 @@ export interface TransferParts {
   readonly identity: HostIdentity;
   readonly store: Store;
   readonly blobs: BlobStore;
+  readonly caches: CacheContext;
   readonly diskGuard: DiskGuard;
   readonly log: Log;
 }
 
 /** What this host's guests can send and fetch: every kind of file is named here. */
 export function openTransfers(parts: TransferParts): Transfers {
-  const { config, identity, store, blobs, diskGuard, log } = parts;
+  const { config, identity, store, blobs, caches, diskGuard, log } = parts;
   return createTransfers({
     store,
     blobs,
-    kinds: { uploads: { [artifactKind]: createArtifactKind(config.artifactLimits) }, downloads: {} },
+    kinds: {
+      uploads: {
+        [artifactKind]: createArtifactKind(config.artifactLimits),
+        [cacheKind]: cacheUploadKind(caches),
+      },
+      downloads: { [cacheKind]: cacheDownloads(store) },
+    },
     hostId: identity.hostId,
     log,
     now: Date.now,

@@ -1,12 +1,13 @@
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { CacheContext } from "../../api/caches/cache-context.ts";
 import { type ApiServer, startRunnerServer, startUserServer } from "../../api/server.ts";
 import type { Transfers } from "../../api/transfers/transfers.ts";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { artifactsOf } from "../../core/artifacts.ts";
 import type { Job } from "../../core/job.ts";
-import { stepsOf } from "../../core/job-request.ts";
+import { cachesOf, stepsOf } from "../../core/job-request.ts";
 import { buildPlan } from "../../guest/plan.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
@@ -36,12 +37,13 @@ export interface RunnerServerParts {
   readonly store: Store;
   readonly hypervisor: Hypervisor;
   readonly transfers: Transfers;
+  readonly caches: CacheContext;
   readonly log: Log;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
-  const { config, store, hypervisor, transfers, log } = parts;
+  const { config, store, hypervisor, transfers, caches, log } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
     host: await hypervisor.runnerHost(),
     port: defaultRunnerPort,
@@ -53,6 +55,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     now: Date.now,
     buildPlan: planOf,
     transfers,
+    caches,
     logLimitBytes: config.logLimitBytes,
     heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
     // Guests of the noop backend all call from one address.
@@ -70,6 +73,7 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
     env: request.env,
     steps: stepsOf(request),
     artifacts: artifactsOf(request),
+    caches: cachesOf(request),
     deadlineSeconds: timeoutSeconds + runnerDeadlineMarginSeconds,
   });
 }
@@ -90,6 +94,7 @@ export function startUserEndpoint(
     accept: (input) => admission.accept(input),
     capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
+    caches: context.caches,
     findLeaks: async (options) => leaksView(await audit(context, options)),
     readiness: () => readiness(context, lease.problem()),
     metrics: createOrchestratorMetrics(context, countQueued),

@@ -1,5 +1,6 @@
 import { describe } from "node:test";
 import { auditContract } from "./audit-contract.ts";
+import { cachesContract } from "./caches-contract.ts";
 import { hostsContract } from "./hosts-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
@@ -23,6 +24,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     outboxContract(create);
     rejectedContract(create);
     uploadsContract(create);
+    cachesContract(create);
     processesContract(create);
   });
 }

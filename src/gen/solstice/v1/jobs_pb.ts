@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiogQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUiXwoHVmVyZGljdBINCgVzdGF0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBAUIMCgpfZXhpdF9jb2RlIswBCgdKb2JTdGVwEg0KBWluZGV4GAEgASgNEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQESEgoKc3RhcnRlZF9tcxgFIAEoAxITCgtmaW5pc2hlZF9tcxgGIAEoAxIWCglsb2dfc3RhcnQYByABKARIAYgBARIUCgdsb2dfZW5kGAggASgESAKIAQFCDAoKX2V4aXRfY29kZUIMCgpfbG9nX3N0YXJ0QgoKCF9sb2dfZW5kImcKClRyYW5zaXRpb24SDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRINCgVhdF9tcxgDIAEoAxIPCgdhdHRlbXB0GAQgASgFEg4KBnJlYXNvbhgFIAEoCRIPCgdob3N0X2lkGAYgASgJIqEBCglMb2dTdGF0dXMSFgoOcmVjZWl2ZWRfYnl0ZXMYASABKAQSFAoMY29tcGxldGVuZXNzGAIgASgJEhIKCmV4cGlyZWRfbXMYAyABKAMSGQoMbWlzc2luZ19mcm9tGAQgASgESACIAQESFwoKbWlzc2luZ190bxgFIAEoBEgBiAEBQg8KDV9taXNzaW5nX2Zyb21CDQoLX21pc3NpbmdfdG8iHAoKR2V0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLAoLR2V0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIkMKC0xpc3RSZXF1ZXN0Eg4KBnN0YXRlcxgBIAMoCRINCgVsaW1pdBgCIAEoDRIVCg1iZWZvcmVfam9iX2lkGAMgASgJIi4KDExpc3RSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuc29sc3RpY2UudjEuSm9iIh4KDFdhdGNoUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLgoNV2F0Y2hSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IibAoLTG9nc1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnN0cmVhbRgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGZm9sbG93GAQgASgIEg8KB2F0dGVtcHQYBSABKAUSDAoEc3RlcBgGIAEoCSJUCgxMb2dzUmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEEgwKBGRhdGEYAiABKAwSDwoHYXR0ZW1wdBgDIAEoBRIVCg1za2lwcGVkX2J5dGVzGAQgASgEIh8KDUNhbmNlbFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIi8KDkNhbmNlbFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIRCg9DYXBhY2l0eVJlcXVlc3QitAEKEENhcGFjaXR5UmVzcG9uc2USFwoPbWF4X2NvbmN1cnJlbmN5GAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcXVldWVkGAMgASgNEioKBmxhYmVscxgEIAMoCzIaLnNvbHN0aWNlLnYxLkxhYmVsQ2FwYWNpdHkSEAoIZHJhaW5pbmcYBSABKAgSKAoFaG9zdHMYBiADKAsyGS5zb2xzdGljZS52MS5Ib3N0Q2FwYWNpdHki6AEKDEhvc3RDYXBhY2l0eRIPCgdob3N0X2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDQoFc3RhdGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9tYXhfY29uY3VycmVuY3kYBiABKA0SDwoHcnVubmluZxgHIAEoDRISCgpyZW5ld2VkX21zGAggASgDEg4KBmxhYmVscxgJIAMoCRIUCgxyZWFkeV9sYWJlbHMYCiADKAkSDwoHdmVyc2lvbhgLIAEoCRIPCgdhcGlfdXJsGAwgASgJIpQBCg1MYWJlbENhcGFjaXR5Eg0KBWxhYmVsGAEgASgJEg0KBWltYWdlGAIgASgJEhAKA2NhcBgDIAEoDUgAiAEBEg8KB3J1bm5pbmcYBCABKA0SDgoGcXVldWVkGAUgASgNEhMKC2ltYWdlX3N0YXRlGAYgASgJEhUKDWltYWdlX21lc3NhZ2UYByABKAlCBgoEX2NhcCIgCg5FeHBsYWluUmVxdWVzdBIOCgZqb2JfaWQYASABKAkibgoPRXhwbGFpblJlc3BvbnNlEhIKCmNvbnN0cmFpbnQYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIfChJlc3RpbWF0ZWRfc3RhcnRfbXMYAyABKANIAIgBAUIVChNfZXN0aW1hdGVkX3N0YXJ0X21zIiQKE0xpc3RSZWplY3RlZFJlcXVlc3QSDQoFbGltaXQYASABKA0iRgoUTGlzdFJlamVjdGVkUmVzcG9uc2USLgoIbWVzc2FnZXMYASADKAsyHC5zb2xzdGljZS52MS5SZWplY3RlZE1lc3NhZ2UivQEKD1JlamVjdGVkTWVzc2FnZRIKCgJpZBgBIAEoCRITCgtyZWNlaXZlZF9tcxgCIAEoAxIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIXCgpyZXF1ZXN0X2lkGAUgASgJSACIAQESDwoHaG9zdF9pZBgGIAEoCRIMCgRib2R5GAcgASgMEhIKCmJvZHlfYnl0ZXMYCCABKAQSDQoFdGltZXMYCSABKA1CDQoLX3JlcXVlc3RfaWQiHwoQRmluZExlYWtzUmVxdWVzdBILCgNmaXgYASABKAgiRgoRRmluZExlYWtzUmVzcG9uc2USIAoFbGVha3MYASADKAsyES5zb2xzdGljZS52MS5MZWFrEg8KB2xlZGdlcnMYAiADKAkicQoETGVhaxIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGam9iX2lkGAMgASgJEg0KBWNhdXNlGAQgASgJEg4KBnJlbWVkeRgFIAEoCRINCgVmaXhlZBgGIAEoCBIPCgdwcm9ibGVtGAcgASgJMroFCgpKb2JTZXJ2aWNlEkEKBlN1Ym1pdBIaLnNvbHN0aWNlLnYxLlN1Ym1pdFJlcXVlc3QaGy5zb2xzdGljZS52MS5TdWJtaXRSZXNwb25zZRI4CgNHZXQSFy5zb2xzdGljZS52MS5HZXRSZXF1ZXN0Ghguc29sc3RpY2UudjEuR2V0UmVzcG9uc2USOwoETGlzdBIYLnNvbHN0aWNlLnYxLkxpc3RSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTGlzdFJlc3BvbnNlEkAKBVdhdGNoEhkuc29sc3RpY2UudjEuV2F0Y2hSZXF1ZXN0Ghouc29sc3RpY2UudjEuV2F0Y2hSZXNwb25zZTABEj0KBExvZ3MSGC5zb2xzdGljZS52MS5Mb2dzUmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxvZ3NSZXNwb25zZTABEkEKBkNhbmNlbBIaLnNvbHN0aWNlLnYxLkNhbmNlbFJlcXVlc3QaGy5zb2xzdGljZS52MS5DYW5jZWxSZXNwb25zZRJHCghDYXBhY2l0eRIcLnNvbHN0aWNlLnYxLkNhcGFjaXR5UmVxdWVzdBodLnNvbHN0aWNlLnYxLkNhcGFjaXR5UmVzcG9uc2USRAoHRXhwbGFpbhIbLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXF1ZXN0Ghwuc29sc3RpY2UudjEuRXhwbGFpblJlc3BvbnNlElMKDExpc3RSZWplY3RlZBIgLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlcXVlc3QaIS5zb2xzdGljZS52MS5MaXN0UmVqZWN0ZWRSZXNwb25zZRJKCglGaW5kTGVha3MSHS5zb2xzdGljZS52MS5GaW5kTGVha3NSZXF1ZXN0Gh4uc29sc3RpY2UudjEuRmluZExlYWtzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiyAQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZSJfCgdWZXJkaWN0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBQgwKCl9leGl0X2NvZGUizAEKB0pvYlN0ZXASDQoFaW5kZXgYASABKA0SDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARISCgpzdGFydGVkX21zGAUgASgDEhMKC2ZpbmlzaGVkX21zGAYgASgDEhYKCWxvZ19zdGFydBgHIAEoBEgBiAEBEhQKB2xvZ19lbmQYCCABKARIAogBAUIMCgpfZXhpdF9jb2RlQgwKCl9sb2dfc3RhcnRCCgoIX2xvZ19lbmQiZwoKVHJhbnNpdGlvbhIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEg0KBWF0X21zGAMgASgDEg8KB2F0dGVtcHQYBCABKAUSDgoGcmVhc29uGAUgASgJEg8KB2hvc3RfaWQYBiABKAkioQEKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkSEgoKZXhwaXJlZF9tcxgDIAEoAxIZCgxtaXNzaW5nX2Zyb20YBCABKARIAIgBARIXCgptaXNzaW5nX3RvGAUgASgESAGIAQFCDwoNX21pc3NpbmdfZnJvbUINCgtfbWlzc2luZ190byIcCgpHZXRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIsCgtHZXRSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiQwoLTGlzdFJlcXVlc3QSDgoGc3RhdGVzGAEgAygJEg0KBWxpbWl0GAIgASgNEhUKDWJlZm9yZV9qb2JfaWQYAyABKAkiLgoMTGlzdFJlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zb2xzdGljZS52MS5Kb2IiHgoMV2F0Y2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIuCg1XYXRjaFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJsCgtMb2dzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGc3RyZWFtGAIgASgJEg4KBm9mZnNldBgDIAEoBBIOCgZmb2xsb3cYBCABKAgSDwoHYXR0ZW1wdBgFIAEoBRIMCgRzdGVwGAYgASgJIlQKDExvZ3NSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIPCgdhdHRlbXB0GAMgASgFEhUKDXNraXBwZWRfYnl0ZXMYBCABKAQiHwoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIhEKD0NhcGFjaXR5UmVxdWVzdCK0AQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCBIoCgVob3N0cxgGIAMoCzIZLnNvbHN0aWNlLnYxLkhvc3RDYXBhY2l0eSLoAQoMSG9zdENhcGFjaXR5Eg8KB2hvc3RfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHYmFja2VuZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhcKD21heF9jb25jdXJyZW5jeRgGIAEoDRIPCgdydW5uaW5nGAcgASgNEhIKCnJlbmV3ZWRfbXMYCCABKAMSDgoGbGFiZWxzGAkgAygJEhQKDHJlYWR5X2xhYmVscxgKIAMoCRIPCgd2ZXJzaW9uGAsgASgJEg8KB2FwaV91cmwYDCABKAkilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMiJAoTTGlzdFJlamVjdGVkUmVxdWVzdBINCgVsaW1pdBgBIAEoDSJGChRMaXN0UmVqZWN0ZWRSZXNwb25zZRIuCghtZXNzYWdlcxgBIAMoCzIcLnNvbHN0aWNlLnYxLlJlamVjdGVkTWVzc2FnZSK9AQoPUmVqZWN0ZWRNZXNzYWdlEgoKAmlkGAEgASgJEhMKC3JlY2VpdmVkX21zGAIgASgDEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhcKCnJlcXVlc3RfaWQYBSABKAlIAIgBARIPCgdob3N0X2lkGAYgASgJEgwKBGJvZHkYByABKAwSEgoKYm9keV9ieXRlcxgIIAEoBBINCgV0aW1lcxgJIAEoDUINCgtfcmVxdWVzdF9pZCIfChBGaW5kTGVha3NSZXF1ZXN0EgsKA2ZpeBgBIAEoCCJGChFGaW5kTGVha3NSZXNwb25zZRIgCgVsZWFrcxgBIAMoCzIRLnNvbHN0aWNlLnYxLkxlYWsSDwoHbGVkZ2VycxgCIAMoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeTLYBgoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5zb2xzdGljZS52MS5FeHBsYWluUmVxdWVzdBocLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXNwb25zZRJTCgxMaXN0UmVqZWN0ZWQSIC5zb2xzdGljZS52MS5MaXN0UmVqZWN0ZWRSZXF1ZXN0GiEuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVzcG9uc2USSgoJRmluZExlYWtzEh0uc29sc3RpY2UudjEuRmluZExlYWtzUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1Jlc3BvbnNlEkoKCUxpc3RDYWNoZRIdLnNvbHN0aWNlLnYxLkxpc3RDYWNoZVJlcXVlc3QaHi5zb2xzdGljZS52MS5MaXN0Q2FjaGVSZXNwb25zZRJQCgtEZWxldGVDYWNoZRIfLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVxdWVzdBogLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -185,6 +185,13 @@ export type Job = Message<"solstice.v1.Job"> & {
    * @generated from field: int32 timeout_seconds = 25;
    */
   timeoutSeconds: number;
+
+  /**
+   * What the current attempt restored from the cache, and saved to it.
+   *
+   * @generated from field: repeated solstice.v1.CacheUse cache = 40;
+   */
+  cache: CacheUse[];
 };
 
 /**
@@ -1051,6 +1058,237 @@ export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 28);
 
 /**
+ * @generated from message solstice.v1.CacheUse
+ */
+export type CacheUse = Message<"solstice.v1.CacheUse"> & {
+  /**
+   * Which of the caches of the request, from 0.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * restore, save
+   *
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * Of a restore: hit, partial, miss. Of a save: saved, exists, read_only, no_room.
+   *
+   * @generated from field: string outcome = 3;
+   */
+  outcome: string;
+
+  /**
+   * The key of the entry; of a miss, and where nothing was saved, the key that was wished for.
+   *
+   * @generated from field: string key = 4;
+   */
+  key: string;
+
+  /**
+   * @generated from field: uint64 size = 5;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message solstice.v1.CacheUse.
+ * Use `create(CacheUseSchema)` to create a new message.
+ */
+export const CacheUseSchema: GenMessage<CacheUse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 29);
+
+/**
+ * @generated from message solstice.v1.ListCacheRequest
+ */
+export type ListCacheRequest = Message<"solstice.v1.ListCacheRequest"> & {
+  /**
+   * Only of this repository (its URL, as a job gives it).
+   *
+   * @generated from field: string repo_url = 1;
+   */
+  repoUrl: string;
+
+  /**
+   * Only with this key.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * At most this many; 0: 100. At most 1000.
+   *
+   * @generated from field: uint32 limit = 3;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message solstice.v1.ListCacheRequest.
+ * Use `create(ListCacheRequestSchema)` to create a new message.
+ */
+export const ListCacheRequestSchema: GenMessage<ListCacheRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 30);
+
+/**
+ * @generated from message solstice.v1.ListCacheResponse
+ */
+export type ListCacheResponse = Message<"solstice.v1.ListCacheResponse"> & {
+  /**
+   * @generated from field: repeated solstice.v1.CacheEntry entries = 1;
+   */
+  entries: CacheEntry[];
+};
+
+/**
+ * Describes the message solstice.v1.ListCacheResponse.
+ * Use `create(ListCacheResponseSchema)` to create a new message.
+ */
+export const ListCacheResponseSchema: GenMessage<ListCacheResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 31);
+
+/**
+ * @generated from message solstice.v1.CacheEntry
+ */
+export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Empty for jobs without a repository.
+   *
+   * @generated from field: string repository = 2;
+   */
+  repository: string;
+
+  /**
+   * @generated from field: string image = 3;
+   */
+  image: string;
+
+  /**
+   * A branch without refs/heads/, or another ref; empty for none.
+   *
+   * @generated from field: string ref = 4;
+   */
+  ref: string;
+
+  /**
+   * @generated from field: string key = 5;
+   */
+  key: string;
+
+  /**
+   * @generated from field: uint64 size = 6;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: string sha256 = 7;
+   */
+  sha256: string;
+
+  /**
+   * @generated from field: string compression = 8;
+   */
+  compression: string;
+
+  /**
+   * @generated from field: string job_id = 9;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: int64 created_ms = 10;
+   */
+  createdMs: bigint;
+
+  /**
+   * @generated from field: int64 last_used_ms = 11;
+   */
+  lastUsedMs: bigint;
+
+  /**
+   * @generated from field: uint64 uses = 12;
+   */
+  uses: bigint;
+
+  /**
+   * The host that has its bytes; empty where they are in a bucket that every host reads.
+   *
+   * @generated from field: string host_id = 13;
+   */
+  hostId: string;
+};
+
+/**
+ * Describes the message solstice.v1.CacheEntry.
+ * Use `create(CacheEntrySchema)` to create a new message.
+ */
+export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 32);
+
+/**
+ * @generated from message solstice.v1.DeleteCacheRequest
+ */
+export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
+  /**
+   * One entry; or with it empty, all of a repository, or of all repositories, that have the key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string repo_url = 2;
+   */
+  repoUrl: string;
+
+  /**
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * Must be true where neither id nor repo_url nor key is given.
+   *
+   * @generated from field: bool all = 4;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.DeleteCacheRequest.
+ * Use `create(DeleteCacheRequestSchema)` to create a new message.
+ */
+export const DeleteCacheRequestSchema: GenMessage<DeleteCacheRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 33);
+
+/**
+ * @generated from message solstice.v1.DeleteCacheResponse
+ */
+export type DeleteCacheResponse = Message<"solstice.v1.DeleteCacheResponse"> & {
+  /**
+   * @generated from field: repeated solstice.v1.CacheEntry deleted = 1;
+   */
+  deleted: CacheEntry[];
+};
+
+/**
+ * Describes the message solstice.v1.DeleteCacheResponse.
+ * Use `create(DeleteCacheResponseSchema)` to create a new message.
+ */
+export const DeleteCacheResponseSchema: GenMessage<DeleteCacheResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 34);
+
+/**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
  *
  * An error carries, beside the code and message of the RPC protocol, the header (or trailer) `solstice-error-code` with a
@@ -1161,6 +1399,26 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof FindLeaksRequestSchema;
     output: typeof FindLeaksResponseSchema;
+  },
+  /**
+   * ListCache lists the entries of the cache, latest used first.
+   *
+   * @generated from rpc solstice.v1.JobService.ListCache
+   */
+  listCache: {
+    methodKind: "unary";
+    input: typeof ListCacheRequestSchema;
+    output: typeof ListCacheResponseSchema;
+  },
+  /**
+   * DeleteCache removes entries of the cache: one by its id, or all that a repository and key name.
+   *
+   * @generated from rpc solstice.v1.JobService.DeleteCache
+   */
+  deleteCache: {
+    methodKind: "unary";
+    input: typeof DeleteCacheRequestSchema;
+    output: typeof DeleteCacheResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_solstice_v1_jobs, 0);

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/runner.proto.
  */
 export const file_solstice_v1_runner: GenFile = /*@__PURE__*/
-  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIjMKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiIgoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgicwoNRmluaXNoUmVxdWVzdBIRCglleGl0X2NvZGUYASABKAUSEgoKbG9nX2xlbmd0aBgCIAEoBBISCgpsb2dfc2hhMjU2GAMgASgJEg8KB2ZhaWx1cmUYBCABKAkSFgoOZmFpbHVyZV9kZXRhaWwYBSABKAwiEAoORmluaXNoUmVzcG9uc2UiPgoSQmVnaW5VcGxvYWRSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoDBIMCgRzaXplGAMgASgEImkKE0JlZ2luVXBsb2FkUmVzcG9uc2USEQoJdXBsb2FkX2lkGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEg4KBnN0b3JlZBgDIAEoCBIPCgdyZWZ1c2FsGAQgASgJEgwKBHN0b3AYBSABKAgiRgoTQXBwZW5kVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGb2Zmc2V0GAIgASgEEgwKBGRhdGEYAyABKAwiRgoUQXBwZW5kVXBsb2FkUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAQSDgoGc3RvcmVkGAIgASgIEgwKBHN0b3AYAyABKAgiOAoTRmluaXNoVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGc2hhMjU2GAIgASgJIkYKFEZpbmlzaFVwbG9hZFJlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEg4KBnN0b3JlZBgCIAEoCBIMCgRzdG9wGAMgASgIKlgKCVN0ZXBQaGFzZRIaChZTVEVQX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSU1RFUF9QSEFTRV9TVEFSVEVEEAESFwoTU1RFUF9QSEFTRV9GSU5JU0hFRBACMqkECg1SdW5uZXJTZXJ2aWNlEj4KBVN0YXJ0Ehkuc29sc3RpY2UudjEuU3RhcnRSZXF1ZXN0Ghouc29sc3RpY2UudjEuU3RhcnRSZXNwb25zZRJKCglBcHBlbmRMb2cSHS5zb2xzdGljZS52MS5BcHBlbmRMb2dSZXF1ZXN0Gh4uc29sc3RpY2UudjEuQXBwZW5kTG9nUmVzcG9uc2USTQoKUmVwb3J0U3RlcBIeLnNvbHN0aWNlLnYxLlJlcG9ydFN0ZXBSZXF1ZXN0Gh8uc29sc3RpY2UudjEuUmVwb3J0U3RlcFJlc3BvbnNlEkEKBkZpbmlzaBIaLnNvbHN0aWNlLnYxLkZpbmlzaFJlcXVlc3QaGy5zb2xzdGljZS52MS5GaW5pc2hSZXNwb25zZRJQCgtCZWdpblVwbG9hZBIfLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVxdWVzdBogLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVzcG9uc2USUwoMQXBwZW5kVXBsb2FkEiAuc29sc3RpY2UudjEuQXBwZW5kVXBsb2FkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkFwcGVuZFVwbG9hZFJlc3BvbnNlElMKDEZpbmlzaFVwbG9hZBIgLnNvbHN0aWNlLnYxLkZpbmlzaFVwbG9hZFJlcXVlc3QaIS5zb2xzdGljZS52MS5GaW5pc2hVcGxvYWRSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIjMKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiIgoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgicwoNRmluaXNoUmVxdWVzdBIRCglleGl0X2NvZGUYASABKAUSEgoKbG9nX2xlbmd0aBgCIAEoBBISCgpsb2dfc2hhMjU2GAMgASgJEg8KB2ZhaWx1cmUYBCABKAkSFgoOZmFpbHVyZV9kZXRhaWwYBSABKAwiEAoORmluaXNoUmVzcG9uc2UiPgoSQmVnaW5VcGxvYWRSZXF1ZXN0EgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoDBIMCgRzaXplGAMgASgEImkKE0JlZ2luVXBsb2FkUmVzcG9uc2USEQoJdXBsb2FkX2lkGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEg4KBnN0b3JlZBgDIAEoCBIPCgdyZWZ1c2FsGAQgASgJEgwKBHN0b3AYBSABKAgiRgoTQXBwZW5kVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGb2Zmc2V0GAIgASgEEgwKBGRhdGEYAyABKAwiRgoUQXBwZW5kVXBsb2FkUmVzcG9uc2USEAoIcmVjZWl2ZWQYASABKAQSDgoGc3RvcmVkGAIgASgIEgwKBHN0b3AYAyABKAgiOAoTRmluaXNoVXBsb2FkUmVxdWVzdBIRCgl1cGxvYWRfaWQYASABKAkSDgoGc2hhMjU2GAIgASgJIkYKFEZpbmlzaFVwbG9hZFJlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEg4KBnN0b3JlZBgCIAEoCBIMCgRzdG9wGAMgASgIIkcKE1Jlc3RvcmVDYWNoZVJlcXVlc3QSDQoFaW5kZXgYASABKA0SCwoDa2V5GAIgASgJEhQKDHJlc3RvcmVfa2V5cxgDIAMoCSJhChRSZXN0b3JlQ2FjaGVSZXNwb25zZRIPCgdvdXRjb21lGAEgASgJEioKB2FyY2hpdmUYAiABKAsyGS5zb2xzdGljZS52MS5DYWNoZUFyY2hpdmUSDAoEc3RvcBgDIAEoCCKOAQoMQ2FjaGVBcmNoaXZlEhAKCGVudHJ5X2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoCRITCgtjb21wcmVzc2lvbhgFIAEoCRIYChBmaXJzdF9wYXJ0X2J5dGVzGAYgASgEEhIKCmNyZWF0ZWRfbXMYByABKAMiawoQU2F2ZUNhY2hlUmVxdWVzdBINCgVpbmRleBgBIAEoDRILCgNrZXkYAiABKAkSDAoEc2l6ZRgDIAEoBBITCgtjb21wcmVzc2lvbhgEIAEoCRIYChBmaXJzdF9wYXJ0X2J5dGVzGAUgASgEIlgKEVNhdmVDYWNoZVJlc3BvbnNlEg8KB291dGNvbWUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRITCgt1cGxvYWRfbmFtZRgDIAEoCRIMCgRzdG9wGAQgASgIKlgKCVN0ZXBQaGFzZRIaChZTVEVQX1BIQVNFX1VOU1BFQ0lGSUVEEAASFgoSU1RFUF9QSEFTRV9TVEFSVEVEEAESFwoTU1RFUF9QSEFTRV9GSU5JU0hFRBACMsoFCg1SdW5uZXJTZXJ2aWNlEj4KBVN0YXJ0Ehkuc29sc3RpY2UudjEuU3RhcnRSZXF1ZXN0Ghouc29sc3RpY2UudjEuU3RhcnRSZXNwb25zZRJKCglBcHBlbmRMb2cSHS5zb2xzdGljZS52MS5BcHBlbmRMb2dSZXF1ZXN0Gh4uc29sc3RpY2UudjEuQXBwZW5kTG9nUmVzcG9uc2USTQoKUmVwb3J0U3RlcBIeLnNvbHN0aWNlLnYxLlJlcG9ydFN0ZXBSZXF1ZXN0Gh8uc29sc3RpY2UudjEuUmVwb3J0U3RlcFJlc3BvbnNlEkEKBkZpbmlzaBIaLnNvbHN0aWNlLnYxLkZpbmlzaFJlcXVlc3QaGy5zb2xzdGljZS52MS5GaW5pc2hSZXNwb25zZRJQCgtCZWdpblVwbG9hZBIfLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVxdWVzdBogLnNvbHN0aWNlLnYxLkJlZ2luVXBsb2FkUmVzcG9uc2USUwoMQXBwZW5kVXBsb2FkEiAuc29sc3RpY2UudjEuQXBwZW5kVXBsb2FkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkFwcGVuZFVwbG9hZFJlc3BvbnNlElMKDEZpbmlzaFVwbG9hZBIgLnNvbHN0aWNlLnYxLkZpbmlzaFVwbG9hZFJlcXVlc3QaIS5zb2xzdGljZS52MS5GaW5pc2hVcGxvYWRSZXNwb25zZRJTCgxSZXN0b3JlQ2FjaGUSIC5zb2xzdGljZS52MS5SZXN0b3JlQ2FjaGVSZXF1ZXN0GiEuc29sc3RpY2UudjEuUmVzdG9yZUNhY2hlUmVzcG9uc2USSgoJU2F2ZUNhY2hlEh0uc29sc3RpY2UudjEuU2F2ZUNhY2hlUmVxdWVzdBoeLnNvbHN0aWNlLnYxLlNhdmVDYWNoZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message solstice.v1.StartRequest
@@ -431,6 +431,205 @@ export const FinishUploadResponseSchema: GenMessage<FinishUploadResponse> = /*@_
   messageDesc(file_solstice_v1_runner, 13);
 
 /**
+ * @generated from message solstice.v1.RestoreCacheRequest
+ */
+export type RestoreCacheRequest = Message<"solstice.v1.RestoreCacheRequest"> & {
+  /**
+   * Which of the caches of the job's request, from 0.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * The key and the restore keys of the request, with each {hash:FILE} replaced by the first 32 hexadecimal digits of the
+   * file's SHA-256, or by "none" where there is no such file.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * @generated from field: repeated string restore_keys = 3;
+   */
+  restoreKeys: string[];
+};
+
+/**
+ * Describes the message solstice.v1.RestoreCacheRequest.
+ * Use `create(RestoreCacheRequestSchema)` to create a new message.
+ */
+export const RestoreCacheRequestSchema: GenMessage<RestoreCacheRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 14);
+
+/**
+ * @generated from message solstice.v1.RestoreCacheResponse
+ */
+export type RestoreCacheResponse = Message<"solstice.v1.RestoreCacheResponse"> & {
+  /**
+   * hit: an entry with the key. partial: one that a restore key found. miss: none.
+   *
+   * @generated from field: string outcome = 1;
+   */
+  outcome: string;
+
+  /**
+   * What was found; absent at a miss.
+   *
+   * @generated from field: solstice.v1.CacheArchive archive = 2;
+   */
+  archive?: CacheArchive | undefined;
+
+  /**
+   * @generated from field: bool stop = 3;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.RestoreCacheResponse.
+ * Use `create(RestoreCacheResponseSchema)` to create a new message.
+ */
+export const RestoreCacheResponseSchema: GenMessage<RestoreCacheResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 15);
+
+/**
+ * @generated from message solstice.v1.CacheArchive
+ */
+export type CacheArchive = Message<"solstice.v1.CacheArchive"> & {
+  /**
+   * @generated from field: string entry_id = 1;
+   */
+  entryId: string;
+
+  /**
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * SHA-256 (hex) of the bytes.
+   *
+   * @generated from field: string sha256 = 4;
+   */
+  sha256: string;
+
+  /**
+   * zstd, gzip or none.
+   *
+   * @generated from field: string compression = 5;
+   */
+  compression: string;
+
+  /**
+   * The bytes are two tar archives, one after the other, each compressed by itself: of paths below the checkout, and of
+   * paths below the home directory. This is the length of the first.
+   *
+   * @generated from field: uint64 first_part_bytes = 6;
+   */
+  firstPartBytes: bigint;
+
+  /**
+   * When it was saved, ms since the epoch.
+   *
+   * @generated from field: int64 created_ms = 7;
+   */
+  createdMs: bigint;
+};
+
+/**
+ * Describes the message solstice.v1.CacheArchive.
+ * Use `create(CacheArchiveSchema)` to create a new message.
+ */
+export const CacheArchiveSchema: GenMessage<CacheArchive> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 16);
+
+/**
+ * @generated from message solstice.v1.SaveCacheRequest
+ */
+export type SaveCacheRequest = Message<"solstice.v1.SaveCacheRequest"> & {
+  /**
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * As in RestoreCacheRequest.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * 0 asks whether the archive is worth making at all.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * As in CacheArchive.
+   *
+   * @generated from field: string compression = 4;
+   */
+  compression: string;
+
+  /**
+   * @generated from field: uint64 first_part_bytes = 5;
+   */
+  firstPartBytes: bigint;
+};
+
+/**
+ * Describes the message solstice.v1.SaveCacheRequest.
+ * Use `create(SaveCacheRequestSchema)` to create a new message.
+ */
+export const SaveCacheRequestSchema: GenMessage<SaveCacheRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 17);
+
+/**
+ * @generated from message solstice.v1.SaveCacheResponse
+ */
+export type SaveCacheResponse = Message<"solstice.v1.SaveCacheResponse"> & {
+  /**
+   * send: upload the bytes with kind "cache" and this `upload_name`, then ask again. saved: they are kept. exists: an entry
+   * with the key is there. read_only: a pull request from a fork saves nothing. no_room: see `message`.
+   *
+   * @generated from field: string outcome = 1;
+   */
+  outcome: string;
+
+  /**
+   * One sentence for the log.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * @generated from field: string upload_name = 3;
+   */
+  uploadName: string;
+
+  /**
+   * @generated from field: bool stop = 4;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.SaveCacheResponse.
+ * Use `create(SaveCacheResponseSchema)` to create a new message.
+ */
+export const SaveCacheResponseSchema: GenMessage<SaveCacheResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 18);
+
+/**
  * @generated from enum solstice.v1.StepPhase
  */
 export const StepPhase = {
@@ -542,6 +741,28 @@ export const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof FinishUploadRequestSchema;
     output: typeof FinishUploadResponseSchema;
+  },
+  /**
+   * RestoreCache finds the entry to restore for one cache of the job's request. Its bytes are at
+   * `GET /v1/downloads/cache/ENTRY_ID?offset=N`, on the same port with the same token.
+   *
+   * @generated from rpc solstice.v1.RunnerService.RestoreCache
+   */
+  restoreCache: {
+    methodKind: "unary";
+    input: typeof RestoreCacheRequestSchema;
+    output: typeof RestoreCacheResponseSchema;
+  },
+  /**
+   * SaveCache asks what is to be done to save one cache of the job's request: once before the bytes are sent, and again
+   * after that, when it tells what became of them.
+   *
+   * @generated from rpc solstice.v1.RunnerService.SaveCache
+   */
+  saveCache: {
+    methodKind: "unary";
+    input: typeof SaveCacheRequestSchema;
+    output: typeof SaveCacheResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_solstice_v1_runner, 0);

@@ -1,0 +1,17 @@
+import { deleteCacheEntry } from "../../store/cache-entries.ts";
+import type { Store } from "../../store/store.ts";
+import { type CacheContext, createCacheCounts } from "../caches/cache-context.ts";
+
+/** The cache of host-1, with room for everything; what a test gives is different. */
+export function createTestCaches(store: Store, given: Partial<CacheContext> = {}): CacheContext {
+  return {
+    place: "host-1",
+    sharedRefs: ["main"],
+    entryLimitBytes: 0,
+    makeRoom: async () => null,
+    wakeSweep() {},
+    remove: (id) => deleteCacheEntry(store, id),
+    counts: createCacheCounts(),
+    ...given,
+  };
+}

@@ -1,0 +1,55 @@
+import type { OptionDefinition } from "./option-definition.ts";
+import { refNames, retention, wholeNumber } from "./option-parsers.ts";
+
+const files = "Files of jobs:";
+
+/** How much the cache of jobs keeps, for how long, and for whom. */
+export const cacheOptions = {
+  cacheEntryLimitMb: {
+    flag: "cache-entry-limit-mb",
+    placeholder: "MB",
+    environment: "CACHE_ENTRY_LIMIT_MB",
+    group: files,
+    description: "largest entry of the cache, compressed, in MiB; 0 is no limit",
+    defaultText: "2048",
+    parse: wholeNumber(0, 1_000_000_000),
+  } as const satisfies OptionDefinition<number>,
+  cacheRepositoryLimitMb: {
+    flag: "cache-repository-limit-mb",
+    placeholder: "MB",
+    environment: "CACHE_REPOSITORY_LIMIT_MB",
+    group: files,
+    description:
+      "how much the cache keeps of one repository, in MiB: what was not used for longest goes first; 0 is no limit",
+    defaultText: "10240",
+    parse: wholeNumber(0, 1_000_000_000),
+  } as const satisfies OptionDefinition<number>,
+  cacheLimitMb: {
+    flag: "cache-limit-mb",
+    placeholder: "MB",
+    environment: "CACHE_LIMIT_MB",
+    group: files,
+    description: "how much the whole cache keeps on this host, or in the bucket, in MiB; 0 is no limit",
+    defaultText: "20480",
+    parse: wholeNumber(0, 1_000_000_000),
+  } as const satisfies OptionDefinition<number>,
+  cacheRetention: {
+    flag: "cache-retention",
+    placeholder: "TIME",
+    environment: "CACHE_RETENTION",
+    group: files,
+    description: "how long an entry of the cache is kept after it was last used; 0 keeps it for ever",
+    defaultText: "30d",
+    parse: retention,
+  } as const satisfies OptionDefinition<number>,
+  cacheSharedRefs: {
+    flag: "cache-shared-refs",
+    placeholder: "REFS",
+    environment: "CACHE_SHARED_REFS",
+    group: files,
+    description:
+      "branches whose saved caches every branch and pull request may restore; only reviewed changes should reach them",
+    defaultText: "main,master",
+    parse: refNames,
+  } as const satisfies OptionDefinition<readonly string[]>,
+};

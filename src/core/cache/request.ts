@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { parseCacheKey } from "./key.ts";
+import { cacheLimits } from "./limits.ts";
+import { cachePathProblem } from "./path.ts";
+
+const cacheKey = z.string().superRefine((text, context) => {
+  const parsed = parseCacheKey(text);
+  if ("problem" in parsed) context.addIssue({ code: "custom", message: `a key ${parsed.problem}` });
+});
+
+const cachePath = z
+  .string()
+  // What a shell completes to a directory is the same directory.
+  .transform((path) => path.replace(/\/+$/, ""))
+  .superRefine((path, context) => {
+    const problem = cachePathProblem(path);
+    if (problem !== null) context.addIssue({ code: "custom", message: problem });
+  });
+
+const cacheWish = z.object({
+  key: cacheKey,
+  paths: z.array(cachePath).min(1).max(cacheLimits.paths),
+  restore_keys: z.array(cacheKey).max(cacheLimits.restoreKeys).default([]),
+});
+
+/** One cache that a job asks for, as its request has it. */
+export type CacheWish = z.output<typeof cacheWish>;
+
+/** The `cache` of a job request: a list, or a lone one. */
+export const cacheSchema = z.preprocess(
+  (value) => (Array.isArray(value) ? value : [value]),
+  z.array(cacheWish).max(cacheLimits.caches),
+);

@@ -1,0 +1,15 @@
+import { cachesOf, type JobRequest, stepsOf } from "./job-request.ts";
+
+/**
+ * The steps of a job as its runner counts them, from 0: the checkout where there is a repository, then the restoring of
+ * caches where there are any, the steps of the request, and last the saving of caches.
+ */
+export function stepNamesOf(request: JobRequest): string[] {
+  const hasCaches = cachesOf(request).length > 0;
+  return [
+    ...(request.repo_url === undefined ? [] : ["checkout"]),
+    ...(hasCaches ? ["restore cache"] : []),
+    ...stepsOf(request).map((step) => step.name),
+    ...(hasCaches ? ["save cache"] : []),
+  ];
+}

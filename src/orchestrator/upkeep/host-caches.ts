@@ -1,0 +1,114 @@
+import { type CacheContext, createCacheCounts } from "../../api/caches/cache-context.ts";
+import type { BlobStore } from "../../blobs/blob-store.ts";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { planEviction, planRoom, type RoomPlan, type RoomWish } from "../../core/cache/room.ts";
+import { formatBytes } from "../../host/disk-space.ts";
+import {
+  deleteCacheEntry,
+  evictCacheEntry,
+  getCacheEntry,
+  weighCacheEntries,
+} from "../../store/cache-entries.ts";
+import type { Store } from "../../store/store.ts";
+import { createKeyedLock } from "../keyed-lock.ts";
+import type { Log } from "../log.ts";
+
+/** What a host's cache is made of. */
+export interface HostCacheParts {
+  readonly config: Pick<OrchestratorConfig, "cache">;
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly hostId: string;
+  readonly log: Log;
+}
+
+/** The cache of this host, for who serves guests and for who keeps it small. */
+export interface HostCaches extends CacheContext {
+  /** Removes what is beyond the limits. Returns how many entries are gone. */
+  enforceLimits(): Promise<number>;
+  /** Calls `listener` when stray blobs are to be looked for. */
+  onSweepWish(listener: () => void): () => void;
+  /** What upkeep removed since the start, for `/metrics`. */
+  readonly removed: { unused: number; beyond_limit: number; without_blob: number; stray_blobs: number };
+  /** Bytes of all entries, as last weighed; null before that. */
+  sizeBytes: number | null;
+}
+
+/** Makes the cache of a host. */
+export function createHostCaches(parts: HostCacheParts): HostCaches {
+  const { config, store, blobs, log } = parts;
+  const place = blobs.isShared ? "" : parts.hostId;
+  // Two saves that make room at once would count on the same bytes.
+  const lock = createKeyedLock();
+  const listeners = new Set<() => void>();
+
+  const weigh = async () => {
+    const entries = await weighCacheEntries(store, place);
+    caches.sizeBytes = entries.reduce((total, entry) => total + entry.size, 0);
+    return entries;
+  };
+  const evict = async (entry: { readonly id: string; readonly lastUsedAt: number }): Promise<boolean> => {
+    const known = await getCacheEntry(store, entry.id);
+    if (known === null || !(await evictCacheEntry(store, entry))) return false;
+    await blobs.remove(known.blob_key);
+    log.info({ entry: entry.id, bytes: known.size_bytes }, "removed an entry of the cache to make room");
+    caches.removed.beyond_limit += 1;
+    return true;
+  };
+  const evictAll = async (ids: readonly string[], entries: Awaited<ReturnType<typeof weigh>>) => {
+    let count = 0;
+    for (const entry of entries.filter(({ id }) => ids.includes(id))) if (await evict(entry)) count += 1;
+    return count;
+  };
+
+  const caches: HostCaches = {
+    place,
+    sharedRefs: config.cache.sharedRefs,
+    entryLimitBytes: config.cache.entryBytes,
+    counts: createCacheCounts(),
+    removed: { unused: 0, beyond_limit: 0, without_blob: 0, stray_blobs: 0 },
+    sizeBytes: null,
+    makeRoom: (wish) =>
+      lock.run("room", async () => {
+        const entries = await weigh();
+        const plan = planRoom(entries, wish, config.cache);
+        if ("refusal" in plan) return refusalText(plan, wish, config.cache);
+        await evictAll(plan.evict, entries);
+        return null;
+      }),
+    enforceLimits: () =>
+      lock.run("room", async () => {
+        const entries = await weigh();
+        const count = await evictAll(planEviction(entries, config.cache), entries);
+        if (count > 0) await weigh();
+        return count;
+      }),
+    async remove(id) {
+      const entry = await getCacheEntry(store, id);
+      if (entry === null || !(await deleteCacheEntry(store, id))) return false;
+      if (entry.place === place) await blobs.remove(entry.blob_key);
+      return true;
+    },
+    wakeSweep() {
+      for (const listener of listeners) listener();
+    },
+    onSweepWish(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  return caches;
+}
+
+function refusalText(
+  { refusal }: Extract<RoomPlan, { refusal: string }>,
+  wish: RoomWish,
+  limits: OrchestratorConfig["cache"],
+): string {
+  const size = formatBytes(wish.size);
+  if (refusal === "entry")
+    return `${size} are more than the ${formatBytes(limits.entryBytes)} that an entry may have`;
+  const whose = refusal === "repository" ? "this repository" : "the whole cache";
+  const limit = formatBytes(refusal === "repository" ? limits.repositoryBytes : limits.totalBytes);
+  return `${size} do not fit into the ${limit} of ${whose} beside what jobs are reading now`;
+}
