@@ -151,7 +151,10 @@ function stealLease(scene: Scene, peer: { address: string; mac: string }): Promi
  */
 async function claimSpanningTree({ orchestrator, bridge }: Scene): Promise<string> {
   const script = `while read -r module; do insmod "$module" 2>/dev/null || true; done </lib/modules/spare-order
-brctl addbr evil; brctl setbridgeprio evil 0; brctl sethello evil 1; brctl setfd evil 2; brctl stp evil on
+brctl addbr evil
+for setting in priority=0 hello_time=100 forward_delay=200 stp_state=1; do
+  echo "\${setting#*=}" >"/sys/class/net/evil/bridge/\${setting%=*}"
+done
 ip link set evil up; echo claiming; sleep 2; brctl addif evil eth0; sleep 600`;
   const id = await submit(orchestrator, { script });
   await untilLogged(orchestrator, id, "claiming");
