@@ -30,6 +30,8 @@ export interface JobServiceContext {
   readonly now: () => number;
   /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
   readonly accept: (input: unknown) => Promise<{ job: Job; existed: boolean }>;
+  /** Makes a new job of the request of one that has ended, under the new request id. */
+  readonly retry: (job: Job, requestId: string) => Promise<{ job: Job; existed: boolean }>;
   /** The caps, what runs, and what waits. */
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
   /** What holds a job back. */
@@ -82,10 +84,14 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
         yield { ...piece, offset: BigInt(offset), skippedBytes: BigInt(skipped) };
       }
     },
-    async cancel({ jobId }) {
+    async cancel({ jobId, now: isNow }) {
       const { id } = await lookUpJob(store, jobId);
-      await requestCancel(store, { jobId: id, at: now() });
+      await requestCancel(store, { jobId: id, at: now(), now: isNow });
       return { job: await mustDescribe(store, id) };
+    },
+    async retry({ jobId, requestId }) {
+      const { job, existed } = await context.retry(await lookUpJob(store, jobId), requestId);
+      return { job: await mustDescribe(store, job.id), existed };
     },
     capacity: () => context.capacity(),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),

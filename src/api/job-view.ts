@@ -8,7 +8,7 @@ import {
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { listCacheUses } from "../store/caches.ts";
-import { getJob, listTransitions } from "../store/jobs.ts";
+import { getJob, listRetries, listTransitions } from "../store/jobs.ts";
 import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
@@ -42,6 +42,7 @@ export function summarizeJob(job: Job): JobMessage {
     diskGb: size.diskGb,
     priority: job.priority,
     timeoutSeconds: job.timeoutSeconds,
+    retryOf: job.retryOf ?? "",
   });
 }
 
@@ -50,12 +51,13 @@ export async function describeJob(store: Store, jobId: string): Promise<JobMessa
   const job = await getJob(store, jobId);
   if (job === null) return null;
   const attempt = { jobId, attempt: job.attempt };
-  const [steps, transitions, machine, output, cacheUses] = await Promise.all([
+  const [steps, transitions, machine, output, cacheUses, retries] = await Promise.all([
     listSteps(store, attempt),
     listTransitions(store, jobId),
     getMachine(store, attempt),
     logStatus(store, { ...attempt, stream: "output" }),
     listCacheUses(store, attempt),
+    listRetries(store, jobId),
   ]);
   return create(JobSchema, {
     ...summarizeJob(job),
@@ -63,6 +65,7 @@ export async function describeJob(store: Store, jobId: string): Promise<JobMessa
     transitions: transitions.map(transitionMessage),
     cache: cacheUses.map(cacheUseMessage),
     log: logMessage(job, machine, output),
+    retries,
   });
 }
 

@@ -27,11 +27,11 @@ import type { ApiLog } from "./log.ts";
 import { compareLog } from "./log-proof.ts";
 import {
   authenticate,
-  mustStop,
   noteSignOfLife,
   presentedHash,
   type RunnerSession,
   refusedGuest,
+  stopOf,
 } from "./runner-sessions.ts";
 import {
   appendUploadCall,
@@ -160,11 +160,11 @@ async function append(runner: RunnerCall, request: AppendLogRequest) {
   if (data.length > runnerLimits.appendBytes) {
     throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
   }
-  const stop = mustStop(runner.job);
+  const stop = stopOf(runner.job);
   const log = outputOf(runner);
   if (data.length === 0) {
     const { received } = await logStatus(runner.context.store, log);
-    return { received: BigInt(received), stop };
+    return { received: BigInt(received), ...stop };
   }
   refuseFinished(runner);
   const { received } = await appendLog(runner.context.store, {
@@ -173,7 +173,7 @@ async function append(runner: RunnerCall, request: AppendLogRequest) {
     data,
     limitBytes: runner.context.logLimitBytes,
   });
-  return { received: BigInt(received), stop };
+  return { received: BigInt(received), ...stop };
 }
 
 async function report(runner: RunnerCall, request: ReportStepRequest) {
@@ -189,7 +189,7 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
   else if (request.phase === StepPhase.FINISHED) {
     await finishStep(store, { ...step, exitCode: request.exitCode });
   } else throw new SolsticeError("usage", "phase must be STARTED or FINISHED.");
-  return { stop: mustStop(runner.job) };
+  return stopOf(runner.job);
 }
 
 async function finish(runner: RunnerCall, request: FinishRequest) {

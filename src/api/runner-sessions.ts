@@ -1,6 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, Machine } from "../core/job.ts";
+import { skipsCleanup } from "../core/lifecycle.ts";
 import { findBySession } from "../store/attempts.ts";
 import { touchRunner } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";
@@ -45,4 +46,10 @@ export async function noteSignOfLife(store: Store, machine: Machine, at: number)
 /** Whether a runner is to end now: a job that is out of time, or whose host shuts down, is finalizing. */
 export function mustStop(job: Job): boolean {
   return job.state === "finalizing" || job.cancelRequestedAt !== null;
+}
+
+/** What every answer about the log and the steps says of the end: see `AppendLogResponse`. */
+export function stopOf(job: Job): { stop: boolean; stopNow: boolean } {
+  const stop = mustStop(job);
+  return { stop, stopNow: stop && skipsCleanup(job) };
 }

@@ -46,11 +46,12 @@ export async function buildRequest(
 }
 
 function readFileOf(flags: RequestFlags, context: CliContext): Promise<JobFile> {
-  const isSaidTwice = [flags.script, flags.scriptFile, flags.step].some((way) => way !== undefined);
+  const ways = [flags.script, flags.scriptFile, flags.step, flags.alwaysStep, flags.stepTimeout];
+  const isSaidTwice = ways.some((way) => way !== undefined);
   if (isSaidTwice) {
     throw new SolsticeError(
       "usage",
-      "A job file says what to run: give no --script, --script-file or --step with it.",
+      "A job file says what to run: give no --script, --script-file or steps with it.",
     );
   }
   return readJobFile(flags.file ?? "", context);

@@ -14,8 +14,9 @@ export const registerCancel: RegisterCommand = (program, context) => {
     .summary("ask jobs to end")
     .description(
       "Asks jobs to end: a waiting job ends at once, a running one's machine is stopped and removed. A job that has " +
-        "ended stays as it is. Exits 1 when one of them could not be found; the others are cancelled all the same.",
-    );
+        "ended stays as it is. Steps that always run are run first; --now skips and ends them too. Exits 1 when one of them could not be found; the others are cancelled all the same.",
+    )
+    .option("--now", "do not wait for the steps that always run");
   addClientOptions(command)
     .addHelpText(
       "after",
@@ -24,9 +25,10 @@ export const registerCancel: RegisterCommand = (program, context) => {
         ["solstice jobs --state queued --json | jq -r '.jobs[].id' | xargs solstice cancel", "all that wait"],
       ]),
     )
-    .action(async (jobIds: string[], flags: { json?: true }) => {
+    .action(async (jobIds: string[], flags: { json?: true; now?: true }) => {
       const session = await openSession(command, context);
-      const jobs = await cancelAll(jobIds, { context, session, json: flags.json ?? false });
+      const { json = false, now = false } = flags;
+      const jobs = await cancelAll(jobIds, { context, session, json, now });
       if (flags.json)
         await writeJson(context.stdout, { jobs: jobs.map((job) => jobDocument(job, context.now())) });
       else for (const job of jobs) await write(context.stdout, cancelText(job, context));
@@ -35,12 +37,12 @@ export const registerCancel: RegisterCommand = (program, context) => {
 
 async function cancelAll(
   jobIds: readonly string[],
-  { context, session, json }: { context: CliContext; session: ApiSession; json: boolean },
+  { context, session, json, now }: { context: CliContext; session: ApiSession; json: boolean; now: boolean },
 ): Promise<Job[]> {
   const jobs: Job[] = [];
   for (const jobId of jobIds) {
     try {
-      const { job } = await session.ask((client, options) => client.cancel({ jobId }, options));
+      const { job } = await session.ask((client, options) => client.cancel({ jobId, now }, options));
       if (job) jobs.push(job);
     } catch (error) {
       context.setExitCode(reportError(context, error, json));
@@ -53,5 +55,5 @@ function cancelText(job: Job, { stdout }: CliContext): string {
   const state = paintState(stdout, job.state);
   if (job.state === "cancelled") return `Job ${job.id} is ${state}.\n`;
   if (isFinal(jobStateOf(job))) return `Job ${job.id} had ended before: ${state}.\n`;
-  return `Job ${job.id} is ${state}; its machine is being stopped.\n`;
+  return `Job ${job.id} is ${state}; it is being stopped. See how: solstice logs -f ${job.id}\n`;
 }

@@ -37,6 +37,7 @@ test("the help of each command suffices: its options with environment and defaul
     enqueue: { ...clientOptions, ...publishOptions },
     jobs: clientOptions,
     logs: clientOptions,
+    retry: clientOptions,
     cancel: clientOptions,
     explain: clientOptions,
     capacity: clientOptions,

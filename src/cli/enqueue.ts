@@ -10,14 +10,14 @@ import type { ApiSession } from "./api-session.ts";
 import { buildRequest, type RequestFlags } from "./build-request.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { exitCodeOfJob, exitCodes } from "./exit-codes.ts";
+import { exitCodes } from "./exit-codes.ts";
 import { findPublishedJob } from "./find-published-job.ts";
 import { jobDocument } from "./job-document.ts";
+import type { StepFlag } from "./job-script.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
 import { oneLine } from "./text.ts";
-import { verdictText } from "./verdict-text.ts";
-import { waitForJob } from "./wait-for-job.ts";
+import { tellOnSignals, waitAndTell } from "./wait-and-tell.ts";
 
 interface EnqueueFlags extends RequestFlags {
   readonly wait?: true;
@@ -65,7 +65,17 @@ function addJobOptions(command: Command): void {
     .option("--file <FILE>", "a job file: a whole request as YAML or JSON; - is standard input")
     .option("--script <TEXT>", "a shell script")
     .option("--script-file <FILE>", "a shell script in a file; - is standard input")
-    .option("--step <NAME=COMMAND>", "a named step (repeatable; they run in order until one fails)", collect)
+    .option(
+      "--step <NAME=COMMAND>",
+      "a named step (repeatable; they run in order until one fails)",
+      collectStep,
+    )
+    .option("--always-step <NAME=COMMAND>", "a step that runs also after a failure or a cancel", collectStep)
+    .option(
+      "--step-timeout <TIME>",
+      "how long each of these steps may run (default: as long as the job)",
+      parseTime,
+    )
     .option("--env <NAME=VALUE>", "an environment variable of the steps (repeatable)", collect)
     .option("--runs-on <LABEL>", "the image or alias to run on (default: the map's default_label)")
     .option("--size <NAME>", "a size of the map (default: the image's)")
@@ -194,39 +204,16 @@ function submittedText(job: Job, existed: boolean): string {
   return `Job ${job.id} ${what}. See its log with: solstice logs -f ${job.id}\n`;
 }
 
-async function waitAndTell(
-  job: Job,
-  { context, session, json }: { context: CliContext; session: ApiSession; json: boolean | undefined },
-): Promise<void> {
-  const stopTelling = tellOnSignals(
-    `Job ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
-    context,
-  );
-  // With --json, stdout is for the one document; people still see the log.
-  const logOutput = json ? context.stderr : context.stdout;
-  const ended = await waitForJob(job.id, { context, session, logOutput });
-  stopTelling();
-  const now = context.now();
-  if (json) await writeJson(context.stdout, jobDocument(ended, now));
-  else await write(context.stdout, verdictText(ended, context.stdout, now));
-  context.setExitCode(exitCodeOfJob(ended.state, ended.verdict?.exitCode));
-}
-
-/** Ending the waiting does not end the job: whoever presses Ctrl-C is told so, and how to go on. */
-function tellOnSignals(text: string, context: CliContext): () => void {
-  const end = (signal: NodeJS.Signals) => {
-    context.stderr.write(`\n${text}`, () =>
-      process.exit(signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated),
-    );
-  };
-  process.once("SIGINT", end).once("SIGTERM", end);
-  return () => {
-    process.off("SIGINT", end).off("SIGTERM", end);
-  };
-}
-
 function collect(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text];
+}
+
+/** How many steps were given so far: the two kinds keep one order. */
+let stepsGiven = 0;
+
+function collectStep(text: string, previous: readonly StepFlag[] = []): readonly StepFlag[] {
+  stepsGiven += 1;
+  return [...previous, { place: stepsGiven, text }];
 }
 
 function parseTime(text: string): number {

@@ -50,8 +50,10 @@ export function jobDocument(job: Job, now: number) {
     max_attempts: job.maxAttempts,
     host_id: job.hostId || null,
     cancel_requested: job.cancelRequested,
+    retry_of: job.retryOf || null,
     submitted_ms: Number(job.submittedMs),
     finished_ms: timeOrNull(job.finishedMs),
+    retries: [...job.retries],
     steps: job.steps.map(stepDocument),
     timings: stateTimings(job, now),
     transitions: job.transitions.map(transitionDocument),
@@ -70,6 +72,7 @@ export function jobDocument(job: Job, now: number) {
 /** {@link jobDocument} as it stands in a list: without what a list does not know. */
 export function jobSummaryDocument(job: Job, now: number) {
   const {
+    retries: _retries,
     steps: _steps,
     timings: _timings,
     transitions: _transitions,

@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import { requestLimits } from "../core/job-request.ts";
+import { type RequestStep, requestLimits } from "../core/job-request.ts";
 import type { CliContext } from "./context.ts";
 import { readBounded } from "./read-bounded.ts";
 
@@ -7,17 +7,25 @@ import { readBounded } from "./read-bounded.ts";
 export interface ScriptFlags {
   readonly script?: string;
   readonly scriptFile?: string;
-  readonly step?: readonly string[];
+  readonly step?: readonly StepFlag[];
+  readonly alwaysStep?: readonly StepFlag[];
+  /** Of each step, in seconds. */
+  readonly stepTimeout?: number;
+}
+
+/** One `--step` or `--always-step`: its text, and its place among all of both kinds. */
+export interface StepFlag {
+  readonly text: string;
+  readonly place: number;
 }
 
 /** The part of a job request that says what to run. */
-export type ScriptChoice =
-  | { readonly script: string }
-  | { readonly steps: readonly { readonly name: string; readonly run: string }[] };
+export type ScriptChoice = { readonly script: string } | { readonly steps: readonly RequestStep[] };
 
 /** What to run: exactly one of a script, a file (`-` is standard input) and steps. Throws `usage`. */
 export async function chooseScript(flags: ScriptFlags, context: CliContext): Promise<ScriptChoice> {
-  const ways = [flags.script, flags.scriptFile, flags.step];
+  const steps = stepsOfFlags(flags);
+  const ways = [flags.script, flags.scriptFile, steps];
   if (ways.filter((way) => way !== undefined).length !== 1) {
     throw new SolsticeError(
       "usage",
@@ -37,7 +45,23 @@ export async function chooseScript(flags: ScriptFlags, context: CliContext): Pro
     };
     return { script: await readBounded(file, context) };
   }
-  return { steps: (flags.step ?? []).map(parseStep) };
+  return { steps: steps ?? [] };
+}
+
+/** The steps of both kinds in the order they were given; undefined when there are none. */
+function stepsOfFlags({ step = [], alwaysStep = [], stepTimeout }: ScriptFlags): RequestStep[] | undefined {
+  const flags = [
+    ...step.map((flag) => ({ ...flag, name: "--step" })),
+    ...alwaysStep.map((flag) => ({ ...flag, name: "--always-step" })),
+  ];
+  if (flags.length === 0) return undefined;
+  return flags
+    .sort((a, b) => a.place - b.place)
+    .map(({ text, name }) => ({
+      ...parseStep(text, name),
+      ...(name === "--always-step" && { always: true }),
+      ...(stepTimeout !== undefined && { timeout_seconds: stepTimeout }),
+    }));
 }
 
 /** `NAME=VALUE` pairs as an object; the later of two wins. Throws `usage`. */
@@ -50,8 +74,8 @@ export function parseEnvironment(pairs: readonly string[]): Record<string, strin
   return Object.fromEntries(entries);
 }
 
-function parseStep(text: string): { name: string; run: string } {
+function parseStep(text: string, flag: string): { name: string; run: string } {
   const separator = text.indexOf("=");
   if (separator > 0) return { name: text.slice(0, separator).trim(), run: text.slice(separator + 1) };
-  throw new SolsticeError("usage", `--step: got "${text}"; needs NAME=COMMAND, such as 'test=make test'.`);
+  throw new SolsticeError("usage", `${flag}: got "${text}"; needs NAME=COMMAND, such as 'test=make test'.`);
 }

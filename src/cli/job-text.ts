@@ -37,6 +37,8 @@ function factsText(job: Job, output: Output): string {
     ["Finished", timeText(job.finishedMs)],
     ["Log", job.log ? `${job.log.receivedBytes} bytes, ${completenessText(job.log)}` : ""],
     ["Request", oneLine(job.requestId)],
+    ["Repeats", oneLine(job.retryOf)],
+    ["Repeated by", job.retries.map(oneLine).join(", ")],
   ];
   const known = facts.filter(([, value]) => value !== "");
   return known.map(([name, value]) => `${paint(output, "bold", name.padEnd(11))} ${value}\n`).join("");

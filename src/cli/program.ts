@@ -10,6 +10,7 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   enqueue: async () => (await import("./enqueue.ts")).registerEnqueue,
   jobs: async () => (await import("./jobs.ts")).registerJobs,
   logs: async () => (await import("./logs.ts")).registerLogs,
+  retry: async () => (await import("./retry.ts")).registerRetry,
   cancel: async () => (await import("./cancel.ts")).registerCancel,
   explain: async () => (await import("./explain.ts")).registerExplain,
   capacity: async () => (await import("./capacity.ts")).registerCapacity,

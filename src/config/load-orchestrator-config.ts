@@ -157,6 +157,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     bootTimeoutSeconds: values.bootTimeout,
     jobTimeoutSeconds: values.jobTimeout,
     stopTimeoutSeconds: values.stopTimeout,
+    cleanupTimeoutSeconds: values.cleanupTimeout,
     drainTimeoutSeconds: values.drainTimeout,
     imageTimeoutSeconds: values.imageTimeout,
     silenceTimeoutSeconds: values.silenceTimeout,

@@ -266,6 +266,11 @@ export const orchestratorOptions = {
   bootTimeout: timeout("boot", "5m", "from power on until the guest's runner calls"),
   silenceTimeout: timeout("silence", "2m", "how long a running guest may not be heard of"),
   jobTimeout: timeout("job", "1h", "how long a job's steps may run when its request does not say"),
+  cleanupTimeout: timeout(
+    "cleanup",
+    "2m",
+    "how long the steps that always run may take after a step failed, or the job was cancelled or out of time",
+  ),
   stopTimeout: timeout("stop", "30s", "how long a guest may take to shut down before it is destroyed"),
   drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
   ...upkeepOptions,

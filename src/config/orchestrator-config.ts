@@ -36,6 +36,8 @@ export interface OrchestratorConfig {
   readonly bootTimeoutSeconds: number;
   readonly jobTimeoutSeconds: number;
   readonly stopTimeoutSeconds: number;
+  /** How long the steps that always run may take once a job has failed or is to end. */
+  readonly cleanupTimeoutSeconds: number;
   readonly drainTimeoutSeconds: number;
   /** How long a job waits for its image to become ready. */
   readonly imageTimeoutSeconds: number;

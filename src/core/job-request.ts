@@ -39,7 +39,13 @@ const stepSchema = z.object({
     .max(requestLimits.stepNameChars)
     .refine((name) => !/\p{Cc}/u.test(name), "must be one line"),
   run: script,
+  /** Whether it runs also after another step failed, and after the job was cancelled or its time was over. */
+  always: z.boolean().optional(),
+  timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
 });
+
+/** A named script of a request. */
+export type RequestStep = z.output<typeof stepSchema>;
 
 /**
  * The message `jobrequest.v1`: what a producer sends. Keys this version does not know are dropped, so that producers may
@@ -167,11 +173,21 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** The steps of a request; a lone script is one step called `script`. */
-export function stepsOf(request: JobRequest): { name: string; run: string }[] {
+export function stepsOf(request: JobRequest): RequestStep[] {
   return request.steps ?? [{ name: "script", run: request.script ?? "" }];
 }
 
 /** The caches that a job asks for, in the order that its guest counts them by. */
 export function cachesOf(request: JobRequest): readonly CacheWish[] {
   return request.cache ?? [];
+}
+
+/** The request of a job that repeats another one: the same but for its id and its time. */
+export function repeatRequest(request: JobRequest, again: { requestId: string; at: number }): JobRequest {
+  return { ...request, request_id: again.requestId, submitted_at: new Date(again.at).toISOString() };
+}
+
+/** Whether a job has steps that run whatever happened before: only then its end may take the time for cleaning up. */
+export function hasAlwaysSteps(request: JobRequest): boolean {
+  return (request.steps ?? []).some((step) => step.always === true);
 }

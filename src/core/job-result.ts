@@ -24,6 +24,8 @@ export interface JobResult {
   readonly group_id: string | null;
   readonly label: string;
   readonly image: string;
+  /** The job that this one repeats; null for a job of its own. */
+  readonly retry_of: string | null;
   readonly attempt: number;
   readonly host_id: string | null;
   readonly submitted_at: string;
@@ -76,6 +78,7 @@ export function buildJobResult({ job, steps, transitions, logUrl }: FinishedJob)
     group_id: request.group_id ?? null,
     label: job.label,
     image: job.image,
+    retry_of: job.retryOf,
     attempt: job.attempt,
     host_id: job.hostId,
     submitted_at: timeText(job.submittedAt),

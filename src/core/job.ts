@@ -38,6 +38,10 @@ export interface Job {
   /** The host that runs (or last ran) it. */
   readonly hostId: string | null;
   readonly cancelRequestedAt: number | null;
+  /** When somebody wanted it to end without its clean-up: the steps that always run are not waited for. */
+  readonly cancelNowAt: number | null;
+  /** The job that this one repeats, by the wish of a person; null for a job of its own. */
+  readonly retryOf: string | null;
   /** Known from `finalizing` on; for a requeued job the verdict of the attempt before. */
   readonly verdict: Verdict | null;
   readonly submittedAt: number;
@@ -80,9 +84,10 @@ export const machineStates = ["intended", "created", "running", "stopping", "gon
 /** One of {@link machineStates}. */
 export type MachineState = (typeof machineStates)[number];
 
-/** What can keep the steps from deciding a job, as told by the runner's `Finish`. */
+/** What can keep the exit code of a step from deciding a job, as told by the runner's `Finish`. */
 export const runnerFailures = [
   "checkout",
+  "step_timeout",
   "runner_killed",
   "guest_shutdown",
   "artifact_missing",
@@ -113,7 +118,7 @@ export interface Machine {
   readonly runnerFinishedAt: number | null;
   /** What the last step (or the checkout) exited with, as told by `Finish`. */
   readonly runnerExitCode: number | null;
-  /** What `Finish` said kept the steps from deciding, or null. */
+  /** What `Finish` said kept an exit code from deciding, or null. */
   readonly runnerFailure: RunnerFailure | null;
   /** The guest's sentence about that, or about files that were not kept; null where it had none. */
   readonly runnerFailureDetail: string | null;

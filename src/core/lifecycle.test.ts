@@ -12,6 +12,7 @@ const limits: LifecycleLimits = {
   stopTimeoutMs: 30_000,
   silenceTimeoutMs: 120_000,
   flushGraceMs: 10_000,
+  cleanupTimeoutMs: 60_000,
   powerOffGraceMs: 8_000,
   pollMs: 15_000,
 };
@@ -33,6 +34,8 @@ const job: Job = {
   maxAttempts: 2,
   hostId: "host",
   cancelRequestedAt: null,
+  cancelNowAt: null,
+  retryOf: null,
   verdict: null,
   submittedAt: start,
   finishedAt: null,
@@ -124,7 +127,10 @@ test("a finish that arrived before the power went decides the job", () => {
   const finished = { runnerFinishedAt: start + 5, runnerExitCode: 0 };
   assert.equal(reasonOf({ machine: finished, power: "stopped" }, start + 10), "completed");
   const failed = { runnerFinishedAt: start + 5, runnerExitCode: 3 };
-  const action = decide(snapshot({ machine: failed, failedStep: { name: "test", exitCode: 3 } }), start + 10);
+  const action = decide(
+    snapshot({ machine: failed, failedStep: { index: 0, name: "test", exitCode: 3, finishedAt: start + 4 } }),
+    start + 10,
+  );
   assert.ok(action.kind === "apply" && action.verdict?.reason === "step_failed");
   assert.equal(action.verdict.message, 'Step "test" exited with code 3.');
   assert.equal(action.verdict.exitCode, 3);

@@ -1,6 +1,8 @@
 import type { GuestPower } from "./guest.ts";
 import type { Job, Machine } from "./job.ts";
+import { hasAlwaysSteps } from "./job-request.ts";
 import { type ActiveState, isActive, type JobEvent } from "./job-state.ts";
+import { requestStepAt } from "./step-names.ts";
 import { deservesRetry, type Verdict, verdict } from "./verdict.ts";
 
 /** Every wait of an active job, in milliseconds. */
@@ -13,6 +15,8 @@ export interface LifecycleLimits {
   readonly silenceTimeoutMs: number;
   /** How long a stopped runner may take to end its step and send its last output. */
   readonly flushGraceMs: number;
+  /** How long the steps that always run may take, once a step has failed or the job was told to end. */
+  readonly cleanupTimeoutMs: number;
   /** How long a guest may take to power itself off after its runner's `Finish`. */
   readonly powerOffGraceMs: number;
   /** The longest between two looks at a guest, should every wake-up be lost. */
@@ -22,6 +26,15 @@ export interface LifecycleLimits {
 /** How far a host is on its way down: `drained` when the time for jobs to end by themselves is over. */
 export type HostPhase = "serving" | "draining" | "drained" | "forced";
 
+/** What a decision needs to know of the step that failed. */
+export interface FailedStep {
+  readonly index: number;
+  readonly name: string;
+  readonly exitCode: number | null;
+  /** When that was told, in ms since the epoch. */
+  readonly finishedAt: number | null;
+}
+
 /** All that a decision about one active job depends on. */
 export interface LifecycleSnapshot {
   readonly job: Job;
@@ -30,8 +43,8 @@ export interface LifecycleSnapshot {
   /** Must have been observed before `job` and `machine` were read: a guest powers off right after `Finish`, and the
    * other order would see the power gone and the finish not yet there. */
   readonly power: GuestPower;
-  /** The step that decided the job, where there is one. */
-  readonly failedStep: { readonly name: string; readonly exitCode: number | null } | null;
+  /** The first step that failed, where there is one and it matters. */
+  readonly failedStep: FailedStep | null;
   readonly hostPhase: HostPhase;
   /** When this process began to look. Waits that nobody could have seen end are counted from here. */
   readonly observedSinceAt: number;
@@ -112,16 +125,8 @@ function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleActio
   const ended = endedFromOutside(snapshot) ?? powerLoss(snapshot.power, "while the job ran");
   if (ended) return conclude(ended);
 
-  const timeoutMs = job.timeoutSeconds * 1000;
-  const timesOutAt = job.stateSinceAt + timeoutMs;
-  // A runner that ended in time while nobody could hear it (the database was away) gets the chance to say so.
-  const jobDeadline =
-    snapshot.observedSinceAt < timesOutAt
-      ? timesOutAt
-      : snapshot.observedSinceAt + Math.min(limits.silenceTimeoutMs, timeoutMs);
-  if (now >= jobDeadline) {
-    return conclude(verdict("job_timeout", `The job ran longer than its limit of ${inSeconds(timeoutMs)}.`));
-  }
+  const { deadline: jobDeadline, overdue } = deadlineOfSteps(snapshot);
+  if (now >= jobDeadline) return conclude(overdue);
   const heardAt = Math.max(machine.runnerSeenAt ?? 0, job.stateSinceAt, snapshot.observedSinceAt);
   const silenceDeadline = heardAt + limits.silenceTimeoutMs;
   if (now >= silenceDeadline) {
@@ -129,6 +134,31 @@ function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleActio
     return conclude(verdict("runner_silent", text), true);
   }
   return waitUntil(Math.min(jobDeadline, silenceDeadline), snapshot, now);
+}
+
+/**
+ * Until when the runner has to tell the end, and what it means when it does not. Once a step of a job that cleans up has
+ * failed, the outcome is known, and the clean-up has its time even where that of the job is over.
+ */
+function deadlineOfSteps(snapshot: LifecycleSnapshot): { deadline: number; overdue: Verdict } {
+  const { job, limits, failedStep } = snapshot;
+  const timeoutMs = job.timeoutSeconds * 1000;
+  const timesOutAt = job.stateSinceAt + timeoutMs;
+  if (failedStep?.finishedAt != null) {
+    const ended = verdictOfStep(failedStep);
+    const overdue = { ...ended, message: `${ended.message} Its clean-up did not end in time.` };
+    const cleanUntil = failedStep.finishedAt + limits.cleanupTimeoutMs + limits.flushGraceMs;
+    return { deadline: sightedDeadline(snapshot, Math.max(timesOutAt, cleanUntil), timeoutMs), overdue };
+  }
+  const overdue = verdict("job_timeout", `The job ran longer than its limit of ${inSeconds(timeoutMs)}.`);
+  return { deadline: sightedDeadline(snapshot, timesOutAt, timeoutMs), overdue };
+}
+
+/** A runner that ended in time while nobody could hear it (the database was away) gets the chance to say so. */
+function sightedDeadline(snapshot: LifecycleSnapshot, deadline: number, lengthMs: number): number {
+  const { observedSinceAt, limits } = snapshot;
+  if (observedSinceAt < deadline) return deadline;
+  return observedSinceAt + Math.min(limits.silenceTimeoutMs, lengthMs);
 }
 
 /** The release path, the only one: from whatever is observed towards nothing left. */
@@ -143,7 +173,7 @@ function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAc
   if (machine.state !== "stopping") {
     const grace =
       machine.runnerFinishedAt === null
-        ? job.stateSinceAt + (isAskedToStop(job) ? limits.flushGraceMs : 0)
+        ? lastWordsUntil(snapshot)
         : machine.runnerFinishedAt + limits.powerOffGraceMs;
     return now < grace ? waitUntil(grace, snapshot, now) : { kind: "shutdown" };
   }
@@ -151,10 +181,24 @@ function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAc
   return now < cutAt ? waitUntil(cutAt, snapshot, now) : { kind: "destroy" };
 }
 
-/** Whether the runner is alive and was told to stop, so that its last output is worth a wait. */
-function isAskedToStop(job: Job): boolean {
+/** How long a runner that is alive and was told to stop is waited for: its last output, and its clean-up, are worth it. */
+function lastWordsUntil({ job, limits, hostPhase }: LifecycleSnapshot): number {
   const reason = job.verdict?.reason;
-  return reason === "cancelled_by_user" || reason === "job_timeout" || reason === "host_shutdown";
+  if (reason === "host_shutdown") return job.stateSinceAt + limits.flushGraceMs;
+  if (reason !== "cancelled_by_user" && reason !== "job_timeout") return job.stateSinceAt;
+  if (job.cancelNowAt !== null) return Math.max(job.stateSinceAt, job.cancelNowAt) + limits.flushGraceMs;
+  const cleansUp = hasAlwaysSteps(job.request) && hostPhase !== "drained";
+  return job.stateSinceAt + limits.flushGraceMs + (cleansUp ? limits.cleanupTimeoutMs : 0);
+}
+
+/**
+ * Whether what always runs is to run no more: somebody wished so, the attempt does not count (its host shuts down), or the
+ * clean-up had its time. Only of a job that is told to stop.
+ */
+export function skipsCleanup(job: Job): boolean {
+  if (job.cancelNowAt !== null) return true;
+  const reason = job.state === "finalizing" ? job.verdict?.reason : undefined;
+  return reason !== undefined && reason !== "cancelled_by_user" && reason !== "job_timeout";
 }
 
 /**
@@ -214,7 +258,7 @@ function powerLoss(power: GuestPower, when: string): Verdict | null {
   }
 }
 
-function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "machine" | "failedStep">): Verdict {
+function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "failedStep">): Verdict {
   const { machine, failedStep } = attempt;
   const exitCode = machine.runnerExitCode ?? 0;
   if (machine.runnerFailure === "runner_killed") {
@@ -234,8 +278,21 @@ function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "machine" | "failedSte
     );
   }
   if (exitCode === 0) return verdictOfArtifacts(machine);
-  const name = failedStep ? `Step "${failedStep.name}"` : "A step";
-  return verdict("step_failed", `${name} exited with code ${exitCode}.`, exitCode);
+  const { index = -1, name = null } = failedStep ?? {};
+  if (machine.runnerFailure === "step_timeout") {
+    const limit = requestStepAt(attempt.job.request, index)?.timeout_seconds;
+    const text = `${stepText(name)} ran longer than its limit${limit === undefined ? "" : ` of ${limit} s`}.`;
+    return verdict("step_timeout", text, exitCode);
+  }
+  return verdictOfStep({ name, exitCode });
+}
+
+function verdictOfStep({ name, exitCode }: { name: string | null; exitCode: number | null }): Verdict {
+  return verdict("step_failed", `${stepText(name)} exited with code ${exitCode ?? "unknown"}.`, exitCode);
+}
+
+function stepText(name: string | null): string {
+  return name === null ? "A step" : `Step "${name}"`;
 }
 
 /** Of steps that succeeded. */

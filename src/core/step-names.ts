@@ -1,4 +1,4 @@
-import { cachesOf, type JobRequest, stepsOf } from "./job-request.ts";
+import { cachesOf, type JobRequest, type RequestStep, stepsOf } from "./job-request.ts";
 
 /**
  * The steps of a job as its runner counts them, from 0: the checkout where there is a repository, then the restoring of
@@ -12,4 +12,10 @@ export function stepNamesOf(request: JobRequest): string[] {
     ...stepsOf(request).map((step) => step.name),
     ...(hasCaches ? ["save cache"] : []),
   ];
+}
+
+/** The step of the request that has that index in an attempt; undefined for those that are added to them. */
+export function requestStepAt(request: JobRequest, index: number): RequestStep | undefined {
+  const before = (request.repo_url === undefined ? 0 : 1) + (cachesOf(request).length > 0 ? 1 : 0);
+  return stepsOf(request)[index - before];
 }

@@ -8,6 +8,7 @@ export const verdictReasons = {
   artifact_missing: "failed",
   artifact_refused: "failed",
   job_timeout: "timed_out",
+  step_timeout: "timed_out",
   cancelled_by_user: "cancelled",
   image_unavailable: "infra_error",
   provision_failed: "infra_error",

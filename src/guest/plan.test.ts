@@ -26,6 +26,7 @@ const job: PlanInput = {
   env: {},
   steps: [],
   artifacts: [],
+  cleanupSeconds: 60,
   deadlineSeconds: 1.5,
 };
 

@@ -4,6 +4,16 @@ import { SolsticeError } from "../core/errors.ts";
 import { cacheAssignments } from "./cache-plan.ts";
 import { shellQuote } from "./shell-quote.ts";
 
+/** One step of a plan. */
+export interface PlanStep {
+  readonly name: string;
+  readonly run: string;
+  /** Whether it runs also after another step failed, and after the job was told to stop. */
+  readonly always?: boolean | undefined;
+  /** How long it may run; absent: as long as the job. */
+  readonly timeoutSeconds?: number | undefined;
+}
+
 /** What a runner needs to know of its job. */
 export interface PlanInput {
   readonly jobId: string;
@@ -13,7 +23,9 @@ export interface PlanInput {
   readonly commitSha: string | null;
   readonly ref: string | null;
   readonly env: Readonly<Record<string, string>>;
-  readonly steps: readonly { readonly name: string; readonly run: string }[];
+  readonly steps: readonly PlanStep[];
+  /** How long, once a step has failed or the job is told to stop, the steps that always run may take together. */
+  readonly cleanupSeconds: number;
   /** What is kept when the steps have ended; in the order of the request. */
   readonly artifacts: readonly PlannedArtifact[];
   /** The caches to restore before the steps and to save after them; absent: none. */
@@ -36,13 +48,11 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_COMMIT", input.commitSha ?? ""],
     ["PLAN_REF", input.ref ?? ""],
     ["PLAN_DEADLINE_SECONDS", Math.ceil(input.deadlineSeconds)],
+    ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
     ["PLAN_ENV_COUNT", env.length],
     ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
     ["PLAN_STEP_COUNT", input.steps.length],
-    ...input.steps.flatMap(({ name, run }, at): [string, string][] => [
-      [`PLAN_STEP_${at + 1}_NAME`, name],
-      [`PLAN_STEP_${at + 1}_RUN`, run],
-    ]),
+    ...input.steps.flatMap((step, at) => stepAssignments(step, `PLAN_STEP_${at + 1}`)),
     ["PLAN_ARTIFACT_COUNT", input.artifacts.length],
     ...input.artifacts.flatMap(({ pattern, required, when }, at): [string, string][] => [
       [`PLAN_ARTIFACT_${at + 1}_PATTERN`, pattern],
@@ -53,6 +63,15 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_COMPLETE", "yes"],
   ];
   return assignments.map(([name, value]) => `${name}=${shellQuote(String(value))}\n`).join("");
+}
+
+function stepAssignments(step: PlanStep, prefix: string): [name: string, value: string | number][] {
+  return [
+    [`${prefix}_NAME`, step.name],
+    [`${prefix}_RUN`, step.run],
+    [`${prefix}_KIND`, step.always ? "always" : ""],
+    [`${prefix}_SECONDS`, step.timeoutSeconds ?? ""],
+  ];
 }
 
 /** An entry as `env` takes it. `env` would take a name with a leading dash for an option. */

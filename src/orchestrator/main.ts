@@ -35,8 +35,10 @@ import { createRetentionState } from "./upkeep/retention-state.ts";
 /** Images are prepared until they are closed. */
 const neverAborted = new AbortController().signal;
 
-/** How long a stopped runner may take to send its last output, and a finished guest to power itself off, in ms. */
-const flushGraceMs = 10_000;
+/**
+ * How long a stopped runner may take to hear of it (half a heartbeat), to end its step (5 s from TERM to KILL) and to send
+ * its last output; and a finished guest to power itself off, in ms. */
+const flushGraceMs = 20_000;
 const powerOffGraceMs = 10_000;
 
 /** The longest between two looks at a guest, in ms: events come at once, this is for those that were lost. */
@@ -153,6 +155,7 @@ function limitsOf(config: OrchestratorConfig): LifecycleLimits {
     stopTimeoutMs: config.stopTimeoutSeconds * 1000,
     silenceTimeoutMs: config.silenceTimeoutSeconds * 1000,
     flushGraceMs,
+    cleanupTimeoutMs: config.cleanupTimeoutSeconds * 1000,
     powerOffGraceMs,
     pollMs: guestPollMs,
   };

@@ -10,7 +10,7 @@ const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];
 const phaseLookMs = 250;
 
 /** How long, beside `STOP_TIMEOUT`, the guests that are left may take to be removed, in ms. */
-const longestReleaseMs = 30_000;
+const longestReleaseMs = 45_000;
 
 /** Resolves at the first SIGINT or SIGTERM, and follows the phases of {@link phaseOfSignal} from then on. */
 export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<void> {

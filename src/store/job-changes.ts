@@ -276,39 +276,53 @@ async function recordTransition(
     .execute();
 }
 
+/** A wish that a job may end. */
+export interface CancelWish {
+  readonly jobId: string;
+  readonly at: number;
+  /** Whether it is to end without the steps that always run. */
+  readonly now?: boolean;
+}
+
 /**
  * Records that somebody wants the job stopped. One that waits owns nothing and is settled at once; the loops stop one
- * that is active. Only the first time counts, and final jobs stay as they are. Returns the job, or null when there is
- * none.
+ * that is active. Only the first wish of each kind counts, and final jobs stay as they are. Returns the job, or null when
+ * there is none.
  */
-export async function requestCancel(
-  store: Store,
-  request: { jobId: string; at: number },
-): Promise<Job | null> {
+export async function requestCancel(store: Store, wish: CancelWish): Promise<Job | null> {
   return store.write(async (trx, announce) => {
-    const changed = await trx
-      .updateTable("jobs")
-      .set({ cancel_requested_at: request.at })
-      .where("id", "=", request.jobId)
-      .where("cancel_requested_at", "is", null)
-      .where("state", "in", ["queued", ...activeStates])
-      .returningAll()
-      .executeTakeFirst();
-    if (changed === undefined) {
-      const row = await trx.selectFrom("jobs").selectAll().where("id", "=", request.jobId).executeTakeFirst();
+    const changed = await recordWish(trx, wish);
+    if (changed === null) {
+      const row = await trx.selectFrom("jobs").selectAll().where("id", "=", wish.jobId).executeTakeFirst();
       return row === undefined ? null : toJob(row);
     }
-    announce({ kind: "job", jobId: request.jobId });
-    if (changed.state !== "queued") return toJob(changed);
+    announce({ kind: "job", jobId: wish.jobId });
+    if (changed.state !== "queued") return changed;
     const { attempt } = changed;
     const ended = verdict("cancelled_by_user", "The job was cancelled while it waited.");
     const change = {
-      jobId: request.jobId,
+      jobId: wish.jobId,
       attempt,
       event: "settle_cancelled",
-      at: request.at,
+      at: wish.at,
       verdict: ended,
     } as const;
     return applyWithin(trx, announce, change);
   });
+}
+
+/** Null when there is nothing to record: no such job, one that has ended, or the wish was known. */
+async function recordWish(trx: Transaction<Database>, { jobId, at, now }: CancelWish): Promise<Job | null> {
+  const row = await trx
+    .updateTable("jobs")
+    .set((expression) => ({
+      cancel_requested_at: expression.fn.coalesce("cancel_requested_at", expression.val(at)),
+      ...(now && { cancel_now_at: at }),
+    }))
+    .where("id", "=", jobId)
+    .where(now ? "cancel_now_at" : "cancel_requested_at", "is", null)
+    .where("state", "in", ["queued", ...activeStates])
+    .returningAll()
+    .executeTakeFirst();
+  return row === undefined ? null : toJob(row);
 }

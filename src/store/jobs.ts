@@ -23,7 +23,8 @@ export type NewJob = Pick<
   | "timeoutSeconds"
   | "maxAttempts"
   | "submittedAt"
->;
+> &
+  Partial<Pick<Job, "retryOf">>;
 
 /**
  * Puts a job on disk as `queued`. The request's id is the idempotency key: a request that is there already writes nothing
@@ -74,6 +75,8 @@ function newJobRow(job: NewJob): JobsTable {
     max_attempts: job.maxAttempts,
     host_id: null,
     cancel_requested_at: null,
+    cancel_now_at: null,
+    retry_of: job.retryOf ?? null,
     verdict_reason: null,
     verdict_message: null,
     verdict_exit_code: null,
@@ -106,6 +109,22 @@ export async function findJobByRequest(store: Store, requestId: string): Promise
     .where("request_id", "=", requestId)
     .executeTakeFirst();
   return row === undefined ? null : toJob(row);
+}
+
+/** The most retries of one job that are listed. */
+const maxRetriesListed = 100;
+
+/** The ids of the jobs that repeat a job, oldest first. */
+export async function listRetries(store: Store, jobId: string): Promise<string[]> {
+  const rows = await store.db
+    .selectFrom("jobs")
+    .select("id")
+    .where("retry_of", "=", jobId)
+    .orderBy("submitted_at")
+    .orderBy("id")
+    .limit(maxRetriesListed)
+    .execute();
+  return rows.map((row) => row.id);
 }
 
 /** The jobs whose id begins with `idPrefix`, in the order of ids; none when that is not the beginning of an id. */

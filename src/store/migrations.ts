@@ -18,6 +18,7 @@ export const migrations: readonly Migration[] = [
     statements: () => ["alter table machines add column runner_failure_detail text"],
   },
   { name: "0006_caches", statements: createCacheTables },
+  { name: "0007_retries", statements: addRetries },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
@@ -185,5 +186,14 @@ function addUploads({ keyType }: SchemaDialect): string[] {
   foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
 )`,
     "create index uploads_by_kind on uploads (kind, blob_host_id, expired_at, stored_at, size_bytes)",
+  ];
+}
+
+function addRetries({ keyType }: SchemaDialect): string[] {
+  return [
+    `alter table jobs add column retry_of ${keyType}`,
+    "alter table jobs add column cancel_now_at bigint",
+    // Few jobs repeat another one.
+    "create index jobs_by_retry on jobs (retry_of, submitted_at, id) where retry_of is not null",
   ];
 }

@@ -30,6 +30,8 @@ export function toJob(row: Selectable<JobsTable>): Job {
     maxAttempts: row.max_attempts,
     hostId: row.host_id,
     cancelRequestedAt: row.cancel_requested_at,
+    cancelNowAt: row.cancel_now_at,
+    retryOf: row.retry_of,
     verdict: toVerdict(row),
     submittedAt: row.submitted_at,
     finishedAt: row.finished_at,

@@ -88,6 +88,8 @@ create table jobs (
   submitted_at bigint not null,
   claimed_at bigint,
   finished_at bigint,
+  retry_of text collate "C",
+  cancel_now_at bigint,
   UNIQUE (request_id),
   PRIMARY KEY (id)
 );
@@ -96,6 +98,7 @@ CREATE INDEX jobs_by_duration ON public.jobs USING btree (label, state, finished
 CREATE INDEX jobs_by_end ON public.jobs USING btree (finished_at, id);
 CREATE INDEX jobs_by_host ON public.jobs USING btree (host_id, state, submitted_at, id);
 CREATE INDEX jobs_by_lane ON public.jobs USING btree (state, label, image, fair_key, priority, submitted_at, id);
+CREATE INDEX jobs_by_retry ON public.jobs USING btree (retry_of, submitted_at, id) WHERE (retry_of IS NOT NULL);
 CREATE INDEX jobs_by_state ON public.jobs USING btree (state, submitted_at, id);
 CREATE UNIQUE INDEX jobs_pkey ON public.jobs USING btree (id);
 CREATE UNIQUE INDEX jobs_request_id_key ON public.jobs USING btree (request_id);

@@ -86,7 +86,7 @@ CREATE TABLE jobs (
   submitted_at bigint not null,
   claimed_at bigint,
   finished_at bigint
-);
+, retry_of text, cancel_now_at bigint);
 
 CREATE INDEX jobs_by_age on jobs (submitted_at, id);
 
@@ -97,6 +97,8 @@ CREATE INDEX jobs_by_end on jobs (finished_at, id);
 CREATE INDEX jobs_by_host on jobs (host_id, state, submitted_at, id);
 
 CREATE INDEX jobs_by_lane on jobs (state, label, image, fair_key, priority, submitted_at, id);
+
+CREATE INDEX jobs_by_retry on jobs (retry_of, submitted_at, id) where retry_of is not null;
 
 CREATE INDEX jobs_by_state on jobs (state, submitted_at, id);
 

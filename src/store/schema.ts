@@ -42,6 +42,10 @@ export interface JobsTable {
   max_attempts: number;
   host_id: string | null;
   cancel_requested_at: number | null;
+  /** When somebody wanted it to end without its clean-up. */
+  cancel_now_at: number | null;
+  /** The id of the job that this one repeats; that one may have been removed since. */
+  retry_of: string | null;
   /** The verdict's state is not stored: it follows from its reason. */
   verdict_reason: VerdictReason | null;
   verdict_message: string | null;

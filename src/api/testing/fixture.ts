@@ -51,7 +51,7 @@ let jobsMade = 0;
 /** Puts a job into the store as intake would. */
 export async function insertTestJob(
   store: Store,
-  input: { id?: string; request?: object } = {},
+  input: { id?: string; request?: object; retryOf?: string } = {},
 ): Promise<Job> {
   jobsMade += 1;
   const request = parseJobRequest({ request_id: randomUUID(), script: "true", ...input.request });
@@ -66,6 +66,7 @@ export async function insertTestJob(
     timeoutSeconds: 600,
     maxAttempts: 2,
     submittedAt: 1000 + jobsMade,
+    retryOf: input.retryOf ?? null,
   });
   return job;
 }
@@ -145,6 +146,13 @@ export async function startTestUserServer(
       parseJobRequest(input);
       return { job: await insertTestJob(store, { request: input as object }), existed: false };
     },
+    retry: async (job, requestId) => ({
+      job: await insertTestJob(store, {
+        request: { request_id: requestId, script: "true" },
+        retryOf: job.id,
+      }),
+      existed: false,
+    }),
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),

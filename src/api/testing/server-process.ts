@@ -31,6 +31,7 @@ const user = await startUserServer({
   store,
   now: Date.now,
   accept: async () => ({ job: await insertTestJob(store), existed: false }),
+  retry: async () => ({ job: await insertTestJob(store), existed: false }),
   capacity: async () => ({ maxConcurrency: 2, running: 1 }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),

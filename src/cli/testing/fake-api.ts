@@ -27,6 +27,8 @@ export interface FakeApi {
   readonly submitted: Record<string, unknown>[];
   readonly logRequests: LogsRequest[];
   /** What `listRejected` answers. */
+  /** What was asked to end, in order. */
+  readonly cancelled: { jobId: string; now: boolean }[];
   readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
   /** The hosts that `capacity` tells of. */
   hosts: MessageInitShape<typeof HostCapacitySchema>[];
@@ -72,6 +74,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     submitted,
     logRequests,
     rejected: [],
+    cancelled: [],
     hosts: [],
     onSubmit: () => addJob(api, "7k3m9x"),
     get url() {
@@ -149,10 +152,22 @@ function serve(router: ConnectRouter, api: FakeApi): void {
       api.logRequests.push(request);
       yield* sendLog(api, request, signal);
     },
-    cancel({ jobId }) {
+    cancel({ jobId, now }) {
       const { id, state } = mustGet(api.jobs, jobId).message;
+      api.cancelled.push({ jobId: id, now });
       if (!finalStates.includes(state)) api.update(id, { state: "cancelled", cancelRequested: true });
       return { job: mustGet(api.jobs, id).message };
+    },
+    retry({ jobId, requestId }) {
+      const { id, state } = mustGet(api.jobs, jobId).message;
+      if (!finalStates.includes(state)) {
+        throw new ConnectError(`Job ${id} has not ended: it is ${state}.`, Code.Aborted, {
+          "solstice-error-code": "conflict",
+        });
+      }
+      const known = [...api.jobs.values()].find(({ message }) => message.requestId === requestId);
+      const job = known ?? addJob(api, `again${id}`, { requestId, retryOf: id });
+      return { job: job.message, existed: known !== undefined };
     },
     listRejected: () => ({ messages: api.rejected }),
     capacity: () => ({

@@ -86,7 +86,7 @@ read_answer() {
       received=${received%%[!0-9]*}
       ;;
   esac
-  case $answer in *'"stop"'*true*) request_stop ;; esac
+  case $answer in *'"stopNow"'*true*) request_stop_now ;; *'"stop"'*true*) request_stop ;; esac
 }
 
 # Waits before a call is repeated: longer with each failure, up to 10 s, and not at the same moment in every guest. The

@@ -39,6 +39,7 @@ block_bytes=4096
 chunk_blocks_max=256 # 1 MiB, the most the orchestrator takes at a time
 chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s gets through in time
 drain_polls=20
+start_polls=300
 refusals_max=20
 
 # shellcheck source=/dev/null

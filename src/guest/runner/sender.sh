@@ -191,36 +191,45 @@ hash_spool() {
   fi
 }
 
-request_stop() { [ -e "$state/stop" ] || : >"$state/stop"; }
+# Tells the main process that the job is to end, and until when what always runs may.
+request_stop() {
+  [ -e "$state/stop" ] || printf '%s\n' $(($(now) + ${PLAN_CLEANUP_SECONDS:-0})) >"$state/stop"
+}
+
+# Not even what always runs is to run any more.
+request_stop_now() {
+  request_stop
+  : >"$state/stop-now"
+}
 
 # abandon REASON: ends the job without telling anybody, since nobody listens.
 abandon() {
   say "giving up: $1"
   : >"$state/abandoned"
-  request_stop
+  request_stop_now
 }
 
-# Ends the running step: TERM, and KILL when that did not help for some seconds. Called again and again, while its last
-# output is sent.
+# Ends the running step, once, beside the sending of its last output. Called again and again.
 stop_step() {
-  read -r step_pid <"$state/step" || return 0
-  if [ "$step_pid" != "$stopped_pid" ]; then
-    stopped_pid=$step_pid
-    kill_at=$(($(now) + term_grace))
-    signal_step TERM
-  elif [ "$(now)" -ge "$kill_at" ]; then
-    signal_step KILL
+  read -r step_pid step_kind <"$state/step" || return 0
+  [ "$step_pid" != "$stopped_pid" ] || return 0
+  if [ "$step_kind" = always ] && [ ! -e "$state/stop-now" ]; then
+    read -r clean_until <"$state/stop" && [ "$(now)" -ge "$clean_until" ] || return 0
+    : >"$state/cleanup-over"
   fi
+  stopped_pid=$step_pid
+  kill_step &
 }
 
 signal_step() { kill "-$1" "-$step_pid" 2>/dev/null || kill "-$1" "$step_pid" 2>/dev/null; }
 
-# Ends the running step, and waits until it is gone.
+# Ends the running step: TERM, and KILL when it is not gone after some seconds. A step that was stopped is woken to hear it.
 kill_step() {
-  read -r step_pid <"$state/step" || return 0
+  read -r step_pid step_kind <"$state/step" || return 0
   signal_step TERM
+  signal_step CONT
   polls=0
-  while [ $polls -lt $((term_grace * ticks_per_second)) ] && kill -0 "-$step_pid" 2>/dev/null; do
+  while [ $polls -lt $((term_grace * ticks_per_second)) ] && signal_step 0; do
     sleep "$tick"
     polls=$((polls + 1))
   done

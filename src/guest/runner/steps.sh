@@ -1,35 +1,69 @@
 # Runs the steps of a job, one after the other, each with its output in the spool. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# Runs the plan. Leaves "EXIT_CODE FAILURE" in $state/result.
+# Runs the plan: its steps in order until one fails, or is not to go on; from then on only those that always run. The
+# first failure is the job's. Leaves "EXIT_CODE FAILURE" in $state/result.
 execute() {
   build_environment
-  code=0 failure='' index=0 leftovers=''
+  result_code=0 result_failure='' index=0 leftovers='' clean_until=''
   killed_before=$(memory_kills)
   if [ -n "$PLAN_REPO_URL" ]; then
-    run_step checkout /bin/sh "$here/checkout.sh"
-    [ $code = 0 ] || failure=checkout
+    step_kind='' step_seconds='' step_failure=checkout
+    if may_run; then run_step checkout /bin/sh "$here/checkout.sh"; take_result; fi
+    index=1
   fi
   run_cache restore
   number=1
-  while [ $code = 0 ] && [ $number -le "$PLAN_STEP_COUNT" ]; do
-    eval "name=\$PLAN_STEP_${number}_NAME script=\$PLAN_STEP_${number}_RUN"
-    run_script
-    number=$((number + 1))
+  while [ $number -le "$PLAN_STEP_COUNT" ]; do
+    eval "name=\$PLAN_STEP_${number}_NAME script=\$PLAN_STEP_${number}_RUN step_kind=\$PLAN_STEP_${number}_KIND"
+    eval "step_seconds=\$PLAN_STEP_${number}_SECONDS" && step_failure=''
+    if may_run; then run_script; take_result; fi
+    number=$((number + 1)) index=$((index + 1))
   done
+  code=$result_code
   collect_artifacts
-  [ $code != 0 ] || failure=$artifact_failure
-  [ -n "$failure" ] || run_cache save
-  # A checkout that was stopped did not fail.
-  [ ! -e "$state/stop" ] || failure=''
-  printf '%s %s\n' $code "$failure" >"$state/result"
+  [ "$result_code" != 0 ] || [ -e "$state/stop" ] || result_failure=$artifact_failure
+  [ -n "$result_failure" ] || run_cache save
+  printf '%s %s\n' "$result_code" "$result_failure" >"$state/result"
+}
+
+# Whether the next step is to run. The time that is left for cleaning up may be less than its own.
+may_run() {
+  is_cut=''
+  if [ -e "$state/stop" ]; then
+    [ "$result_code" != 0 ] || result_code=143
+    [ ! -e "$state/stop-now" ] || return 1
+  fi
+  [ "$result_code" != 0 ] || return 0
+  [ "$step_kind" = always ] || return 1
+  begin_cleanup
+  seconds_left=$((clean_until - $(now)))
+  [ "$seconds_left" -gt 0 ] || return 1
+  if [ -z "$step_seconds" ] || [ "$step_seconds" -gt "$seconds_left" ]; then
+    step_seconds=$seconds_left is_cut=yes
+  fi
+}
+
+# The time for cleaning up begins with the first failure, or when the job is told to stop.
+begin_cleanup() {
+  [ -z "$clean_until" ] || return 0
+  read -r clean_until <"$state/stop" || clean_until=$(($(now) + PLAN_CLEANUP_SECONDS))
+} 2>/dev/null
+
+# The first failure decides. A step that was told to stop did not fail of itself.
+take_result() {
+  [ "$code" != 0 ] && [ "$result_code" = 0 ] || return 0
+  result_code=$code
+  [ -e "$state/stop" ] || result_failure=$step_failure
+  begin_cleanup
 }
 
 # run_cache restore|save: a step of its own where the job has caches. What goes wrong in it is not the job's failure.
 run_cache() {
-  [ "$PLAN_CACHE_COUNT" -gt 0 ] && [ "$code" = 0 ] || return 0
-  run_step "$1 cache" /bin/sh "$here/cache.sh" "$1" "$work"
-  [ -e "$state/stop" ] || code=0
+  [ "$PLAN_CACHE_COUNT" -gt 0 ] || return 0
+  step_kind='' step_seconds='' step_failure=''
+  if [ "$result_code" = 0 ] && may_run; then run_step "$1 cache" /bin/sh "$here/cache.sh" "$1" "$work"; fi
+  index=$((index + 1))
 }
 
 # Leaves in $environment, as words for `eval`, the assignments that every step gets. Ours come last: a job cannot pretend
@@ -65,23 +99,69 @@ END
   esac
 }
 
-# run_step NAME COMMAND...: runs the step number $index and leaves its exit code in $code.
+# run_step NAME COMMAND...: runs the step number $index, for $step_seconds at most where that is not empty, and leaves its
+# exit code in $code: 124 when its time was over, as timeout(1) has it. Then $step_failure says so.
 run_step() {
-  if [ -e "$state/stop" ]; then code=143 && return; fi
   step_name=$1
   shift
   prepare_pipe
+  code=0
   tell_step started
+  start_watchdog
   # In the foreground: shells make children in the background ignore SIGINT, for good.
   # What this shell itself says of a step that a signal ended is not the step's output.
   eval "in_step $environment"' "$@"' 2>/dev/null
   code=$?
-  read -r step_pid <"$state/step" && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
+  stop_watchdog
+  read -r step_pid kind <"$state/step" && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
   : >"$state/step"
   drain
   [ $code = 0 ] || note_killed_for_memory
+  if [ -e "$state/overdue" ] || [ -e "$state/cleanup-over" ]; then note_overdue; fi
   tell_step finished
-  index=$((index + 1))
+}
+
+# Ends the step when its time is over, whatever the sender waits for.
+start_watchdog() {
+  watchdog=''
+  [ -n "$step_seconds" ] || return 0
+  watch_step &
+  watchdog=$!
+}
+
+# A signal may come before its sleeper is known.
+watch_step() {
+  sleeper='' relieved=''
+  trap 'relieved=yes; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' TERM
+  sleep "$step_seconds" &
+  sleeper=$!
+  [ -z "$relieved" ] || kill "$sleeper"
+  wait "$sleeper"
+  [ -z "$relieved" ] && kill -0 $$ 2>/dev/null || exit 0
+  trap '' TERM
+  : >"$state/overdue"
+  polls=0
+  until [ -s "$state/step" ] || [ $polls -ge "$start_polls" ]; do
+    sleep "$tick"
+    polls=$((polls + 1))
+  done
+  kill_step
+  exit 0
+} 2>/dev/null
+
+# One whose step is overdue goes on: it may have children of the step to end yet.
+stop_watchdog() {
+  [ -n "$watchdog" ] && [ ! -e "$state/overdue" ] || return 0
+  kill "$watchdog"
+  wait "$watchdog"
+} 2>/dev/null
+
+note_overdue() {
+  code=124 step_failure=step_timeout
+  why="it ran longer than its limit of $step_seconds s"
+  [ -z "$is_cut" ] && [ -e "$state/overdue" ] || why="the $PLAN_CLEANUP_SECONDS s for cleaning up were over"
+  rm -f "$state/overdue" "$state/cleanup-over"
+  note "step '$step_name' was ended: $why"
 }
 
 # in_step ASSIGNMENT... COMMAND...: becomes the step, in a session of its own and the checkout. `env` takes the
@@ -94,7 +174,7 @@ in_step() (
   # This runner must outlive a job that runs out of memory; the job must not be spared.
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
   # shellcheck disable=SC2086,SC2016  # perhaps no word at all; the inner shell expands
-  exec $own_session /bin/sh -c 'echo $$ >"$0"; exec env "$@"' "$state/step" "$@"
+  exec $own_session /bin/sh -c 'echo $$ "$1" >"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
 )
 
 # Makes the step's own pipe, since a process left behind may hold on to the one it was given, and what empties it. Where

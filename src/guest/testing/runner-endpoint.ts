@@ -53,6 +53,8 @@ export class RunnerEndpoint {
   finish: Finish | null = null;
   /** When true, every answer tells the runner to stop. */
   stop = false;
+  /** When true, every answer tells it to stop at once, without the steps that always run. */
+  stopNow = false;
   /** Asked before every call. */
   fault: (call: RunnerCall) => Fault | null = () => null;
   sessionToken = "";
@@ -153,7 +155,10 @@ export class RunnerEndpoint {
   #handle(call: RunnerCall): [status: number, body: object] {
     if (call.method === "Start") return this.#start(call);
     if (call.token === "" || call.token !== this.sessionToken) return refusal(401, "unauthenticated");
-    const stop = this.stop ? { stop: true } : {};
+    const stop = {
+      ...((this.stop || this.stopNow) && { stop: true }),
+      ...(this.stopNow && { stopNow: true }),
+    };
     if (call.method === "AppendLog") return this.#append(call, stop);
     if (call.method === "ReportStep") {
       this.events.push(stepEvent(call.body));

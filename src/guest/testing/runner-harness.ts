@@ -257,6 +257,7 @@ const smallJob: PlanInput = {
   env: {},
   steps: [{ name: "hello", run: "echo hello" }],
   artifacts: [],
+  cleanupSeconds: 60,
   deadlineSeconds: 120,
 };
 

@@ -10,9 +10,14 @@ import { newJobId } from "./job-id.ts";
 
 /**
  * Takes a job in: validates the request, resolves its label and size, and returns once it is on disk. The same
- * `request_id` again is the same job. Errors: `usage`, `unknown_label`, `image_unavailable`, `unavailable`.
+ * `request_id` again is the same job. `retryOf` is the job that it repeats, by its id. Errors: `usage`, `unknown_label`,
+ * `image_unavailable`, `unavailable`.
  */
-export async function accept(context: Context, input: unknown): Promise<{ job: Job; existed: boolean }> {
+export async function accept(
+  context: Context,
+  input: unknown,
+  retryOf: string | null = null,
+): Promise<{ job: Job; existed: boolean }> {
   if (context.phase !== "serving") {
     throw new SolsticeError("unavailable", "This orchestrator is shutting down and takes no more jobs.", {
       remedy: "Submit again once it is back.",
@@ -34,6 +39,7 @@ export async function accept(context: Context, input: unknown): Promise<{ job: J
     timeoutSeconds: request.timeout_seconds ?? context.config.jobTimeoutSeconds,
     maxAttempts: context.config.maxAttempts,
     submittedAt: Date.now(),
+    retryOf,
   });
 }
 

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
+import { repeatRequest } from "../../core/job-request.ts";
+import { isFinal } from "../../core/job-state.ts";
 import { findJobByRequest } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
@@ -18,6 +20,11 @@ export interface Admission {
   /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
   accept(input: unknown): Promise<Accepted>;
   /**
+   * Makes a new job of the request of one that has ended, under a request id that the caller chose. Errors as of `accept`,
+   * and `conflict` for a job that has not ended, or an id that is another job's.
+   */
+  retry(job: Job, requestId: string): Promise<Accepted>;
+  /**
    * Takes what the broker has handed out already, also when the store has just become full: giving it back would count
    * against its redeliveries. Whoever consumes stops consuming then.
    */
@@ -32,8 +39,8 @@ const identified = z.looseObject({ request_id: z.uuid().toLowerCase() });
 /** Creates the way in. */
 export function createAdmission(context: Context): Admission {
   const room = createQueueRoom(context.store, context.config.maxQueued);
-  const take = async (input: unknown) => {
-    const accepted = await accept(context, input);
+  const take = async (input: unknown, retryOf: string | null = null) => {
+    const accepted = await accept(context, input, retryOf);
     if (!accepted.existed) room.add();
     return accepted;
   };
@@ -46,13 +53,20 @@ export function createAdmission(context: Context): Admission {
       return { job: known, existed: true };
     }
   };
+  const takeWhereRoom = (input: unknown, retryOf: string | null) =>
+    orKnown(input, async () => {
+      await refuseWhenFull(room);
+      return take(input, retryOf);
+    });
   return {
     room,
-    accept: (input) =>
-      orKnown(input, async () => {
-        await refuseWhenFull(room);
-        return take(input);
-      }),
+    accept: (input) => takeWhereRoom(input, null),
+    async retry(job, requestId) {
+      refuseUnended(job);
+      const accepted = await takeWhereRoom(repeatRequest(job.request, { requestId, at: Date.now() }), job.id);
+      refuseForeign(accepted, job);
+      return accepted;
+    },
     acceptDelivered: (input) => orKnown(input, () => take(input)),
   };
 }
@@ -62,6 +76,25 @@ async function refuseWhenFull(room: QueueRoom): Promise<void> {
   throw new SolsticeError("limit_exceeded", `${room.limit} jobs wait already; no more are taken for now.`, {
     remedy: "Submit again later; the operator can raise MAX_QUEUED, or add hosts.",
   });
+}
+
+function refuseUnended(job: Job): void {
+  if (isFinal(job.state)) return;
+  throw new SolsticeError("conflict", `Job ${job.id} has not ended: it is ${job.state}.`, {
+    remedy: `Wait for its end, or end it first: solstice cancel ${job.id}`,
+  });
+}
+
+/** An id that was used for something else must not pass for this retry. */
+function refuseForeign({ job, existed }: Accepted, repeated: Job): void {
+  if (!existed || job.retryOf === repeated.id) return;
+  throw new SolsticeError(
+    "conflict",
+    `The request id is that of job ${job.id}, which does not repeat ${repeated.id}.`,
+    {
+      remedy: "Choose a new request id.",
+    },
+  );
 }
 
 async function findKnown(context: Context, input: unknown, error: unknown): Promise<Job | null> {

@@ -1,4 +1,5 @@
 import type { Job, JobStep, Machine } from "../../core/job.ts";
+import { hasAlwaysSteps } from "../../core/job-request.ts";
 import { isActive } from "../../core/job-state.ts";
 import { decide, type LifecycleAction, type LifecycleSnapshot } from "../../core/lifecycle.ts";
 import { loadAttempt } from "../../store/attempts.ts";
@@ -53,7 +54,7 @@ async function observe(
   return {
     ...attempt,
     power,
-    failedStep: await failedStep(context, attempt.machine),
+    failedStep: await failedStep(context, attempt),
     hostPhase: context.phase,
     limits: context.limits,
   };
@@ -63,9 +64,16 @@ function isOurs(context: Context, job: Job): boolean {
   return isActive(job.state) && job.hostId === context.identity.hostId;
 }
 
-/** Of a runner that told of one; after success there is none to look for. */
-async function failedStep(context: Context, machine: Machine): Promise<JobStep | null> {
-  if (machine.runnerFinishedAt === null || machine.runnerExitCode === 0) return null;
+/** Looked for once the runner told that there is one, and before where the clean-up after it is to be bounded. */
+async function failedStep(
+  context: Context,
+  { job, machine }: { readonly job: Job; readonly machine: Machine },
+): Promise<JobStep | null> {
+  const isWanted =
+    machine.runnerFinishedAt === null
+      ? job.state === "running" && hasAlwaysSteps(job.request)
+      : machine.runnerExitCode !== 0;
+  if (!isWanted) return null;
   const steps = await listSteps(context.store, machine);
   return steps.find((step) => step.state === "failed") ?? null;
 }

@@ -72,7 +72,7 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
     room.add();
     return { job, existed: false };
   };
-  const admission: Admission = { room, accept: take, acceptDelivered: take };
+  const admission: Admission = { room, accept: take, acceptDelivered: take, retry: take };
   const context = { store, log, phase: "serving", identity: { hostId: "host-1" } } as unknown as Context;
   const broker = new MemoryBroker();
   const intake = startIntake(context, { broker, admission, onRejected: () => {} });

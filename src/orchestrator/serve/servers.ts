@@ -7,7 +7,7 @@ import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { artifactsOf } from "../../core/artifacts.ts";
 import type { Job } from "../../core/job.ts";
-import { cachesOf, stepsOf } from "../../core/job-request.ts";
+import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/job-request.ts";
 import { buildPlan } from "../../guest/plan.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
@@ -53,7 +53,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     store,
     log,
     now: Date.now,
-    buildPlan: planOf,
+    buildPlan: (job) => planOf(job, config),
     transfers,
     caches,
     logLimitBytes: config.logLimitBytes,
@@ -63,7 +63,9 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
   });
 }
 
-function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
+function planOf(job: Job, { cleanupTimeoutSeconds }: OrchestratorConfig): string {
+  const { id, attempt, request, timeoutSeconds } = job;
+  const cleanupSeconds = hasAlwaysSteps(request) ? cleanupTimeoutSeconds : 0;
   return buildPlan({
     jobId: id,
     attempt,
@@ -71,10 +73,14 @@ function planOf({ id, attempt, request, timeoutSeconds }: Job): string {
     commitSha: request.commit_sha ?? null,
     ref: request.ref ?? null,
     env: request.env,
-    steps: stepsOf(request),
+    steps: stepsOf(request).map(({ timeout_seconds, ...step }) => ({
+      ...step,
+      timeoutSeconds: timeout_seconds,
+    })),
     artifacts: artifactsOf(request),
     caches: cachesOf(request),
-    deadlineSeconds: timeoutSeconds + runnerDeadlineMarginSeconds,
+    cleanupSeconds,
+    deadlineSeconds: timeoutSeconds + cleanupSeconds + runnerDeadlineMarginSeconds,
   });
 }
 
@@ -92,6 +98,7 @@ export function startUserEndpoint(
     log: context.log,
     now: Date.now,
     accept: (input) => admission.accept(input),
+    retry: (job, requestId) => admission.retry(job, requestId),
     capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
     caches: context.caches,

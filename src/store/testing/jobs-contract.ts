@@ -12,6 +12,7 @@ import {
   listActive,
   listJobs,
   listQueued,
+  listRetries,
   listTransitions,
   recentDurations,
   requestCancel,
@@ -52,7 +53,8 @@ function intakeContract(create: CreateDatabase): void {
     const { job, existed } = await insertJob(store, given);
     assert.equal(existed, false);
     assert.deepEqual(await getJob(store, "job1"), job);
-    const fresh = { attempt: 0, hostId: null, cancelRequestedAt: null, verdict: null, finishedAt: null };
+    const open = { cancelRequestedAt: null, cancelNowAt: null, retryOf: null };
+    const fresh = { ...open, attempt: 0, hostId: null, verdict: null, finishedAt: null };
     assert.deepEqual(job, { ...given, state: "queued", stateSinceAt: 1000, ...fresh });
     assert.deepEqual(wakes, [{ kind: "queue", jobId: "job1" }]);
     assert.equal(await getJob(store, "other"), null);
@@ -404,6 +406,30 @@ function eventsContract(create: CreateDatabase): void {
 }
 
 function cancelContract(create: CreateDatabase): void {
+  test("a wish to end without clean-up counts beside the first one, and implies it", async (context) => {
+    const store = await openForTest(context, create);
+    await insertClaimed(store, "job1");
+    await requestCancel(store, { jobId: "job1", at: 50 });
+    await requestCancel(store, { jobId: "job1", at: 60, now: true });
+    const again = await requestCancel(store, { jobId: "job1", at: 70, now: true });
+    assert.deepEqual([again?.cancelRequestedAt, again?.cancelNowAt], [50, 60]);
+    await insertClaimed(store, "job2");
+    const once = await requestCancel(store, { jobId: "job2", at: 80, now: true });
+    assert.deepEqual([once?.cancelRequestedAt, once?.cancelNowAt], [80, 80]);
+  });
+
+  test("a job's retries are listed, oldest first, also when it is no more", async (context) => {
+    const store = await openForTest(context, create);
+    await insertJob(store, newJob("old"));
+    await insertJob(store, newJob("late", { retryOf: "old", submittedAt: 3000 }));
+    await insertJob(store, newJob("early", { retryOf: "old", submittedAt: 2000 }));
+    await insertJob(store, newJob("next", { retryOf: "early", submittedAt: 4000 }));
+    assert.deepEqual(await listRetries(store, "old"), ["early", "late"]);
+    assert.deepEqual(await listRetries(store, "next"), []);
+    assert.equal((await getJob(store, "early"))?.retryOf, "old");
+    assert.equal((await getJob(store, "old"))?.retryOf, null);
+  });
+
   test("the first wish to cancel counts; a final job stays as it is", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");

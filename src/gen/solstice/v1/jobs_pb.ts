@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiyAQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZSJfCgdWZXJkaWN0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBQgwKCl9leGl0X2NvZGUizAEKB0pvYlN0ZXASDQoFaW5kZXgYASABKA0SDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARISCgpzdGFydGVkX21zGAUgASgDEhMKC2ZpbmlzaGVkX21zGAYgASgDEhYKCWxvZ19zdGFydBgHIAEoBEgBiAEBEhQKB2xvZ19lbmQYCCABKARIAogBAUIMCgpfZXhpdF9jb2RlQgwKCl9sb2dfc3RhcnRCCgoIX2xvZ19lbmQiZwoKVHJhbnNpdGlvbhIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEg0KBWF0X21zGAMgASgDEg8KB2F0dGVtcHQYBCABKAUSDgoGcmVhc29uGAUgASgJEg8KB2hvc3RfaWQYBiABKAkioQEKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkSEgoKZXhwaXJlZF9tcxgDIAEoAxIZCgxtaXNzaW5nX2Zyb20YBCABKARIAIgBARIXCgptaXNzaW5nX3RvGAUgASgESAGIAQFCDwoNX21pc3NpbmdfZnJvbUINCgtfbWlzc2luZ190byIcCgpHZXRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIsCgtHZXRSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiQwoLTGlzdFJlcXVlc3QSDgoGc3RhdGVzGAEgAygJEg0KBWxpbWl0GAIgASgNEhUKDWJlZm9yZV9qb2JfaWQYAyABKAkiLgoMTGlzdFJlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zb2xzdGljZS52MS5Kb2IiHgoMV2F0Y2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIuCg1XYXRjaFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJsCgtMb2dzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGc3RyZWFtGAIgASgJEg4KBm9mZnNldBgDIAEoBBIOCgZmb2xsb3cYBCABKAgSDwoHYXR0ZW1wdBgFIAEoBRIMCgRzdGVwGAYgASgJIlQKDExvZ3NSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIPCgdhdHRlbXB0GAMgASgFEhUKDXNraXBwZWRfYnl0ZXMYBCABKAQiHwoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIhEKD0NhcGFjaXR5UmVxdWVzdCK0AQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCBIoCgVob3N0cxgGIAMoCzIZLnNvbHN0aWNlLnYxLkhvc3RDYXBhY2l0eSLoAQoMSG9zdENhcGFjaXR5Eg8KB2hvc3RfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHYmFja2VuZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhcKD21heF9jb25jdXJyZW5jeRgGIAEoDRIPCgdydW5uaW5nGAcgASgNEhIKCnJlbmV3ZWRfbXMYCCABKAMSDgoGbGFiZWxzGAkgAygJEhQKDHJlYWR5X2xhYmVscxgKIAMoCRIPCgd2ZXJzaW9uGAsgASgJEg8KB2FwaV91cmwYDCABKAkilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMiJAoTTGlzdFJlamVjdGVkUmVxdWVzdBINCgVsaW1pdBgBIAEoDSJGChRMaXN0UmVqZWN0ZWRSZXNwb25zZRIuCghtZXNzYWdlcxgBIAMoCzIcLnNvbHN0aWNlLnYxLlJlamVjdGVkTWVzc2FnZSK9AQoPUmVqZWN0ZWRNZXNzYWdlEgoKAmlkGAEgASgJEhMKC3JlY2VpdmVkX21zGAIgASgDEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhcKCnJlcXVlc3RfaWQYBSABKAlIAIgBARIPCgdob3N0X2lkGAYgASgJEgwKBGJvZHkYByABKAwSEgoKYm9keV9ieXRlcxgIIAEoBBINCgV0aW1lcxgJIAEoDUINCgtfcmVxdWVzdF9pZCIfChBGaW5kTGVha3NSZXF1ZXN0EgsKA2ZpeBgBIAEoCCJGChFGaW5kTGVha3NSZXNwb25zZRIgCgVsZWFrcxgBIAMoCzIRLnNvbHN0aWNlLnYxLkxlYWsSDwoHbGVkZ2VycxgCIAMoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeTLYBgoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5zb2xzdGljZS52MS5FeHBsYWluUmVxdWVzdBocLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXNwb25zZRJTCgxMaXN0UmVqZWN0ZWQSIC5zb2xzdGljZS52MS5MaXN0UmVqZWN0ZWRSZXF1ZXN0GiEuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVzcG9uc2USSgoJRmluZExlYWtzEh0uc29sc3RpY2UudjEuRmluZExlYWtzUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1Jlc3BvbnNlEkoKCUxpc3RDYWNoZRIdLnNvbHN0aWNlLnYxLkxpc3RDYWNoZVJlcXVlc3QaHi5zb2xzdGljZS52MS5MaXN0Q2FjaGVSZXNwb25zZRJQCgtEZWxldGVDYWNoZRIfLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVxdWVzdBogLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgi6wQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZRIQCghyZXRyeV9vZhgaIAEoCRIPCgdyZXRyaWVzGBsgAygJIl8KB1ZlcmRpY3QSDQoFc3RhdGUYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQFCDAoKX2V4aXRfY29kZSLMAQoHSm9iU3RlcBINCgVpbmRleBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBEhIKCnN0YXJ0ZWRfbXMYBSABKAMSEwoLZmluaXNoZWRfbXMYBiABKAMSFgoJbG9nX3N0YXJ0GAcgASgESAGIAQESFAoHbG9nX2VuZBgIIAEoBEgCiAEBQgwKCl9leGl0X2NvZGVCDAoKX2xvZ19zdGFydEIKCghfbG9nX2VuZCJnCgpUcmFuc2l0aW9uEgwKBGZyb20YASABKAkSCgoCdG8YAiABKAkSDQoFYXRfbXMYAyABKAMSDwoHYXR0ZW1wdBgEIAEoBRIOCgZyZWFzb24YBSABKAkSDwoHaG9zdF9pZBgGIAEoCSKhAQoJTG9nU3RhdHVzEhYKDnJlY2VpdmVkX2J5dGVzGAEgASgEEhQKDGNvbXBsZXRlbmVzcxgCIAEoCRISCgpleHBpcmVkX21zGAMgASgDEhkKDG1pc3NpbmdfZnJvbRgEIAEoBEgAiAEBEhcKCm1pc3NpbmdfdG8YBSABKARIAYgBAUIPCg1fbWlzc2luZ19mcm9tQg0KC19taXNzaW5nX3RvIhwKCkdldFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIiwKC0dldFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJDCgtMaXN0UmVxdWVzdBIOCgZzdGF0ZXMYASADKAkSDQoFbGltaXQYAiABKA0SFQoNYmVmb3JlX2pvYl9pZBgDIAEoCSIuCgxMaXN0UmVzcG9uc2USHgoEam9icxgBIAMoCzIQLnNvbHN0aWNlLnYxLkpvYiIeCgxXYXRjaFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIi4KDVdhdGNoUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iImwKC0xvZ3NSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSDgoGb2Zmc2V0GAMgASgEEg4KBmZvbGxvdxgEIAEoCBIPCgdhdHRlbXB0GAUgASgFEgwKBHN0ZXAYBiABKAkiVAoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMEg8KB2F0dGVtcHQYAyABKAUSFQoNc2tpcHBlZF9ieXRlcxgEIAEoBCIsCg1DYW5jZWxSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRILCgNub3cYAiABKAgiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIjIKDFJldHJ5UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSI/Cg1SZXRyeVJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIhEKD0NhcGFjaXR5UmVxdWVzdCK0AQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCBIoCgVob3N0cxgGIAMoCzIZLnNvbHN0aWNlLnYxLkhvc3RDYXBhY2l0eSLoAQoMSG9zdENhcGFjaXR5Eg8KB2hvc3RfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHYmFja2VuZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhcKD21heF9jb25jdXJyZW5jeRgGIAEoDRIPCgdydW5uaW5nGAcgASgNEhIKCnJlbmV3ZWRfbXMYCCABKAMSDgoGbGFiZWxzGAkgAygJEhQKDHJlYWR5X2xhYmVscxgKIAMoCRIPCgd2ZXJzaW9uGAsgASgJEg8KB2FwaV91cmwYDCABKAkilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMiJAoTTGlzdFJlamVjdGVkUmVxdWVzdBINCgVsaW1pdBgBIAEoDSJGChRMaXN0UmVqZWN0ZWRSZXNwb25zZRIuCghtZXNzYWdlcxgBIAMoCzIcLnNvbHN0aWNlLnYxLlJlamVjdGVkTWVzc2FnZSK9AQoPUmVqZWN0ZWRNZXNzYWdlEgoKAmlkGAEgASgJEhMKC3JlY2VpdmVkX21zGAIgASgDEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhcKCnJlcXVlc3RfaWQYBSABKAlIAIgBARIPCgdob3N0X2lkGAYgASgJEgwKBGJvZHkYByABKAwSEgoKYm9keV9ieXRlcxgIIAEoBBINCgV0aW1lcxgJIAEoDUINCgtfcmVxdWVzdF9pZCIfChBGaW5kTGVha3NSZXF1ZXN0EgsKA2ZpeBgBIAEoCCJGChFGaW5kTGVha3NSZXNwb25zZRIgCgVsZWFrcxgBIAMoCzIRLnNvbHN0aWNlLnYxLkxlYWsSDwoHbGVkZ2VycxgCIAMoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeTKYBwoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USPgoFUmV0cnkSGS5zb2xzdGljZS52MS5SZXRyeVJlcXVlc3QaGi5zb2xzdGljZS52MS5SZXRyeVJlc3BvbnNlEkcKCENhcGFjaXR5Ehwuc29sc3RpY2UudjEuQ2FwYWNpdHlSZXF1ZXN0Gh0uc29sc3RpY2UudjEuQ2FwYWNpdHlSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2USUwoMTGlzdFJlamVjdGVkEiAuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlc3BvbnNlEkoKCUZpbmRMZWFrcxIdLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1JlcXVlc3QaHi5zb2xzdGljZS52MS5GaW5kTGVha3NSZXNwb25zZRJKCglMaXN0Q2FjaGUSHS5zb2xzdGljZS52MS5MaXN0Q2FjaGVSZXF1ZXN0Gh4uc29sc3RpY2UudjEuTGlzdENhY2hlUmVzcG9uc2USUAoLRGVsZXRlQ2FjaGUSHy5zb2xzdGljZS52MS5EZWxldGVDYWNoZVJlcXVlc3QaIC5zb2xzdGljZS52MS5EZWxldGVDYWNoZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -192,6 +192,20 @@ export type Job = Message<"solstice.v1.Job"> & {
    * @generated from field: repeated solstice.v1.CacheUse cache = 40;
    */
   cache: CacheUse[];
+
+  /**
+   * The job that this one repeats, by its full id; empty for a job of its own.
+   *
+   * @generated from field: string retry_of = 26;
+   */
+  retryOf: string;
+
+  /**
+   * The jobs that repeat this one, oldest first, at most 100; not in lists.
+   *
+   * @generated from field: repeated string retries = 27;
+   */
+  retries: string[];
 };
 
 /**
@@ -592,6 +606,13 @@ export type CancelRequest = Message<"solstice.v1.CancelRequest"> & {
    * @generated from field: string job_id = 1;
    */
   jobId: string;
+
+  /**
+   * Also the steps that always run are ended, or not begun.
+   *
+   * @generated from field: bool now = 2;
+   */
+  now: boolean;
 };
 
 /**
@@ -619,6 +640,56 @@ export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 16);
 
 /**
+ * @generated from message solstice.v1.RetryRequest
+ */
+export type RetryRequest = Message<"solstice.v1.RetryRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * The id (a UUID) of the new job's request, chosen by the caller.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message solstice.v1.RetryRequest.
+ * Use `create(RetryRequestSchema)` to create a new message.
+ */
+export const RetryRequestSchema: GenMessage<RetryRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 17);
+
+/**
+ * @generated from message solstice.v1.RetryResponse
+ */
+export type RetryResponse = Message<"solstice.v1.RetryResponse"> & {
+  /**
+   * The new job.
+   *
+   * @generated from field: solstice.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * True when this request_id had been sent before.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.RetryResponse.
+ * Use `create(RetryResponseSchema)` to create a new message.
+ */
+export const RetryResponseSchema: GenMessage<RetryResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 18);
+
+/**
  * @generated from message solstice.v1.CapacityRequest
  */
 export type CapacityRequest = Message<"solstice.v1.CapacityRequest"> & {
@@ -629,7 +700,7 @@ export type CapacityRequest = Message<"solstice.v1.CapacityRequest"> & {
  * Use `create(CapacityRequestSchema)` to create a new message.
  */
 export const CapacityRequestSchema: GenMessage<CapacityRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 17);
+  messageDesc(file_solstice_v1_jobs, 19);
 
 /**
  * @generated from message solstice.v1.CapacityResponse
@@ -673,7 +744,7 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
  * Use `create(CapacityResponseSchema)` to create a new message.
  */
 export const CapacityResponseSchema: GenMessage<CapacityResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 18);
+  messageDesc(file_solstice_v1_jobs, 20);
 
 /**
  * @generated from message solstice.v1.HostCapacity
@@ -753,7 +824,7 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
  * Use `create(HostCapacitySchema)` to create a new message.
  */
 export const HostCapacitySchema: GenMessage<HostCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 19);
+  messageDesc(file_solstice_v1_jobs, 21);
 
 /**
  * @generated from message solstice.v1.LabelCapacity
@@ -804,7 +875,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
  * Use `create(LabelCapacitySchema)` to create a new message.
  */
 export const LabelCapacitySchema: GenMessage<LabelCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 20);
+  messageDesc(file_solstice_v1_jobs, 22);
 
 /**
  * @generated from message solstice.v1.ExplainRequest
@@ -821,14 +892,15 @@ export type ExplainRequest = Message<"solstice.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 21);
+  messageDesc(file_solstice_v1_jobs, 23);
 
 /**
  * @generated from message solstice.v1.ExplainResponse
  */
 export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
   /**
-   * not_waiting, image_not_ready, global_cap, label_cap, behind_others, draining, starting, paused, no_host
+   * not_waiting, image_not_ready, global_cap, label_cap, behind_others, draining, starting, paused, no_host,
+   * other_host_first
    *
    * @generated from field: string constraint = 1;
    */
@@ -852,7 +924,7 @@ export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 22);
+  messageDesc(file_solstice_v1_jobs, 24);
 
 /**
  * @generated from message solstice.v1.ListRejectedRequest
@@ -871,7 +943,7 @@ export type ListRejectedRequest = Message<"solstice.v1.ListRejectedRequest"> & {
  * Use `create(ListRejectedRequestSchema)` to create a new message.
  */
 export const ListRejectedRequestSchema: GenMessage<ListRejectedRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 23);
+  messageDesc(file_solstice_v1_jobs, 25);
 
 /**
  * @generated from message solstice.v1.ListRejectedResponse
@@ -888,7 +960,7 @@ export type ListRejectedResponse = Message<"solstice.v1.ListRejectedResponse"> &
  * Use `create(ListRejectedResponseSchema)` to create a new message.
  */
 export const ListRejectedResponseSchema: GenMessage<ListRejectedResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 24);
+  messageDesc(file_solstice_v1_jobs, 26);
 
 /**
  * @generated from message solstice.v1.RejectedMessage
@@ -955,7 +1027,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
  * Use `create(RejectedMessageSchema)` to create a new message.
  */
 export const RejectedMessageSchema: GenMessage<RejectedMessage> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 25);
+  messageDesc(file_solstice_v1_jobs, 27);
 
 /**
  * @generated from message solstice.v1.FindLeaksRequest
@@ -972,7 +1044,7 @@ export type FindLeaksRequest = Message<"solstice.v1.FindLeaksRequest"> & {
  * Use `create(FindLeaksRequestSchema)` to create a new message.
  */
 export const FindLeaksRequestSchema: GenMessage<FindLeaksRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 26);
+  messageDesc(file_solstice_v1_jobs, 28);
 
 /**
  * @generated from message solstice.v1.FindLeaksResponse
@@ -996,7 +1068,7 @@ export type FindLeaksResponse = Message<"solstice.v1.FindLeaksResponse"> & {
  * Use `create(FindLeaksResponseSchema)` to create a new message.
  */
 export const FindLeaksResponseSchema: GenMessage<FindLeaksResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 27);
+  messageDesc(file_solstice_v1_jobs, 29);
 
 /**
  * @generated from message solstice.v1.Leak
@@ -1055,7 +1127,7 @@ export type Leak = Message<"solstice.v1.Leak"> & {
  * Use `create(LeakSchema)` to create a new message.
  */
 export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 28);
+  messageDesc(file_solstice_v1_jobs, 30);
 
 /**
  * @generated from message solstice.v1.CacheUse
@@ -1100,7 +1172,7 @@ export type CacheUse = Message<"solstice.v1.CacheUse"> & {
  * Use `create(CacheUseSchema)` to create a new message.
  */
 export const CacheUseSchema: GenMessage<CacheUse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 29);
+  messageDesc(file_solstice_v1_jobs, 31);
 
 /**
  * @generated from message solstice.v1.ListCacheRequest
@@ -1133,7 +1205,7 @@ export type ListCacheRequest = Message<"solstice.v1.ListCacheRequest"> & {
  * Use `create(ListCacheRequestSchema)` to create a new message.
  */
 export const ListCacheRequestSchema: GenMessage<ListCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 30);
+  messageDesc(file_solstice_v1_jobs, 32);
 
 /**
  * @generated from message solstice.v1.ListCacheResponse
@@ -1150,7 +1222,7 @@ export type ListCacheResponse = Message<"solstice.v1.ListCacheResponse"> & {
  * Use `create(ListCacheResponseSchema)` to create a new message.
  */
 export const ListCacheResponseSchema: GenMessage<ListCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 31);
+  messageDesc(file_solstice_v1_jobs, 33);
 
 /**
  * @generated from message solstice.v1.CacheEntry
@@ -1233,7 +1305,7 @@ export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
  * Use `create(CacheEntrySchema)` to create a new message.
  */
 export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 32);
+  messageDesc(file_solstice_v1_jobs, 34);
 
 /**
  * @generated from message solstice.v1.DeleteCacheRequest
@@ -1269,7 +1341,7 @@ export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
  * Use `create(DeleteCacheRequestSchema)` to create a new message.
  */
 export const DeleteCacheRequestSchema: GenMessage<DeleteCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 33);
+  messageDesc(file_solstice_v1_jobs, 35);
 
 /**
  * @generated from message solstice.v1.DeleteCacheResponse
@@ -1286,7 +1358,7 @@ export type DeleteCacheResponse = Message<"solstice.v1.DeleteCacheResponse"> & {
  * Use `create(DeleteCacheResponseSchema)` to create a new message.
  */
 export const DeleteCacheResponseSchema: GenMessage<DeleteCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 34);
+  messageDesc(file_solstice_v1_jobs, 36);
 
 /**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
@@ -1351,7 +1423,7 @@ export const JobService: GenService<{
     output: typeof LogsResponseSchema;
   },
   /**
-   * Cancel asks a job to end; a job that has ended stays as it is.
+   * Cancel asks a job to end; a job that has ended stays as it is. It may be repeated.
    *
    * @generated from rpc solstice.v1.JobService.Cancel
    */
@@ -1359,6 +1431,17 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof CancelRequestSchema;
     output: typeof CancelResponseSchema;
+  },
+  /**
+   * Retry makes a new job of the request of one that has ended, and points it there. A repeated request_id returns the
+   * job that is there already.
+   *
+   * @generated from rpc solstice.v1.JobService.Retry
+   */
+  retry: {
+    methodKind: "unary";
+    input: typeof RetryRequestSchema;
+    output: typeof RetryResponseSchema;
   },
   /**
    * Capacity tells the caps, what runs, and what waits.

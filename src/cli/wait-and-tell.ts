@@ -1,0 +1,42 @@
+import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import type { ApiSession } from "./api-session.ts";
+import type { CliContext } from "./context.ts";
+import { exitCodeOfJob, exitCodes } from "./exit-codes.ts";
+import { jobDocument } from "./job-document.ts";
+import { write, writeJson } from "./output.ts";
+import { verdictText } from "./verdict-text.ts";
+import { waitForJob } from "./wait-for-job.ts";
+
+/** Shows a job until it has ended, tells its verdict, and has the process exit as the job did: `--wait` of any command. */
+export async function waitAndTell(
+  job: Job,
+  { context, session, json }: { context: CliContext; session: ApiSession; json: boolean | undefined },
+): Promise<void> {
+  const stopTelling = tellOnSignals(
+    `Job ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
+    context,
+  );
+  // With --json, stdout is for the one document; people still see the log.
+  const logOutput = json ? context.stderr : context.stdout;
+  const ended = await waitForJob(job.id, { context, session, logOutput });
+  stopTelling();
+  const now = context.now();
+  if (json) await writeJson(context.stdout, jobDocument(ended, now));
+  else await write(context.stdout, verdictText(ended, context.stdout, now));
+  context.setExitCode(exitCodeOfJob(ended.state, ended.verdict?.exitCode));
+}
+
+/**
+ * Ending the waiting does not end the job: whoever presses Ctrl-C is told so, and how to go on. Returns what ends this.
+ */
+export function tellOnSignals(text: string, context: CliContext): () => void {
+  const end = (signal: NodeJS.Signals) => {
+    context.stderr.write(`\n${text}`, () =>
+      process.exit(signal === "SIGINT" ? exitCodes.interrupted : exitCodes.terminated),
+    );
+  };
+  process.once("SIGINT", end).once("SIGTERM", end);
+  return () => {
+    process.off("SIGINT", end).off("SIGTERM", end);
+  };
+}
