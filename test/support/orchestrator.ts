@@ -50,6 +50,8 @@ export interface OrchestratorSetup {
   readonly imageMapPath: string;
   /** Ended, with all they started, after the test. */
   readonly children: Set<ChildProcess>;
+  /** Another installation's command line; default: this one's. */
+  readonly program?: string;
   /** Flags beside those for the map, the data directory and the API's address. */
   readonly flags: readonly string[];
 }
@@ -109,7 +111,7 @@ export async function startOrchestrator(
   moreFlags: readonly string[] = [],
 ): Promise<OrchestratorProcess> {
   const child = spawn(
-    solstice,
+    setup.program ?? solstice,
     [
       "orchestrator",
       ...["--config", setup.imageMapPath, "--data-dir", setup.dataDir, "--api-listen", "127.0.0.1:0"],
