@@ -68,7 +68,7 @@ const userLimits: ConnectionLimits = {
  * Guests are not trusted: together they can make us hold 64 messages of 2 MiB, one of them a tenth of that. A guest needs
  * one connection and one call at a time; the rest is for runners that do more at once.
  */
-const runnerLimits: ConnectionLimits = {
+export const runnerConnectionLimits: ConnectionLimits = {
   ...userLimits,
   maxConnections: 512,
   maxConnectionsPerAddress: 8,
@@ -106,7 +106,7 @@ export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServ
   return start({
     address: options.listen,
     flag: "--runner-listen",
-    limits: { ...runnerLimits, ...options.limits },
+    limits: { ...runnerConnectionLimits, ...options.limits },
     log: options.log,
     readMaxBytes: runnerMessageBytes,
     routes: (router) => router.service(RunnerService, createRunnerService(options)),
