@@ -5,8 +5,8 @@ Usage: runner.py DESCRIPTORS CONF
   DESCRIPTORS  the contract as a FileDescriptorSet: `buf build -o contract.binpb` in this repository
   CONF         the file of the seed with RUNNER_URL and BOOTSTRAP_TOKEN
 
-Needs grpcio and protobuf (Debian: python3-grpcio python3-protobuf). It runs the steps of a job; it does not check out a
-repository, and keeps no files.
+Needs grpcio and protobuf (Debian: python3-grpcio python3-protobuf). It runs the steps of a job up to the first that
+fails. It does not check out a repository, knows nothing of steps that always run or have a time limit, and keeps no files.
 """
 import hashlib
 import os

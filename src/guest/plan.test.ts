@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { accessSync } from "node:fs";
+import { accessSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isSolsticeError } from "../core/errors.ts";
@@ -104,4 +104,13 @@ test("what no shell can hold is refused", () => {
   refused({ steps: [{ name: "a", run: "echo \0" }] });
   refused({ env: { "-u": "x" } });
   refused({ env: { "A=B": "x" } });
+});
+
+test("docs/runner-protocol.md has every variable of a plan", () => {
+  const page = readFileSync(new URL("../../docs/runner-protocol.md", import.meta.url), "utf8");
+  const plan = buildPlan({ ...job, env: { A: "b" }, steps: [{ name: "a", run: "b" }] });
+  const names = [...plan.matchAll(/^(PLAN_\w+)=/gm)].map(([, name = ""]) => name.replace(/_1(?=_|$)/, "_N"));
+  const elsewhere = /^PLAN_(ARTIFACT|CACHE)/;
+  for (const name of names.filter((each) => !elsewhere.test(each)))
+    assert.match(page, new RegExp(`\`${name}\``));
 });
