@@ -16,6 +16,7 @@ import { listJobs, requestCancel } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
 import type { CacheContext } from "./caches/cache-context.ts";
 import { deleteCache, listCache } from "./caches/cache-listing.ts";
+import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
 import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import { describeJob, summarizeJob } from "./job-view.ts";
@@ -34,6 +35,8 @@ export interface JobServiceContext {
   readonly retry: (job: Job, requestId: string) => Promise<{ job: Job; existed: boolean }>;
   /** The caps, what runs, and what waits. */
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
+  /** The files that jobs kept, as far as this host can serve them. */
+  readonly artifacts: ArtifactSource;
   /** What holds a job back. */
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
   /** Compares this host with the store; with `fix` it mends what it may. */
@@ -95,6 +98,8 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     },
     capacity: () => context.capacity(),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
+    listArtifacts: async ({ jobId, attempt }) =>
+      listArtifacts(context, { job: await lookUpJob(store, jobId), attempt }),
     listRejected: (request) => listRejected(store, request),
     findLeaks: ({ fix }) => context.findLeaks({ fix }),
     listCache: (request) => listCache(store, request),

@@ -3,6 +3,7 @@ import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";
 import { isLoopback } from "./address-counts.ts";
+import { createArtifactRoute } from "./artifacts.ts";
 import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
@@ -78,11 +79,11 @@ export const runnerConnectionLimits: ConnectionLimits = {
   maxInFlightPerAddress: 6,
 };
 
-/** Serves the API for people: RPC, `/healthz`, `/readyz` and `/metrics`. */
+/** Serves the API for people: RPC, artifacts, `/healthz`, `/readyz` and `/metrics`. */
 export function startUserServer(options: UserServerOptions): Promise<ApiServer> {
   const refusal = (request: Parameters<NodeHandler>[0]) =>
     accessRefusal(request, { token: options.token, listenHost: options.listen.host });
-  const pages = createHttpRoutes({ ...options, refusal });
+  const pages = createArtifactRoute({ ...options, refusal }, createHttpRoutes({ ...options, refusal }));
   return start({
     address: options.listen,
     flag: "--api-listen",

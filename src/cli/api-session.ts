@@ -21,6 +21,8 @@ export interface ApiSession {
   readonly apiUrl: string;
   /** Asks one question with a deadline. Throws our errors. */
   ask<Answer>(question: (client: JobClient, options: CallOptions) => Promise<Answer>): Promise<Answer>;
+  /** Fetches a file of the API at `apiUrl` (null: the one of this session), as long as its bytes come. */
+  fetchFile(path: string, options: { apiUrl: string | null; signal: AbortSignal }): Promise<Response>;
   /** Looks again where the API is. */
   refresh(): Promise<void>;
 }
@@ -42,6 +44,10 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
       } catch (error) {
         throw fromApiError(error, config.apiUrl);
       }
+    },
+    fetchFile(path, { apiUrl, signal }) {
+      const headers = config.apiToken === null ? {} : { authorization: `Bearer ${config.apiToken}` };
+      return fetch(`${apiUrl ?? config.apiUrl}${path}`, { headers, signal, redirect: "error" });
     },
     async refresh() {
       config = await loadClientConfig(flags, env);

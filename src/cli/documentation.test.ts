@@ -38,6 +38,7 @@ test("the help of each command suffices: its options with environment and defaul
     jobs: clientOptions,
     logs: clientOptions,
     retry: clientOptions,
+    artifacts: clientOptions,
     cancel: clientOptions,
     explain: clientOptions,
     capacity: clientOptions,

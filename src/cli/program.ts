@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   jobs: async () => (await import("./jobs.ts")).registerJobs,
   logs: async () => (await import("./logs.ts")).registerLogs,
   retry: async () => (await import("./retry.ts")).registerRetry,
+  artifacts: async () => (await import("./artifacts.ts")).registerArtifacts,
   cancel: async () => (await import("./cancel.ts")).registerCancel,
   explain: async () => (await import("./explain.ts")).registerExplain,
   capacity: async () => (await import("./capacity.ts")).registerCapacity,

@@ -104,6 +104,24 @@ export async function recordStored(
   });
 }
 
+/** The most files of an attempt that are listed. */
+const maxUploadsListed = 5000;
+
+/** The whole files of a kind that an attempt sent, by name. */
+export async function listUploads(store: Store, key: AttemptKey & { kind: string }): Promise<Upload[]> {
+  const rows = await store.db
+    .selectFrom("uploads")
+    .selectAll()
+    .where("job_id", "=", key.jobId)
+    .where("attempt", "=", key.attempt)
+    .where("kind", "=", key.kind)
+    .where("stored_at", "is not", null)
+    .orderBy("id")
+    .limit(maxUploadsListed)
+    .execute();
+  return rows.map(toUpload).sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
 /** Bytes of all files of a kind that are kept on a host (null: where all hosts read), whole or not. */
 export async function sumStored(store: Store, kind: string, blobHostId: string | null): Promise<number> {
   const row = await store.db
@@ -180,7 +198,7 @@ function toRow(upload: Omit<Upload, "sha256" | "storedAt" | "expiredAt">) {
 }
 
 /** A row of `uploads`. */
-export function toUpload(row: Selectable<UploadsTable>): Upload {
+function toUpload(row: Selectable<UploadsTable>): Upload {
   return {
     jobId: row.job_id,
     attempt: row.attempt,

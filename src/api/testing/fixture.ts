@@ -153,6 +153,10 @@ export async function startTestUserServer(
       }),
       existed: false,
     }),
+    artifacts: options.artifacts ?? {
+      blobs: (await openTestTransfers(t, store)).blobs,
+      hostId: "host-1",
+    },
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),

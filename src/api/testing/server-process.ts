@@ -9,6 +9,7 @@ import { createMetrics } from "../metrics.ts";
 import { startUserServer } from "../server.ts";
 import { createTestCaches } from "./caches.ts";
 import { bootJob, insertTestJob, MemoryLog, openTestStore, startTestRunnerServer } from "./fixture.ts";
+import { openTestTransfers } from "./transfers.ts";
 
 /** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
 const limits = {
@@ -32,6 +33,7 @@ const user = await startUserServer({
   now: Date.now,
   accept: async () => ({ job: await insertTestJob(store), existed: false }),
   retry: async () => ({ job: await insertTestJob(store), existed: false }),
+  artifacts: { blobs: (await openTestTransfers(context, store)).blobs, hostId: "host-1" },
   capacity: async () => ({ maxConcurrency: 2, running: 1 }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),

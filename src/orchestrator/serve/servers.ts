@@ -99,6 +99,7 @@ export function startUserEndpoint(
     now: Date.now,
     accept: (input) => admission.accept(input),
     retry: (job, requestId) => admission.retry(job, requestId),
+    artifacts: { blobs: context.blobs, hostId: context.identity.hostId },
     capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
     caches: context.caches,

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { closeAttempt } from "../attempts.ts";
 import { deleteFinishedJobs } from "../retention.ts";
 import type { Store } from "../store.ts";
-import { beginUpload, getUpload, recordDigest, recordStored, sumStored } from "../uploads.ts";
+import { beginUpload, getUpload, listUploads, recordDigest, recordStored, sumStored } from "../uploads.ts";
 import { end, hostId, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
@@ -76,6 +76,17 @@ export function uploadsContract(create: CreateDatabase): void {
       assert.equal(await sumStored(db, "artifact", null), 0);
       await beginUpload(db, sampleUpload("d", { blobHostId: null }), yes);
       assert.equal(await sumStored(db, "artifact", null), 10);
+    });
+
+    test("whole files are listed by name, and others are not", async (context) => {
+      const db = await openForTest(context, create);
+      await insertClaimed(db, "job1");
+      await store(db, "b");
+      await store(db, "a");
+      await beginUpload(db, sampleUpload("c"), yes);
+      const names = (await listUploads(db, { ...attempt, kind: "artifact" })).map(({ name }) => name);
+      assert.deepEqual(names, ["dist/a\n", "dist/b\n"]);
+      assert.deepEqual(await listUploads(db, { ...attempt, kind: "cache" }), []);
     });
 
     test("an attempt that is over takes nothing", async (context) => {

@@ -1,0 +1,148 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { BlobStore } from "../blobs/blob-store.ts";
+import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import type { Job } from "../core/job.ts";
+import type { ListArtifactsResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
+import { listHosts } from "../store/hosts.ts";
+import type { Store } from "../store/store.ts";
+import { getUpload, listUploads, type Upload } from "../store/uploads.ts";
+import { lookUpJob } from "./job-lookup.ts";
+import type { ApiLog } from "./log.ts";
+import {
+  closeExchange,
+  type NodeHandler,
+  type NodeRequest,
+  type NodeResponse,
+  pathOf,
+  sendJson,
+} from "./node-http.ts";
+import { refuse } from "./refusal.ts";
+import { artifactKind } from "./transfers/artifact-kind.ts";
+import { sendBlob } from "./transfers/send-blob.ts";
+
+/** What this host can serve of the files that jobs kept. */
+export interface ArtifactSource {
+  readonly blobs: BlobStore;
+  readonly hostId: string;
+}
+
+/** What the functions of this file need. */
+export interface ArtifactsContext {
+  readonly store: Store;
+  readonly artifacts: ArtifactSource;
+}
+
+/** The files that an attempt (0: the latest) of a job kept. */
+export async function listArtifacts(
+  { store, artifacts }: ArtifactsContext,
+  { job, attempt }: { job: Job; attempt: number },
+): Promise<MessageInitShape<typeof ListArtifactsResponseSchema>> {
+  if (attempt < 0) throw new SolsticeError("usage", "attempt must not be negative.");
+  const key = { jobId: job.id, attempt: attempt || job.attempt, kind: artifactKind };
+  const uploads = await listUploads(store, key);
+  const apis = uploads.some((upload) => isElsewhere(upload, artifacts)) ? await apiUrls(store) : new Map();
+  return {
+    jobId: key.jobId,
+    attempt: key.attempt,
+    artifacts: uploads.map((upload) => ({
+      id: upload.id,
+      name: upload.name,
+      sizeBytes: BigInt(upload.sizeBytes),
+      sha256: upload.sha256 ?? "",
+      storedMs: BigInt(upload.storedAt ?? 0),
+      expiredMs: BigInt(upload.expiredAt ?? 0),
+      ...(isElsewhere(upload, artifacts) && {
+        hostId: upload.blobHostId ?? "",
+        apiUrl: apis.get(upload.blobHostId ?? "") ?? "",
+      }),
+    })),
+  };
+}
+
+/** What {@link createArtifactRoute} needs. */
+export interface ArtifactRouteOptions extends ArtifactsContext {
+  readonly log: ApiLog;
+  /** Why a request may not read, or null. */
+  readonly refusal: (request: NodeRequest) => SolsticeError | null;
+}
+
+/** Serves the bytes of artifacts: `GET /v1/jobs/JOB/artifacts/ATTEMPT/ID`. All other paths are `otherwise`'s. */
+export function createArtifactRoute(options: ArtifactRouteOptions, otherwise: NodeHandler): NodeHandler {
+  return (request, response) => {
+    const match = /^\/v1\/jobs\/([0-9a-z-]{1,40})\/artifacts\/(\d{1,6})\/([0-9a-f]{32})$/.exec(
+      pathOf(request),
+    );
+    if (match === null) return otherwise(request, response);
+    const [, jobId = "", attempt, id = ""] = match;
+    serve(options, { request, response }, { jobId, attempt: Number(attempt), id }).catch((error: unknown) => {
+      if (response.headersSent || response.destroyed) {
+        options.log.debug({ err: error }, `An artifact was cut off: ${errorText(error)}`);
+        closeExchange(request, response);
+      } else if (isSolsticeError(error)) refuse(response, error);
+      else {
+        options.log.error({ err: error, path: pathOf(request) }, "An artifact could not be served.");
+        refuse(
+          response,
+          new SolsticeError("internal", "The file could not be read; the orchestrator's log says why."),
+        );
+      }
+    });
+  };
+}
+
+async function serve(
+  options: ArtifactRouteOptions,
+  exchange: { request: NodeRequest; response: NodeResponse },
+  key: { jobId: string; attempt: number; id: string },
+): Promise<void> {
+  const { request, response } = exchange;
+  const refused = options.refusal(request);
+  if (refused) return refuse(response, refused);
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return sendJson(response, 405, { code: "usage", message: "Use GET." });
+  }
+  const job = await lookUpJob(options.store, key.jobId);
+  const upload = await getUpload(options.store, { ...key, jobId: job.id });
+  if (upload === null || upload.kind !== artifactKind || upload.storedAt === null) {
+    throw new SolsticeError("not_found", "This job kept no such file.");
+  }
+  if (upload.expiredAt !== null) throw new SolsticeError("not_found", "The file was removed by age.");
+  if (isElsewhere(upload, options.artifacts))
+    return refuse(response, await elsewhere(options, upload), { status: 421 });
+  await sendBlob(exchange, {
+    sizeBytes: upload.sizeBytes,
+    sha256: upload.sha256 ?? "",
+    read: (offset) => options.artifacts.blobs.read(upload.blobKey, offset),
+    headers: { "content-disposition": disposition(upload.name), "content-security-policy": "sandbox" },
+  });
+}
+
+async function elsewhere({ store }: ArtifactsContext, upload: Upload): Promise<SolsticeError> {
+  const host = upload.blobHostId ?? "";
+  const apiUrl = (await apiUrls(store)).get(host);
+  return new SolsticeError("conflict", `Only host ${host} has this file.`, {
+    remedy: apiUrl === undefined ? "Ask that host's API." : `Ask its API, at ${apiUrl}.`,
+  });
+}
+
+function isElsewhere({ blobHostId }: Upload, { hostId }: ArtifactSource): boolean {
+  return blobHostId !== null && blobHostId !== hostId;
+}
+
+async function apiUrls(store: Store): Promise<Map<string, string>> {
+  const hosts = await listHosts(store);
+  return new Map(
+    hosts.flatMap(({ hostId, facts }) => (facts.apiUrl === null ? [] : [[hostId, facts.apiUrl]])),
+  );
+}
+
+/** The last part of a name for a browser to save, in ASCII and, encoded, in full. */
+function disposition(name: string): string {
+  const last = name.split("/").at(-1) || "file";
+  const ascii = last.replace(/[^A-Za-z0-9._ -]/g, "_").slice(0, 200);
+  const encoded = encodeURIComponent(last.toWellFormed().slice(0, 200)).replace(
+    /['()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16)}`,
+  );
+  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}

@@ -1,0 +1,190 @@
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { errorText, SolsticeError } from "../core/errors.ts";
+import type { Artifact, ListArtifactsResponse } from "../gen/solstice/v1/jobs_pb.ts";
+import { formatBytes } from "../host/disk-space.ts";
+import type { ApiSession } from "./api-session.ts";
+import { downloadArtifact } from "./artifacts/download.ts";
+import { nameMatches } from "./artifacts/name-match.ts";
+import { safePaths } from "./artifacts/safe-path.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { write, writeJson } from "./output.ts";
+import { tableText } from "./table.ts";
+import { durationText, oneLine } from "./text.ts";
+
+interface ListFlags {
+  readonly attempt: number;
+  readonly json?: true;
+}
+
+interface GetFlags extends ListFlags {
+  readonly output: string;
+}
+
+interface View {
+  readonly context: CliContext;
+  readonly session: ApiSession;
+}
+
+/** `solstice artifacts JOB` and `solstice artifacts get JOB [NAME…]`: the files that a job kept. */
+export const registerArtifacts: RegisterCommand = (program, context) => {
+  const list = program
+    .command("artifacts")
+    .argument("<JOB>")
+    .summary("list the files a job kept, or fetch them")
+    .description("Lists the files that a job kept (docs/artifacts.md), with their lengths and digests.")
+    .enablePositionalOptions();
+  addClientOptions(addAttempt(list))
+    .addHelpText(
+      "after",
+      examplesText([
+        ["solstice artifacts 7k3m", "what the job kept"],
+        ["solstice artifacts get 7k3m -o out 'dist/*.deb'", "fetch some of it"],
+      ]),
+    )
+    .action(async (jobId: string, flags: ListFlags) => {
+      const session = await openSession(list, context);
+      const answer = await listed({ context, session }, jobId, flags);
+      if (flags.json) await writeJson(context.stdout, document(answer));
+      else await write(context.stdout, listText(answer, context));
+    });
+  registerGet(list, context);
+};
+
+function registerGet(parent: Command, context: CliContext): void {
+  const get = parent
+    .command("get")
+    .argument("<JOB>")
+    .argument("[NAME...]")
+    .summary("fetch the files a job kept")
+    .description(
+      "Fetches the files whose names are given, lie below them, or match them as patterns; all without NAME. Each is " +
+        "checked by its digest. What was interrupted goes on where it stopped, and what is there already is left. Nothing " +
+        "is written outside of the directory, whatever a file is called. Exits 1 when a file could not be had; the others " +
+        "are fetched.",
+    )
+    .option("-o, --output <DIR>", "where to put them; made if it is missing", ".");
+  addClientOptions(addAttempt(get))
+    .addHelpText("after", examplesText([["solstice artifacts get 7k3m -o out", "everything, into out/"]]))
+    .action(async (jobId: string, names: string[], flags: GetFlags) => {
+      const session = await openSession(get, context);
+      await fetchFiles({ context, session }, { jobId, names, flags });
+    });
+}
+
+function addAttempt(command: Command): Command {
+  return command.option("--attempt <N>", "those of this attempt (default: the latest)", parseAttempt, 0);
+}
+
+function listed({ session }: View, jobId: string, { attempt }: ListFlags): Promise<ListArtifactsResponse> {
+  return session.ask((client, options) => client.listArtifacts({ jobId, attempt }, options));
+}
+
+async function fetchFiles(
+  view: View,
+  { jobId, names, flags }: { jobId: string; names: readonly string[]; flags: GetFlags },
+): Promise<void> {
+  const { context, session } = view;
+  const answer = await listed(view, jobId, flags);
+  const wanted = answer.artifacts.filter(
+    ({ name }) => names.length === 0 || names.some((one) => nameMatches(name, one)),
+  );
+  if (wanted.length === 0) throw nothingFound(answer, names);
+  const directory = resolve(flags.output);
+  await mkdir(directory, { recursive: true });
+  const paths = safePaths(wanted.map(({ name }) => name));
+  const results = [];
+  for (const [at, artifact] of wanted.entries()) {
+    const path = paths[at] ?? "_";
+    const url = `/v1/jobs/${answer.jobId}/artifacts/${answer.attempt}/${artifact.id}`;
+    const onProgress = progressOf(artifact, context);
+    const outcome = await downloadArtifact(session, { artifact, url, directory, path, onProgress }).then(
+      (isFetched) => ({ state: isFetched ? "fetched" : "unchanged", problem: null }),
+      (error: unknown) => ({ state: "failed", problem: errorText(error) }),
+    );
+    results.push({
+      name: artifact.name,
+      path: resolve(directory, path),
+      size_bytes: Number(artifact.sizeBytes),
+      ...outcome,
+    });
+    if (context.stderr.isTTY) context.stderr.write("\r\u001b[K");
+    if (!flags.json) await tell(view, results.at(-1), path);
+  }
+  if (flags.json)
+    await writeJson(context.stdout, { job_id: answer.jobId, attempt: answer.attempt, artifacts: results });
+  if (results.some(({ state }) => state === "failed")) context.setExitCode(exitCodes.failure);
+}
+
+interface Result {
+  readonly name: string;
+  readonly state: string;
+  readonly problem: string | null;
+}
+
+async function tell({ context }: View, result: Result | undefined, path: string): Promise<void> {
+  if (result === undefined) return;
+  const name = oneLine(result.name);
+  if (result.problem !== null) context.stderr.write(`${name}: ${oneLine(result.problem)}\n`);
+  else await write(context.stdout, `${path === result.name ? name : `${name} (saved as ${path})`}\n`);
+}
+
+/** One line on a terminal, that the next thing said takes the place of. */
+function progressOf({ name, sizeBytes }: Artifact, { stderr }: CliContext): (bytes: number) => void {
+  if (!stderr.isTTY) return () => {};
+  let shownAt = 0;
+  return (bytes) => {
+    const now = performance.now();
+    if (now - shownAt < 200) return;
+    shownAt = now;
+    const line = `${formatBytes(bytes)} of ${formatBytes(Number(sizeBytes))}  ${oneLine(name)}`;
+    stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`);
+  };
+}
+
+function nothingFound({ artifacts, jobId }: ListArtifactsResponse, names: readonly string[]): SolsticeError {
+  if (artifacts.length === 0) return new SolsticeError("not_found", `Job ${jobId} kept no files.`);
+  return new SolsticeError(
+    "not_found",
+    `Job ${jobId} kept no file that matches ${names.map(oneLine).join(", ")}.`,
+    {
+      remedy: `\`solstice artifacts ${jobId}\` lists them.`,
+    },
+  );
+}
+
+function listText({ artifacts, jobId }: ListArtifactsResponse, { stdout, now }: CliContext): string {
+  if (artifacts.length === 0) return `Job ${oneLine(jobId)} kept no files.\n`;
+  const rows = artifacts.map((artifact) => [
+    oneLine(artifact.name),
+    formatBytes(Number(artifact.sizeBytes)),
+    oneLine(artifact.sha256).slice(0, 16),
+    durationText(now() - Number(artifact.storedMs)),
+    artifact.expiredMs > 0n ? "removed" : artifact.hostId === "" ? "" : `on host ${oneLine(artifact.hostId)}`,
+  ]);
+  return tableText({ head: ["NAME", "SIZE", "SHA-256", "AGE", ""], rows, flexible: [0] }, stdout);
+}
+
+function document({ jobId, attempt, artifacts }: ListArtifactsResponse): object {
+  return {
+    job_id: jobId,
+    attempt,
+    artifacts: artifacts.map((artifact) => ({
+      name: artifact.name,
+      size_bytes: Number(artifact.sizeBytes),
+      sha256: artifact.sha256,
+      stored_ms: Number(artifact.storedMs),
+      expired_ms: artifact.expiredMs === 0n ? null : Number(artifact.expiredMs),
+      host_id: artifact.hostId || null,
+      api_url: artifact.apiUrl || null,
+    })),
+  };
+}
+
+function parseAttempt(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It needs a whole number from 1.");
+}
