@@ -14,9 +14,9 @@ import type {
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { listJobs, requestCancel } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
+import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
 import type { CacheContext } from "./caches/cache-context.ts";
 import { deleteCache, listCache } from "./caches/cache-listing.ts";
-import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
 import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import { describeJob, summarizeJob } from "./job-view.ts";
