@@ -21,6 +21,7 @@ images:
 /** A running orchestrator, as a user would start it. */
 export interface Daemon {
   readonly dataDir: string;
+  readonly apiUrl: string;
   readonly api: Client<typeof JobService>;
   /** Processor time used so far, all threads, in ms. */
   cpuMs(): number;
@@ -55,6 +56,7 @@ export async function startDaemon(bench: Bench, options: DaemonOptions): Promise
   const transport = createConnectTransport({ baseUrl: child.apiUrl, httpVersion: "1.1" });
   return {
     dataDir,
+    apiUrl: child.apiUrl,
     api: createClient(JobService, transport),
     cpuMs: () => readCpuMs(pid),
     memoryMb: () => ({ rss: readMemoryMb(pid, "Rss"), pss: readMemoryMb(pid, "Pss") }),

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { measureBacklog } from "./backlog.ts";
 import { createBench, type Section } from "./bench.ts";
 import { measureFirewall } from "./firewall.ts";
+import { measureFollowing } from "./follow.ts";
 import { measureLogs } from "./logs.ts";
 import { measureMemory } from "./memory.ts";
 import { measureProvisioning } from "./provisioning.ts";
@@ -17,6 +18,7 @@ const sections = {
   provisioning: measureProvisioning,
   firewall: measureFirewall,
   logs: measureLogs,
+  follow: measureFollowing,
 } as const satisfies Record<string, Section>;
 
 const help = `npm run bench -- [SECTION ...] [--quick] [--output FILE]

@@ -260,6 +260,19 @@ test("a job without output, and one whose log was cut, are told apart from one t
   assert.equal(await outputOf(store, booted), "a");
 });
 
+test("an end without the rest of the output is taken when that is lost, and the gap is named", async (t) => {
+  const log = new MemoryLog();
+  const { store, booted, call, start } = await setUp(t, { log });
+  await start();
+  await call("AppendLog", { offset: 0, data: base64("abc") });
+  const told = { exitCode: 3, logLength: 10, logSha256: sha256("abcdefghij") };
+  assert.equal((await call("Finish", told)).status, 400);
+  assert.equal((await call("Finish", { ...told, logLost: true })).status, 200);
+  const { log: status } = (await describeJob(store, booted.jobId)) ?? {};
+  assert.deepEqual([status?.completeness, status?.missingFrom, status?.missingTo], ["gap", 3n, 10n]);
+  assert.ok(log.lines.some(({ level }) => level === "warn"));
+});
+
 test("a failure is recorded; one we do not know is refused", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();

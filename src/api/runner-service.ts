@@ -200,15 +200,16 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
     throw alreadyFinished("The runner has called Finish with other values; those stay.");
   }
   const output = await logStatus(context.store, outputOf(runner));
-  if (output.received < told.logLength) {
+  if (output.received < told.logLength && !request.logLost) {
     const progress = `received=${output.received} of ${told.logLength} bytes`;
     throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
       remedy: `Append from offset ${output.received}, then finish again.`,
     });
   }
   const { jobId, attempt } = machine;
-  if (compareLog(output, told).word === "differs") {
-    // Repeating cannot mend this. Both sides' numbers stay on record, and the log is shown as one that differs.
+  const { word } = compareLog(output, told);
+  if (word === "differs" || word === "gap") {
+    // Repeating cannot mend this. Both sides' numbers stay on record, and whoever looks at the log is told.
     context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
   }
   // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, truncateSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -74,6 +74,24 @@ test("a server that lost output is sent it again", async () => {
   const sequence = (length: number) => Array.from({ length }, (_, at) => `${at + 1}\n`).join("");
   assert.equal(endpoint.text(), sequence(1000) + sequence(5));
   assertProven(endpoint);
+});
+
+test("what cannot be read any more is lost, and the job ends all the same", async () => {
+  const { endpoint, exit, work } = await harness.start({
+    plan: { steps: stepsOf("seq 1000; exit 3") },
+    prepare: (started) => {
+      started.fault = ({ method, body }) => {
+        if (method === "Finish" && body.logLost === false) {
+          started.forgetFrom(10);
+          truncateSync(`${work}/output`, 5);
+        }
+        return null;
+      };
+    },
+  });
+  assert.equal(await exit, 0);
+  assert.equal(endpoint.finish?.exitCode, 3);
+  assert.deepEqual([endpoint.received, endpoint.finish?.logLength], [10, 3893]);
 });
 
 test("a refused guest gives up", async () => {

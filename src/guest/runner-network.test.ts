@@ -5,6 +5,7 @@ import { type FaultyWire, layWire, type WireFault } from "./testing/faulty-wire.
 import {
   assertProven,
   eventsOf,
+  type GuestKind,
   guestKinds,
   missingFor,
   RunnerHarness,
@@ -25,7 +26,7 @@ const numbers = Array.from({ length: 60_000 }, (_, at) => `${at + 1}\n`).join(""
 
 /** Runs `seq 60000`, and something short, with the wire as `prepare` wants it. */
 async function runBehind(
-  kind: (typeof guestKinds)[number],
+  kind: GuestKind,
   prepare: (wire: FaultyWire, runner: () => RunningRunner) => void,
 ): Promise<FaultyWire> {
   let wire: FaultyWire | null = null;
@@ -55,7 +56,12 @@ async function runBehind(
   }
 }
 
-for (const kind of clients) {
+// All at once: most of the time a runner waits.
+describe("behind a wire that fails", { concurrency: true }, () => {
+  for (const kind of clients) tryClient(kind);
+});
+
+function tryClient(kind: GuestKind): void {
   describe(kind.name, { skip: missingFor(kind), concurrency: true }, () => {
     test("connections are cut: before, in and after the request, and in the answer", async () => {
       const faults: WireFault[] = [

@@ -41,6 +41,8 @@ chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s gets through in time
 drain_polls=20
 start_polls=300
 refusals_max=20
+stuck_max=4
+flowing_looks=40 # two seconds of short pauses after output
 
 # shellcheck source=/dev/null
 . "$here/tools.sh"

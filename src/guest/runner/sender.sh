@@ -8,12 +8,12 @@ send() {
 
 # Sends the spool and the events until the job is over and everything has arrived.
 send_all() {
-  sent=0 size=0 final='' event='' failures=0 refusals=0
-  ticks=0 quiet_ticks=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
+  sent=0 size=0 final='' event='' failures=0 refusals=0 stuck=0 lost=false
+  twentieths=0 quiet_twentieths=0 flowing=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
   read -r jitter <"$state/token"
   read -r heartbeat_seconds <"$state/heartbeat"
   # Half the time: ticks are counted, not measured, and each takes longer than it should.
-  heartbeat_ticks=$((heartbeat_seconds * ticks_per_second / 2 + 1))
+  heartbeat_twentieths=$((heartbeat_seconds * 10 + 1))
   reported=0
   # A sender before this one may have told of some.
   read -r told_before <"$state/reported"
@@ -31,7 +31,7 @@ send_all() {
     # A step is told of before its output is sent, so that whoever reads along knows whose output it is.
     limit=$size
     [ -z "$event" ] || [ "$event_offset" -ge "$size" ] || limit=$event_offset
-    if [ "$sent" -lt "$limit" ]; then append_log
+    if [ "$sent" -lt "$limit" ] && [ "$lost" = false ]; then flowing=$flowing_looks && append_log
     elif [ -n "$event" ]; then report_step
     elif [ -n "$final" ]; then return 0
     else idle
@@ -79,32 +79,47 @@ END
   [ "$event_offset" -le "$size" ] || size=$event_offset
 }
 
-# A moment without work. The spool is measured when it changed since the last look, which costs no fork; where the shell
-# cannot tell times within a second apart, the look once a second finds the change.
+# A moment without work, a short one while output flows. The spool is measured when it changed since the last look, which
+# costs no fork, and once a second.
 idle() {
-  sleep "$tick"
-  ticks=$((ticks + 1)) quiet_ticks=$((quiet_ticks + 1))
-  if [ $quiet_ticks -ge "$heartbeat_ticks" ]; then
+  if [ "$flowing" -gt 0 ]; then
+    sleep "$flow_tick"
+    flowing=$((flowing - 1)) passed=$flow_twentieths
+  else
+    sleep "$tick"
+    passed=$tick_twentieths
+  fi
+  twentieths=$((twentieths + passed)) quiet_twentieths=$((quiet_twentieths + passed))
+  if [ "$quiet_twentieths" -ge "$heartbeat_twentieths" ]; then
     append_log
-  elif [ $((ticks % ticks_per_second)) = 0 ] || spool_changed; then
+  elif [ "$twentieths" -ge 20 ] || spool_changed; then
+    twentieths=0
     : >"$state/looked"
     measure
   fi
 }
 
-# shellcheck disable=SC3013  # where -nt is unknown, the look once a second remains
-spool_changed() { [ "$spool" -nt "$state/looked" ] 2>/dev/null; }
+# Not "newer": times are told in milliseconds, and by busybox in seconds. What changed in the moment of the last look counts
+# as changed since; a spool that rests is older soon.
+# shellcheck disable=SC3013  # where -ot is unknown, the look once a second remains
+spool_changed() { [ ! "$spool" -ot "$state/looked" ] 2>/dev/null; }
 
 # Sends what is not there yet, or a sign of life. A chunk starts small and grows, so that a slow line gets it through.
 append_log() {
   write_append_request >"$state/request"
   before=$sent
-  quiet_ticks=0
+  quiet_twentieths=0
   if call_runner AppendLog; then
     sent=$received
     [ "$chunk_blocks" -ge "$chunk_blocks_max" ] || chunk_blocks=$((chunk_blocks * 2))
-    # An orchestrator that takes nothing is no reason to hurry.
-    if [ "$before" -lt "$limit" ] && [ "$sent" -le "$before" ]; then failures=1 && back_off; fi
+    # An orchestrator that takes nothing is no reason to hurry. Nor is a spool that cannot be read, for whatever reason:
+    # then the job ends without the rest.
+    if [ "$before" -ge "$limit" ] || [ "$sent" -gt "$before" ]; then stuck=0
+    else
+      stuck=$((stuck + 1)) failures=1
+      [ "$stuck" -lt "$stuck_max" ] || lost=true
+      back_off
+    fi
   else
     chunk_blocks=$chunk_blocks_min
     after_failure
@@ -135,7 +150,7 @@ report_step() {
   [ "$phase" = finished ] || phase_number=1 event_code=0
   printf '{"index":%s,"phase":%s,"exitCode":%s,"logOffset":"%s","guestTimeMs":"%s000"}' "$event_index" $phase_number \
     "$event_code" "$event_offset" "$event_time" >"$state/request"
-  quiet_ticks=0
+  quiet_twentieths=0
   if call_runner ReportStep; then
     event=''
     printf '%s\n' "$reported" >"$state/reported"
@@ -173,8 +188,8 @@ finish() {
 tell_end() {
   detail=''
   [ ! -s "$state/detail" ] || detail=$(cat "$state/detail")
-  printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s","failureDetail":"%s"}' "$code" "$final" \
-    "$log_sha256" "$failure" "$detail" >"$state/request"
+  printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s","failureDetail":"%s","logLost":%s}' \
+    "$code" "$final" "$log_sha256" "$failure" "$detail" "$lost" >"$state/request"
   call_runner Finish
 }
 
@@ -182,7 +197,7 @@ tell_end() {
 send_missing() {
   sent=$final
   append_log
-  while [ "$sent" -lt "$final" ] && [ ! -e "$state/abandoned" ]; do append_log; done
+  while [ "$sent" -lt "$final" ] && [ "$lost" = false ] && [ ! -e "$state/abandoned" ]; do append_log; done
 }
 
 hash_spool() {

@@ -18,8 +18,11 @@ find_tools() {
   elif [ "$(printf x | openssl base64 2>/dev/null)" = eA== ]; then base64=openssl
   else base64='awk'
   fi
-  tick=1 ticks_per_second=1
-  if sleep 0.01 2>/dev/null; then tick=0.2 ticks_per_second=5; fi
+  # How long to sleep between two looks, and while output flows; and how many twentieths of a second that is.
+  tick=1 ticks_per_second=1 tick_twentieths=20 flow_tick=1 flow_twentieths=20
+  if sleep 0.01 2>/dev/null; then
+    tick=0.15 ticks_per_second=6 tick_twentieths=3 flow_tick=0.05 flow_twentieths=1
+  fi
   own_session=''
   if have setsid; then own_session=setsid
   elif have setpgrp; then own_session=setpgrp

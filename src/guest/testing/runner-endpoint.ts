@@ -195,7 +195,7 @@ export class RunnerEndpoint {
 
   #finish({ body }: RunnerCall): [number, object] {
     const logLength = Number(body.logLength ?? 0);
-    if (this.#received < logLength) return refusal(400, "failed_precondition");
+    if (this.#received < logLength && body.logLost !== true) return refusal(400, "failed_precondition");
     this.finish ??= {
       exitCode: Number(body.exitCode ?? 0),
       logLength,

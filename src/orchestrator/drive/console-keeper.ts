@@ -17,11 +17,17 @@ const lookMs = 500;
 export function startConsoleKeeper(context: Context, jobId: string): Loop {
   let job: Job | null = null;
   let received: number | null = null;
+  let isDue = false;
   return startLoop({
     name: `console of job ${jobId}`,
     isToldElsewhere: isStoreAway,
     log: context.log,
     run: async () => {
+      // A guest that has just been asked for has nothing to say, and one that is soon gone has its console kept then.
+      if (!isDue) {
+        isDue = true;
+        return lookMs;
+      }
       job ??= await getJob(context.store, jobId);
       if (job === null) return "done";
       try {

@@ -96,6 +96,42 @@ function appends(create: CreateDatabase): void {
     await assertSlices(store, text);
   });
 
+  test("a sender that repeats itself over restarts of the server leaves every byte once, and the proof", async (context) => {
+    const database = await create();
+    let store = await database.open();
+    context.after(async () => {
+      await store.close();
+      await database.remove();
+    });
+    let run = 0;
+    const call = fc.record({
+      length: fc.nat({ max: 90 }),
+      // How much of what was sent before is sent again, and whether the server is another one by then.
+      back: fc.nat({ max: 40 }),
+      restart: fc.boolean(),
+    });
+    const calls = fc.array(call, { minLength: 4, maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 300, maxLength: 300 }), calls, async (text, order) => {
+        run += 1;
+        const key = { ...log, jobId: `over${run}` };
+        await insertClaimed(store, key.jobId);
+        let received = 0;
+        for (const { length, back, restart } of order) {
+          if (restart) {
+            await store.close();
+            store = await database.open();
+          }
+          const offset = Math.max(0, received - back);
+          const part = { offset, data: text.subarray(offset, received + length), limitBytes: 200 };
+          received = (await appendLog(store, { ...key, ...part })).received;
+        }
+        await assertKept(store, key, { text: Buffer.from(text.subarray(0, received)), limit: 200 });
+      }),
+      { numRuns: 8 },
+    );
+  });
+
   test("rows are bounded, and every slice of them is exact", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
