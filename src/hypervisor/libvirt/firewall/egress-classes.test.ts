@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { poolAddress, poolSize } from "../mac-addresses.ts";
+import { cardsAndClasses, classesOf } from "./egress-classes.ts";
+import { egressCode, parseTapName, tapName } from "./tap-names.ts";
+
+test("open and none are always there, and equal policies are one", () => {
+  const classes = classesOf(["open", ["10.0.0.0/8"], ["10.0.0.0/8"]]);
+  assert.deepEqual(
+    classes.map(({ egress }) => egress),
+    ["open", "none", ["10.0.0.0/8"]],
+  );
+});
+
+/** Two lists with the same four digits: among 65537 there must be. */
+function collidingLists(): [string[], string[]] {
+  const seen = new Map<string, string[]>();
+  for (let number = 0; number <= 65_536; number += 1) {
+    const list = [`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`];
+    const other = seen.get(egressCode(list));
+    if (other !== undefined) return [other, list];
+    seen.set(egressCode(list), list);
+  }
+  return assert.fail("the digest has more than four digits");
+}
+
+test("two lists that taps could not tell apart are refused", () => {
+  assert.throws(() => classesOf(collidingLists()), { code: "config_invalid", remedy: /Change one of them/ });
+});
+
+test("a guest that runs under a policy which the map has no more keeps its card, and reaches nothing else", () => {
+  const former = parseTapName("host-1", tapName("host-1", poolAddress("host-1", 3), ["10.0.0.0/8"]));
+  assert.ok(former);
+  const { cards, classes } = cardsAndClasses("host-1", classesOf([]), [former]);
+  assert.equal(cards.length, 2 * poolSize + 1);
+  assert.deepEqual(cards.at(-1), { tap: former.name, macAddress: former.macAddress });
+  assert.deepEqual(classes.at(-1), { code: former.egressCode, egress: "none" });
+});
