@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { Agent } from "node:http";
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -12,6 +13,7 @@ import {
   http2Headers,
   http2Start,
   openFrom,
+  post,
   runHonestJob,
   type ServerProcess,
   startServerProcess,
@@ -216,6 +218,56 @@ async function attackWhileAJobRuns(t: TestContext, attack: (attack: Attack) => P
   t.diagnostic(`memory grew by ${Math.round(grown / 1024 / 1024)} MiB at most`);
   assert.ok(grown < maxGrowthBytes, `memory grew by ${grown} bytes`);
 }
+
+/** A million would take an hour and more here: each is a commit. What they cost does not grow with their number. */
+const tinyAppends = 500;
+
+test("tiny appends, one byte each, cost no more the more there are", { timeout: 120_000 }, async (t) => {
+  const server = await startServerProcess(t, { jobs: 2 });
+  const [victim, enemy] = server.jobs;
+  assert.ok(victim && enemy);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, localAddress: attacker });
+  const call = { port: server.port, from: attacker, agent };
+  await post("Start", { sessionToken: enemy.sessionToken }, { ...call, token: enemy.bootstrapToken });
+  const honestJob = runHonestJob(server, victim, honest);
+  const before = await server.memory("VmRSS");
+  const began = performance.now();
+  for (let offset = 0; offset < tinyAppends; offset += 1) {
+    const body = { offset, data: "eA==" };
+    const answer = await post("AppendLog", body, { ...call, token: enemy.sessionToken });
+    assert.deepEqual([answer.status, answer.body], [200, { received: String(offset + 1) }]);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  await honestJob;
+  agent.destroy();
+  const grown = ((await server.memory("VmRSS")) - before) / 1024 / 1024;
+  t.diagnostic(
+    `${Math.round(tinyAppends / seconds)} appends a second; memory grew by ${Math.round(grown)} MiB`,
+  );
+  assert.ok(grown < 64, `memory grew by ${grown} MiB`);
+});
+
+test("thirty guests at once, each with its own address, beside one that floods", {
+  timeout: 120_000,
+}, async (t) => {
+  const server = await startServerProcess(t, { jobs: 31 });
+  const [enemy, ...others] = server.jobs;
+  assert.ok(enemy);
+  const end = new AbortController();
+  const open = () => openFrom(server, attacker);
+  const flooding = attacks["every connection it can get, and calls on each that never end"]?.({
+    server,
+    token: enemy.sessionToken,
+    signal: end.signal,
+    open,
+  });
+  try {
+    await Promise.all(others.map((job, at) => runHonestJob(server, job, `127.0.1.${at + 1}`)));
+  } finally {
+    end.abort();
+    await flooding;
+  }
+});
 
 for (const [name, attack] of Object.entries(attacks)) {
   test(`other jobs are untouched by ${name}`, { timeout: 60_000 }, (t) => attackWhileAJobRuns(t, attack));
