@@ -14,17 +14,19 @@ import {
   type StartRequest,
   StepPhase,
 } from "../gen/solstice/v1/runner_pb.ts";
-import { appendLog, logStatus } from "../store/logs.ts";
+import { logStatus } from "../store/logs.ts";
 import { recordFinish } from "../store/machines.ts";
 import { startSession } from "../store/sessions.ts";
 import { finishStep, listSteps, startStep } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
+import type { AttemptMasks } from "./attempt-masks.ts";
 import { hashToken } from "./bearer.ts";
 import { restoreCacheCall, saveCacheCall } from "./caches/cache-calls.ts";
 import type { CacheContext } from "./caches/cache-context.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 import type { ApiLog } from "./log.ts";
 import { compareLog } from "./log-proof.ts";
+import { appendOutput, receivedOutput, releaseOutput } from "./output-log.ts";
 import {
   authenticate,
   noteSignOfLife,
@@ -47,8 +49,13 @@ export interface RunnerServiceContext {
   readonly log: ApiLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** The plan a runner is given: a POSIX shell fragment that only assigns variables. */
-  readonly buildPlan: (job: Job) => string;
+  /**
+   * The plan a runner is given: a POSIX shell fragment that only assigns variables. It may hold secrets; `secrets` are the
+   * values to mask from now on.
+   */
+  readonly buildPlan: (job: Job) => { readonly plan: string; readonly secrets: readonly string[] };
+  /** What is masked in the logs of attempts under way. */
+  readonly masks: AttemptMasks;
   /** Longest log kept of one attempt, in bytes. */
   readonly logLimitBytes: number;
   /** How often a runner is to give a sign of life, in seconds. */
@@ -131,7 +138,9 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   let plan = Buffer.alloc(0);
   // The plan comes first: a job whose plan cannot be built must not be seen as running.
   const accept = (job: Job) => {
-    plan = Buffer.from(context.buildPlan(job));
+    const built = context.buildPlan(job);
+    context.masks.give(job, built.secrets);
+    plan = Buffer.from(built.plan);
   };
   const session = await startSession(store, { bootstrapTokenHash, sessionTokenHash, at, accept });
   if (session === null) throw refusedGuest();
@@ -161,19 +170,16 @@ async function append(runner: RunnerCall, request: AppendLogRequest) {
     throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
   }
   const stop = stopOf(runner.job);
-  const log = outputOf(runner);
-  if (data.length === 0) {
-    const { received } = await logStatus(runner.context.store, log);
-    return { received: BigInt(received), ...stop };
-  }
+  if (data.length === 0) return { received: BigInt(await received(runner)), ...stop };
   refuseFinished(runner);
-  const { received } = await appendLog(runner.context.store, {
-    ...log,
-    offset: byteCount(request.offset, "offset"),
-    data,
-    limitBytes: runner.context.logLimitBytes,
-  });
-  return { received: BigInt(received), ...stop };
+  const offset = byteCount(request.offset, "offset");
+  return { received: BigInt(await appendOutput(runner.context, runner.job, { offset, data })), ...stop };
+}
+
+/** After the end nothing is held back, and nothing is remembered. */
+async function received({ context, machine, job }: RunnerCall): Promise<number> {
+  if (machine.runnerFinishedAt === null) return receivedOutput(context, job);
+  return (await logStatus(context.store, outputOf(machine))).received;
 }
 
 async function report(runner: RunnerCall, request: ReportStepRequest) {
@@ -193,19 +199,21 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
 }
 
 async function finish(runner: RunnerCall, request: FinishRequest) {
-  const { machine, context } = runner;
+  const { machine, context, job } = runner;
   const told = parseFinish(request);
   if (machine.runnerFinishedAt !== null) {
     if (isSameEnd(machine, told)) return {};
     throw alreadyFinished("The runner has called Finish with other values; those stay.");
   }
-  const output = await logStatus(context.store, outputOf(runner));
-  if (output.received < told.logLength && !request.logLost) {
-    const progress = `received=${output.received} of ${told.logLength} bytes`;
+  const received = await receivedOutput(context, job);
+  if (received < told.logLength && !request.logLost) {
+    const progress = `received=${received} of ${told.logLength} bytes`;
     throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
-      remedy: `Append from offset ${output.received}, then finish again.`,
+      remedy: `Append from offset ${received}, then finish again.`,
     });
   }
+  await releaseOutput(context, job, context.masks.of(job));
+  const output = await logStatus(context.store, outputOf(machine));
   const { jobId, attempt } = machine;
   const { word } = compareLog(output, told);
   if (word === "differs" || word === "gap") {
@@ -215,6 +223,7 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
   if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told })))
     throw refusedGuest();
+  context.masks.forget(job);
   return {};
 }
 
@@ -256,8 +265,8 @@ function parseFailure(text: string): RunnerFailure | null {
   throw new SolsticeError("usage", `failure must be empty or one of ${runnerFailures.join(", ")}.`);
 }
 
-function outputOf({ machine }: RunnerCall) {
-  return { jobId: machine.jobId, attempt: machine.attempt, stream: "output" as const };
+function outputOf({ jobId, attempt }: Machine) {
+  return { jobId, attempt, stream: "output" as const };
 }
 
 function refuseFinished({ machine }: RunnerCall): void {

@@ -14,6 +14,7 @@ export interface RequestFlags extends RepositoryFlags, ScriptFlags {
   readonly runsOn?: string;
   readonly size?: string;
   readonly env?: readonly string[];
+  readonly secret?: readonly string[];
   readonly timeout?: number;
   readonly priority?: number;
   readonly requestId?: string;
@@ -36,6 +37,7 @@ export async function buildRequest(
     ...repository,
     ...script,
     env: mergeEnv(rest.env, env),
+    ...(flags.secret !== undefined && { secrets: mergeSecrets(rest.secrets, flags.secret) }),
     ...(flags.requestId !== undefined && { request_id: flags.requestId }),
     ...(flags.runsOn !== undefined && { runs_on: flags.runsOn }),
     ...(flags.size !== undefined && { size: flags.size }),
@@ -90,4 +92,10 @@ function mergeEnv(ofFile: unknown, given: Readonly<Record<string, string>>): unk
   if (ofFile === undefined) return given;
   if (typeof ofFile !== "object" || ofFile === null || Array.isArray(ofFile)) return ofFile;
   return { ...ofFile, ...given };
+}
+
+/** Names of the command line are added. What is no list is left to the check of the whole request. */
+function mergeSecrets(ofFile: unknown, given: readonly string[]): unknown {
+  if (ofFile === undefined) return given;
+  return Array.isArray(ofFile) ? [...ofFile, ...given] : ofFile;
 }

@@ -77,6 +77,11 @@ function addJobOptions(command: Command): void {
       parseTime,
     )
     .option("--env <NAME=VALUE>", "an environment variable of the steps (repeatable)", collect)
+    .option(
+      "--secret <NAME>",
+      "a secret that the orchestrator is to give to the steps (repeatable); see docs/secrets.md",
+      collect,
+    )
     .option("--runs-on <LABEL>", "the image or alias to run on (default: the map's default_label)")
     .option("--size <NAME>", "a size of the map (default: the image's)")
     .option(

@@ -67,6 +67,7 @@ test("a job file is a whole request, and flags win over it", async () => {
     env: { LEVEL: "2", KEPT: "yes" },
     steps: [{ name: "build", run: "make\nmake docs\n" }],
     secrets: [],
+    from_fork: false,
     priority: 0,
   });
 });
@@ -75,7 +76,7 @@ test("the job file of docs/jobs.md is valid, and every key of a request is docum
   const page = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
   const example = /<!-- job-file-example.*?```yaml\n(.*?)```/s.exec(page)?.[1] ?? "";
   await enqueue(["--file", fileOf(example), "--commit", commit]);
-  const forPrograms = ["schema_version", "request_id", "repo_owner", "repo_name", "secrets", "submitted_at"];
+  const forPrograms = ["schema_version", "request_id", "repo_owner", "repo_name", "submitted_at"];
   for (const key of Object.keys(jobRequestSchema.shape).filter((name) => !forPrograms.includes(name)))
     assert.ok(page.includes(`\`${key}\``), key);
 });

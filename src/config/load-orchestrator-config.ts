@@ -3,16 +3,18 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../core/closest-name.ts";
-import { errorText, SolsticeError } from "../core/errors.ts";
+import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import { knownLabels } from "../core/labels.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { imageMapLimits } from "./image-map-schema.ts";
+import { loadSecrets } from "./load-secrets.ts";
 import type { OptionValues } from "./option-definition.ts";
 import { orchestratorOptions } from "./options.ts";
 import type { AmqpConfig, ListenAddress, OrchestratorConfig } from "./orchestrator-config.ts";
 import { readImageMap } from "./parse-image-map.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
+import type { SecretsConfig } from "./secrets-config.ts";
 
 /** The image map that comes with the project. */
 export const shippedImageMapPath = fileURLToPath(
@@ -37,15 +39,17 @@ export interface ImagesConfig {
 export async function loadOrchestratorConfig(flags: RawFlags, env: Environment): Promise<OrchestratorConfig> {
   const reading = readOptions(orchestratorOptions, flags, env);
   const files = await readFiles(reading.values, env);
+  const secrets = await readSecrets(reading.values.secretsFile ?? null, env);
   const problems = [
     ...reading.problems,
     ...listenProblems(reading.values),
     ...brokerProblems(reading.values),
     ...capacityProblems(reading.values.capacityMap ?? new Map(), files.imageMap),
     ...files.problems,
+    ...secrets.problems,
   ];
   if (!isComplete(reading) || !files.imageMap || problems.length > 0) throw invalid(problems);
-  return freezeConfig(reading.values, { ...files, imageMap: files.imageMap });
+  return freezeConfig(reading.values, { ...files, imageMap: files.imageMap, secrets: secrets.config });
 }
 
 /** The part of the configuration that concerns images; reads `config` and `dataDir`. Throws `config_invalid`. */
@@ -79,6 +83,20 @@ async function readFiles(values: Partial<Values>, env: Environment) {
   } catch (error) {
     const problem = `--config: cannot read the image map ${configPath} (${errorText(error)}); needs a YAML file.`;
     return { configPath, dataDir, imageMap: null, problems: [problem] };
+  }
+}
+
+async function readSecrets(
+  path: string | null,
+  env: Environment,
+): Promise<{ config: SecretsConfig | null; problems: string[] }> {
+  if (path === null) return { config: null, problems: [] };
+  const source = { path, env };
+  try {
+    return { config: Object.freeze({ source, initial: await loadSecrets(source) }), problems: [] };
+  } catch (error) {
+    if (!isSolsticeError(error, "config_invalid")) throw error;
+    return { config: null, problems: error.message.split("\n") };
   }
 }
 
@@ -134,6 +152,7 @@ interface ConfigFiles {
   readonly configPath: string;
   readonly dataDir: string;
   readonly imageMap: ImageMap;
+  readonly secrets: SecretsConfig | null;
 }
 
 function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
@@ -141,6 +160,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     configPath: files.configPath,
     imageMap: files.imageMap,
     dataDir: files.dataDir,
+    secrets: files.secrets,
     maxConcurrency: values.maxConcurrency,
     capacityMap: values.capacityMap ?? new Map<string, number>(),
     hypervisor: values.hypervisor,

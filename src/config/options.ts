@@ -112,6 +112,16 @@ const brokerOptions = {
 export const orchestratorOptions = {
   config,
   dataDir,
+  secretsFile: {
+    flag: "secrets-file",
+    placeholder: "FILE",
+    environment: "SECRETS_FILE",
+    group: files,
+    description: "the secrets that jobs may ask for, and which jobs may have them; nobody else may read it",
+    defaultText: null,
+    defaultNote: "none: no job gets a secret",
+    parse: path,
+  } as const satisfies OptionDefinition<string>,
   maxConcurrency: {
     flag: "max-concurrency",
     placeholder: "N",

@@ -1,5 +1,6 @@
 import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
+import type { SecretsConfig } from "./secrets-config.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */
 export interface ListenAddress {
@@ -14,6 +15,8 @@ export interface OrchestratorConfig {
   readonly imageMap: ImageMap;
   /** Absolute path. */
   readonly dataDir: string;
+  /** Null: no job gets a secret. */
+  readonly secrets: SecretsConfig | null;
   readonly maxConcurrency: number;
   /** Cap per label; a label that is absent is held only by the global cap. */
   readonly capacityMap: ReadonlyMap<string, number>;

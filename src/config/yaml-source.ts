@@ -26,21 +26,24 @@ export interface YamlSource {
 /** Anchors may be repeated this often: enough for shared defaults, too few for a text that grows without end. */
 const aliasCountMax = 100;
 
-/** Parses YAML 1.2. It never throws: what is wrong is returned, and `data` holds what could be read. */
-export function parseYaml(text: string): YamlSource {
+/**
+ * Parses YAML 1.2. It never throws: what is wrong is returned, and `data` holds what could be read. Of a `secret` text no
+ * part is repeated in a problem.
+ */
+export function parseYaml(text: string, options: { readonly secret?: boolean } = {}): YamlSource {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const errors = [...document.errors, ...document.warnings];
   const problems: SourceProblem[] = errors.map((error) => ({
     offset: error.pos[0],
-    message: yamlMessage(error.code, error.message),
+    message: yamlMessage(error.code, options.secret ? error.code : error.message),
   }));
   let data: unknown;
   try {
     const isReadable = errors.every((error) => error.code === "DUPLICATE_KEY");
     data = isReadable ? document.toJS({ maxAliasCount: aliasCountMax }) : undefined;
   } catch (error) {
-    problems.push({ offset: firstAliasOffset(document.contents), message: aliasMessage(error) });
+    problems.push({ offset: firstAliasOffset(document.contents), message: aliasMessage(error, options) });
   }
   return {
     data,
@@ -59,9 +62,11 @@ function yamlMessage(code: string, message: string): string {
   return `not valid YAML: ${message.replace(/\s+/g, " ").replace(/\.$/, "")}`;
 }
 
-function aliasMessage(error: unknown): string {
+function aliasMessage(error: unknown, options: { readonly secret?: boolean }): string {
   const text = error instanceof Error ? error.message : String(error);
-  if (!text.startsWith("Excessive alias count")) return `not valid YAML: ${text}`;
+  if (!text.startsWith("Excessive alias count")) {
+    return options.secret ? "not valid YAML: an anchor" : `not valid YAML: ${text}`;
+  }
   return `YAML anchors are repeated more than ${aliasCountMax} times; write the values out`;
 }
 

@@ -81,11 +81,12 @@ export const jobRequestSchema = z
       .default({}),
     artifacts: artifactsSchema,
     secrets: z.array(envName).max(100).default([]),
+    // Of a pull request from a fork: anybody may have written the steps. Such a job gets no secret, and saves no cache.
+    from_fork: z.boolean().default(false),
     timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
     priority: z.int().min(-100).max(100).default(0),
     group_id: z.string().max(200).optional(),
     submitted_at: z.iso.datetime({ offset: true }).optional(),
-    from_fork: z.boolean().default(false),
     cache: cacheSchema.optional(),
   })
   .check((context) => {
@@ -106,6 +107,7 @@ interface CrossFieldInput {
   readonly repo_url?: string | undefined;
   readonly commit_sha?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
+  readonly secrets: readonly string[];
 }
 
 function crossFieldProblems(request: CrossFieldInput): { path: string[]; message: string }[] {
@@ -129,6 +131,13 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
     problems.push({
       path: ["env"],
       message: `at most ${requestLimits.envEntries} entries, ${requestLimits.totalEnvBytes} bytes`,
+    });
+  }
+  const double = request.secrets.filter((name) => Object.hasOwn(request.env, name));
+  if (double.length > 0) {
+    problems.push({
+      path: ["secrets"],
+      message: `${double.join(", ")} is in env as well; keep one of the two`,
     });
   }
   return problems;

@@ -12,6 +12,7 @@ export const verdictReasons = {
   cancelled_by_user: "cancelled",
   image_unavailable: "infra_error",
   provision_failed: "infra_error",
+  secret_missing: "infra_error",
   boot_timeout: "infra_error",
   guest_stopped: "infra_error",
   guest_crashed: "infra_error",

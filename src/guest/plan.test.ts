@@ -108,7 +108,8 @@ test("what no shell can hold is refused", () => {
 
 test("docs/runner-protocol.md has every variable of a plan", () => {
   const page = readFileSync(new URL("../../docs/runner-protocol.md", import.meta.url), "utf8");
-  const plan = buildPlan({ ...job, env: { A: "b" }, steps: [{ name: "a", run: "b" }] });
+  const secrets = [{ name: "A", value: "b" }];
+  const plan = buildPlan({ ...job, env: { A: "b" }, secrets, steps: [{ name: "a", run: "b" }] });
   const names = [...plan.matchAll(/^(PLAN_\w+)=/gm)].map(([, name = ""]) => name.replace(/_1(?=_|$)/, "_N"));
   const elsewhere = /^PLAN_(ARTIFACT|CACHE)/;
   for (const name of names.filter((each) => !elsewhere.test(each)))

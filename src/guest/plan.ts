@@ -14,6 +14,14 @@ export interface PlanStep {
   readonly timeoutSeconds?: number | undefined;
 }
 
+/** How git gets at a repository that not everybody may read. */
+export interface PlanCheckout {
+  readonly kind: "password" | "ssh_key";
+  /** Empty for a key. */
+  readonly username: string;
+  readonly secret: string;
+}
+
 /** What a runner needs to know of its job. */
 export interface PlanInput {
   readonly jobId: string;
@@ -23,6 +31,12 @@ export interface PlanInput {
   readonly commitSha: string | null;
   readonly ref: string | null;
   readonly env: Readonly<Record<string, string>>;
+  /** Further variables of the steps, which must not show in any argument list. */
+  readonly secrets?: readonly { readonly name: string; readonly value: string }[];
+  /** What git needs for the checkout; no step gets it. */
+  readonly checkout?: PlanCheckout | null;
+  /** Lines for the beginning of the log. */
+  readonly notes?: readonly string[];
   readonly steps: readonly PlanStep[];
   /** How long, once a step has failed or the job is told to stop, the steps that always run may take together. */
   readonly cleanupSeconds: number;
@@ -51,6 +65,7 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
     ["PLAN_ENV_COUNT", env.length],
     ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
+    ...secretAssignments(input),
     ["PLAN_STEP_COUNT", input.steps.length],
     ...input.steps.flatMap((step, at) => stepAssignments(step, `PLAN_STEP_${at + 1}`)),
     ["PLAN_ARTIFACT_COUNT", input.artifacts.length],
@@ -74,8 +89,26 @@ function stepAssignments(step: PlanStep, prefix: string): [name: string, value: 
   ];
 }
 
+function secretAssignments({ secrets = [], checkout, notes = [] }: PlanInput): [string, string | number][] {
+  return [
+    ["PLAN_NOTES", notes.join("\n")],
+    ["PLAN_CHECKOUT_KIND", checkout?.kind ?? ""],
+    ["PLAN_CHECKOUT_USER", checkout?.username ?? ""],
+    ["PLAN_CHECKOUT_SECRET", checkout?.secret ?? ""],
+    ["PLAN_SECRET_COUNT", secrets.length],
+    ...secrets.flatMap(({ name, value }, at): [string, string][] => [
+      [`PLAN_SECRET_${at + 1}_NAME`, checkedName(name)],
+      [`PLAN_SECRET_${at + 1}`, value],
+    ]),
+  ];
+}
+
 /** An entry as `env` takes it. `env` would take a name with a leading dash for an option. */
 function environmentEntry(name: string, value: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return `${name}=${value}`;
+  return `${checkedName(name)}=${value}`;
+}
+
+function checkedName(name: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name;
   throw new SolsticeError("usage", `${JSON.stringify(name)} is not a name of an environment variable.`);
 }

@@ -1,3 +1,4 @@
+import type { AttemptMasks } from "../api/attempt-masks.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
@@ -10,6 +11,7 @@ import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
+import type { SecretBook } from "./secrets/secret-book.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
 import type { HostCaches } from "./upkeep/host-caches.ts";
 import type { RetentionState } from "./upkeep/retention-state.ts";
@@ -39,6 +41,10 @@ export interface Context {
   /** The broker; null where jobs come through the API only. */
   readonly messaging: Messaging | null;
   readonly diskGuard: DiskGuard;
+  /** The operator's secrets, as they are now. */
+  readonly secrets: SecretBook;
+  /** What is masked in the logs of attempts under way. */
+  readonly masks: AttemptMasks;
   readonly retention: RetentionState;
   /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
   readonly pausedReason: () => string | null;

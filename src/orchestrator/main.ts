@@ -1,8 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { AttemptMasks } from "../api/attempt-masks.ts";
 import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { LifecycleLimits } from "../core/lifecycle.ts";
+import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
 import { writeSeed } from "../guest/seed-image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
@@ -22,6 +24,7 @@ import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
 import { openStore } from "./open-store.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
+import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
@@ -117,12 +120,23 @@ async function openContext(
   const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
   closing.defer(() => images.close());
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
+  const secrets = createSecretBook(config.secrets, log);
+  const masks = new AttemptMasks((job) => valuesToMask(secrets.current(), job.request));
   const diskGuard = await startDiskGuard({ config, store, log, closing });
   const blobs = await openBlobStore(config);
   closing.defer(() => blobs.close());
   const caches = createHostCaches({ config, store, blobs, hostId: identity.hostId, log });
   const transfers = openTransfers({ config, identity, store, blobs, caches, diskGuard, log });
-  const runnerServer = await startRunnerEndpoint({ config, store, hypervisor, transfers, caches, log });
+  const runnerServer = await startRunnerEndpoint({
+    config,
+    store,
+    hypervisor,
+    transfers,
+    caches,
+    log,
+    secrets,
+    masks,
+  });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.
   const runnerUrl = config.runnerUrl ?? runnerServer.url;
@@ -142,6 +156,8 @@ async function openContext(
     guestLock: createKeyedLock(),
     messaging,
     diskGuard,
+    secrets,
+    masks,
     retention: createRetentionState(),
     pausedReason: () => diskGuard.pausedReason(),
     audits: createAuditState({ isDriven: true }),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { addToDigest, digestOfNothing, type LogDigest } from "./log-digest.ts";
+import { addToDigest, digestBoundary, digestedBytes, digestOfNothing, type LogDigest } from "./log-digest.ts";
 
 const nothing: LogDigest = { sha256: digestOfNothing, state: null };
 
@@ -36,4 +36,26 @@ test("a state that this hasher did not save proves nothing", async () => {
     null,
   );
   assert.equal(await addToDigest(null, Buffer.from("x")), null);
+});
+
+test("with secrets, the digest is the same, and the state holds nothing of what came", async () => {
+  const text = fc.uint8Array({ minLength: 1, maxLength: 300 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 20 }), async (cut) => {
+      let digest: LogDigest | null = nothing;
+      let whole: Buffer = Buffer.alloc(0);
+      for (const piece of cut) {
+        const from: number = digestedBytes(digest as LogDigest);
+        assert.equal(from, digestBoundary(whole.length));
+        whole = Buffer.concat([whole, piece]);
+        digest = await addToDigest(digest, whole.subarray(from), { secret: true });
+        assert.equal(digest?.sha256, createHash("sha256").update(whole).digest("hex"));
+        for (let at = 0; at + 4 <= whole.length; at++) {
+          const some = whole.subarray(at, at + 4);
+          if (some.every((byte) => byte !== 0)) assert.ok(!Buffer.from(digest?.state ?? []).includes(some));
+        }
+      }
+    }),
+    { numRuns: 30 },
+  );
 });

@@ -3,7 +3,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { type DroppedRange, headBytes, type LogWindow, rangeToDrop } from "../core/log-window.ts";
 import { jobUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
-import { addToDigest, digestOfNothing, type LogDigest } from "./log-digest.ts";
+import { addToDigest, digestedBytes, digestOfNothing, type LogDigest } from "./log-digest.ts";
 import { joinLimit, joinToRowBefore } from "./log-join.ts";
 import { maxLogPayloadBytes } from "./log-reader.ts";
 import { dropMiddle } from "./log-tail.ts";
@@ -11,6 +11,7 @@ import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
 
 export { compactLog, compactLogs } from "./log-compaction.ts";
+export { digestBoundary } from "./log-digest.ts";
 export { readLog, readLogBeyond } from "./log-reader.ts";
 
 /** The most bytes that one row keeps before compaction. */
@@ -21,7 +22,11 @@ export interface LogAppend extends LogKey {
   readonly offset: number;
   /** What was written: counted and digested, and kept unless `kept` says otherwise. */
   readonly data: Uint8Array;
-  /** What is stored and shown in place of `data`, byte for byte: as long as it, with secrets masked. */
+  /**
+   * What is stored and shown in place of `data`, byte for byte: as long as it, with secrets masked. Then nothing at all of
+   * `data` is stored, and so the digest's state lags behind by up to a block: `data` has to begin at
+   * {@link digestBoundary} of what was received at the latest, or the digest is not known any more.
+   */
   readonly kept?: Uint8Array;
   /** How much of this log is kept, in bytes: half of it from the beginning, the rest from the end. */
   readonly limitBytes: number;
@@ -53,11 +58,17 @@ export async function appendLog(
     if (data.byteLength <= known) return { received: log.received, gap: false };
     const stored = await storeBytes(trx, { ...append, log, bytes: kept.subarray(known) });
     const received = append.offset + data.byteLength;
-    const digest = await addToDigest(log.digest, data.subarray(known));
+    const digest = await digestAfter(log.digest, append);
     await updateLog(trx, append, { received, digest, ...stored });
     announce({ kind: "log", jobId: append.jobId });
     return { received, gap: false };
   });
+}
+
+function digestAfter(before: LogDigest | null, { offset, data, kept }: LogAppend): Promise<LogDigest | null> {
+  const missing = before === null ? 0 : digestedBytes(before) - offset;
+  const known = missing < 0 ? null : before;
+  return addToDigest(known, data.subarray(Math.max(0, missing)), { secret: kept !== undefined });
 }
 
 /** Stores what comes next, and makes room for it in the middle of the log. */

@@ -9,6 +9,7 @@ import { verdict } from "../../core/verdict.ts";
 import { applyEvent, claimJob, getJob, insertJob } from "../../store/jobs.ts";
 import { setMachineState } from "../../store/machines.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
+import { AttemptMasks } from "../attempt-masks.ts";
 import { hashToken } from "../bearer.ts";
 import type { ApiLog } from "../log.ts";
 import { createMetrics } from "../metrics.ts";
@@ -120,7 +121,8 @@ export async function startTestRunnerServer(
     listen: { host: "127.0.0.1", port: 0 },
     log: new MemoryLog(),
     now: Date.now,
-    buildPlan: (job) => `JOB_ID=${job.id}\n`,
+    buildPlan: (job) => ({ plan: `JOB_ID=${job.id}\n`, secrets: [] }),
+    masks: new AttemptMasks(() => []),
     logLimitBytes: 1024 * 1024 * 1024,
     heartbeatSeconds: 10,
     caches: options.caches ?? createTestCaches(options.store),

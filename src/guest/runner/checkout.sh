@@ -1,6 +1,10 @@
 #!/bin/sh
 # Checks out SOLSTICE_COMMIT of SOLSTICE_REPO_URL into the working directory: the first step of a job with a repository.
 # SOLSTICE_REF may be empty. The last line of its output says what went wrong, and with exit code 128 git did.
+#
+# Where the repository wants credentials: SOLSTICE_CHECKOUT_KIND is `password` (of SOLSTICE_CHECKOUT_USER) or `ssh_key`, and
+# SOLSTICE_CHECKOUT_SECRET has it. It comes to git through the environment, or a key file that only its owner can read:
+# never in the URL, an argument list or .git/config.
 
 fetch_attempts=3
 trouble=.git/solstice-trouble
@@ -14,8 +18,28 @@ without_password() {
   printf '%s://%s%s\n' "${1%%://*}" "${authority##*@}" "${rest#"$authority"}"
 }
 
+# Gives git what it needs for this repository's server, and for no other that it might be sent to.
+prepare_credentials() {
+  helper='credential.useHttpPath=false'
+  case ${SOLSTICE_CHECKOUT_KIND:-} in
+    password)
+      origin=${SOLSTICE_REPO_URL%%://*}://${where#*://}
+      origin=${origin%"/${origin#*://*/}"}
+      # shellcheck disable=SC2016  # expanded by the shell that git starts
+      helper="credential.$origin.helper="'!f() { [ "$1" != get ] || printf "username=%s\npassword=%s\n" "$SOLSTICE_CHECKOUT_USER" "$SOLSTICE_CHECKOUT_SECRET"; }; f'
+      ;;
+    ssh_key)
+      (umask 077 && printf '%s\n' "$SOLSTICE_CHECKOUT_SECRET" >"$SOLSTICE_CHECKOUT_KEY") || return
+      unset SOLSTICE_CHECKOUT_SECRET
+      trap 'rm -f "$SOLSTICE_CHECKOUT_KEY"' EXIT
+      GIT_SSH_COMMAND="ssh -i '$SOLSTICE_CHECKOUT_KEY' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=30"
+      GIT_SSH_COMMAND="$GIT_SSH_COMMAND -o StrictHostKeyChecking=accept-new"
+      ;;
+  esac
+}
+
 fetch() {
-  git fetch --no-recurse-submodules "$@" 2>$trouble
+  git -c "$helper" fetch --no-recurse-submodules "$@" 2>$trouble
   fetch_code=$?
   cat $trouble >&2
   return $fetch_code
@@ -77,6 +101,7 @@ main() {
     report_trouble "git is not installed in this image; $where cannot be checked out"
     return 127
   fi
+  prepare_credentials || return
   # Nobody is there to type a password, and a server that falls silent is given up on.
   : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=30}"
   : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=30 -o StrictHostKeyChecking=accept-new}"
@@ -85,6 +110,8 @@ main() {
   export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_SSH_COMMAND GIT_TERMINAL_PROMPT LC_ALL
   git -c init.defaultBranch=main init -q . && git remote add origin "$SOLSTICE_REPO_URL" || return
   fetch_patiently || return
+  # What git runs from here on has no use for it.
+  unset SOLSTICE_CHECKOUT_SECRET
   git checkout -q --detach "$SOLSTICE_COMMIT" || return
   git --no-pager log -1 --no-decorate --format='HEAD is now at %h %s'
 }

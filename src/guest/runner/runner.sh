@@ -104,6 +104,8 @@ read_plan() {
   PLAN_COMPLETE=no
   # shellcheck source=/dev/null
   . "$state/plan"
+  # It may hold secrets, which the guest's files are no place for.
+  rm -f "$state/plan"
   [ "$PLAN_COMPLETE" = yes ] || { say "the plan arrived damaged" && return 1; }
 }
 

@@ -5,14 +5,23 @@
 # first failure is the job's. Leaves "EXIT_CODE FAILURE" in $state/result.
 execute() {
   build_environment
-  result_code=0 result_failure='' index=0 leftovers='' clean_until=''
+  [ -z "$PLAN_NOTES" ] || printf '%s\n' "$PLAN_NOTES" >>"$spool"
+  result_code=0 result_failure='' index=0 leftovers='' clean_until='' step_secrets=''
   killed_before=$(memory_kills)
   if [ -n "$PLAN_REPO_URL" ]; then
+    # shellcheck disable=SC2016  # expanded by the eval
+    step_secrets='export SOLSTICE_CHECKOUT_KIND="$PLAN_CHECKOUT_KIND" SOLSTICE_CHECKOUT_USER="$PLAN_CHECKOUT_USER"'
+    # shellcheck disable=SC2016
+    step_secrets=$step_secrets' SOLSTICE_CHECKOUT_SECRET="$PLAN_CHECKOUT_SECRET" SOLSTICE_CHECKOUT_KEY="$state/key"'
     step_kind='' step_seconds='' step_failure=checkout
     if may_run; then run_step checkout /bin/sh "$here/checkout.sh"; take_result; fi
     index=1
   fi
+  unset PLAN_CHECKOUT_SECRET
+  rm -f "$state/key"
+  step_secrets=''
   run_cache restore
+  build_secrets
   number=1
   while [ $number -le "$PLAN_STEP_COUNT" ]; do
     eval "name=\$PLAN_STEP_${number}_NAME script=\$PLAN_STEP_${number}_RUN step_kind=\$PLAN_STEP_${number}_KIND"
@@ -21,6 +30,7 @@ execute() {
     number=$((number + 1)) index=$((index + 1))
   done
   code=$result_code
+  step_secrets=''
   collect_artifacts
   [ "$result_code" != 0 ] || [ -e "$state/stop" ] || result_failure=$artifact_failure
   [ -n "$result_failure" ] || run_cache save
@@ -79,6 +89,17 @@ build_environment() {
   environment="$environment"' SOLSTICE=true SOLSTICE_JOB_ID="$PLAN_JOB_ID" SOLSTICE_ATTEMPT="$PLAN_ATTEMPT"'
   environment="$environment"' SOLSTICE_COMMIT="$PLAN_COMMIT" SOLSTICE_REF="$PLAN_REF"'
   environment="$environment"' SOLSTICE_REPO_URL="$PLAN_REPO_URL" SOLSTICE_STEP="$step_name"'
+}
+
+# Leaves in $step_secrets, as commands for `eval`, what exports the job's secrets.
+build_secrets() {
+  step_secrets=''
+  number=1
+  while [ $number -le "$PLAN_SECRET_COUNT" ]; do
+    eval "secret_name=\$PLAN_SECRET_${number}_NAME"
+    step_secrets="$step_secrets export $secret_name=\"\$PLAN_SECRET_$number\";"
+    number=$((number + 1))
+  done
 }
 
 # Runs $script as the step $name: with /bin/sh -e, or what its first line names. The kernel is not asked to find the
@@ -165,7 +186,8 @@ note_overdue() {
 }
 
 # in_step ASSIGNMENT... COMMAND...: becomes the step, in a session of its own and the checkout. `env` takes the
-# assignments, so that no name can clash with a variable of this shell.
+# assignments, so that no name can clash with a variable of this shell. Secrets are exported here instead: every user of
+# the guest can read an argument list. One may be called like a variable of ours, so nothing is used after but "$@".
 in_step() (
   exec </dev/null >"$pipe" 2>&1
   umask 022
@@ -174,7 +196,9 @@ in_step() (
   # This runner must outlive a job that runs out of memory; the job must not be spared.
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
   # shellcheck disable=SC2086,SC2016  # perhaps no word at all; the inner shell expands
-  exec $own_session /bin/sh -c 'echo $$ "$1" >"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
+  set -- $own_session /bin/sh -c 'echo $$ "$1" >"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
+  eval "$step_secrets"
+  exec "$@"
 )
 
 # Makes the step's own pipe, since a process left behind may hold on to the one it was given, and what empties it. Where

@@ -3,6 +3,7 @@ import type { HostRecord } from "../../core/host-facts.ts";
 import type { Job } from "../../core/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/job-request.ts";
 import { type Placement, place, placeHere, serves } from "../../core/placement.ts";
+import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { insertJob } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
@@ -25,7 +26,7 @@ export async function accept(
   }
   const request = parseJobRequest(input);
   reportUnknownKeys(context, request, input);
-  refuseWhatIsNotThereYet(request);
+  await refuseUnknownSecrets(context, request);
   const { label, image, size } = await placeRequest(context, request);
 
   return insertJob(context.store, {
@@ -52,11 +53,17 @@ function reportUnknownKeys(context: Context, request: JobRequest, input: unknown
   );
 }
 
-/** A request that asks for what we cannot give is refused, not run without it. */
-function refuseWhatIsNotThereYet(request: JobRequest): void {
+/**
+ * By this host's file; every host of a database should have the same. Names that exist are not told, nor guessed at: who
+ * asks may be a stranger.
+ */
+async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): Promise<void> {
   if (request.secrets.length === 0) return;
-  throw new SolsticeError("usage", "The request asks for secrets, which this version cannot give to a job.", {
-    remedy: "Leave out `secrets`.",
+  await secrets.refresh();
+  const { unknown } = secretsOfJob(secrets.current(), request);
+  if (unknown.length === 0) return;
+  throw new SolsticeError("usage", `There is no secret ${unknown.join(", ")}.`, {
+    remedy: "Mend the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",
   });
 }
 

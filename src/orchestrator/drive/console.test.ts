@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeConsole } from "./console.ts";
+import { AttemptMasks } from "../../api/attempt-masks.ts";
+import { bootJob, insertTestJob, openTestStore, readJob } from "../../api/testing/fixture.ts";
+import { verdict } from "../../core/verdict.ts";
+import { readLog } from "../../store/logs.ts";
+import {
+  type ConsoleContext,
+  describeConsole,
+  explainVerdict,
+  keepConsole,
+  keepWholeConsole,
+} from "./console.ts";
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `line ${at}`);
 
@@ -23,4 +33,40 @@ test("the line with the panic is shown, however much the kernel says after it", 
   assert.equal(shown.length, 15);
   const short = describeConsole([panic, "---"].join("\n"));
   assert.equal(short.match(/Kernel panic/g)?.length, 1);
+});
+
+test("a secret on the console is masked in the store and in verdicts, however the console grows", async (t) => {
+  const store = await openTestStore(t);
+  const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
+  const job = await readJob(store, jobId);
+  const whole = Buffer.from(`boot\r\ntoken hunter2-and-more!\r\n${"x".repeat(200)} cut off: hunter`);
+  let written = 0;
+  const readConsole = async (_id: string, offset: number, maxBytes: number) =>
+    whole.subarray(offset, Math.min(written, offset + maxBytes));
+  const context = {
+    store,
+    hypervisor: { readConsole },
+    // Each look is that of a process which knows nothing of the one before.
+    get masks() {
+      return new AttemptMasks(() => ["hunter2-and-more"]);
+    },
+  } as unknown as ConsoleContext;
+  const stored = async () => {
+    const log = { jobId, attempt: job.attempt, stream: "console", offset: 0, maxBytes: 10_000 } as const;
+    return (await readLog(store, log)).toString();
+  };
+  const masked = whole
+    .toString()
+    .replace("hunter2-and-more", "*".repeat(16))
+    .replace(/hunter$/, "******");
+  for (written = 1; written < whole.length; written += 1) {
+    await keepConsole(context, job);
+    assert.ok(masked.startsWith(await stored()), await stored());
+  }
+  await keepWholeConsole(context, job);
+  assert.equal(await stored(), masked);
+  const ended = verdict("guest_crashed", "The guest crashed.");
+  const { message } = await explainVerdict(context, job, { ended, withTail: true });
+  assert.match(message, /token \*{16}!/);
+  assert.doesNotMatch(message, /hunter/);
 });

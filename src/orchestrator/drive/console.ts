@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
 import { explainWithConsole, findTrouble } from "../../core/console-trouble.ts";
 import type { Job } from "../../core/job.ts";
+import type { ByteSearch } from "../../core/secrets/byte-search.ts";
+import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
 import type { Verdict } from "../../core/verdict.ts";
-import { appendLog, logStatus } from "../../store/logs.ts";
+import { appendLog, digestBoundary, logStatus } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
 
 /** The longest console log kept of one attempt, in bytes: a guest can write to it without end. */
@@ -19,7 +21,7 @@ const tailLines = 12;
 const tailLineChars = 200;
 
 /** The part of a {@link Context} that reading a console takes. */
-export type ConsoleContext = Pick<Context, "store" | "hypervisor">;
+export type ConsoleContext = Pick<Context, "store" | "hypervisor" | "masks">;
 
 /** Brings the store's copy of an attempt's console up to date, and returns how long it is. Repeating it is harmless. */
 export async function keepConsole(context: ConsoleContext, job: Job): Promise<number> {
@@ -27,8 +29,18 @@ export async function keepConsole(context: ConsoleContext, job: Job): Promise<nu
   return await keepConsoleFrom(context, job, received);
 }
 
+/** {@link keepConsole} for a guest that writes no more: what may have been the beginning of a secret is kept as well. */
+export async function keepWholeConsole(context: ConsoleContext, job: Job): Promise<void> {
+  const { received } = await logStatus(context.store, consoleOf(job));
+  const search = context.masks.of(job)?.search;
+  if (search === undefined) await keepConsoleFrom(context, job, received);
+  else await keepMasked(context, job, { search, received, isWhole: true });
+}
+
 /** {@link keepConsole} for who knows how much the store has; returns how much it has then. */
 export async function keepConsoleFrom(context: ConsoleContext, job: Job, from: number): Promise<number> {
+  const search = context.masks.of(job)?.search;
+  if (search !== undefined) return keepMasked(context, job, { search, received: from, isWhole: false });
   let received = from;
   for (let reads = 0; reads < maxReads; reads += 1) {
     const data = await context.hypervisor.readConsole(job.id, received, readBytes);
@@ -37,6 +49,31 @@ export async function keepConsoleFrom(context: ConsoleContext, job: Job, from: n
     received = (await appendLog(context.store, { ...consoleOf(job), ...part })).received;
   }
   return received;
+}
+
+/** Begins early enough to see every secret that ends in what the store does not have. */
+async function keepMasked(
+  context: ConsoleContext,
+  job: Job,
+  { search, received, isWhole }: { search: ByteSearch; received: number; isWhole: boolean },
+): Promise<number> {
+  const masker = new Masker(search);
+  let read = digestBoundary(Math.max(0, received - search.longest));
+  let kept = received;
+  const keep = async ({ raw, masked }: MaskedBytes) => {
+    if (raw.length === 0) return;
+    const offset = read - masker.heldBytes - raw.length;
+    const part = { offset, data: raw, kept: masked, limitBytes: consoleLimitBytes };
+    kept = (await appendLog(context.store, { ...consoleOf(job), ...part })).received;
+  };
+  for (let reads = 0; reads < maxReads; reads += 1) {
+    const data = await context.hypervisor.readConsole(job.id, read, readBytes);
+    if (data.length === 0) break;
+    read += data.length;
+    await keep(masker.feed(data));
+  }
+  if (isWhole) await keep(masker.finish());
+  return kept;
 }
 
 function consoleOf({ id, attempt }: Job) {
@@ -55,17 +92,21 @@ export async function explainVerdict(
   return withTail ? { ...explained, message: explained.message + describeConsole(text) } : explained;
 }
 
-/** The console's end, 256 Ki characters of it. */
+/** The console's end, 256 Ki characters of it, without secrets. */
 async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string> {
+  const search = context.masks.of(job)?.search;
+  const masker = search === undefined ? null : new Masker(search);
+  const tail = (before: string, bytes: Uint8Array) =>
+    (before + Buffer.from(bytes).toString("utf8")).slice(-readBytes);
   let text = "";
   let offset = 0;
   for (let reads = 0; reads < maxReads; reads += 1) {
     const data = await context.hypervisor.readConsole(job.id, offset, readBytes);
     if (data.length === 0) break;
     offset += data.length;
-    text = (text + data.toString("utf8")).slice(-readBytes);
+    text = tail(text, masker === null ? data : masker.feed(data).masked);
   }
-  return text;
+  return masker === null ? text : tail(text, masker.finish().masked);
 }
 
 /** What a console's text adds to a verdict's sentence. */

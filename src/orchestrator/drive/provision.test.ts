@@ -1,17 +1,24 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
+import { parseJobRequest } from "../../core/job-request.ts";
 import type { Context } from "../context.ts";
 import { loadIdentity } from "../identity.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
 
 const away = new SolsticeError("unavailable", "The database failed: Connection terminated unexpectedly.");
-const job = { id: "job1", attempt: 1, image: "red" } as Job;
+const job = {
+  id: "job1",
+  attempt: 1,
+  image: "red",
+  request: parseJobRequest({ request_id: randomUUID(), script: "true" }),
+} as Job;
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 
 test("a store that is away while a guest is made ends no attempt: it is made again", async (context: TestContext) => {

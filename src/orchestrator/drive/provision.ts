@@ -1,5 +1,6 @@
-import { errorText, isSolsticeError } from "../../core/errors.ts";
+import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName, type Job } from "../../core/job.ts";
+import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { type Verdict, verdict } from "../../core/verdict.ts";
 import { buildSeed } from "../../guest/seed.ts";
 import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
@@ -16,6 +17,7 @@ import { isStoreAway } from "../store-away.ts";
 export async function provision(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
   try {
+    await refuseMissingSecrets(context, job);
     await context.hypervisor.create(await guestSpec(context, job));
     await setMachineState(context.store, { ...attempt, state: "created", at: Date.now() });
     await context.hypervisor.start(job.id);
@@ -33,8 +35,27 @@ export async function provision(context: Context, job: Job): Promise<void> {
   }
 }
 
+/** A job that asks for what only other hosts have must not run without it: another attempt may get there. */
+async function refuseMissingSecrets({ secrets }: Context, { request }: Job): Promise<void> {
+  if (request.secrets.length === 0) return;
+  await secrets.refresh();
+  const { unknown } = secretsOfJob(secrets.current(), request);
+  if (unknown.length > 0) throw new MissingSecrets(unknown);
+}
+
+/** This host's secrets file has not what the job was accepted with. */
+class MissingSecrets extends SolsticeError {
+  constructor(names: readonly string[]) {
+    super("config_invalid", `this host has no secret ${names.join(", ")}.`, {
+      remedy: "Give every host the same secrets file (SECRETS_FILE).",
+    });
+  }
+}
+
 /** A full disk is the host's affair: the job goes back to the queue, and no attempt of it is used up. */
 function verdictOf(error: unknown): Verdict {
+  if (error instanceof MissingSecrets)
+    return verdict("secret_missing", `The job cannot run here: ${errorText(error)}`);
   const reason = isSolsticeError(error, "disk_full") ? "host_disk_full" : "provision_failed";
   return verdict(reason, `The guest could not be made: ${errorText(error)}`);
 }

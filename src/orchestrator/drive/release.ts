@@ -1,10 +1,11 @@
+import { releaseOutput } from "../../api/output-log.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import { closeAttempt } from "../../store/attempts.ts";
 import { compactLogs } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
 import { isStoreAway } from "../store-away.ts";
-import { keepConsole } from "./console.ts";
+import { keepWholeConsole } from "./console.ts";
 
 /**
  * The one way a guest goes: keep its console, remove it with all its files, and only then record that it is gone. Each
@@ -12,15 +13,26 @@ import { keepConsole } from "./console.ts";
  */
 export async function release(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
-  try {
-    await keepConsole(context, job);
-  } catch (error) {
-    // The store comes back, and the console must be there then.
-    if (isStoreAway(error)) throw error;
-    // A console that cannot be read must not keep a slot and a disk occupied.
-    context.log.warn({ ...attempt, problem: errorText(error) }, "the console could not be kept");
-  }
+  await keepIfPossible(attempt, context, () => keepWholeConsole(context, job));
+  // Its runner is silent now: what may have been the beginning of a secret is not.
+  const parts = { ...context, logLimitBytes: context.config.logLimitBytes };
+  await keepIfPossible(attempt, context, () => releaseOutput(parts, job, context.masks.of(job)));
   await context.hypervisor.remove(job.id);
   await compactLogs(context.store, attempt);
   await closeAttempt(context.store, { ...attempt, at: Date.now() });
+  context.masks.forget(job);
+}
+
+/** The store comes back, and what was to be kept must be there then; nothing else may keep a slot and a disk occupied. */
+async function keepIfPossible(
+  attempt: object,
+  { log }: Context,
+  keep: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await keep();
+  } catch (error) {
+    if (isStoreAway(error)) throw error;
+    log.warn({ ...attempt, problem: errorText(error) }, "a log could not be kept to its end");
+  }
 }

@@ -1,5 +1,6 @@
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { AttemptMasks } from "../../api/attempt-masks.ts";
 import type { CacheContext } from "../../api/caches/cache-context.ts";
 import { type ApiServer, startRunnerServer, startUserServer } from "../../api/server.ts";
 import type { Transfers } from "../../api/transfers/transfers.ts";
@@ -8,7 +9,9 @@ import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrato
 import { artifactsOf } from "../../core/artifacts.ts";
 import type { Job } from "../../core/job.ts";
 import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/job-request.ts";
-import { buildPlan } from "../../guest/plan.ts";
+import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
+import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
+import { buildPlan, type PlanCheckout } from "../../guest/plan.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
 import type { Admission } from "../accept/admission.ts";
@@ -16,6 +19,7 @@ import { audit } from "../audit/audit.ts";
 import { leaksView } from "../audit/leaks-view.ts";
 import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
+import type { SecretBook } from "../secrets/secret-book.ts";
 import { explainView } from "./explain-view.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { createQueueCounts } from "./queue-counts.ts";
@@ -39,11 +43,13 @@ export interface RunnerServerParts {
   readonly transfers: Transfers;
   readonly caches: CacheContext;
   readonly log: Log;
+  readonly secrets: SecretBook;
+  readonly masks: AttemptMasks;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
-  const { config, store, hypervisor, transfers, caches, log } = parts;
+  const { config, store, hypervisor, transfers, caches, log, secrets, masks } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
     host: await hypervisor.runnerHost(),
     port: defaultRunnerPort,
@@ -53,7 +59,8 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     store,
     log,
     now: Date.now,
-    buildPlan: (job) => planOf(job, config),
+    buildPlan: (job) => planOf(job, config, secrets.current()),
+    masks,
     transfers,
     caches,
     logLimitBytes: config.logLimitBytes,
@@ -63,16 +70,27 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
   });
 }
 
-function planOf(job: Job, { cleanupTimeoutSeconds }: OrchestratorConfig): string {
+/** The plan, made anew for each `Start`: what it holds of secrets is written down nowhere. */
+function planOf(
+  job: Job,
+  { cleanupTimeoutSeconds }: OrchestratorConfig,
+  secrets: SecretSet,
+): { plan: string; secrets: string[] } {
   const { id, attempt, request, timeoutSeconds } = job;
+  const { given, notes, unknown, checkout } = secretsOfJob(secrets, request);
+  // Provisioning refuses what is not known here; this is for a file that was changed since.
+  const gone = unknown.map((name) => noteOf(name, "this host has no such secret any more"));
   const cleanupSeconds = hasAlwaysSteps(request) ? cleanupTimeoutSeconds : 0;
-  return buildPlan({
+  const plan = buildPlan({
     jobId: id,
     attempt,
     repoUrl: request.repo_url ?? null,
     commitSha: request.commit_sha ?? null,
     ref: request.ref ?? null,
     env: request.env,
+    secrets: given.map(({ name, value }) => ({ name, value: value.reveal() })),
+    checkout: checkout && planCheckout(checkout),
+    notes: [...notes, ...gone],
     steps: stepsOf(request).map(({ timeout_seconds, ...step }) => ({
       ...step,
       timeoutSeconds: timeout_seconds,
@@ -82,6 +100,12 @@ function planOf(job: Job, { cleanupTimeoutSeconds }: OrchestratorConfig): string
     cleanupSeconds,
     deadlineSeconds: timeoutSeconds + cleanupSeconds + runnerDeadlineMarginSeconds,
   });
+  return { plan, secrets: valuesToMask(secrets, request) };
+}
+
+function planCheckout({ value, checkout }: Secret): PlanCheckout {
+  const username = checkout?.kind === "password" ? checkout.username : "";
+  return { kind: checkout?.kind ?? "password", username, secret: value.reveal() };
 }
 
 /** Starts the server people call. */

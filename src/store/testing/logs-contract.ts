@@ -263,13 +263,24 @@ function truncation(create: CreateDatabase): void {
     await appendLog(store, { ...log, offset: 0, data, kept, limitBytes: 100 });
     await appendLog(store, {
       ...log,
-      offset: 4,
-      data: Buffer.from("secret!"),
-      kept: Buffer.from("xxxxxx!"),
+      offset: 0,
+      data: Buffer.from("the secret!"),
+      kept: Buffer.from("xxx xxxxxx!"),
       limitBytes: 100,
     });
     assert.equal((await read(store, 0, 99)).toString(), "the ******!");
     assert.equal((await logStatus(store, log)).sha256, sha256(Buffer.from("the secret!")));
+    const { digest_state: state } = await store.db
+      .selectFrom("logs")
+      .select("digest_state")
+      .executeTakeFirstOrThrow();
+    assert.ok(
+      !Buffer.from(state ?? []).includes("secret"),
+      "nothing of it is stored, in no other way either",
+    );
+    const late = { offset: 11, data: Buffer.from("?"), kept: Buffer.from("?") };
+    await appendLog(store, { ...log, ...late, limitBytes: 100 });
+    assert.equal((await logStatus(store, log)).sha256, null, "what is not given again is not proved");
     const short = appendLog(store, { ...log, offset: 11, data, kept: Buffer.from("*"), limitBytes: 100 });
     await assert.rejects(short, RangeError);
   });

@@ -1,0 +1,46 @@
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { errorText } from "../core/errors.ts";
+
+/** What reading a file gave: its bytes and what tells whether it has changed since, or why it cannot be used. */
+export type PrivateFile =
+  | { readonly bytes: Buffer; readonly version: string }
+  | { readonly problem: string; readonly version: string };
+
+/**
+ * Reads a file that holds secrets: a plain file of this process's user or of root, which nobody else may read, of at most
+ * `maxBytes`. Never throws; the problem is one clause with its remedy, and repeats nothing of the file.
+ */
+export async function readPrivateFile(path: string, maxBytes: number): Promise<PrivateFile> {
+  try {
+    // A pipe must not make us wait for who writes into it.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const facts = await file.stat({ bigint: true });
+    const version = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;
+    const owner = Number(facts.uid);
+    if (!facts.isFile()) return { problem: `${path} is not a file`, version };
+    if ((Number(facts.mode) & 0o077) !== 0) {
+      return { problem: `${path} can be read by others; needs: chmod 600 ${path}`, version };
+    }
+    if (owner !== 0 && owner !== process.getuid?.()) {
+      return {
+        problem: `${path} belongs to another user; needs: chown ${process.getuid?.()} ${path}`,
+        version,
+      };
+    }
+    if (facts.size > maxBytes) return { problem: `${path} has more than ${maxBytes} bytes`, version };
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(maxBytes + 1) });
+    return { bytes: buffer.subarray(0, bytesRead), version };
+  } catch (error) {
+    return { problem: `${path} cannot be read (${errorText(error)})`, version: "none" };
+  }
+}
+
+/** The text in some bytes, or null where they are not UTF-8. */
+export function utf8Text(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ByteSearch } from "./byte-search.ts";
+import { fragmentsOf, maskableProblem } from "./fragments.ts";
+import { Masker } from "./masker.ts";
+
+function mask(text: string, ...secrets: string[]): string {
+  const masker = new Masker(new ByteSearch(secrets.flatMap(fragmentsOf)));
+  const decided = masker.feed(Buffer.from(text)).masked;
+  return Buffer.concat([decided, masker.finish().masked]).toString();
+}
+
+const { privateKey } = generateKeyPairSync("rsa", {
+  modulusLength: 2048,
+  publicKeyEncoding: { type: "spki", format: "pem" },
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+});
+const keyLines = privateKey.trim().split("\n");
+const account = JSON.stringify(
+  {
+    type: "service_account",
+    project_id: "acme",
+    private_key_id: "0f1e2d3c4b5a69788796a5b4c3d2e1f001122334",
+    private_key: privateKey,
+    client_email: "ci@acme.iam.gserviceaccount.com",
+    token_uri: "https://oauth2.googleapis.com/token",
+  },
+  null,
+  2,
+);
+
+test("a token is masked with its length, wherever it stands", () => {
+  assert.equal(mask("a hunter22 b\nhunter22", "hunter22\n"), "a ******** b\n********");
+});
+
+test("a key of many lines is masked as a whole, in single lines and with other line ends; its frame is not", () => {
+  assert.match(mask(privateKey, privateKey), /^\*+\n$/);
+  assert.match(mask(privateKey.replaceAll("\n", "\r\n"), privateKey), /^[*\r\n]+$/);
+  for (const line of keyLines.slice(1, -2)) assert.match(mask(`  | ${line}\n`, privateKey), /^ {2}\| \*+\n$/);
+  const other = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n{ }\n";
+  assert.equal(mask(other, privateKey), other);
+});
+
+test("a service account's JSON is masked, and the braces of other output are not", () => {
+  const harmless =
+    'function f() {\n  return { "a": [1] };\n}\n{\n  "type": "x",\n}\n});\nhttps://oauth2.googleapis.com/token acme\n';
+  assert.equal(mask(harmless, account), harmless);
+  assert.doesNotMatch(mask(account, account), /[A-Za-z]/);
+  assert.match(mask(JSON.parse(account).private_key, account), /^\*+\n$/, "as jq -r prints the key");
+  assert.match(mask(`${keyLines[3]}\n`, account), /^\*+\n$/, "a line of the key inside");
+  assert.match(mask("id=0f1e2d3c4b5a69788796a5b4c3d2e1f001122334;", account), /^id=\*+;$/);
+  assert.doesNotMatch(mask(JSON.stringify(JSON.parse(account)), account), /MII/, "without its spaces");
+});
+
+test("property: base64 of a text with a secret inside does not show the secret, however it is aligned", () => {
+  const secret = "s3cr3t/value+with~32+characters!";
+  fc.assert(
+    fc.property(fc.string({ maxLength: 20 }), fc.string({ maxLength: 20 }), (before, after) => {
+      const encoded = Buffer.from(before + secret + after);
+      for (const encoding of ["base64", "base64url"] as const) {
+        const shown = mask(encoded.toString(encoding), secret).replaceAll("*", "A");
+        assert.ok(!Buffer.from(shown, encoding).includes(secret.slice(3, -3)));
+      }
+    }),
+  );
+});
+
+test("base64 in lines, as the command prints it", () => {
+  const secret = randomBytes(150).toString("hex");
+  for (const width of [64, 76]) {
+    const lines = (
+      Buffer.from(`${secret}\n`)
+        .toString("base64")
+        .match(new RegExp(`.{1,${width}}`, "g")) ?? []
+    ).join("\n");
+    const open = mask(lines, secret).replace(/[*\n]/g, "");
+    assert.ok(open.length < 12, open);
+  }
+});
+
+test("the forms that URLs, JSON and shells give to a value", () => {
+  const secret = 'p\'ss "w/rd" & more';
+  for (const form of [
+    encodeURIComponent(secret),
+    "p%27ss+%22w%2Frd%22+%26+more",
+    JSON.stringify(secret).slice(1, -1),
+    `p'\\''ss "w/rd" & more`,
+  ]) {
+    assert.match(mask(`<${form}>`, secret), /^<\*+>$/, form);
+  }
+});
+
+test("a value that occurs by chance is refused", () => {
+  for (const short of ["1", "12345", "hello\n", "aaaaaaaa", "ababab", "\n\n\n\n\n\n\n"]) {
+    assert.match(maskableProblem(short) ?? "", /at least 6 characters/, short);
+  }
+  for (const fine of ["hunter", "pässwö", "correct horse"]) assert.equal(maskableProblem(fine), null);
+});
+
+test("property: whatever the value, all of it is masked, and no fragment is short", () => {
+  const value = fc
+    .string({ minLength: 6, maxLength: 60, unit: "grapheme" })
+    .filter((text) => maskableProblem(text) === null);
+  fc.assert(
+    fc.property(value, (text) => {
+      const masked = mask(`<${text}>`, text);
+      assert.equal(masked.replaceAll("*", "").replace(/[\r\n]+>$/, ">"), "<>");
+      assert.ok(fragmentsOf(text).every((fragment) => fragment.length >= 6));
+    }),
+  );
+});

@@ -1,0 +1,125 @@
+/** Limits of what can be a secret, and of what is masked because of it. */
+export const fragmentLimits = {
+  /** Shorter ones occur by chance, and would be masked all over a log. */
+  valueBytesMin: 6,
+  valueDifferentCharsMin: 3,
+  /** A line of a longer value, trimmed: long enough, and not mostly punctuation, so that `{` or `});` stay readable. */
+  lineBytesMin: 8,
+  lineWordCharsMin: 6,
+  jsonDepth: 8,
+  jsonTexts: 200,
+} as const;
+
+/** How `base64` and `openssl base64` break their lines. */
+const base64Widths = [76, 64];
+
+/** The first and last line of a key or certificate; the same in all of them. */
+const armor = /^-----(BEGIN|END) [A-Z0-9 ]+-----$/;
+
+/** A key of a JSON document whose text is likely to be a secret of its own. */
+const tellingKey = /key|secret|token|password|passphrase|credential/i;
+
+/** Why a value cannot be masked without masking half of a log, in words to follow "needs"; null when it can. */
+export function maskableProblem(value: string): string | null {
+  const { valueBytesMin: bytes, valueDifferentCharsMin: different } = fragmentLimits;
+  const text = withoutLineEnd(value);
+  if (Buffer.byteLength(text) >= bytes && new Set(text).size >= different) return null;
+  return `at least ${bytes} characters, ${different} of them different: a shorter value occurs by chance and would be masked all over a log`;
+}
+
+/**
+ * The texts to look for in a log because of one secret: the value, its longer lines, the longer texts inside a JSON
+ * document, and what the usual encodings make of the value.
+ */
+export function fragmentsOf(value: string): Buffer[] {
+  const text = withoutLineEnd(value);
+  const texts = new Set<string>();
+  for (const whole of [text, ...textsOfJson(text)]) {
+    for (const form of [...linesOf(whole), ...writtenForms(whole), ...base64Forms(whole)]) texts.add(form);
+  }
+  return [...texts]
+    .map((form) => Buffer.from(form))
+    .filter((form) => form.length >= fragmentLimits.valueBytesMin);
+}
+
+function withoutLineEnd(value: string): string {
+  return value.replace(/[\r\n]+$/, "");
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split(/\r\n|\n|\r/).map((line) => line.trim());
+  return lines.length > 1 ? lines.filter(isTelling) : [];
+}
+
+function isTelling(line: string): boolean {
+  const words = line.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
+  const { lineBytesMin, lineWordCharsMin } = fragmentLimits;
+  return Buffer.byteLength(line) >= lineBytesMin && words >= lineWordCharsMin && !armor.test(line);
+}
+
+/** How programs write a text: as it is, with other line ends, escaped for JSON, for URLs, and as `set -x` shows it. */
+function writtenForms(text: string): string[] {
+  const unix = text.replaceAll("\r\n", "\n");
+  const url = encodeURIComponent(text.toWellFormed());
+  return [
+    text,
+    text.trim(),
+    unix,
+    unix.replaceAll("\n", "\r\n"),
+    JSON.stringify(text).slice(1, -1),
+    JSON.stringify(text).slice(1, -1).replaceAll("/", "\\/"),
+    url,
+    url.replaceAll("%2F", "/"),
+    new URLSearchParams([["", text]]).toString().slice(1),
+    text.replaceAll("'", `'\\''`),
+    text.replaceAll("'", `'"'"'`),
+  ];
+}
+
+/**
+ * Base64 turns three bytes into four characters, so that what comes before a value shifts it: there are three forms of
+ * each. Only the characters that the value alone decides are looked for. A long text is broken into lines.
+ */
+function base64Forms(text: string): string[] {
+  const bytes = Buffer.from(text);
+  const forms = [0, 1, 2].map((before) => {
+    const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64");
+    return encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6));
+  });
+  const broken = base64Widths.flatMap((width) => cut(forms[0] ?? "", width).filter(isTelling));
+  const all = [...forms, ...broken];
+  return [...all, ...all.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))];
+}
+
+function cut(text: string, width: number): string[] {
+  return Array.from({ length: Math.ceil(text.length / width) }, (_, at) =>
+    text.slice(at * width, (at + 1) * width),
+  );
+}
+
+/** The texts inside a JSON document that are secrets of their own: keys of several lines, and what its name gives away. */
+function textsOfJson(text: string): string[] {
+  if (!/^\s*[{[]/.test(text)) return [];
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  const found: string[] = [];
+  collect(document, { key: "", depth: 0, found });
+  return found;
+}
+
+function collect(node: unknown, place: { key: string; depth: number; found: string[] }): void {
+  const { key, depth, found } = place;
+  if (depth > fragmentLimits.jsonDepth || found.length >= fragmentLimits.jsonTexts) return;
+  if (typeof node === "string") {
+    const isSecret = node.trim().includes("\n") || (tellingKey.test(key) && !/^https?:\/\//.test(node));
+    if (isSecret && isTelling(node)) found.push(withoutLineEnd(node));
+  } else if (typeof node === "object" && node !== null) {
+    for (const [name, inner] of Object.entries(node)) {
+      collect(inner, { key: Array.isArray(node) ? key : name, depth: depth + 1, found });
+    }
+  }
+}

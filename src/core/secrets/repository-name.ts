@@ -1,0 +1,42 @@
+import { starProblem } from "./path-pattern.ts";
+
+const defaultPorts: Readonly<Record<string, number>> = { https: 443, ssh: 22, http: 80, git: 9418 };
+
+/**
+ * Deliberately narrower than what git and curl would take: of a URL that two programs may read differently (a backslash,
+ * two `@`, a percent sign, a query, `..`) there is no name, and so nothing that a pattern could match.
+ */
+const urlForm =
+  /^(https|ssh|http|git):\/\/(?:[^\s/@?#\\]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(\d{1,5}))?\/(\S+)$/;
+
+const segmentForm = /^[A-Za-z0-9._~+-]+$/;
+
+/**
+ * The one name of a repository, however its URL is spelt: `host/owner/name`, for a port of its own
+ * `host:port/owner/name`. The host is in small letters; the path is as it is, since case may tell repositories apart.
+ * User, password, `.git`, the usual port and slashes at the end are left out. Whoever is on the way can exchange what
+ * comes over plain HTTP or git's own protocol: those names keep their scheme, and a pattern has to say it as well.
+ * Null for a URL of any other form.
+ */
+export function repositoryName(url: string): string | null {
+  const [, scheme = "", host = "", port, rest = ""] = urlForm.exec(url) ?? [];
+  const path = rest.replace(/\/+$/, "").replace(/(?<=[^/])\.git$/, "");
+  const segments = path.split("/");
+  if (!segments.every((segment) => segmentForm.test(segment) && !/^\.(\.|git)?$/.test(segment))) return null;
+  const shownPort = port === undefined || Number(port) === defaultPorts[scheme] ? "" : `:${Number(port)}`;
+  const plain = scheme === "http" || scheme === "git" ? `${scheme}://` : "";
+  return `${plain}${host.toLowerCase()}${shownPort}/${path}`;
+}
+
+const patternForm =
+  /^(?:(?:http|git):\/\/)?(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::\d{1,5})?(?:\/[A-Za-z0-9._~+*-]+)+$/;
+
+/** What is wrong with a pattern of repositories, to follow the word "needs"; null when nothing is. */
+export function repositoryPatternProblem(pattern: string): string | null {
+  if (patternForm.test(pattern) && !pattern.endsWith(".git") && !/\/\.\.?(\/|$)/.test(pattern)) {
+    return starProblem(pattern);
+  }
+  const name = repositoryName(pattern.replace(/^(?:[\w.-]+@)?([\w.-]+):(?!\/\/)/, "ssh://$1/"));
+  const example = name ?? "github.com/acme/app or github.com/acme/*";
+  return `host/owner/name, the host in small letters and without *, such as ${example}`;
+}

@@ -1,0 +1,21 @@
+import type { SecretPolicy } from "./policy.ts";
+import type { SecretValue } from "./secret-value.ts";
+
+/** How git is given a secret while a job's commit is checked out. */
+export type CheckoutUse =
+  /** As the password (or token) of this user, over https. */
+  | { readonly kind: "password"; readonly username: string }
+  /** As the private key, over ssh. */
+  | { readonly kind: "ssh_key" };
+
+/** One secret of the operator. */
+export interface Secret {
+  readonly name: string;
+  readonly value: SecretValue;
+  readonly policy: SecretPolicy;
+  /** Null: only for jobs that ask for it by name. */
+  readonly checkout: CheckoutUse | null;
+}
+
+/** All secrets of an orchestrator, by name. */
+export type SecretSet = ReadonlyMap<string, Secret>;
