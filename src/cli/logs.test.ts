@@ -58,6 +58,21 @@ test("follows over restarts and attempts, from the offset reached", async () => 
   assert.match(cli.stderr(), /==> attempt 2\n$/);
 });
 
+test("where bytes were not kept one line says so, and stderr what the log is", async () => {
+  const job = addJob(api, "7k3m9x", {
+    state: "succeeded",
+    attempt: 1,
+    log: { receivedBytes: 30n, completeness: "truncated", missingFrom: 10n, missingTo: 20n },
+  });
+  job.dropped = { from: 10, to: 20 };
+  api.append("7k3m9x", "the begin.gone gone.the end");
+  const { code, stdout, stderr } = await runCli(["logs", "7k3m9x", "--api-url", api.url]);
+  assert.equal(code, 0);
+  const note = "\nsolstice: bytes 10–20 (10 B) were not kept: the log exceeded LOG_LIMIT_MB\n";
+  assert.equal(stdout, `the begin.${note}the end`);
+  assert.equal(stderr, "The log is truncated: bytes 10–20 (10 B) were not kept.\n");
+});
+
 test("a job that does not exist: its error, the API's remedy, exit code 1", async () => {
   const { code, stderr } = await runCli(["logs", "-f", "zzz", "--api-url", api.url]);
   assert.equal(code, 1);

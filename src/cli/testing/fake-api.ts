@@ -18,6 +18,8 @@ export interface FakeJob {
   message: Job;
   readonly output: Map<number, Buffer>;
   readonly console: Map<number, Buffer>;
+  /** Bytes of every output that are not kept. */
+  dropped?: { readonly from: number; readonly to: number };
 }
 
 /** An API in memory, behind a real HTTP server on loopback, that keeps its state when its server is restarted. */
@@ -192,9 +194,18 @@ async function* sendLog(api: FakeApi, request: LogsRequest, signal: AbortSignal)
   for (;;) {
     const { message } = job;
     const log = job[request.stream === "console" ? "console" : "output"].get(attempt) ?? Buffer.alloc(0);
-    for (; offset < log.length; offset += pieceBytes) {
-      const data = log.subarray(offset, offset + pieceBytes);
-      yield { attempt, offset: BigInt(offset), data: new Uint8Array(data) };
+    const { from, to } = job.dropped ?? { from: Infinity, to: 0 };
+    while (offset < log.length) {
+      const skippedBytes = offset >= from && offset < to ? to - offset : 0;
+      offset += skippedBytes;
+      const data = log.subarray(offset, Math.min(offset + pieceBytes, offset < from ? from : Infinity));
+      yield {
+        attempt,
+        offset: BigInt(offset),
+        data: new Uint8Array(data),
+        skippedBytes: BigInt(skippedBytes),
+      };
+      offset += data.length;
     }
     offset = log.length;
     const isRepeated =
