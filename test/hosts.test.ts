@@ -202,3 +202,44 @@ test("while the database is away for longer than a lease, jobs run on, and nobod
   }
   for (const host of hosts) assert.doesNotMatch(host.process.log(), /took over|declared lost|lease ran out/);
 });
+
+test("what one host cannot boot is tried again on another first", async (context) => {
+  const url = await database.createDatabase();
+  // Guests of this host call where nobody listens: each boot fails.
+  const failing = await startHost(context, url, {
+    map: imageMap("any", "only"),
+    flags: ["--runner-url", "http://127.0.0.1:9", "--boot-timeout", "15s"],
+  });
+  const well = await startHost(context, url, {
+    map: imageMap("any", "well"),
+    flags: ["--max-concurrency", "1"],
+  });
+  // The well host is busy until the other one has taken the job.
+  const go = join(failing.setup.dataDir, "go");
+  const occupant = await submit(failing.process, { runs_on: "well", script: untilFile(go) });
+  await untilLogged(failing.process, occupant, "started");
+  const jobId = await submit(failing.process, { runs_on: "any", script: "echo here" });
+  const first = await untilState(failing.process, jobId, "booting");
+  assert.equal(first.hostId, failing.hostId);
+  writeFileSync(go, "");
+  await untilEnd(failing.process, occupant);
+
+  const ended = await untilEnd(failing.process, jobId);
+  assert.deepEqual([ended.state, ended.attempt, ended.hostId], ["succeeded", 2, well.hostId]);
+  assert.deepEqual(
+    ended.transitions
+      .filter(({ to }) => to === "provisioning" || to === "queued")
+      .map((t) => [t.to, t.reason, t.hostId]),
+    [
+      ["queued", "", ""],
+      ["provisioning", "", failing.hostId],
+      ["queued", "boot_timeout", failing.hostId],
+      ["provisioning", "", well.hostId],
+    ],
+  );
+
+  // Nobody else serves this one: it is tried again where it failed, without a wait for others.
+  const only = await submit(failing.process, { runs_on: "only", script: "true" });
+  const lost = await untilEnd(well.process, only);
+  assert.deepEqual([lost.state, lost.attempt, lost.hostId], ["infra_error", 2, failing.hostId]);
+});

@@ -13,6 +13,7 @@ export interface ServingHost {
 const distance: Readonly<Record<Constraint, number>> = {
   not_waiting: 0,
   starting: 1,
+  other_host_first: 2,
   behind_others: 2,
   label_cap: 2,
   global_cap: 2,
@@ -39,7 +40,13 @@ export function explainAcross(
   if (best === undefined) return noHost(job, hosts.lost);
   const { name, answer } = best;
   const isNamed = hosts.liveCount > 1 && answer.constraint !== "not_waiting";
-  return isNamed ? { ...answer, message: `Host ${name}: ${answer.message}` } : answer;
+  return isNamed ? { ...answer, message: `Host ${name}: ${answer.message}${cameFrom(job, name)}` } : answer;
+}
+
+/** Why it is this host that the job waits for. */
+function cameFrom({ lastAttempt }: QueuedJob, name: string): string {
+  if (lastAttempt === null || lastAttempt.hostId === name) return "";
+  return ` Its last attempt was on host ${lastAttempt.hostId}.`;
 }
 
 function byHope(a: Explanation, b: Explanation): number {

@@ -1,4 +1,5 @@
 import type { JobState } from "./job-state.ts";
+import { leftToOthers, otherHostFirstMs } from "./other-host-first.ts";
 import {
   cappedNames,
   type QueuedJob,
@@ -14,6 +15,7 @@ export const constraints = [
   "draining",
   "paused",
   "starting",
+  "other_host_first",
   "image_not_ready",
   "label_cap",
   "global_cap",
@@ -70,6 +72,9 @@ export function explain(job: QueuedJob & { readonly state: JobState }, known: Ex
   if (schedule(snapshot).includes(job.id)) {
     return explanation("starting", "The job is about to start.", snapshot.now);
   }
+  if (job.lastAttempt !== null && leftToOthers(job, snapshot)) {
+    return leftForNow(job.lastAttempt.endedAt + otherHostFirstMs);
+  }
   if (!snapshot.imageReady(job.image)) {
     return explanation("image_not_ready", `Image ${job.image} is not ready yet; the job starts after that.`);
   }
@@ -82,6 +87,13 @@ function explanation(
   estimatedStartAt: number | null = null,
 ): Explanation {
   return { constraint, message, estimatedStartAt };
+}
+
+function leftForNow(until: number): Explanation {
+  const message =
+    "The last attempt of the job was on this host, which leaves it to another that has room " +
+    `until ${new Date(until).toISOString()}.`;
+  return explanation("other_host_first", message, until);
 }
 
 function fullName(job: QueuedJob, snapshot: ExplainSnapshot): Explanation | null {

@@ -88,7 +88,7 @@ function unknownSize(size: string, others: readonly HostRecord[]): SolsticeError
 }
 
 /** Whether a host holds its lease and has the image in its map, ready or not. */
-export function serves(host: HostRecord, image: string): boolean {
+export function serves(host: Pick<HostRecord, "lostAt" | "facts">, image: string): boolean {
   return host.lostAt === null && Object.hasOwn(host.facts.images, image);
 }
 

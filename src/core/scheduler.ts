@@ -1,5 +1,6 @@
 import { Heap } from "./heap.ts";
 import type { JobState } from "./job-state.ts";
+import { type LastAttempt, leftToOthers } from "./other-host-first.ts";
 
 /**
  * Ageing: each of these that a job has waited is worth one point of priority, so that nothing waits for ever behind jobs
@@ -20,8 +21,10 @@ export interface QueuedJob {
   readonly image: string;
   readonly fairKey: string;
   readonly priority: number;
-  /** When it was first submitted, in ms since the epoch: its age. A retry keeps its age. */
+  /** When it was first submitted, in ms since the epoch: its age. Another attempt keeps its age. */
   readonly submittedAt: number;
+  /** Where it was tried before; null while it waits for its first attempt. */
+  readonly lastAttempt: LastAttempt | null;
 }
 
 /** What the scheduler needs to know of a job that occupies a slot. */
@@ -35,6 +38,10 @@ export interface RunningJob {
 
 /** Everything a decision depends on. */
 export interface SchedulerSnapshot {
+  /** The host that decides. */
+  readonly hostId: string;
+  /** Whether another host serves a job's image now, and has a slot for its label. */
+  readonly othersHaveRoom: (job: Pick<QueuedJob, "label" | "image">) => boolean;
   readonly queued: readonly QueuedJob[];
   readonly running: readonly RunningJob[];
   readonly maxConcurrency: number;
@@ -61,8 +68,9 @@ interface Lane {
 /**
  * The ids of the jobs to claim now, in order.
  *
- * 1. A job can start when a slot is free, its image is ready and no cap on its label or image is reached. Jobs that
- *    cannot are passed over, and hold nobody back.
+ * 1. A job can start when a slot is free, its image is ready and no cap on its label or image is reached. One whose last
+ *    attempt has just ended here is left to other hosts ({@link leftToOthers}). Jobs that cannot start are passed over, and
+ *    hold nobody back.
  * 2. Within one priority, the repository with the fewest slots comes first, then the oldest job ({@link fairnessMs}).
  * 3. Between priorities, the job whose turn it is in each is compared: the highest priority first, where waiting counts
  *    as priority ({@link ageingMs}).
@@ -125,7 +133,9 @@ function countSlots(snapshot: SchedulerSnapshot): Slots {
 /** For each priority its lanes, the one whose turn it is on top. */
 function queuesByPriority(snapshot: SchedulerSnapshot, slots: Slots): Heap<Lane>[] {
   const queues = new Map<number, Heap<Lane>>();
-  for (const jobs of lanesOf(snapshot.queued)) {
+  // Within a lane only the first is looked at, so that these must not stand there.
+  const candidates = snapshot.queued.filter((job) => !leftToOthers(job, snapshot));
+  for (const jobs of lanesOf(candidates)) {
     const lane = { jobs, next: 0, turn: 0 };
     const job = head(lane);
     lane.turn = turnOf(job, slots);

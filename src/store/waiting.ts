@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { lastAttemptOf } from "../core/other-host-first.ts";
 import type { QueuedJob } from "../core/scheduler.ts";
 import { countQueued } from "./capacity.ts";
 import { boundedLimit } from "./rows.ts";
@@ -102,6 +103,7 @@ async function readPage(
   const rows = await store.db
     .selectFrom("jobs")
     .select(["id", "label", "image", "fair_key", "priority", "submitted_at"])
+    .select(["attempt", "host_id", "state_since_at"])
     .where("state", "=", "queued")
     .where("label", "=", group.label)
     .where("image", "=", group.image)
@@ -121,6 +123,12 @@ async function readPage(
     fairKey: row.fair_key,
     priority: row.priority,
     submittedAt: row.submitted_at,
+    lastAttempt: lastAttemptOf({
+      state: "queued",
+      attempt: row.attempt,
+      hostId: row.host_id,
+      stateSinceAt: row.state_since_at,
+    }),
   }));
 }
 

@@ -10,6 +10,7 @@ export function queuedJob(id: string, given: Partial<QueuedJob> = {}): QueuedJob
     fairKey: "repository",
     priority: 0,
     submittedAt: 0,
+    lastAttempt: null,
     ...given,
   };
 }
@@ -23,6 +24,8 @@ export function runningJob(id: string, given: Partial<RunningJob> = {}): Running
 /** A snapshot with room for everything, but for what is given. */
 export function snapshotOf(given: Partial<SchedulerSnapshot>): SchedulerSnapshot {
   return {
+    hostId: "here",
+    othersHaveRoom: () => false,
     queued: [],
     running: [],
     maxConcurrency: 100,
@@ -50,6 +53,7 @@ export const arbitrarySnapshot: fc.Arbitrary<SchedulerSnapshot> = fc
         ...kind,
         priority: fc.integer({ min: -1, max: 1 }),
         submittedAt: fc.integer({ min: 0, max: 3_600_000 }),
+        lastAttempt: fc.constant(null),
       }),
       { maxLength: 30 },
     ),
@@ -62,6 +66,8 @@ export const arbitrarySnapshot: fc.Arbitrary<SchedulerSnapshot> = fc
   })
   .map(({ caps, ready, ...rest }) => ({
     ...rest,
+    hostId: "here",
+    othersHaveRoom: () => false,
     queued: rest.queued.map((job, index) => ({ id: `q${index}`, ...job })),
     running: rest.running.map((job, index) => ({ id: `r${index}`, state: "running" as const, ...job })),
     labelCaps: new Map(Object.entries(caps)),

@@ -6,6 +6,7 @@ import { type Context, isImageReady } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { type Claimer, createClaimer, startsJobs } from "./claim-jobs.ts";
 import { createWindowFiller, type WindowFiller } from "./fill-window.ts";
+import { othersRoom } from "./others-room.ts";
 import { refuseHopeless } from "./refuse-hopeless.ts";
 
 /** The longest pause between two rounds, should every wake-up be lost, and between two looks for hopeless jobs, in ms. */
@@ -112,8 +113,10 @@ async function choose(scheduling: Scheduling, running: readonly RunningJob[]): P
   const imageReady = (image: string) => isImageReady(context, image);
   const hasRoom = roomBeside(running, labelCaps);
   const canStart = (group: { label: string; image: string }) => hasRoom(group) && imageReady(group.image);
-  const chooseNow = () =>
+  const chooseNow = async () =>
     schedule({
+      hostId: context.identity.hostId,
+      othersHaveRoom: await othersRoom(context, window.jobs()),
       queued: window.jobs().filter(canStart),
       running,
       maxConcurrency,
@@ -123,11 +126,11 @@ async function choose(scheduling: Scheduling, running: readonly RunningJob[]): P
       now: Date.now(),
     });
   const mayMiss = window.mayMiss(canStart);
-  if (!mayMiss) return chooseNow();
+  if (!mayMiss) return await chooseNow();
   if (!window.isOld(performance.now())) {
-    const chosen = chooseNow();
+    const chosen = await chooseNow();
     if (running.length + chosen.length >= maxConcurrency) return chosen;
   }
   await filler.fill(window, canStart);
-  return chooseNow();
+  return await chooseNow();
 }

@@ -2,13 +2,16 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExplainSnapshot } from "../../core/explain.ts";
 import { explainAcross, type ServingHost } from "../../core/explain-across.ts";
 import type { HostRecord } from "../../core/host-facts.ts";
+import { roomOn } from "../../core/host-room.ts";
 import type { Job } from "../../core/job.ts";
+import { lastAttemptOf } from "../../core/other-host-first.ts";
 import { serves } from "../../core/placement.ts";
+import type { RunningJob, SchedulerSnapshot } from "../../core/scheduler.ts";
 import type { ExplainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots, recentDurations } from "../../store/capacity.ts";
 import { listQueued } from "../../store/waiting.ts";
 import { type Context, imageReadiness, isImageReady } from "../context.ts";
-import { otherHosts } from "../hosts/host-facts.ts";
+import { factsOfHost, otherHosts } from "../hosts/host-facts.ts";
 
 /** How many waiting jobs an explanation looks at. */
 const queueWindow = 2_000;
@@ -17,7 +20,16 @@ const queueWindow = 2_000;
 const durationSample = 20;
 
 /** What does not differ between hosts. */
-type Shared = Pick<ExplainSnapshot, "queued" | "queuedIsCut" | "now" | "recentDurations">;
+interface Shared extends Pick<ExplainSnapshot, "queued" | "queuedIsCut" | "now" | "recentDurations"> {
+  readonly sites: readonly Site[];
+}
+
+/** A live host, the jobs that run there, and whether it could start one more. */
+interface Site {
+  readonly hostId: string;
+  readonly running: readonly RunningJob[];
+  readonly hasRoom: SchedulerSnapshot["othersHaveRoom"];
+}
 
 /** What the API's Explain tells of one job, whichever hosts could run it. */
 export async function explainView(
@@ -32,17 +44,21 @@ export async function explainView(
     queuedIsCut: !isWhole,
     now: Date.now(),
     recentDurations: await recentDurations(store, { label: job.label, limit: durationSample }),
+    sites: await sitesOf(context, others),
   };
   const serving: ServingHost[] = [];
   if (config.imageMap.images.has(job.image)) {
-    serving.push({ name: identity.hostId, snapshot: await snapshotHere(context, shared) });
+    serving.push({ name: identity.hostId, snapshot: snapshotHere(context, shared) });
   }
   for (const host of others.filter((other) => serves(other, job.image))) {
-    serving.push({ name: host.hostId, snapshot: await snapshotThere(context, host, shared) });
+    serving.push({ name: host.hostId, snapshot: snapshotThere(host, shared) });
   }
   const live = others.filter((host) => host.lostAt === null);
   const lost = others.filter((host) => host.lostAt !== null);
-  const answer = explainAcross(job, { serving, liveCount: live.length + 1, lost });
+  const answer = explainAcross(
+    { ...job, lastAttempt: lastAttemptOf(job) },
+    { serving, liveCount: live.length + 1, lost },
+  );
   const { message: imageMessage } = imageReadiness(context, job.image);
   const detail = answer.constraint === "image_not_ready" && imageMessage !== "" ? ` ${imageMessage}` : "";
   return {
@@ -54,11 +70,33 @@ export async function explainView(
   };
 }
 
-async function snapshotHere(context: Context, shared: Shared): Promise<ExplainSnapshot> {
-  const { config, store, identity } = context;
+async function sitesOf(context: Context, others: readonly HostRecord[]): Promise<Site[]> {
+  const { store, identity } = context;
+  const here = { hostId: identity.hostId, lostAt: null, facts: factsOfHost(context, null) };
+  const live = [here, ...others.filter((host) => host.lostAt === null)];
+  return Promise.all(
+    live.map(async (host) => {
+      const running = await listSlots(store, host.hostId);
+      return { hostId: host.hostId, running, hasRoom: roomOn(host, running) };
+    }),
+  );
+}
+
+/** What a host knows by its own name: what runs there, and whether the others have room. */
+function siteFacts(hostId: string, { sites }: Shared) {
+  const others = sites.filter((site) => site.hostId !== hostId);
+  return {
+    hostId,
+    running: sites.find((site) => site.hostId === hostId)?.running ?? [],
+    othersHaveRoom: (job: Parameters<Site["hasRoom"]>[0]) => others.some((site) => site.hasRoom(job)),
+  };
+}
+
+function snapshotHere(context: Context, shared: Shared): ExplainSnapshot {
+  const { config, identity } = context;
   return {
     ...shared,
-    running: await listSlots(store, identity.hostId),
+    ...siteFacts(identity.hostId, shared),
     maxConcurrency: config.maxConcurrency,
     labelCaps: config.capacityMap,
     imageReady: (image) => isImageReady(context, image),
@@ -67,14 +105,10 @@ async function snapshotHere(context: Context, shared: Shared): Promise<ExplainSn
   };
 }
 
-async function snapshotThere(
-  { store }: Context,
-  { hostId, facts }: HostRecord,
-  shared: Shared,
-): Promise<ExplainSnapshot> {
+function snapshotThere({ hostId, facts }: HostRecord, shared: Shared): ExplainSnapshot {
   return {
     ...shared,
-    running: await listSlots(store, hostId),
+    ...siteFacts(hostId, shared),
     maxConcurrency: facts.maxConcurrency,
     labelCaps: new Map(Object.entries(facts.labelCaps)),
     imageReady: (image) => Object.hasOwn(facts.images, image) && facts.images[image]?.ready === true,

@@ -162,6 +162,7 @@ function queriesContract(create: CreateDatabase): void {
       fairKey: "owner/repository",
       priority: 0,
       submittedAt: 900,
+      lastAttempt: null,
     });
   });
 

@@ -1,0 +1,23 @@
+import { roomOn } from "../../core/host-room.ts";
+import { type AskingHost, isFreshFrom } from "../../core/other-host-first.ts";
+import type { QueuedJob } from "../../core/scheduler.ts";
+import { listSlots } from "../../store/capacity.ts";
+import type { Context } from "../context.ts";
+import { otherHosts } from "../hosts/host-facts.ts";
+
+/**
+ * What this host knows of the others' room when it chooses among `jobs`. The store is asked only where it matters: while a
+ * job waits whose last attempt has just ended here.
+ */
+export async function othersRoom(
+  context: Context,
+  jobs: readonly QueuedJob[],
+): Promise<AskingHost["othersHaveRoom"]> {
+  const host = { hostId: context.identity.hostId, now: Date.now() };
+  if (!jobs.some((job) => isFreshFrom(job.lastAttempt, host))) return () => false;
+  const others = (await otherHosts(context)).filter(({ lostAt }) => lostAt === null);
+  const rooms = await Promise.all(
+    others.map(async (other) => roomOn(other, await listSlots(context.store, other.hostId))),
+  );
+  return (job) => rooms.some((hasRoom) => hasRoom(job));
+}
