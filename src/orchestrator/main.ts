@@ -30,6 +30,7 @@ import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from ".
 import { drain, untilSignalled } from "./shutdown.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
+import { startFileLoop } from "./upkeep/file-loop.ts";
 import { removeGuard, startGuardLoop } from "./upkeep/guard-loop.ts";
 import { createHostCaches } from "./upkeep/host-caches.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
@@ -70,6 +71,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => guarding.stop());
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
+  const fileLoop = startFileLoop(context);
+  closing.defer(() => fileLoop.stop());
   const cacheLoop = startCacheLoop(context);
   closing.defer(() => cacheLoop.stop());
   const admission = createAdmission(context);

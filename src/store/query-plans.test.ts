@@ -26,7 +26,16 @@ import { createStore, type Store } from "./store.ts";
 import { bindSession, claim, end, hostId, insertClaimed, newJob } from "./testing/sample-jobs.ts";
 import { createSqliteDatabase, openForTest } from "./testing/test-database.ts";
 import { sampleUpload } from "./testing/uploads-contract.ts";
-import { beginUpload, listUploads, recordDigest, recordStored, sumStored } from "./uploads.ts";
+import {
+  beginUpload,
+  expireUpload,
+  listKeptUploads,
+  listUnfinishedUploads,
+  listUploads,
+  recordDigest,
+  recordStored,
+  sumStored,
+} from "./uploads.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;
 const log = { ...attempt, stream: "output" } as const;
@@ -83,7 +92,12 @@ async function useUploads(store: Store): Promise<void> {
   await recordDigest(store, { ...attempt, id: "a", sha256: "abc" });
   await recordStored(store, { ...attempt, id: "a", at: 7 }, async () => {});
   await sumStored(store, "artifact", hostId);
-  await listUploads(store, { ...attempt, kind: "artifact" });
+  const [kept = null] = await listUploads(store, { ...attempt, kind: "artifact" });
+  const place = { kind: "artifact", blobHostId: hostId };
+  await listKeptUploads(store, { ...place, before: 99, after: null });
+  await listKeptUploads(store, { ...place, before: 99, after: kept });
+  await listUnfinishedUploads(store, place);
+  await expireUpload(store, { ...attempt, id: "a", at: 9 });
 }
 
 async function useMessages(store: Store): Promise<void> {

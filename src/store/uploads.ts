@@ -122,6 +122,67 @@ export async function listUploads(store: Store, key: AttemptKey & { kind: string
   return rows.map(toUpload).sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
+/** Uploads of one page of {@link listKeptUploads}. */
+const pageSize = 500;
+
+/**
+ * Whole files of a kind that are kept in a place and became whole before `before`, oldest first: some, behind `after`. Call
+ * again with the last one until none is left.
+ */
+export async function listKeptUploads(
+  store: Store,
+  range: { kind: string; blobHostId: string | null; before: number; after: Upload | null },
+): Promise<Upload[]> {
+  const { kind, blobHostId, before, after } = range;
+  const kept = store.db
+    .selectFrom("uploads")
+    .selectAll()
+    .where("kind", "=", kind)
+    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where("expired_at", "is", null)
+    .where("stored_at", "<", before);
+  const rest =
+    after === null
+      ? kept
+      : kept
+          .where("stored_at", ">=", after.storedAt ?? 0)
+          .where(sql<boolean>`(stored_at, blob_key) > (${after.storedAt ?? 0}, ${after.blobKey})`);
+  const rows = await rest.orderBy("stored_at").orderBy("blob_key").limit(pageSize).execute();
+  return rows.map(toUpload);
+}
+
+/** Some of the uploads to a place that are not whole, of a kind, of whatever attempt. */
+export async function listUnfinishedUploads(
+  store: Store,
+  place: { kind: string; blobHostId: string | null },
+): Promise<Upload[]> {
+  const { kind, blobHostId } = place;
+  const rows = await store.db
+    .selectFrom("uploads")
+    .selectAll()
+    .where("kind", "=", kind)
+    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where("expired_at", "is", null)
+    .where("stored_at", "is", null)
+    .limit(pageSize)
+    .execute();
+  return rows.map(toUpload);
+}
+
+/** Notes that an upload's bytes are gone, at `at`. */
+export async function expireUpload(store: Store, key: UploadKey & { at: number }): Promise<void> {
+  await store.write(async (trx) => {
+    await trx
+      .updateTable("uploads")
+      .set({ expired_at: key.at })
+      .where("job_id", "=", key.jobId)
+      .where("attempt", "=", key.attempt)
+      .where("id", "=", key.id)
+      .where("expired_at", "is", null)
+      .execute();
+  });
+}
+
 /** Bytes of all files of a kind that are kept on a host (null: where all hosts read), whole or not. */
 export async function sumStored(store: Store, kind: string, blobHostId: string | null): Promise<number> {
   const row = await store.db

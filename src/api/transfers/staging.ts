@@ -4,6 +4,7 @@ import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
+import type { AttemptKey } from "../../store/keys.ts";
 import type { UploadKey } from "../../store/uploads.ts";
 import { transferLimits } from "./transfer-kinds.ts";
 
@@ -123,6 +124,12 @@ export class Staging {
     this.#digests.set(path, digest);
     return digest;
   }
+}
+
+/** The attempt that a staged file is of, by its name; null for a name that is not of our form. */
+export function attemptOfStagedFile(name: string): AttemptKey | null {
+  const match = /^([0-9a-z]{1,40})\.(\d{1,9})\.[0-9a-f]{32}$/.exec(name);
+  return match?.[1] === undefined ? null : { jobId: match[1], attempt: Number(match[2]) };
 }
 
 function refuseTooMuch(end: number, { offset, sizeBytes }: StagedBytes): void {
