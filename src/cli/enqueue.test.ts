@@ -47,6 +47,7 @@ test("sends what the flags say, and tells the job's id", async () => {
     ],
     env: { A: "b=c", EMPTY: "" },
     secrets: [],
+    artifacts: [],
     from_fork: false,
     runs_on: "debian-12",
     size: "big",

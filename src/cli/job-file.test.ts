@@ -67,6 +67,7 @@ test("a job file is a whole request, and flags win over it", async () => {
     env: { LEVEL: "2", KEPT: "yes" },
     steps: [{ name: "build", run: "make\nmake docs\n" }],
     secrets: [],
+    artifacts: [],
     from_fork: false,
     priority: 0,
   });
