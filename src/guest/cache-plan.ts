@@ -1,14 +1,23 @@
 import { type KeyPart, parseCacheKey } from "../core/cache/key.ts";
 import { splitByRoot } from "../core/cache/path.ts";
 import type { CacheWish } from "../core/cache/request.ts";
+import { shellQuote } from "./shell-quote.ts";
 
 type Assignment = [name: string, value: string | number];
 
-/** The part of a plan that `cache.sh` reads: for each cache its key in parts, its restore keys, and its paths by root. */
+/**
+ * The part of a plan that is about caches: their number, and one value that is itself a fragment like a plan, with each
+ * cache's key in parts, its restore keys, and its paths by root. `cache.sh`, a process of its own, reads that alone, and
+ * nothing of the plan's secrets.
+ */
 export function cacheAssignments(caches: readonly CacheWish[]): Assignment[] {
+  const own = caches.flatMap((cache, at) => assignmentsOf(cache, `PLAN_CACHE_${at + 1}`));
+  const fragment = [["PLAN_CACHE_COUNT", caches.length], ...own].map(
+    ([name, value]) => `${name}=${shellQuote(String(value))}\n`,
+  );
   return [
     ["PLAN_CACHE_COUNT", caches.length],
-    ...caches.flatMap((cache, at) => assignmentsOf(cache, `PLAN_CACHE_${at + 1}`)),
+    ["PLAN_CACHE_PLAN", caches.length === 0 ? "" : fragment.join("")],
   ];
 }
 

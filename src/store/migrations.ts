@@ -17,8 +17,8 @@ export const migrations: readonly Migration[] = [
     name: "0005_failure_details",
     statements: () => ["alter table machines add column runner_failure_detail text"],
   },
-  { name: "0006_caches", statements: createCacheTables },
   { name: "0007_retries", statements: addRetries },
+  { name: "0007_caches", statements: createCacheTables },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {

@@ -81,14 +81,18 @@ export interface BootedJob {
 }
 
 /** Claims the job and boots its guest, as the orchestrator would; the runner has not called yet. */
-export async function bootJob(store: Store, jobId: string): Promise<BootedJob> {
+export async function bootJob(
+  store: Store,
+  jobId: string,
+  stepNames: readonly string[] = ["checkout", "test"],
+): Promise<BootedJob> {
   const bootstrapToken = `bootstrap-${randomUUID()}`;
   const claimed = await claimJob(store, {
     jobId,
     hostId: "host-1",
     at: 2000,
     backend: "noop",
-    prepare: () => ({ bootstrapTokenHash: hashToken(bootstrapToken), stepNames: ["checkout", "test"] }),
+    prepare: () => ({ bootstrapTokenHash: hashToken(bootstrapToken), stepNames }),
   });
   if (claimed === null) throw new Error(`job ${jobId} could not be claimed`);
   const { attempt } = claimed;

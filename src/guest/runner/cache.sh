@@ -11,6 +11,7 @@ work=$2
 here=${0%/*}
 state=$here/state
 archive=$work/cache-archive
+call_seconds=60
 asks_max=8
 
 # shellcheck source=/dev/null
@@ -148,7 +149,7 @@ send_archive() { upload cache "$(field uploadName)" "$archive"; }
 main() {
   umask 077
   # shellcheck source=/dev/null
-  . "$here/runner.conf" && . "$state/plan" && find_tools || return
+  . "$here/runner.conf" && . "$state/cache-plan" && find_tools || return
   read -r jitter <"$state/token" && read -r give_up_at <"$state/give-up-at" || return
   begin_transfers
   transfer_patience=60

@@ -71,6 +71,7 @@ take_result() {
 # run_cache restore|save: a step of its own where the job has caches. What goes wrong in it is not the job's failure.
 run_cache() {
   [ "$PLAN_CACHE_COUNT" -gt 0 ] || return 0
+  printf '%s\n' "$PLAN_CACHE_PLAN" >"$state/cache-plan"
   step_kind='' step_seconds='' step_failure=''
   if [ "$result_code" = 0 ] && may_run; then run_step "$1 cache" /bin/sh "$here/cache.sh" "$1" "$work"; fi
   index=$((index + 1))

@@ -13,6 +13,8 @@ begin_transfers() {
   mkdir -p "$exchange"
   transfer_blocks=$transfer_blocks_min failures=0
   heard_at=$(now)
+  # 1 MiB is the most that goes into one call.
+  case $client in curl | wget) ;; *) transfer_blocks_max=256 ;; esac
 }
 
 # upload KIND NAME PATH: sends the file at PATH. Returns 0 when it is kept; 1 when it is not, for the reason $refusal;
@@ -52,10 +54,8 @@ send_chunk() {
     fi
     return 0
   fi
-  body=$work/chunk
-  call_transfer "/v1/uploads/$upload_id?offset=$((first * transfer_block_bytes))"
+  post_chunk $((first * transfer_block_bytes))
   chunk_result=$?
-  body=''
   rm -f "$work/chunk"
   if [ $chunk_result = 0 ]; then
     [ "$transfer_blocks" -ge "$transfer_blocks_max" ] || transfer_blocks=$((transfer_blocks * 2))
@@ -64,6 +64,27 @@ send_chunk() {
     transfer_blocks=$transfer_blocks_min
     return 1
   fi
+}
+
+# post_chunk OFFSET: the wget of busybox posts nothing behind a byte 0, and sends base64 instead.
+post_chunk() {
+  case $client in
+    curl | wget)
+      body=$work/chunk
+      call_transfer "/v1/uploads/$upload_id?offset=$1"
+      post_result=$?
+      body=''
+      return $post_result
+      ;;
+    *)
+      {
+        printf '{"uploadId":"%s","offset":"%s","data":"' "$upload_id" "$1"
+        encode <"$work/chunk"
+        printf '"}'
+      } >"$exchange/request"
+      call_transfer AppendUpload
+      ;;
+  esac
 }
 
 finish_upload() {

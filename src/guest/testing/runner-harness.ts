@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { runCommand } from "../../host/command.ts";
 import { buildPlan, type PlanInput } from "../plan.ts";
-import { runnerFiles } from "../runner-files.ts";
+import { type RunnerAccess, runnerFiles } from "../runner-files.ts";
 import { RunnerEndpoint } from "./runner-endpoint.ts";
 
 /** A kind of guest: its shell, and what its PATH offers. */
@@ -38,7 +38,7 @@ const commonTools = [
     "od",
     "rm",
   ],
-  ...["sed", "setsid", "sha256sum", "sleep", "sort", "timeout", "tr", "wc", "git"],
+  ...["sed", "setsid", "sha256sum", "sleep", "sort", "timeout", "tr", "wc", "git", "tar", "gzip", "stat"],
 ];
 /** What the scripts of the tests use. */
 const scriptTools = [
@@ -59,7 +59,7 @@ const scriptTools = [
 
 /** The guests the runner is tried in. */
 export const guestKinds: readonly GuestKind[] = [
-  guestKind("dash and curl", ["/bin/dash"], ["curl", "base64"]),
+  guestKind("dash and curl", ["/bin/dash"], ["curl", "base64", "zstd"]),
   guestKind("bash and GNU wget", ["/bin/bash", "--posix"], ["wget", "base64"]),
   guestKind("dash, curl and openssl", ["/bin/dash"], ["curl", "openssl"]),
   guestKind("dash, curl and nothing for base64 but awk", ["/bin/dash"], ["curl"]),
@@ -184,7 +184,7 @@ function pathOf(kind: GuestKind, root: string): Promise<string> {
 /** Everything the tests of one file start, to be ended with `close`. */
 export class RunnerHarness {
   readonly #root: string;
-  readonly #running: RunningRunner[] = [];
+  readonly #running: (Omit<RunningRunner, "endpoint"> & { readonly endpoint?: RunnerEndpoint })[] = [];
 
   private constructor(root: string) {
     this.#root = root;
@@ -208,10 +208,21 @@ export class RunnerHarness {
     await endpoint.listen();
     const home = await this.directory();
     const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
-    const files = runnerFiles({ runnerUrl, bootstrapToken });
-    for (const file of files) await writeFile(join(home, basename(file.path)), file.content, { mode: 0o600 });
+    await writeRunner(home, { runnerUrl, bootstrapToken });
     await options.prepare?.(endpoint);
-    const running = await this.#spawn(home, endpoint, options);
+    const running = { ...(await this.#spawn(home, options)), endpoint };
+    this.#running.push(running);
+    return running;
+  }
+
+  /** Starts the real runner against a server of the test's own, which gives it its plan. */
+  async startAt(
+    access: RunnerAccess,
+    options: Pick<StartOptions, "kind">,
+  ): Promise<Omit<RunningRunner, "endpoint">> {
+    const home = await this.directory();
+    await writeRunner(home, access);
+    const running = await this.#spawn(home, options);
     this.#running.push(running);
     return running;
   }
@@ -220,13 +231,13 @@ export class RunnerHarness {
   async close(): Promise<void> {
     for (const { process, endpoint, pid } of this.#running) {
       if (process.exitCode === null && process.signalCode === null) killGroup(pid);
-      await endpoint.close();
+      await endpoint?.close();
     }
     paths.clear();
     await rm(this.#root, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  async #spawn(home: string, endpoint: RunnerEndpoint, options: StartOptions): Promise<RunningRunner> {
+  async #spawn(home: string, options: Omit<StartOptions, "plan">): Promise<Omit<RunningRunner, "endpoint">> {
     const kind = options.kind ?? (guestKinds[0] as GuestKind);
     const work = options.work ?? join(home, "work");
     const [shell = "/bin/sh", ...shellArgs] = kind.shell;
@@ -244,8 +255,13 @@ export class RunnerHarness {
       stdio: ["ignore", "ignore", "inherit"],
     });
     const exit = once(child, "exit").then(([code]) => code as number | null);
-    return { endpoint, process: child, pid: child.pid ?? 0, work, state: join(home, "state"), exit };
+    return { process: child, pid: child.pid ?? 0, work, state: join(home, "state"), exit };
   }
+}
+
+async function writeRunner(home: string, access: RunnerAccess): Promise<void> {
+  for (const file of runnerFiles(access))
+    await writeFile(join(home, basename(file.path)), file.content, { mode: 0o600 });
 }
 
 const smallJob: PlanInput = {
