@@ -128,6 +128,19 @@ test("what does not belong together, and values that cannot be used, are told al
   );
 });
 
+test("more values than logs can be searched for are refused", async () => {
+  // Texts that grow in every form, and again inside a JSON document.
+  const long = `abcdef${"'".repeat(32_000)}`;
+  const entry = (at: number) =>
+    `  A${at}: { value: "{\\"token\\":\\"${at}${long}\\"}", without_repository: true }\n`;
+  const problems = await problemsOf(`secrets:\n${[1, 2, 3, 4].map(entry).join("")}`);
+  assert.match(problems.join(), /^1:1: all values together are too much to search logs for/);
+  const much = await problemsOf(
+    `secrets:\n  A: { value: "${"abc'".repeat(9000)}", without_repository: true }\n`,
+  );
+  assert.match(much.join(), /needs at most 32768 bytes/);
+});
+
 test("a text that is no YAML does not show in the problem", async () => {
   const problems = await problemsOf("secrets:\n  A: {value: 'hunter2\n  ]hunter2: [*hunter2\n");
   assert.ok(problems.length > 0);

@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { SolsticeError } from "../core/errors.ts";
-import { maskableProblem } from "../core/secrets/fragments.ts";
-import type { CheckoutUse, Secret } from "../core/secrets/secret.ts";
+import { searchBytesMax } from "../core/secrets/byte-search.ts";
+import { fragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
+import type { CheckoutUse, Secret, SecretSet } from "../core/secrets/secret.ts";
 import { SecretValue } from "../core/secrets/secret-value.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
 import { readPrivateFile, utf8Text } from "./read-private-file.ts";
@@ -82,8 +83,17 @@ async function readSecrets(file: SecretsFile, reading: Reading): Promise<PlacedP
   if (total > secretsLimits.totalBytes) {
     const message = `all values together have ${total} bytes; needs at most ${secretsLimits.totalBytes}`;
     problems.push({ path: ["secrets"], message });
+  } else if (searchedBytes(reading.secrets) > searchBytesMax) {
+    const message = "all values together are too much to search logs for; needs fewer, or shorter ones";
+    problems.push({ path: ["secrets"], message });
   }
   return problems;
+}
+
+/** What masking has to look for at most, should one job ask for everything. */
+function searchedBytes(secrets: SecretSet): number {
+  const fragments = [...secrets.values()].flatMap(({ value }) => fragmentsOf(value.reveal()));
+  return fragments.reduce((sum, fragment) => sum + fragment.length, 0);
 }
 
 function entryProblems(entry: SecretEntry): string[] {
