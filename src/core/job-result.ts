@@ -2,6 +2,9 @@ import type { Job, JobStep, JobTransition, StepState } from "./job.ts";
 import type { FinalState, JobState } from "./job-state.ts";
 import type { VerdictReason } from "./verdict.ts";
 
+/** Files that a result names: with long names, too many of them would be more than a message may have. */
+const artifactsTold = 200;
+
 /** The version of the message {@link JobResult}. */
 export const jobResultVersion = "jobresult.v1";
 
@@ -40,6 +43,9 @@ export interface JobResult {
     readonly started_at: string | null;
     readonly finished_at: string | null;
   }[];
+  /** Files that the last attempt kept, by name: the first 200. `artifact_count` has how many there are. */
+  readonly artifacts: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
+  readonly artifact_count: number;
   /** Every change of state, of every attempt. */
   readonly transitions: readonly {
     readonly attempt: number;
@@ -54,11 +60,17 @@ export interface FinishedJob {
   /** Of the last attempt, in order. */
   readonly steps: readonly JobStep[];
   readonly transitions: readonly JobTransition[];
+  /** Of the last attempt, in the order of their names. */
+  readonly artifacts: readonly {
+    readonly name: string;
+    readonly sizeBytes: number;
+    readonly sha256: string | null;
+  }[];
   readonly logUrl: string | null;
 }
 
 /** Builds the message. Throws a `TypeError` for a job that has not ended. */
-export function buildJobResult({ job, steps, transitions, logUrl }: FinishedJob): JobResult {
+export function buildJobResult({ job, steps, transitions, artifacts, logUrl }: FinishedJob): JobResult {
   const { request, verdict, finishedAt } = job;
   if (verdict === null || finishedAt === null) throw new TypeError(`Job ${job.id} has not ended.`);
   return {
@@ -91,6 +103,10 @@ export function buildJobResult({ job, steps, transitions, logUrl }: FinishedJob)
       started_at: step.startedAt === null ? null : timeText(step.startedAt),
       finished_at: step.finishedAt === null ? null : timeText(step.finishedAt),
     })),
+    artifacts: artifacts
+      .slice(0, artifactsTold)
+      .map(({ name, sizeBytes, sha256 }) => ({ name, size: sizeBytes, sha256: sha256 ?? "" })),
+    artifact_count: artifacts.length,
     transitions: transitions.map(({ attempt, to, at }) => ({ attempt, to, at: timeText(at) })),
   };
 }

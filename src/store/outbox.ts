@@ -4,6 +4,7 @@ import { inOrder } from "./jobs.ts";
 import { boundedLimit, toJob, toStep, toTransition } from "./rows.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
+import { listUploads, type Upload } from "./uploads.ts";
 
 /** The most results that one claim takes: bounds its queries, and what a broker that comes back gets at once. */
 export const maxClaimed = 100;
@@ -114,6 +115,8 @@ export interface EndedJobFacts {
   readonly job: Job;
   readonly steps: readonly JobStep[];
   readonly transitions: readonly JobTransition[];
+  /** Of the last attempt, in the order of their names. */
+  readonly artifacts: readonly Upload[];
 }
 
 /**
@@ -150,6 +153,7 @@ export async function loadEndedJobs(
         job,
         steps: stepsOf.get(job.id) ?? [],
         transitions: inOrder(transitionsOf.get(job.id) ?? []),
+        artifacts: await listUploads(store, { jobId: job.id, attempt: job.attempt, kind: "artifact" }),
       });
     } catch (error) {
       failed.push({ jobId: row.id, error });
