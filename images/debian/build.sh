@@ -15,7 +15,7 @@ packages="systemd-sysv,udev,kmod,cloud-init,git,curl,ca-certificates,iproute2,ne
 # The disk and the network are there before systemd starts, so that nothing waits for udev to find a driver.
 modules="virtio_pci virtio_blk virtio_net virtio_rng isofs vfat nls_cp437 nls_ascii nls_utf8 button evdev"
 # Mitigations guard users of one machine from each other. Here the job is the only user.
-command_line="console=ttyS0 quiet mitigations=off nokaslr tsc=reliable no_timer_check 8250.nr_uarts=1 audit=0 apparmor=0 random.trust_cpu=on panic=-1 net.ifnames=0 rcupdate.rcu_expedited=1 systemd.show_status=false"
+command_line="console=ttyS0 quiet mitigations=off nokaslr tsc=reliable no_timer_check 8250.nr_uarts=2 audit=0 apparmor=0 random.trust_cpu=on panic=-1 net.ifnames=0 rcupdate.rcu_expedited=1 systemd.show_status=false"
 
 build_initramfs() {
   mkdir -p "$work/initramfs/bin" "$work/initramfs/proc" "$work/initramfs/sys" "$work/initramfs/dev" "$work/initramfs/root"

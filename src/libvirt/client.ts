@@ -1,11 +1,13 @@
+import type { Duplex } from "node:stream";
 import { Channel } from "./channel.ts";
+import { openConsoleStream } from "./console-stream.ts";
 import type { LibvirtConnectionError } from "./errors.ts";
 import type { Procedure } from "./procedures.ts";
 import { LIFECYCLE_EVENT_ID, lifecycleEvent, procedures } from "./procedures.ts";
 import type { DomainState, LifecycleEventDetail, LifecycleEventName } from "./states.ts";
 import { nameDomainState, nameLifecycleEvent } from "./states.ts";
 import type { DhcpLease, Domain, Network } from "./types.ts";
-import { parseLibvirtUri } from "./uri.ts";
+import { type Endpoint, parseLibvirtUri } from "./uri.ts";
 import { decode } from "./xdr.ts";
 
 /** Options of {@link createLibvirtClient}. */
@@ -65,6 +67,11 @@ export async function createLibvirtClient(options: LibvirtClientOptions): Promis
 export class LibvirtClient {
   readonly #fast: Channel;
   readonly #slow: Channel;
+  readonly #common: {
+    readonly endpoint: Endpoint;
+    readonly callTimeoutSeconds: number;
+    readonly connectTimeoutSeconds: number;
+  };
   readonly #lifecycleListeners = new Set<(event: LifecycleEvent) => void>();
   readonly #reconnectListeners = new Set<() => void>();
   readonly #disconnectListeners = new Set<(error: LibvirtConnectionError) => void>();
@@ -76,6 +83,7 @@ export class LibvirtClient {
       callTimeoutSeconds: options.callTimeoutSeconds ?? DEFAULT_CALL_TIMEOUT_SECONDS,
       connectTimeoutSeconds: options.connectTimeoutSeconds ?? DEFAULT_CONNECT_TIMEOUT_SECONDS,
     };
+    this.#common = common;
     this.#slow = new Channel({ ...common, prepare: undefined });
     this.#fast = new Channel({
       ...common,
@@ -223,6 +231,16 @@ export class LibvirtClient {
   ): Promise<void> {
     const flags = combineFlags(UndefineFlag, options);
     await this.#long(procedures.domainUndefineFlags, { domain, flags });
+  }
+
+  /**
+   * The bytes of a running domain's console, both ways, until it is ended or destroyed: a connection of its own, which
+   * {@link close} does not end. `device` is an alias such as `serial1`; without `force` a console in use is refused.
+   */
+  openConsole(domain: Domain, options: { device?: string; force?: boolean } = {}): Promise<Duplex> {
+    const { endpoint, connectTimeoutSeconds: timeoutSeconds } = this.#common;
+    const { device, force = false } = options;
+    return openConsoleStream({ endpoint, timeoutSeconds, domain, device, force });
   }
 
   /** All virtual networks, active or not. */

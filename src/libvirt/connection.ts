@@ -24,6 +24,22 @@ export interface ConnectionHandlers {
   onClose(error: LibvirtConnectionError): void;
 }
 
+/** What arrives on a stream; each is called in the order of the wire, and nothing after `onEnd`. */
+export interface StreamHandlers {
+  /** Bytes; none mean that the other side has no more to send. */
+  onData(bytes: Uint8Array): void;
+  /** The stream is over: finished by both sides, aborted by the server, or ended with its connection. */
+  onEnd(error: Error | null): void;
+}
+
+/** One end of an open stream. */
+export interface StreamChannel {
+  /** Sends bytes, at most {@link MAX_STREAM_BYTES}; `sent` is called when the socket has taken them. */
+  send(bytes: Uint8Array, sent: (error?: Error | null) => void): void;
+  /** Tells that nothing more will be sent; the server's answer ends the stream. */
+  finish(): void;
+}
+
 interface WaitingCall {
   resolve(body: Uint8Array): void;
   reject(error: Error): void;
@@ -32,6 +48,8 @@ interface WaitingCall {
 
 const EMPTY_BODY = new Uint8Array(0);
 const MAX_SERIAL = 2 ** 32 - 1;
+/** Largest piece of a stream that every server takes (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX less room), in bytes. */
+export const MAX_STREAM_BYTES = 128 * 1024;
 /**
  * The server asks for a sign of life after 5 s of silence (its default), and cuts us off after 30 s without an answer.
  * We hold it to the same time, so that a stopped daemon does not hold calls for ever.
@@ -69,6 +87,7 @@ export class Connection {
   readonly #handlers: ConnectionHandlers;
   readonly #decoder = new PacketDecoder();
   readonly #waiting = new Map<number, WaitingCall>();
+  readonly #streams = new Map<number, { handlers: StreamHandlers; procedureName: string }>();
   #lastSerial = 0;
   #closeError: LibvirtConnectionError | undefined;
   #systemError: Error | undefined;
@@ -91,8 +110,49 @@ export class Connection {
 
   /** Sends one call; settles with the reply, LibvirtError, or LibvirtConnectionError when the connection ends. */
   async call<Args, Reply>(procedure: Procedure<Args, Reply>, args: Args): Promise<Reply> {
-    if (this.#closeError) throw this.#closeError;
+    return this.#send(procedure, args, this.#nextSerial());
+  }
+
+  /**
+   * Makes a call that opens a stream. Its packets go to `handlers`, from before the call's own reply on: a server may send
+   * at once. Rejects as {@link call} does, and `handlers` hear nothing then.
+   */
+  async openStream<Args>(
+    procedure: Procedure<Args, void>,
+    args: Args,
+    handlers: StreamHandlers,
+  ): Promise<StreamChannel> {
     const serial = this.#nextSerial();
+    this.#streams.set(serial, { handlers, procedureName: procedure.name });
+    try {
+      await this.#send(procedure, args, serial);
+    } catch (error) {
+      this.#streams.delete(serial);
+      throw error;
+    }
+    const header = { ...callHeader(procedure.number, serial), type: PacketType.stream };
+    return {
+      send: (bytes, sent) => {
+        this.#socket.write(encodePacket({ ...header, status: PacketStatus.continue }, bytes), sent);
+      },
+      finish: () => {
+        if (this.#streams.has(serial)) this.#socket.write(encodePacket(header, EMPTY_BODY));
+      },
+    };
+  }
+
+  /** Stops reading the socket, with all that comes over it, until {@link resume}: only for a connection of one stream. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  async #send<Args, Reply>(procedure: Procedure<Args, Reply>, args: Args, serial: number): Promise<Reply> {
+    if (this.#closeError) throw this.#closeError;
     const packet = encodePacket(callHeader(procedure.number, serial), encode(procedure.args, args));
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#waiting.set(serial, { resolve, reject, procedureName: procedure.name });
@@ -107,6 +167,9 @@ export class Connection {
     this.#socket.destroy();
     for (const call of this.#waiting.values()) call.reject(error);
     this.#waiting.clear();
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const { handlers } of streams) handlers.onEnd(error);
     this.#handlers.onClose(error);
   }
 
@@ -126,7 +189,17 @@ export class Connection {
       throw new Error(`unknown program ${header.program}, version ${header.version}`);
     } else if (header.type === PacketType.reply) this.#settle(header, body);
     else if (header.type === PacketType.message) this.#handlers.onEvent(header.procedure, body);
+    else if (header.type === PacketType.stream) this.#receiveStream(header, body);
     else throw new Error(`unexpected packet type ${header.type}`);
+  }
+
+  #receiveStream(header: PacketHeader, body: Uint8Array): void {
+    const stream = this.#streams.get(header.serial);
+    if (!stream) throw new Error(`packet of stream ${header.serial}, which was never opened`);
+    if (header.status === PacketStatus.continue) return stream.handlers.onData(body);
+    this.#streams.delete(header.serial);
+    const isFine = header.status === PacketStatus.ok;
+    stream.handlers.onEnd(isFine ? null : decodeError(stream.procedureName, body));
   }
 
   #settle(header: PacketHeader, body: Uint8Array): void {

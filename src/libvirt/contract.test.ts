@@ -1,6 +1,6 @@
 import { after, before, describe } from "node:test";
 import { createLibvirtClient } from "./client.ts";
-import { testDomainContract } from "./testing/contract.ts";
+import { testConsoleContract, testDomainContract } from "./testing/contract.ts";
 import { startFakeHypervisor } from "./testing/fake-hypervisor.ts";
 import type { FakeLibvirtServer } from "./testing/fake-server.ts";
 
@@ -11,4 +11,5 @@ describe("fake hypervisor", () => {
   });
   after(() => server.remove());
   testDomainContract(() => createLibvirtClient({ uri: server.uri }), false);
+  testConsoleContract(() => createLibvirtClient({ uri: server.uri }), false);
 });

@@ -81,6 +81,17 @@ export const procedures = {
   networkIsActive: procedure(152, "network_is_active", onlyNetwork, onlyActive),
   connectLibVersion: procedure(157, "connect_get_lib_version", nothing, onlyVersion),
   domainCreateWithFlags: procedure(196, "domain_create_with_flags", domainAndFlags, onlyDomain),
+  /** The reply opens a stream under the call's serial: the bytes of the console, both ways. */
+  domainOpenConsole: procedure(
+    201,
+    "domain_open_console",
+    struct<{ domain: Domain; device: string | undefined; flags: number }>({
+      domain: domainCodec,
+      device: optional(string),
+      flags: uint32,
+    }),
+    nothing,
+  ),
   domainState: procedure(
     212,
     "domain_get_state",

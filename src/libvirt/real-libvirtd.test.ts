@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { createLibvirtClient, formatVersion } from "./client.ts";
 import { LibvirtErrorCode } from "./errors.ts";
-import { testDomainContract, tinyDomainXml } from "./testing/contract.ts";
+import { testConsoleContract, testDomainContract, tinyDomainXml } from "./testing/contract.ts";
 import type { PrivateLibvirtd } from "./testing/private-libvirtd.ts";
 import { destroyAfterRestart, missingLibvirtd, startPrivateLibvirtd } from "./testing/private-libvirtd.ts";
 
@@ -18,6 +18,7 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
   const connect = () => createLibvirtClient({ uri: daemon.uri });
 
   testDomainContract(connect, skip);
+  testConsoleContract(connect, skip);
 
   test("the daemon tells its version and what it can run", async () => {
     using client = await connect();

@@ -17,6 +17,8 @@ export interface SessionOptions extends ConnectionHandlers {
   prepare?: ((connection: Connection) => Promise<void>) | undefined;
   /** Aborting ends the attempt, and later the connection. */
   signal: AbortSignal;
+  /** Without it the server does not ask for signs of life, and a connection may be left unread for as long as one likes. */
+  keepalive?: boolean;
 }
 
 /**
@@ -30,7 +32,7 @@ export async function openSession(options: SessionOptions): Promise<Connection> 
     connection.close(new LibvirtConnectionError("connect", text));
   }, options.timeoutSeconds * 1000);
   try {
-    await greet(connection, options.endpoint.driverUri);
+    await greet(connection, options);
     await options.prepare?.(connection);
     return connection;
   } catch (error) {
@@ -57,11 +59,14 @@ async function connectAny(options: SessionOptions): Promise<Connection> {
   });
 }
 
-async function greet(connection: Connection, driverUri: string): Promise<void> {
+async function greet(
+  connection: Connection,
+  { endpoint, keepalive = true }: Pick<SessionOptions, "endpoint" | "keepalive">,
+): Promise<void> {
   const { types } = await connection.call(procedures.authList, undefined);
   await authenticate(connection, types);
-  await connection.call(procedures.connectSupportsFeature, { feature: FEATURE_KEEPALIVE });
-  await connection.call(procedures.connectOpen, { name: driverUri, flags: 0 });
+  if (keepalive) await connection.call(procedures.connectSupportsFeature, { feature: FEATURE_KEEPALIVE });
+  await connection.call(procedures.connectOpen, { name: endpoint.driverUri, flags: 0 });
 }
 
 async function authenticate(connection: Connection, types: number[]): Promise<void> {

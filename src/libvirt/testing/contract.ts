@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import type { LibvirtClient, LifecycleEvent } from "../client.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../errors.ts";
@@ -12,7 +13,10 @@ export function tinyDomainXml(name: string): string {
     <metadata><owner:vm xmlns:owner='${METADATA_URI}' job='42'/></metadata>
     <memory unit='MiB'>32</memory>
     <os><type arch='x86_64' machine='pc'>hvm</type></os>
-    <devices><controller type='usb' model='none'/><memballoon model='none'/></devices>
+    <devices>
+      <controller type='usb' model='none'/><memballoon model='none'/>
+      <serial type='pty'><target port='0'/></serial>
+    </devices>
   </domain>`;
 }
 
@@ -66,6 +70,54 @@ export function testDomainContract(connect: () => Promise<LibvirtClient>, skip: 
     await client.undefineDomain(domain);
     await rejectsWith(client.destroyDomain(domain), LibvirtErrorCode.NO_DOMAIN);
   });
+}
+
+/** What any daemon's consoles must do. The guest at the other end has nobody who answers. */
+export function testConsoleContract(connect: () => Promise<LibvirtClient>, skip: string | false): void {
+  test("a console is refused where there is none, opens, takes bytes, and ends with its guest", {
+    skip,
+  }, async () => {
+    using client = await connect();
+    const domain = await client.defineDomainXml(tinyDomainXml("contract-console"));
+    await rejectsWith(client.openConsole(domain), LibvirtErrorCode.OPERATION_INVALID);
+    const started = await client.startDomain(domain);
+    await rejectsWith(client.openConsole(started, { device: "serial7" }), LibvirtErrorCode.INTERNAL_ERROR);
+    const stream = await client.openConsole(started, { device: "serial0" });
+    await new Promise<void>((resolve, reject) => {
+      stream.write("typed\n", (error) => (error ? reject(error) : resolve()));
+    });
+    stream.resume();
+    const over = closed(stream);
+    await client.destroyDomain(started);
+    await over;
+    await client.undefineDomain(domain);
+  });
+
+  test("a console in use is refused, or taken over by force; it is free again after its stream", {
+    skip,
+  }, async () => {
+    using client = await connect();
+    const domain = await client.startDomain(await client.defineDomainXml(tinyDomainXml("contract-taken")));
+    const first = await client.openConsole(domain, { device: "serial0" });
+    first.resume();
+    await rejectsWith(client.openConsole(domain, { device: "serial0" }), LibvirtErrorCode.OPERATION_FAILED);
+    const ousted = closed(first);
+    const second = await client.openConsole(domain, { device: "serial0", force: true });
+    await ousted;
+    second.resume();
+    const ended = closed(second);
+    second.end();
+    await ended;
+    (await client.openConsole(domain, { device: "serial0" })).destroy();
+    await client.destroyDomain(domain);
+    await client.undefineDomain(domain);
+  });
+}
+
+/** With an error or without: a daemon may tell the failure of the device before, or instead of, the stream's end. */
+function closed(stream: Duplex): Promise<void> {
+  stream.on("error", () => {});
+  return new Promise((resolve) => stream.once("close", resolve));
 }
 
 function collectEvents(client: LibvirtClient, name: string) {

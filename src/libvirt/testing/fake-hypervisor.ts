@@ -2,12 +2,14 @@ import { randomUUID } from "node:crypto";
 import { LibvirtErrorCode } from "../errors.ts";
 import { procedures } from "../procedures.ts";
 import type { Domain } from "../types.ts";
-import type { FakeLibvirtServer } from "./fake-server.ts";
+import type { FakeLibvirtServer, FakeStream } from "./fake-server.ts";
 import { FakeFault, startFakeServer } from "./fake-server.ts";
 
 interface FakeDomain {
   domain: Domain;
   xml: string;
+  /** The stream on its console; the console gives back what it is told, as a terminal with nobody at it. */
+  console?: FakeStream | null;
   state: number;
   reason: number;
 }
@@ -28,6 +30,7 @@ export async function startFakeHypervisor(): Promise<FakeLibvirtServer> {
   handleQueries(server, domains);
   handleConfiguration(server, domains);
   handlePower(server, domains);
+  handleConsoles(server, domains);
   return server;
 }
 
@@ -84,10 +87,40 @@ function handlePower(server: FakeLibvirtServer, domains: Map<string, FakeDomain>
   });
 }
 
+function handleConsoles(server: FakeLibvirtServer, domains: Map<string, FakeDomain>): void {
+  server.handleStream(procedures.domainOpenConsole, ({ domain, device, flags }, stream) => {
+    const found = find(domains, domain.name);
+    if (found.state !== State.running) throw invalid("domain is not running");
+    if (device !== undefined && device !== "serial0") {
+      throw new FakeFault(LibvirtErrorCode.INTERNAL_ERROR, `cannot find character device ${device}`);
+    }
+    if (found.console && (flags & 1) === 0) {
+      throw new FakeFault(
+        LibvirtErrorCode.OPERATION_FAILED,
+        "operation failed: Active console session exists",
+      );
+    }
+    found.console?.send(new Uint8Array(0));
+    found.console = stream;
+    const leave = () => {
+      if (found.console === stream) found.console = null;
+    };
+    return {
+      onData: (bytes) => stream.send(bytes),
+      onFinish() {
+        leave();
+        stream.finish();
+      },
+      onClose: leave,
+    };
+  });
+}
+
 function halt(server: FakeLibvirtServer, found: FakeDomain, how: "shutdown" | "destroyed"): void {
   if (found.state !== State.running) throw invalid("domain is not running");
   found.domain = { ...found.domain, id: -1 };
-  Object.assign(found, { state: State.shutoff, reason: Reason[how] });
+  found.console?.send(new Uint8Array(0));
+  Object.assign(found, { state: State.shutoff, reason: Reason[how], console: null });
   server.sendLifecycle(found.domain, Event.stopped, StoppedDetail[how]);
 }
 

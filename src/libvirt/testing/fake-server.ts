@@ -33,6 +33,23 @@ export class FakeFault extends Error {
 
 type Handler = (body: Uint8Array) => Promise<Uint8Array>;
 
+/** The server's end of a stream that a call opened. */
+export interface FakeStream {
+  /** Sends bytes; none mean that there will be no more. */
+  send(bytes: Uint8Array): void;
+  /** Ends it well, as an answer to the client's wish to end it. */
+  finish(): void;
+  abort(code: number, message: string): void;
+}
+
+/** What a test's server makes of a stream: what it opens with, and what then comes. */
+export interface FakeStreamHandlers {
+  onData(bytes: Uint8Array): void;
+  onFinish(): void;
+  /** The client's connection is gone. */
+  onClose?(): void;
+}
+
 const EMPTY = new Uint8Array(0);
 
 /** A server with no domains, listening on a socket in a directory of its own. The caller must `remove()` it. */
@@ -55,6 +72,7 @@ export class FakeLibvirtServer {
   maxInFlight = 0;
   readonly #directory: string;
   readonly #handlers = new Map<number, Handler>();
+  readonly #streamOpeners = new Map<number, (body: Uint8Array, stream: FakeStream) => FakeStreamHandlers>();
   readonly #connections = new Set<FakeConnection>();
   #server: Server | undefined;
 
@@ -106,6 +124,14 @@ export class FakeLibvirtServer {
     });
   }
 
+  /** Sets the answer to a call that opens a stream: `open` may throw {@link FakeFault}, and may send at once. */
+  handleStream<Args>(
+    procedure: Procedure<Args, void>,
+    open: (args: Args, stream: FakeStream) => FakeStreamHandlers,
+  ): void {
+    this.#streamOpeners.set(procedure.number, (body, stream) => open(decode(procedure.args, body), stream));
+  }
+
   /** Sends a lifecycle event (numbers as in libvirt-domain.h) to the connections that registered for it. */
   sendLifecycle(domain: Domain, event: number, detail: number): void {
     const body = encode(lifecycleEvent.body, { callbackId: 1, domain, event, detail });
@@ -140,7 +166,10 @@ export class FakeLibvirtServer {
     this.calls.push(procedureNames.get(header.procedure) ?? String(header.procedure));
     connection.inFlight += 1;
     this.maxInFlight = Math.max(this.maxInFlight, connection.inFlight);
-    const handler = this.#handlers.get(header.procedure) ?? unknownProcedure(header.procedure);
+    const opener = this.#streamOpeners.get(header.procedure);
+    const handler = opener
+      ? async (bytes: Uint8Array) => connection.openStream(header, (stream) => opener(bytes, stream))
+      : (this.#handlers.get(header.procedure) ?? unknownProcedure(header.procedure));
     const reply = { ...header, type: PacketType.reply };
     try {
       const bytes = encodePacket(reply, await handler(body));
@@ -161,6 +190,7 @@ class FakeConnection {
   readonly #socket: Socket;
   readonly #decoder = new PacketDecoder();
   readonly #onCall: (packet: Packet) => void;
+  readonly #streams = new Map<number, FakeStreamHandlers>();
   #onPong: (() => void) | undefined;
 
   constructor(socket: Socket, onCall: (packet: Packet) => void) {
@@ -169,6 +199,26 @@ class FakeConnection {
     socket.on("data", (chunk) => this.#receive(chunk));
     // A client that goes away in the middle of an answer is a normal end here.
     socket.on("error", () => socket.destroy());
+    socket.on("close", () => {
+      for (const stream of this.#streams.values()) stream.onClose?.();
+    });
+  }
+
+  /** Opens a stream under the call's serial; what the opener throws is the call's answer. */
+  openStream(call: PacketHeader, open: (stream: FakeStream) => FakeStreamHandlers): Uint8Array {
+    const header = { ...call, type: PacketType.stream };
+    const end = (status: number, body: Uint8Array) => {
+      this.#streams.delete(call.serial);
+      this.write(encodePacket({ ...header, status }, body));
+    };
+    const stream: FakeStream = {
+      send: (bytes) => this.write(encodePacket({ ...header, status: PacketStatus.continue }, bytes)),
+      finish: () => end(PacketStatus.ok, EMPTY),
+      abort: (code, message) =>
+        end(PacketStatus.error, encode(errorCodec, wireError(new FakeFault(code, message)))),
+    };
+    this.#streams.set(call.serial, open(stream));
+    return EMPTY;
   }
 
   write(bytes: Uint8Array): void {
@@ -189,9 +239,16 @@ class FakeConnection {
 
   #receive(chunk: Uint8Array): void {
     for (const packet of this.#decoder.push(chunk)) {
-      if (packet.header.program === REMOTE_PROGRAM) this.#onCall(packet);
+      if (packet.header.type === PacketType.stream) this.#receiveStream(packet);
+      else if (packet.header.program === REMOTE_PROGRAM) this.#onCall(packet);
       else if (packet.header.procedure === keepalive.pong) this.#onPong?.();
     }
+  }
+
+  #receiveStream({ header, body }: Packet): void {
+    const stream = this.#streams.get(header.serial);
+    if (header.status === PacketStatus.continue) stream?.onData(body);
+    else stream?.onFinish();
   }
 }
 
