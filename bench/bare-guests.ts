@@ -70,7 +70,15 @@ function describeGuest(options: { directory: string; size: GuestSize }, jobId: s
   });
   const xml = buildDomainXml({
     ...{ jobId, attempt: 1, ownerId: "bench", size: options.size, virtType: "qemu", network: "default" },
-    ...{ diskBus: "virtio", nicModel: "virtio", firmware: "bios", paths, macAddress: null, tapName: null },
+    ...{
+      diskBus: "virtio",
+      nicModel: "virtio",
+      firmware: "bios",
+      hasShell: false,
+      paths,
+      macAddress: null,
+      tapName: null,
+    },
   });
   return { name, directory, xml, seed };
 }

@@ -77,6 +77,7 @@ async function define(
 ): Promise<string> {
   const { jobId, owner, name = guestName(jobId) } = domain;
   const xml = buildDomainXml({
+    hasShell: false,
     ...{ jobId, attempt: 1, ownerId: owner ?? "nobody", size: { cpu: 1, ramMb: 32, diskGb: 1 } },
     ...{ virtType: "qemu", network: "default", macAddress: null, tapName: null, firmware: "bios" },
     ...{ diskBus: "virtio", nicModel: "virtio", paths: guestPaths(join(setup.dataDir, "guests"), jobId) },

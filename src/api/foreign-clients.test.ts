@@ -67,8 +67,8 @@ test("grpc-js: a runner's whole life", async (t) => {
   const ended = { index: 1, phase: "STEP_PHASE_FINISHED", exitCode: -3, logOffset: length };
   await client.call("ReportStep", ended);
   const finish = { exitCode: -3, logLength: length, logSha256: sha256(data.toString()) };
-  assert.deepEqual(await client.call("Finish", finish), {});
-  assert.deepEqual(await client.call("Finish", finish), {}, "repeated");
+  assert.deepEqual(await client.call("Finish", finish), { holdSeconds: 0 });
+  assert.deepEqual(await client.call("Finish", finish), { holdSeconds: 0 }, "repeated");
 
   assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
   const step = (await listSteps(store, booted))[1];

@@ -12,6 +12,7 @@ import type {
   ListRequest,
   LogsRequest,
 } from "../gen/solstice/v1/jobs_pb.ts";
+import { releaseHold } from "../store/holds.ts";
 import { listJobs, requestCancel } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
 import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
@@ -19,16 +20,14 @@ import type { CacheContext } from "./caches/cache-context.ts";
 import { deleteCache, listCache } from "./caches/cache-listing.ts";
 import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
-import { describeJob, summarizeJob } from "./job-view.ts";
+import { type ShellContext, serveShell } from "./job-shell.ts";
+import { describeJob, summarizeJobs } from "./job-view.ts";
 import { watchJob } from "./job-watch.ts";
 import { listRejected } from "./rejected-messages.ts";
 import { StreamSlots } from "./stream-slots.ts";
 
 /** What the handlers of {@link createJobService} need from the process they run in. */
-export interface JobServiceContext {
-  readonly store: Store;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
+export interface JobServiceContext extends ShellContext {
   /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
   readonly accept: (input: unknown) => Promise<{ job: Job; existed: boolean }>;
   /** Makes a new job of the request of one that has ended, under the new request id. */
@@ -54,27 +53,29 @@ export const jobLimits = {
   listDefault: 50,
   listMax: 1000,
   openStreams: 200,
+  openShells: 64,
 } as const;
 
 /** The service people and programs call. */
 export function createJobService(context: JobServiceContext): ServiceImpl<typeof JobService> {
   const { store, now } = context;
   const slots = new StreamSlots(jobLimits.openStreams);
+  const shellSlots = new StreamSlots(jobLimits.openShells);
   return {
     async submit({ jobRequestJson }) {
       const { job, existed } = await context.accept(parseRequestJson(jobRequestJson));
-      return { job: await mustDescribe(store, job.id), existed };
+      return { job: await mustDescribe(store, job.id, now()), existed };
     },
     async get({ jobId }) {
-      return { job: await mustDescribe(store, (await lookUpJob(store, jobId)).id) };
+      return { job: await mustDescribe(store, (await lookUpJob(store, jobId)).id, now()) };
     },
     async list(request) {
-      return { jobs: (await listJobs(store, parseListRequest(request))).map(summarizeJob) };
+      return { jobs: await summarizeJobs(store, await listJobs(store, parseListRequest(request)), now()) };
     },
     async *watch({ jobId }, { signal }) {
       using _slot = slots.take();
       const { id } = await lookUpJob(store, jobId);
-      for await (const job of watchJob(store, { jobId: id, signal })) yield { job };
+      for await (const job of watchJob(store, { jobId: id, signal, now })) yield { job };
     },
     async *logs(request, { signal }) {
       using _slot = slots.take();
@@ -90,11 +91,20 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     async cancel({ jobId, now: isNow }) {
       const { id } = await lookUpJob(store, jobId);
       await requestCancel(store, { jobId: id, at: now(), now: isNow });
-      return { job: await mustDescribe(store, id) };
+      return { job: await mustDescribe(store, id, now()) };
+    },
+    async *shell(requests, { signal }) {
+      using _slot = shellSlots.take();
+      yield* serveShell(context, requests, signal);
+    },
+    async release({ jobId }) {
+      const { id, attempt } = await lookUpJob(store, jobId);
+      if (!(await releaseHold(store, { jobId: id, attempt, at: now() }))) throw notOnHold(id);
+      return { job: await mustDescribe(store, id, now()) };
     },
     async retry({ jobId, requestId }) {
       const { job, existed } = await context.retry(await lookUpJob(store, jobId), requestId);
-      return { job: await mustDescribe(store, job.id), existed };
+      return { job: await mustDescribe(store, job.id, now()), existed };
     },
     capacity: () => context.capacity(),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
@@ -107,8 +117,14 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
   };
 }
 
-async function mustDescribe(store: Store, jobId: string): Promise<JobMessage> {
-  const job = await describeJob(store, jobId);
+function notOnHold(jobId: string): SolsticeError {
+  return new SolsticeError("conflict", `The guest of job ${jobId} is not on hold.`, {
+    remedy: "There is nothing to release: `solstice jobs JOB` shows the job.",
+  });
+}
+
+async function mustDescribe(store: Store, jobId: string, now: number): Promise<JobMessage> {
+  const job = await describeJob(store, jobId, now);
   if (job === null) throw new SolsticeError("not_found", `Job ${jobId} does not exist any more.`);
   return job;
 }

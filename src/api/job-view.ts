@@ -1,6 +1,9 @@
 import { create } from "@bufbuild/protobuf";
+import { type HoldFacts, holdEndsAt, holdRefusalText } from "../core/hold.ts";
 import type { Job, JobStep, JobTransition, Machine } from "../core/job.ts";
+import { isFinal } from "../core/job-state.ts";
 import {
+  HoldSchema,
   type Job as JobMessage,
   JobSchema,
   JobStepSchema,
@@ -8,6 +11,7 @@ import {
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { listCacheUses } from "../store/caches.ts";
+import { listHolds } from "../store/holds.ts";
 import { getJob, listRetries, listTransitions } from "../store/jobs.ts";
 import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
@@ -16,8 +20,18 @@ import type { Store } from "../store/store.ts";
 import { cacheUseMessage } from "./caches/cache-listing.ts";
 import { proofOf } from "./log-proof.ts";
 
-/** The job without what belongs to its attempt, as lists show it. */
-export function summarizeJob(job: Job): JobMessage {
+/** Jobs without what belongs to their attempts, as lists show them; but those on hold are told. */
+export async function summarizeJobs(store: Store, jobs: readonly Job[], now: number): Promise<JobMessage[]> {
+  const mayBeOnHold = jobs.filter((job) => job.state === "finalizing");
+  const holds = await listHolds(store, mayBeOnHold);
+  return jobs.map((job) => {
+    const hold = holds.get(job.id);
+    const summary = summarizeJob(job);
+    return hold ? create(JobSchema, { ...summary, hold: holdMessage(job, hold, now) }) : summary;
+  });
+}
+
+function summarizeJob(job: Job): JobMessage {
   const { request, size } = job;
   return create(JobSchema, {
     id: job.id,
@@ -47,7 +61,11 @@ export function summarizeJob(job: Job): JobMessage {
 }
 
 /** The job with its current attempt's steps and log, and every transition; null when there is no such job. */
-export async function describeJob(store: Store, jobId: string): Promise<JobMessage | null> {
+export async function describeJob(
+  store: Store,
+  jobId: string,
+  now: number = Date.now(),
+): Promise<JobMessage | null> {
   const job = await getJob(store, jobId);
   if (job === null) return null;
   const attempt = { jobId, attempt: job.attempt };
@@ -66,6 +84,24 @@ export async function describeJob(store: Store, jobId: string): Promise<JobMessa
     cache: cacheUses.map(cacheUseMessage),
     log: logMessage(job, machine, output),
     retries,
+    ...(machine && hasHold(machine) && { hold: holdMessage(job, machine, now) }),
+  });
+}
+
+function hasHold({ holdUntilAt, holdRefusal }: Machine): boolean {
+  return holdUntilAt !== null || holdRefusal !== null;
+}
+
+/** A hold is over, for people, as soon as its guest cannot be entered any more. */
+function holdMessage(job: Job, hold: HoldFacts, now: number) {
+  const { holdUntilAt, holdReleasedAt, holdRefusal } = hold;
+  const isOn = holdEndsAt(job, hold, now) !== null;
+  const state = holdRefusal !== null ? "refused" : isOn ? "on_hold" : isFinal(job.state) ? "ended" : "ending";
+  return create(HoldSchema, {
+    state,
+    untilMs: BigInt(holdUntilAt ?? 0),
+    releasedMs: BigInt(holdReleasedAt ?? 0),
+    message: holdRefusal === null ? "" : holdRefusalText(holdRefusal),
   });
 }
 

@@ -14,13 +14,13 @@ const safetyPollMs = 5000;
  */
 export async function* watchJob(
   store: Store,
-  options: { jobId: string; signal: AbortSignal; pollMs?: number },
+  options: { jobId: string; signal: AbortSignal; now: () => number; pollMs?: number },
 ): AsyncGenerator<JobMessage> {
-  const { jobId, signal, pollMs = safetyPollMs } = options;
+  const { jobId, signal, now, pollMs = safetyPollMs } = options;
   using wakes = listenForWakes(store, (wake) => wake.jobId === jobId && wake.kind !== "log");
   let shown: JobMessage | null = null;
   for (;;) {
-    const job = await describeJob(store, jobId);
+    const job = await describeJob(store, jobId, now());
     if (job === null) return;
     if (!isDeepStrictEqual(job, shown)) yield job;
     shown = job;

@@ -43,7 +43,11 @@ export function createMetrics(): Metrics {
     storeUp: plain("solstice_store_up", "Whether the store answers (1) or not (0)"),
     jobs: gauge("solstice_jobs", "Jobs of this host by state", "state"),
     machines: gauge("solstice_machines", "Machines of this host by state", "state"),
-    slots: gauge("solstice_slots", "Job slots of this host: max and used", "kind"),
+    slots: gauge(
+      "solstice_slots",
+      "Job slots of this host: max and used; on_hold: guests that are kept beside them",
+      "kind",
+    ),
     queuedLimit: plain(
       "solstice_queued_limit",
       "How many jobs may wait in the store before no more are taken",

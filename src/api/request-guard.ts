@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
 import { AddressCounts } from "./address-counts.ts";
-import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse } from "./node-http.ts";
+import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
 import { refuse } from "./refusal.ts";
 
 /** Bounds that hold for each request of a server, whatever its protocol. */
@@ -13,6 +13,8 @@ export interface RequestLimits {
   readonly isSharedAddress: (address: string) => boolean;
   /** How long the whole body of a request may take to arrive. */
   readonly bodyTimeoutMs: number;
+  /** The paths of calls whose body may come for as long as the call lasts: their handlers have bounds of their own. */
+  readonly longBodies?: readonly string[];
   /** How long an answer may make no progress because its reader does not read. */
   readonly stallTimeoutMs: number;
 }
@@ -21,6 +23,7 @@ interface InFlight {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
   readonly startedAt: number;
+  readonly isLong: boolean;
   progressAt: number;
 }
 
@@ -50,7 +53,9 @@ export function guardRequests(handler: NodeHandler, limits: RequestLimits): Requ
       const address = request.socket.remoteAddress ?? "";
       if (inFlight.size >= limits.maxInFlight) return refuseBusy(response, "The server has");
       if (!perAddress.take(address)) return refuseBusy(response, "Your address has");
-      const entry = { request, response, startedAt: performance.now(), progressAt: performance.now() };
+      const isLong = limits.longBodies?.includes(pathOf(request)) ?? false;
+      const now = performance.now();
+      const entry = { request, response, startedAt: now, isLong, progressAt: now };
       inFlight.add(entry);
       response.on("drain", () => {
         entry.progressAt = performance.now();
@@ -77,7 +82,8 @@ function endOverdue(inFlight: ReadonlySet<InFlight>, limits: RequestLimits): voi
   const now = performance.now();
   for (const entry of inFlight) {
     if (unsentBytes(entry.response) === 0) entry.progressAt = now;
-    const bodyOverdue = !entry.request.complete && now - entry.startedAt > limits.bodyTimeoutMs;
+    const bodyOverdue =
+      !entry.isLong && !entry.request.complete && now - entry.startedAt > limits.bodyTimeoutMs;
     const stalled = now - entry.progressAt > limits.stallTimeoutMs;
     if (bodyOverdue || stalled) closeExchange(entry.request, entry.response);
   }

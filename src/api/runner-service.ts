@@ -1,5 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
+import { decideHold, type HoldPolicy } from "../core/hold.ts";
 import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job.ts";
 import {
   type AppendLogRequest,
@@ -27,6 +28,7 @@ import { KeyedQueue } from "./keyed-queue.ts";
 import type { ApiLog } from "./log.ts";
 import { compareLog } from "./log-proof.ts";
 import { appendOutput, receivedOutput, releaseOutput } from "./output-log.ts";
+import { createHoldCalls, holdSecondsLeft, type ShellOrders } from "./runner-hold.ts";
 import {
   authenticate,
   noteSignOfLife,
@@ -63,6 +65,9 @@ export interface RunnerServiceContext {
   /** Files between guests and this host. */
   readonly transfers: Transfers;
   readonly caches: CacheContext;
+  readonly holdPolicy: HoldPolicy;
+  /** The shells that are wanted in guests on hold. */
+  readonly shells: ShellOrders;
 }
 
 /** Named limits of what a guest may send or do at a time. */
@@ -96,6 +101,7 @@ export function createRunnerService(context: RunnerServiceContext): ServiceImpl<
       await noteSignOfLife(context.store, session.machine, context.now());
       return work({ ...session, context });
     });
+  const hold = createHoldCalls(context);
   return {
     async start(request, call) {
       const bootstrapTokenHash = presentedHash(call);
@@ -105,6 +111,8 @@ export function createRunnerService(context: RunnerServiceContext): ServiceImpl<
     reportStep: (request, call) => asRunner(presentedHash(call), (runner) => report(runner, request)),
     finish: (request, call) => asRunner(presentedHash(call), (runner) => finish(runner, request)),
     ...transferHandlers(context),
+    // Beside the queue: it waits.
+    hold: (request, call) => hold(request, { tokenHash: presentedHash(call), signal: call.signal }),
   };
 }
 
@@ -202,7 +210,7 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   const { machine, context, job } = runner;
   const told = parseFinish(request);
   if (machine.runnerFinishedAt !== null) {
-    if (isSameEnd(machine, told)) return {};
+    if (isSameEnd(machine, told)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
     throw alreadyFinished("The runner has called Finish with other values; those stay.");
   }
   const received = await receivedOutput(context, job);
@@ -214,17 +222,24 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   }
   await releaseOutput(context, job, context.masks.of(job));
   const output = await logStatus(context.store, outputOf(machine));
-  const { jobId, attempt } = machine;
+  const { jobId, attempt, hostId } = machine;
   const { word } = compareLog(output, told);
   if (word === "differs" || word === "gap") {
     // Repeating cannot mend this. Both sides' numbers stay on record, and whoever looks at the log is told.
     context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
   }
   // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
-  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told })))
+  let holdSeconds = 0;
+  const decide = (onHold: number) => {
+    const answer = decideHold({ job, machine, end: told }, { ...context.holdPolicy, onHold });
+    holdSeconds = answer.kind === "granted" ? answer.seconds : 0;
+    return answer;
+  };
+  const hold = job.request.hold_on_failure_seconds === undefined ? {} : { hold: { hostId, decide } };
+  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told, ...hold })))
     throw refusedGuest();
   context.masks.forget(job);
-  return {};
+  return { holdSeconds };
 }
 
 function isSameEnd(machine: Machine, told: ReturnType<typeof parseFinish>): boolean {

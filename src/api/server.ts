@@ -63,6 +63,7 @@ const userLimits: ConnectionLimits = {
   bodyTimeoutMs: 60_000,
   stallTimeoutMs: 120_000,
   idleTimeoutMs: 60_000,
+  longBodies: ["/solstice.v1.JobService/Shell"],
 };
 
 /**

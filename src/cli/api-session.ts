@@ -19,6 +19,8 @@ export interface ApiSession {
   /** The client for streams. Their errors go through {@link fromApiError}. */
   readonly client: JobClient;
   readonly apiUrl: string;
+  /** A client for calls that stream both ways, which need HTTP/2; of another host's API where its URL is given. */
+  twoWay(apiUrl?: string): JobClient;
   /** Asks one question with a deadline. Throws our errors. */
   ask<Answer>(question: (client: JobClient, options: CallOptions) => Promise<Answer>): Promise<Answer>;
   /** Fetches a file of the API at `apiUrl` (null: the one of this session), as long as its bytes come. */
@@ -38,6 +40,7 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
     get apiUrl() {
       return config.apiUrl;
     },
+    twoWay: (apiUrl = config.apiUrl) => createJobClient({ ...config, apiUrl }, "2"),
     async ask(question) {
       try {
         return await question(client, { timeoutMs: callTimeoutMs });
@@ -56,10 +59,10 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
   };
 }
 
-function createJobClient(config: ClientConfig): JobClient {
+function createJobClient(config: ClientConfig, httpVersion: "1.1" | "2" = "1.1"): JobClient {
   const transport = createConnectTransport({
     baseUrl: config.apiUrl,
-    httpVersion: "1.1",
+    httpVersion,
     interceptors: config.apiToken === null ? [] : [authorize(config.apiToken)],
     readMaxBytes: messageBytesMax,
   });

@@ -16,6 +16,7 @@ export interface RequestFlags extends RepositoryFlags, ScriptFlags {
   readonly env?: readonly string[];
   readonly secret?: readonly string[];
   readonly timeout?: number;
+  readonly holdOnFailure?: number;
   readonly priority?: number;
   readonly requestId?: string;
 }
@@ -42,6 +43,7 @@ export async function buildRequest(
     ...(flags.runsOn !== undefined && { runs_on: flags.runsOn }),
     ...(flags.size !== undefined && { size: flags.size }),
     ...(flags.timeout !== undefined && { timeout_seconds: flags.timeout }),
+    ...(flags.holdOnFailure !== undefined && { hold_on_failure_seconds: flags.holdOnFailure }),
     ...(flags.priority !== undefined && { priority: flags.priority }),
   };
   return { request: file === null ? parseJobRequest(merged) : file.parse(merged), warnings };

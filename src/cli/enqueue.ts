@@ -89,6 +89,11 @@ function addJobOptions(command: Command): void {
       "how long the steps may run: 30s, 10m, 1h30m (default: the orchestrator's)",
       parseTime,
     )
+    .option(
+      "--hold-on-failure <TIME>",
+      "keep the guest for so long when the job fails, to enter it with `solstice shell`",
+      parseTime,
+    )
     .option("--priority <N>", "from -100 to 100; higher is earlier (default: 0)", parsePriority)
     .option(
       "--request-id <UUID>",

@@ -54,6 +54,7 @@ export function jobDocument(job: Job, now: number) {
     submitted_ms: Number(job.submittedMs),
     finished_ms: timeOrNull(job.finishedMs),
     retries: [...job.retries],
+    hold: holdDocument(job),
     steps: job.steps.map(stepDocument),
     timings: stateTimings(job, now),
     transitions: job.transitions.map(transitionDocument),
@@ -87,6 +88,12 @@ function verdictDocument({ verdict }: Job) {
   if (!verdict) return null;
   const { state, reason, message, exitCode } = verdict;
   return { state, reason, message, exit_code: exitCode ?? null };
+}
+
+function holdDocument({ hold }: Job) {
+  if (!hold) return null;
+  const { state, message } = hold;
+  return { state, until_ms: timeOrNull(hold.untilMs), released_ms: timeOrNull(hold.releasedMs), message };
 }
 
 function stepDocument(step: JobStep) {

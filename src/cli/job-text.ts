@@ -1,6 +1,7 @@
 import type { Job, JobStep } from "../gen/solstice/v1/jobs_pb.ts";
 import { cacheUsesText } from "./cache-list.ts";
 import type { Output } from "./context.ts";
+import { holdFact } from "./hold-text.ts";
 import { stateTimings } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
 import { tableText } from "./table.ts";
@@ -31,6 +32,7 @@ function factsText(job: Job, output: Output): string {
     ["Label", `${oneLine(job.label)} (image ${oneLine(job.image)})`],
     ["Size", `${job.cpu} CPU, ${job.ramMb} MiB memory, ${job.diskGb} GiB disk`],
     ["Attempt", `${job.attempt} of ${job.maxAttempts}${job.hostId ? ` on ${oneLine(job.hostId)}` : ""}`],
+    ["Guest", holdFact(job)],
     ["Priority", String(job.priority)],
     ["Timeout", durationText(job.timeoutSeconds * 1000)],
     ["Submitted", timeText(job.submittedMs) + (job.source ? ` by ${oneLine(job.source)}` : "")],

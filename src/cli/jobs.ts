@@ -5,6 +5,7 @@ import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
+import { isOnHold } from "./hold-text.ts";
 import { jobDocument, jobSummaryDocument } from "./job-document.ts";
 import { jobText } from "./job-text.ts";
 import { paintState, write, writeJson } from "./output.ts";
@@ -102,7 +103,7 @@ function listRow(job: Job, output: Output, now: number): string[] {
   const ended = job.finishedMs === 0n ? now : Number(job.finishedMs);
   return [
     job.id,
-    paintState(output, job.state, oneLine(job.state)),
+    paintState(output, job.state, oneLine(job.state)) + (isOnHold(job) ? " (on hold)" : ""),
     oneLine(job.label),
     sourceText(job),
     durationText(now - Number(job.submittedMs)),

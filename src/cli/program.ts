@@ -12,6 +12,8 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   logs: async () => (await import("./logs.ts")).registerLogs,
   retry: async () => (await import("./retry.ts")).registerRetry,
   artifacts: async () => (await import("./artifacts.ts")).registerArtifacts,
+  shell: async () => (await import("./shell.ts")).registerShell,
+  release: async () => (await import("./release.ts")).registerRelease,
   cancel: async () => (await import("./cancel.ts")).registerCancel,
   explain: async () => (await import("./explain.ts")).registerExplain,
   capacity: async () => (await import("./capacity.ts")).registerCapacity,

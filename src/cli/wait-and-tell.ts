@@ -2,6 +2,7 @@ import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfJob, exitCodes } from "./exit-codes.ts";
+import { holdText } from "./hold-text.ts";
 import { jobDocument } from "./job-document.ts";
 import { write, writeJson } from "./output.ts";
 import { verdictText } from "./verdict-text.ts";
@@ -22,8 +23,9 @@ export async function waitAndTell(
   stopTelling();
   const now = context.now();
   if (json) await writeJson(context.stdout, jobDocument(ended, now));
-  else await write(context.stdout, verdictText(ended, context.stdout, now));
-  context.setExitCode(exitCodeOfJob(ended.state, ended.verdict?.exitCode));
+  else await write(context.stdout, verdictText(ended, context.stdout, now) + holdText(ended));
+  // A job on hold still has the state finalizing; how it ended is known.
+  context.setExitCode(exitCodeOfJob(ended.verdict?.state ?? ended.state, ended.verdict?.exitCode));
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import type { CliContext, Output } from "./context.ts";
 import { followLog } from "./follow-log.ts";
+import { isOnHold } from "./hold-text.ts";
 import { jobStateOf } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
 import { askPatiently, type PatienceOptions } from "./patience.ts";
@@ -18,7 +19,10 @@ export interface WaitOptions {
   readonly logOutput: Output;
 }
 
-/** Shows a job's log and changes of state until it has ended, and returns it as it ended. */
+/**
+ * Shows a job's log and changes of state until it has ended, and returns it as it ended. One that has failed and whose guest
+ * is kept has its verdict, and is not waited for any longer.
+ */
 export async function waitForJob(jobId: string, options: WaitOptions): Promise<Job> {
   const stop = new AbortController();
   const patience: PatienceOptions = {
@@ -52,7 +56,7 @@ async function showStates(
     if (line !== shown && !isFinal(jobStateOf(job))) context.stderr.write(`${line}\n`);
     shown = line;
     await printer.setSteps(job.attempt, job.steps);
-    if (isFinal(jobStateOf(job))) return job;
+    if (isFinal(jobStateOf(job)) || isOnHold(job)) return job;
   }
   throw new Error("watchJob ended before the job did");
 }
@@ -72,7 +76,7 @@ async function showLog(jobId: string, patience: PatienceOptions, printer: StepPr
   for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, patience)) {
     if (piece.data.length > 0 && !hasEnded) {
       const { job } = await askPatiently(patience, (client, call) => client.get({ jobId }, call));
-      hasEnded = job !== undefined && isFinal(jobStateOf(job));
+      hasEnded = job !== undefined && (isFinal(jobStateOf(job)) || isOnHold(job));
       if (job) await printer.setSteps(job.attempt, job.steps);
     }
     await printer.print(piece);

@@ -162,6 +162,8 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     dataDir: files.dataDir,
     secrets: files.secrets,
     maxConcurrency: values.maxConcurrency,
+    maxHolds: values.maxHolds,
+    holdLimitSeconds: values.holdLimit,
     capacityMap: values.capacityMap ?? new Map<string, number>(),
     hypervisor: values.hypervisor,
     libvirtUri: values.libvirtUri,

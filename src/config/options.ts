@@ -1,6 +1,7 @@
 import { blobOptions } from "./blob-options.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { firewallOptions } from "./firewall-options.ts";
+import { holdOptions } from "./hold-options.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import {
   amqpName,
@@ -172,6 +173,7 @@ export const orchestratorOptions = {
     defaultNote: "1000; with DATABASE_URL 200000",
     parse: wholeNumber(1, 10_000_000),
   } as const satisfies OptionDefinition<number>,
+  ...holdOptions,
   databaseUrl: {
     flag: "database-url",
     placeholder: "URL",

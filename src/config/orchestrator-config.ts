@@ -18,6 +18,10 @@ export interface OrchestratorConfig {
   /** Null: no job gets a secret. */
   readonly secrets: SecretsConfig | null;
   readonly maxConcurrency: number;
+  /** How many guests may be on hold beside that. */
+  readonly maxHolds: number;
+  /** The longest hold, in seconds. */
+  readonly holdLimitSeconds: number;
   /** Cap per label; a label that is absent is held only by the global cap. */
   readonly capacityMap: ReadonlyMap<string, number>;
   readonly hypervisor: "auto" | "libvirt" | "zones" | "noop";

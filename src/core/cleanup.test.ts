@@ -67,6 +67,9 @@ const machine: Machine = {
     runnerFailureDetail: null,
     logLength: null,
     logSha256: null,
+    holdUntilAt: null,
+    holdReleasedAt: null,
+    holdRefusal: null,
   },
   runnerSeenAt: Number.MAX_SAFE_INTEGER / 2,
 };

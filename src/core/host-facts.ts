@@ -12,6 +12,8 @@ export interface HostFacts {
   /** True once it was told to stop: it claims nothing any more. */
   readonly draining: boolean;
   readonly maxConcurrency: number;
+  /** How many guests may be on hold beside that. */
+  readonly maxHolds: number;
   /** Caps by label or image, as in CAPACITY_MAP. */
   readonly labelCaps: Readonly<Record<string, number>>;
   readonly defaultLabel: string;

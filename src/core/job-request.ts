@@ -2,6 +2,7 @@ import { z } from "zod";
 import { artifactsSchema } from "./artifacts.ts";
 import { type CacheWish, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
+import { longestHoldSeconds } from "./hold-limits.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */
 export const requestLimits = {
@@ -86,6 +87,8 @@ export const jobRequestSchema = z
     timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
     priority: z.int().min(-100).max(100).default(0),
     group_id: z.string().max(200).optional(),
+    /** Keep the guest for so long when the job fails, for people to enter. */
+    hold_on_failure_seconds: z.int().min(1).max(longestHoldSeconds).optional(),
     submitted_at: z.iso.datetime({ offset: true }).optional(),
     cache: cacheSchema.optional(),
   })

@@ -1,3 +1,4 @@
+import type { HoldRefusal } from "./hold-limits.ts";
 import type { JobRequest } from "./job-request.ts";
 import type { JobState } from "./job-state.ts";
 import type { Verdict } from "./verdict.ts";
@@ -125,6 +126,12 @@ export interface Machine {
   /** The length in bytes and the SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number | null;
   readonly logSha256: string | null;
+  /** Until when the guest of the failed job is kept for people to enter; null where it is not on hold. */
+  readonly holdUntilAt: number | null;
+  /** When somebody released it before that. */
+  readonly holdReleasedAt: number | null;
+  /** Why a guest that was to be kept is not. */
+  readonly holdRefusal: HoldRefusal | null;
 }
 
 /** The two logs of an attempt: what the steps wrote, and the guest's serial console. */

@@ -58,6 +58,9 @@ const machine: Machine = {
   runnerFailureDetail: null,
   logLength: null,
   logSha256: null,
+  holdUntilAt: null,
+  holdReleasedAt: null,
+  holdRefusal: null,
 };
 
 interface Changes extends Partial<Omit<LifecycleSnapshot, "job" | "machine">> {
@@ -87,6 +90,69 @@ function reasonOf(changes: Changes, now: number): string {
 const booting = { state: "booting" } as const;
 const finalizing = (reason: VerdictReason, more: Partial<Job> = {}) =>
   ({ ...more, state: "finalizing", verdict: verdict(reason, "x") }) as const;
+
+const holdRequest = parseJobRequest({
+  request_id: "0b5f0f63-8d0f-4d3b-9e57-0a3f2a6fd001",
+  script: "true",
+  hold_on_failure_seconds: 600,
+});
+const kept = {
+  runnerFinishedAt: start,
+  runnerExitCode: 3,
+  holdUntilAt: start + 600_000,
+} as const;
+
+test("a guest on hold is left alone until its hold ends, and then goes the one way", () => {
+  const held = { job: finalizing("step_failed"), machine: kept } as const;
+  assert.deepEqual(decide(snapshot(held), start + 60_000), { kind: "wait", until: start + 75_000 });
+  const seen = { ...kept, runnerSeenAt: start + 599_000 };
+  assert.deepEqual(decide(snapshot({ ...held, machine: seen }), start + 599_999), {
+    kind: "wait",
+    until: start + 600_000,
+  });
+  assert.equal(decide(snapshot({ ...held, machine: seen }), start + 600_000).kind, "shutdown");
+  const stopping = { ...seen, state: "stopping", stateSinceAt: start + 600_000 } as const;
+  assert.equal(decide(snapshot({ ...held, machine: stopping }), start + 630_000).kind, "destroy");
+});
+
+test("a hold ends when somebody releases it or cancels the job, when the host goes down, when its guest cannot be entered", () => {
+  const held = { job: finalizing("step_failed"), machine: kept } as const;
+  const at = start + 60_000;
+  const ends: [string, Changes, string][] = [
+    ["released", { machine: { ...kept, holdReleasedAt: at } }, "shutdown"],
+    ["cancelled", { job: finalizing("step_failed", { cancelRequestedAt: at }) }, "shutdown"],
+    ["draining", { hostPhase: "draining" }, "shutdown"],
+    ["drained", { hostPhase: "drained" }, "shutdown"],
+    ["forced", { hostPhase: "forced" }, "destroy"],
+    ["off", { power: "stopped" }, "release"],
+    ["crashed", { power: "crashed" }, "release"],
+    ["paused", { power: "paused" }, "destroy"],
+    ["never granted", { machine: { ...kept, holdUntilAt: null } }, "shutdown"],
+  ];
+  for (const [name, changes, kind] of ends) {
+    assert.equal(decide(snapshot({ ...held, ...changes }), at).kind, kind, name);
+  }
+  // Its runner is not heard of any more; after a restart of ours it gets the chance to call.
+  assert.equal(decide(snapshot(held), start + 120_000).kind, "shutdown");
+  assert.equal(decide(snapshot({ ...held, observedSinceAt: start + 200_000 }), start + 300_000).kind, "wait");
+});
+
+test("a verdict says where a guest that was to be kept is not, or not for so long", () => {
+  const messageOf = (machine: Partial<Machine>, more: Partial<Job> = {}) => {
+    const action = decide(
+      snapshot({ job: { request: holdRequest, ...more }, machine: { ...kept, ...machine } }),
+      start,
+    );
+    return action.kind === "apply" ? (action.verdict?.message ?? "") : "";
+  };
+  assert.equal(messageOf({}), "A step exited with code 3.");
+  assert.match(messageOf({ holdUntilAt: start + 60_000 }), /kept for 60 s, the longest .* \(HOLD_LIMIT\)/);
+  assert.match(messageOf({ holdUntilAt: null, holdRefusal: "no_place" }), /was not kept: .*MAX_HOLDS/);
+  assert.match(messageOf({ holdUntilAt: null, holdRefusal: "forbidden" }), /was not kept: .*MAX_HOLDS=0/);
+  // The verdict of a job that ran out of time was there before; it is told so when it settles.
+  const gone = { state: "gone", holdUntilAt: null, holdRefusal: "no_place" } as const;
+  assert.match(messageOf(gone, finalizing("job_timeout")), /^x The guest was not kept/);
+});
 
 test("provisioning makes the guest, records that it has power, and gives up at its deadline", () => {
   const provisioning = { state: "provisioning" } as const;

@@ -1,4 +1,5 @@
 import type { GuestPower } from "./guest.ts";
+import { holdEndsAt, holdNote } from "./hold.ts";
 import type { Job, Machine } from "./job.ts";
 import { hasAlwaysSteps } from "./job-request.ts";
 import { type ActiveState, isActive, type JobEvent } from "./job-state.ts";
@@ -164,8 +165,10 @@ function sightedDeadline(snapshot: LifecycleSnapshot, deadline: number, lengthMs
 /** The release path, the only one: from whatever is observed towards nothing left. */
 function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const { job, machine, limits } = snapshot;
-  if (machine.state === "gone") return { kind: "apply", ...settlement(job) };
+  if (machine.state === "gone") return { kind: "apply", ...settlement(withHoldNote(job, machine)) };
   if (snapshot.power !== "running" && snapshot.power !== "paused") return { kind: "release" };
+  const keepUntil = keptUntil(snapshot, now);
+  if (keepUntil !== null) return waitUntil(keepUntil, snapshot, now);
   // A guest whose runner never called, or that stands still, has nothing to say and would not hear the request.
   if (machine.runnerStartedAt === null || snapshot.power === "paused" || snapshot.hostPhase === "forced") {
     return { kind: "destroy" };
@@ -179,6 +182,30 @@ function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAc
   }
   const cutAt = machine.stateSinceAt + limits.stopTimeoutMs;
   return now < cutAt ? waitUntil(cutAt, snapshot, now) : { kind: "destroy" };
+}
+
+/**
+ * Until when a guest on hold is left alone, or null. A host that goes down takes its guests along, and a guest that stands
+ * still, or whose runner is not heard of, cannot be entered.
+ */
+function keptUntil(snapshot: LifecycleSnapshot, now: number): number | null {
+  const { job, machine, limits, power, hostPhase } = snapshot;
+  if (power !== "running" || hostPhase !== "serving" || machine.state === "stopping") return null;
+  const endsAt = holdEndsAt(job, machine, now);
+  if (endsAt === null) return null;
+  const heardAt = Math.max(
+    machine.runnerSeenAt ?? 0,
+    machine.runnerFinishedAt ?? 0,
+    snapshot.observedSinceAt,
+  );
+  const silentAt = heardAt + limits.silenceTimeoutMs;
+  return now < silentAt ? Math.min(endsAt, silentAt) : null;
+}
+
+/** A job that ran out of time got its verdict before it was known whether its guest would be kept. */
+function withHoldNote(job: Job, machine: Machine): Job {
+  if (job.verdict?.reason !== "job_timeout") return job;
+  return { ...job, verdict: { ...job.verdict, message: job.verdict.message + holdNote(job, machine) } };
 }
 
 /** How long a runner that is alive and was told to stop is waited for: its last output, and its clean-up, are worth it. */
@@ -259,6 +286,11 @@ function powerLoss(power: GuestPower, when: string): Verdict | null {
 }
 
 function verdictOfFinish(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "failedStep">): Verdict {
+  const ended = verdictOfRunner(attempt);
+  return { ...ended, message: ended.message + holdNote(attempt.job, attempt.machine) };
+}
+
+function verdictOfRunner(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "failedStep">): Verdict {
   const { machine, failedStep } = attempt;
   const exitCode = machine.runnerExitCode ?? 0;
   if (machine.runnerFailure === "runner_killed") {

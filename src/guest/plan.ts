@@ -65,6 +65,8 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
     ["PLAN_ENV_COUNT", env.length],
     ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
+    // So far for whoever enters the guest of a failed job, whose files keep no secret.
+    ["PLAN_OPEN_END", "yes"],
     ...secretAssignments(input),
     ["PLAN_STEP_COUNT", input.steps.length],
     ...input.steps.flatMap((step, at) => stepAssignments(step, `PLAN_STEP_${at + 1}`)),

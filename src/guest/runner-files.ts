@@ -14,6 +14,7 @@ const scripts = [
   "calls.sh",
   "checkout.sh",
   "download.sh",
+  "hold.sh",
   "list-files.sh",
   "runner.sh",
   "sender.sh",

@@ -1,7 +1,9 @@
+import type { Duplex } from "node:stream";
 import type { HostTraces } from "../core/audit/ledgers.ts";
 import type { Egress } from "../core/egress.ts";
 import type { GuestFile, GuestPower, Seed } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
+import type { ShellOrder, WindowSize } from "../core/shell-order.ts";
 
 export type { GuestFile, GuestPower, Seed };
 
@@ -29,6 +31,21 @@ export interface GuestSpec {
    * have left its guest under the name that ours needs: that guest is replaced, and no other.
    */
   readonly formerHosts: readonly string[];
+  /** Whether the guest gets a line for shells, which people enter by when its job has failed. */
+  readonly hasShell: boolean;
+}
+
+/** A shell in a guest, from outside. */
+export interface GuestShell {
+  /**
+   * What is typed, and what is shown. Where the shell ends by itself, the last it shows is {@link shellEndMark}; where the
+   * guest goes, it just ends, or is destroyed with an error. Destroying it leaves the guest as it is.
+   */
+  readonly stream: Duplex;
+  /** Tells the shell that no more input comes; `isLineBegun`: after the middle of a line. */
+  endInput(isLineBegun: boolean): void;
+  /** Tells a window of another size, where that is not the runner's to do. */
+  resize(size: WindowSize): Promise<void>;
 }
 
 /** Where a backend reports; a pino logger fits. No secret is ever given to it. */
@@ -82,6 +99,11 @@ export interface Hypervisor {
   listTraces(): Promise<HostTraces>;
   /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none (yet). */
   readConsole(jobId: string, offset: number, maxBytes: number): Promise<Buffer>;
+  /**
+   * Opens the line to the shell that is ordered in a running guest, in place of an earlier one. In a real guest the runner
+   * starts the shell at its end, as {@link shellOrderText} told it.
+   */
+  openShell(jobId: string, order: ShellOrder): Promise<GuestShell>;
   /** Calls `listener` when a guest may have changed; a wake-up, not a truth. Null: look at every guest again. */
   onChange(listener: (jobId: string | null) => void): () => void;
   close(): Promise<void>;

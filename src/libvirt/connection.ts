@@ -196,7 +196,10 @@ export class Connection {
   #receiveStream(header: PacketHeader, body: Uint8Array): void {
     const stream = this.#streams.get(header.serial);
     if (!stream) throw new Error(`packet of stream ${header.serial}, which was never opened`);
-    if (header.status === PacketStatus.continue) return stream.handlers.onData(body);
+    if (header.status === PacketStatus.continue) {
+      stream.handlers.onData(body);
+      return;
+    }
     this.#streams.delete(header.serial);
     const isFine = header.status === PacketStatus.ok;
     stream.handlers.onEnd(isFine ? null : decodeError(stream.procedureName, body));

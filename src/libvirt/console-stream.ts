@@ -87,7 +87,10 @@ class ConsoleStream extends Duplex {
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     const piece = chunk.subarray(0, MAX_STREAM_BYTES);
     const rest = chunk.subarray(piece.length);
-    if (this.#isOver || !this.#channel) return done(endedError());
+    if (this.#isOver || !this.#channel) {
+      done(endedError());
+      return;
+    }
     this.#channel.send(piece, (error) => {
       if (error || rest.length === 0) done(error);
       else this._write(rest, "", done);
@@ -95,7 +98,10 @@ class ConsoleStream extends Duplex {
   }
 
   override _final(done: () => void): void {
-    if (this.#isOver) return done();
+    if (this.#isOver) {
+      done();
+      return;
+    }
     this.#finished = done;
     this.#connection.resume();
     this.#channel?.finish();

@@ -12,6 +12,7 @@ import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
 import type { SecretBook } from "./secrets/secret-book.ts";
+import type { ShellDesk } from "./shells/shell-desk.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
 import type { HostCaches } from "./upkeep/host-caches.ts";
 import type { RetentionState } from "./upkeep/retention-state.ts";
@@ -40,6 +41,8 @@ export interface Context {
   readonly audits: AuditState;
   /** The broker; null where jobs come through the API only. */
   readonly messaging: Messaging | null;
+  /** Who is in which guest on hold. */
+  readonly shells: ShellDesk;
   readonly diskGuard: DiskGuard;
   /** The operator's secrets, as they are now. */
   readonly secrets: SecretBook;

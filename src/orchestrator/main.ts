@@ -27,6 +27,7 @@ import { startScheduleLoop } from "./schedule/schedule-loop.ts";
 import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
+import { createShellDesk } from "./shells/shell-desk.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
@@ -130,6 +131,8 @@ async function openContext(
   closing.defer(() => blobs.close());
   const caches = createHostCaches({ config, store, blobs, hostId: identity.hostId, log });
   const transfers = openTransfers({ config, identity, store, blobs, caches, diskGuard, log });
+  const shells = createShellDesk({ store, hypervisor, log });
+  closing.defer(() => shells.close());
   const runnerServer = await startRunnerEndpoint({
     config,
     store,
@@ -139,6 +142,7 @@ async function openContext(
     log,
     secrets,
     masks,
+    shells,
   });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.
@@ -158,6 +162,7 @@ async function openContext(
     runnerUrl,
     guestLock: createKeyedLock(),
     messaging,
+    shells,
     diskGuard,
     secrets,
     masks,

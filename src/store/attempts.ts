@@ -1,8 +1,9 @@
 import type { Selectable } from "kysely";
 import type { Job, Machine } from "../core/job.ts";
 import { activeStates } from "../core/job-state.ts";
+import { presentStates } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
-import { moveWithin, presentStates } from "./machines.ts";
+import { moveWithin } from "./machines.ts";
 import { toJob, toMachine } from "./rows.ts";
 import type { JobsTable, MachinesTable } from "./schema.ts";
 import { closeStepsWithin } from "./steps.ts";
@@ -30,6 +31,9 @@ const machineColumns = [
   "machines.runner_failure_detail as machine_runner_failure_detail",
   "machines.log_length as machine_log_length",
   "machines.log_sha256 as machine_log_sha256",
+  "machines.hold_until_at as machine_hold_until_at",
+  "machines.hold_released_at as machine_hold_released_at",
+  "machines.hold_refusal as machine_hold_refusal",
 ] as const;
 
 type MachineColumn = Exclude<keyof MachinesTable, "job_id" | "attempt">;
@@ -93,6 +97,9 @@ function toAttempt(row: AttemptRow): AttemptRecord {
     runner_failure_detail: row.machine_runner_failure_detail,
     log_length: row.machine_log_length,
     log_sha256: row.machine_log_sha256,
+    hold_until_at: row.machine_hold_until_at,
+    hold_released_at: row.machine_hold_released_at,
+    hold_refusal: row.machine_hold_refusal,
   });
   return { job: toJob(row), machine };
 }

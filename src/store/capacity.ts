@@ -36,16 +36,28 @@ export async function listActive(
   return rows.map(toJob);
 }
 
-/** What the scheduler needs of the jobs that occupy a slot of `hostId`. */
-export async function listSlots(store: Store, hostId: string): Promise<RunningJob[]> {
+/** A job that is active on a host, and whether its guest is kept although it has failed: see `countedSlots` of core. */
+export interface ActiveJob extends RunningJob {
+  readonly onHold: boolean;
+}
+
+/** What the scheduler needs of the jobs that are active on `hostId`, those whose guests are on hold included. */
+export async function listSlots(store: Store, hostId: string): Promise<ActiveJob[]> {
   const rows = await store.db
     .selectFrom("jobs")
-    .select(["id", "label", "image", "fair_key", "state"])
-    .where("host_id", "=", hostId)
-    .where("state", "in", activeStates)
+    .leftJoin("machines", (join) =>
+      join.onRef("machines.job_id", "=", "jobs.id").onRef("machines.attempt", "=", "jobs.attempt"),
+    )
+    .select(["jobs.id", "jobs.label", "jobs.image", "jobs.fair_key", "jobs.state", "machines.hold_until_at"])
+    .where("jobs.host_id", "=", hostId)
+    .where("jobs.state", "in", activeStates)
     .limit(maxActiveListed)
     .execute();
-  return rows.map(({ fair_key, ...job }) => ({ ...job, fairKey: fair_key }));
+  return rows.map(({ fair_key, hold_until_at, ...job }) => ({
+    ...job,
+    fairKey: fair_key,
+    onHold: hold_until_at !== null,
+  }));
 }
 
 /** How many jobs wait, on all hosts together, for each label and image that has any. Costs more the more wait. */

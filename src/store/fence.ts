@@ -1,8 +1,12 @@
 import { type ExpressionBuilder, expressionBuilder } from "kysely";
+import { machineStates } from "../core/job.ts";
 import { activeStates } from "../core/job-state.ts";
 import type { AttemptKey } from "./keys.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";
+
+/** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
+export const presentStates = machineStates.filter((state) => state !== "gone");
 
 /**
  * The id of an attempt's job while the attempt is under way, else nothing; it stays that way until the commit. What a

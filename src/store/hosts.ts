@@ -69,15 +69,30 @@ export async function listHosts(store: Store): Promise<HostRecord[]> {
   return rows.map(toHost);
 }
 
-/** How many jobs occupy a slot, for each host that has any. */
-export async function countActiveByHost(store: Store): Promise<Map<string, number>> {
+/** How many jobs of a host are active, and how many of these have their guests on hold. */
+export interface ActiveJobs {
+  readonly jobs: number;
+  readonly onHold: number;
+}
+
+/** The active jobs of each host that has any. */
+export async function countActiveByHost(store: Store): Promise<Map<string, ActiveJobs>> {
   const rows = await store.db
     .selectFrom("jobs")
-    .select((expression) => ["host_id", expression.fn.countAll<number>().as("jobs")])
-    .where("state", "in", activeStates)
-    .groupBy("host_id")
+    .leftJoin("machines", (join) =>
+      join.onRef("machines.job_id", "=", "jobs.id").onRef("machines.attempt", "=", "jobs.attempt"),
+    )
+    .select((expression) => [
+      "jobs.host_id",
+      expression.fn.countAll<number>().as("jobs"),
+      expression.fn.count<number>("machines.hold_until_at").as("on_hold"),
+    ])
+    .where("jobs.state", "in", activeStates)
+    .groupBy("jobs.host_id")
     .execute();
-  return new Map(rows.map((row) => [row.host_id ?? "", Number(row.jobs)]));
+  return new Map(
+    rows.map((row) => [row.host_id ?? "", { jobs: Number(row.jobs), onHold: Number(row.on_hold) }]),
+  );
 }
 
 function toHost(row: Selectable<HostsTable>): HostRecord {
@@ -99,6 +114,7 @@ const unknownFacts: HostFacts = {
   backend: "noop",
   draining: false,
   maxConcurrency: 0,
+  maxHolds: 0,
   labelCaps: {},
   defaultLabel: "",
   labels: {},

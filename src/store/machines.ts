@@ -1,14 +1,12 @@
 import type { Selectable, Transaction } from "kysely";
 import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job.ts";
 import type { JobState } from "../core/job-state.ts";
-import { jobUnderWay } from "./fence.ts";
+import { jobUnderWay, presentStates } from "./fence.ts";
+import { type HoldWish, holdColumns } from "./holds.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toMachine } from "./rows.ts";
 import type { Database, MachinesTable } from "./schema.ts";
 import type { Store, Wake } from "./store.ts";
-
-/** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
-export const presentStates = machineStates.filter((state) => state !== "gone");
 
 /** The states of a job whose runner may open its session. */
 const connectableStates = ["provisioning", "booting", "running"] as const satisfies JobState[];
@@ -169,6 +167,8 @@ export interface RunnerFinish extends AttemptKey {
   /** Length in bytes and SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number;
   readonly logSha256: string;
+  /** Where the job asked for its guest to be kept when it fails. */
+  readonly hold?: HoldWish;
 }
 
 /**
@@ -177,9 +177,12 @@ export interface RunnerFinish extends AttemptKey {
  */
 export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {
   return store.write(async (trx, announce) => {
+    const { hold: wish, at } = finish;
+    const hold = wish ? await holdColumns(trx, { wish, at, locks: store.canSkipLocked }) : {};
     const result = await trx
       .updateTable("machines")
       .set({
+        ...hold,
         runner_finished_at: finish.at,
         runner_seen_at: finish.at,
         runner_exit_code: finish.exitCode,
@@ -193,7 +196,8 @@ export async function recordFinish(store: Store, finish: RunnerFinish): Promise<
       .where("runner_finished_at", "is", null)
       .where("job_id", "in", jobUnderWay(store, finish))
       .executeTakeFirst();
-    if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: finish.jobId });
+    const onHold = hold.hold_until_at !== undefined;
+    if (result.numUpdatedRows > 0n) announce({ kind: "job", jobId: finish.jobId, ...(onHold && { onHold }) });
     return result.numUpdatedRows > 0n;
   });
 }

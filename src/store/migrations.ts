@@ -19,6 +19,7 @@ export const migrations: readonly Migration[] = [
   },
   { name: "0007_retries", statements: addRetries },
   { name: "0007_caches", statements: createCacheTables },
+  { name: "0008_holds", statements: addHolds },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
@@ -195,5 +196,13 @@ function addRetries({ keyType }: SchemaDialect): string[] {
     "alter table jobs add column cancel_now_at bigint",
     // Few jobs repeat another one.
     "create index jobs_by_retry on jobs (retry_of, submitted_at, id) where retry_of is not null",
+  ];
+}
+
+function addHolds(): string[] {
+  return [
+    "alter table machines add column hold_until_at bigint",
+    "alter table machines add column hold_released_at bigint",
+    "alter table machines add column hold_refusal text",
   ];
 }

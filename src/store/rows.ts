@@ -93,6 +93,9 @@ export function toMachine(row: Selectable<MachinesTable>): Machine {
     runnerFailureDetail: row.runner_failure_detail,
     logLength: row.log_length,
     logSha256: row.log_sha256,
+    holdUntilAt: row.hold_until_at,
+    holdReleasedAt: row.hold_released_at,
+    holdRefusal: row.hold_refusal,
   };
 }
 

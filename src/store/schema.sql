@@ -139,7 +139,7 @@ CREATE TABLE machines (
   runner_exit_code integer,
   runner_failure text,
   log_length bigint,
-  log_sha256 text, runner_failure_detail text,
+  log_sha256 text, runner_failure_detail text, hold_until_at bigint, hold_released_at bigint, hold_refusal text,
   primary key (job_id, attempt)
 );
 

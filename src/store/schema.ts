@@ -2,6 +2,7 @@ import type { Generated } from "kysely";
 import type { CacheCompression } from "../core/cache/archive.ts";
 import type { RestoreOutcome } from "../core/cache/lookup.ts";
 import type { SaveOutcome } from "../core/cache/save.ts";
+import type { HoldRefusal } from "../core/hold-limits.ts";
 import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../core/job.ts";
 import type { JobState } from "../core/job-state.ts";
 import type { VerdictReason } from "../core/verdict.ts";
@@ -85,6 +86,9 @@ export interface MachinesTable {
   runner_failure_detail: string | null;
   log_length: number | null;
   log_sha256: string | null;
+  hold_until_at: number | null;
+  hold_released_at: number | null;
+  hold_refusal: HoldRefusal | null;
 }
 
 /** One row per step of an attempt. */

@@ -20,6 +20,8 @@ export interface JobWake {
   readonly endedAt?: number;
   /** Of a job that was active and waits again, told in the process that wrote it: its slot is free. */
   readonly requeued?: boolean;
+  /** Of a job whose guest has just been put on hold, told in the process that wrote it: its slot is free. */
+  readonly onHold?: boolean;
 }
 
 /** A change of one job; or `all`, when changes of any job may have been missed. */

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import { parseJobRequest } from "../../core/job-request.ts";
 import { verdict } from "../../core/verdict.ts";
@@ -11,6 +12,7 @@ import { setMachineState } from "../../store/machines.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
 import { AttemptMasks } from "../attempt-masks.ts";
 import { hashToken } from "../bearer.ts";
+import type { Shells } from "../job-shell.ts";
 import type { ApiLog } from "../log.ts";
 import { createMetrics } from "../metrics.ts";
 import {
@@ -116,6 +118,12 @@ export async function endAttempt(
   await applyEvent(store, { jobId, attempt, event, at: 3002 });
 }
 
+/** The shells of a host without guests. */
+export const noShells: Shells = {
+  orderFor: () => "",
+  open: () => Promise.reject(new SolsticeError("hypervisor_failed", "There are no guests in this test.")),
+};
+
 /** A runner endpoint on a free port, closed with the test. */
 export async function startTestRunnerServer(
   t: TestContext,
@@ -131,6 +139,8 @@ export async function startTestRunnerServer(
     heartbeatSeconds: 10,
     caches: options.caches ?? createTestCaches(options.store),
     transfers: options.transfers ?? (await openTestTransfers(t, options.store)),
+    holdPolicy: { maxHolds: 1, holdLimitSeconds: 3600 },
+    shells: noShells,
     ...options,
   });
   t.after(() => server.close());
@@ -167,6 +177,8 @@ export async function startTestUserServer(
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),
     caches: createTestCaches(store),
+    hostId: "host",
+    shells: noShells,
     readiness: async () => [{ name: "store", ok: true, message: "" }],
     metrics: createMetrics().registry,
     ...options,

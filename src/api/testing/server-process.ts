@@ -8,7 +8,14 @@ import { parseArgs } from "node:util";
 import { createMetrics } from "../metrics.ts";
 import { startUserServer } from "../server.ts";
 import { createTestCaches } from "./caches.ts";
-import { bootJob, insertTestJob, MemoryLog, openTestStore, startTestRunnerServer } from "./fixture.ts";
+import {
+  bootJob,
+  insertTestJob,
+  MemoryLog,
+  noShells,
+  openTestStore,
+  startTestRunnerServer,
+} from "./fixture.ts";
 import { openTestTransfers } from "./transfers.ts";
 
 /** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
@@ -38,6 +45,8 @@ const user = await startUserServer({
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),
   caches: createTestCaches(store),
+  hostId: "host",
+  shells: noShells,
   readiness: async () => [],
   metrics: createMetrics().registry,
 });

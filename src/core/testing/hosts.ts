@@ -20,6 +20,7 @@ export function hostRecord(
       backend: "noop",
       draining: false,
       maxConcurrency: 4,
+      maxHolds: 0,
       labelCaps: {},
       defaultLabel: images[0] ?? "",
       labels: Object.fromEntries(images.map((image) => [image, image])),

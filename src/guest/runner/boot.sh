@@ -12,6 +12,12 @@ done
 SOLSTICE_CONF=$here/runner.conf
 export PATH SOLSTICE_CONF
 
+# The second serial port, which guests have whose jobs may be entered when they have failed.
+shell_device=''
+for device in /dev/ttyS1 /dev/cuau1 /dev/term/b; do
+  [ ! -c $device ] || shell_device=$device
+done
+
 # Whoever looks why a guest does not report finds the answer on its console.
 say() { { echo "solstice: $*" >/dev/console; } 2>/dev/null || echo "solstice: $*"; }
 
@@ -27,7 +33,7 @@ Conflicts=shutdown.target
 Before=shutdown.target
 
 [Service]
-Environment=PATH=$PATH SOLSTICE_CONF=$SOLSTICE_CONF SOLSTICE_POWEROFF=yes
+Environment=PATH=$PATH SOLSTICE_CONF=$SOLSTICE_CONF SOLSTICE_POWEROFF=yes SOLSTICE_SHELL_DEVICE=$shell_device
 ExecStart=/bin/sh $here/runner.sh run
 ExecStopPost=/bin/sh $here/runner.sh aftermath
 KillMode=control-group
@@ -48,21 +54,28 @@ start_unit() {
 }
 
 start_supervisor() {
+  console=/dev/console
+  [ -w $console ] || console=/dev/null
+  SOLSTICE_POWEROFF=yes SOLSTICE_SHELL_DEVICE=$shell_device
+  export SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE
+  # Not with `&` where something else can start it: the job, and the shells of people, would ignore Ctrl-C for good.
+  setsid -f true 2>/dev/null && setsid -f /bin/sh "$0" supervise </dev/null >$console 2>&1 && return
+  start-stop-daemon -S -b -p "$here/supervisor.pid" -x /bin/sh -- "$0" supervise 2>/dev/null && return
   # Out of the session of who boots, or at least deaf to its end; neither is everywhere.
   apart=''
   if command -v setsid >/dev/null 2>&1; then apart=setsid
   elif command -v nohup >/dev/null 2>&1; then apart='nohup'
   fi
-  console=/dev/console
-  [ -w $console ] || console=/dev/null
   # shellcheck disable=SC2086  # perhaps no word at all
-  SOLSTICE_POWEROFF=yes $apart /bin/sh "$0" supervise </dev/null >$console 2>&1 &
+  $apart /bin/sh "$0" supervise </dev/null >$console 2>&1 &
 }
 
 # A dead server's address is given up on after 31 s instead of two minutes. Linux only; no matter elsewhere.
 shorten_connects() { { echo 4 >/proc/sys/net/ipv4/tcp_syn_retries; } 2>/dev/null; }
 
 if [ "${1:-}" = supervise ]; then
+  # Whoever started it may have sent its words nowhere.
+  { : >/dev/console; } 2>/dev/null && exec >/dev/console 2>&1
   /bin/sh "$here/runner.sh" run
   exec /bin/sh "$here/runner.sh" aftermath
 fi

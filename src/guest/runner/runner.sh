@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs one job inside its guest and reports to the orchestrator (proto/solstice/v1/runner.proto, as Connect JSON).
-# Usage: runner.sh [run | aftermath]
+# Usage: runner.sh [run | aftermath | shell NUMBER TERM ROWS COLUMNS MODE]
 #   run        (the default) asks for the plan, runs its steps, tells the end
 #   aftermath  reports what a `run` that was killed could not; does nothing after one that ended well
+#   shell      becomes a shell in the checkout, for somebody who enters the guest of a failed job
 #
 # Three processes. The main one runs the steps, one after the other, in its foreground. Each step writes into a pipe,
 # which `cat` appends to the spool: were the spool itself the step's stdout, `echo oops >/dev/stderr` would truncate it.
@@ -12,7 +13,8 @@
 # (10 ms each), so built-ins are preferred, and an idle sender does little but sleep.
 #
 # Environment: SOLSTICE_CONF (the file with RUNNER_URL and BOOTSTRAP_TOKEN), SOLSTICE_WORK (where to work),
-# SOLSTICE_VMSTAT (for tests: what to read instead of /proc/vmstat),
+# SOLSTICE_VMSTAT (for tests: what to read instead of /proc/vmstat), SOLSTICE_SHELL_DEVICE (the line for shells; without it
+# whoever enters starts `runner.sh shell` himself),
 # SOLSTICE_POWEROFF=yes (power off at the end: set by boot.sh only, so that nobody's own machine goes down).
 # shellcheck disable=SC2034,SC2154  # variables are shared with the files beside this one
 
@@ -27,14 +29,17 @@ state=${conf%/*}/state
 spool=$work/output
 exchange=$state body=''
 vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
+shell_device=${SOLSTICE_SHELL_DEVICE:-}
 # What the environment exports under a name we assign would reach the steps.
-unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF RUNNER_URL BOOTSTRAP_TOKEN token authorization
+unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE RUNNER_URL BOOTSTRAP_TOKEN
+unset token authorization
 
 # Limits; seconds unless named otherwise.
 call_seconds=30
 start_seconds=900
 term_grace=5
 killed_seconds=60
+hold_margin=60 # the host's clock decides; this is for a host that is gone
 block_bytes=4096
 chunk_blocks_max=256 # 1 MiB, the most the orchestrator takes at a time
 chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s gets through in time
@@ -56,6 +61,8 @@ flowing_looks=40 # two seconds of short pauses after output
 . "$here/transfer.sh"
 # shellcheck source=/dev/null
 . "$here/artifacts.sh"
+# shellcheck source=/dev/null
+. "$here/hold.sh"
 
 prepare() {
   umask 077
@@ -65,10 +72,13 @@ prepare() {
   : >"$spool" && : >"$state/events" && : >"$state/step" && echo 0 >"$state/reported" || return 1
   # Room for one last sentence when the disk is full.
   dd if=/dev/zero of="$work/reserve" bs="$block_bytes" count=4 2>/dev/null
-  if [ -z "$HOME" ] || [ "$HOME" = / ]; then
-    HOME=/root
-    [ -w /root ] || HOME=$work/checkout
-  fi
+  choose_home
+}
+
+choose_home() {
+  [ -z "$HOME" ] || [ "$HOME" = / ] || return 0
+  HOME=/root
+  [ -w /root ] || HOME=$work/checkout
 }
 
 # Calls Start until it answers; name service and network may come later than we do. Then takes the plan.
@@ -104,7 +114,8 @@ read_plan() {
   PLAN_COMPLETE=no
   # shellcheck source=/dev/null
   . "$state/plan"
-  # It may hold secrets, which the guest's files are no place for.
+  # It may hold secrets, which the guest's files are no place for. What a shell of a person needs comes before them.
+  sed '/^PLAN_OPEN_END=/q' "$state/plan" >"$state/open-plan"
   rm -f "$state/plan"
   [ "$PLAN_COMPLETE" = yes ] || { say "the plan arrived damaged" && return 1; }
 }
@@ -127,6 +138,8 @@ run() {
   wait "$sender"
   # The sender itself may have been killed.
   [ -e "$state/finished" ] || [ -e "$state/abandoned" ] || send
+  # What a step left running may be what somebody wants to look at.
+  [ ! -s "$state/hold" ] || hold
   # shellcheck disable=SC2086  # a list is meant
   [ -z "$leftovers" ] || kill -KILL $leftovers 2>/dev/null
   [ -e "$state/finished" ]
@@ -149,6 +162,10 @@ power_off() {
 }
 
 main() {
+  if [ "$mode" = shell ]; then
+    become_shell "$@"
+    return
+  fi
   # shellcheck source=/dev/null
   . "$conf" && find_tools || return 1
   case $mode in
@@ -160,9 +177,10 @@ main() {
 mode=${1:-run}
 case $mode in
   run | aftermath) ;;
-  *) echo "usage: $0 [run | aftermath]" >&2 && exit 2 ;;
+  shell) shift ;;
+  *) echo "usage: $0 [run | aftermath | shell NUMBER TERM ROWS COLUMNS MODE]" >&2 && exit 2 ;;
 esac
-main
+main "$@"
 result=$?
-power_off
+[ "$mode" = shell ] || power_off
 exit $result

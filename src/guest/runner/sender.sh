@@ -182,7 +182,19 @@ finish() {
     esac
     after_failure
   done
+  keep_hold
   : >"$state/finished"
+}
+
+# Where the guest is to be kept, for how many seconds: the answer to Finish says so.
+keep_hold() {
+  case $answer in
+    *'"holdSeconds"'*)
+      held=${answer#*'"holdSeconds"'}
+      held=${held#"${held%%[0-9]*}"}
+      printf '%s\n' "${held%%[!0-9]*}" >"$state/hold"
+      ;;
+  esac
 }
 
 tell_end() {

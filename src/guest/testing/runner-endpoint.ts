@@ -36,11 +36,14 @@ export interface RunnerEndpointOptions {
   readonly plan: string;
   readonly bootstrapToken: string;
   readonly heartbeatSeconds?: number;
+  /** The answer to Finish; default 0. */
+  readonly holdSeconds?: number;
 }
 
 const maxBodyBytes = 5 * 1024 * 1024;
 const maxDataBytes = 1024 * 1024;
 const untilDeadlineMs = 60_000;
+const holdAnswerMs = 1000;
 
 /**
  * An orchestrator's runner endpoint in memory, with the faults of a real one at will. It keeps the contract of
@@ -55,6 +58,8 @@ export class RunnerEndpoint {
   stop = false;
   /** When true, every answer tells it to stop at once, without the steps that always run. */
   stopNow = false;
+  /** The order for a shell in a guest on hold; {@link changeOrder} sets it. */
+  order = "";
   /** Asked before every call. */
   fault: (call: RunnerCall) => Fault | null = () => null;
   sessionToken = "";
@@ -97,6 +102,18 @@ export class RunnerEndpoint {
     const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
     await closed;
+  }
+
+  /** Wants another shell, or with an empty order none, and tells a call of `Hold` that waits. */
+  changeOrder(order: string): void {
+    this.order = order;
+    this.#changed();
+  }
+
+  /** Ends the hold. */
+  release(): void {
+    this.stop = true;
+    this.#changed();
   }
 
   /** Forgets the output from `length` on, as a server does whose disk lost the last write. */
@@ -142,10 +159,29 @@ export class RunnerEndpoint {
     if (fault === "drop") return void request.socket.destroy();
     if (fault === "stall") return this.#changed();
     if (typeof fault === "number") return answer(response, fault, { code: "unavailable", message: "fault" });
+    if (call.method === "Hold" && call.token === this.sessionToken)
+      await this.#news(String(call.body.shell ?? ""));
     const [status, body] = this.#handle(call);
     if (fault === "drop-after") request.socket.destroy();
     else answer(response, status, body);
     this.#changed();
+  }
+
+  /** Waits until there is something that a runner on hold has not seen, or a moment. */
+  async #news(seen: string): Promise<void> {
+    if (this.stop || this.order !== seen) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#watchers.delete(watch);
+        resolve();
+      };
+      const timer = setTimeout(done, holdAnswerMs);
+      const watch = () => {
+        if (this.stop || this.order !== seen) done();
+      };
+      this.#watchers.add(watch);
+    });
   }
 
   #changed(): void {
@@ -167,6 +203,7 @@ export class RunnerEndpoint {
     if (call.method === "BeginUpload") return this.uploads.begin(call.body);
     if (call.method === "FinishUpload") return this.uploads.finish(call.body);
     if (call.upload) return this.uploads.append(call.upload.id, call.upload.offset, call.upload.bytes);
+    if (call.method === "Hold") return [200, this.order === "" ? stop : { shell: this.order, ...stop }];
     return call.method === "Finish" ? this.#finish(call) : refusal(404, "unimplemented");
   }
 
@@ -203,7 +240,8 @@ export class RunnerEndpoint {
       failure: String(body.failure ?? ""),
       failureDetail: Buffer.from(String(body.failureDetail ?? ""), "base64").toString(),
     };
-    return [200, {}];
+    const { holdSeconds = 0 } = this.#options;
+    return [200, holdSeconds === 0 ? {} : { holdSeconds }];
   }
 }
 

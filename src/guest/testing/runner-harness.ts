@@ -38,6 +38,7 @@ const commonTools = [
     "od",
     "rm",
   ],
+  ...["stty", "tty"],
   ...["sed", "setsid", "sha256sum", "sleep", "sort", "timeout", "tr", "wc", "git", "tar", "gzip", "stat"],
 ];
 /** What the scripts of the tests use. */
@@ -161,6 +162,10 @@ export interface StartOptions {
   readonly command?: readonly [script: string, ...args: string[]];
   /** Where to work; default: a directory beside the runner's files. */
   readonly work?: string;
+  /** For how long the guest is to be kept after a failure. */
+  readonly holdSeconds?: number;
+  /** The guest's line for shells. */
+  readonly shellDevice?: string;
   /** Instead of the kernel's /proc/vmstat. */
   readonly vmstat?: string;
 }
@@ -202,9 +207,9 @@ export class RunnerHarness {
   /** Starts the real runner as a process, with the plan of one small job unless told otherwise. */
   async start(options: StartOptions): Promise<RunningRunner> {
     const bootstrapToken = randomBytes(24).toString("base64url");
-    const { heartbeatSeconds = 2 } = options;
+    const { heartbeatSeconds = 2, holdSeconds = 0 } = options;
     const plan = buildPlan({ ...smallJob, ...options.plan });
-    const endpoint = new RunnerEndpoint({ plan, bootstrapToken, heartbeatSeconds });
+    const endpoint = new RunnerEndpoint({ plan, bootstrapToken, heartbeatSeconds, holdSeconds });
     await endpoint.listen();
     const home = await this.directory();
     const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
@@ -250,6 +255,7 @@ export class RunnerHarness {
         HOME: home,
         SOLSTICE_CONF: join(home, "runner.conf"),
         SOLSTICE_WORK: work,
+        ...(options.shellDevice && { SOLSTICE_SHELL_DEVICE: options.shellDevice }),
         ...(options.vmstat && { SOLSTICE_VMSTAT: options.vmstat }),
       },
       stdio: ["ignore", "ignore", "inherit"],

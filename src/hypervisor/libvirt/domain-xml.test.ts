@@ -23,6 +23,7 @@ function describeGuest(changes: Partial<DomainDescription> = {}): DomainDescript
     diskBus: "virtio",
     nicModel: "virtio",
     firmware: "bios",
+    hasShell: false,
     network: "default",
     paths: guestPaths("/var/lib/solstice/guests", "abc123"),
     macAddress: "52:54:01:02:03:04",

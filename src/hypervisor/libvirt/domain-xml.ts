@@ -11,7 +11,7 @@ export type VirtType = "kvm" | "qemu";
 
 /** All that a domain's XML depends on. */
 export interface DomainDescription
-  extends Pick<GuestSpec, "jobId" | "attempt" | "diskBus" | "nicModel" | "firmware"> {
+  extends Pick<GuestSpec, "jobId" | "attempt" | "diskBus" | "nicModel" | "firmware" | "hasShell"> {
   readonly ownerId: string;
   readonly size: GuestSize;
   readonly virtType: VirtType;
@@ -84,7 +84,7 @@ function clock(virtType: VirtType): object {
 }
 
 function devices(guest: DomainDescription): object {
-  const { paths, network, nicModel, diskBus, macAddress, tapName } = guest;
+  const { paths, network, nicModel, diskBus, macAddress, tapName, hasShell } = guest;
   return {
     disk: [systemDisk(paths.overlay, diskBus), seedDisk(paths.seed, diskBus)],
     controller: [
@@ -100,11 +100,15 @@ function devices(guest: DomainDescription): object {
       // Guests must not reach each other through the bridge.
       port: { "@isolated": "yes" },
     },
-    serial: {
-      "@type": "pty",
-      log: { "@file": paths.console, "@append": "off" },
-      target: { "@port": 0 },
-    },
+    serial: [
+      {
+        "@type": "pty",
+        log: { "@file": paths.console, "@append": "off" },
+        target: { "@port": 0 },
+      },
+      // Apart from the console, so that the kernel does not write into a shell, and not logged: people type secrets.
+      ...(hasShell ? [{ "@type": "pty", target: { "@port": 1 } }] : []),
+    ],
     rng: { "@model": "virtio", backend: { "@model": "random", "#": "/dev/urandom" } },
     memballoon: { "@model": "none" },
     // A kernel that has a driver for it tells of its panic; the guest is a crashed one then, and not one that is silent.

@@ -18,6 +18,7 @@ import { createMacAddresses } from "./mac-addresses.ts";
 import { networkGateway, prepareNetwork } from "./network.ts";
 import { destroyGuest, readPower, shutdownGuest } from "./power.ts";
 import { removeGuest } from "./remove-guest.ts";
+import { openShell } from "./shell.ts";
 import { chooseVirtType, type KvmProbe } from "./virt-type.ts";
 
 /** Where the system's libvirt leaves QEMU's log of every domain. */
@@ -97,6 +98,7 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
       withHost(`The console of ${guestName(jobId)} cannot be read`, (host) =>
         readConsole(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
       ),
+    openShell: (jobId) => withHost(`${guestName(jobId)} cannot be entered`, (host) => openShell(host, jobId)),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -71,6 +71,12 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
     }),
     readConsole: async (jobId, offset, maxBytes) =>
       Buffer.from(guests.get(jobId)?.console ?? "").subarray(offset, offset + maxBytes),
+    async openShell(jobId) {
+      const text = `${guestName(jobId)} cannot be entered: a stand-in plays its runner, and there is no guest.`;
+      throw new SolsticeError("hypervisor_failed", text, {
+        remedy: "Use libvirt, or --noop-runner process to try it without guests.",
+      });
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

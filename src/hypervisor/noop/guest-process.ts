@@ -8,8 +8,8 @@ import { placeInside, readIfPresent } from "./guest-files.ts";
 /** Every process of a guest has this variable, with the guest's directory as its value. */
 const MARK_VARIABLE = "SOLSTICE_NOOP_GUEST";
 
-/** Where the files of the seed are in a guest; see src/guest. */
-const RUNNER_FILE = "/run/solstice/runner.sh";
+/** Where the runner is in a guest; see src/guest. */
+export const RUNNER_FILE = "/run/solstice/runner.sh";
 const CONF_FILE = "/run/solstice/runner.conf";
 
 const KILL_ROUNDS = 500;
@@ -47,15 +47,7 @@ export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Prom
       cwd: paths.work,
       detached: true,
       stdio: ["ignore", console.fd, console.fd],
-      env: {
-        PATH: options.searchPath,
-        HOME: paths.work,
-        TMPDIR: paths.work,
-        LANG: "C.UTF-8",
-        SOLSTICE_CONF: placeInside(paths.directory, CONF_FILE),
-        SOLSTICE_WORK: paths.work,
-        [MARK_VARIABLE]: paths.directory,
-      },
+      env: guestEnvironment(paths, options.searchPath),
     });
     child.once("exit", options.onExit);
     child.unref();
@@ -64,6 +56,19 @@ export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Prom
   } finally {
     await console.close();
   }
+}
+
+/** The environment of a guest's processes, made from nothing; each carries the guest's mark. */
+export function guestEnvironment(paths: GuestPaths, searchPath: string): Record<string, string> {
+  return {
+    PATH: searchPath,
+    HOME: paths.work,
+    TMPDIR: paths.work,
+    LANG: "C.UTF-8",
+    SOLSTICE_CONF: placeInside(paths.directory, CONF_FILE),
+    SOLSTICE_WORK: paths.work,
+    [MARK_VARIABLE]: paths.directory,
+  };
 }
 
 /** The process group of a guest that runs, also one that another process of ours started; else null. Linux only. */

@@ -10,8 +10,9 @@ import {
 } from "../../core/audit/ledgers.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
+import type { ShellOrder } from "../../core/shell-order.ts";
 import { readGuestDirectories } from "../guest-directories.ts";
-import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import {
   findGuest,
   type GuestPaths,
@@ -22,6 +23,7 @@ import {
   writeGuest,
 } from "./guest-files.ts";
 import { findRunning, killAll, signalGroup, spawnGuest } from "./guest-process.ts";
+import { openProcessShell } from "./guest-shell.ts";
 
 const DEFAULT_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -79,6 +81,8 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
     listTraces: () => orFail("Guests cannot be listed", () => listTraces(host)),
     readConsole: (jobId, offset, maxBytes) =>
       readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
+    openShell: (jobId, order) =>
+      orFail(`${guestName(jobId)} cannot be entered`, () => openShell(host, jobId, order)),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -153,6 +157,14 @@ async function destroyGuest(host: ProcessHost, jobId: string): Promise<void> {
   if ((await findGuest(paths, host.ownerId)).kind !== "ours") return;
   if (await isRunning(host, jobId)) await writeFile(paths.exit, "destroyed\n");
   await cutPower(host, jobId, paths);
+}
+
+async function openShell(host: ProcessHost, jobId: string, order: ShellOrder): Promise<GuestShell> {
+  const paths = guestPaths(host.guestsDir, jobId);
+  if ((await findGuest(paths, host.ownerId)).kind !== "ours" || !(await isRunning(host, jobId))) {
+    throw new SolsticeError("hypervisor_failed", `There is no guest ${guestName(jobId)} to enter.`);
+  }
+  return openProcessShell(paths, order, host.searchPath);
 }
 
 async function cutPower(host: ProcessHost, jobId: string, paths: GuestPaths): Promise<void> {

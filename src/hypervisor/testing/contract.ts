@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { guestName } from "../../core/job.ts";
-import type { GuestPower, GuestSpec, Hypervisor } from "../hypervisor.ts";
+import type { GuestPower, GuestShell, GuestSpec, Hypervisor } from "../hypervisor.ts";
 
 /**
  * How a test guest behaves. `obedient`: says "guest is up" and runs until asked to shut down. `deaf`: as that, but says
@@ -69,6 +70,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
     testQuietness(scene);
     testCreation(scene);
     testLives(scene);
+    testShells(scene, inMemory);
     if (inMemory) testVanishing(scene);
     else testPersistence(scene);
   });
@@ -298,6 +300,55 @@ function testLives(scene: Scene): void {
     await hypervisor.remove(spec.jobId);
     await harness.assertNothingLeft(spec.jobId);
   });
+}
+
+const order = { number: 7, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
+
+/** An obedient guest gives back what is typed on its line for shells. */
+function testShells(scene: Scene, inMemory: boolean): void {
+  test("a line to the shell of a guest: only of one that runs; bytes both ways; a new one takes over; it ends with its guest", async () => {
+    const { hypervisor } = scene;
+    await assert.rejects(hypervisor.openShell(randomJobId(), order), { code: "hypervisor_failed" });
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
+    await hypervisor.start(jobId);
+    if (inMemory) {
+      await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
+      await hypervisor.remove(jobId);
+      return;
+    }
+    await waitForConsole(hypervisor, jobId, "guest is up");
+    const first = await hypervisor.openShell(jobId, order);
+    await echoes(first, "one");
+    await first.resize({ rows: 50, columns: 120 });
+    const ended = closed(first);
+    const second = await hypervisor.openShell(jobId, { ...order, number: 8 });
+    first.stream.destroy();
+    await ended;
+    await echoes(second, "two");
+    const over = closed(second);
+    await hypervisor.destroy(jobId);
+    await over;
+    await hypervisor.remove(jobId);
+  });
+}
+
+async function echoes({ stream }: GuestShell, text: string): Promise<void> {
+  stream.write(`${text}\n`);
+  let seen = "";
+  const end = AbortSignal.timeout(GUEST_TIMEOUT_MS);
+  while (!seen.includes(text)) {
+    const [bytes] = await once(stream, "data", { signal: end });
+    seen += String(bytes);
+  }
+}
+
+function closed({ stream }: GuestShell): Promise<void> {
+  stream.on("error", () => {});
+  stream.resume();
+  return new Promise((resolve) => stream.once("close", resolve));
 }
 
 function testVanishing(scene: Scene): void {

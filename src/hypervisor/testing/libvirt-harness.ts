@@ -78,12 +78,13 @@ export function testSpec(guest: {
     files: [],
     runner: { url: "http://127.0.0.1:9", bootstrapToken: "unused" },
     formerHosts: [],
+    hasShell: true,
   };
 }
 
 const sayUp = 'echo "guest is up" >/dev/console\n';
 const bootScripts: Record<Behaviour, string> = {
-  obedient: sayUp,
+  obedient: `stty raw -echo <>/dev/ttyS1; cat <>/dev/ttyS1 1>&0 &\n${sayUp}`,
   deaf: `printf '#!/bin/sh\\necho "heard and ignored" >/dev/console\\n' >/etc/acpi/PWRF/00000080\n${sayUp}`,
   brief: `${sayUp}poweroff -f\n`,
 };

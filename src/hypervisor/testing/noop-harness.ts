@@ -35,12 +35,13 @@ export function noopSpec(guest: {
     files: guest.files ?? [],
     runner: { url: guest.runnerUrl ?? "http://127.0.0.1:9", bootstrapToken: "bootstrap" },
     formerHosts: [],
+    hasShell: true,
   };
 }
 
 /** A runner file whose `run` is the given shell script. */
 export function runnerFile(script: string): GuestSpec["files"][number] {
-  const content = `#!/bin/sh\n[ "$1" = run ] || exit 0\n${script}\n`;
+  const content = `#!/bin/sh\n[ "$1" != shell ] || exec cat\n[ "$1" = run ] || exit 0\n${script}\n`;
   return { path: "/run/solstice/runner.sh", content, permissions: "0700" };
 }
 

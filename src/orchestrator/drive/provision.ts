@@ -88,6 +88,7 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
     seed,
     files,
     runner: { url: context.runnerUrl, bootstrapToken: token },
+    hasShell: job.request.hold_on_failure_seconds !== undefined,
     formerHosts: job.attempt === 1 ? [] : await formerHosts(context.store, job),
   };
 }

@@ -23,6 +23,7 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     backend: context.hypervisor.backend,
     draining: context.phase !== "serving",
     maxConcurrency: config.maxConcurrency,
+    maxHolds: config.maxHolds,
     labelCaps: Object.fromEntries(config.capacityMap),
     defaultLabel: imageMap.defaultLabel,
     labels: Object.fromEntries(labels),

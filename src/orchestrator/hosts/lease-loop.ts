@@ -183,7 +183,7 @@ class LeaseHolder {
     for (const { hostId, renewals } of lost) {
       const host = others.find((other) => other.hostId === hostId);
       // A claim that was under way when its host was declared lost is found here later.
-      const isDue = host?.lostAt === null || (active.get(hostId) ?? 0) > 0;
+      const isDue = host?.lostAt === null || active.has(hostId);
       if (host && isDue) await this.#takeOver(host, renewals);
     }
   }

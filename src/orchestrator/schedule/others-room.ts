@@ -1,3 +1,4 @@
+import { countedSlots } from "../../core/hold.ts";
 import { roomOn } from "../../core/host-room.ts";
 import { type AskingHost, isFreshFrom } from "../../core/other-host-first.ts";
 import type { QueuedJob } from "../../core/scheduler.ts";
@@ -17,7 +18,9 @@ export async function othersRoom(
   if (!jobs.some((job) => isFreshFrom(job.lastAttempt, host))) return () => false;
   const others = (await otherHosts(context)).filter(({ lostAt }) => lostAt === null);
   const rooms = await Promise.all(
-    others.map(async (other) => roomOn(other, await listSlots(context.store, other.hostId))),
+    others.map(async (other) =>
+      roomOn(other, countedSlots(await listSlots(context.store, other.hostId), other.facts.maxHolds)),
+    ),
   );
   return (job) => rooms.some((hasRoom) => hasRoom(job));
 }

@@ -1,4 +1,5 @@
 import { CandidateWindow } from "../../core/candidate-window.ts";
+import { countedSlots } from "../../core/hold.ts";
 import { type RunningJob, roomBeside, schedule } from "../../core/scheduler.ts";
 import { listSlots } from "../../store/capacity.ts";
 import type { Wake } from "../../store/store.ts";
@@ -62,7 +63,7 @@ function isNews(scheduling: Scheduling, wake: Wake): boolean {
       return false;
     case "job":
       window.drop(wake.jobId);
-      return wake.endedAt !== undefined;
+      return wake.endedAt !== undefined || wake.onHold === true;
     case "queue":
       window.noteChange();
       // A job that goes back to the queue frees its slot, and it may be one of ours; the next look costs little.
@@ -92,7 +93,8 @@ async function startJobs(scheduling: Scheduling): Promise<boolean> {
     if (!startsJobs(context)) return true;
     scheduling.isFull = false;
     await claimer.settle();
-    const running = await listSlots(context.store, context.identity.hostId);
+    const active = await listSlots(context.store, context.identity.hostId);
+    const running = countedSlots(active, context.config.maxHolds);
     const free = context.config.maxConcurrency - running.length;
     scheduling.isFull = free <= 0;
     if (scheduling.isFull) return true;

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExplainSnapshot } from "../../core/explain.ts";
 import { explainAcross, type ServingHost } from "../../core/explain-across.ts";
+import { countedSlots } from "../../core/hold.ts";
 import type { HostRecord } from "../../core/host-facts.ts";
 import { roomOn } from "../../core/host-room.ts";
 import type { Job } from "../../core/job.ts";
@@ -76,7 +77,7 @@ async function sitesOf(context: Context, others: readonly HostRecord[]): Promise
   const live = [here, ...others.filter((host) => host.lostAt === null)];
   return Promise.all(
     live.map(async (host) => {
-      const running = await listSlots(store, host.hostId);
+      const running = countedSlots(await listSlots(store, host.hostId), host.facts.maxHolds);
       return { hostId: host.hostId, running, hasRoom: roomOn(host, running) };
     }),
   );

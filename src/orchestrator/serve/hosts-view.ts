@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HostRecord } from "../../core/host-facts.ts";
 import type { HostCapacitySchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import { countActiveByHost, listHosts } from "../../store/hosts.ts";
+import { type ActiveJobs, countActiveByHost, listHosts } from "../../store/hosts.ts";
 import type { Context } from "../context.ts";
 
 type HostCapacity = MessageInitShape<typeof HostCapacitySchema>;
@@ -17,11 +17,13 @@ export async function hostsView({ store, identity }: Context): Promise<HostCapac
   return hosts
     .filter((host) => host.lostAt === null || now - host.lostAt < shownAfterLossMs || active.has(host.hostId))
     .sort((a, b) => rank(a) - rank(b) || (a.hostId < b.hostId ? -1 : 1))
-    .map((host) => hostCapacity(host, active.get(host.hostId) ?? 0));
+    .map((host) => hostCapacity(host, active.get(host.hostId) ?? { jobs: 0, onHold: 0 }));
 }
 
-function hostCapacity(host: HostRecord, running: number): HostCapacity {
+function hostCapacity(host: HostRecord, active: ActiveJobs): HostCapacity {
   const { facts } = host;
+  // As `countedSlots` has it: what is on hold beyond what the host allows counts like any other.
+  const onHold = Math.min(active.onHold, facts.maxHolds);
   const labels = Object.keys(facts.labels);
   return {
     hostId: host.hostId,
@@ -29,7 +31,9 @@ function hostCapacity(host: HostRecord, running: number): HostCapacity {
     backend: facts.backend,
     ...condition(host),
     maxConcurrency: facts.maxConcurrency,
-    running,
+    running: active.jobs - onHold,
+    onHold,
+    maxHolds: facts.maxHolds,
     renewedMs: BigInt(host.renewedAt),
     labels,
     readyLabels: labels.filter((label) => facts.images[facts.labels[label] ?? ""]?.ready),

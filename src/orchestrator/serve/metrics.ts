@@ -2,6 +2,7 @@ import { type CacheMetrics, createCacheMetrics } from "../../api/caches/cache-me
 import type { MetricsSource } from "../../api/http.ts";
 import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../api/metrics.ts";
 import { leakKinds } from "../../core/audit/leak.ts";
+import { countedSlots } from "../../core/hold.ts";
 import { type MachineState, machineStates } from "../../core/job.ts";
 import { activeStates, type JobState } from "../../core/job-state.ts";
 import { listSlots } from "../../store/capacity.ts";
@@ -28,7 +29,7 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
       const { config } = context;
       const facts = await withinProbeTime(readStore(context, countQueued)).catch(() => null);
       storeUp.set(facts === null ? 0 : 1);
-      setStoreMetrics(metrics, facts);
+      setStoreMetrics(metrics, facts, config.maxHolds);
       slots.set({ kind: "max" }, config.maxConcurrency);
       for (const image of config.imageMap.images.keys())
         imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
@@ -45,7 +46,7 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
 /** What the store tells of this host, and of what waits. */
 interface StoreFacts {
   readonly queued: number;
-  readonly active: readonly { readonly state: JobState }[];
+  readonly active: readonly { readonly state: JobState; readonly onHold: boolean }[];
   readonly machines: readonly { readonly state: MachineState }[];
   readonly unpublished: number;
 }
@@ -62,7 +63,11 @@ async function readStore(context: Context, countQueued: QueueCounts): Promise<St
 }
 
 /** Null takes the figures away: the last ones would look like the present. */
-function setStoreMetrics({ jobs, machines, slots }: Metrics, facts: StoreFacts | null): void {
+function setStoreMetrics(
+  { jobs, machines, slots }: Metrics,
+  facts: StoreFacts | null,
+  maxHolds: number,
+): void {
   for (const gauge of [jobs, machines, slots]) gauge.reset();
   if (facts === null) return;
   const { queued, active, machines: present } = facts;
@@ -71,7 +76,9 @@ function setStoreMetrics({ jobs, machines, slots }: Metrics, facts: StoreFacts |
   for (const state of machineStates) {
     machines.set({ state }, present.filter((machine) => machine.state === state).length);
   }
-  slots.set({ kind: "used" }, active.length);
+  const counted = countedSlots(active, maxHolds);
+  slots.set({ kind: "used" }, counted.length);
+  slots.set({ kind: "on_hold" }, active.length - counted.length);
 }
 
 function setAuditMetrics({ leaks, leaksMended, lastAudit }: Metrics, audits: AuditState): void {

@@ -20,6 +20,7 @@ import { leaksView } from "../audit/leaks-view.ts";
 import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
+import type { ShellDesk } from "../shells/shell-desk.ts";
 import { explainView } from "./explain-view.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { createQueueCounts } from "./queue-counts.ts";
@@ -45,11 +46,12 @@ export interface RunnerServerParts {
   readonly log: Log;
   readonly secrets: SecretBook;
   readonly masks: AttemptMasks;
+  readonly shells: ShellDesk;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
-  const { config, store, hypervisor, transfers, caches, log, secrets, masks } = parts;
+  const { config, store, hypervisor, transfers, caches, log, secrets, masks, shells } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
     host: await hypervisor.runnerHost(),
     port: defaultRunnerPort,
@@ -64,6 +66,8 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     transfers,
     caches,
     logLimitBytes: config.logLimitBytes,
+    holdPolicy: { maxHolds: config.maxHolds, holdLimitSeconds: config.holdLimitSeconds },
+    shells,
     heartbeatSeconds: Math.max(1, Math.min(heartbeatSeconds, Math.floor(config.silenceTimeoutSeconds / 4))),
     // Guests of the noop backend all call from one address.
     ...(hypervisor.backend === "noop" && { limits: { maxConnectionsPerAddress: 256 } }),
@@ -121,6 +125,8 @@ export function startUserEndpoint(
     store: context.store,
     log: context.log,
     now: Date.now,
+    hostId: context.identity.hostId,
+    shells: context.shells,
     accept: (input) => admission.accept(input),
     retry: (job, requestId) => admission.retry(job, requestId),
     artifacts: { blobs: context.blobs, hostId: context.identity.hostId },

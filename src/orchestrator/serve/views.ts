@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { countedSlots } from "../../core/hold.ts";
 import { knownLabels, resolveLabel } from "../../core/labels.ts";
 import type { CapacityResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots } from "../../store/capacity.ts";
@@ -13,7 +14,8 @@ export async function capacityView(
 ): Promise<MessageInitShape<typeof CapacityResponseSchema>> {
   const { config, identity } = context;
   const queued = await countQueued();
-  const running = await listSlots(context.store, identity.hostId);
+  const active = await listSlots(context.store, identity.hostId);
+  const running = countedSlots(active, config.maxHolds);
   const labels = new Map<string, string>();
   for (const name of knownLabels(config.imageMap)) {
     labels.set(name, resolveLabel(config.imageMap, name).image.name);
@@ -22,6 +24,8 @@ export async function capacityView(
   return {
     maxConcurrency: config.maxConcurrency,
     running: running.length,
+    onHold: active.length - running.length,
+    maxHolds: config.maxHolds,
     queued: sum(queued.map((count) => count.queued)),
     draining: context.phase !== "serving",
     hosts: await hostsView(context),

@@ -1,6 +1,7 @@
 import { describe } from "node:test";
 import { auditContract } from "./audit-contract.ts";
 import { cachesContract } from "./caches-contract.ts";
+import { holdsContract } from "./holds-contract.ts";
 import { hostsContract } from "./hosts-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
@@ -19,6 +20,7 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     machinesContract(create);
     logsContract(create);
     retentionContract(create);
+    holdsContract(create);
     hostsContract(create);
     auditContract(create);
     outboxContract(create);

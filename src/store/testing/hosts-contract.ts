@@ -17,13 +17,15 @@ const attempt = { jobId: "job1", attempt: 1 } as const;
 const log = { ...attempt, stream: "output", offset: 0, limitBytes: 99 } as const;
 const finish = { ...attempt, at: 5000, exitCode: 0, failure: null, logLength: 0, logSha256: "ab" } as const;
 
-const facts: HostFacts = {
+/** What a host tells, in tests. */
+export const facts: HostFacts = {
   hostname: "a.example",
   version: "1.2.3",
   startedAt: 1,
   backend: "noop",
   draining: false,
   maxConcurrency: 4,
+  maxHolds: 1,
   labelCaps: { debian: 2 },
   defaultLabel: "debian",
   labels: { debian: "debian" },
@@ -100,7 +102,7 @@ function leases(create: CreateDatabase): void {
     await insertClaimed(store, "job1");
     await insertClaimed(store, "job2");
     await insertJob(store, newJob("job3"));
-    assert.deepEqual([...(await countActiveByHost(store))], [[hostId, 2]]);
+    assert.deepEqual([...(await countActiveByHost(store))], [[hostId, { jobs: 2, onHold: 0 }]]);
   });
 
   test("facts of another version hide no host", async (context) => {

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgi6wQKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZRIQCghyZXRyeV9vZhgaIAEoCRIPCgdyZXRyaWVzGBsgAygJIl8KB1ZlcmRpY3QSDQoFc3RhdGUYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSFgoJZXhpdF9jb2RlGAQgASgFSACIAQFCDAoKX2V4aXRfY29kZSLMAQoHSm9iU3RlcBINCgVpbmRleBgBIAEoDRIMCgRuYW1lGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBEhIKCnN0YXJ0ZWRfbXMYBSABKAMSEwoLZmluaXNoZWRfbXMYBiABKAMSFgoJbG9nX3N0YXJ0GAcgASgESAGIAQESFAoHbG9nX2VuZBgIIAEoBEgCiAEBQgwKCl9leGl0X2NvZGVCDAoKX2xvZ19zdGFydEIKCghfbG9nX2VuZCJnCgpUcmFuc2l0aW9uEgwKBGZyb20YASABKAkSCgoCdG8YAiABKAkSDQoFYXRfbXMYAyABKAMSDwoHYXR0ZW1wdBgEIAEoBRIOCgZyZWFzb24YBSABKAkSDwoHaG9zdF9pZBgGIAEoCSKhAQoJTG9nU3RhdHVzEhYKDnJlY2VpdmVkX2J5dGVzGAEgASgEEhQKDGNvbXBsZXRlbmVzcxgCIAEoCRISCgpleHBpcmVkX21zGAMgASgDEhkKDG1pc3NpbmdfZnJvbRgEIAEoBEgAiAEBEhcKCm1pc3NpbmdfdG8YBSABKARIAYgBAUIPCg1fbWlzc2luZ19mcm9tQg0KC19taXNzaW5nX3RvIhwKCkdldFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIiwKC0dldFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJDCgtMaXN0UmVxdWVzdBIOCgZzdGF0ZXMYASADKAkSDQoFbGltaXQYAiABKA0SFQoNYmVmb3JlX2pvYl9pZBgDIAEoCSIuCgxMaXN0UmVzcG9uc2USHgoEam9icxgBIAMoCzIQLnNvbHN0aWNlLnYxLkpvYiIeCgxXYXRjaFJlcXVlc3QSDgoGam9iX2lkGAEgASgJIi4KDVdhdGNoUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iImwKC0xvZ3NSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRIOCgZzdHJlYW0YAiABKAkSDgoGb2Zmc2V0GAMgASgEEg4KBmZvbGxvdxgEIAEoCBIPCgdhdHRlbXB0GAUgASgFEgwKBHN0ZXAYBiABKAkiVAoMTG9nc1Jlc3BvbnNlEg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMEg8KB2F0dGVtcHQYAyABKAUSFQoNc2tpcHBlZF9ieXRlcxgEIAEoBCIsCg1DYW5jZWxSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRILCgNub3cYAiABKAgiLwoOQ2FuY2VsUmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iIjIKDFJldHJ5UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSI/Cg1SZXRyeVJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIhEKD0NhcGFjaXR5UmVxdWVzdCK0AQoQQ2FwYWNpdHlSZXNwb25zZRIXCg9tYXhfY29uY3VycmVuY3kYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZxdWV1ZWQYAyABKA0SKgoGbGFiZWxzGAQgAygLMhouc29sc3RpY2UudjEuTGFiZWxDYXBhY2l0eRIQCghkcmFpbmluZxgFIAEoCBIoCgVob3N0cxgGIAMoCzIZLnNvbHN0aWNlLnYxLkhvc3RDYXBhY2l0eSLoAQoMSG9zdENhcGFjaXR5Eg8KB2hvc3RfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHYmFja2VuZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhcKD21heF9jb25jdXJyZW5jeRgGIAEoDRIPCgdydW5uaW5nGAcgASgNEhIKCnJlbmV3ZWRfbXMYCCABKAMSDgoGbGFiZWxzGAkgAygJEhQKDHJlYWR5X2xhYmVscxgKIAMoCRIPCgd2ZXJzaW9uGAsgASgJEg8KB2FwaV91cmwYDCABKAkilAEKDUxhYmVsQ2FwYWNpdHkSDQoFbGFiZWwYASABKAkSDQoFaW1hZ2UYAiABKAkSEAoDY2FwGAMgASgNSACIAQESDwoHcnVubmluZxgEIAEoDRIOCgZxdWV1ZWQYBSABKA0SEwoLaW1hZ2Vfc3RhdGUYBiABKAkSFQoNaW1hZ2VfbWVzc2FnZRgHIAEoCUIGCgRfY2FwIiAKDkV4cGxhaW5SZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSJuCg9FeHBsYWluUmVzcG9uc2USEgoKY29uc3RyYWludBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh8KEmVzdGltYXRlZF9zdGFydF9tcxgDIAEoA0gAiAEBQhUKE19lc3RpbWF0ZWRfc3RhcnRfbXMiJAoTTGlzdFJlamVjdGVkUmVxdWVzdBINCgVsaW1pdBgBIAEoDSJGChRMaXN0UmVqZWN0ZWRSZXNwb25zZRIuCghtZXNzYWdlcxgBIAMoCzIcLnNvbHN0aWNlLnYxLlJlamVjdGVkTWVzc2FnZSK9AQoPUmVqZWN0ZWRNZXNzYWdlEgoKAmlkGAEgASgJEhMKC3JlY2VpdmVkX21zGAIgASgDEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhcKCnJlcXVlc3RfaWQYBSABKAlIAIgBARIPCgdob3N0X2lkGAYgASgJEgwKBGJvZHkYByABKAwSEgoKYm9keV9ieXRlcxgIIAEoBBINCgV0aW1lcxgJIAEoDUINCgtfcmVxdWVzdF9pZCIfChBGaW5kTGVha3NSZXF1ZXN0EgsKA2ZpeBgBIAEoCCJGChFGaW5kTGVha3NSZXNwb25zZRIgCgVsZWFrcxgBIAMoCzIRLnNvbHN0aWNlLnYxLkxlYWsSDwoHbGVkZ2VycxgCIAMoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeSI3ChRMaXN0QXJ0aWZhY3RzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoBSJiChVMaXN0QXJ0aWZhY3RzUmVzcG9uc2USDgoGam9iX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSKAoJYXJ0aWZhY3RzGAMgAygLMhUuc29sc3RpY2UudjEuQXJ0aWZhY3QikQEKCEFydGlmYWN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAxIOCgZzaGEyNTYYBCABKAkSEQoJc3RvcmVkX21zGAUgASgDEhIKCmV4cGlyZWRfbXMYBiABKAMSDwoHaG9zdF9pZBgHIAEoCRIPCgdhcGlfdXJsGAggASgJMvAHCgpKb2JTZXJ2aWNlEkEKBlN1Ym1pdBIaLnNvbHN0aWNlLnYxLlN1Ym1pdFJlcXVlc3QaGy5zb2xzdGljZS52MS5TdWJtaXRSZXNwb25zZRI4CgNHZXQSFy5zb2xzdGljZS52MS5HZXRSZXF1ZXN0Ghguc29sc3RpY2UudjEuR2V0UmVzcG9uc2USOwoETGlzdBIYLnNvbHN0aWNlLnYxLkxpc3RSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTGlzdFJlc3BvbnNlEkAKBVdhdGNoEhkuc29sc3RpY2UudjEuV2F0Y2hSZXF1ZXN0Ghouc29sc3RpY2UudjEuV2F0Y2hSZXNwb25zZTABEj0KBExvZ3MSGC5zb2xzdGljZS52MS5Mb2dzUmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxvZ3NSZXNwb25zZTABEkEKBkNhbmNlbBIaLnNvbHN0aWNlLnYxLkNhbmNlbFJlcXVlc3QaGy5zb2xzdGljZS52MS5DYW5jZWxSZXNwb25zZRI+CgVSZXRyeRIZLnNvbHN0aWNlLnYxLlJldHJ5UmVxdWVzdBoaLnNvbHN0aWNlLnYxLlJldHJ5UmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5zb2xzdGljZS52MS5FeHBsYWluUmVxdWVzdBocLnNvbHN0aWNlLnYxLkV4cGxhaW5SZXNwb25zZRJTCgxMaXN0UmVqZWN0ZWQSIC5zb2xzdGljZS52MS5MaXN0UmVqZWN0ZWRSZXF1ZXN0GiEuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVzcG9uc2USVgoNTGlzdEFydGlmYWN0cxIhLnNvbHN0aWNlLnYxLkxpc3RBcnRpZmFjdHNSZXF1ZXN0GiIuc29sc3RpY2UudjEuTGlzdEFydGlmYWN0c1Jlc3BvbnNlEkoKCUZpbmRMZWFrcxIdLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1JlcXVlc3QaHi5zb2xzdGljZS52MS5GaW5kTGVha3NSZXNwb25zZRJKCglMaXN0Q2FjaGUSHS5zb2xzdGljZS52MS5MaXN0Q2FjaGVSZXF1ZXN0Gh4uc29sc3RpY2UudjEuTGlzdENhY2hlUmVzcG9uc2USUAoLRGVsZXRlQ2FjaGUSHy5zb2xzdGljZS52MS5EZWxldGVDYWNoZVJlcXVlc3QaIC5zb2xzdGljZS52MS5EZWxldGVDYWNoZVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiQAoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgijAUKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZRIQCghyZXRyeV9vZhgaIAEoCRIPCgdyZXRyaWVzGBsgAygJEh8KBGhvbGQYHCABKAsyES5zb2xzdGljZS52MS5Ib2xkIk0KBEhvbGQSDQoFc3RhdGUYASABKAkSEAoIdW50aWxfbXMYAiABKAMSEwoLcmVsZWFzZWRfbXMYAyABKAMSDwoHbWVzc2FnZRgEIAEoCSJfCgdWZXJkaWN0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBQgwKCl9leGl0X2NvZGUizAEKB0pvYlN0ZXASDQoFaW5kZXgYASABKA0SDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARISCgpzdGFydGVkX21zGAUgASgDEhMKC2ZpbmlzaGVkX21zGAYgASgDEhYKCWxvZ19zdGFydBgHIAEoBEgBiAEBEhQKB2xvZ19lbmQYCCABKARIAogBAUIMCgpfZXhpdF9jb2RlQgwKCl9sb2dfc3RhcnRCCgoIX2xvZ19lbmQiZwoKVHJhbnNpdGlvbhIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEg0KBWF0X21zGAMgASgDEg8KB2F0dGVtcHQYBCABKAUSDgoGcmVhc29uGAUgASgJEg8KB2hvc3RfaWQYBiABKAkioQEKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkSEgoKZXhwaXJlZF9tcxgDIAEoAxIZCgxtaXNzaW5nX2Zyb20YBCABKARIAIgBARIXCgptaXNzaW5nX3RvGAUgASgESAGIAQFCDwoNX21pc3NpbmdfZnJvbUINCgtfbWlzc2luZ190byIcCgpHZXRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIsCgtHZXRSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiQwoLTGlzdFJlcXVlc3QSDgoGc3RhdGVzGAEgAygJEg0KBWxpbWl0GAIgASgNEhUKDWJlZm9yZV9qb2JfaWQYAyABKAkiLgoMTGlzdFJlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zb2xzdGljZS52MS5Kb2IiHgoMV2F0Y2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIuCg1XYXRjaFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJsCgtMb2dzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGc3RyZWFtGAIgASgJEg4KBm9mZnNldBgDIAEoBBIOCgZmb2xsb3cYBCABKAgSDwoHYXR0ZW1wdBgFIAEoBRIMCgRzdGVwGAYgASgJIlQKDExvZ3NSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIPCgdhdHRlbXB0GAMgASgFEhUKDXNraXBwZWRfYnl0ZXMYBCABKAQiLAoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSCwoDbm93GAIgASgIIi8KDkNhbmNlbFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIyCgxSZXRyeVJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiPwoNUmV0cnlSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCItCgxUZXJtaW5hbFNpemUSDAoEcm93cxgBIAEoDRIPCgdjb2x1bW5zGAIgASgNInoKDFNoZWxsUmVxdWVzdBImCgRvcGVuGAEgASgLMhYuc29sc3RpY2UudjEuU2hlbGxPcGVuSAASDwoFaW5wdXQYAiABKAxIABIpCgRzaXplGAMgASgLMhkuc29sc3RpY2UudjEuVGVybWluYWxTaXplSABCBgoEa2luZCJhCglTaGVsbE9wZW4SDgoGam9iX2lkGAEgASgJEgwKBHRlcm0YAiABKAkSJwoEc2l6ZRgDIAEoCzIZLnNvbHN0aWNlLnYxLlRlcm1pbmFsU2l6ZRINCgVwbGFpbhgEIAEoCCKpAQoNU2hlbGxSZXNwb25zZRIqCgZvcGVuZWQYASABKAsyGC5zb2xzdGljZS52MS5TaGVsbE9wZW5lZEgAEhAKBm91dHB1dBgCIAEoDEgAEigKBW1vdmVkGAMgASgLMhcuc29sc3RpY2UudjEuU2hlbGxNb3ZlZEgAEigKBWVuZGVkGAQgASgLMhcuc29sc3RpY2UudjEuU2hlbGxFbmRlZEgAQgYKBGtpbmQiLwoLU2hlbGxPcGVuZWQSDgoGam9iX2lkGAEgASgJEhAKCHVudGlsX21zGAIgASgDIi4KClNoZWxsTW92ZWQSDwoHaG9zdF9pZBgBIAEoCRIPCgdhcGlfdXJsGAIgASgJIlMKClNoZWxsRW5kZWQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSFgoJZXhpdF9jb2RlGAMgASgFSACIAQFCDAoKX2V4aXRfY29kZSIgCg5SZWxlYXNlUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMAoPUmVsZWFzZVJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIRCg9DYXBhY2l0eVJlcXVlc3Qi2AEKEENhcGFjaXR5UmVzcG9uc2USFwoPbWF4X2NvbmN1cnJlbmN5GAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcXVldWVkGAMgASgNEioKBmxhYmVscxgEIAMoCzIaLnNvbHN0aWNlLnYxLkxhYmVsQ2FwYWNpdHkSEAoIZHJhaW5pbmcYBSABKAgSKAoFaG9zdHMYBiADKAsyGS5zb2xzdGljZS52MS5Ib3N0Q2FwYWNpdHkSDwoHb25faG9sZBgHIAEoDRIRCgltYXhfaG9sZHMYCCABKA0ijAIKDEhvc3RDYXBhY2l0eRIPCgdob3N0X2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDQoFc3RhdGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9tYXhfY29uY3VycmVuY3kYBiABKA0SDwoHcnVubmluZxgHIAEoDRISCgpyZW5ld2VkX21zGAggASgDEg4KBmxhYmVscxgJIAMoCRIUCgxyZWFkeV9sYWJlbHMYCiADKAkSDwoHdmVyc2lvbhgLIAEoCRIPCgdhcGlfdXJsGAwgASgJEg8KB29uX2hvbGQYDSABKA0SEQoJbWF4X2hvbGRzGA4gASgNIpQBCg1MYWJlbENhcGFjaXR5Eg0KBWxhYmVsGAEgASgJEg0KBWltYWdlGAIgASgJEhAKA2NhcBgDIAEoDUgAiAEBEg8KB3J1bm5pbmcYBCABKA0SDgoGcXVldWVkGAUgASgNEhMKC2ltYWdlX3N0YXRlGAYgASgJEhUKDWltYWdlX21lc3NhZ2UYByABKAlCBgoEX2NhcCIgCg5FeHBsYWluUmVxdWVzdBIOCgZqb2JfaWQYASABKAkibgoPRXhwbGFpblJlc3BvbnNlEhIKCmNvbnN0cmFpbnQYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIfChJlc3RpbWF0ZWRfc3RhcnRfbXMYAyABKANIAIgBAUIVChNfZXN0aW1hdGVkX3N0YXJ0X21zIiQKE0xpc3RSZWplY3RlZFJlcXVlc3QSDQoFbGltaXQYASABKA0iRgoUTGlzdFJlamVjdGVkUmVzcG9uc2USLgoIbWVzc2FnZXMYASADKAsyHC5zb2xzdGljZS52MS5SZWplY3RlZE1lc3NhZ2UivQEKD1JlamVjdGVkTWVzc2FnZRIKCgJpZBgBIAEoCRITCgtyZWNlaXZlZF9tcxgCIAEoAxIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIXCgpyZXF1ZXN0X2lkGAUgASgJSACIAQESDwoHaG9zdF9pZBgGIAEoCRIMCgRib2R5GAcgASgMEhIKCmJvZHlfYnl0ZXMYCCABKAQSDQoFdGltZXMYCSABKA1CDQoLX3JlcXVlc3RfaWQiHwoQRmluZExlYWtzUmVxdWVzdBILCgNmaXgYASABKAgiRgoRRmluZExlYWtzUmVzcG9uc2USIAoFbGVha3MYASADKAsyES5zb2xzdGljZS52MS5MZWFrEg8KB2xlZGdlcnMYAiADKAkicQoETGVhaxIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGam9iX2lkGAMgASgJEg0KBWNhdXNlGAQgASgJEg4KBnJlbWVkeRgFIAEoCRINCgVmaXhlZBgGIAEoCBIPCgdwcm9ibGVtGAcgASgJIlUKCENhY2hlVXNlEg0KBWluZGV4GAEgASgNEg4KBmFjdGlvbhgCIAEoCRIPCgdvdXRjb21lGAMgASgJEgsKA2tleRgEIAEoCRIMCgRzaXplGAUgASgEIkAKEExpc3RDYWNoZVJlcXVlc3QSEAoIcmVwb191cmwYASABKAkSCwoDa2V5GAIgASgJEg0KBWxpbWl0GAMgASgNIj0KEUxpc3RDYWNoZVJlc3BvbnNlEigKB2VudHJpZXMYASADKAsyFy5zb2xzdGljZS52MS5DYWNoZUVudHJ5IuEBCgpDYWNoZUVudHJ5EgoKAmlkGAEgASgJEhIKCnJlcG9zaXRvcnkYAiABKAkSDQoFaW1hZ2UYAyABKAkSCwoDcmVmGAQgASgJEgsKA2tleRgFIAEoCRIMCgRzaXplGAYgASgEEg4KBnNoYTI1NhgHIAEoCRITCgtjb21wcmVzc2lvbhgIIAEoCRIOCgZqb2JfaWQYCSABKAkSEgoKY3JlYXRlZF9tcxgKIAEoAxIUCgxsYXN0X3VzZWRfbXMYCyABKAMSDAoEdXNlcxgMIAEoBBIPCgdob3N0X2lkGA0gASgJIkwKEkRlbGV0ZUNhY2hlUmVxdWVzdBIKCgJpZBgBIAEoCRIQCghyZXBvX3VybBgCIAEoCRILCgNrZXkYAyABKAkSCwoDYWxsGAQgASgIIj8KE0RlbGV0ZUNhY2hlUmVzcG9uc2USKAoHZGVsZXRlZBgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnkiNwoUTGlzdEFydGlmYWN0c1JlcXVlc3QSDgoGam9iX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUiYgoVTGlzdEFydGlmYWN0c1Jlc3BvbnNlEg4KBmpvYl9pZBgBIAEoCRIPCgdhdHRlbXB0GAIgASgFEigKCWFydGlmYWN0cxgDIAMoCzIVLnNvbHN0aWNlLnYxLkFydGlmYWN0IpEBCghBcnRpZmFjdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAMSDgoGc2hhMjU2GAQgASgJEhEKCXN0b3JlZF9tcxgFIAEoAxISCgpleHBpcmVkX21zGAYgASgDEg8KB2hvc3RfaWQYByABKAkSDwoHYXBpX3VybBgIIAEoCTL6CAoKSm9iU2VydmljZRJBCgZTdWJtaXQSGi5zb2xzdGljZS52MS5TdWJtaXRSZXF1ZXN0Ghsuc29sc3RpY2UudjEuU3VibWl0UmVzcG9uc2USOAoDR2V0Ehcuc29sc3RpY2UudjEuR2V0UmVxdWVzdBoYLnNvbHN0aWNlLnYxLkdldFJlc3BvbnNlEjsKBExpc3QSGC5zb2xzdGljZS52MS5MaXN0UmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxpc3RSZXNwb25zZRJACgVXYXRjaBIZLnNvbHN0aWNlLnYxLldhdGNoUmVxdWVzdBoaLnNvbHN0aWNlLnYxLldhdGNoUmVzcG9uc2UwARI9CgRMb2dzEhguc29sc3RpY2UudjEuTG9nc1JlcXVlc3QaGS5zb2xzdGljZS52MS5Mb2dzUmVzcG9uc2UwARJBCgZDYW5jZWwSGi5zb2xzdGljZS52MS5DYW5jZWxSZXF1ZXN0Ghsuc29sc3RpY2UudjEuQ2FuY2VsUmVzcG9uc2USPgoFUmV0cnkSGS5zb2xzdGljZS52MS5SZXRyeVJlcXVlc3QaGi5zb2xzdGljZS52MS5SZXRyeVJlc3BvbnNlEkIKBVNoZWxsEhkuc29sc3RpY2UudjEuU2hlbGxSZXF1ZXN0Ghouc29sc3RpY2UudjEuU2hlbGxSZXNwb25zZSgBMAESRAoHUmVsZWFzZRIbLnNvbHN0aWNlLnYxLlJlbGVhc2VSZXF1ZXN0Ghwuc29sc3RpY2UudjEuUmVsZWFzZVJlc3BvbnNlEkcKCENhcGFjaXR5Ehwuc29sc3RpY2UudjEuQ2FwYWNpdHlSZXF1ZXN0Gh0uc29sc3RpY2UudjEuQ2FwYWNpdHlSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2USUwoMTGlzdFJlamVjdGVkEiAuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlc3BvbnNlElYKDUxpc3RBcnRpZmFjdHMSIS5zb2xzdGljZS52MS5MaXN0QXJ0aWZhY3RzUmVxdWVzdBoiLnNvbHN0aWNlLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZRJKCglGaW5kTGVha3MSHS5zb2xzdGljZS52MS5GaW5kTGVha3NSZXF1ZXN0Gh4uc29sc3RpY2UudjEuRmluZExlYWtzUmVzcG9uc2USSgoJTGlzdENhY2hlEh0uc29sc3RpY2UudjEuTGlzdENhY2hlUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkxpc3RDYWNoZVJlc3BvbnNlElAKC0RlbGV0ZUNhY2hlEh8uc29sc3RpY2UudjEuRGVsZXRlQ2FjaGVSZXF1ZXN0GiAuc29sc3RpY2UudjEuRGVsZXRlQ2FjaGVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -206,6 +206,13 @@ export type Job = Message<"solstice.v1.Job"> & {
    * @generated from field: repeated string retries = 27;
    */
   retries: string[];
+
+  /**
+   * Where the job asked for its guest to be kept when it fails, and has failed.
+   *
+   * @generated from field: solstice.v1.Hold hold = 28;
+   */
+  hold?: Hold | undefined;
 };
 
 /**
@@ -214,6 +221,44 @@ export type Job = Message<"solstice.v1.Job"> & {
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 2);
+
+/**
+ * @generated from message solstice.v1.Hold
+ */
+export type Hold = Message<"solstice.v1.Hold"> & {
+  /**
+   * on_hold: the guest can be entered. ending: it is being removed. ended: it is gone. refused: it was not kept; see message
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * When the hold ends (or was to end) by itself; 0 where it was refused.
+   *
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+
+  /**
+   * When somebody released it; 0: nobody did.
+   *
+   * @generated from field: int64 released_ms = 3;
+   */
+  releasedMs: bigint;
+
+  /**
+   * @generated from field: string message = 4;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message solstice.v1.Hold.
+ * Use `create(HoldSchema)` to create a new message.
+ */
+export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 3);
 
 /**
  * @generated from message solstice.v1.Verdict
@@ -247,7 +292,7 @@ export type Verdict = Message<"solstice.v1.Verdict"> & {
  * Use `create(VerdictSchema)` to create a new message.
  */
 export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 3);
+  messageDesc(file_solstice_v1_jobs, 4);
 
 /**
  * @generated from message solstice.v1.JobStep
@@ -301,7 +346,7 @@ export type JobStep = Message<"solstice.v1.JobStep"> & {
  * Use `create(JobStepSchema)` to create a new message.
  */
 export const JobStepSchema: GenMessage<JobStep> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 4);
+  messageDesc(file_solstice_v1_jobs, 5);
 
 /**
  * @generated from message solstice.v1.Transition
@@ -343,7 +388,7 @@ export type Transition = Message<"solstice.v1.Transition"> & {
  * Use `create(TransitionSchema)` to create a new message.
  */
 export const TransitionSchema: GenMessage<Transition> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 5);
+  messageDesc(file_solstice_v1_jobs, 6);
 
 /**
  * @generated from message solstice.v1.LogStatus
@@ -389,7 +434,7 @@ export type LogStatus = Message<"solstice.v1.LogStatus"> & {
  * Use `create(LogStatusSchema)` to create a new message.
  */
 export const LogStatusSchema: GenMessage<LogStatus> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 6);
+  messageDesc(file_solstice_v1_jobs, 7);
 
 /**
  * @generated from message solstice.v1.GetRequest
@@ -406,7 +451,7 @@ export type GetRequest = Message<"solstice.v1.GetRequest"> & {
  * Use `create(GetRequestSchema)` to create a new message.
  */
 export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 7);
+  messageDesc(file_solstice_v1_jobs, 8);
 
 /**
  * @generated from message solstice.v1.GetResponse
@@ -423,7 +468,7 @@ export type GetResponse = Message<"solstice.v1.GetResponse"> & {
  * Use `create(GetResponseSchema)` to create a new message.
  */
 export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 8);
+  messageDesc(file_solstice_v1_jobs, 9);
 
 /**
  * @generated from message solstice.v1.ListRequest
@@ -456,7 +501,7 @@ export type ListRequest = Message<"solstice.v1.ListRequest"> & {
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 9);
+  messageDesc(file_solstice_v1_jobs, 10);
 
 /**
  * @generated from message solstice.v1.ListResponse
@@ -473,7 +518,7 @@ export type ListResponse = Message<"solstice.v1.ListResponse"> & {
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 10);
+  messageDesc(file_solstice_v1_jobs, 11);
 
 /**
  * @generated from message solstice.v1.WatchRequest
@@ -490,7 +535,7 @@ export type WatchRequest = Message<"solstice.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 11);
+  messageDesc(file_solstice_v1_jobs, 12);
 
 /**
  * @generated from message solstice.v1.WatchResponse
@@ -507,7 +552,7 @@ export type WatchResponse = Message<"solstice.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 12);
+  messageDesc(file_solstice_v1_jobs, 13);
 
 /**
  * @generated from message solstice.v1.LogsRequest
@@ -556,7 +601,7 @@ export type LogsRequest = Message<"solstice.v1.LogsRequest"> & {
  * Use `create(LogsRequestSchema)` to create a new message.
  */
 export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 13);
+  messageDesc(file_solstice_v1_jobs, 14);
 
 /**
  * @generated from message solstice.v1.LogsResponse
@@ -596,7 +641,7 @@ export type LogsResponse = Message<"solstice.v1.LogsResponse"> & {
  * Use `create(LogsResponseSchema)` to create a new message.
  */
 export const LogsResponseSchema: GenMessage<LogsResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 14);
+  messageDesc(file_solstice_v1_jobs, 15);
 
 /**
  * @generated from message solstice.v1.CancelRequest
@@ -620,7 +665,7 @@ export type CancelRequest = Message<"solstice.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 15);
+  messageDesc(file_solstice_v1_jobs, 16);
 
 /**
  * @generated from message solstice.v1.CancelResponse
@@ -637,7 +682,7 @@ export type CancelResponse = Message<"solstice.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 16);
+  messageDesc(file_solstice_v1_jobs, 17);
 
 /**
  * @generated from message solstice.v1.RetryRequest
@@ -661,7 +706,7 @@ export type RetryRequest = Message<"solstice.v1.RetryRequest"> & {
  * Use `create(RetryRequestSchema)` to create a new message.
  */
 export const RetryRequestSchema: GenMessage<RetryRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 17);
+  messageDesc(file_solstice_v1_jobs, 18);
 
 /**
  * @generated from message solstice.v1.RetryResponse
@@ -687,7 +732,264 @@ export type RetryResponse = Message<"solstice.v1.RetryResponse"> & {
  * Use `create(RetryResponseSchema)` to create a new message.
  */
 export const RetryResponseSchema: GenMessage<RetryResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 18);
+  messageDesc(file_solstice_v1_jobs, 19);
+
+/**
+ * @generated from message solstice.v1.TerminalSize
+ */
+export type TerminalSize = Message<"solstice.v1.TerminalSize"> & {
+  /**
+   * 1 to 1000 each; 0: not known.
+   *
+   * @generated from field: uint32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * @generated from field: uint32 columns = 2;
+   */
+  columns: number;
+};
+
+/**
+ * Describes the message solstice.v1.TerminalSize.
+ * Use `create(TerminalSizeSchema)` to create a new message.
+ */
+export const TerminalSizeSchema: GenMessage<TerminalSize> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 20);
+
+/**
+ * @generated from message solstice.v1.ShellRequest
+ */
+export type ShellRequest = Message<"solstice.v1.ShellRequest"> & {
+  /**
+   * @generated from oneof solstice.v1.ShellRequest.kind
+   */
+  kind: {
+    /**
+     * The first message, and only that.
+     *
+     * @generated from field: solstice.v1.ShellOpen open = 1;
+     */
+    value: ShellOpen;
+    case: "open";
+  } | {
+    /**
+     * At most 64 KiB. The end of the request stream is the end of the input.
+     *
+     * @generated from field: bytes input = 2;
+     */
+    value: Uint8Array;
+    case: "input";
+  } | {
+    /**
+     * @generated from field: solstice.v1.TerminalSize size = 3;
+     */
+    value: TerminalSize;
+    case: "size";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message solstice.v1.ShellRequest.
+ * Use `create(ShellRequestSchema)` to create a new message.
+ */
+export const ShellRequestSchema: GenMessage<ShellRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 21);
+
+/**
+ * @generated from message solstice.v1.ShellOpen
+ */
+export type ShellOpen = Message<"solstice.v1.ShellOpen"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * The kind of terminal, as in the environment variable TERM; empty: dumb.
+   *
+   * @generated from field: string term = 2;
+   */
+  term: string;
+
+  /**
+   * @generated from field: solstice.v1.TerminalSize size = 3;
+   */
+  size?: TerminalSize | undefined;
+
+  /**
+   * No terminal at the caller's end: the shell reads commands, and neither echoes nor prompts.
+   *
+   * @generated from field: bool plain = 4;
+   */
+  plain: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.ShellOpen.
+ * Use `create(ShellOpenSchema)` to create a new message.
+ */
+export const ShellOpenSchema: GenMessage<ShellOpen> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 22);
+
+/**
+ * @generated from message solstice.v1.ShellResponse
+ */
+export type ShellResponse = Message<"solstice.v1.ShellResponse"> & {
+  /**
+   * @generated from oneof solstice.v1.ShellResponse.kind
+   */
+  kind: {
+    /**
+     * @generated from field: solstice.v1.ShellOpened opened = 1;
+     */
+    value: ShellOpened;
+    case: "opened";
+  } | {
+    /**
+     * @generated from field: bytes output = 2;
+     */
+    value: Uint8Array;
+    case: "output";
+  } | {
+    /**
+     * The guest is on another host: call there. Nothing comes after this.
+     *
+     * @generated from field: solstice.v1.ShellMoved moved = 3;
+     */
+    value: ShellMoved;
+    case: "moved";
+  } | {
+    /**
+     * Why the shell has ended. Nothing comes after this.
+     *
+     * @generated from field: solstice.v1.ShellEnded ended = 4;
+     */
+    value: ShellEnded;
+    case: "ended";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message solstice.v1.ShellResponse.
+ * Use `create(ShellResponseSchema)` to create a new message.
+ */
+export const ShellResponseSchema: GenMessage<ShellResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 23);
+
+/**
+ * @generated from message solstice.v1.ShellOpened
+ */
+export type ShellOpened = Message<"solstice.v1.ShellOpened"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * When the hold ends by itself.
+   *
+   * @generated from field: int64 until_ms = 2;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message solstice.v1.ShellOpened.
+ * Use `create(ShellOpenedSchema)` to create a new message.
+ */
+export const ShellOpenedSchema: GenMessage<ShellOpened> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 24);
+
+/**
+ * @generated from message solstice.v1.ShellMoved
+ */
+export type ShellMoved = Message<"solstice.v1.ShellMoved"> & {
+  /**
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+
+  /**
+   * The API of that host as it told it; empty where it told none.
+   *
+   * @generated from field: string api_url = 2;
+   */
+  apiUrl: string;
+};
+
+/**
+ * Describes the message solstice.v1.ShellMoved.
+ * Use `create(ShellMovedSchema)` to create a new message.
+ */
+export const ShellMovedSchema: GenMessage<ShellMoved> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 25);
+
+/**
+ * @generated from message solstice.v1.ShellEnded
+ */
+export type ShellEnded = Message<"solstice.v1.ShellEnded"> & {
+  /**
+   * exited, taken_over, hold_over, idle, too_long, lost
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * What the shell exited with; only with exited.
+   *
+   * @generated from field: optional int32 exit_code = 3;
+   */
+  exitCode?: number | undefined;
+};
+
+/**
+ * Describes the message solstice.v1.ShellEnded.
+ * Use `create(ShellEndedSchema)` to create a new message.
+ */
+export const ShellEndedSchema: GenMessage<ShellEnded> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 26);
+
+/**
+ * @generated from message solstice.v1.ReleaseRequest
+ */
+export type ReleaseRequest = Message<"solstice.v1.ReleaseRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+};
+
+/**
+ * Describes the message solstice.v1.ReleaseRequest.
+ * Use `create(ReleaseRequestSchema)` to create a new message.
+ */
+export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 27);
+
+/**
+ * @generated from message solstice.v1.ReleaseResponse
+ */
+export type ReleaseResponse = Message<"solstice.v1.ReleaseResponse"> & {
+  /**
+   * @generated from field: solstice.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message solstice.v1.ReleaseResponse.
+ * Use `create(ReleaseResponseSchema)` to create a new message.
+ */
+export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 28);
 
 /**
  * @generated from message solstice.v1.CapacityRequest
@@ -700,7 +1002,7 @@ export type CapacityRequest = Message<"solstice.v1.CapacityRequest"> & {
  * Use `create(CapacityRequestSchema)` to create a new message.
  */
 export const CapacityRequestSchema: GenMessage<CapacityRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 19);
+  messageDesc(file_solstice_v1_jobs, 29);
 
 /**
  * @generated from message solstice.v1.CapacityResponse
@@ -737,6 +1039,18 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
    * @generated from field: repeated solstice.v1.HostCapacity hosts = 6;
    */
   hosts: HostCapacity[];
+
+  /**
+   * Guests of failed jobs that are kept for people to enter, beside what runs; and how many that may be.
+   *
+   * @generated from field: uint32 on_hold = 7;
+   */
+  onHold: number;
+
+  /**
+   * @generated from field: uint32 max_holds = 8;
+   */
+  maxHolds: number;
 };
 
 /**
@@ -744,7 +1058,7 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
  * Use `create(CapacityResponseSchema)` to create a new message.
  */
 export const CapacityResponseSchema: GenMessage<CapacityResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 20);
+  messageDesc(file_solstice_v1_jobs, 30);
 
 /**
  * @generated from message solstice.v1.HostCapacity
@@ -817,6 +1131,16 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
    * @generated from field: string api_url = 12;
    */
   apiUrl: string;
+
+  /**
+   * @generated from field: uint32 on_hold = 13;
+   */
+  onHold: number;
+
+  /**
+   * @generated from field: uint32 max_holds = 14;
+   */
+  maxHolds: number;
 };
 
 /**
@@ -824,7 +1148,7 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
  * Use `create(HostCapacitySchema)` to create a new message.
  */
 export const HostCapacitySchema: GenMessage<HostCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 21);
+  messageDesc(file_solstice_v1_jobs, 31);
 
 /**
  * @generated from message solstice.v1.LabelCapacity
@@ -875,7 +1199,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
  * Use `create(LabelCapacitySchema)` to create a new message.
  */
 export const LabelCapacitySchema: GenMessage<LabelCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 22);
+  messageDesc(file_solstice_v1_jobs, 32);
 
 /**
  * @generated from message solstice.v1.ExplainRequest
@@ -892,7 +1216,7 @@ export type ExplainRequest = Message<"solstice.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 23);
+  messageDesc(file_solstice_v1_jobs, 33);
 
 /**
  * @generated from message solstice.v1.ExplainResponse
@@ -924,7 +1248,7 @@ export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 24);
+  messageDesc(file_solstice_v1_jobs, 34);
 
 /**
  * @generated from message solstice.v1.ListRejectedRequest
@@ -943,7 +1267,7 @@ export type ListRejectedRequest = Message<"solstice.v1.ListRejectedRequest"> & {
  * Use `create(ListRejectedRequestSchema)` to create a new message.
  */
 export const ListRejectedRequestSchema: GenMessage<ListRejectedRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 25);
+  messageDesc(file_solstice_v1_jobs, 35);
 
 /**
  * @generated from message solstice.v1.ListRejectedResponse
@@ -960,7 +1284,7 @@ export type ListRejectedResponse = Message<"solstice.v1.ListRejectedResponse"> &
  * Use `create(ListRejectedResponseSchema)` to create a new message.
  */
 export const ListRejectedResponseSchema: GenMessage<ListRejectedResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 26);
+  messageDesc(file_solstice_v1_jobs, 36);
 
 /**
  * @generated from message solstice.v1.RejectedMessage
@@ -1027,7 +1351,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
  * Use `create(RejectedMessageSchema)` to create a new message.
  */
 export const RejectedMessageSchema: GenMessage<RejectedMessage> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 27);
+  messageDesc(file_solstice_v1_jobs, 37);
 
 /**
  * @generated from message solstice.v1.FindLeaksRequest
@@ -1044,7 +1368,7 @@ export type FindLeaksRequest = Message<"solstice.v1.FindLeaksRequest"> & {
  * Use `create(FindLeaksRequestSchema)` to create a new message.
  */
 export const FindLeaksRequestSchema: GenMessage<FindLeaksRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 28);
+  messageDesc(file_solstice_v1_jobs, 38);
 
 /**
  * @generated from message solstice.v1.FindLeaksResponse
@@ -1068,7 +1392,7 @@ export type FindLeaksResponse = Message<"solstice.v1.FindLeaksResponse"> & {
  * Use `create(FindLeaksResponseSchema)` to create a new message.
  */
 export const FindLeaksResponseSchema: GenMessage<FindLeaksResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 29);
+  messageDesc(file_solstice_v1_jobs, 39);
 
 /**
  * @generated from message solstice.v1.Leak
@@ -1127,7 +1451,7 @@ export type Leak = Message<"solstice.v1.Leak"> & {
  * Use `create(LeakSchema)` to create a new message.
  */
 export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 30);
+  messageDesc(file_solstice_v1_jobs, 40);
 
 /**
  * @generated from message solstice.v1.CacheUse
@@ -1172,7 +1496,7 @@ export type CacheUse = Message<"solstice.v1.CacheUse"> & {
  * Use `create(CacheUseSchema)` to create a new message.
  */
 export const CacheUseSchema: GenMessage<CacheUse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 31);
+  messageDesc(file_solstice_v1_jobs, 41);
 
 /**
  * @generated from message solstice.v1.ListCacheRequest
@@ -1205,7 +1529,7 @@ export type ListCacheRequest = Message<"solstice.v1.ListCacheRequest"> & {
  * Use `create(ListCacheRequestSchema)` to create a new message.
  */
 export const ListCacheRequestSchema: GenMessage<ListCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 32);
+  messageDesc(file_solstice_v1_jobs, 42);
 
 /**
  * @generated from message solstice.v1.ListCacheResponse
@@ -1222,7 +1546,7 @@ export type ListCacheResponse = Message<"solstice.v1.ListCacheResponse"> & {
  * Use `create(ListCacheResponseSchema)` to create a new message.
  */
 export const ListCacheResponseSchema: GenMessage<ListCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 33);
+  messageDesc(file_solstice_v1_jobs, 43);
 
 /**
  * @generated from message solstice.v1.CacheEntry
@@ -1305,7 +1629,7 @@ export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
  * Use `create(CacheEntrySchema)` to create a new message.
  */
 export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 34);
+  messageDesc(file_solstice_v1_jobs, 44);
 
 /**
  * @generated from message solstice.v1.DeleteCacheRequest
@@ -1341,7 +1665,7 @@ export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
  * Use `create(DeleteCacheRequestSchema)` to create a new message.
  */
 export const DeleteCacheRequestSchema: GenMessage<DeleteCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 35);
+  messageDesc(file_solstice_v1_jobs, 45);
 
 /**
  * @generated from message solstice.v1.DeleteCacheResponse
@@ -1358,7 +1682,7 @@ export type DeleteCacheResponse = Message<"solstice.v1.DeleteCacheResponse"> & {
  * Use `create(DeleteCacheResponseSchema)` to create a new message.
  */
 export const DeleteCacheResponseSchema: GenMessage<DeleteCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 36);
+  messageDesc(file_solstice_v1_jobs, 46);
 
 /**
  * @generated from message solstice.v1.ListArtifactsRequest
@@ -1382,7 +1706,7 @@ export type ListArtifactsRequest = Message<"solstice.v1.ListArtifactsRequest"> &
  * Use `create(ListArtifactsRequestSchema)` to create a new message.
  */
 export const ListArtifactsRequestSchema: GenMessage<ListArtifactsRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 37);
+  messageDesc(file_solstice_v1_jobs, 47);
 
 /**
  * @generated from message solstice.v1.ListArtifactsResponse
@@ -1409,7 +1733,7 @@ export type ListArtifactsResponse = Message<"solstice.v1.ListArtifactsResponse">
  * Use `create(ListArtifactsResponseSchema)` to create a new message.
  */
 export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 38);
+  messageDesc(file_solstice_v1_jobs, 48);
 
 /**
  * A file that a job kept.
@@ -1471,7 +1795,7 @@ export type Artifact = Message<"solstice.v1.Artifact"> & {
  * Use `create(ArtifactSchema)` to create a new message.
  */
 export const ArtifactSchema: GenMessage<Artifact> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 39);
+  messageDesc(file_solstice_v1_jobs, 49);
 
 /**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
@@ -1555,6 +1879,27 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof RetryRequestSchema;
     output: typeof RetryResponseSchema;
+  },
+  /**
+   * Shell enters the guest of a failed job that is on hold: the first message opens, then input goes one way and output the
+   * other. A guest has one shell at a time; a new one takes over. Leaving it does not release the guest.
+   *
+   * @generated from rpc solstice.v1.JobService.Shell
+   */
+  shell: {
+    methodKind: "bidi_streaming";
+    input: typeof ShellRequestSchema;
+    output: typeof ShellResponseSchema;
+  },
+  /**
+   * Release ends the hold of a job's guest, which is then removed.
+   *
+   * @generated from rpc solstice.v1.JobService.Release
+   */
+  release: {
+    methodKind: "unary";
+    input: typeof ReleaseRequestSchema;
+    output: typeof ReleaseResponseSchema;
   },
   /**
    * Capacity tells the caps, what runs, and what waits.

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/runner.proto.
  */
 export const file_solstice_v1_runner: GenFile = /*@__PURE__*/
-  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIkUKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgSEAoIc3RvcF9ub3cYAyABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiNAoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgSEAoIc3RvcF9ub3cYAiABKAgihQEKDUZpbmlzaFJlcXVlc3QSEQoJZXhpdF9jb2RlGAEgASgFEhIKCmxvZ19sZW5ndGgYAiABKAQSEgoKbG9nX3NoYTI1NhgDIAEoCRIPCgdmYWlsdXJlGAQgASgJEhYKDmZhaWx1cmVfZGV0YWlsGAUgASgMEhAKCGxvZ19sb3N0GAYgASgIIhAKDkZpbmlzaFJlc3BvbnNlIj4KEkJlZ2luVXBsb2FkUmVxdWVzdBIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAwSDAoEc2l6ZRgDIAEoBCJpChNCZWdpblVwbG9hZFJlc3BvbnNlEhEKCXVwbG9hZF9pZBgBIAEoCRIQCghyZWNlaXZlZBgCIAEoBBIOCgZzdG9yZWQYAyABKAgSDwoHcmVmdXNhbBgEIAEoCRIMCgRzdG9wGAUgASgIIkYKE0FwcGVuZFVwbG9hZFJlcXVlc3QSEQoJdXBsb2FkX2lkGAEgASgJEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIkYKFEFwcGVuZFVwbG9hZFJlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEg4KBnN0b3JlZBgCIAEoCBIMCgRzdG9wGAMgASgIIjgKE0ZpbmlzaFVwbG9hZFJlcXVlc3QSEQoJdXBsb2FkX2lkGAEgASgJEg4KBnNoYTI1NhgCIAEoCSJGChRGaW5pc2hVcGxvYWRSZXNwb25zZRIQCghyZWNlaXZlZBgBIAEoBBIOCgZzdG9yZWQYAiABKAgSDAoEc3RvcBgDIAEoCCJHChNSZXN0b3JlQ2FjaGVSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEgsKA2tleRgCIAEoCRIUCgxyZXN0b3JlX2tleXMYAyADKAkiYQoUUmVzdG9yZUNhY2hlUmVzcG9uc2USDwoHb3V0Y29tZRgBIAEoCRIqCgdhcmNoaXZlGAIgASgLMhkuc29sc3RpY2UudjEuQ2FjaGVBcmNoaXZlEgwKBHN0b3AYAyABKAgijgEKDENhY2hlQXJjaGl2ZRIQCghlbnRyeV9pZBgBIAEoCRILCgNrZXkYAiABKAkSDAoEc2l6ZRgDIAEoBBIOCgZzaGEyNTYYBCABKAkSEwoLY29tcHJlc3Npb24YBSABKAkSGAoQZmlyc3RfcGFydF9ieXRlcxgGIAEoBBISCgpjcmVhdGVkX21zGAcgASgDImsKEFNhdmVDYWNoZVJlcXVlc3QSDQoFaW5kZXgYASABKA0SCwoDa2V5GAIgASgJEgwKBHNpemUYAyABKAQSEwoLY29tcHJlc3Npb24YBCABKAkSGAoQZmlyc3RfcGFydF9ieXRlcxgFIAEoBCJYChFTYXZlQ2FjaGVSZXNwb25zZRIPCgdvdXRjb21lGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEwoLdXBsb2FkX25hbWUYAyABKAkSDAoEc3RvcBgEIAEoCCpYCglTdGVwUGhhc2USGgoWU1RFUF9QSEFTRV9VTlNQRUNJRklFRBAAEhYKElNURVBfUEhBU0VfU1RBUlRFRBABEhcKE1NURVBfUEhBU0VfRklOSVNIRUQQAjLKBQoNUnVubmVyU2VydmljZRI+CgVTdGFydBIZLnNvbHN0aWNlLnYxLlN0YXJ0UmVxdWVzdBoaLnNvbHN0aWNlLnYxLlN0YXJ0UmVzcG9uc2USSgoJQXBwZW5kTG9nEh0uc29sc3RpY2UudjEuQXBwZW5kTG9nUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkFwcGVuZExvZ1Jlc3BvbnNlEk0KClJlcG9ydFN0ZXASHi5zb2xzdGljZS52MS5SZXBvcnRTdGVwUmVxdWVzdBofLnNvbHN0aWNlLnYxLlJlcG9ydFN0ZXBSZXNwb25zZRJBCgZGaW5pc2gSGi5zb2xzdGljZS52MS5GaW5pc2hSZXF1ZXN0Ghsuc29sc3RpY2UudjEuRmluaXNoUmVzcG9uc2USUAoLQmVnaW5VcGxvYWQSHy5zb2xzdGljZS52MS5CZWdpblVwbG9hZFJlcXVlc3QaIC5zb2xzdGljZS52MS5CZWdpblVwbG9hZFJlc3BvbnNlElMKDEFwcGVuZFVwbG9hZBIgLnNvbHN0aWNlLnYxLkFwcGVuZFVwbG9hZFJlcXVlc3QaIS5zb2xzdGljZS52MS5BcHBlbmRVcGxvYWRSZXNwb25zZRJTCgxGaW5pc2hVcGxvYWQSIC5zb2xzdGljZS52MS5GaW5pc2hVcGxvYWRSZXF1ZXN0GiEuc29sc3RpY2UudjEuRmluaXNoVXBsb2FkUmVzcG9uc2USUwoMUmVzdG9yZUNhY2hlEiAuc29sc3RpY2UudjEuUmVzdG9yZUNhY2hlUmVxdWVzdBohLnNvbHN0aWNlLnYxLlJlc3RvcmVDYWNoZVJlc3BvbnNlEkoKCVNhdmVDYWNoZRIdLnNvbHN0aWNlLnYxLlNhdmVDYWNoZVJlcXVlc3QaHi5zb2xzdGljZS52MS5TYXZlQ2FjaGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Chhzb2xzdGljZS92MS9ydW5uZXIucHJvdG8SC3NvbHN0aWNlLnYxIj0KDFN0YXJ0UmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnJ1bm5lcl92ZXJzaW9uGAIgASgJIjgKDVN0YXJ0UmVzcG9uc2USDAoEcGxhbhgBIAEoDBIZChFoZWFydGJlYXRfc2Vjb25kcxgCIAEoDSIwChBBcHBlbmRMb2dSZXF1ZXN0Eg4KBm9mZnNldBgBIAEoBBIMCgRkYXRhGAIgASgMIkUKEUFwcGVuZExvZ1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEgwKBHN0b3AYAiABKAgSEAoIc3RvcF9ub3cYAyABKAgihwEKEVJlcG9ydFN0ZXBSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEiUKBXBoYXNlGAIgASgOMhYuc29sc3RpY2UudjEuU3RlcFBoYXNlEhEKCWV4aXRfY29kZRgDIAEoBRISCgpsb2dfb2Zmc2V0GAQgASgEEhUKDWd1ZXN0X3RpbWVfbXMYBSABKAQiNAoSUmVwb3J0U3RlcFJlc3BvbnNlEgwKBHN0b3AYASABKAgSEAoIc3RvcF9ub3cYAiABKAgihQEKDUZpbmlzaFJlcXVlc3QSEQoJZXhpdF9jb2RlGAEgASgFEhIKCmxvZ19sZW5ndGgYAiABKAQSEgoKbG9nX3NoYTI1NhgDIAEoCRIPCgdmYWlsdXJlGAQgASgJEhYKDmZhaWx1cmVfZGV0YWlsGAUgASgMEhAKCGxvZ19sb3N0GAYgASgIIj4KEkJlZ2luVXBsb2FkUmVxdWVzdBIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAwSDAoEc2l6ZRgDIAEoBCJpChNCZWdpblVwbG9hZFJlc3BvbnNlEhEKCXVwbG9hZF9pZBgBIAEoCRIQCghyZWNlaXZlZBgCIAEoBBIOCgZzdG9yZWQYAyABKAgSDwoHcmVmdXNhbBgEIAEoCRIMCgRzdG9wGAUgASgIIkYKE0FwcGVuZFVwbG9hZFJlcXVlc3QSEQoJdXBsb2FkX2lkGAEgASgJEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIkYKFEFwcGVuZFVwbG9hZFJlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgEEg4KBnN0b3JlZBgCIAEoCBIMCgRzdG9wGAMgASgIIjgKE0ZpbmlzaFVwbG9hZFJlcXVlc3QSEQoJdXBsb2FkX2lkGAEgASgJEg4KBnNoYTI1NhgCIAEoCSJGChRGaW5pc2hVcGxvYWRSZXNwb25zZRIQCghyZWNlaXZlZBgBIAEoBBIOCgZzdG9yZWQYAiABKAgSDAoEc3RvcBgDIAEoCCJHChNSZXN0b3JlQ2FjaGVSZXF1ZXN0Eg0KBWluZGV4GAEgASgNEgsKA2tleRgCIAEoCRIUCgxyZXN0b3JlX2tleXMYAyADKAkiYQoUUmVzdG9yZUNhY2hlUmVzcG9uc2USDwoHb3V0Y29tZRgBIAEoCRIqCgdhcmNoaXZlGAIgASgLMhkuc29sc3RpY2UudjEuQ2FjaGVBcmNoaXZlEgwKBHN0b3AYAyABKAgijgEKDENhY2hlQXJjaGl2ZRIQCghlbnRyeV9pZBgBIAEoCRILCgNrZXkYAiABKAkSDAoEc2l6ZRgDIAEoBBIOCgZzaGEyNTYYBCABKAkSEwoLY29tcHJlc3Npb24YBSABKAkSGAoQZmlyc3RfcGFydF9ieXRlcxgGIAEoBBISCgpjcmVhdGVkX21zGAcgASgDImsKEFNhdmVDYWNoZVJlcXVlc3QSDQoFaW5kZXgYASABKA0SCwoDa2V5GAIgASgJEgwKBHNpemUYAyABKAQSEwoLY29tcHJlc3Npb24YBCABKAkSGAoQZmlyc3RfcGFydF9ieXRlcxgFIAEoBCJYChFTYXZlQ2FjaGVSZXNwb25zZRIPCgdvdXRjb21lGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEwoLdXBsb2FkX25hbWUYAyABKAkSDAoEc3RvcBgEIAEoCCImCg5GaW5pc2hSZXNwb25zZRIUCgxob2xkX3NlY29uZHMYASABKA0iHAoLSG9sZFJlcXVlc3QSDQoFc2hlbGwYASABKAkiKwoMSG9sZFJlc3BvbnNlEgwKBHN0b3AYASABKAgSDQoFc2hlbGwYAiABKAkqWAoJU3RlcFBoYXNlEhoKFlNURVBfUEhBU0VfVU5TUEVDSUZJRUQQABIWChJTVEVQX1BIQVNFX1NUQVJURUQQARIXChNTVEVQX1BIQVNFX0ZJTklTSEVEEAIyhwYKDVJ1bm5lclNlcnZpY2USPgoFU3RhcnQSGS5zb2xzdGljZS52MS5TdGFydFJlcXVlc3QaGi5zb2xzdGljZS52MS5TdGFydFJlc3BvbnNlEkoKCUFwcGVuZExvZxIdLnNvbHN0aWNlLnYxLkFwcGVuZExvZ1JlcXVlc3QaHi5zb2xzdGljZS52MS5BcHBlbmRMb2dSZXNwb25zZRJNCgpSZXBvcnRTdGVwEh4uc29sc3RpY2UudjEuUmVwb3J0U3RlcFJlcXVlc3QaHy5zb2xzdGljZS52MS5SZXBvcnRTdGVwUmVzcG9uc2USQQoGRmluaXNoEhouc29sc3RpY2UudjEuRmluaXNoUmVxdWVzdBobLnNvbHN0aWNlLnYxLkZpbmlzaFJlc3BvbnNlElAKC0JlZ2luVXBsb2FkEh8uc29sc3RpY2UudjEuQmVnaW5VcGxvYWRSZXF1ZXN0GiAuc29sc3RpY2UudjEuQmVnaW5VcGxvYWRSZXNwb25zZRJTCgxBcHBlbmRVcGxvYWQSIC5zb2xzdGljZS52MS5BcHBlbmRVcGxvYWRSZXF1ZXN0GiEuc29sc3RpY2UudjEuQXBwZW5kVXBsb2FkUmVzcG9uc2USUwoMRmluaXNoVXBsb2FkEiAuc29sc3RpY2UudjEuRmluaXNoVXBsb2FkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkZpbmlzaFVwbG9hZFJlc3BvbnNlElMKDFJlc3RvcmVDYWNoZRIgLnNvbHN0aWNlLnYxLlJlc3RvcmVDYWNoZVJlcXVlc3QaIS5zb2xzdGljZS52MS5SZXN0b3JlQ2FjaGVSZXNwb25zZRJKCglTYXZlQ2FjaGUSHS5zb2xzdGljZS52MS5TYXZlQ2FjaGVSZXF1ZXN0Gh4uc29sc3RpY2UudjEuU2F2ZUNhY2hlUmVzcG9uc2USOwoESG9sZBIYLnNvbHN0aWNlLnYxLkhvbGRSZXF1ZXN0Ghkuc29sc3RpY2UudjEuSG9sZFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message solstice.v1.StartRequest
@@ -250,19 +250,6 @@ export const FinishRequestSchema: GenMessage<FinishRequest> = /*@__PURE__*/
   messageDesc(file_solstice_v1_runner, 6);
 
 /**
- * @generated from message solstice.v1.FinishResponse
- */
-export type FinishResponse = Message<"solstice.v1.FinishResponse"> & {
-};
-
-/**
- * Describes the message solstice.v1.FinishResponse.
- * Use `create(FinishResponseSchema)` to create a new message.
- */
-export const FinishResponseSchema: GenMessage<FinishResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 7);
-
-/**
  * @generated from message solstice.v1.BeginUploadRequest
  */
 export type BeginUploadRequest = Message<"solstice.v1.BeginUploadRequest"> & {
@@ -293,7 +280,7 @@ export type BeginUploadRequest = Message<"solstice.v1.BeginUploadRequest"> & {
  * Use `create(BeginUploadRequestSchema)` to create a new message.
  */
 export const BeginUploadRequestSchema: GenMessage<BeginUploadRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 8);
+  messageDesc(file_solstice_v1_runner, 7);
 
 /**
  * @generated from message solstice.v1.BeginUploadResponse
@@ -338,7 +325,7 @@ export type BeginUploadResponse = Message<"solstice.v1.BeginUploadResponse"> & {
  * Use `create(BeginUploadResponseSchema)` to create a new message.
  */
 export const BeginUploadResponseSchema: GenMessage<BeginUploadResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 9);
+  messageDesc(file_solstice_v1_runner, 8);
 
 /**
  * @generated from message solstice.v1.AppendUploadRequest
@@ -369,7 +356,7 @@ export type AppendUploadRequest = Message<"solstice.v1.AppendUploadRequest"> & {
  * Use `create(AppendUploadRequestSchema)` to create a new message.
  */
 export const AppendUploadRequestSchema: GenMessage<AppendUploadRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 10);
+  messageDesc(file_solstice_v1_runner, 9);
 
 /**
  * @generated from message solstice.v1.AppendUploadResponse
@@ -396,7 +383,7 @@ export type AppendUploadResponse = Message<"solstice.v1.AppendUploadResponse"> &
  * Use `create(AppendUploadResponseSchema)` to create a new message.
  */
 export const AppendUploadResponseSchema: GenMessage<AppendUploadResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 11);
+  messageDesc(file_solstice_v1_runner, 10);
 
 /**
  * @generated from message solstice.v1.FinishUploadRequest
@@ -420,7 +407,7 @@ export type FinishUploadRequest = Message<"solstice.v1.FinishUploadRequest"> & {
  * Use `create(FinishUploadRequestSchema)` to create a new message.
  */
 export const FinishUploadRequestSchema: GenMessage<FinishUploadRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 12);
+  messageDesc(file_solstice_v1_runner, 11);
 
 /**
  * @generated from message solstice.v1.FinishUploadResponse
@@ -451,7 +438,7 @@ export type FinishUploadResponse = Message<"solstice.v1.FinishUploadResponse"> &
  * Use `create(FinishUploadResponseSchema)` to create a new message.
  */
 export const FinishUploadResponseSchema: GenMessage<FinishUploadResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 13);
+  messageDesc(file_solstice_v1_runner, 12);
 
 /**
  * @generated from message solstice.v1.RestoreCacheRequest
@@ -483,7 +470,7 @@ export type RestoreCacheRequest = Message<"solstice.v1.RestoreCacheRequest"> & {
  * Use `create(RestoreCacheRequestSchema)` to create a new message.
  */
 export const RestoreCacheRequestSchema: GenMessage<RestoreCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 14);
+  messageDesc(file_solstice_v1_runner, 13);
 
 /**
  * @generated from message solstice.v1.RestoreCacheResponse
@@ -514,7 +501,7 @@ export type RestoreCacheResponse = Message<"solstice.v1.RestoreCacheResponse"> &
  * Use `create(RestoreCacheResponseSchema)` to create a new message.
  */
 export const RestoreCacheResponseSchema: GenMessage<RestoreCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 15);
+  messageDesc(file_solstice_v1_runner, 14);
 
 /**
  * @generated from message solstice.v1.CacheArchive
@@ -570,7 +557,7 @@ export type CacheArchive = Message<"solstice.v1.CacheArchive"> & {
  * Use `create(CacheArchiveSchema)` to create a new message.
  */
 export const CacheArchiveSchema: GenMessage<CacheArchive> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 16);
+  messageDesc(file_solstice_v1_runner, 15);
 
 /**
  * @generated from message solstice.v1.SaveCacheRequest
@@ -613,7 +600,7 @@ export type SaveCacheRequest = Message<"solstice.v1.SaveCacheRequest"> & {
  * Use `create(SaveCacheRequestSchema)` to create a new message.
  */
 export const SaveCacheRequestSchema: GenMessage<SaveCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_runner, 17);
+  messageDesc(file_solstice_v1_runner, 16);
 
 /**
  * @generated from message solstice.v1.SaveCacheResponse
@@ -650,7 +637,75 @@ export type SaveCacheResponse = Message<"solstice.v1.SaveCacheResponse"> & {
  * Use `create(SaveCacheResponseSchema)` to create a new message.
  */
 export const SaveCacheResponseSchema: GenMessage<SaveCacheResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 17);
+
+/**
+ * @generated from message solstice.v1.FinishResponse
+ */
+export type FinishResponse = Message<"solstice.v1.FinishResponse"> & {
+  /**
+   * 0: the guest is to power itself off. Else it is kept for so long, and the runner calls Hold.
+   *
+   * @generated from field: uint32 hold_seconds = 1;
+   */
+  holdSeconds: number;
+};
+
+/**
+ * Describes the message solstice.v1.FinishResponse.
+ * Use `create(FinishResponseSchema)` to create a new message.
+ */
+export const FinishResponseSchema: GenMessage<FinishResponse> = /*@__PURE__*/
   messageDesc(file_solstice_v1_runner, 18);
+
+/**
+ * @generated from message solstice.v1.HoldRequest
+ */
+export type HoldRequest = Message<"solstice.v1.HoldRequest"> & {
+  /**
+   * The order for a shell that the runner has carried out, as it came in HoldResponse; empty before the first.
+   *
+   * @generated from field: string shell = 1;
+   */
+  shell: string;
+};
+
+/**
+ * Describes the message solstice.v1.HoldRequest.
+ * Use `create(HoldRequestSchema)` to create a new message.
+ */
+export const HoldRequestSchema: GenMessage<HoldRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 19);
+
+/**
+ * @generated from message solstice.v1.HoldResponse
+ */
+export type HoldResponse = Message<"solstice.v1.HoldResponse"> & {
+  /**
+   * True when the hold is over: the guest is to power itself off.
+   *
+   * @generated from field: bool stop = 1;
+   */
+  stop: boolean;
+
+  /**
+   * The shell that is wanted now, as words for a `sh` to read: NUMBER TERM ROWS COLUMNS MODE. A new number is a new shell in
+   * place of the one before; a number with other rows or columns is the same shell in a window of another size. The mode is
+   * `terminal`, or `plain` for commands that come through a pipe (no echo, no prompt). Empty: none. A shell that is
+   * ready for input says so first, with ESC _ solstice-shell NUMBER begun ESC \, and at the end how it ended, with
+   * ESC _ solstice-shell NUMBER ended EXIT_CODE ESC \.
+   *
+   * @generated from field: string shell = 2;
+   */
+  shell: string;
+};
+
+/**
+ * Describes the message solstice.v1.HoldResponse.
+ * Use `create(HoldResponseSchema)` to create a new message.
+ */
+export const HoldResponseSchema: GenMessage<HoldResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_runner, 20);
 
 /**
  * @generated from enum solstice.v1.StepPhase
@@ -786,6 +841,17 @@ export const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof SaveCacheRequestSchema;
     output: typeof SaveCacheResponseSchema;
+  },
+  /**
+   * Hold is called again and again, instead of a sign of life, by a runner whose Finish was answered with hold_seconds: its
+   * guest is kept so that people can enter it. It is answered when something changes, and after some seconds at the latest.
+   *
+   * @generated from rpc solstice.v1.RunnerService.Hold
+   */
+  hold: {
+    methodKind: "unary";
+    input: typeof HoldRequestSchema;
+    output: typeof HoldResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_solstice_v1_runner, 0);

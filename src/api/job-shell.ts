@@ -1,0 +1,146 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { SolsticeError } from "../core/errors.ts";
+import { holdEndsAt } from "../core/hold.ts";
+import type { Job, Machine } from "../core/job.ts";
+import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/shell-order.ts";
+import type { ShellOpen, ShellRequest, ShellResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
+import { listHosts } from "../store/hosts.ts";
+import { getMachine } from "../store/machines.ts";
+import type { Store } from "../store/store.ts";
+import { lookUpJob } from "./job-lookup.ts";
+import type { ShellOrders } from "./runner-hold.ts";
+
+/** Why a shell ended; only with `exited` there is an exit code. */
+export interface ShellEnd {
+  readonly reason: "exited" | "taken_over" | "hold_over" | "idle" | "too_long" | "lost";
+  readonly message: string;
+  readonly exitCode: number | null;
+}
+
+/** A shell of somebody in a guest on hold. */
+export interface ShellSession {
+  /** What it shows, and at last why it ended. To be read once. */
+  events(): AsyncIterable<Uint8Array | ShellEnd>;
+  /** Types; resolves when there is room for more. */
+  write(bytes: Uint8Array): Promise<void>;
+  endInput(): Promise<void>;
+  resize(size: WindowSize): void;
+  /** Ends it from our side: the guest stays. Repeats are fine. */
+  close(): void;
+}
+
+/** The shells in guests of this host. */
+export interface Shells extends ShellOrders {
+  /** Opens one in place of the one that there is. */
+  open(
+    attempt: { readonly job: Job; readonly machine: Machine },
+    order: Omit<ShellOrder, "number">,
+  ): Promise<ShellSession>;
+}
+
+/** What {@link serveShell} needs. */
+export interface ShellContext {
+  readonly store: Store;
+  readonly now: () => number;
+  /** The host that serves this API. */
+  readonly hostId: string;
+  readonly shells: Shells;
+}
+
+type Response = MessageInitShape<typeof ShellResponseSchema>;
+
+/** How long a caller may take to say what it wants, in ms. */
+const openTimeoutMs = 15_000;
+
+/** Most input of one message, in bytes. */
+const inputBytes = 64 * 1024;
+
+/** One call of `Shell`, from the message that opens to the end. */
+export async function* serveShell(
+  context: ShellContext,
+  requests: AsyncIterable<ShellRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<Response> {
+  const input = requests[Symbol.asyncIterator]();
+  const open = await firstMessage(input, signal);
+  const order = {
+    term: parseTerm(open.term),
+    ...parseWindow(open.size),
+    mode: open.plain ? "plain" : "terminal",
+  } as const;
+  const { job, machine, untilAt } = await findOnHold(context, open.jobId);
+  if (machine.hostId !== context.hostId) {
+    yield { kind: { case: "moved", value: await whereIs(context, machine.hostId) } };
+    return;
+  }
+  const session = await context.shells.open({ job, machine }, order);
+  const close = () => session.close();
+  signal.addEventListener("abort", close, { once: true });
+  try {
+    yield { kind: { case: "opened", value: { jobId: job.id, untilMs: BigInt(untilAt) } } };
+    void takeInput(input, session);
+    for await (const event of session.events()) yield responseOf(event);
+  } finally {
+    signal.removeEventListener("abort", close);
+    session.close();
+  }
+}
+
+async function firstMessage(input: AsyncIterator<ShellRequest>, signal: AbortSignal): Promise<ShellOpen> {
+  const late = Promise.withResolvers<never>();
+  const refuse = () =>
+    late.reject(new SolsticeError("usage", "The first message must open a shell, and come at once."));
+  const timer = setTimeout(refuse, openTimeoutMs);
+  signal.addEventListener("abort", refuse, { once: true });
+  try {
+    const { value, done } = await Promise.race([input.next(), late.promise]);
+    if (!done && value.kind.case === "open") return value.kind.value;
+    throw new SolsticeError("usage", "The first message must open a shell.");
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", refuse);
+  }
+}
+
+async function findOnHold({ store, now }: ShellContext, jobId: string) {
+  const job = await lookUpJob(store, jobId);
+  const machine = await getMachine(store, { jobId: job.id, attempt: job.attempt });
+  const untilAt = machine && holdEndsAt(job, machine, now());
+  if (machine && untilAt) return { job, machine, untilAt };
+  const wished = job.request.hold_on_failure_seconds !== undefined;
+  throw new SolsticeError("conflict", `Job ${job.id} is ${job.state}, and its guest is not on hold.`, {
+    remedy: wished
+      ? "A guest can be entered from the failure of its job until its hold ends: `solstice jobs JOB` tells."
+      : "Send the job again with `solstice enqueue --hold-on-failure 30m`: a guest is kept only when its job asks for it.",
+  });
+}
+
+async function whereIs({ store }: ShellContext, hostId: string) {
+  const host = (await listHosts(store)).find((one) => one.hostId === hostId);
+  return { hostId, apiUrl: host?.facts.apiUrl ?? "" };
+}
+
+function responseOf(event: Uint8Array | ShellEnd): Response {
+  if (event instanceof Uint8Array) return { kind: { case: "output", value: event } };
+  const { exitCode, ...told } = event;
+  return { kind: { case: "ended", value: exitCode === null ? told : { ...told, exitCode } } };
+}
+
+/** Hands on what is typed. A caller that sends what makes no sense, or goes away, ends its shell. */
+async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSession): Promise<void> {
+  try {
+    for (let next = await input.next(); !next.done; next = await input.next()) {
+      const { kind } = next.value;
+      if (kind.case === "input" && kind.value.length <= inputBytes) await session.write(kind.value);
+      else if (kind.case === "size") session.resize(parseWindow(kind.value));
+      else
+        throw new SolsticeError(
+          "usage",
+          "Only input of at most 64 KiB and sizes come after the first message.",
+        );
+    }
+    await session.endInput();
+  } catch {
+    session.close();
+  }
+}

@@ -1,0 +1,39 @@
+import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
+import { oneLine } from "./text.ts";
+
+/** Whether the job has failed for good, and only its guest is left, for people to enter. */
+export function isOnHold(job: Job): boolean {
+  return job.hold?.state === "on_hold" && job.verdict !== undefined;
+}
+
+/** What to do with a guest on hold, for a person; empty where there is none. */
+export function holdText(job: Job): string {
+  if (!isOnHold(job)) return "";
+  return (
+    `Its guest is kept until ${timeOf(job)}.\n` +
+    `  Enter it with:  solstice shell ${job.id}\n  Remove it with: solstice release ${job.id}\n`
+  );
+}
+
+/** A job's hold in a few words, for a list of facts. */
+export function holdFact({ hold }: Job): string {
+  if (!hold) return "";
+  const until = new Date(Number(hold.untilMs))
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, " UTC");
+  switch (hold.state) {
+    case "on_hold":
+      return `on hold until ${until}`;
+    case "ending":
+      return "on hold before; it is being removed";
+    case "refused":
+      return `not kept: ${oneLine(hold.message)}`;
+    default:
+      return hold.releasedMs === 0n ? `was on hold until ${until}` : "was on hold, and released";
+  }
+}
+
+function timeOf({ hold }: Job): string {
+  return new Date(Number(hold?.untilMs ?? 0)).toLocaleTimeString();
+}

@@ -1,0 +1,124 @@
+import type { ReadStream } from "node:tty";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ShellEnded, ShellMoved, ShellRequestSchema } from "../../gen/solstice/v1/jobs_pb.ts";
+import type { JobClient } from "../api-session.ts";
+import type { CliContext } from "../context.ts";
+import { write } from "../output.ts";
+import { EscapeFilter } from "./escape.ts";
+import { takeTerminal } from "./local-terminal.ts";
+import { MessageQueue } from "./message-queue.ts";
+
+type Request = MessageInitShape<typeof ShellRequestSchema>;
+
+/** Most bytes of one message; the API takes twice as much. */
+const pieceBytes = 32 * 1024;
+
+/** How a shell ended, seen from here: by itself or by the other side, by leaving it, or not at all: it is elsewhere. */
+export type Outcome =
+  | { readonly kind: "ended"; readonly ended: ShellEnded }
+  | { readonly kind: "left" }
+  | { readonly kind: "moved"; readonly moved: ShellMoved };
+
+/** What {@link converse} needs. */
+export interface Conversation {
+  readonly context: CliContext;
+  readonly client: JobClient;
+  readonly jobId: string;
+  /** The person's terminal; null: commands come through a pipe. */
+  readonly terminal: ReadStream | null;
+  /** Called once the guest is entered, before anything is shown. */
+  readonly onOpened: (jobId: string, untilMs: number) => void;
+}
+
+/** Enters a guest and hands on what is typed and shown, until one side ends it. Throws what the API's client throws. */
+export async function converse({
+  context,
+  client,
+  jobId,
+  terminal,
+  onOpened,
+}: Conversation): Promise<Outcome> {
+  const requests = new MessageQueue<Request>();
+  const leaving = new AbortController();
+  const { stdout, env } = context;
+  const { rows = 0, columns = 0 } = stdout as { rows?: number; columns?: number };
+  const open = {
+    jobId,
+    term: terminal ? (env.TERM ?? "") : "",
+    size: { rows, columns },
+    plain: terminal === null,
+  };
+  requests.push({ kind: { case: "open", value: open } });
+  let stop: () => void = () => {};
+  try {
+    for await (const { kind } of client.shell(requests, { signal: leaving.signal })) {
+      if (kind.case === "opened") {
+        onOpened(kind.value.jobId, Number(kind.value.untilMs));
+        const leave = () => leaving.abort();
+        stop = terminal
+          ? connectTerminal({ context, terminal, requests, leave })
+          : connectPipe(context.stdin, requests);
+      } else if (kind.case === "output") await write(stdout, kind.value);
+      else if (kind.case === "moved") return { kind: "moved", moved: kind.value };
+      else if (kind.case === "ended") return { kind: "ended", ended: kind.value };
+    }
+    throw new Error("The API ended the shell without a word.");
+  } catch (error) {
+    if (leaving.signal.aborted) return { kind: "left" };
+    throw error;
+  } finally {
+    stop();
+    requests.end();
+  }
+}
+
+function connectTerminal(parts: {
+  readonly context: CliContext;
+  readonly terminal: ReadStream;
+  readonly requests: MessageQueue<Request>;
+  readonly leave: () => void;
+}): () => void {
+  const { context, terminal, requests, leave } = parts;
+  const { stdout } = context;
+  const local = takeTerminal(terminal, stdout as { rows?: number; columns?: number });
+  const filter = new EscapeFilter();
+  const type = (typed: Buffer) => {
+    const { bytes, leaves } = filter.push(typed);
+    pushInput(terminal, requests, bytes);
+    if (leaves) leave();
+  };
+  const resize = () => {
+    const { rows = 0, columns = 0 } = stdout as { rows?: number; columns?: number };
+    requests.push({ kind: { case: "size", value: { rows, columns } } });
+  };
+  terminal.on("data", type);
+  // A terminal that hangs up has nobody before it any more.
+  terminal.once("end", leave);
+  stdout.on("resize", resize);
+  return () => {
+    terminal.off("data", type).off("end", leave).pause();
+    stdout.off("resize", resize);
+    local.restore();
+  };
+}
+
+function connectPipe(input: NodeJS.ReadableStream, requests: MessageQueue<Request>): () => void {
+  const type = (typed: Buffer | string) => pushInput(input, requests, Buffer.from(typed as string));
+  const end = () => requests.end();
+  input.on("data", type).once("end", end).once("error", end);
+  return () => {
+    input.off("data", type).off("end", end).off("error", end).pause();
+  };
+}
+
+/** The source waits while the other side takes nothing. */
+function pushInput(source: NodeJS.ReadableStream, requests: MessageQueue<Request>, bytes: Buffer): void {
+  let hasRoom = true;
+  for (let start = 0; start < bytes.length; start += pieceBytes) {
+    const value = bytes.subarray(start, start + pieceBytes);
+    hasRoom = requests.push({ kind: { case: "input", value } }, value.length);
+  }
+  if (hasRoom) return;
+  source.pause();
+  requests.onDrain(() => void source.resume());
+}

@@ -1,0 +1,120 @@
+# Keeps the guest of a failed job so that people can enter it. Sourced by runner.sh.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
+
+# Keeps the guest until the hold is over. One process asks what is wanted; this one runs the shells, one after the other, in
+# its foreground: shells make children in the background ignore Ctrl-C, for good.
+hold() {
+  read -r hold_seconds <"$state/hold"
+  say "the job has failed, and this guest is kept for $hold_seconds s at most"
+  mkfifo "$state/orders" || return 1
+  (
+    trap '' TERM HUP INT
+    exec >"$state/orders"
+    take_orders
+  ) &
+  # shellcheck disable=SC2086  # words are meant
+  while read -r order; do run_shell $order; done <"$state/orders"
+  say "the hold is over"
+}
+
+# Asks again and again, until the hold is over, and prints each order for a new shell. The orchestrator answers when there
+# is something new. While it is away the guest stays, until its own deadline: nobody might come back to end the hold.
+take_orders() {
+  hold_until=$(($(now) + hold_seconds + hold_margin))
+  # A job that ran out of time was told to stop.
+  rm -f "$state/stop"
+  failures=0 shell_order='' shell_number=''
+  read -r jitter <"$state/token"
+  while [ ! -e "$state/stop" ] && [ ! -e "$state/abandoned" ] && [ "$(now)" -lt "$hold_until" ]; do
+    printf '{"shell":"%s"}' "$shell_order" >"$state/request"
+    if call_runner Hold; then follow_order; else back_off; fi
+    end_other_shell
+  done
+  shell_number=''
+  end_other_shell
+}
+
+# Takes the order for a shell from the answer: NUMBER TERM ROWS COLUMNS MODE, or nothing.
+follow_order() {
+  order=''
+  case $answer in
+    *'"shell"'*) order=${answer#*'"shell"'} && order=${order#*'"'} && order=${order%%'"'*} ;;
+  esac
+  if [ "$order" = "$shell_order" ]; then
+    sleep "$tick"
+    return
+  fi
+  shell_order=$order
+  # shellcheck disable=SC2086  # words are meant
+  set -- $order
+  if [ "${1:-}" = "$shell_number" ]; then
+    [ -z "$shell_device" ] || stty rows "$3" cols "$4" <"$shell_device"
+  else
+    shell_number=${1:-}
+    [ -z "$shell_number" ] || printf '%s\n' "$order"
+  fi
+}
+
+# Ends a shell that is not wanted any more, and what runs in its foreground with it: the kernel hangs up the terminal of a
+# session that has ended. Asked for again and again, since a shell may just be starting.
+end_other_shell() {
+  [ -n "$shell_device" ] || return 0
+  read -r leader number 2>/dev/null <"$state/shell" || return 0
+  [ "$number" != "$shell_number" ] || return 0
+  kill -HUP "-$leader" 2>/dev/null && sleep "$tick" && kill -KILL "-$leader" 2>/dev/null
+}
+
+# run_shell NUMBER TERM ROWS COLUMNS MODE: a shell on the guest's line for shells, which says there how it ended.
+run_shell() {
+  [ -n "$shell_device" ] || return 0
+  SOLSTICE_CONF=$conf SOLSTICE_WORK=$work SOLSTICE_SHELL_DEVICE=$shell_device \
+    $own_session /bin/sh "$here/runner.sh" shell "$@" </dev/null >/dev/null 2>&1
+  shell_code=$?
+  rm -f "$state/shell"
+  # shellcheck disable=SC1003  # a backslash ends it
+  printf '\033_solstice-shell %s ended %s\033\\' "$1" $shell_code >"$shell_device"
+}
+
+# become_shell NUMBER TERM ROWS COLUMNS MODE: the first process of its session opens the line, which becomes its terminal.
+become_shell() {
+  printf '%s %s\n' $$ "$1" >"$state/shell"
+  # shellcheck disable=SC2094  # it is a terminal
+  [ -z "$shell_device" ] || exec <"$shell_device" >"$shell_device" 2>&1
+  shell_term=$2
+  set_terminal "$3" "$4" "$5"
+  { tty >"$state/shell-terminal"; } 2>/dev/null
+  # shellcheck disable=SC1003  # a backslash ends it
+  printf '\033_solstice-shell %s begun\033\\' "$1"
+  # shellcheck source=/dev/null
+  . "$state/open-plan" || return 1
+  step_name=shell
+  choose_home
+  build_environment
+  { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
+  umask 022
+  cd "$work/checkout" || return 1
+  unset JOURNAL_STREAM INVOCATION_ID SYSTEMD_EXEC_PID OLDPWD SOLSTICE_RUNNER
+  program=/bin/sh options=''
+  if [ "$5" = terminal ]; then
+    greet
+    options=-i
+    if have bash; then program=bash; fi
+  else
+    # Commands of a file, even though that is a terminal: nothing is prompted for.
+    options=$shell_device
+  fi
+  eval "exec env $environment"' TERM="$shell_term" "$program" $options'
+}
+
+# A terminal as a person expects it; or a line that changes nothing of the commands and their output that pass it.
+set_terminal() {
+  [ -t 0 ] || return 0
+  if [ "$3" = terminal ]; then stty sane rows "$1" cols "$2"
+  else stty sane -echo -isig -icrnl -ixon -opost -iexten erase undef kill undef
+  fi 2>/dev/null
+}
+
+greet() {
+  printf '%s\n' "solstice: the guest of job $PLAN_JOB_ID, attempt $PLAN_ATTEMPT, as its failed step left it." \
+    "solstice: this is $work/checkout; the environment is that of the steps."
+}

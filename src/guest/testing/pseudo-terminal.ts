@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** A serial line as a guest has one: a device, and both directions of its other end. */
+export interface PseudoTerminal {
+  /** The path of the guest's end. */
+  readonly device: string;
+  /** All that was shown so far, as bytes. */
+  shown(): Buffer;
+  type(text: string): void;
+  /** Waits until the text is shown after `from`; fails after a minute with what was. Returns the offset behind it. */
+  until(text: string, from?: number): Promise<number>;
+  close(): void;
+}
+
+/** Node makes no pseudo-terminals. This one keeps its far end open, as a serial line does that nobody has opened. */
+const program = `
+import os, pty, select, sys
+near, far = pty.openpty()
+sys.stderr.write(os.ttyname(far) + "\\n")
+sys.stderr.flush()
+while True:
+    ready, _, _ = select.select([near, 0], [], [])
+    if near in ready:
+        os.write(1, os.read(near, 65536))
+    if 0 in ready:
+        typed = os.read(0, 65536)
+        if not typed:
+            break
+        os.write(near, typed)
+`;
+
+const patienceMs = 60_000;
+
+/** Opens a pseudo-terminal; it ends with `close`, or with this process. */
+export async function openPseudoTerminal(): Promise<PseudoTerminal> {
+  const child = spawn("python3", ["-c", program], { stdio: ["pipe", "pipe", "pipe"] });
+  const [name] = await once(child.stderr, "data");
+  let shown = Buffer.alloc(0);
+  child.stdout.on("data", (bytes: Buffer) => {
+    shown = Buffer.concat([shown, bytes]);
+  });
+  return {
+    device: String(name).trim(),
+    shown: () => shown,
+    type: (text) => void child.stdin.write(text),
+    until: (text, from = 0) => untilShown({ child, shown: () => shown }, text, from),
+    close: () => void child.kill("SIGKILL"),
+  };
+}
+
+async function untilShown(
+  line: { child: ChildProcess; shown: () => Buffer },
+  text: string,
+  from: number,
+): Promise<number> {
+  const end = AbortSignal.timeout(patienceMs);
+  for (;;) {
+    const at = line.shown().indexOf(text, from);
+    if (at !== -1) return at + Buffer.byteLength(text);
+    await once(line.child.stdout as NodeJS.ReadableStream, "data", { signal: end }).catch(() => {
+      throw new Error(
+        `${JSON.stringify(text)} was not shown, but ${JSON.stringify(line.shown().toString())}`,
+      );
+    });
+  }
+}

@@ -1,0 +1,130 @@
+import { once } from "node:events";
+import type { ShellEnd, ShellSession } from "../../api/job-shell.ts";
+import { errorText } from "../../core/errors.ts";
+import type { ShellOrder, WindowSize } from "../../core/shell-order.ts";
+import type { GuestShell } from "../../hypervisor/hypervisor.ts";
+import { ShellMarks } from "./shell-marks.ts";
+
+/** How long a shell may be open without a byte either way, and in all, in ms. */
+const limits = { idleMs: 30 * 60_000, totalMs: 12 * 3_600_000 } as const;
+
+/** How long a guest may take to start the shell, in ms: its runner may be in the middle of a call, and emulated. */
+const beginMs = 60_000;
+
+const newline = 10;
+
+const endTexts: Readonly<Record<ShellEnd["reason"], string>> = {
+  exited: "The shell has ended.",
+  taken_over: "Somebody else has entered the guest: it has one shell at a time.",
+  hold_over: "The hold of the guest is over; it is being removed.",
+  idle: `Nothing was typed or shown for ${limits.idleMs / 60_000} minutes.`,
+  too_long: `A shell lasts ${limits.totalMs / 3_600_000} hours at most.`,
+  lost: "The connection to the guest was lost.",
+};
+
+/** What a {@link GuestSession} is made of. */
+export interface GuestSessionParts {
+  readonly jobId: string;
+  readonly guest: GuestShell;
+  readonly order: ShellOrder;
+  /** When the hold ends by itself, in ms since the epoch. */
+  readonly untilAt: number;
+  /** The order has changed. */
+  readonly onOrder: () => void;
+  /** Called once. */
+  readonly onEnd: () => void;
+}
+
+/** One shell: what its guest shows goes to one reader, with the mark of its end taken out, within its bounds. */
+export class GuestSession implements ShellSession {
+  readonly jobId: string;
+  readonly #parts: GuestSessionParts;
+  readonly #timers: NodeJS.Timeout[];
+  readonly #idle: NodeJS.Timeout;
+  #order: ShellOrder;
+  #end: ShellEnd | null = null;
+  #isLineBegun = false;
+  readonly #begun = Promise.withResolvers<void>();
+
+  constructor(parts: GuestSessionParts) {
+    this.#parts = parts;
+    this.#order = parts.order;
+    this.jobId = parts.jobId;
+    this.#idle = setTimeout(() => this.end("idle"), limits.idleMs);
+    this.#timers = [
+      this.#idle,
+      setTimeout(() => this.#begun.resolve(), beginMs),
+      setTimeout(() => this.end("too_long"), limits.totalMs),
+      setTimeout(() => this.end("hold_over"), Math.max(0, parts.untilAt - Date.now())),
+    ];
+    // Told with the end of the events; without a listener it would end the process.
+    parts.guest.stream.on("error", () => {});
+  }
+
+  /** The order as it is now, with the window's present size. */
+  get order(): ShellOrder {
+    return this.#order;
+  }
+
+  async *events(): AsyncGenerator<Uint8Array | ShellEnd> {
+    const marks = new ShellMarks(this.#order.number);
+    let trouble = "";
+    try {
+      for await (const piece of this.#parts.guest.stream as AsyncIterable<Buffer>) {
+        this.#idle.refresh();
+        const { shown, hasBegun, exitCode } = marks.push(piece);
+        if (hasBegun) this.#begun.resolve();
+        if (shown.length > 0) yield shown;
+        if (exitCode !== null) this.end("exited", exitCode);
+        if (this.#end) break;
+      }
+    } catch (error) {
+      trouble = ` ${errorText(error)}`;
+    }
+    const rest = marks.flush();
+    if (rest.length > 0) yield rest;
+    this.end("lost");
+    const ended = this.#end as ShellEnd | null;
+    if (ended) yield ended.reason === "lost" ? { ...ended, message: ended.message + trouble } : ended;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    // A line that no shell has opened yet would lose it.
+    await this.#begun.promise;
+    if (this.#end || bytes.length === 0) return;
+    this.#idle.refresh();
+    this.#isLineBegun = bytes.at(-1) !== newline;
+    const { stream } = this.#parts.guest;
+    if (!stream.write(bytes) && !stream.destroyed) {
+      await Promise.race([once(stream, "drain"), once(stream, "close")]);
+    }
+  }
+
+  async endInput(): Promise<void> {
+    await this.#begun.promise;
+    if (!this.#end) this.#parts.guest.endInput(this.#isLineBegun);
+  }
+
+  resize(size: WindowSize): void {
+    if (this.#end) return;
+    this.#order = { ...this.#order, ...size };
+    this.#parts.onOrder();
+    // A window of another size is not worth the end of the shell.
+    this.#parts.guest.resize(size).catch(() => {});
+  }
+
+  close(): void {
+    this.end("lost");
+  }
+
+  /** Ends it, with the first reason that there is. */
+  end(reason: ShellEnd["reason"], exitCode: number | null = null): void {
+    if (this.#end) return;
+    this.#end = { reason, message: endTexts[reason], exitCode };
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#begun.resolve();
+    this.#parts.guest.stream.destroy();
+    this.#parts.onEnd();
+    this.#parts.onOrder();
+  }
+}
