@@ -252,3 +252,24 @@ test("damaged and lost bytes never fail a job: it goes on without, and saves ane
   );
   assert.deepEqual(usesOf(await run(next, request)), ["restore miss k", "save saved k"]);
 });
+
+test("kill -9 of the orchestrator in the middle of a save: nothing is seen of it, and the runner goes on and saves it whole", async (context) => {
+  const setup = setUp(context);
+  const first = await startOrchestrator(setup);
+  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
+  const script = "[ -e kept ] || head -c 60000000 /dev/urandom >kept; sha256sum <kept";
+  const request = { script, cache: { key: "k", paths: ["kept"] } };
+  const id = await submit(first, request);
+  const staging = join(setup.dataDir, "files/staging");
+  await until("some of the save has come", () => existsSync(staging) && readdirSync(staging).length > 0);
+  await first.stop("SIGKILL");
+  const second = await startOrchestrator(setup, runnerListen);
+  const job = await untilEnd(second, id);
+  assert.equal(job.state, "succeeded", second.log());
+  assert.deepEqual(usesOf(job), ["restore miss k", "save saved k"]);
+  assert.deepEqual([blobsOf(setup).length, readdirSync(staging)], [1, []]);
+  const restored = await run(second, request);
+  assert.match(restored.text, /restored .* \(hit\)/);
+  const digest = /^[0-9a-f]{64} {2}-$/m;
+  assert.equal(digest.exec(restored.text)?.[0], digest.exec((await readLog(second, id)).toString())?.[0]);
+});
