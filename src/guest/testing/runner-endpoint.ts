@@ -201,6 +201,10 @@ export class RunnerEndpoint {
       return [200, stop];
     }
     if (call.method === "BeginUpload") return this.uploads.begin(call.body);
+    if (call.method === "AppendUpload") {
+      const bytes = Buffer.from(String(call.body.data ?? ""), "base64");
+      return this.uploads.append(String(call.body.uploadId), Number(call.body.offset ?? 0), bytes);
+    }
     if (call.method === "FinishUpload") return this.uploads.finish(call.body);
     if (call.upload) return this.uploads.append(call.upload.id, call.upload.offset, call.upload.bytes);
     if (call.method === "Hold") return [200, this.order === "" ? stop : { shell: this.order, ...stop }];
