@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { createReadStream, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { PrivateSwift, swiftCredentials, swiftMissing } from "../src/blobs/testing/private-swift.ts";
 import { readLog, submit, untilEnd } from "./support/jobs.ts";
 import {
   cleanEnvironment,
@@ -85,4 +86,36 @@ test("kill -9 in the middle of a file: the next process goes on with it, and its
   for await (const chunk of createReadStream(join(setup.dataDir, "got", "big"))) hash.update(chunk as Buffer);
   assert.equal(hash.digest("hex"), artifact?.sha256);
   assert.deepEqual(readdirSync(staging), []);
+});
+
+test("files lie in a bucket, which may be away for a while; nothing of them stays on the host", {
+  skip: swiftMissing,
+}, async (context) => {
+  Object.assign(process.env, swiftCredentials);
+  const bucket = await PrivateSwift.start();
+  context.after(() => bucket.stop());
+  await bucket.createBucket("artifacts");
+  const setup = setUp(context, "--blob-store", "s3://artifacts/ci", "--s3-endpoint", bucket.endpoint);
+  const orchestrator = await startOrchestrator(setup, [], swiftCredentials);
+  const script = "head -c 20000000 /dev/urandom >big; sha256sum big; until [ -e go ]; do sleep 0.1; done";
+  const id = await submit(orchestrator, { script, artifacts: [{ paths: ["big"] }] });
+  const checkout = () => readdirSync(setup.dataDir, { recursive: true, encoding: "utf8" });
+  await until("the file", () => checkout().some((name) => name.endsWith("/big")));
+  await bucket.kill();
+  const big = checkout().find((name) => name.endsWith("/big")) ?? "";
+  writeFileSync(join(setup.dataDir, dirname(big), "go"), "");
+  const staging = join(setup.dataDir, "files", "staging");
+  await until("the whole file on the host", () =>
+    readdirSync(staging).some((name) => statSync(join(staging, name)).size === 20_000_000),
+  );
+  await bucket.restart();
+  const job = await untilEnd(orchestrator, id);
+  assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${orchestrator.log()}`);
+  const [artifact] = await artifacts(orchestrator, id);
+  assert.match((await readLog(orchestrator, id)).toString(), new RegExp(`^${artifact?.sha256}  big`));
+  await artifacts(orchestrator, "get", id, "-o", join(setup.dataDir, "got"));
+  const fetched = createHash("sha256").update(readFileSync(join(setup.dataDir, "got", "big")));
+  assert.equal(fetched.digest("hex"), artifact?.sha256);
+  assert.deepEqual(readdirSync(join(setup.dataDir, "files"), { recursive: true }), ["staging"]);
+  assert.ok(!orchestrator.log().includes(swiftCredentials.AWS_SECRET_ACCESS_KEY));
 });

@@ -109,6 +109,7 @@ function killGroups(pidFiles: readonly string[]): void {
 export async function startOrchestrator(
   setup: OrchestratorSetup,
   moreFlags: readonly string[] = [],
+  environment: NodeJS.ProcessEnv = {},
 ): Promise<OrchestratorProcess> {
   const child = spawn(
     setup.program ?? solstice,
@@ -117,7 +118,7 @@ export async function startOrchestrator(
       ...["--config", setup.imageMapPath, "--data-dir", setup.dataDir, "--api-listen", "127.0.0.1:0"],
       ...["--log-level", "debug", "--disk-reserve-mb", "64", ...setup.flags, ...moreFlags],
     ],
-    { stdio: ["ignore", "inherit", "pipe"], env: cleanEnvironment() },
+    { stdio: ["ignore", "inherit", "pipe"], env: { ...cleanEnvironment(), ...environment } },
   );
   setup.children.add(child);
   const lines: string[] = [];
