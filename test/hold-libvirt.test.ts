@@ -94,7 +94,7 @@ async function onTerminal(
 ): Promise<void> {
   const line = await openPseudoTerminal();
   context.after(() => line.close());
-  const enter = `stty rows 40 cols 110; stty -a | md5sum; ${solstice} shell ${jobId}; echo code-$?; stty -a | md5sum`;
+  const enter = `stty rows 40 cols 110; stty -g | md5sum; ${solstice} shell ${jobId}; echo code-$?; stty -g | md5sum`;
   const child = spawn(
     "/usr/bin/setsid",
     ["sh", "-c", `exec <${line.device} >${line.device} 2>&1; ${enter}`],
@@ -120,14 +120,16 @@ async function onTerminal(
     from = await line.until("# ", await line.until("stty size", from));
   }
   line.type("\r~.");
-  await line.until("code-0", from);
+  await line.until("  -\r\n", await line.until("code-0", from));
   await ended;
   const sums =
     line
       .shown()
       .toString()
       .match(/[0-9a-f]{32}/g) ?? [];
+  // The terminal is as it was before.
   assert.equal(sums.length, 2);
+  assert.equal(sums[0], sums[1]);
   assert.match(line.shown().toString(), /The guest stays until its hold ends/);
 }
 
