@@ -1,16 +1,20 @@
 /** Two orchestrators as processes on one PostgreSQL: leases, takeover, fencing, and any host's API for any job. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
+import { gatewayAddress, noLibvirt } from "./support/libvirt.ts";
 import {
+  cleanEnvironment,
   makeSetup,
   type OrchestratorProcess,
   type OrchestratorSetup,
+  solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
 import { until } from "./support/until.ts";
@@ -242,4 +246,39 @@ test("what one host cannot boot is tried again on another first", async (context
   const only = await submit(failing.process, { runs_on: "only", script: "true" });
   const lost = await untilEnd(well.process, only);
   assert.deepEqual([lost.state, lost.attempt, lost.hostId], ["infra_error", 2, failing.hostId]);
+});
+
+test("a guest on hold and a kept file are reached by way of another host's API", {
+  skip: noLibvirt,
+}, async (context) => {
+  const url = await database.createDatabase();
+  const asked = await startHost(context, url);
+  // An API on loopback is not told to others; the address of the guests' network is one that can be reached.
+  const holderFlags = [...processFlags, "--database-url", url, "--api-listen", `${await gatewayAddress()}:0`];
+  const holder = makeSetup(context, imageMap("special"), holderFlags);
+  const token = { API_TOKEN: "one-token-for-both-hosts" };
+  await startOrchestrator(holder, [], token);
+  const jobId = await submit(asked.process, {
+    script: "echo kept >file; exit 3",
+    runs_on: "special",
+    artifacts: [{ paths: ["file"] }],
+    hold_on_failure_seconds: 600,
+  });
+  const job = await untilJob(asked.process, jobId, ({ hold }) => hold?.state === "on_hold");
+  assert.notEqual(job.hostId, asked.hostId);
+
+  const env = { ...cleanEnvironment(), ...token, SOLSTICE_API_URL: asked.process.apiUrl };
+  const run = (args: readonly string[], input = "") =>
+    new Promise<string>((resolve, reject) => {
+      const child = execFile(solstice, args, { env }, (error, stdout) =>
+        error ? reject(error) : resolve(stdout),
+      );
+      child.stdin?.end(input);
+    });
+  assert.equal(await run(["shell", jobId], "cat file; echo $SOLSTICE_JOB_ID\n"), `kept\n${jobId}\n`);
+  const fetched = join(holder.dataDir, "fetched");
+  await run(["artifacts", "get", jobId, "-o", fetched]);
+  assert.equal(readFileSync(join(fetched, "file"), "utf8"), "kept\n");
+  await run(["release", jobId]);
+  assert.equal((await untilEnd(asked.process, jobId)).state, "failed");
 });
