@@ -3,6 +3,7 @@ import { SolsticeError } from "../../core/errors.ts";
 import { formatBytes } from "../../host/disk-space.ts";
 import { entryToRead, jobWithin, saveCacheEntryWithin } from "../../store/caches.ts";
 import type { Store } from "../../store/store.ts";
+import { blobKeyOf } from "../transfers/blob-keys.ts";
 import type { FindDownload, UploadKind } from "../transfers/transfer-kinds.ts";
 import type { CacheContext } from "./cache-context.ts";
 import { parseUploadName } from "./upload-name.ts";
@@ -24,7 +25,7 @@ export function cacheUploadKind(caches: CacheContext): UploadKind {
       if (limit === 0 || offer.sizeBytes <= limit) return null;
       return `an entry of the cache has at most ${formatBytes(limit)}`;
     },
-    blobKey: ({ machine }, uploadId) => `${cacheBlobPrefix}${machine.jobId}/${machine.attempt}/${uploadId}`,
+    blobKey: ({ machine }, uploadId) => blobKeyOf(cacheBlobPrefix, machine, uploadId),
     async record(trx, upload) {
       const job = await jobWithin(trx, upload.jobId);
       const { cache, told } = requireUpload(caches, { job, attempt: upload.attempt }, upload);

@@ -1,4 +1,5 @@
 import { formatBytes } from "../../host/disk-space.ts";
+import { blobKeyOf } from "./blob-keys.ts";
 import type { UploadKind, UploadOffer } from "./transfer-kinds.ts";
 
 /** What artifacts may take, in bytes. */
@@ -21,7 +22,7 @@ export const artifactPrefix = "artifacts/";
 export function createArtifactKind(limits: ArtifactLimits): UploadKind {
   return {
     refusal: (_session, offer) => artifactRefusal(limits, offer),
-    blobKey: ({ machine }, uploadId) => `${artifactPrefix}${machine.jobId}/${machine.attempt}/${uploadId}`,
+    blobKey: ({ machine }, uploadId) => blobKeyOf(artifactPrefix, machine, uploadId),
   };
 }
 

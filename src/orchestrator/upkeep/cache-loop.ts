@@ -7,7 +7,7 @@ import { removeEntriesWithoutBlob, removeStrayBlobs, removeUnused } from "./cach
 const intervalMs = 3_600_000;
 
 /** The part of a {@link Context} that {@link tidyCache} needs. */
-export type CacheUpkeepContext = Pick<Context, "config" | "store" | "blobs" | "caches" | "log">;
+export type CacheUpkeepContext = Pick<Context, "config" | "store" | "blobs" | "caches" | "identity" | "log">;
 
 /** Starts the loop that keeps the cache as small as it may be: at the start, every hour, and after a save for nothing. */
 export function startCacheLoop(context: Context): Loop {
@@ -30,7 +30,8 @@ export function startCacheLoop(context: Context): Loop {
  */
 export async function tidyCache(context: CacheUpkeepContext): Promise<void> {
   const { config, caches, log } = context;
-  const place = { store: context.store, blobs: context.blobs, place: caches.place };
+  const { store, blobs, identity } = context;
+  const place = { store, blobs, hostId: identity.hostId, place: caches.place };
   const { removed } = caches;
   const attempt = async (what: string, remove: () => Promise<number>): Promise<number> => {
     try {

@@ -1,4 +1,5 @@
 import { cacheBlobPrefix } from "../../api/caches/cache-kind.ts";
+import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import { isActive } from "../../core/job-state.ts";
 import {
@@ -16,14 +17,16 @@ import { getUpload } from "../../store/uploads.ts";
 export interface SweepPlace {
   readonly store: Store;
   readonly blobs: BlobStore;
+  /** This host. */
+  readonly hostId: string;
   /** See `place` of the entries. */
   readonly place: string;
 }
 
-/** Removes blobs below `cache/` that neither an entry nor a save under way needs. Returns how many there were. */
-export async function removeStrayBlobs({ store, blobs }: SweepPlace): Promise<number> {
+/** Removes blobs of this host's saves that neither an entry nor a save under way needs. Returns how many there were. */
+export async function removeStrayBlobs({ store, blobs, hostId }: SweepPlace): Promise<number> {
   let removed = 0;
-  for await (const { key } of blobs.list(cacheBlobPrefix)) {
+  for await (const { key } of blobs.list(hostBlobPrefix(cacheBlobPrefix, hostId))) {
     // In this order: what is stored between the two looks is an entry at the second.
     if (await isBeingSaved(store, key)) continue;
     if ((await findEntryOfBlob(store, key)) !== null) continue;
@@ -34,10 +37,9 @@ export async function removeStrayBlobs({ store, blobs }: SweepPlace): Promise<nu
 }
 
 async function isBeingSaved(store: Store, blobKey: string): Promise<boolean> {
-  const [, jobId = "", attempt = "", id = ""] = blobKey.split("/");
-  const upload = await getUpload(store, { jobId, attempt: Number(attempt), id });
+  const upload = await getUpload(store, uploadOfBlob(blobKey));
   if (upload === null || upload.storedAt !== null) return false;
-  const job = await getJob(store, jobId);
+  const job = await getJob(store, upload.jobId);
   return job !== null && job.attempt === upload.attempt && isActive(job.state);
 }
 

@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { artifactPrefix } from "../../api/transfers/artifact-kind.ts";
+import { blobKeyOf } from "../../api/transfers/blob-keys.ts";
 import { openDirectoryStore } from "../../blobs/directory-store.ts";
 import { inPieces } from "../../blobs/testing/contract.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
@@ -28,7 +30,8 @@ async function setUp(t: TestContext, artifactRetentionSeconds = 0) {
   const log = { debug: note, info: note, warn: note, error: note } as unknown as FileUpkeepContext["log"];
   const config = { artifactRetentionSeconds } as OrchestratorConfig;
   const host: FileUpkeepContext = { config, store, blobs, log, identity: { hostId } as never };
-  const keyOf = (jobId: string, letter: string) => `artifacts/${jobId}/1/${idOf(letter)}`;
+  const keyOf = (jobId: string, letter: string, of = hostId) =>
+    blobKeyOf(artifactPrefix, { hostId: of, jobId, attempt: 1 }, idOf(letter));
   const begin = (jobId: string, letter: string) => {
     const names = { jobId, attempt: 1, id: idOf(letter), kind: "artifact", name: letter };
     const blobKey = keyOf(jobId, letter);
@@ -69,11 +72,13 @@ test("a blob without a record goes, and a record without a blob says so", async 
   await keep("job1", "a", 5);
   await keep("job1", "b", 5);
   await blobs.write(keyOf("gone1", "c"), inPieces(Buffer.from("x")), { limitBytes: 9 });
-  await blobs.write("cache/somebody/else", inPieces(Buffer.from("x")), { limitBytes: 9 });
+  // In a bucket that is shared: another kind's, and what a host keeps that has another store.
+  const foreign = ["cache/somebody/else", keyOf("job1", "d", "Other-host")];
+  for (const key of foreign) await blobs.write(key, inPieces(Buffer.from("x")), { limitBytes: 9 });
   await blobs.remove(keyOf("job1", "b"));
   await tidyFiles(host);
   assert.equal(await isThere("gone1", "c"), false);
-  assert.notEqual(await blobs.stat("cache/somebody/else"), null);
+  for (const key of foreign) assert.notEqual(await blobs.stat(key), null);
   assert.deepEqual([await isThere("job1", "a"), await expiredAt("job1", "a")], [true, null]);
   assert.ok(await expiredAt("job1", "b"));
 });

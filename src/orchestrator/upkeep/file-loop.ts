@@ -35,7 +35,8 @@ export function startFileLoop(context: Context): Loop {
  */
 export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
   const { config, store, blobs, identity, log } = context;
-  const place = { store, blobs, blobHostId: blobs.isShared ? null : identity.hostId };
+  const { hostId } = identity;
+  const place = { store, blobs, hostId, blobHostId: blobs.isShared ? null : hostId };
   const attempt = async (what: string, tidy: () => Promise<number>) => {
     try {
       const count = await tidy();

@@ -1,6 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { artifactKind, artifactPrefix } from "../../api/transfers/artifact-kind.ts";
+import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
 import { attemptOfStagedFile } from "../../api/transfers/staging.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import { isActive } from "../../core/job-state.ts";
@@ -19,6 +20,8 @@ import {
 export interface FilePlace {
   readonly store: Store;
   readonly blobs: BlobStore;
+  /** This host. */
+  readonly hostId: string;
   /** The host that alone reads the blobs; null where all do. */
   readonly blobHostId: string | null;
 }
@@ -34,13 +37,12 @@ export async function removeOldArtifacts(place: FilePlace, before: number): Prom
   return removed;
 }
 
-/** Removes artifacts' blobs that no row names: their jobs are gone. Returns how many. */
-export async function removeStrayArtifacts({ store, blobs }: FilePlace): Promise<number> {
+/** Removes blobs of artifacts of this host's guests that no row names: their jobs are gone. Returns how many. */
+export async function removeStrayArtifacts({ store, blobs, hostId }: FilePlace): Promise<number> {
   let removed = 0;
-  for await (const { key } of blobs.list(artifactPrefix)) {
-    const [, jobId = "", attempt = "", id = ""] = key.split("/");
+  for await (const { key } of blobs.list(hostBlobPrefix(artifactPrefix, hostId))) {
     // The row is older than the blob, so what is seen without one has none any more.
-    const upload = await getUpload(store, { jobId, attempt: Number(attempt), id });
+    const upload = await getUpload(store, uploadOfBlob(key));
     if (upload !== null && upload.expiredAt === null) continue;
     await blobs.remove(key);
     removed += 1;
