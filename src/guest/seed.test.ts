@@ -45,7 +45,7 @@ test("every line of write_files is as the tiny guest reads it", () => {
   const lines = buildSeed(input).seed.userData.split("\n");
   const section = lines.slice(lines.indexOf("write_files:") + 1, lines.indexOf("bootcmd:"));
   const forms = [
-    /^ {2}- path: \/run\/solstice\/[a-z.]+$/,
+    /^ {2}- path: \/run\/solstice\/[a-z.-]+$/,
     /^ {4}permissions: "0[67]00"$/,
     /^ {4}encoding: gz\+b64$/,
     /^ {4}content: [A-Za-z0-9+/]+=*$/,
