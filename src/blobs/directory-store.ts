@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat, unlink 
 import { dirname, join, relative, sep } from "node:path";
 import type { Readable } from "node:stream";
 import { convertDiskFull } from "../host/disk-full.ts";
+import { hasErrorCode } from "../host/error-code.ts";
 import { type BlobFacts, type BlobStore, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
 
@@ -171,5 +172,5 @@ async function removeOlder(folder: string, before: number): Promise<number> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+  return hasErrorCode(error, "ENOENT", "ENOTDIR");
 }

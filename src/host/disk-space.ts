@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { hasErrorCode } from "./error-code.ts";
 
 /** Bytes that this user can still write at `path`; a path that does not exist yet counts as its nearest parent. */
 export async function freeBytes(path: string): Promise<number> {
@@ -8,7 +9,7 @@ export async function freeBytes(path: string): Promise<number> {
     return bavail * bsize;
   } catch (error) {
     const parent = dirname(path);
-    if (parent === path || !isMissing(error)) throw error;
+    if (parent === path || !hasErrorCode(error, "ENOENT")) throw error;
     return freeBytes(parent);
   }
 }
@@ -19,8 +20,4 @@ export function formatBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
   const value = bytes / 1024 ** power;
   return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

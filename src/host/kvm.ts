@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errorText } from "../core/errors.ts";
 import { runCommand } from "./command.ts";
+import { hasErrorCode } from "./error-code.ts";
 import { probeDisk, probeSuccessExitCode } from "./kvm-boot-sector.ts";
 
 /** Whether KVM executes guests on this host, and how that is known. */
@@ -65,7 +66,7 @@ async function deviceObstacle(): Promise<string | null> {
     await access("/dev/kvm", constants.R_OK | constants.W_OK);
     return null;
   } catch (error) {
-    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const isMissing = hasErrorCode(error, "ENOENT");
     return isMissing ? "There is no /dev/kvm." : "This user may not open /dev/kvm.";
   }
 }

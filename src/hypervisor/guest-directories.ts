@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { jobIdOfGuest } from "../core/job.ts";
+import { hasErrorCode } from "../host/error-code.ts";
 
 /** The directory of one guest, with the names of what is in it. */
 export interface GuestDirectory {
@@ -28,6 +29,6 @@ export async function readGuestDirectories(guestsDir: string): Promise<GuestDire
 }
 
 function noneIfMissing(error: unknown): [] {
-  if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+  if (hasErrorCode(error, "ENOENT")) return [];
   throw error;
 }

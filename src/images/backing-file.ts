@@ -1,5 +1,6 @@
 import { open, readdir, realpath } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { hasErrorCode } from "../host/error-code.ts";
 
 /** The longest name that the format allows, in bytes (QEMU's `docs/interop/qcow2.txt`). */
 const maxNameBytes = 1023;
@@ -32,7 +33,7 @@ export async function backingFile(path: string): Promise<string | null> {
     const name = await handle.read(Buffer.alloc(length), 0, length, offset);
     return resolve(dirname(path), name.buffer.toString("utf8", 0, name.bytesRead));
   } catch (error) {
-    if (isMissing(error)) return null;
+    if (hasErrorCode(error, "ENOENT")) return null;
     throw error;
   }
 }
@@ -53,11 +54,7 @@ async function entriesOf(directory: string) {
   try {
     return await readdir(directory, { withFileTypes: true });
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (hasErrorCode(error, "ENOENT")) return [];
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

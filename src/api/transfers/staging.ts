@@ -4,6 +4,7 @@ import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
+import { hasErrorCode } from "../../host/error-code.ts";
 import type { AttemptKey } from "../../store/keys.ts";
 import type { UploadKey } from "../../store/uploads.ts";
 import { transferLimits } from "./transfer-kinds.ts";
@@ -41,7 +42,7 @@ export class Staging {
     try {
       return (await stat(this.pathOf(key))).size;
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+      if (hasErrorCode(error, "ENOENT")) return null;
       throw error;
     }
   }

@@ -1,4 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { hasErrorCode } from "../../host/error-code.ts";
 
 /** virtlogd keeps three old parts beside the one it writes (`max_backups` of virtlogd.conf), each of 2 MiB. */
 const OLD_PARTS = [2, 1, 0];
@@ -37,7 +38,7 @@ async function openIfPresent(path: string): Promise<FileHandle | null> {
   try {
     return await open(path);
   } catch (error) {
-    if (hasCode(error, "ENOENT") || hasCode(error, "EACCES")) return null;
+    if (hasErrorCode(error, "ENOENT", "EACCES")) return null;
     throw error;
   }
 }
@@ -62,8 +63,4 @@ async function readAcross(parts: FileHandle[], offset: number, maxBytes: number)
     skip = Math.max(0, skip - size);
   }
   return Buffer.concat(chunks);
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hasErrorCode } from "../../host/error-code.ts";
 
 /** As many guests of one host have an address of the pool; any more get a random one from libvirt. */
 export const poolSize = 256;
@@ -52,7 +53,7 @@ export async function readMacAddress(directory: string): Promise<string | null> 
   try {
     return await readFile(join(directory, fileName), "utf8");
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    if (hasErrorCode(error, "ENOENT", "ENOTDIR")) return null;
     throw error;
   }
 }

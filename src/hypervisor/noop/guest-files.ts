@@ -2,6 +2,7 @@ import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/p
 import { dirname, join, resolve, sep } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
+import { hasErrorCode } from "../../host/error-code.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
 /** Where the files of one guest are. */
@@ -100,7 +101,7 @@ async function ifPresent<T>(result: Promise<T>): Promise<T | null> {
   try {
     return await result;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (hasErrorCode(error, "ENOENT")) return null;
     throw error;
   }
 }

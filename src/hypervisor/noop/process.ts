@@ -11,6 +11,7 @@ import {
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
 import type { ShellOrder } from "../../core/shell-order.ts";
+import { hasErrorCode } from "../../host/error-code.ts";
 import { readGuestDirectories } from "../guest-directories.ts";
 import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import {
@@ -204,7 +205,7 @@ async function orFail<T>(doing: string, act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (error) {
     if (isSolsticeError(error)) throw error;
-    const isFull = error instanceof Error && "code" in error && error.code === "ENOSPC";
+    const isFull = hasErrorCode(error, "ENOSPC");
     const code = isFull ? "disk_full" : "hypervisor_failed";
     throw new SolsticeError(code, `${doing}: ${errorText(error)}.`, { cause: error });
   }
