@@ -8,6 +8,8 @@ export const commandDefaults = {
   maxOutputBytes: 4 * 1024 * 1024,
 } as const;
 
+const diskFullRemedy = "Free space on the disk that it writes to, or let it write to another.";
+
 /** Lines of a failed tool's output that go into the error. */
 const quotedLines = 5;
 
@@ -22,6 +24,8 @@ export interface CommandOptions {
   readonly input?: string;
   /** The code of the error when the program exits non-zero or is stopped; default `internal`. */
   readonly errorCode?: ErrorCode;
+  /** What a person should do about that error. */
+  readonly remedy?: string;
   /** Exit codes that are answers and no errors; default only 0. */
   readonly acceptExitCodes?: readonly number[];
 }
@@ -32,6 +36,12 @@ export interface CommandResult {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/**
+ * How a program is run; one that records what it runs has the same form.
+ * @public
+ */
+export type RunCommand = typeof runCommand;
 
 /**
  * Runs `program` (never through a shell) with the C locale, so that its words do not depend on the host. Throws
@@ -98,9 +108,10 @@ function checkResult(
   if (ended && exitCode !== undefined && accepted.includes(exitCode)) return { exitCode, stdout, stderr };
   const said = lastLines(stderr.trim() ? stderr : stdout);
   const message = `${program} ${howItEnded(result, options.lateAfter)}${said ? `: ${said}` : "."}`;
-  throw new SolsticeError(saysDiskFull(said) ? "disk_full" : (options.errorCode ?? "internal"), message, {
-    cause: result,
-  });
+  if (saysDiskFull(said))
+    throw new SolsticeError("disk_full", message, { remedy: diskFullRemedy, cause: result });
+  const advice = options.remedy === undefined ? {} : { remedy: options.remedy };
+  throw new SolsticeError(options.errorCode ?? "internal", message, { ...advice, cause: result });
 }
 
 /** The C library's words for ENOSPC and EDQUOT, which every tool repeats. */

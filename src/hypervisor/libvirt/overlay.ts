@@ -25,7 +25,10 @@ export async function createOverlay(path: string, spec: GuestSpec): Promise<void
 async function virtualSize(imagePath: string, imageFormat: GuestSpec["imageFormat"]): Promise<number> {
   // -U: other guests have the image open.
   const args = ["info", "-U", "--output=json", "-f", imageFormat, imagePath];
-  const { stdout } = await runCommand("qemu-img", args, { errorCode: "image_unavailable" });
+  const { stdout } = await runCommand("qemu-img", args, {
+    errorCode: "image_unavailable",
+    remedy: "See what `solstice images` says; `solstice images pull NAME` prepares an image anew.",
+  });
   const size: unknown = JSON.parse(stdout)["virtual-size"];
   if (typeof size === "number" && Number.isSafeInteger(size) && size >= 0) return size;
   throw new SolsticeError("image_unavailable", `qemu-img does not say how large ${imagePath} is.`);

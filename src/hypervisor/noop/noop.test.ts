@@ -1,5 +1,17 @@
 import { testHypervisorContract } from "../testing/contract.ts";
-import { createDelayHarness, createProcessHarness } from "../testing/noop-harness.ts";
+import {
+  createDelayHarness,
+  createProcessHarness,
+  delayCannot,
+  processCannot,
+} from "../testing/noop-harness.ts";
 
-testHypervisorContract("noop, stand-in", { setUp: createDelayHarness, inMemory: true });
-testHypervisorContract("noop, runner as a process", { setUp: createProcessHarness });
+testHypervisorContract("noop, stand-in", {
+  setUp: createDelayHarness,
+  inMemory: true,
+  cannotHappen: delayCannot,
+});
+testHypervisorContract("noop, runner as a process", {
+  setUp: createProcessHarness,
+  cannotHappen: processCannot,
+});

@@ -207,6 +207,7 @@ async function orFail<T>(doing: string, act: () => Promise<T>): Promise<T> {
     if (isSolsticeError(error)) throw error;
     const isFull = hasErrorCode(error, "ENOSPC");
     const code = isFull ? "disk_full" : "hypervisor_failed";
-    throw new SolsticeError(code, `${doing}: ${errorText(error)}.`, { cause: error });
+    const advice = isFull ? { remedy: "Free space, or set another data directory." } : {};
+    throw new SolsticeError(code, `${doing}: ${errorText(error)}.`, { ...advice, cause: error });
   }
 }

@@ -1,12 +1,12 @@
-import assert from "node:assert/strict";
-import { access, chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../core/job.ts";
 import { runCommand } from "../../host/command.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
-import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../hypervisor.ts";
+import type { GuestSpec, HypervisorLog, Seed } from "../hypervisor.ts";
 import { buildDomainXml } from "../libvirt/domain-xml.ts";
 import { guestPaths, guestsDirectory } from "../libvirt/guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "../libvirt/libvirt.ts";
@@ -14,6 +14,7 @@ import { createLibvirtHypervisor } from "../libvirt/libvirt.ts";
 import { createOverlay } from "../libvirt/overlay.ts";
 import type { Behaviour, ContractHarness, Foreign } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
+import { libvirtFailures } from "./libvirt-failures.ts";
 
 export const SYSTEM_URI = "qemu:///system";
 const IMAGE_BUILD_SECONDS = 1800;
@@ -110,28 +111,40 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
   const imagePath = await tinyImage();
   const dataDir = await openTemporaryDirectory();
   const client = await createLibvirtClient({ uri: SYSTEM_URI });
-  const ownerId = randomJobId();
-  const options: LibvirtHypervisorOptions = {
-    uri: SYSTEM_URI,
-    network: "default",
-    virtType: "qemu",
-    dataDir,
-    ownerId,
-    writeSeed: writeTestSeed,
-    log: silentLog,
-    firewall: null,
-  };
+  const options = libvirtOptions({ dataDir, ownerId: randomJobId() });
+  const neighbour = libvirtOptions({ dataDir: join(dataDir, "neighbour"), ownerId: randomJobId() });
+  const guestsDir = guestsDirectory(dataDir);
   return {
-    open: (): Hypervisor => createLibvirtHypervisor(options),
+    open: () => createLibvirtHypervisor(options),
+    openNeighbour: () => createLibvirtHypervisor(neighbour),
     spec: (guest) => testSpec({ ...guest, imagePath }),
-    crashPoints: crashPoints(guestsDirectory(dataDir)),
-    guestsDir: guestsDirectory(dataDir),
+    crashPoints: crashPoints(guestsDir),
+    guestsDir,
     plantForeign: (jobId) => plantForeign(client, jobId),
-    assertNothingLeft: (jobId) => assertNothingLeft(client, guestsDirectory(dataDir), jobId),
+    async crash(jobId) {
+      const pid = await readFile(`/run/libvirt/qemu/${guestName(jobId)}.pid`, "utf8");
+      process.kill(Number(pid), "SIGKILL");
+    },
+    failures: libvirtFailures(client, options),
+    victim: null,
+    whatIsLeft: (jobId) => whatIsLeft(client, guestsDir, jobId),
     async close() {
       client.close();
       await rm(dataDir, { recursive: true });
     },
+  };
+}
+
+/** Options of a backend on the system's libvirtd. */
+export function libvirtOptions(place: { dataDir: string; ownerId: string }): LibvirtHypervisorOptions {
+  return {
+    ...place,
+    uri: SYSTEM_URI,
+    network: "default",
+    virtType: "qemu",
+    writeSeed: writeTestSeed,
+    log: silentLog,
+    firewall: null,
   };
 }
 
@@ -181,9 +194,9 @@ async function plantForeign(client: LibvirtClient, jobId: string): Promise<Forei
   };
 }
 
-async function assertNothingLeft(client: LibvirtClient, guestsDir: string, jobId: string): Promise<void> {
-  const names = (await client.listAllDomains()).map(({ name }) => name);
-  assert.ok(!names.includes(guestName(jobId)), "the domain is left");
-  const files = [guestPaths(guestsDir, jobId).directory, `/var/log/libvirt/qemu/${guestName(jobId)}.log`];
-  for (const file of files) await assert.rejects(access(file), { code: "ENOENT" }, `${file} is left`);
+async function whatIsLeft(client: LibvirtClient, guestsDir: string, jobId: string): Promise<string[]> {
+  const name = guestName(jobId);
+  const domains = (await client.listAllDomains()).filter((domain) => domain.name === name);
+  const files = [guestPaths(guestsDir, jobId).directory, `/var/log/libvirt/qemu/${name}.log`];
+  return [...domains.map(() => "domain"), ...files.filter((file) => existsSync(file))];
 }

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
-import { access, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../../test/support/until.ts";
 import { guestName } from "../../core/job.ts";
 import type { GuestSpec, HypervisorLog } from "../hypervisor.ts";
 import { guestPaths } from "../noop/guest-files.ts";
-import { createNoopHypervisor } from "../noop/noop.ts";
+import { createNoopHypervisor, type NoopOptions } from "../noop/noop.ts";
 import type { Behaviour, ContractHarness } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
+import { openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
 
 const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
 
@@ -56,9 +59,12 @@ const runnerScripts: Record<Behaviour, string> = {
 export async function createProcessHarness(): Promise<ContractHarness> {
   const dataDir = await mkdtemp(join(tmpdir(), "solstice-noop-"));
   const guestsDir = join(dataDir, "guests");
-  const options = { runner: "process", delayMs: 0, dataDir, ownerId: randomJobId(), log: silentLog } as const;
+  const options = processOptions({ dataDir, ownerId: randomJobId() });
+  const neighbour = processOptions({ dataDir, ownerId: randomJobId() });
   return {
     open: () => createNoopHypervisor(options),
+    // It keeps its guests in the same directory: elsewhere they would never meet.
+    openNeighbour: () => createNoopHypervisor(neighbour),
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, files: [runnerFile(runnerScripts[behaviour])] }),
     guestsDir,
@@ -82,20 +88,80 @@ export async function createProcessHarness(): Promise<ContractHarness> {
         remove: () => rm(directory, { recursive: true }),
       };
     },
-    assertNothingLeft: (jobId) =>
-      assert.rejects(access(join(guestsDir, guestName(jobId))), { code: "ENOENT" }),
+    async crash(jobId) {
+      const pid = Number(await readFile(guestPaths(guestsDir, jobId).pid, "utf8"));
+      process.kill(-pid, "SIGKILL");
+    },
+    failures: processFailures(options),
+    victim: null,
+    whatIsLeft: async (jobId) =>
+      [join(guestsDir, guestName(jobId))].filter((directory) => existsSync(directory)),
     close: () => rm(dataDir, { recursive: true }),
   };
 }
+
+/** Options of the backend whose guests are processes. */
+function processOptions(place: { dataDir: string; ownerId: string }): NoopOptions {
+  return { ...place, runner: "process", delayMs: 0, log: silentLog };
+}
+
+/** A process needs no hypervisor, no network of its own and no image: see {@link processCannot}. */
+function processFailures(options: NoopOptions): ContractHarness["failures"] {
+  return {
+    async "a tool is missing"(spec) {
+      const hypervisor = createNoopHypervisor(options);
+      await hypervisor.create(spec);
+      await hypervisor.start(spec.jobId);
+      const without = createNoopHypervisor({ ...options, searchPath: "/nonexistent" });
+      const order = { number: 1, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
+      return { fail: () => without.openShell(spec.jobId, order), mend: () => hypervisor.remove(spec.jobId) };
+    },
+    async "the disk is full"(spec) {
+      const disk = await openSmallDisk(16);
+      const hypervisor = createNoopHypervisor({ ...options, dataDir: disk.directory });
+      await hypervisor.prepare();
+      const content = "x".repeat(20_000);
+      const large = { ...spec, files: [...spec.files, { path: "/large", content, permissions: "0600" }] };
+      return {
+        fail: () => hypervisor.create(large),
+        async mend() {
+          await hypervisor.remove(spec.jobId);
+          await disk.remove();
+        },
+      };
+    },
+  };
+}
+
+/** What cannot go wrong with guests that are processes. */
+export const processCannot = {
+  "the hypervisor is gone": "the kernel of this host runs the processes",
+  "the network is missing": "the processes use the network of this host as it is",
+  "the image's file is gone": "the processes use the files of this host, and no image",
+  ...smallDiskNeedsRoot,
+} as const;
+
+/** What cannot happen to guests in memory. */
+export const delayCannot = {
+  "the hypervisor is gone": "the guests are objects of this process",
+  "a tool is missing": "no program is run",
+  "the disk is full": "nothing is written to any disk",
+  "the network is missing": "the stand-ins call from this process",
+  "the image's file is gone": "no guest reads an image",
+  "others have guests here": "no one else has guests in our memory",
+  "the process is killed": "the guests go with the process, and leave nothing",
+} as const;
 
 /**
  * The noop backend with a stand-in. Its behaviour is that of the runner endpoint: one that never answers keeps the
  * stand-in waiting.
  */
 export async function createDelayHarness(): Promise<ContractHarness> {
+  const unanswered = new Map<string, ServerResponse>();
   const server = createServer((request, response) => {
-    if (request.url?.startsWith("/obedient/")) return;
-    response.end("{}");
+    const [, behaviour, jobId = ""] = request.url?.split("/") ?? [];
+    if (behaviour === "obedient") unanswered.set(jobId, response);
+    else response.end("{}");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -108,12 +174,20 @@ export async function createDelayHarness(): Promise<ContractHarness> {
   } as const;
   return {
     open: () => createNoopHypervisor(options),
+    openNeighbour: null,
     spec: ({ jobId, attempt, behaviour }) =>
-      noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}` }),
+      noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}/${jobId}` }),
     crashPoints: {},
     guestsDir: null,
     plantForeign: () => assert.fail("nobody else has guests in our memory"),
-    assertNothingLeft: async () => {},
+    // What runs the guest gives up when its endpoint refuses it.
+    async crash(jobId) {
+      const response = await until("the stand-in calls", () => unanswered.get(jobId) ?? null);
+      response.writeHead(400).end("refused");
+    },
+    failures: {},
+    victim: null,
+    whatIsLeft: async () => [],
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
