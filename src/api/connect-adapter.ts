@@ -10,6 +10,7 @@ import { errorInterceptor, toConnectError } from "./errors.ts";
 import type { ApiLog } from "./log.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
 import { refuse, refuseAsJson } from "./refusal.ts";
+import { findUnreadable, type UniversalResponse } from "./unreadable.ts";
 
 /** What {@link createConnectHandler} needs. */
 export interface ConnectHandlerOptions {
@@ -65,9 +66,10 @@ function serve(handler: UniversalHandler, { request, response, log }: Exchange):
     return;
   }
   handler(universalRequest)
-    .then((universalResponse) => {
-      if (universalResponse.status === 415) return refuseContentType(response);
-      return universalResponseToNodeResponse(universalResponse, response);
+    .then((answer) => {
+      if (answer.status === 415) return refuseContentType(response);
+      if (handler.method.methodKind === "unary") return sendUnary(answer, response);
+      return universalResponseToNodeResponse(answer, response);
     })
     .catch((error: unknown) => {
       const { code } = ConnectError.from(error);
@@ -77,6 +79,12 @@ function serve(handler: UniversalHandler, { request, response, log }: Exchange):
       else log.warn(fields, "An answer could not be sent.");
       closeExchange(request, response);
     });
+}
+
+async function sendUnary(answer: UniversalResponse, to: NodeResponse): Promise<void> {
+  const { response, refusal } = await findUnreadable(answer);
+  if (refusal === null) await universalResponseToNodeResponse(response, to);
+  else refuse(to, refusal);
 }
 
 /** In plain JSON: which protocol the caller speaks is just what we do not know. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ApiLog } from "./log.ts";
+import { unreadableError } from "./unreadable.ts";
 
 /** Header (or trailer) that carries our {@link ErrorCode} beside the protocol's own, coarser code. */
 const errorCodeHeader = "solstice-error-code";
@@ -77,6 +78,8 @@ async function* convertErrors<T>(messages: AsyncIterable<T>, convert: (error: un
 }
 
 function presentable(error: unknown, context: { log: ApiLog; method: string }): ConnectError {
+  const unreadable = unreadableError(error);
+  if (unreadable !== null) return toConnectError(unreadable);
   if (error instanceof ConnectError) return error;
   if (isSolsticeError(error) && error.code !== "internal") return toConnectError(error);
   const errorId = randomUUID();
