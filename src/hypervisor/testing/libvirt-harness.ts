@@ -90,7 +90,8 @@ const bootScripts: Record<Behaviour, string> = {
   brief: `${sayUp}poweroff -f\n`,
 };
 
-function tinySeed(jobId: string, bootScript: string): Seed {
+/** A seed of the tiny guest that runs a script when it has booted. */
+export function tinySeed(jobId: string, bootScript: string): Seed {
   const content = Buffer.from(bootScript).toString("base64");
   return {
     metaData: `instance-id: ${jobId}\nlocal-hostname: ${guestName(jobId)}\n`,

@@ -1,0 +1,165 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import type { Context } from "./host/context.ts";
+import { addFault, type FaultEffect, type FaultMatch, removeFaults } from "./host/faults.ts";
+import { killProcess, waitForEnd } from "./host/processes.ts";
+import { change, exclusively, openState, saveSetting } from "./host/state.ts";
+import { allLinks, type Link } from "./network/links.ts";
+import { allDatasets, type Dataset, insertDataset, volumeFile } from "./zfs/datasets.ts";
+import { allZones, liveZones, stateOf, updateZone, type Zone, type ZoneState } from "./zones/records.ts";
+
+export type { FaultEffect, FaultMatch } from "./host/faults.ts";
+
+const defaultPoolBytes = 64 * 1024 ** 3;
+const endDeadlineMs = 30_000;
+
+/** How a stand-in starts. */
+export interface StandInOptions {
+  /** Bytes of the pool `rpool`; default 64 GiB. */
+  readonly poolBytes?: number;
+  /** How long `zoneadm shutdown` waits for the guest; default 60 s. */
+  readonly shutdownSeconds?: number;
+  /** The bus of `cdrom`: `ahci` as bhyve has it, or `virtio`, for guests without a driver for it; default `virtio`. */
+  readonly cdromBus?: "ahci" | "virtio";
+}
+
+/** A command that ran, as the log has it. */
+export interface LoggedCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Null of a command that was made to die. */
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ms: number;
+}
+
+/** An ordered fault. */
+export interface Fault {
+  /** Withdraws it; commands that hang go on. */
+  release(): void;
+}
+
+/** A stand-in for an illumos host: its commands on a PATH, its state in a directory, its guests as processes. */
+export interface StandIn {
+  readonly directory: string;
+  /** What a process needs to run the commands: PATH, with them first, and SOLSTICE_STAND_IN. */
+  readonly environment: { readonly PATH: string; readonly SOLSTICE_STAND_IN: string };
+  /** Makes commands that match fail, wait, hang or die. */
+  fault(match: FaultMatch, effect: FaultEffect): Fault;
+  /** Makes the n-th matching command fail with a text on stderr. */
+  fail(match: FaultMatch & { readonly stderr: string; readonly exitCode?: number }): Fault;
+  /** Makes matching commands slow. */
+  delay(match: FaultMatch & { readonly ms: number }): Fault;
+  /** The commands that have ended so far, in the order they ended. */
+  commands(): LoggedCommand[];
+  zones(): (Zone & { readonly state: ZoneState })[];
+  datasets(): Dataset[];
+  links(): Link[];
+  /** The file that holds a volume's bytes. */
+  volumeFile(name: string): string;
+  /** The process that is a zone's guest; null when it does not run. */
+  guestPid(zone: string): number | null;
+  /** Changes the size of the pool. */
+  setPoolBytes(bytes: number): void;
+  /** The host loses its power and comes back: guests are gone, temporary links and addresses as well. */
+  rebootHost(): Promise<void>;
+  /** Ends the guests and removes the directory. */
+  close(): Promise<void>;
+}
+
+/** Starts a stand-in in a new directory with a short path, /tmp/si-XXXXXX, so that sockets below it are possible. */
+export async function openStandIn(options: StandInOptions = {}): Promise<StandIn> {
+  const directory = mkdtempSync("/tmp/si-");
+  for (const part of ["zvols", "q", "rpool"]) mkdirSync(join(directory, part), { mode: 0o755 });
+  symlinkSync(process.execPath, join(directory, "node"));
+  const database = openState(directory, { create: true });
+  const context: Context = { directory, database, out: () => {}, err: () => {}, halfway: () => {} };
+  prepare(context, options);
+  const path = `${join(import.meta.dirname, "bin")}:${process.env.PATH ?? ""}`;
+  return {
+    directory,
+    environment: { PATH: path, SOLSTICE_STAND_IN: directory },
+    ...faultOrders(database),
+    commands: () => readLog(directory),
+    zones: () => allZones(context).map((zone) => ({ ...zone, state: stateOf(zone) })),
+    datasets: () => allDatasets(context),
+    links: () => allLinks(context),
+    volumeFile: (name) => volumeFile(context, name),
+    guestPid: (name) => liveZones(context).find((zone) => zone.name === name)?.pid ?? null,
+    setPoolBytes: (bytes) => saveSetting(database, "pool:rpool", String(bytes)),
+    rebootHost: () => rebootHost(context),
+    async close() {
+      await endGuests(context);
+      database.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function prepare(context: Context, options: StandInOptions): void {
+  const { database } = context;
+  saveSetting(database, "pool:rpool", String(options.poolBytes ?? defaultPoolBytes));
+  saveSetting(database, "cdromBus", options.cdromBus ?? "virtio");
+  if (options.shutdownSeconds) saveSetting(database, "shutdownSeconds", String(options.shutdownSeconds));
+  insertDataset(context, {
+    name: "rpool",
+    type: "filesystem",
+    origin: null,
+    volsize: null,
+    volblocksize: null,
+    reserved: 0,
+  });
+  change(
+    database,
+    "INSERT INTO links (name, class, mac, temporary) VALUES ('igb0', 'phys', '0c:c4:7a:00:00:01', 0)",
+  );
+}
+
+function faultOrders(database: DatabaseSync): Pick<StandIn, "fault" | "fail" | "delay"> {
+  const fault = (match: FaultMatch, effect: FaultEffect): Fault => {
+    const id = addFault(database, match, effect);
+    return { release: () => removeFaults(database, id) };
+  };
+  return {
+    fault,
+    fail: ({ stderr, exitCode = 1, ...match }) => fault(match, { kind: "fail", stderr, exitCode }),
+    delay: ({ ms, ...match }) => fault(match, { kind: "delay", ms }),
+  };
+}
+
+function readLog(directory: string): LoggedCommand[] {
+  try {
+    const lines = readFileSync(join(directory, "commands.jsonl"), "utf8").split("\n");
+    return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as LoggedCommand);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function endGuests(context: Context): Promise<void> {
+  for (const { name, pid, started } of liveZones(context)) {
+    if (pid === null || started === null) continue;
+    killProcess({ pid, started });
+    await waitForEnd({ pid, started }, endDeadlineMs);
+    updateZone(context, name, { id: null, pid: null, started: null, phase: null });
+  }
+}
+
+async function rebootHost(context: Context): Promise<void> {
+  await endGuests(context);
+  const { database } = context;
+  exclusively(database, () => {
+    change(database, "DELETE FROM addresses WHERE temporary = 1");
+    change(database, "DELETE FROM interfaces WHERE temporary = 1");
+    change(database, "DELETE FROM link_properties WHERE temporary = 1");
+    change(
+      database,
+      "DELETE FROM link_properties WHERE link IN (SELECT name FROM links WHERE temporary = 1)",
+    );
+    change(database, "DELETE FROM links WHERE temporary = 1");
+    change(database, "DELETE FROM locks");
+  });
+}

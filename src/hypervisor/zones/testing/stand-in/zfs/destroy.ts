@@ -1,0 +1,105 @@
+import { rmSync } from "node:fs";
+import type { Context } from "../host/context.ts";
+import { CommandFailure } from "../host/failure.ts";
+import { exclusively } from "../host/state.ts";
+import { runningZoneBelow, runningZoneWith } from "../zones/use.ts";
+import {
+  allDatasets,
+  type Dataset,
+  deleteDataset,
+  openDataset,
+  parentName,
+  volumeFile,
+  withDescendants,
+} from "./datasets.ts";
+import { clonesOf, mountpointOf } from "./properties.ts";
+
+/** How `zfs destroy` was called: -r takes what is below, -R also the clones made of it. */
+export interface Destruction {
+  readonly below: boolean;
+  readonly clones: boolean;
+}
+
+/** Destroys a dataset, one after the other when there are several: what is gone stays gone when one is busy. */
+export function destroy(context: Context, name: string, { below, clones }: Destruction): void {
+  const target = openDataset(context, name);
+  refuseChildren(context, target, { below, clones });
+  const doomed = clones ? closure(context, name) : withDescendants(context, name);
+  if (!clones) refuseClones(context, name, doomed);
+  const newestFirst = doomed.sort((a, b) => depth(b) - depth(a) || b.serial - a.serial);
+  newestFirst.forEach((dataset, index) => {
+    exclusively(context.database, () => destroyOne(context, dataset));
+    if (index === Math.floor((newestFirst.length - 1) / 2)) context.halfway();
+  });
+}
+
+/** Clones go before the snapshots they are made of, children before parents. */
+function depth(dataset: Dataset): number {
+  return (dataset.origin ? 1_000 : 0) + dataset.name.split(/[/@]/).length;
+}
+
+function refuseChildren(context: Context, target: Dataset, { below, clones }: Destruction): void {
+  if (below || clones || target.type === "snapshot") return;
+  const children = withDescendants(context, target.name).slice(1);
+  if (children.length === 0) return;
+  const kind = target.type;
+  throw new CommandFailure(
+    [
+      `cannot destroy '${target.name}': ${kind} has children`,
+      "use '-r' to destroy the following datasets:",
+      ...children.map((child) => child.name),
+    ].join("\n"),
+  );
+}
+
+function refuseClones(context: Context, name: string, doomed: readonly Dataset[]): void {
+  const names = new Set(doomed.map((dataset) => dataset.name));
+  const dependents = doomed
+    .flatMap((dataset) => clonesOf(context, dataset.name))
+    .filter((clone) => !names.has(clone));
+  if (dependents.length === 0) return;
+  const kind = name.includes("@") ? "snapshot" : openDataset(context, name).type;
+  throw new CommandFailure(
+    [
+      `cannot destroy '${name}': ${kind} has dependent clones`,
+      "use '-R' to destroy the following datasets:",
+      ...dependents,
+    ].join("\n"),
+  );
+}
+
+/** The dataset, all below it, and all clones of those, to the end. */
+function closure(context: Context, name: string): Dataset[] {
+  const all = allDatasets(context);
+  const found = new Map<string, Dataset>();
+  const queue = [name];
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    if (found.has(next)) continue;
+    for (const dataset of withDescendants(context, next)) {
+      if (dataset.name !== next && !found.has(dataset.name)) queue.push(dataset.name);
+      queue.push(...clonesOf(context, dataset.name));
+    }
+    const own = all.find((dataset) => dataset.name === next);
+    if (own) found.set(next, own);
+  }
+  return [...found.values()];
+}
+
+function destroyOne(context: Context, dataset: Dataset): void {
+  const { name, type } = dataset;
+  if (type === "volume" && runningZoneWith(context, name)) {
+    throw new CommandFailure(`cannot destroy '${name}': dataset is busy`);
+  }
+  if (type === "filesystem") unmount(context, dataset);
+  else if (type === "volume" || openDataset(context, parentName(name) ?? "").type === "volume") {
+    rmSync(volumeFile(context, name), { force: true });
+  }
+  deleteDataset(context, name);
+}
+
+function unmount(context: Context, dataset: Dataset): void {
+  const path = mountpointOf(context, dataset);
+  if (!path) return;
+  if (runningZoneBelow(context, path)) throw new CommandFailure(`cannot unmount '${path}': Device busy`);
+  rmSync(path, { recursive: true, force: true });
+}

@@ -1,0 +1,94 @@
+import { mkdirSync, renameSync } from "node:fs";
+import type { Context } from "../host/context.ts";
+import { CommandFailure } from "../host/failure.ts";
+import { change } from "../host/state.ts";
+import { type Dataset, volumeFile } from "./datasets.ts";
+import { aliases, isUserProperty, mountpointOf, natives } from "./properties.ts";
+import { parseSize } from "./sizes.ts";
+import { datasetAvailable } from "./space.ts";
+import { resizeVolumeFile } from "./volume-files.ts";
+
+/** Splits `name=value`; fails as zfs set and -o do. */
+export function parseAssignment(text: string): [name: string, value: string] {
+  const equals = text.indexOf("=");
+  if (equals < 0) throw new CommandFailure(`missing '=' for property=value argument`, 2);
+  const name = text.slice(0, equals);
+  return [aliases[name] ?? name, text.slice(equals + 1)];
+}
+
+/**
+ * Checks a value for a kind of dataset; the value as it is kept. `action` is what libzfs puts before its complaint
+ * (`cannot create 'a/b'`).
+ */
+export function checkProperty(
+  type: Dataset["type"],
+  [name, value]: [string, string],
+  action: string,
+): string {
+  const fail = (text: string): never => {
+    throw new CommandFailure(`${action}: ${text}`);
+  };
+  const native = natives[name];
+  if (!native) {
+    if (!name.includes(":")) fail(`invalid property '${name}'`);
+    if (!isUserProperty(name)) fail(`invalid property '${name}'`);
+    if (value.length >= 8192) fail(`property value '${value}' too long`);
+    return value;
+  }
+  if (!native.settable) fail(`'${name}' is readonly`);
+  if (!native.types.includes(type) || type === "snapshot") {
+    fail(
+      type === "snapshot"
+        ? "this property can not be modified for snapshots"
+        : `'${name}' does not apply to datasets of this type`,
+    );
+  }
+  if (native.words && !native.words.includes(value))
+    fail(`'${name}' must be one of '${native.words.join(" | ")}'`);
+  if (!native.isSize) return value;
+  if (value === "none" && name !== "volsize") return "0";
+  const bytes = parseSize(value);
+  if (bytes === null) return fail(`bad numeric value '${value}'`);
+  return String(bytes);
+}
+
+/** Sets one property of a dataset that exists. */
+export function setProperty(context: Context, dataset: Dataset, assignment: [string, string]): void {
+  const action = `cannot set property for '${dataset.name}'`;
+  const [name] = assignment;
+  const value = checkProperty(dataset.type, assignment, action);
+  if (name === "volsize") {
+    setVolumeSize(context, dataset, Number(value));
+    return;
+  }
+  if (name === "refreservation") {
+    change(context.database, "UPDATE datasets SET reserved = ? WHERE name = ?", Number(value), dataset.name);
+    return;
+  }
+  const before = name === "mountpoint" ? mountpointOf(context, dataset) : null;
+  change(context.database, "INSERT OR REPLACE INTO properties VALUES (?, ?, ?)", dataset.name, name, value);
+  if (name === "mountpoint") moveMount(context, dataset, before);
+}
+
+function setVolumeSize(context: Context, dataset: Dataset, bytes: number): void {
+  const action = `cannot set property for '${dataset.name}'`;
+  const block = dataset.volblocksize ?? 8192;
+  if (bytes === 0 || bytes % block !== 0) {
+    throw new CommandFailure(`${action}: volume size must be a multiple of volume block size`);
+  }
+  const growth = dataset.reserved > 0 ? bytes - (dataset.volsize ?? 0) : 0;
+  if (growth > datasetAvailable(context, dataset) - dataset.reserved)
+    throw new CommandFailure(`${action}: out of space`);
+  resizeVolumeFile(volumeFile(context, dataset.name), bytes);
+  const reserved = dataset.reserved > 0 ? bytes : 0;
+  const sql = "UPDATE datasets SET volsize = ?, reserved = ? WHERE name = ?";
+  change(context.database, sql, bytes, reserved, dataset.name);
+}
+
+/** A file system that moves takes its files along; here its directory is moved. */
+function moveMount(context: Context, dataset: Dataset, before: string | null): void {
+  const after = mountpointOf(context, dataset);
+  if (!after || after === before) return;
+  mkdirSync(after, { recursive: true });
+  if (before) renameSync(before, after);
+}

@@ -1,0 +1,179 @@
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Context } from "../host/context.ts";
+import { CommandFailure } from "../host/failure.ts";
+import { setting } from "../host/state.ts";
+import { type GuestNetwork, guestNetwork } from "../network/guest-network.ts";
+import { findDataset, volumeFile } from "../zfs/datasets.ts";
+import { unshare } from "../zfs/volume-files.ts";
+import { monitorPath } from "./qmp.ts";
+import { attribute, attributeValues, type Zone } from "./records.ts";
+import { volumeName } from "./use.ts";
+
+/** A serial port that is a unix socket. */
+export interface SerialSocket {
+  /** 1 or 2. */
+  readonly port: number;
+  readonly path: string;
+  /** The guest starts when somebody has connected. */
+  readonly wait: boolean;
+}
+
+/** What a zone's configuration comes to as a virtual machine. */
+export interface Machine {
+  readonly name: string;
+  readonly cpus: number;
+  readonly ramMb: number;
+  readonly diskInterface: string;
+  readonly disks: readonly string[];
+  readonly cdroms: readonly string[];
+  /** `ahci` as bhyve has it; `virtio` for guests that have no driver for that. */
+  readonly cdromBus: string;
+  readonly networkInterface: string;
+  readonly networks: readonly GuestNetwork[];
+  readonly sockets: readonly SerialSocket[];
+  readonly monitor: string;
+}
+
+/** Reads the attributes of OmniOS' bhyve brand, and refuses what bhyve would not start with. */
+export function machineOf(context: Context, zone: Zone): Machine {
+  const { config, name } = zone;
+  const root = join(config.zonepath, "root");
+  const disks = [...attributeValues(config, /^bootdisk$/), ...attributeValues(config, /^disk\d*$/)];
+  const cdroms = attributeValues(config, /^cdrom\d*$/);
+  for (const disk of disks) checkDisk(context, zone, disk);
+  for (const cdrom of cdroms) checkCdrom(zone, cdrom);
+  const monitor = monitorPath(context, name);
+  mkdirSync(dirname(monitor), { recursive: true });
+  return {
+    name,
+    cpus: Number(/\d+/.exec(attribute(config, "vcpus") ?? "1")?.[0] ?? 1),
+    ramMb: memory(attribute(config, "ram") ?? "256M"),
+    diskInterface: attribute(config, "diskif") ?? "virtio-blk",
+    disks: disks.map((disk) => diskFile(context, disk)),
+    cdroms,
+    cdromBus: setting(context.database, "cdromBus") ?? "ahci",
+    networkInterface: attribute(config, "netif") ?? "virtio-net-viona",
+    networks: config.resources.filter(({ type }) => type === "net").map((net) => guestNetwork(context, net)),
+    sockets: serialSockets(zone, root),
+    monitor,
+  };
+}
+
+function checkDisk(context: Context, zone: Zone, disk: string): void {
+  const volume = volumeName(disk);
+  const matches = zone.config.resources
+    .filter(({ type }) => type === "device")
+    .map((one) => String(one.properties.match));
+  const paths = [`/dev/zvol/rdsk/${volume}`, `/dev/zvol/dsk/${volume}`];
+  if (findDataset(context, volume)?.type !== "volume") {
+    throw new CommandFailure(`zone '${zone.name}': ${paths[0]}: No such file or directory`);
+  }
+  if (!matches.some((match) => paths.some((path) => globMatches(match, path)))) {
+    throw new CommandFailure(
+      `zone '${zone.name}': ${paths[0]} is not in the zone: no device resource matches it`,
+    );
+  }
+}
+
+/** Whether a device's match, a shell pattern, takes a path in. */
+function globMatches(pattern: string, path: string): boolean {
+  const source = pattern
+    .replace(/[.+^${}()|\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
+  return new RegExp(`^${source}$`).test(path);
+}
+
+function checkCdrom(zone: Zone, cdrom: string): void {
+  const mounts = zone.config.resources
+    .filter(({ type }) => type === "fs")
+    .map((one) => String(one.properties.dir));
+  if (!mounts.includes(cdrom)) {
+    throw new CommandFailure(`zone '${zone.name}': ${cdrom} is not in the zone: no fs resource mounts it`);
+  }
+}
+
+function diskFile(context: Context, disk: string): string {
+  const file = volumeFile(context, volumeName(disk));
+  unshare(file);
+  return file;
+}
+
+function memory(text: string): number {
+  const match = /^(\d+)([MGmg]?)/.exec(text);
+  const amount = Number(match?.[1] ?? 256);
+  return match?.[2]?.toUpperCase() === "G" ? amount * 1024 : amount;
+}
+
+/** `console=socket,PATH[,wait]`, and `-l com2,socket,PATH[,wait]` of `extra`; paths are in the zone. */
+function serialSockets({ config }: Zone, root: string): SerialSocket[] {
+  const found: SerialSocket[] = [];
+  const add = (port: number, value: string) => {
+    const [kind, path, ...options] = value.split(",");
+    if (kind === "socket" && path)
+      found.push({ port, path: join(root, path), wait: options.includes("wait") });
+  };
+  add(1, attribute(config, "console") ?? "");
+  for (const extra of attributeValues(config, /^extra\d*$/)) {
+    for (const match of extra.matchAll(/-l\s+com([12]),(\S+)/g)) add(Number(match[1]), match[2] ?? "");
+  }
+  return found;
+}
+
+/** The command line of QEMU for a machine; all of it is emulation, so that it runs anywhere. */
+export function qemuArguments(machine: Machine): string[] {
+  return [
+    ...["-name", machine.name, "-nodefaults", "-no-user-config", "-display", "none"],
+    ...["-machine", "pc,accel=tcg", "-smp", String(machine.cpus), "-m", String(machine.ramMb)],
+    ...["-qmp", `unix:${machine.monitor},server=on,wait=off`],
+    ...serialArguments(machine),
+    ...diskArguments(machine),
+    ...cdromArguments(machine),
+    ...networkArguments(machine),
+  ];
+}
+
+function serialArguments({ sockets }: Machine): string[] {
+  return [1, 2].flatMap((port) => {
+    const socket = sockets.find((one) => one.port === port);
+    if (!socket) return ["-serial", "null"];
+    const wait = socket.wait ? "on" : "off";
+    return [
+      "-chardev",
+      `socket,id=com${port},path=${socket.path},server=on,wait=${wait}`,
+      "-serial",
+      `chardev:com${port}`,
+    ];
+  });
+}
+
+function diskArguments({ disks, diskInterface }: Machine): string[] {
+  const drives = disks.flatMap((file, index) => {
+    const device = diskInterface === "ahci" ? `ide-hd,bus=disks.${index}` : "virtio-blk-pci";
+    return [
+      ...["-drive", `if=none,id=disk${index},file=${file},format=raw,cache=unsafe,discard=unmap`],
+      ...["-device", `${device},drive=disk${index},bootindex=${index}`],
+    ];
+  });
+  return [...(diskInterface === "ahci" ? ["-device", "ahci,id=disks"] : []), ...drives];
+}
+
+function cdromArguments({ cdroms, cdromBus }: Machine): string[] {
+  const isAhci = cdromBus === "ahci";
+  const discs = cdroms.flatMap((file, index) => [
+    "-drive",
+    `if=none,id=cdrom${index},file=${file},format=raw,readonly=on${isAhci ? ",media=cdrom" : ""}`,
+    "-device",
+    `${isAhci ? `ide-cd,bus=cdroms.${index}` : "virtio-blk-pci"},drive=cdrom${index}`,
+  ]);
+  return [...(isAhci && cdroms.length > 0 ? ["-device", "ahci,id=cdroms"] : []), ...discs];
+}
+
+function networkArguments({ networks, networkInterface }: Machine): string[] {
+  const device = networkInterface === "e1000" ? "e1000" : "virtio-net-pci";
+  return networks.flatMap(({ mac, net, host, guest }, index) => [
+    ...["-netdev", `user,id=net${index},net=${net},host=${host}${guest ? `,dhcpstart=${guest}` : ""}`],
+    ...["-device", `${device},netdev=net${index}${mac ? `,mac=${mac}` : ""}`],
+  ]);
+}
