@@ -15,6 +15,7 @@ import type { AmqpConfig, ListenAddress, OrchestratorConfig } from "./orchestrat
 import { readImageMap } from "./parse-image-map.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
+import { zonesConfig, zonesProblems } from "./zones-config.ts";
 
 /** The image map that comes with the project. */
 export const shippedImageMapPath = fileURLToPath(
@@ -44,6 +45,7 @@ export async function loadOrchestratorConfig(flags: RawFlags, env: Environment):
     ...reading.problems,
     ...listenProblems(reading.values),
     ...brokerProblems(reading.values),
+    ...zonesProblems(reading.values, guestsInZones(reading.values)),
     ...capacityProblems(reading.values.capacityMap ?? new Map(), files.imageMap),
     ...files.problems,
     ...secrets.problems,
@@ -134,6 +136,12 @@ function brokerProblems(values: Partial<Values>): string[] {
   return problems;
 }
 
+/** How many guests need an address of their own; null where they are no zones, or that is not known yet. */
+function guestsInZones({ hypervisor, maxConcurrency, maxHolds }: Partial<Values>): number | null {
+  if (hypervisor !== "zones" || maxConcurrency === undefined || maxHolds === undefined) return null;
+  return maxConcurrency + maxHolds;
+}
+
 function isLoopback({ host }: ListenAddress): boolean {
   return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
@@ -172,6 +180,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     firewall: values.firewall,
     guestLanAccess: Object.freeze(values.guestLanAccess ?? []),
     guestHostPorts: Object.freeze(values.guestHostPorts ?? []),
+    zones: zonesConfig(values),
     apiListen: Object.freeze(values.apiListen),
     apiToken: values.apiToken,
     runnerListen: Object.freeze(values.runnerListen),

@@ -20,6 +20,7 @@ import {
 } from "./option-parsers.ts";
 import type { ListenAddress } from "./orchestrator-config.ts";
 import { upkeepOptions } from "./upkeep-options.ts";
+import { zonesOptions } from "./zones-options.ts";
 
 const files = "Files:";
 const capacity = "Capacity:";
@@ -244,6 +245,7 @@ export const orchestratorOptions = {
     parse: oneOf("auto", "kvm", "qemu"),
   } as const satisfies OptionDefinition<"auto" | "kvm" | "qemu">,
   ...firewallOptions,
+  ...zonesOptions,
   apiListen: {
     flag: "api-listen",
     placeholder: "HOST:PORT",
@@ -261,7 +263,8 @@ export const orchestratorOptions = {
     group: network,
     description: "where guests' runners are listened for",
     defaultText: null,
-    defaultNote: "the gateway address of the libvirt network, port 7411",
+    defaultNote:
+      "port 7411 of the host's address in the guests' network: the gateway of LIBVIRT_NETWORK, or the address of ZONES_VNIC",
     parse: listenAddress,
   } as const satisfies OptionDefinition<ListenAddress>,
   runnerUrl: {

@@ -1,6 +1,7 @@
 import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
+import type { ZonesConfig } from "./zones-config.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */
 export interface ListenAddress {
@@ -34,9 +35,10 @@ export interface OrchestratorConfig {
   readonly guestLanAccess: readonly string[];
   /** TCP ports of the host's address on the guests' network, beside the runner endpoint's. */
   readonly guestHostPorts: readonly number[];
+  readonly zones: ZonesConfig;
   readonly apiListen: ListenAddress;
   readonly apiToken: string | null;
-  /** Null: the gateway address of the libvirt network, port 7411. */
+  /** Null: port 7411 of the host's address in the guests' network. */
   readonly runnerListen: ListenAddress | null;
   /** The URL guests reach the runner endpoint at; null: made from the address listened on. */
   readonly runnerUrl: string | null;

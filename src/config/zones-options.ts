@@ -1,0 +1,156 @@
+import { parseRange, rangeText } from "../core/cidr.ts";
+import type { OptionDefinition } from "./option-definition.ts";
+import type { Parsed } from "./option-parsers.ts";
+import type { GuestAddresses, Subnet } from "./zones-config.ts";
+
+const group = "Guests in zones (illumos):";
+
+/** What the zones backend uses of an illumos host: a dataset, a link and addresses. */
+export const zonesOptions = {
+  zonesPool: {
+    flag: "zones-pool",
+    placeholder: "DATASET",
+    environment: "ZONES_POOL",
+    group,
+    description:
+      "the ZFS dataset that images, guests' disks and zones are kept below; it is made where there is none, its parent must exist",
+    defaultText: "rpool/solstice",
+    parse: datasetName,
+  } as const satisfies OptionDefinition<string>,
+  zonesLink: {
+    flag: "zones-link",
+    placeholder: "LINK",
+    environment: "ZONES_LINK",
+    group,
+    description:
+      "the etherstub, bridge or network card that guests' VNICs are made over; an etherstub of that name is made where there is no such link",
+    defaultText: "solstice_stub0",
+    parse: linkName,
+  } as const satisfies OptionDefinition<string>,
+  zonesVnic: {
+    flag: "zones-vnic",
+    placeholder: "LINK",
+    environment: "ZONES_VNIC",
+    group,
+    description:
+      "the host's own interface on that link, whose address guests call; a VNIC with the gateway's address is made where there is none",
+    defaultText: "solstice0",
+    parse: linkName,
+  } as const satisfies OptionDefinition<string>,
+  zonesSubnet: {
+    flag: "zones-subnet",
+    placeholder: "RANGE",
+    environment: "ZONES_SUBNET",
+    group,
+    description: "the IPv4 network of guests",
+    defaultText: "10.88.0.0/24",
+    parse: subnet,
+  } as const satisfies OptionDefinition<Subnet>,
+  zonesGateway: {
+    flag: "zones-gateway",
+    placeholder: "ADDRESS",
+    environment: "ZONES_GATEWAY",
+    group,
+    description: "the default router of guests, in that network",
+    defaultText: null,
+    defaultNote: "the first address of ZONES_SUBNET",
+    parse: address,
+  } as const satisfies OptionDefinition<string>,
+  zonesAddresses: {
+    flag: "zones-addresses",
+    placeholder: "FIRST-LAST",
+    environment: "ZONES_ADDRESSES",
+    group,
+    description:
+      "the addresses that guests get, one for each guest that runs or is on hold, such as 10.88.0.10-10.88.0.99",
+    defaultText: null,
+    defaultNote: "the rest of ZONES_SUBNET",
+    parse: addressRange,
+  } as const satisfies OptionDefinition<GuestAddresses>,
+  zonesNameservers: {
+    flag: "zones-nameservers",
+    placeholder: "ADDRESS,...",
+    environment: "ZONES_NAMESERVERS",
+    group,
+    description: "the DNS servers that guests ask, as IPv4 addresses that they can reach",
+    defaultText: null,
+    defaultNote: "those in /etc/resolv.conf",
+    parse: nameservers,
+  } as const satisfies OptionDefinition<readonly string[]>,
+};
+
+/** Room for what the backend puts behind it: zfs(8) allows 255 characters, and paths of sockets have fewer. */
+const datasetMax = 100;
+/** MAXLINKNAMELEN without its NUL. */
+const linkMax = 31;
+
+/**
+ * A dataset below a pool, with the characters of zfs(8) but the space, which would break zone configurations. A pool
+ * alone is refused: others keep their data in it, and what we own is marked as a whole.
+ */
+function datasetName(text: string): Parsed<string> {
+  const expected = `a ZFS dataset below a pool, such as rpool/solstice (letters, digits and - _ . :, at most ${datasetMax} characters)`;
+  const [pool = "", ...rest] = text.split("/");
+  const isPool = /^[A-Za-z][A-Za-z0-9_.:-]*$/.test(pool);
+  const areNames = rest.every((name) => /^[A-Za-z0-9_.:-]+$/.test(name) && name !== "." && name !== "..");
+  return isPool && areNames && rest.length > 0 && text.length <= datasetMax ? { value: text } : { expected };
+}
+
+/** A link's name by dladm(8) and what IP makes of it: at its end a number of its own, without leading zeros. */
+function linkName(text: string): Parsed<string> {
+  const isName = /^[A-Za-z](?:[A-Za-z0-9_.]*[A-Za-z_.])?(?:0|[1-9][0-9]{0,8})$/.test(text);
+  if (isName && text.length <= linkMax) return { value: text };
+  return {
+    expected: `a link's name as dladm takes it: a letter, then letters, digits, dots and underlines, and at its end a number without leading zeros, at most ${linkMax} characters, such as solstice0`,
+  };
+}
+
+const [widestPrefix, narrowestPrefix] = [16, 30];
+
+function subnet(text: string): Parsed<Subnet> {
+  const range = parseRange(text);
+  if (range && range.prefix >= widestPrefix && range.prefix <= narrowestPrefix && isUnicast(range.first)) {
+    return { value: { address: rangeText({ ...range, prefix: 32 }), prefix: range.prefix } };
+  }
+  return {
+    expected: `an IPv4 network of /${widestPrefix} to /${narrowestPrefix} without bits after its prefix, such as 10.88.0.0/24`,
+  };
+}
+
+function address(text: string): Parsed<string> {
+  return isAddress(text) ? { value: text } : { expected: "an IPv4 address, such as 10.88.0.1" };
+}
+
+function addressRange(text: string): Parsed<GuestAddresses> {
+  const [first = "", last = "", ...more] = text.split("-").map((one) => one.trim());
+  const isRange = isAddress(first) && isAddress(last) && more.length === 0;
+  if (isRange && numberOf(first) <= numberOf(last)) return { value: { first, last } };
+  return { expected: "two IPv4 addresses, the lower first, such as 10.88.0.10-10.88.0.99" };
+}
+
+/** What a resolver reads at most: MAXNS of resolv.conf(5). */
+const nameserversMax = 3;
+
+function nameservers(text: string): Parsed<readonly string[]> {
+  const addresses = text.split(",").map((one) => one.trim());
+  if (addresses.length <= nameserversMax && addresses.every(isAddress))
+    return { value: [...new Set(addresses)] };
+  return {
+    expected: `at most ${nameserversMax} IPv4 addresses joined by commas, none of them a loopback address (it would be the guest's own), such as 9.9.9.9,1.1.1.1`,
+  };
+}
+
+function isAddress(text: string): boolean {
+  const range = parseRange(text);
+  return range !== null && range.prefix === 32 && !text.includes("/") && isUnicast(range.first);
+}
+
+/** An address that a machine can have on a network: not "this network", loopback, link-local, multicast or reserved. */
+function isUnicast(number: number): boolean {
+  const [first, second] = [Math.floor(number / 2 ** 24), Math.floor(number / 2 ** 16) % 256];
+  return first > 0 && first < 224 && first !== 127 && !(first === 169 && second === 254);
+}
+
+function numberOf(text: string): number {
+  return parseRange(text)?.first ?? Number.NaN;
+}
