@@ -12,6 +12,7 @@ test("libvirt's states are told as power", () => {
     ["shutdown", "user", "running"],
     ["unknown", "unknown", "running"],
     ["paused", "io_error", "paused"],
+    ["paused", "starting_up", "running"],
     ["pm_suspended", "unknown", "paused"],
     ["shutoff", "unknown", "stopped"],
     ["shutoff", "shutdown", "stopped"],

@@ -15,6 +15,8 @@ export function powerOf({ state, reason }: DomainState): GuestPower {
     case "crashed":
       return "crashed";
     case "paused":
+      // Of a guest that is being given power: seen by a second process, when the first was killed while it started one.
+      return reason === "starting_up" ? "running" : "paused";
     case "pm_suspended":
       return "paused";
     default:

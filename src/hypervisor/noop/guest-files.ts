@@ -69,8 +69,9 @@ export function placeInside(directory: string, guestPath: string): string {
   );
 }
 
-/** Removes all files of a guest. */
+/** Removes all files of a guest: the mark first, which says that they are whole. */
 export async function removeFiles(paths: GuestPaths): Promise<void> {
+  await rm(paths.mark, { force: true });
   await rm(paths.directory, { recursive: true, force: true, maxRetries: 5 });
 }
 

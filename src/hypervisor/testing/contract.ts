@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { testCreation, testQuietness } from "./contract/basics.ts";
 import { testFailures } from "./contract/failures.ts";
 import type { ContractOptions } from "./contract/harness.ts";
+import { testKills } from "./contract/kills/kills.ts";
 import { testLives } from "./contract/lives.ts";
 import { testOwnership } from "./contract/ownership.ts";
 import { testPersistence, testVanishing } from "./contract/persistence.ts";
 import type { Scene } from "./contract/scene.ts";
 import { testShells } from "./contract/shells.ts";
 
-export type { Behaviour, BrokenHost, ContractHarness, Foreign } from "./contract/harness.ts";
+export type { Behaviour, BrokenHost, ContractHarness, ContractOptions, Foreign } from "./contract/harness.ts";
 export { waitForPower } from "./contract/look.ts";
 export { randomJobId } from "./contract/scene.ts";
 
@@ -28,6 +29,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
       await scene.hypervisor?.close();
       await scene.harness?.close();
     });
+    beforeEach((context) => options.onTest?.(context.name));
     testQuietness(scene);
     testCreation(scene);
     testLives(scene);
@@ -36,6 +38,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
     else testPersistence(scene);
     if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);
     testFailures(scene, options);
+    if (cannotHappen["the process is killed"] === undefined) testKills(scene);
     tellWhatCannotHappen(cannotHappen);
   });
 }

@@ -6,7 +6,9 @@ import { guestName } from "../../core/job.ts";
 import { runCommand } from "../../host/command.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
-import type { GuestSpec, HypervisorLog, Seed } from "../hypervisor.ts";
+import { PacketDecoder, PacketType, REMOTE_PROGRAM } from "../../libvirt/packet.ts";
+import { procedures } from "../../libvirt/procedures.ts";
+import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../hypervisor.ts";
 import { buildDomainXml } from "../libvirt/domain-xml.ts";
 import { guestPaths, guestsDirectory } from "../libvirt/guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "../libvirt/libvirt.ts";
@@ -127,13 +129,42 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
       process.kill(Number(pid), "SIGKILL");
     },
     failures: libvirtFailures(client, options),
-    victim: null,
+    victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
     whatIsLeft: (jobId) => whatIsLeft(client, guestsDir, jobId),
     async close() {
       client.close();
       await rm(dataDir, { recursive: true });
     },
   };
+}
+
+/**
+ * The backend, for a process that is killed.
+ * @public
+ */
+export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
+  return createLibvirtHypervisor(libvirtOptions(options));
+}
+
+/** The calls that change something; what only asks is no step. */
+const changingCalls = new Map<number, string>(
+  [
+    procedures.domainDefineXmlFlags,
+    procedures.domainCreateWithFlags,
+    procedures.domainShutdownFlags,
+    procedures.domainDestroyFlags,
+    procedures.domainUndefineFlags,
+  ].map(({ number, name }) => [number, name]),
+);
+
+/**
+ * Names a call to libvirtd that changes something.
+ * @public
+ */
+export function nameMessage(bytes: Uint8Array): string | null {
+  const [packet] = new PacketDecoder().push(bytes);
+  if (packet?.header.program !== REMOTE_PROGRAM || packet.header.type !== PacketType.call) return null;
+  return changingCalls.get(packet.header.procedure) ?? null;
 }
 
 /** Options of a backend on the system's libvirtd. */

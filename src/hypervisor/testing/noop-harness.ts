@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../../test/support/until.ts";
 import { guestName } from "../../core/job.ts";
-import type { GuestSpec, HypervisorLog } from "../hypervisor.ts";
+import type { GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import { guestPaths } from "../noop/guest-files.ts";
 import { createNoopHypervisor, type NoopOptions } from "../noop/noop.ts";
 import type { Behaviour, ContractHarness } from "./contract.ts";
@@ -93,11 +93,19 @@ export async function createProcessHarness(): Promise<ContractHarness> {
       process.kill(-pid, "SIGKILL");
     },
     failures: processFailures(options),
-    victim: null,
+    victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
     whatIsLeft: async (jobId) =>
       [join(guestsDir, guestName(jobId))].filter((directory) => existsSync(directory)),
     close: () => rm(dataDir, { recursive: true }),
   };
+}
+
+/**
+ * The backend with processes, for a process that is killed.
+ * @public
+ */
+export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
+  return createNoopHypervisor(processOptions(options));
 }
 
 /** Options of the backend whose guests are processes. */
@@ -113,6 +121,7 @@ function processFailures(options: NoopOptions): ContractHarness["failures"] {
       await hypervisor.create(spec);
       await hypervisor.start(spec.jobId);
       const without = createNoopHypervisor({ ...options, searchPath: "/nonexistent" });
+      await until("it is found", async () => (await without.power(spec.jobId)) === "running");
       const order = { number: 1, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
       return { fail: () => without.openShell(spec.jobId, order), mend: () => hypervisor.remove(spec.jobId) };
     },

@@ -37,12 +37,19 @@ export interface BrokenHost {
 /** What some backends do not have, and others are tested for: see {@link ContractOptions.cannotHappen}. */
 export type Circumstance = HostFailure | "others have guests here" | "the process is killed";
 
-/** How a child process, which the suite kills at every step, gets at the backend. */
+/**
+ * How a child process, which the suite kills at every step, gets at the backend. The module may also export what
+ * `StepHooks` of kills/steps.ts tells: which of its messages to a daemon are steps, and how its programs die halfway.
+ */
 export interface Victim {
   /** The URL of a module that exports `openVictim(options): Hypervisor`; usually the harness' own, `import.meta.url`. */
   readonly module: string;
   /** What `openVictim` is given: JSON, and enough to work on the harness' host as `open()` does. */
   readonly options: object;
+  /** More environment of the child process. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Where a life takes long: each step is tried with one way to recover, in turn, and not with both. */
+  readonly isSlow?: boolean;
 }
 
 /** What a backend brings to be tested. */
@@ -73,6 +80,8 @@ export interface ContractHarness {
 /** What is to be tested, and how. */
 export interface ContractOptions {
   setUp(): Promise<ContractHarness>;
+  /** Called with the name of each test before it runs. */
+  readonly onTest?: (name: string) => void;
   /** A reason where this backend cannot be here. */
   readonly skip?: string | false;
   /** True for a backend that keeps guests in memory: they do not outlive it, leave nothing, and no one else has any. */
