@@ -172,7 +172,7 @@ test("strays of a host are shown with their cause, mended on request, and at a s
   await context.test("a clean host has no differences, and a gauge for each kind", async () => {
     const { code, answer } = await doctor(setup);
     assert.deepEqual([code, answer.ok, answer.leaks], [0, true, []]);
-    assert.deepEqual(answer.ledgers, ["store", "hypervisor", "files", "network", "temporary"]);
+    assert.deepEqual(answer.ledgers, ["store", "hypervisor", "files", "network", "temporary", "blobs"]);
     const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
     for (const kind of leakKinds)
       assert.match(metrics, new RegExp(`^solstice_leaks\\{kind="${kind}"\\} 0$`, "m"));

@@ -1,14 +1,22 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
+
+import { makeSetup, startOrchestrator } from "../../../test/support/orchestrator.ts";
+import { until } from "../../../test/support/until.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import type { CliContext, Output } from "../context.ts";
 import { createProgram } from "../program.ts";
+
+const imageMap = `
+default_label: any
+images: { any: { local_path: /nonexistent/any.img, nocloud: true } }
+`;
 
 /** The data directory of an orchestrator that has run, with guests that are directories. */
 function usedDirectory(t: TestContext): string {
@@ -50,7 +58,7 @@ test("without an orchestrator: a table of what was left, mended on request, and 
     shown.text,
     /^KIND +NAME +JOB +CAUSE +REMEDY\nfiles_without_guest +\S+job-stray +stray +Files of/,
   );
-  assert.match(shown.text, /remove\n\nCompared: store, .*, temporary\. 1 differences: 1 left\.\n$/);
+  assert.match(shown.text, /remove\n\nCompared: store, .*, temporary, blobs\. 1 differences: 1 left\.\n$/);
   assert.ok(existsSync(stray));
 
   const narrow = await doctor(dataDir, ["--leaks"], 110);
@@ -64,6 +72,60 @@ test("without an orchestrator: a table of what was left, mended on request, and 
   assert.ok(!existsSync(stray));
   assert.match((await doctor(dataDir, ["--leaks"])).text, /No differences\.\n$/);
   assert.ok(!existsSync(join(dataDir, "orchestrator.json")));
+});
+
+test("bytes that no record owns are told and mended, without an orchestrator and by one that runs", async (t) => {
+  const dataDir = usedDirectory(t);
+  const stray = join(
+    dataDir,
+    "files",
+    "blobs",
+    "artifacts",
+    "this-host-1234abcd",
+    "gone",
+    "1",
+    "a".repeat(32),
+  );
+  const foreign = join(dataDir, "files", "blobs", "artifacts", "other-host", "gone", "1", "a".repeat(32));
+  const plant = () => {
+    for (const path of [stray, foreign]) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, "x");
+    }
+  };
+  const tellAndMend = async () => {
+    plant();
+    const shown = await doctor(dataDir, ["--leaks"]);
+    assert.equal(shown.exitCode, 1);
+    assert.match(shown.text, /\nartifact_without_record +artifacts\S+ +gone .* remove\n/);
+    assert.match(shown.text, / 1 differences: 1 left\.\n$/);
+    assert.ok(existsSync(stray));
+    const mended = await doctor(dataDir, ["--leaks", "--fix"]);
+    assert.equal(mended.exitCode, 0);
+    assert.match(mended.text, / 1 differences: 1 mended, 0 left\.\n$/);
+    assert.deepEqual([existsSync(stray), existsSync(foreign)], [false, true]);
+  };
+  await tellAndMend();
+  // One that starts sweeps as well; what is planted after that is left to whoever asks.
+  plant();
+  const flags = ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0", "--data-dir", dataDir];
+  const { children, imageMapPath } = makeSetup(t, imageMap, []);
+  const orchestrator = await startOrchestrator({ dataDir, imageMapPath, children, flags });
+  await until("the sweep of the start", () => orchestrator.log().includes("artifacts of jobs that are gone"));
+  await tellAndMend();
+});
+
+test("where the blobs cannot be opened, the rest is compared, and that is said", async (t) => {
+  const dataDir = usedDirectory(t);
+  writeFileSync(join(dataDir, "files"), "not a directory");
+  const { exitCode, text } = await doctor(dataDir, ["--leaks"]);
+  assert.equal(exitCode, 1);
+  assert.match(
+    text,
+    /^Not compared to the end: blobs: .*\nCompared: store, .*, temporary\. No differences\.\n$/,
+  );
+  const { unread } = JSON.parse((await doctor(dataDir, ["--leaks", "--json"])).text);
+  assert.equal(unread[0].ledger, "blobs");
 });
 
 test("a directory that no orchestrator used, or that one is just taking, is told as that", async (t) => {

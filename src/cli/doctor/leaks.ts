@@ -35,7 +35,7 @@ export async function examineLeaks(
   const { dataDir } = await loadClientConfig(flags, context.env);
   const find = isHeld(join(dataDir, "orchestrator.lock")) ? askOrchestrator : lookOffline;
   const answer = await find(flags, context, { dataDir, fix: options.fix });
-  const isClean = answer.leaks.every(isSettled);
+  const isClean = answer.leaks.every(isSettled) && answer.unread.length === 0;
   if (options.json) await writeJson(context.stdout, { ok: isClean, ...leaksDocument(answer) });
   else await write(context.stdout, leaksText(answer, context.stdout));
   if (!isClean) context.setExitCode(exitCodes.failure);
@@ -96,7 +96,7 @@ function isSettled({ fixed, remedy }: Leak): boolean {
   return fixed || remedy === "none";
 }
 
-function leaksDocument({ leaks, ledgers }: FindLeaksResponse) {
+function leaksDocument({ leaks, ledgers, unread }: FindLeaksResponse) {
   return {
     leaks: leaks.map((leak) => ({
       kind: leak.kind,
@@ -108,11 +108,16 @@ function leaksDocument({ leaks, ledgers }: FindLeaksResponse) {
       problem: leak.problem || null,
     })),
     ledgers,
+    unread: unread.map(({ ledger, problem }) => ({ ledger, problem })),
   };
 }
 
-function leaksText({ leaks, ledgers }: FindLeaksResponse, output: Output): string {
-  const compared = `Compared: ${ledgers.map(oneLine).join(", ")}.`;
+function leaksText({ leaks, ledgers, unread }: FindLeaksResponse, output: Output): string {
+  const notCompared = unread.map(
+    ({ ledger, problem }) =>
+      `${paint(output, "yellow", "Not compared to the end:")} ${oneLine(ledger)}: ${oneLine(problem)}\n`,
+  );
+  const compared = `${notCompared.join("")}Compared: ${ledgers.map(oneLine).join(", ")}.`;
   if (leaks.length === 0) return `${compared} No differences.\n`;
   const head = ["KIND", "NAME", "JOB", "CAUSE", "REMEDY"];
   const rows = leaks.map((leak) => [

@@ -6,7 +6,7 @@ import type { JobEntry, Ledgers, MachineEntry } from "./ledgers.ts";
 import { holds } from "./ownership.ts";
 
 /**
- * Compares the five ledgers of a host. What an active job of this host owns is never in the answer with `remove`, nor
+ * Compares the ledgers of a host. What an active job of this host owns is never in the answer with `remove`, nor
  * is what the ledgers do not hold, because it is not ours.
  */
 export function findLeaks(ledgers: Ledgers): Leak[] {

@@ -10,6 +10,11 @@ export const leakKinds = [
   "lease_without_guest",
   "interface_without_guest",
   "stale_temporary_file",
+  "artifact_without_record",
+  "artifact_without_blob",
+  "unfinished_upload",
+  "cache_blob_without_entry",
+  "cache_entry_without_blob",
 ] as const;
 
 /** One of {@link leakKinds}. */

@@ -1,8 +1,11 @@
 import type { GuestPower } from "../guest.ts";
 import type { JobState } from "../job-state.ts";
 
-/** The five ledgers, in the order of the report. */
-export const ledgerNames = ["store", "hypervisor", "files", "network", "temporary"] as const;
+/** The ledgers, in the order of the report. Blobs are compared when somebody asks, and by the sweeps of each hour. */
+export const ledgerNames = ["store", "hypervisor", "files", "network", "temporary", "blobs"] as const;
+
+/** One of {@link ledgerNames}. */
+export type LedgerName = (typeof ledgerNames)[number];
 
 /** A guest as the hypervisor has it: a domain, a zone, a process with our mark. */
 export interface DomainEntry {

@@ -10,6 +10,9 @@ export interface AuditedLeak extends Leak {
   readonly problem: string;
 }
 
+/** What is compared together: the guests of a host with all that they need, or the blobs. */
+export type AuditPart = "host" | "blobs";
+
 /** What the audits of one process have found so far. */
 export interface AuditState {
   /** One audit after the other. */
@@ -20,17 +23,17 @@ export interface AuditState {
   readonly left: Readonly<Record<LeakKind, number>>;
   /** Differences mended since the start, by kind. Every kind is there. */
   readonly mended: Readonly<Record<LeakKind, number>>;
-  /** When the last audit ended, in ms since the epoch; null before the first. */
+  /** When the last audit of the host ended, in ms since the epoch; null before the first. */
   readonly lastRunAt: number | null;
   /** Whether the last audit left this difference too, so that it has been told already. */
   wasLeft(leak: Leak): boolean;
-  /** Notes the outcome of a whole audit. */
-  record(leaks: readonly AuditedLeak[], at: number): void;
+  /** Notes the outcome of a whole audit of the guests and files of this host, or of its blobs. */
+  record(part: AuditPart, leaks: readonly AuditedLeak[], at: number): void;
 }
 
 /** The state before the first audit. */
 export function createAuditState(options: { isDriven: boolean }): AuditState {
-  let left = noLeaks();
+  const left: Record<AuditPart, readonly AuditedLeak[]> = { host: [], blobs: [] };
   let leftKeys = new Set<string>();
   let lastRunAt: number | null = null;
   const mended = noLeaks();
@@ -39,17 +42,19 @@ export function createAuditState(options: { isDriven: boolean }): AuditState {
     isDriven: options.isDriven,
     mended,
     get left() {
-      return left;
+      const counts = noLeaks();
+      for (const { kind } of [...left.host, ...left.blobs]) counts[kind] += 1;
+      return counts;
     },
     get lastRunAt() {
       return lastRunAt;
     },
     wasLeft: (leak) => leftKeys.has(leakKey(leak)),
-    record(leaks, at) {
-      left = noLeaks();
-      for (const { kind, isFixed } of leaks) (isFixed ? mended : left)[kind] += 1;
-      leftKeys = new Set(leaks.filter(({ isFixed }) => !isFixed).map(leakKey));
-      lastRunAt = at;
+    record(part, leaks, at) {
+      left[part] = leaks.filter(({ isFixed }) => !isFixed);
+      for (const { kind, isFixed } of leaks) if (isFixed) mended[kind] += 1;
+      leftKeys = new Set([...left.host, ...left.blobs].map(leakKey));
+      if (part === "host") lastRunAt = at;
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Leak } from "../../core/audit/leak.ts";
 import type { AuditedLeak } from "./audit-state.ts";
 import { mendLeak } from "./mend-leak.ts";
 import { type AuditContext, type HostLedgers, readLedgers } from "./read-ledgers.ts";
+import { tellLeak } from "./tell-leak.ts";
 
 /** How long after one look the next one comes, in ms: longer than a driver needs from one ledger to the next. */
 const nextLookMs = 250;
@@ -15,7 +16,7 @@ const maxLooks = 5;
 const maxLeaks = 10_000;
 
 /**
- * Compares this host's five ledgers, and with `fix` mends what can be mended. Guests of active jobs are left to their
+ * Compares this host's ledgers, and with `fix` mends what can be mended. Guests of active jobs are left to their
  * drivers; what is not ours is never listed in the first place. One audit of a process runs at a time.
  */
 export function audit(context: AuditContext, options: { fix: boolean }): Promise<AuditedLeak[]> {
@@ -27,8 +28,8 @@ export function audit(context: AuditContext, options: { fix: boolean }): Promise
         options.fix ? await mendLeak(context, ledgers, leak) : { ...leak, isFixed: false, problem: "" },
       );
     }
-    if (options.fix) for (const leak of audited) tell(context, leak);
-    context.audits.record(audited, Date.now());
+    if (options.fix) for (const leak of audited) tellLeak(context, leak);
+    context.audits.record("host", audited, Date.now());
     return audited;
   });
 }
@@ -57,11 +58,4 @@ function isSettled(leaks: readonly Leak[]): boolean {
 async function look(context: AuditContext): Promise<{ ledgers: HostLedgers; leaks: Leak[] }> {
   const ledgers = await readLedgers(context);
   return { ledgers, leaks: findLeaks(ledgers).slice(0, maxLeaks) };
-}
-
-function tell({ log, audits }: AuditContext, leak: AuditedLeak): void {
-  const { isFixed, problem, ...facts } = leak;
-  if (isFixed) log.warn(facts, "mended a difference between this host and the store");
-  else if (leak.remedy !== "none" && !audits.wasLeft(leak))
-    log.warn({ ...facts, problem }, "a difference between this host and the store is left");
 }

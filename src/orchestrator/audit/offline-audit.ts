@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { BlobStore } from "../../blobs/blob-store.ts";
+import { openBlobStore } from "../../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { SolsticeError } from "../../core/errors.ts";
+import { errorText, SolsticeError } from "../../core/errors.ts";
 import { writeSeed } from "../../guest/seed-image.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createHypervisor } from "../../hypervisor/router.ts";
@@ -9,9 +11,8 @@ import type { Log } from "../context.ts";
 import { hostIdFileName, loadIdentity } from "../identity.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import { openStore } from "../open-store.ts";
-import { audit } from "./audit.ts";
 import { createAuditState } from "./audit-state.ts";
-import { leaksView } from "./leaks-view.ts";
+import { reportLeaks } from "./leak-report.ts";
 
 /**
  * Compares a host's ledgers where no orchestrator runs, and with `fix` mends what can be mended without one. It holds
@@ -21,7 +22,7 @@ import { leaksView } from "./leaks-view.ts";
 export async function auditOffline(
   config: OrchestratorConfig,
   options: { fix: boolean; log: Log },
-): Promise<ReturnType<typeof leaksView>> {
+): ReturnType<typeof reportLeaks> {
   const { dataDir } = config;
   const { log, fix } = options;
   if (!existsSync(join(dataDir, hostIdFileName))) {
@@ -42,6 +43,17 @@ export async function auditOffline(
   await hypervisor.connect();
   const audits = createAuditState({ isDriven: false });
   const guestLock = createKeyedLock();
-  const context = { config, identity, store, hypervisor, log, guestLock, audits };
-  return leaksView(await audit(context, { fix }));
+  const blobs = await openBlobs(config);
+  if (!(blobs instanceof SolsticeError)) closing.defer(() => blobs.close());
+  const context = { config, identity, store, hypervisor, log, guestLock, audits, blobs };
+  // Awaited here: what it reads is closed when this function ends.
+  return await reportLeaks(context, { fix });
+}
+
+async function openBlobs(config: OrchestratorConfig): Promise<BlobStore | SolsticeError> {
+  try {
+    return await openBlobStore(config);
+  } catch (error) {
+    return new SolsticeError("unavailable", errorText(error), { cause: error });
+  }
 }

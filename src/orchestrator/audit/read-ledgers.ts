@@ -15,7 +15,7 @@ export interface HostLedgers extends Ledgers {
   readonly temporary: readonly Leftover[];
 }
 
-/** Reads the five ledgers: the host first, and the store last, where every intent is written before it is acted on. */
+/** Reads the ledgers: the host first, and the store last, where every intent is written before it is acted on. */
 export async function readLedgers(context: AuditContext): Promise<HostLedgers> {
   const { config, identity, hypervisor, audits } = context;
   const temporary = await listTemporaryFiles(config);

@@ -15,8 +15,7 @@ import { buildPlan, type PlanCheckout } from "../../guest/plan.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
 import type { Admission } from "../accept/admission.ts";
-import { audit } from "../audit/audit.ts";
-import { leaksView } from "../audit/leaks-view.ts";
+import { reportLeaks } from "../audit/leak-report.ts";
 import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
@@ -136,7 +135,7 @@ export function startUserEndpoint(
     capacity: () => capacityView(context, countQueued),
     explain: (job) => explainView(context, job),
     caches: context.caches,
-    findLeaks: async (options) => leaksView(await audit(context, options)),
+    findLeaks: (options) => reportLeaks(context, options),
     readiness: () => readiness(context, lease.problem()),
     metrics: createOrchestratorMetrics(context, countQueued),
   });

@@ -1,7 +1,8 @@
 import { errorText } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
-import { removeEntriesWithoutBlob, removeStrayBlobs, removeUnused } from "./cache-sweep.ts";
+import { findEntriesWithoutBlob, findStrayBlobs, removeUnused } from "./cache-sweep.ts";
+import { mendAll, sweepPlace } from "./sweep-place.ts";
 
 /** How often the cache is compared with its blobs, in ms. */
 const intervalMs = 3_600_000;
@@ -15,7 +16,7 @@ export function startCacheLoop(context: Context): Loop {
     name: "cache",
     log: context.log,
     run: async () => {
-      await tidyCache(context);
+      await tidyCache(context, Date.now());
       return intervalMs * (0.8 + Math.random() * 0.4);
     },
   });
@@ -26,12 +27,12 @@ export function startCacheLoop(context: Context): Loop {
 
 /**
  * Removes entries that were not used for long, that are beyond the limits, or whose blob is gone; and blobs of no entry.
- * Each for itself, so that one that fails does not keep the others. Several hosts may do it at once.
+ * Each for itself, so that one that fails does not keep the others. Several hosts may do it at once. `now` in ms since the epoch.
  */
-export async function tidyCache(context: CacheUpkeepContext): Promise<void> {
+export async function tidyCache(context: CacheUpkeepContext, now: number): Promise<void> {
   const { config, caches, log } = context;
   const { store, blobs, identity } = context;
-  const place = { store, blobs, hostId: identity.hostId, place: caches.place };
+  const place = sweepPlace({ store, blobs, hostId: identity.hostId });
   const { removed } = caches;
   const attempt = async (what: string, remove: () => Promise<number>): Promise<number> => {
     try {
@@ -44,10 +45,12 @@ export async function tidyCache(context: CacheUpkeepContext): Promise<void> {
     }
   };
   const { retentionSeconds } = config.cache;
-  const before = Date.now() - retentionSeconds * 1000;
+  const before = now - retentionSeconds * 1000;
   if (retentionSeconds > 0)
     removed.unused += await attempt("unused entries", () => removeUnused(place, before));
   await attempt("entries beyond its limits", () => caches.enforceLimits());
-  removed.without_blob += await attempt("entries without a blob", () => removeEntriesWithoutBlob(place));
-  removed.stray_blobs += await attempt("blobs without an entry", () => removeStrayBlobs(place));
+  removed.without_blob += await attempt("entries without a blob", () =>
+    mendAll(findEntriesWithoutBlob(place)),
+  );
+  removed.stray_blobs += await attempt("blobs without an entry", () => mendAll(findStrayBlobs(place)));
 }

@@ -1,6 +1,5 @@
 import { cacheBlobPrefix } from "../../api/caches/cache-kind.ts";
 import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
-import type { BlobStore } from "../../blobs/blob-store.ts";
 import { isActive } from "../../core/job-state.ts";
 import {
   deleteCacheEntry,
@@ -12,28 +11,26 @@ import {
 import { getJob } from "../../store/jobs.ts";
 import type { Store } from "../../store/store.ts";
 import { getUpload } from "../../store/uploads.ts";
+import type { Stray, SweepPlace } from "./sweep-place.ts";
 
-/** Where to sweep. */
-export interface SweepPlace {
-  readonly store: Store;
-  readonly blobs: BlobStore;
-  /** This host. */
-  readonly hostId: string;
-  /** See `place` of the entries. */
-  readonly place: string;
-}
-
-/** Removes blobs of this host's saves that neither an entry nor a save under way needs. Returns how many there were. */
-export async function removeStrayBlobs({ store, blobs, hostId }: SweepPlace): Promise<number> {
-  let removed = 0;
+/** Blobs of this host's saves that neither an entry nor a save under way needs. */
+export async function* findStrayBlobs({ store, blobs, hostId }: SweepPlace): AsyncGenerator<Stray> {
   for await (const { key } of blobs.list(hostBlobPrefix(cacheBlobPrefix, hostId))) {
     // In this order: what is stored between the two looks is an entry at the second.
     if (await isBeingSaved(store, key)) continue;
     if ((await findEntryOfBlob(store, key)) !== null) continue;
-    await blobs.remove(key);
-    removed += 1;
+    yield {
+      kind: "cache_blob_without_entry",
+      name: key,
+      jobId: uploadOfBlob(key).jobId,
+      cause: `The bytes of a cache lie in ${blobs.place}, but no entry has them: another job saved the same key first, or a process that removed the entry ended before it could remove the bytes.`,
+      remedy: "remove",
+      mend: async () => {
+        await blobs.remove(key);
+        return true;
+      },
+    };
   }
-  return removed;
 }
 
 async function isBeingSaved(store: Store, blobKey: string): Promise<boolean> {
@@ -43,24 +40,36 @@ async function isBeingSaved(store: Store, blobKey: string): Promise<boolean> {
   return job !== null && job.attempt === upload.attempt && isActive(job.state);
 }
 
-/** Removes entries whose blob is gone: a disk was restored from a backup, or somebody tidied up. Returns how many. */
-export async function removeEntriesWithoutBlob({ store, blobs, place }: SweepPlace): Promise<number> {
-  let removed = 0;
-  for (const { id, blobKey } of await listPlacedCacheEntries(store, place)) {
+/** Entries whose blob is gone: a disk was restored from a backup, or somebody tidied up. */
+export async function* findEntriesWithoutBlob({
+  store,
+  blobs,
+  cachePlace,
+}: SweepPlace): AsyncGenerator<Stray> {
+  for (const { id, blobKey } of await listPlacedCacheEntries(store, cachePlace)) {
     if ((await blobs.stat(blobKey)) !== null) continue;
-    if (await deleteCacheEntry(store, id)) removed += 1;
+    yield {
+      kind: "cache_entry_without_blob",
+      name: id,
+      jobId: uploadOfBlob(blobKey).jobId,
+      cause: `The cache has this entry, but its bytes (${blobKey}) are not in ${blobs.place}: a disk was restored from an older copy, or somebody removed them. The entry goes, and a job makes a new one.`,
+      remedy: "finish",
+      mend: () => deleteCacheEntry(store, id),
+    };
   }
-  return removed;
 }
 
 /** Removes entries, of any host, that were last used before `before`. Returns how many. */
-export async function removeUnused({ store, blobs, place }: SweepPlace, before: number): Promise<number> {
+export async function removeUnused(
+  { store, blobs, cachePlace }: SweepPlace,
+  before: number,
+): Promise<number> {
   let removed = 0;
   for (const entry of await listUnusedCacheEntries(store, before)) {
     if (!(await evictCacheEntry(store, entry))) continue;
     removed += 1;
     // Another host's blob goes when that host sweeps.
-    if (entry.place === place) await blobs.remove(entry.blobKey);
+    if (entry.place === cachePlace) await blobs.remove(entry.blobKey);
   }
   return removed;
 }

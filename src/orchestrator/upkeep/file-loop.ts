@@ -2,11 +2,12 @@ import { errorText } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import {
-  endUnfinishedUploads,
-  expireLostArtifacts,
+  findLostArtifacts,
+  findStrayArtifacts,
+  findUnfinishedUploads,
   removeOldArtifacts,
-  removeStrayArtifacts,
 } from "./file-sweep.ts";
+import { mendAll, sweepPlace } from "./sweep-place.ts";
 
 /** How often files and their records are compared, in ms. */
 const intervalMs = 3_600_000;
@@ -35,8 +36,7 @@ export function startFileLoop(context: Context): Loop {
  */
 export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
   const { config, store, blobs, identity, log } = context;
-  const { hostId } = identity;
-  const place = { store, blobs, hostId, blobHostId: blobs.isShared ? null : hostId };
+  const place = sweepPlace({ store, blobs, hostId: identity.hostId });
   const attempt = async (what: string, tidy: () => Promise<number>) => {
     try {
       const count = await tidy();
@@ -51,8 +51,8 @@ export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
     const before = now - artifactRetentionSeconds * 1000;
     await attempt("removed old artifacts", () => removeOldArtifacts(place, before));
   }
-  await attempt("ended uploads of attempts that are over", () => endUnfinishedUploads(place));
-  await attempt("removed artifacts of jobs that are gone", () => removeStrayArtifacts(place));
-  await attempt("found artifacts missing", () => expireLostArtifacts(place));
+  await attempt("ended uploads of attempts that are over", () => mendAll(findUnfinishedUploads(place)));
+  await attempt("removed artifacts of jobs that are gone", () => mendAll(findStrayArtifacts(place)));
+  await attempt("found artifacts missing", () => mendAll(findLostArtifacts(place)));
   await attempt("removed what cut-off writes left", () => blobs.removeLeftovers(now - leftoverAgeMs));
 }

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { artifactKind, artifactPrefix } from "../../api/transfers/artifact-kind.ts";
 import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
 import { attemptOfStagedFile } from "../../api/transfers/staging.ts";
-import type { BlobStore } from "../../blobs/blob-store.ts";
 import { isActive } from "../../core/job-state.ts";
 import { getJob } from "../../store/jobs.ts";
 import type { AttemptKey } from "../../store/keys.ts";
@@ -15,74 +14,96 @@ import {
   listUnfinishedUploads,
   type Upload,
 } from "../../store/uploads.ts";
-
-/** What belongs to one place where blobs lie. */
-export interface FilePlace {
-  readonly store: Store;
-  readonly blobs: BlobStore;
-  /** This host. */
-  readonly hostId: string;
-  /** The host that alone reads the blobs; null where all do. */
-  readonly blobHostId: string | null;
-}
+import type { Stray, SweepPlace } from "./sweep-place.ts";
 
 /** Removes artifacts that became whole before `before`; their rows say since when they are gone. Returns how many. */
-export async function removeOldArtifacts(place: FilePlace, before: number): Promise<number> {
+export async function removeOldArtifacts(place: SweepPlace, before: number): Promise<number> {
   let removed = 0;
   for await (const upload of keptArtifacts(place, before)) {
     await place.blobs.remove(upload.blobKey);
-    await expireUpload(place.store, { ...upload, at: Date.now() });
+    await expire(place, upload);
     removed += 1;
   }
   return removed;
 }
 
-/** Removes blobs of artifacts of this host's guests that no row names: their jobs are gone. Returns how many. */
-export async function removeStrayArtifacts({ store, blobs, hostId }: FilePlace): Promise<number> {
-  let removed = 0;
+/** Blobs of artifacts of this host's guests that no row names: their jobs are gone. */
+export async function* findStrayArtifacts({ store, blobs, hostId }: SweepPlace): AsyncGenerator<Stray> {
   for await (const { key } of blobs.list(hostBlobPrefix(artifactPrefix, hostId))) {
     // The row is older than the blob, so what is seen without one has none any more.
     const upload = await getUpload(store, uploadOfBlob(key));
     if (upload !== null && upload.expiredAt === null) continue;
-    await blobs.remove(key);
-    removed += 1;
+    yield {
+      kind: "artifact_without_record",
+      name: key,
+      jobId: uploadOfBlob(key).jobId,
+      cause: `The bytes of an artifact lie in ${blobs.place}, but the store does not know it (any more). The process that removed its job or its record ended before it could remove the bytes.`,
+      remedy: "remove",
+      mend: async () => {
+        await blobs.remove(key);
+        return true;
+      },
+    };
   }
-  return removed;
 }
 
-/** Notes of artifacts whose blob is gone that it is: a disk was restored, or somebody tidied up. Returns how many. */
-export async function expireLostArtifacts(place: FilePlace): Promise<number> {
+/** Artifacts that the store says are kept and whose blob is gone: a disk was restored, or somebody tidied up. */
+export async function* findLostArtifacts(place: SweepPlace): AsyncGenerator<Stray> {
   const startedAt = Date.now();
   const present = new Set<string>();
   for await (const { key } of place.blobs.list(artifactPrefix)) present.add(key);
-  let lost = 0;
   for await (const upload of keptArtifacts(place, startedAt)) {
     if (present.has(upload.blobKey) || (await place.blobs.stat(upload.blobKey)) !== null) continue;
-    await expireUpload(place.store, { ...upload, at: Date.now() });
-    lost += 1;
+    yield {
+      kind: "artifact_without_blob",
+      name: upload.name,
+      jobId: upload.jobId,
+      cause: `The store says that attempt ${upload.attempt} kept this artifact, but its bytes (${upload.blobKey}) are not in ${place.blobs.place}: a disk was restored from an older copy, or somebody removed them. The artifact will be said to be gone.`,
+      remedy: "finish",
+      mend: () => expire(place, upload),
+    };
   }
-  return lost;
 }
 
-/** Ends uploads that never became whole and whose attempt is over, with what is staged of them. Returns how many. */
-export async function endUnfinishedUploads(place: FilePlace): Promise<number> {
+/** Uploads that never became whole and whose attempt is over, with what is staged of them. */
+export async function* findUnfinishedUploads(place: SweepPlace): AsyncGenerator<Stray> {
   const { store, blobs } = place;
-  let ended = 0;
-  for (const upload of await listUnfinishedUploads(store, {
-    kind: artifactKind,
-    blobHostId: place.blobHostId,
-  })) {
+  const uploads = await listUnfinishedUploads(store, { kind: artifactKind, blobHostId: place.blobHostId });
+  for (const upload of uploads) {
     if (await isUnderWay(store, upload)) continue;
-    await expireUpload(store, { ...upload, at: Date.now() });
-    ended += 1;
+    yield {
+      kind: "unfinished_upload",
+      name: upload.name,
+      jobId: upload.jobId,
+      cause: `Attempt ${upload.attempt} began to send this artifact and ended before it was whole, so nothing will come of it. Until its record is brought to its end its ${upload.sizeBytes} bytes count against the limit of all artifacts.`,
+      remedy: "finish",
+      mend: () => expire(place, upload),
+    };
   }
   for (const name of await readdir(blobs.stagingDirectory)) {
     const attempt = attemptOfStagedFile(name);
     if (attempt === null || (await isUnderWay(store, attempt))) continue;
-    await rm(join(blobs.stagingDirectory, name), { force: true });
-    ended += 1;
+    yield stagedFile(join(blobs.stagingDirectory, name), attempt);
   }
-  return ended;
+}
+
+function stagedFile(path: string, { jobId, attempt }: AttemptKey): Stray {
+  return {
+    kind: "stale_temporary_file",
+    name: path,
+    jobId,
+    cause: `This is what attempt ${attempt} had sent of a file when it ended; that attempt is over.`,
+    remedy: "remove",
+    mend: async () => {
+      await rm(path, { force: true });
+      return true;
+    },
+  };
+}
+
+async function expire({ store }: SweepPlace, upload: Upload): Promise<true> {
+  await expireUpload(store, { ...upload, at: Date.now() });
+  return true;
 }
 
 async function isUnderWay(store: Store, { jobId, attempt }: AttemptKey): Promise<boolean> {
@@ -90,7 +111,7 @@ async function isUnderWay(store: Store, { jobId, attempt }: AttemptKey): Promise
   return job !== null && job.attempt === attempt && isActive(job.state);
 }
 
-async function* keptArtifacts({ store, blobHostId }: FilePlace, before: number): AsyncGenerator<Upload> {
+async function* keptArtifacts({ store, blobHostId }: SweepPlace, before: number): AsyncGenerator<Upload> {
   let after: Upload | null = null;
   do {
     const page: Upload[] = await listKeptUploads(store, { kind: artifactKind, blobHostId, before, after });

@@ -12,6 +12,7 @@ import {
 import type { Store } from "../../store/store.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import type { Log } from "../log.ts";
+import { cachePlace } from "./sweep-place.ts";
 
 /** What a host's cache is made of. */
 export interface HostCacheParts {
@@ -37,7 +38,7 @@ export interface HostCaches extends CacheContext {
 /** Makes the cache of a host. */
 export function createHostCaches(parts: HostCacheParts): HostCaches {
   const { config, store, blobs, log } = parts;
-  const place = blobs.isShared ? "" : parts.hostId;
+  const place = cachePlace(blobs, parts.hostId);
   // Two saves that make room at once would count on the same bytes.
   const lock = createKeyedLock();
   const listeners = new Set<() => void>();

@@ -1,0 +1,39 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type LedgerName, ledgerNames } from "../../core/audit/ledgers.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import type { FindLeaksResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
+import { audit } from "./audit.ts";
+import { auditBlobs, type BlobAuditContext } from "./audit-blobs.ts";
+import type { AuditedLeak } from "./audit-state.ts";
+import type { AuditContext } from "./read-ledgers.ts";
+
+/** What {@link reportLeaks} works with. The blobs are those of the configuration, or why they could not be opened. */
+export interface LeakReportContext extends AuditContext, Omit<BlobAuditContext, "blobs"> {
+  readonly blobs: BlobAuditContext["blobs"] | SolsticeError;
+}
+
+/**
+ * The whole report of a host: what the API's FindLeaks tells, and the command line where no orchestrator runs. A ledger of
+ * blobs that cannot be read keeps nobody from the rest: the answer says which one, and why.
+ */
+export async function reportLeaks(
+  context: LeakReportContext,
+  options: { fix: boolean },
+): Promise<MessageInitShape<typeof FindLeaksResponseSchema>> {
+  const leaks = await audit(context, options);
+  const { blobs } = context;
+  const blobAudit =
+    blobs instanceof SolsticeError
+      ? { leaks: [], problem: blobs.message }
+      : await auditBlobs({ ...context, blobs }, options);
+  const unread: readonly LedgerName[] = blobAudit.problem === null ? [] : ["blobs"];
+  return {
+    ledgers: ledgerNames.filter((name) => !unread.includes(name)),
+    leaks: [...leaks, ...blobAudit.leaks].map(toMessage),
+    unread: unread.map((ledger) => ({ ledger, problem: blobAudit.problem ?? "" })),
+  };
+}
+
+function toMessage({ kind, name, jobId, cause, remedy, isFixed, problem }: AuditedLeak) {
+  return { ...{ kind, name, cause, remedy, problem }, jobId: jobId ?? "", fixed: isFixed };
+}
