@@ -8,10 +8,11 @@ import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import type { ImageRow } from "../images/index.ts";
+import { imageDefinition, imageMapOf } from "../images/testing/fixtures.ts";
 import type { CliContext } from "./context.ts";
 import { type CheckResult, runCheck } from "./doctor/check.ts";
 import { diskChecks } from "./doctor/disk-checks.ts";
-import { judgeImage } from "./doctor/image-checks.ts";
+import { imageChecks, judgeImage } from "./doctor/image-checks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
 import { checkNode } from "./doctor/tool-checks.ts";
@@ -128,6 +129,28 @@ test("libvirt that does not answer is told once, with what to do", async () => {
 test("an old Node fails, this one passes", () => {
   assert.equal(checkNode("20.19.1").status, "fail");
   assert.equal(checkNode("24.0.0").status, "ok");
+});
+
+test("an image for another backend is well here, and one that this backend cannot run fails", async (t) => {
+  const folder = temporaryFolder(t);
+  const localPath = join(folder, "image.img");
+  const map = imageMapOf(
+    imageDefinition({ localPath, name: "far", backend: "zones" }),
+    imageDefinition({ localPath, name: "odd", seed: "vfat" }),
+    imageDefinition({ localPath, name: "mine" }),
+  );
+  const results = await Promise.all(imageChecks(map, folder, "libvirt").map(runCheck));
+  assert.deepEqual(
+    results.map(({ name, status }) => [name, status]),
+    [
+      ["image far", "ok"],
+      ["image odd", "fail"],
+      ["image mine", "fail"],
+    ],
+  );
+  assert.match(results[0]?.detail ?? "", /hosts with backend zones/);
+  assert.match(results[1]?.detail ?? "", /seed: vfat; say seed: iso/);
+  assert.match(results[2]?.detail ?? "", /not at .*image\.img/);
 });
 
 test("the state of an image on disk is judged by what its jobs would meet", () => {

@@ -3,6 +3,7 @@ import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../config/options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
+import { expectedBackend } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
@@ -120,7 +121,7 @@ function configuredChecks(settings: OrchestratorConfig): Check[] {
     ...kvmChecks(settings.libvirtVirtType),
     ...diskChecks(folder),
     ...ports,
-    ...imageChecks(settings.imageMap, folder),
+    ...imageChecks(settings.imageMap, folder, expectedBackend(settings.hypervisor, process.platform)),
     ...serviceChecks(settings),
   ];
 }

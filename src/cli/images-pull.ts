@@ -1,7 +1,7 @@
 import type { ImagesConfig } from "../config/load-orchestrator-config.ts";
+import { expectedBackend, imagesFor, unfitness } from "../core/backend-fit.ts";
 import { didYouMean } from "../core/closest-name.ts";
 import { SolsticeError } from "../core/errors.ts";
-import type { ImageMap } from "../core/image-map.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import type { ImageRow, ImageStore, ProgressView } from "../images/index.ts";
 import type { CliContext } from "./context.ts";
@@ -18,7 +18,7 @@ export interface PullContext {
 /** Prepares one image (or all) and returns what is on disk then. A failure is told and sets the exit code. */
 export async function pullImages(name: string | undefined, options: PullContext): Promise<ImageRow[]> {
   const { config, context } = options;
-  const names = chooseImages(name, config.imageMap);
+  const names = chooseImages(name, config);
   const { createProgressBars, createProgressLog, openImageStore } = await import("../images/index.ts");
   const store = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir });
   const view = context.stderr.isTTY
@@ -63,14 +63,22 @@ async function pullOne(name: string, { store, view, stop, options }: OnePull): P
   }
 }
 
-/** The image that a name or alias leads to, or all. */
-function chooseImages(name: string | undefined, map: ImageMap): string[] {
-  const known = [...map.images.keys()];
-  if (name === undefined) return known;
-  if (map.images.has(name)) return [name];
-  throw new SolsticeError("not_found", `The image map has no image "${name}"${didYouMean(name, known)}.`, {
-    remedy: `Known images: ${known.join(", ")}.`,
+/** The image of a name, or all that this host runs. Nothing is fetched that no guest can be started from. */
+function chooseImages(name: string | undefined, { imageMap: map, hypervisor }: ImagesConfig): string[] {
+  const backend = expectedBackend(hypervisor, process.platform);
+  if (name === undefined) return [...imagesFor(map, backend).images.keys()];
+  const image = map.images.get(name);
+  if (image === undefined) throw unknownImage(name, [...map.images.keys()]);
+  const unfit = unfitness(image, backend);
+  if (unfit === null) return [name];
+  throw new SolsticeError("image_unavailable", `Image ${name} is not for this host. ${unfit.problem}`, {
+    remedy: "Fetch it on a host that runs it, or say which backend this one is to use: --hypervisor.",
   });
+}
+
+function unknownImage(name: string, known: readonly string[]): SolsticeError {
+  const text = `The image map has no image "${name}"${didYouMean(name, known)}.`;
+  return new SolsticeError("not_found", text, { remedy: `Known images: ${known.join(", ")}.` });
 }
 
 function lineLog({ stderr }: CliContext) {

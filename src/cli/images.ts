@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { type ImagesConfig, loadImagesConfig } from "../config/load-orchestrator-config.ts";
 import { imageOptions } from "../config/options.ts";
+import { expectedBackend, type Unfit, unfitness } from "../core/backend-fit.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import { resolveLabel } from "../core/labels.ts";
 import { formatBytes } from "../host/disk-space.ts";
@@ -20,7 +21,7 @@ export const registerImages: RegisterCommand = (program, context) => {
     .summary("list the images of this host, or fetch them")
     .description(
       "Lists the images of the image map and what is on this host's disk of each. It needs no running orchestrator; " +
-        "one that runs prepares missing images by itself.",
+        "one that runs prepares missing images by itself, but for those of another backend (elsewhere).",
     )
     .enablePositionalOptions();
   addImageOptions(images)
@@ -35,8 +36,8 @@ export const registerImages: RegisterCommand = (program, context) => {
       const config = await loadImagesConfig(flagsGiven(images), context.env);
       const rows = await inspect(config);
       if (flags.json)
-        await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config.imageMap)) });
-      else await write(context.stdout, listText(rows, config.imageMap, context.stdout));
+        await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config)) });
+      else await write(context.stdout, listText(rows, config, context.stdout));
     });
   registerPull(images, context);
 };
@@ -46,7 +47,7 @@ function registerPull(images: Command, context: CliContext): void {
     .command("pull [NAME]")
     .summary("fetch and prepare one image, or all")
     .description(
-      "Fetches, checks and unpacks an image (all without NAME). What was interrupted goes on where it stopped; an " +
+      "Fetches, checks and unpacks an image (without NAME all that this host runs). What was interrupted goes on where it stopped; an " +
         "orchestrator that is at it is waited for. Exits 1 when an image could not be had; the others are fetched.",
     );
   addImageOptions(pull)
@@ -58,7 +59,7 @@ function registerPull(images: Command, context: CliContext): void {
       const config = await loadImagesConfig({ ...flagsGiven(images), ...flagsGiven(pull) }, context.env);
       const rows = await pullImages(name, { config, context, json: flags.json ?? false });
       if (!flags.json) return;
-      await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config.imageMap)) });
+      await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config)) });
     });
 }
 
@@ -78,11 +79,18 @@ async function inspect({ imageMap, dataDir }: ImagesConfig): Promise<ImageRow[]>
   }
 }
 
-function rowDocument(row: ImageRow, map: ImageMap) {
+/** Why this host does not run the image of a row, or null. */
+function unfitnessOf({ name }: ImageRow, { imageMap, hypervisor }: ImagesConfig): Unfit | null {
+  const image = imageMap.images.get(name);
+  return image === undefined ? null : unfitness(image, expectedBackend(hypervisor, process.platform));
+}
+
+function rowDocument(row: ImageRow, config: ImagesConfig) {
   return {
     name: row.name,
-    labels: labelsOf(row.name, map),
+    labels: labelsOf(row.name, config.imageMap),
     state: row.state,
+    unfit: unfitnessOf(row, config)?.problem ?? null,
     format: row.format,
     virtual_size_bytes: row.virtualSizeBytes,
     file_size_bytes: row.fileSizeBytes,
@@ -95,19 +103,27 @@ function rowDocument(row: ImageRow, map: ImageMap) {
   };
 }
 
-function listText(rows: readonly ImageRow[], map: ImageMap, output: Output): string {
+function listText(rows: readonly ImageRow[], config: ImagesConfig, output: Output): string {
   const head = ["NAME", "LABELS", "STATE", "SIZE", "SHA-256", "PATH"];
   const cells = rows.map((row) => [
     row.name,
-    labelsOf(row.name, map).slice(1).join(", "),
-    paintState(output, row.state) + progressText(row),
+    labelsOf(row.name, config.imageMap).slice(1).join(", "),
+    stateText(row, unfitnessOf(row, config), output),
     row.fileSizeBytes === null ? "" : formatBytes(row.fileSizeBytes),
     row.digest?.slice(0, 12) ?? "",
     row.path,
   ]);
-  const problems = rows.filter((row) => row.message !== null);
-  const notes = problems.map((row) => `\n${row.name}: ${manyLines(row.message ?? "")}\n`);
+  const notes = rows.flatMap((row) => {
+    const message = unfitnessOf(row, config)?.problem ?? row.message;
+    return message === null ? [] : [`\n${row.name}: ${manyLines(message)}\n`];
+  });
   return tableText({ head, rows: cells, flexible: [1, 5] }, output) + notes.join("");
+}
+
+/** Of an image that this host does not run, its files matter less than that. */
+function stateText(row: ImageRow, unfit: Unfit | null, output: Output): string {
+  if (unfit === null) return paintState(output, row.state) + progressText(row);
+  return unfit.needs === null ? paintState(output, "failed", "unfit") : paintState(output, "elsewhere");
 }
 
 function progressText(row: ImageRow): string {

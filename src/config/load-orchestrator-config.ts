@@ -31,6 +31,7 @@ export interface ImagesConfig {
   readonly configPath: string;
   readonly dataDir: string;
   readonly imageMap: ImageMap;
+  readonly hypervisor: OrchestratorConfig["hypervisor"];
 }
 
 /**
@@ -54,14 +55,16 @@ export async function loadOrchestratorConfig(flags: RawFlags, env: Environment):
   return freezeConfig(reading.values, { ...files, imageMap: files.imageMap, secrets: secrets.config });
 }
 
-/** The part of the configuration that concerns images; reads `config` and `dataDir`. Throws `config_invalid`. */
+/** The part of the configuration that concerns images; reads `config`, `dataDir` and `hypervisor`. Throws `config_invalid`. */
 export async function loadImagesConfig(flags: RawFlags, env: Environment): Promise<ImagesConfig> {
-  const { config, dataDir } = orchestratorOptions;
-  const reading = readOptions({ config, dataDir }, flags, env);
+  const { config, dataDir, hypervisor } = orchestratorOptions;
+  const reading = readOptions({ config, dataDir, hypervisor }, flags, env);
   const { imageMap, ...files } = await readFiles(reading.values, env);
   const problems = [...reading.problems, ...files.problems];
-  if (!imageMap || problems.length > 0) throw invalid(problems);
-  return Object.freeze({ configPath: files.configPath, dataDir: files.dataDir, imageMap });
+  const { hypervisor: asked } = reading.values;
+  if (!imageMap || asked === undefined || problems.length > 0) throw invalid(problems);
+  const { configPath, dataDir: folder } = files;
+  return Object.freeze({ configPath, dataDir: folder, imageMap, hypervisor: asked });
 }
 
 /** One error out of all problems. */

@@ -54,6 +54,16 @@ const config = {
   parse: path,
 } as const satisfies OptionDefinition<string>;
 
+const hypervisor = {
+  flag: "hypervisor",
+  placeholder: "NAME",
+  environment: "HYPERVISOR",
+  group: virtualMachines,
+  description: "auto, libvirt (Linux), zones (illumos) or noop (no guests at all: for development)",
+  defaultText: "auto",
+  parse: oneOf("auto", "libvirt", "zones", "noop"),
+} as const satisfies OptionDefinition<"auto" | "libvirt" | "zones" | "noop">;
+
 const apiToken = {
   flag: "api-token",
   placeholder: "TOKEN",
@@ -207,15 +217,7 @@ export const orchestratorOptions = {
     defaultNote: "MAX_CONCURRENCY",
     parse: wholeNumber(1, 10_000),
   } as const satisfies OptionDefinition<number>,
-  hypervisor: {
-    flag: "hypervisor",
-    placeholder: "NAME",
-    environment: "HYPERVISOR",
-    group: virtualMachines,
-    description: "auto, libvirt (Linux), zones (illumos) or noop (no guests at all: for development)",
-    defaultText: "auto",
-    parse: oneOf("auto", "libvirt", "zones", "noop"),
-  } as const satisfies OptionDefinition<"auto" | "libvirt" | "zones" | "noop">,
+  hypervisor,
   libvirtUri: {
     flag: "libvirt-uri",
     placeholder: "URI",
@@ -362,7 +364,7 @@ export const publishOptions = {
 };
 
 /** The options of `solstice images`, which works on the files of this machine. */
-export const imageOptions = { config, dataDir };
+export const imageOptions = { config, dataDir, hypervisor };
 
 function timeout<Text extends string>(name: string, defaultText: Text, description: string) {
   return {

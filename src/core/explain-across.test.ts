@@ -15,7 +15,8 @@ function host(name: string, given: Partial<ExplainSnapshot> = {}) {
 }
 
 function constraintOf(...serving: ReturnType<typeof host>[]) {
-  const { constraint, message } = explainAcross(job, { serving, liveCount: serving.length, lost: [] });
+  const live = serving.map(({ name }) => hostRecord(name));
+  const { constraint, message } = explainAcross(job, { serving, live, lost: [] });
   return [constraint, message.split(":")[0]];
 }
 
@@ -31,7 +32,7 @@ test("the host that gives most hope answers, and is named when there are several
   assert.deepEqual(constraintOf(draining, paused), ["paused", "Host p"]);
   assert.deepEqual(constraintOf(draining)[0], "draining");
   assert.match(
-    explainAcross(job, { serving: [hopeful], liveCount: 1, lost: [] }).message,
+    explainAcross(job, { serving: [hopeful], live: [hostRecord("h")], lost: [] }).message,
     /^The job is about/,
   );
 });
@@ -47,11 +48,12 @@ test("where no live host serves the image, those that did are named with since w
     hostRecord("gone", { images: ["debian"], lostAt: Date.UTC(2026, 0, 2) }),
     hostRecord("other", { images: ["else"], lostAt: 1 }),
   ];
-  const answer = explainAcross(job, { serving: [], liveCount: 2, lost });
+  const live = [hostRecord("here"), hostRecord("there")];
+  const answer = explainAcross(job, { serving: [], live, lost });
   assert.equal(answer.constraint, "no_host");
   assert.equal(answer.message, "No live host serves image debian: gone did until 2026-01-02T00:00:00.000Z.");
-  const never = explainAcross(job, { serving: [], liveCount: 1, lost: [] });
+  const never = explainAcross(job, { serving: [], live, lost: [] });
   assert.match(never.message, /none that is known ever did/);
-  const ended = explainAcross({ ...job, state: "failed" }, { serving: [], liveCount: 1, lost: [] });
+  const ended = explainAcross({ ...job, state: "failed" }, { serving: [], live, lost: [] });
   assert.equal(ended.constraint, "not_waiting");
 });

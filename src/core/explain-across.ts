@@ -1,9 +1,9 @@
 import { type Constraint, type ExplainSnapshot, type Explanation, explain } from "./explain.ts";
-import type { HostRecord } from "./host-facts.ts";
+import { explainAbsence, type KnownHost } from "./explain-absence.ts";
 import type { JobState } from "./job-state.ts";
 import type { QueuedJob } from "./scheduler.ts";
 
-/** A host that holds its lease and has the job's image in its map, and what its scheduler sees. */
+/** A host that holds its lease and runs the job's image, and what its scheduler sees. */
 export interface ServingHost {
   readonly name: string;
   readonly snapshot: ExplainSnapshot;
@@ -21,25 +21,23 @@ const distance: Readonly<Record<Constraint, number>> = {
   paused: 4,
   draining: 5,
   no_host: 6,
+  no_backend: 7,
 };
-
-/** The most hosts that a message names. */
-const maxNamed = 5;
 
 /**
  * Says why a job waits where several hosts could run it: the answer of the one that gives most hope, by its constraint, then
- * by its estimate. That host is named when others live as well. `lost` are the hosts that are named where nobody serves the
- * image.
+ * by its estimate. That host is named when others live as well. `live` are all hosts that hold their lease, this one included,
+ * and `lost` those that are named where nobody serves the image.
  */
 export function explainAcross(
   job: QueuedJob & { readonly state: JobState },
-  hosts: { serving: readonly ServingHost[]; liveCount: number; lost: readonly HostRecord[] },
+  hosts: { serving: readonly ServingHost[]; live: readonly KnownHost[]; lost: readonly KnownHost[] },
 ): Explanation {
   const answers = hosts.serving.map(({ name, snapshot }) => ({ name, answer: explain(job, snapshot) }));
   const [best] = answers.sort((a, b) => byHope(a.answer, b.answer));
-  if (best === undefined) return noHost(job, hosts.lost);
+  if (best === undefined) return absence(job, hosts);
   const { name, answer } = best;
-  const isNamed = hosts.liveCount > 1 && answer.constraint !== "not_waiting";
+  const isNamed = hosts.live.length > 1 && answer.constraint !== "not_waiting";
   return isNamed ? { ...answer, message: `Host ${name}: ${answer.message}${cameFrom(job, name)}` } : answer;
 }
 
@@ -54,16 +52,11 @@ function byHope(a: Explanation, b: Explanation): number {
   return steps || (a.estimatedStartAt ?? Number.MAX_VALUE) - (b.estimatedStartAt ?? Number.MAX_VALUE);
 }
 
-function noHost(job: QueuedJob & { readonly state: JobState }, lost: readonly HostRecord[]): Explanation {
-  if (job.state !== "queued") {
-    const message = `The job does not wait: it is ${job.state}.`;
-    return { constraint: "not_waiting", message, estimatedStartAt: null };
-  }
-  const named = lost
-    .filter(({ facts }) => Object.hasOwn(facts.images, job.image))
-    .slice(0, maxNamed)
-    .map(({ hostId, lostAt }) => `${hostId} did until ${new Date(lostAt ?? 0).toISOString()}`);
-  const who = named.length === 0 ? "none that is known ever did" : named.join(", ");
-  const message = `No live host serves image ${job.image}: ${who}.`;
-  return { constraint: "no_host", message, estimatedStartAt: null };
+function absence(
+  job: QueuedJob & { readonly state: JobState },
+  hosts: { live: readonly KnownHost[]; lost: readonly KnownHost[] },
+): Explanation {
+  if (job.state === "queued") return explainAbsence(job.image, hosts);
+  const message = `The job does not wait: it is ${job.state}.`;
+  return { constraint: "not_waiting", message, estimatedStartAt: null };
 }

@@ -12,6 +12,7 @@ import {
 export const constraints = [
   "not_waiting",
   "no_host",
+  "no_backend",
   "draining",
   "paused",
   "starting",

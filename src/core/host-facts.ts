@@ -1,3 +1,4 @@
+import type { Unfit } from "./backend-fit.ts";
 import type { Backend, GuestSize } from "./job.ts";
 
 /**
@@ -21,8 +22,10 @@ export interface HostFacts {
   readonly labels: Readonly<Record<string, string>>;
   /** Named sizes; `diskGb` null: the image's. */
   readonly sizes: Readonly<Record<string, { cpu: number; ramMb: number; diskGb: number | null }>>;
-  /** The images of its map: what a guest gets by default, and whether it can be used now. */
+  /** The images of its map that it runs: what a guest gets by default, and whether it can be used now. */
   readonly images: Readonly<Record<string, { defaults: GuestSize; ready: boolean }>>;
+  /** The other images of its map, and why it does not run them. */
+  readonly unfit: Readonly<Record<string, Unfit & { defaults: GuestSize }>>;
   /** Why it starts nothing although it could, such as a disk that is nearly full; null when nothing is wrong. */
   readonly paused: string | null;
   /** Its API as other hosts may reach it, for people. */
@@ -39,4 +42,12 @@ export interface HostRecord {
   /** When another host declared it lost; null while it holds its lease. */
   readonly lostAt: number | null;
   readonly facts: HostFacts;
+}
+
+/** What a host's map says of an image that it does not run; undefined where it runs it, or does not know it. */
+export function unfitThere(
+  { facts }: Pick<HostRecord, "facts">,
+  image: string,
+): HostFacts["unfit"][string] | undefined {
+  return Object.hasOwn(facts.unfit, image) ? facts.unfit[image] : undefined;
 }

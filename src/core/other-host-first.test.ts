@@ -112,7 +112,11 @@ test("explained across hosts: the one that is to take it answers, and says where
     });
     return { name, snapshot: { ...seen, recentDurations: [], paused: null, queuedIsCut: false } };
   };
-  const both = { serving: [host("here", true), host("there", true)], liveCount: 2, lost: [] };
+  const both = {
+    serving: [host("here", true), host("there", true)],
+    live: [hostRecord("here"), hostRecord("there")],
+    lost: [],
+  };
   const answer = explainAcross(job, both);
   assert.equal(answer.constraint, "starting");
   assert.equal(answer.message, "Host there: The job is about to start. Its last attempt was on host here.");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostRecord } from "./host-facts.ts";
 import type { ImageDefinition, ImageMap } from "./image-map.ts";
-import { hopeless, hostMemoryMs, place, type Wish } from "./placement.ts";
+import { hostMemoryMs, place, type Wish } from "./placement.ts";
 import { hostRecord } from "./testing/hosts.ts";
 
 const now = 1_000_000_000;
@@ -63,33 +63,18 @@ test("what nobody knows is refused with what all know", () => {
   assert.throws(() => placed({ runsOn: "toString" }), { code: "unknown_label" });
 });
 
-const timeoutMs = 1000;
-const absent = { kind: "absent", message: "" } as const;
-const failed = { kind: "failed", message: "The checksum is wrong." } as const;
-const pending = { kind: "pending", message: "" } as const;
-
-function problem(here: Parameters<typeof hopeless>[1], others: HostRecord[], waited: number): string | null {
-  return hopeless("omnios", here, { others, waitingSince: now - waited, timeoutMs, now });
-}
-
-test("an image that another host can use now is never hopeless", () => {
-  for (const here of [absent, failed, pending]) assert.equal(problem(here, [illumosHost], 1e9), null);
-});
-
-test("without another host that has or had it, it is hopeless at once, or when its time is over", () => {
-  assert.match(problem(absent, [], 0) ?? "", /no longer in the image map/);
-  assert.match(problem(failed, [hostRecord("c")], 0) ?? "", /checksum/);
-  assert.equal(problem(pending, [], timeoutMs - 1), null);
-  assert.match(problem(pending, [], timeoutMs) ?? "", /did not become ready within 1 s/);
-});
-
-test("another host that prepares it gives the job its whole time; one that is lost, its time since then", () => {
-  const defaults = { cpu: 1, ramMb: 1, diskGb: 1 };
-  const preparing = hostRecord("b", { facts: { images: { omnios: { defaults, ready: false } } } });
-  assert.equal(problem(failed, [preparing], timeoutMs - 1), null);
-  assert.match(problem(failed, [preparing], timeoutMs) ?? "", /Its last error: The checksum/);
-  const lost = (ago: number) => ({ ...illumosHost, lostAt: now - ago });
-  assert.equal(problem(absent, [lost(timeoutMs - 1)], 1e6), null);
-  assert.notEqual(problem(absent, [lost(timeoutMs)], 1e6), null);
-  assert.equal(problem(absent, [lost(timeoutMs)], timeoutMs - 1), null);
+test("of hosts that know a label, one that runs its image comes before one whose map only names it", () => {
+  const defaults = { cpu: 8, ramMb: 8, diskGb: 8 };
+  const wrong: HostRecord["facts"]["unfit"][string] = {
+    needs: "zones",
+    problem: "It needs zones.",
+    defaults,
+  };
+  const named = hostRecord("a", { facts: { labels: { illumos: "far" }, unfit: { far: wrong } } });
+  assert.equal(placed({ runsOn: "illumos" }, [named, illumosHost]).image, "omnios");
+  assert.deepEqual(placed({ runsOn: "illumos" }, [named]), {
+    label: "illumos",
+    image: "far",
+    size: defaults,
+  });
 });

@@ -1,6 +1,6 @@
 import { didYouMean } from "./closest-name.ts";
 import { isSolsticeError, SolsticeError } from "./errors.ts";
-import type { HostFacts, HostRecord } from "./host-facts.ts";
+import { type HostFacts, type HostRecord, unfitThere } from "./host-facts.ts";
 import type { ImageMap } from "./image-map.ts";
 import type { GuestSize } from "./job.ts";
 import { knownLabels, resolveLabel, resolveSize, unknownLabel } from "./labels.ts";
@@ -27,8 +27,8 @@ export interface Placement {
 export const hostMemoryMs = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Resolves what a request asks for by this host's map; what that does not know, by the other hosts' facts: those that hold
- * their lease first, then those heard of within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or
+ * Resolves what a request asks for by this host's map; what that does not know, by the other hosts' facts: those that run it
+ * first, then those that hold their lease, then those heard of within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or
  * `usage` for a size that nobody who has the label knows.
  */
 export function place(
@@ -37,8 +37,8 @@ export function place(
 ): Placement {
   const { map } = known;
   const others = known.others
-    .filter((host) => known.now - host.renewedAt < hostMemoryMs)
-    .sort((a, b) => Number(a.lostAt !== null) - Number(b.lostAt !== null));
+    .filter((host) => isRemembered(host, known.now))
+    .sort((a, b) => distance(wish, a) - distance(wish, b));
   const here = placeHere(wish, map);
   if (!(here instanceof SolsticeError)) return here;
   for (const { facts } of others) {
@@ -61,14 +61,26 @@ export function placeHere(wish: Wish, map: ImageMap): Placement | SolsticeError 
   }
 }
 
+/** Whether what a host said last still counts. */
+export function isRemembered(host: HostRecord, now: number): boolean {
+  return now - host.renewedAt < hostMemoryMs;
+}
+
+/** How far a host is from running what is asked for. */
+function distance(wish: Wish, host: HostRecord): number {
+  if (host.lostAt !== null) return 2;
+  return serves(host, imageBy(wish, host.facts) ?? "") ? 0 : 1;
+}
+
 function imageBy({ runsOn }: Wish, facts: HostFacts): string | undefined {
   return runsOn !== undefined && Object.hasOwn(facts.labels, runsOn) ? facts.labels[runsOn] : undefined;
 }
 
 function placeBy(wish: Wish, facts: HostFacts): Placement | null {
   const image = imageBy(wish, facts);
-  const defaults = image === undefined ? undefined : facts.images[image]?.defaults;
-  if (image === undefined || defaults === undefined) return null;
+  if (image === undefined) return null;
+  const defaults = (facts.images[image] ?? unfitThere({ facts }, image))?.defaults;
+  if (defaults === undefined) return null;
   const label = wish.runsOn ?? image;
   if (wish.size === undefined) return { label, image, size: defaults };
   const named = Object.hasOwn(facts.sizes, wish.size) ? facts.sizes[wish.size] : undefined;
@@ -87,42 +99,7 @@ function unknownSize(size: string, others: readonly HostRecord[]): SolsticeError
   });
 }
 
-/** Whether a host holds its lease and has the image in its map, ready or not. */
+/** Whether a host holds its lease and runs the image, ready or not. */
 export function serves(host: Pick<HostRecord, "lostAt" | "facts">, image: string): boolean {
   return host.lostAt === null && Object.hasOwn(host.facts.images, image);
-}
-
-/** What this host knows of an image that it cannot use now. */
-export interface ImageHere {
-  /** Not in the map; will not come by itself; or still hoped for. */
-  readonly kind: "absent" | "failed" | "pending";
-  /** The last error, or an empty string. */
-  readonly message: string;
-}
-
-/**
- * Why the image of a waiting job will not come, or null while there is hope: another host that serves it gives hope at
- * once, one that did, and any preparation, for `timeoutMs`. `waitingSince`: the job's age as this process has seen it.
- */
-export function hopeless(
-  image: string,
-  here: ImageHere,
-  known: { others: readonly HostRecord[]; waitingSince: number; timeoutMs: number; now: number },
-): string | null {
-  const { others, timeoutMs, now } = known;
-  if (others.some((host) => serves(host, image) && host.facts.images[image]?.ready)) return null;
-  const lastServedAt = Math.max(...others.map((host) => servedUntil(host, image, now)));
-  const isOnlyOurs = lastServedAt === Number.NEGATIVE_INFINITY;
-  if (isOnlyOurs && here.kind === "absent") return `Image ${image} is no longer in the image map.`;
-  if (isOnlyOurs && here.kind === "failed") return `Image ${image} cannot be used: ${here.message}`;
-  // Hosts that serve it and cannot prepare it give no more hope than this one: their time runs from the job's beginning.
-  const lostAt = lastServedAt < now ? lastServedAt : known.waitingSince;
-  if (now - Math.max(known.waitingSince, lostAt) < timeoutMs) return null;
-  const detail = here.message === "" ? "" : ` Its last error: ${here.message}`;
-  return `Image ${image} did not become ready within ${Math.round(timeoutMs / 1000)} s.${detail}`;
-}
-
-function servedUntil(host: HostRecord, image: string, now: number): number {
-  if (!Object.hasOwn(host.facts.images, image)) return Number.NEGATIVE_INFINITY;
-  return host.lostAt ?? now;
 }

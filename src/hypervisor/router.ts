@@ -1,4 +1,5 @@
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { imagesFor } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { Backend } from "../core/job.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
@@ -56,7 +57,7 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
 
 function firewallSettings(config: HypervisorOptions["config"]) {
   if (config.firewall === "off") return null;
-  const egress = [...config.imageMap.images.values()].map((image) => image.egress);
+  const egress = [...imagesFor(config.imageMap, "libvirt").images.values()].map((image) => image.egress);
   return { egress, lanAccess: config.guestLanAccess, hostPorts: config.guestHostPorts };
 }
 

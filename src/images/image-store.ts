@@ -10,7 +10,8 @@ import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImag
 
 /** How {@link openImageStore} works. */
 export interface ImageStoreOptions {
-  readonly imageMap: ImageMap;
+  /** Those that this host runs. */
+  readonly imageMap: Pick<ImageMap, "images">;
   /** Remembers digests of images in folders that this user may not write. */
   readonly dataDir: string;
   readonly log?: ImageLog;

@@ -1,6 +1,8 @@
 import type { AttemptMasks } from "../api/attempt-masks.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { type Unfit, unfitness } from "../core/backend-fit.ts";
+import type { ImageHere } from "../core/image-hope.ts";
 import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
@@ -55,17 +57,41 @@ export interface Context {
   phase: HostPhase;
 }
 
-/** Whether `image` is of this host's map and can be used now. The noop backend needs no more than its name. */
-export function isImageReady({ config, hypervisor, images }: Context, image: string): boolean {
-  if (!config.imageMap.images.has(image)) return false;
-  return hypervisor.backend === "noop" || images.state(image).kind === "ready";
+/** Why this host does not run an image of its map; null where it does, and where the map does not have it. */
+export function unfitHere({ config, hypervisor }: Context, image: string): Unfit | null {
+  const definition = config.imageMap.images.get(image);
+  return definition === undefined ? null : unfitness(definition, hypervisor.backend);
 }
 
-/** An image's state in words, for people: `ready`, `preparing` or `failed`, and what there is to say of it. */
+/** Whether this host runs `image`, ready or not: it is of its map, and for its backend. */
+export function isImageServed(context: Context, image: string): boolean {
+  return context.config.imageMap.images.has(image) && unfitHere(context, image) === null;
+}
+
+/** Whether this host runs `image`, and it can be used now. The noop backend needs no more than its name. */
+export function isImageReady(context: Context, image: string): boolean {
+  if (!isImageServed(context, image)) return false;
+  return context.hypervisor.backend === "noop" || context.images.state(image).kind === "ready";
+}
+
+/** What this host knows of an image that it cannot use now. */
+export function imageHere(context: Context, image: string): ImageHere {
+  if (!context.config.imageMap.images.has(image)) return { kind: "absent", message: "" };
+  const unfit = unfitHere(context, image);
+  if (unfit?.needs) return { kind: "elsewhere", needs: unfit.needs };
+  if (unfit !== null) return { kind: "failed", message: unfit.problem };
+  const state = context.images.state(image);
+  if (state.kind !== "failed") return { kind: "pending", message: "" };
+  return { kind: state.permanent ? "failed" : "pending", message: state.message };
+}
+
+/** An image's state in words, for people: `ready`, `preparing`, `failed` or `elsewhere`, and what there is to say of it. */
 export function imageReadiness(context: Context, image: string): { state: string; message: string } {
   if (isImageReady(context, image)) return { state: "ready", message: "" };
   if (!context.config.imageMap.images.has(image))
     return { state: "failed", message: "It is not in the image map." };
+  const unfit = unfitHere(context, image);
+  if (unfit !== null) return { state: unfit.needs === null ? "failed" : "elsewhere", message: unfit.problem };
   const state = context.images.state(image);
   if (state.kind === "failed") return { state: "failed", message: state.message };
   if (state.kind !== "preparing") return { state: state.kind, message: "" };

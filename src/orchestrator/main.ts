@@ -16,6 +16,7 @@ import { startAuditLoop } from "./audit/audit-loop.ts";
 import { createAuditState } from "./audit/audit-state.ts";
 import type { Context, Log } from "./context.ts";
 import { startLifecycle } from "./drive/lifecycle-loop.ts";
+import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
 import { loadIdentity } from "./identity.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
@@ -121,7 +122,8 @@ async function openContext(
   const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });
   closing.defer(() => hypervisor.close());
   await hypervisor.prepare();
-  const images = openImageStore({ imageMap: config.imageMap, dataDir: config.dataDir, log });
+  const imageMap = imagesOfHost(config.imageMap, hypervisor.backend, log);
+  const images = openImageStore({ imageMap, dataDir: config.dataDir, log });
   closing.defer(() => images.close());
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
   const secrets = createSecretBook(config.secrets, log);

@@ -120,6 +120,7 @@ const unknownFacts: HostFacts = {
   labels: {},
   sizes: {},
   images: {},
+  unfit: {},
   paused: null,
   apiUrl: null,
 };

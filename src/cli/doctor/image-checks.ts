@@ -1,20 +1,31 @@
+import { imagesFor, type Unfit, unfitness } from "../../core/backend-fit.ts";
 import type { ImageMap } from "../../core/image-map.ts";
+import type { Backend } from "../../core/job.ts";
 import { formatBytes } from "../../host/disk-space.ts";
 import { type ImageRow, openImageStore } from "../../images/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** One check for each image of the map. */
-export function imageChecks(imageMap: ImageMap, dataDir: string): Check[] {
-  const rows = openImageStore({ imageMap, dataDir }).inspect();
+/** One check for each image of the map, as a host with `backend` would use it. */
+export function imageChecks(imageMap: ImageMap, dataDir: string, backend: Backend): Check[] {
+  const rows = openImageStore({ imageMap: imagesFor(imageMap, backend), dataDir }).inspect();
   // Whoever awaits it first tells the error; without this an unawaited one would end the process.
   rows.catch(() => {});
-  return [...imageMap.images.values()].map(({ name, source }) => ({
-    name: `image ${name}`,
+  return [...imageMap.images.values()].map((image) => ({
+    name: `image ${image.name}`,
     run: async () => {
+      const { name, source } = image;
+      const unfit = unfitness(image, backend);
+      if (unfit !== null) return judgeUnfit(unfit);
       const row = (await rows).find((candidate) => candidate.name === name);
       return row ? judgeImage(row, source) : fail("It was not looked at.", null);
     },
   }));
+}
+
+/** An image for other hosts is as it should be; one that nobody can use as it is said is not. */
+function judgeUnfit({ needs, problem }: Unfit): Finding {
+  if (needs === null) return fail(problem, null);
+  return ok(`It is for hosts with backend ${needs}; this one leaves it to them.`);
 }
 
 /** What a state on disk means for the jobs of an image. */

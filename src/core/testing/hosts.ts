@@ -26,6 +26,7 @@ export function hostRecord(
       labels: Object.fromEntries(images.map((image) => [image, image])),
       sizes: {},
       images: Object.fromEntries(images.map((image) => [image, { defaults, ready: true }])),
+      unfit: {},
       paused: null,
       apiUrl: null,
       ...facts,

@@ -1,11 +1,12 @@
 import { SolsticeError } from "../../core/errors.ts";
 import type { HostRecord } from "../../core/host-facts.ts";
+import { whyRefused } from "../../core/image-hope.ts";
 import type { Job } from "../../core/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/job-request.ts";
-import { type Placement, place, placeHere, serves } from "../../core/placement.ts";
+import { type Placement, place, placeHere } from "../../core/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { insertJob } from "../../store/jobs.ts";
-import type { Context } from "../context.ts";
+import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 import { newJobId } from "./job-id.ts";
 
@@ -72,26 +73,24 @@ async function placeRequest(context: Context, request: JobRequest): Promise<Plac
   const wish = { runsOn: request.runs_on, size: request.size };
   const { imageMap: map } = context.config;
   const here = placeHere(wish, map);
-  if (!(here instanceof SolsticeError) && imageFailure(context, here.image) === null) return here;
+  if (!(here instanceof SolsticeError) && mayCome(context, here.image)) return here;
   const others = await otherHosts(context);
   const placement = place(wish, { map, others, now: Date.now() });
-  refuseFailedImage(context, placement.image, others);
+  if (!mayCome(context, placement.image)) refuseFailedImage(context, placement.image, others);
   return placement;
 }
 
+/** Whether this host runs an image now, or may soon: then nobody else needs to be asked. */
+function mayCome(context: Context, image: string): boolean {
+  return isImageReady(context, image) || imageHere(context, image).kind === "pending";
+}
+
 function refuseFailedImage(context: Context, image: string, others: readonly HostRecord[]): void {
-  const failure = imageFailure(context, image);
-  if (failure === null || others.some((host) => serves(host, image))) return;
+  const failure = whyRefused(image, imageHere(context, image), others);
+  if (failure === null) return;
   throw new SolsticeError("image_unavailable", `Image ${image} cannot be used: ${failure}`, {
     remedy: `Mend its entry in the image map, then run: solstice images pull ${image}`,
   });
-}
-
-/** Why an image of this host's map will not come by itself; null where it may, or is not of the map. */
-function imageFailure({ config, hypervisor, images }: Context, image: string): string | null {
-  if (hypervisor.backend === "noop" || !config.imageMap.images.has(image)) return null;
-  const state = images.state(image);
-  return state.kind === "failed" && state.permanent ? state.message : null;
 }
 
 /** Jobs of one repository share a key, whatever the spelling of its URL's tail. */

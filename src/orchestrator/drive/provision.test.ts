@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import { parseJobRequest } from "../../core/job-request.ts";
+import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import type { Context } from "../context.ts";
 import { loadIdentity } from "../identity.ts";
 import { provision } from "./provision.ts";
@@ -26,13 +27,13 @@ test("a store that is away while a guest is made ends no attempt: it is made aga
   context.after(() => rmSync(directory, { recursive: true }));
   const host = {
     identity: loadIdentity(directory),
-    config: { imageMap: { images: new Map([["red", {}]]) } },
+    config: { imageMap: imageMapOf(imageDefinition({ name: "red", localPath: "/nonexistent" })) },
     images: {
       state() {
         throw away;
       },
     },
-    hypervisor: { create: () => Promise.reject(new TypeError("nothing is made here")) },
+    hypervisor: { backend: "libvirt", create: () => Promise.reject(new TypeError("nothing is made here")) },
     log,
   } as unknown as Context;
   await assert.rejects(provision(host, job), away);

@@ -1,4 +1,5 @@
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import type { ImageDefinition } from "../../core/image-map.ts";
 import { guestName, type Job } from "../../core/job.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { type Verdict, verdict } from "../../core/verdict.ts";
@@ -6,7 +7,7 @@ import { buildSeed } from "../../guest/seed.ts";
 import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
 import { applyEvent } from "../../store/jobs.ts";
 import { formerHosts, setMachineState } from "../../store/machines.ts";
-import type { Context } from "../context.ts";
+import { type Context, unfitHere } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
 import { isStoreAway } from "../store-away.ts";
 
@@ -60,11 +61,17 @@ function verdictOf(error: unknown): Verdict {
   return verdict(reason, `The guest could not be made: ${errorText(error)}`);
 }
 
+/** An image that this host runs; it may have started with another map or backend since it claimed the job. */
+function imageOf(context: Context, job: Job): ImageDefinition {
+  const image = context.config.imageMap.images.get(job.image);
+  const problem = image ? unfitHere(context, job.image)?.problem : "It is not in the image map any more.";
+  if (image && problem === undefined) return image;
+  throw new SolsticeError("image_unavailable", `Image ${job.image} cannot be used here: ${problem}`);
+}
+
 async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
   const token = bootstrapToken(context.identity, job.id, job.attempt);
-  const image = context.config.imageMap.images.get(job.image);
-  if (!image)
-    throw new TypeError(`Job ${job.id} was scheduled with an image that is not in the map: ${job.image}.`);
+  const image = imageOf(context, job);
   const ready = context.images.state(job.image);
   const prepared = ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw" };
   const { seed, files } = buildSeed({

@@ -3,7 +3,7 @@ import type { HostFacts, HostRecord } from "../../core/host-facts.ts";
 import { knownLabels, resolveLabel } from "../../core/labels.ts";
 import { projectVersion } from "../../host/version.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { type Context, isImageReady } from "../context.ts";
+import { type Context, isImageReady, unfitHere } from "../context.ts";
 
 const version = projectVersion();
 
@@ -12,10 +12,13 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
   const { config } = context;
   const { imageMap } = config;
   const labels = knownLabels(imageMap).map((name) => [name, resolveLabel(imageMap, name).image.name]);
-  const images = [...imageMap.images.values()].map(({ name, defaults }) => [
-    name,
-    { defaults, ready: isImageReady(context, name) },
-  ]);
+  const images: [string, HostFacts["images"][string]][] = [];
+  const unfit: [string, HostFacts["unfit"][string]][] = [];
+  for (const { name, defaults } of imageMap.images.values()) {
+    const why = unfitHere(context, name);
+    if (why === null) images.push([name, { defaults, ready: isImageReady(context, name) }]);
+    else unfit.push([name, { defaults, ...why }]);
+  }
   return {
     hostname: hostname(),
     version,
@@ -29,6 +32,7 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     labels: Object.fromEntries(labels),
     sizes: Object.fromEntries(imageMap.sizes),
     images: Object.fromEntries(images),
+    unfit: Object.fromEntries(unfit),
     paused: context.pausedReason(),
     apiUrl,
   };

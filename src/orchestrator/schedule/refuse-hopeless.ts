@@ -1,9 +1,9 @@
 import type { HostRecord } from "../../core/host-facts.ts";
-import { hopeless, type ImageHere } from "../../core/placement.ts";
+import { hopeless } from "../../core/image-hope.ts";
 import { verdict } from "../../core/verdict.ts";
 import { applyEvent, getJob } from "../../store/jobs.ts";
 import { listGroups, listLanes, type QueueGroup } from "../../store/waiting.ts";
-import { type Context, isImageReady } from "../context.ts";
+import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 
 /** How many jobs of one label and image are looked at in one round. */
@@ -48,13 +48,6 @@ function imageProblem(
     timeoutMs: context.config.imageTimeoutSeconds * 1000,
     now: Date.now(),
   });
-}
-
-function imageHere({ config, images }: Context, image: string): ImageHere {
-  if (!config.imageMap.images.has(image)) return { kind: "absent", message: "" };
-  const state = images.state(image);
-  if (state.kind !== "failed") return { kind: "pending", message: "" };
-  return { kind: state.permanent ? "failed" : "pending", message: state.message };
 }
 
 async function refuseQueued(context: Context, jobId: string, problem: string): Promise<void> {

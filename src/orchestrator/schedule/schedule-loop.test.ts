@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { insertJob, listTransitions } from "../../store/jobs.ts";
 import type { Store } from "../../store/store.ts";
@@ -22,7 +23,7 @@ function startHost(context: TestContext, store: Store, hostId: string): void {
     config: {
       maxConcurrency: slots,
       capacityMap: new Map(),
-      imageMap: { images: new Map([["debian", {}]]) },
+      imageMap: imageMapOf(imageDefinition({ name: "debian", localPath: "/nonexistent" })),
     },
     hypervisor: { backend: "noop" },
     images: { onChange: () => () => {} },

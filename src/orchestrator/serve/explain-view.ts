@@ -11,7 +11,7 @@ import type { RunningJob, SchedulerSnapshot } from "../../core/scheduler.ts";
 import type { ExplainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots, recentDurations } from "../../store/capacity.ts";
 import { listQueued } from "../../store/waiting.ts";
-import { type Context, imageReadiness, isImageReady } from "../context.ts";
+import { type Context, imageReadiness, isImageReady, isImageServed } from "../context.ts";
 import { factsOfHost, otherHosts } from "../hosts/host-facts.ts";
 
 /** How many waiting jobs an explanation looks at. */
@@ -37,7 +37,7 @@ export async function explainView(
   context: Context,
   job: Job,
 ): Promise<MessageInitShape<typeof ExplainResponseSchema>> {
-  const { store, config, identity } = context;
+  const { store, identity } = context;
   const others = await otherHosts(context);
   const { jobs: queued, isWhole } = await listQueued(store, queueWindow);
   const shared = {
@@ -48,19 +48,18 @@ export async function explainView(
     sites: await sitesOf(context, others),
   };
   const serving: ServingHost[] = [];
-  if (config.imageMap.images.has(job.image)) {
+  if (isImageServed(context, job.image)) {
     serving.push({ name: identity.hostId, snapshot: snapshotHere(context, shared) });
   }
   for (const host of others.filter((other) => serves(other, job.image))) {
     serving.push({ name: host.hostId, snapshot: snapshotThere(host, shared) });
   }
-  const live = others.filter((host) => host.lostAt === null);
+  const live = [thisHost(context), ...others.filter((host) => host.lostAt === null)];
   const lost = others.filter((host) => host.lostAt !== null);
-  const answer = explainAcross(
-    { ...job, lastAttempt: lastAttemptOf(job) },
-    { serving, liveCount: live.length + 1, lost },
-  );
-  const { message: imageMessage } = imageReadiness(context, job.image);
+  const answer = explainAcross({ ...job, lastAttempt: lastAttemptOf(job) }, { serving, live, lost });
+  const { message: imageMessage } = isImageServed(context, job.image)
+    ? imageReadiness(context, job.image)
+    : { message: "" };
   const detail = answer.constraint === "image_not_ready" && imageMessage !== "" ? ` ${imageMessage}` : "";
   return {
     constraint: answer.constraint,
@@ -71,10 +70,13 @@ export async function explainView(
   };
 }
 
+function thisHost(context: Context) {
+  return { hostId: context.identity.hostId, lostAt: null, facts: factsOfHost(context, null) };
+}
+
 async function sitesOf(context: Context, others: readonly HostRecord[]): Promise<Site[]> {
-  const { store, identity } = context;
-  const here = { hostId: identity.hostId, lostAt: null, facts: factsOfHost(context, null) };
-  const live = [here, ...others.filter((host) => host.lostAt === null)];
+  const { store } = context;
+  const live = [thisHost(context), ...others.filter((host) => host.lostAt === null)];
   return Promise.all(
     live.map(async (host) => {
       const running = countedSlots(await listSlots(store, host.hostId), host.facts.maxHolds);

@@ -24,7 +24,9 @@ function hostCapacity(host: HostRecord, active: ActiveJobs): HostCapacity {
   const { facts } = host;
   // As `countedSlots` has it: what is on hold beyond what the host allows counts like any other.
   const onHold = Math.min(active.onHold, facts.maxHolds);
-  const labels = Object.keys(facts.labels);
+  const labels = Object.keys(facts.labels).filter((label) =>
+    Object.hasOwn(facts.images, facts.labels[label] ?? ""),
+  );
   return {
     hostId: host.hostId,
     hostname: facts.hostname,

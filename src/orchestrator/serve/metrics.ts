@@ -9,7 +9,7 @@ import { listSlots } from "../../store/capacity.ts";
 import { listMachines } from "../../store/machines.ts";
 import { countUnpublished } from "../../store/outbox.ts";
 import type { AuditState } from "../audit/audit-state.ts";
-import { type Context, isImageReady } from "../context.ts";
+import { type Context, isImageReady, isImageServed } from "../context.ts";
 import { withinProbeTime } from "./probe.ts";
 import type { QueueCounts } from "./queue-counts.ts";
 
@@ -31,8 +31,9 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
       storeUp.set(facts === null ? 0 : 1);
       setStoreMetrics(metrics, facts, config.maxHolds);
       slots.set({ kind: "max" }, config.maxConcurrency);
+      // What is for other hosts is not reported as missing here.
       for (const image of config.imageMap.images.keys())
-        imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
+        if (isImageServed(context, image)) imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
       setAuditMetrics(metrics, context.audits);
       setUpkeep(metrics, context);
       setCacheMetrics(cacheMetrics, context);

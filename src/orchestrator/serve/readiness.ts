@@ -1,7 +1,7 @@
 import type { ReadinessCheck } from "../../api/http.ts";
 import { errorText } from "../../core/errors.ts";
 import { listSlots } from "../../store/capacity.ts";
-import { type Context, isImageReady } from "../context.ts";
+import { type Context, isImageReady, isImageServed } from "../context.ts";
 import { withinProbeTime } from "./probe.ts";
 
 /**
@@ -9,7 +9,6 @@ import { withinProbeTime } from "./probe.ts";
  * null: a database that can be read need not be one that can be written.
  */
 export async function readiness(context: Context, leaseProblem: string | null): Promise<ReadinessCheck[]> {
-  const images = [...context.config.imageMap.images.keys()];
   return [
     {
       name: "serving",
@@ -26,12 +25,19 @@ export async function readiness(context: Context, leaseProblem: string | null): 
       message: context.diskGuard.pausedReason() ?? "ok",
     },
     ...brokerCheck(context),
-    {
-      name: "images",
-      ok: images.length === 0 || images.some((image) => isImageReady(context, image)),
-      message: `ready: ${images.filter((image) => isImageReady(context, image)).join(", ") || "none yet"}`,
-    },
+    imageCheck(context),
   ];
+}
+
+function imageCheck(context: Context): ReadinessCheck {
+  const { config, hypervisor } = context;
+  const mapped = [...config.imageMap.images.keys()];
+  const ready = mapped.filter((image) => isImageReady(context, image));
+  if (mapped.some((image) => isImageServed(context, image))) {
+    return { name: "images", ok: ready.length > 0, message: `ready: ${ready.join(", ") || "none yet"}` };
+  }
+  const message = `none of the image map is for this host, whose backend is ${hypervisor.backend}`;
+  return { name: "images", ok: mapped.length === 0, message };
 }
 
 /** While it is away jobs still come through the API, and results wait in the store. */

@@ -31,6 +31,7 @@ export const facts: HostFacts = {
   labels: { debian: "debian" },
   sizes: { small: { cpu: 1, ramMb: 512, diskGb: null } },
   images: { debian: { defaults: { cpu: 1, ramMb: 512, diskGb: 4 }, ready: true } },
+  unfit: {},
   paused: null,
   apiUrl: null,
 };

@@ -1182,7 +1182,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
   queued: number;
 
   /**
-   * ready, preparing, failed
+   * ready, preparing, failed, elsewhere (it needs another backend than the asked host's)
    *
    * @generated from field: string image_state = 6;
    */
@@ -1224,7 +1224,7 @@ export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
 export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
   /**
    * not_waiting, image_not_ready, global_cap, label_cap, behind_others, draining, starting, paused, no_host,
-   * other_host_first
+   * other_host_first, no_backend
    *
    * @generated from field: string constraint = 1;
    */

@@ -1,0 +1,19 @@
+import { imagesFor, unfitness } from "../../core/backend-fit.ts";
+import type { ImageMap } from "../../core/image-map.ts";
+import type { Backend } from "../../core/job.ts";
+import type { Log } from "../log.ts";
+
+/**
+ * The images that a host with `backend` prepares and runs. What else the map holds is logged once: images for other hosts,
+ * and, as a warning, those that nobody can mend but whoever writes the map.
+ */
+export function imagesOfHost(map: ImageMap, backend: Backend, log: Log): Pick<ImageMap, "images"> {
+  const elsewhere: string[] = [];
+  for (const [image, definition] of map.images) {
+    const unfit = unfitness(definition, backend);
+    if (unfit?.needs) elsewhere.push(image);
+    else if (unfit) log.warn({ image }, `an image cannot be used on this host. ${unfit.problem}`);
+  }
+  if (elsewhere.length > 0) log.info({ backend, images: elsewhere }, "left these images to other hosts");
+  return imagesFor(map, backend);
+}
