@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { expectedBackend, type GuestTraits, imagesFor, unfitness } from "./backend-fit.ts";
@@ -95,4 +96,28 @@ test("no unfit image is started, explain agrees, and the other backends' images 
     },
   );
   fc.assert(property);
+});
+
+test("the table of docs/configuration.md says what each backend can make", () => {
+  const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+  const words = {
+    seed: ["iso", "vfat", "cpio"],
+    diskBus: ["virtio", "sata", "scsi", "ide"],
+    nicModel: ["virtio", "e1000", "e1000e", "rtl8139"],
+    firmware: ["bios", "efi"],
+    egress: ["open", "none"],
+  } as const;
+  for (const backend of backends) {
+    const row = new RegExp(`^\\| \`${backend}\` .*$`, "m").exec(page.split("### Which host runs")[1] ?? "");
+    const cells = row?.[0].split("|").slice(2, -1) ?? [];
+    const expected = Object.entries(words).map(([key, all]) => {
+      const possible = all.filter((word) => unfitness({ ...plain, [key]: word }, backend) === null);
+      return possible.length === all.length ? "all" : possible.map((word) => `\`${word}\``).join(", ");
+    });
+    assert.deepEqual(
+      cells.map((cell) => cell.trim().replace(/, and .*/, "")),
+      expected,
+      backend,
+    );
+  }
 });
