@@ -65,6 +65,7 @@ function describeGuest(options: { directory: string; size: GuestSize }, jobId: s
     jobId,
     attempt: 1,
     hostName: name,
+    form: "iso",
     runnerUrl: "http://127.0.0.1:9",
     bootstrapToken: "none",
   });
@@ -72,6 +73,7 @@ function describeGuest(options: { directory: string; size: GuestSize }, jobId: s
     ...{ jobId, attempt: 1, ownerId: "bench", size: options.size, virtType: "qemu", network: "default" },
     ...{
       diskBus: "virtio",
+      seedFormat: "iso",
       nicModel: "virtio",
       firmware: "bios",
       hasShell: false,

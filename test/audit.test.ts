@@ -80,7 +80,8 @@ async function define(
     hasShell: false,
     ...{ jobId, attempt: 1, ownerId: owner ?? "nobody", size: { cpu: 1, ramMb: 32, diskGb: 1 } },
     ...{ virtType: "qemu", network: "default", macAddress: null, tapName: null, firmware: "bios" },
-    ...{ diskBus: "virtio", nicModel: "virtio", paths: guestPaths(join(setup.dataDir, "guests"), jobId) },
+    ...{ diskBus: "virtio", nicModel: "virtio", seedFormat: "iso" },
+    paths: guestPaths(join(setup.dataDir, "guests"), jobId),
   });
   const named = xml.replace(`<name>${guestName(jobId)}</name>`, `<name>${name}</name>`);
   const marked = owner === null ? named.replace(/<metadata>.*<\/metadata>/s, "") : named;

@@ -14,8 +14,14 @@ export interface GuestFile {
   readonly permissions: string;
 }
 
-/** The two documents of a NoCloud seed. */
+/** In which form a guest gets its seed: what of it is on the disk, and how. */
+export type SeedForm = "iso" | "vfat" | "cpio";
+
+/** The documents of a NoCloud seed. */
 export interface Seed {
+  /** `instance-id` and `local-hostname`, in YAML; JSON in the forms that illumos/metadata-agent may read. */
   readonly metaData: string;
   readonly userData: string;
+  /** What cloud-init reads besides; others do not know it. */
+  readonly vendorData?: string;
 }

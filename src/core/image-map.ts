@@ -1,4 +1,5 @@
 import type { Egress } from "./egress.ts";
+import type { SeedForm } from "./guest.ts";
 import type { Backend, GuestSize } from "./job.ts";
 
 /** How an image file is compressed at its source. */
@@ -20,7 +21,8 @@ export interface ImageDefinition {
   /** Null: detected from the file. */
   readonly format: "raw" | "qcow2" | null;
   readonly backend: Backend | null;
-  readonly seed: "iso" | "vfat" | "cpio";
+  /** How its guests read what they are told. */
+  readonly seed: SeedForm;
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
   readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
   readonly firmware: "bios" | "efi";

@@ -1,8 +1,11 @@
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { Seed } from "../core/guest.ts";
+import type { Seed, SeedForm } from "../core/guest.ts";
 import { runCommand } from "../host/command.ts";
+import { buildCpioArchive } from "./cpio-archive.ts";
+import { buildFatImage } from "./fat-image.ts";
+import { metadataAgentFiles, noCloudFiles } from "./seed-files.ts";
 
 /** The programs that make an ISO, in the order they are tried, with what comes before the common arguments. */
 export const isoTools: readonly (readonly [program: string, ...before: string[]])[] = [
@@ -21,13 +24,22 @@ export interface SeedImageOptions {
 
 /**
  * Writes a seed as a disk image at `path`, mode 0600 since it holds a token. The file appears whole or not at all.
- * Throws `host_missing_tool` where no program can make it, and `config_invalid` for a form not supported yet.
+ * Throws `host_missing_tool` where no program can make an ISO, and `limit_exceeded` for a seed that the form cannot hold.
  */
-export async function writeSeed(path: string, seed: Seed, format: "iso" | "vfat" | "cpio"): Promise<void> {
-  if (format === "iso") return writeSeedIso(path, seed);
-  throw new SolsticeError("config_invalid", `A seed of the form "${format}" cannot be made yet.`, {
-    remedy: 'Say "seed: iso" for this image in the image map, or use an image whose cloud-init reads an ISO.',
-  });
+export async function writeSeed(path: string, seed: Seed, form: SeedForm): Promise<void> {
+  if (form === "iso") return writeSeedIso(path, seed);
+  const image =
+    form === "vfat"
+      ? buildFatImage("cidata", noCloudFiles(seed))
+      : buildCpioArchive(metadataAgentFiles(seed));
+  const directory = await mkdtemp(join(dirname(path), ".seed-"));
+  try {
+    const partial = join(directory, "seed.img");
+    await writeFile(partial, image, { mode: 0o600, flag: "wx" });
+    await rename(partial, path);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** As {@link writeSeed}, as an ISO with the volume label `cidata` and the long names of Joliet and Rock Ridge. */

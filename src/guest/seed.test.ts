@@ -14,9 +14,10 @@ const input = {
   jobId: "0abc",
   attempt: 3,
   hostName: "job-0abc",
+  form: "iso",
   runnerUrl: "http://192.168.122.1:7411/",
   bootstrapToken: "a'b $(id)",
-};
+} as const;
 
 let directory: string;
 before(async () => {
@@ -106,9 +107,50 @@ test("without a program that can make it, the error names a package, and nothing
   assert.deepEqual(await readdir(join(directory, "none")), []);
 });
 
-test("another form than an ISO is refused with what to do", async () => {
-  await assert.rejects(
-    writeSeed(join(directory, "x"), buildSeed(input).seed, "cpio"),
-    (error) => isSolsticeError(error, "config_invalid") && error.remedy?.includes("seed: iso") === true,
-  );
+const forScripts = (form: "vfat" | "cpio") => buildSeed({ ...input, form }).seed;
+
+test("a FAT image has a script for metadata-agent, and the same work as vendor-data for cloud-init", () => {
+  const seed = forScripts("vfat");
+  assert.ok(seed.userData.startsWith("#!/bin/sh\n"));
+  assert.deepEqual(JSON.parse(seed.metaData), { "instance-id": "0abc-3", "local-hostname": "job-0abc" });
+  const { bootcmd, ...rest } = parse(seed.vendorData ?? "");
+  assert.ok(seed.vendorData?.startsWith("#cloud-config\n"));
+  const mark = "/run/solstice/started-0abc-3";
+  assert.deepEqual(bootcmd, [["sh", "-c", `mkdir ${mark} && exec sh /run/solstice/boot.sh`]]);
+  assert.ok(seed.userData.includes(`mark='${mark}'\n`), "whichever runs second sees the other's mark");
+  const { bootcmd: _, ...iso } = parse(buildSeed(input).seed.userData);
+  assert.deepEqual(rest, iso);
+});
+
+test("a FAT image on disk is whole, has the seed's documents, and no reader but its owner", async () => {
+  const path = join(directory, "seed.vfat");
+  const seed = forScripts("vfat");
+  await writeSeed(path, seed, "vfat");
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  const { stdout } = await runCommand("mdir", ["-b", "-i", path, "::"]);
+  assert.equal(stdout, "::/meta-data\n::/user-data\n::/vendor-data\n");
+  const copy = await runCommand("mtype", ["-i", path, "::user-data"]);
+  assert.equal(copy.stdout, seed.userData);
+});
+
+test("an archive on disk has what metadata-agent looks for, and no reader but its owner", async () => {
+  const path = join(directory, "seed.cpio");
+  const seed = forScripts("cpio");
+  await writeSeed(path, seed, "cpio");
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  const { stdout } = await runCommand("cpio", ["-i", "-t", "--quiet", "-I", path]);
+  assert.equal(stdout, "nodename\nfirstboot.sh\n");
+  const name = await runCommand("cpio", ["-i", "--quiet", "--to-stdout", "-I", path, "nodename"]);
+  assert.equal(name.stdout, "job-0abc\n");
+});
+
+test("a seed that is too large for its form leaves nothing behind", async () => {
+  const seed = { ...forScripts("vfat"), userData: `#!/bin/sh\n${"#".repeat(9 * 1024 * 1024)}` };
+  await mkdir(join(directory, "large"));
+  for (const form of ["vfat", "cpio"] as const) {
+    await assert.rejects(writeSeed(join(directory, "large", "seed"), seed, form), (error) =>
+      isSolsticeError(error, "limit_exceeded"),
+    );
+  }
+  assert.deepEqual(await readdir(join(directory, "large")), []);
 });

@@ -1,11 +1,11 @@
 import type { Duplex } from "node:stream";
 import type { HostTraces } from "../core/audit/ledgers.ts";
 import type { Egress } from "../core/egress.ts";
-import type { GuestFile, GuestPower, Seed } from "../core/guest.ts";
+import type { GuestFile, GuestPower, Seed, SeedForm } from "../core/guest.ts";
 import type { Backend, GuestSize } from "../core/job.ts";
 import type { ShellOrder, WindowSize } from "../core/shell-order.ts";
 
-export type { GuestFile, GuestPower, Seed };
+export type { GuestFile, GuestPower, Seed, SeedForm };
 
 /** Everything needed to make one guest. */
 export interface GuestSpec {
@@ -15,7 +15,7 @@ export interface GuestSpec {
   readonly imagePath: string;
   readonly imageFormat: "raw" | "qcow2";
   readonly size: GuestSize;
-  readonly seedFormat: "iso" | "vfat" | "cpio";
+  readonly seedFormat: SeedForm;
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
   readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
   readonly firmware: "bios" | "efi";

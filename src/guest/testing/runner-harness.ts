@@ -158,6 +158,8 @@ export interface StartOptions {
   readonly prepare?: (endpoint: RunnerEndpoint) => void | Promise<void>;
   /** Makes the runner reach the endpoint, which listens on `port`, by another URL. */
   readonly connect?: (port: number) => Promise<string>;
+  /** Brings the runner's files into its directory in another way. */
+  readonly bring?: (home: string, access: RunnerAccess) => Promise<void>;
   /** Which script of the runner to start, with which arguments; default `runner.sh run`. */
   readonly command?: readonly [script: string, ...args: string[]];
   /** Where to work; default: a directory beside the runner's files. */
@@ -213,7 +215,7 @@ export class RunnerHarness {
     await endpoint.listen();
     const home = await this.directory();
     const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
-    await writeRunner(home, { runnerUrl, bootstrapToken });
+    await (options.bring ?? writeRunner)(home, { runnerUrl, bootstrapToken });
     await options.prepare?.(endpoint);
     const running = { ...(await this.#spawn(home, options)), endpoint };
     this.#running.push(running);

@@ -21,6 +21,7 @@ function describeGuest(changes: Partial<DomainDescription> = {}): DomainDescript
     size: { cpu: 3, ramMb: 2048, diskGb: 10 },
     virtType: "qemu",
     diskBus: "virtio",
+    seedFormat: "iso",
     nicModel: "virtio",
     firmware: "bios",
     hasShell: false,
@@ -71,7 +72,7 @@ test("KVM guests get the host's processor, emulated ones all that emulation can 
   assert.equal(domainOf({ virtType: "qemu" }).cpu["@mode"], "maximum");
 });
 
-test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-only disk", () => {
+test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-only disk and an ISO is on it", () => {
   const kinds = (["virtio", "scsi", "sata", "ide"] as const).map((diskBus) => {
     const [system, seed] = domainOf({ diskBus }).devices.disk;
     return [system.target["@dev"], seed.target["@dev"], seed.target["@bus"], seed["@device"]];
@@ -82,6 +83,18 @@ test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-o
     ["sda", "sdb", "sata", "cdrom"],
     ["hda", "hdb", "ide", "cdrom"],
   ]);
+  for (const seedFormat of ["vfat", "cpio"] as const) {
+    const disks = (["virtio", "scsi", "sata", "ide"] as const).map((diskBus) => {
+      const [, seed] = domainOf({ diskBus, seedFormat }).devices.disk;
+      return [seed["@device"], seed.target["@bus"], seed.readonly !== undefined];
+    });
+    assert.deepEqual(disks, [
+      ["disk", "virtio", true],
+      ["disk", "scsi", true],
+      ["disk", "sata", false],
+      ["disk", "ide", false],
+    ]);
+  }
   assert.equal(domainOf().devices.interface.target["@dev"], "sol010203open04");
   assert.equal(domainOf({ tapName: null }).devices.interface.target, undefined);
   assert.equal(domainOf({ diskBus: "ide" }).os.type["@machine"], "pc");

@@ -11,7 +11,10 @@ export type VirtType = "kvm" | "qemu";
 
 /** All that a domain's XML depends on. */
 export interface DomainDescription
-  extends Pick<GuestSpec, "jobId" | "attempt" | "diskBus" | "nicModel" | "firmware" | "hasShell"> {
+  extends Pick<
+    GuestSpec,
+    "jobId" | "attempt" | "diskBus" | "seedFormat" | "nicModel" | "firmware" | "hasShell"
+  > {
   readonly ownerId: string;
   readonly size: GuestSize;
   readonly virtType: VirtType;
@@ -86,7 +89,7 @@ function clock(virtType: VirtType): object {
 function devices(guest: DomainDescription): object {
   const { paths, network, nicModel, diskBus, macAddress, tapName, hasShell } = guest;
   return {
-    disk: [systemDisk(paths.overlay, diskBus), seedDisk(paths.seed, diskBus)],
+    disk: [systemDisk(paths.overlay, diskBus), seedDisk(guest)],
     controller: [
       { "@type": "usb", "@model": "none" },
       ...(diskBus === "scsi" ? [{ "@type": "scsi", "@model": "virtio-scsi" }] : []),
@@ -135,14 +138,19 @@ function systemDisk(file: string, bus: GuestSpec["diskBus"]): object {
   };
 }
 
-/** QEMU has no read-only SATA or IDE disk, only a CD-ROM; a virtio or SCSI disk can be read-only. */
-function seedDisk(file: string, bus: GuestSpec["diskBus"]): object {
+/**
+ * QEMU has no read-only SATA or IDE disk, only a CD-ROM; a virtio or SCSI disk can be read-only. A CD-ROM has sectors of 2048
+ * bytes, which a FAT or a cpio archive cannot be read from, so these are disks on every bus, though a guest may write its own then.
+ */
+function seedDisk({ paths, diskBus: bus, seedFormat }: DomainDescription): object {
+  const canBeReadOnly = bus === "virtio" || bus === "scsi";
+  const isCdRom = !canBeReadOnly && seedFormat === "iso";
   return {
     "@type": "file",
-    "@device": bus === "sata" || bus === "ide" ? "cdrom" : "disk",
+    "@device": isCdRom ? "cdrom" : "disk",
     driver: { "@name": "qemu", "@type": "raw" },
-    source: { "@file": file },
+    source: { "@file": paths.seed },
     target: { "@dev": `${targetPrefix[bus]}b`, "@bus": bus },
-    readonly: {},
+    ...((canBeReadOnly || isCdRom) && { readonly: {} }),
   };
 }

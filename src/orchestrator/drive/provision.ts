@@ -78,6 +78,7 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
     jobId: job.id,
     attempt: job.attempt,
     hostName: guestName(job.id),
+    form: image.seed,
     runnerUrl: context.runnerUrl,
     bootstrapToken: token,
   });
