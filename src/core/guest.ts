@@ -22,6 +22,8 @@ export interface Seed {
   /** `instance-id` and `local-hostname`, in YAML; JSON in the forms that illumos/metadata-agent may read. */
   readonly metaData: string;
   readonly userData: string;
+  /** How the guest's network is set up; without it the guest asks DHCP. */
+  readonly networkConfig?: string;
   /** What cloud-init reads besides; others do not know it. */
   readonly vendorData?: string;
 }

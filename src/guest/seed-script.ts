@@ -11,6 +11,9 @@ export interface SeedScript {
   readonly mark: string;
 }
 
+/** The line that stands where the script is to set the network up, when it has to. */
+export const networkPlace = "# The network is as the guest found it.\n";
+
 /**
  * A script in POSIX sh that does what our #cloud-config asks for, for guests that only know scripts. It carries the files
  * as they are, since no tool that decodes is sure to be on illumos, and counts what arrived. It can run again, also in the
@@ -41,7 +44,7 @@ put() {
 }
 
 [ ! -d "$mark" ] || exit 0
-${files.map((file) => putFile(file, end)).join("")}
+${networkPlace}${files.map((file) => putFile(file, end)).join("")}
 mkdir "$mark" 2>/dev/null || exit 0
 sh "$boot" </dev/null && exit 0
 rmdir "$mark"
