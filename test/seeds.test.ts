@@ -32,11 +32,15 @@ async function startWith(
 }
 
 /** Runs a job that says its guest's name and shows a few bytes of its seed's disk, and returns what it said. */
-async function seenBy(orchestrator: OrchestratorProcess, label: string, bytes: string): Promise<string[]> {
+async function seenBy(
+  orchestrator: OrchestratorProcess,
+  label: string,
+  { bytes, also = ":" }: { bytes: string; also?: string },
+): Promise<string[]> {
   const show = `dd if=/dev/vdb bs=1 ${bytes} 2>/dev/null; echo`;
   const id = await submit(orchestrator, {
     runs_on: label,
-    script: `cat /proc/sys/kernel/hostname; ${show}; ls -d /run/solstice/started-*`,
+    script: `cat /proc/sys/kernel/hostname; ${show}; ls -d /run/solstice/started-*; ${also}`,
   });
   const job = await untilEnd(orchestrator, id);
   assert.equal(job.state, "succeeded", job.verdict?.message);
@@ -51,16 +55,23 @@ test("the tiny guest runs jobs from a script on FAT, and from one in a cpio arch
   const seeds = { fat: "vfat", archive: "cpio" };
   const orchestrator = await startWith(context, { path: await guestImage("tiny"), ramMb: 128, seeds });
   const [fat, archive] = await Promise.all([
-    seenBy(orchestrator, "fat", "skip=54 count=5"),
-    seenBy(orchestrator, "archive", "count=6"),
+    seenBy(orchestrator, "fat", { bytes: "skip=54 count=5" }),
+    seenBy(orchestrator, "archive", { bytes: "count=6" }),
   ]);
   assert.deepEqual(fat, ["job-ID", "FAT12", "/run/solstice/started-ID-1"]);
   assert.deepEqual(archive, ["job-ID", "070707", "/run/solstice/started-ID-1"]);
 });
 
-test("cloud-init of Debian runs a job from a FAT seed", { skip }, async (context) => {
+test("cloud-init of Debian runs a job from a FAT seed, by its vendor-data and not late by the script", {
+  skip,
+}, async (context) => {
   const seeds = { debian: "vfat" };
   const orchestrator = await startWith(context, { path: await guestImage("debian"), ramMb: 512, seeds });
-  const seen = await seenBy(orchestrator, "debian", "skip=54 count=5");
-  assert.deepEqual(seen.slice(1), ["FAT12", "/run/solstice/started-ID-1"]);
+  const seen = await seenBy(orchestrator, "debian", {
+    bytes: "skip=54 count=5",
+    also: "ls /var/lib/cloud/instance/sem /var/lib/cloud/instance/scripts",
+  });
+  assert.deepEqual(seen.slice(1, 3), ["FAT12", "/run/solstice/started-ID-1"]);
+  assert.ok(!seen.includes("config_scripts_user"), seen.join("\n"));
+  assert.ok(seen.includes("part-001"), "cloud-init knows the script too");
 });

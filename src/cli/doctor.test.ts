@@ -135,11 +135,11 @@ test("an image for another backend is well here, and one that this backend canno
   const folder = temporaryFolder(t);
   const localPath = join(folder, "image.img");
   const map = imageMapOf(
-    imageDefinition({ localPath, name: "far", backend: "zones" }),
-    imageDefinition({ localPath, name: "odd", seed: "vfat" }),
+    imageDefinition({ localPath, name: "far", backend: "libvirt" }),
+    imageDefinition({ localPath, name: "odd", diskBus: "scsi" }),
     imageDefinition({ localPath, name: "mine" }),
   );
-  const results = await Promise.all(imageChecks(map, folder, "libvirt").map(runCheck));
+  const results = await Promise.all(imageChecks(map, folder, "zones").map(runCheck));
   assert.deepEqual(
     results.map(({ name, status }) => [name, status]),
     [
@@ -148,8 +148,8 @@ test("an image for another backend is well here, and one that this backend canno
       ["image mine", "fail"],
     ],
   );
-  assert.match(results[0]?.detail ?? "", /hosts with backend zones/);
-  assert.match(results[1]?.detail ?? "", /seed: vfat; say seed: iso/);
+  assert.match(results[0]?.detail ?? "", /hosts with backend libvirt/);
+  assert.match(results[1]?.detail ?? "", /disk_bus: scsi; say disk_bus: virtio or sata/);
   assert.match(results[2]?.detail ?? "", /not at .*image\.img/);
 });
 

@@ -53,11 +53,13 @@ test("an image that names no backend runs on any that can make its guests; where
   );
 });
 
-test("what no backend can do is told without another to go to", () => {
-  const image = { ...plain, backend: "libvirt", seed: "vfat" } as const;
-  assert.deepEqual(unfitness(image, "libvirt"), {
+test("an image for a backend that cannot make its guests is told what to say instead", () => {
+  const image = { ...plain, backend: "zones", nicModel: "rtl8139" } as const;
+  assert.deepEqual(unfitness(image, "zones"), {
     needs: null,
-    problem: "Backend libvirt cannot make guests with seed: vfat; say seed: iso.",
+    problem:
+      "Backend zones cannot make guests with nic_model: rtl8139; say nic_model: virtio or e1000. " +
+      "Or say backend: libvirt, to keep it for such hosts.",
   });
 });
 

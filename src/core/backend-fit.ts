@@ -21,7 +21,7 @@ interface Abilities extends Partial<Record<"seed" | "diskBus" | "nicModel" | "fi
 
 /** A key that is absent takes every word. A new backend says here what it can do. */
 const abilities: Readonly<Record<Backend, Abilities>> = {
-  libvirt: { seed: ["iso"], closesEgress: true },
+  libvirt: { closesEgress: true },
   zones: {
     seed: ["iso"],
     diskBus: ["virtio", "sata"],
