@@ -61,8 +61,8 @@ export default {
       comment:
         "A backend shares only the interface with its siblings: move what two need to src/hypervisor or src/host.",
       severity: "error",
-      from: { path: "^src/hypervisor/(libvirt|zones|noop)/" },
-      to: { path: "^src/hypervisor/(libvirt|zones|noop)/", pathNot: "^src/hypervisor/$1/" },
+      from: { path: "^src/hypervisor/([^/]+)/", pathNot: "^src/hypervisor/testing/|\\.test\\.ts$" },
+      to: { path: "^src/hypervisor/[^/]+/", pathNot: "^src/hypervisor/$1/" },
     },
     {
       name: "core-does-no-io",

@@ -5,6 +5,7 @@ import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
 import { expectedBackend } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
+import type { Backend } from "../core/job.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
@@ -84,7 +85,9 @@ async function examine(flags: RawFlags, context: CliContext, isQuiet: boolean): 
   };
   const configuration = await readConfiguration(flags, context.env);
   await tell(configuration.result);
-  const checks = configuration.config ? configuredChecks(configuration.config) : toolChecks();
+  const checks = configuration.config
+    ? configuredChecks(configuration.config)
+    : [nodeCheck(), ...toolChecks()];
   for (const check of checks) await tell(await runCheck(check));
   return results;
 }
@@ -110,21 +113,33 @@ function configuredChecks(settings: OrchestratorConfig): Check[] {
     runnerListen: runner,
     lockPath: join(folder, "orchestrator.lock"),
   });
-  // Without guests nothing is needed that only guests need: neither libvirt nor images.
-  if (settings.hypervisor === "noop") {
+  const backend = expectedBackend(settings.hypervisor, process.platform);
+  // Without guests nothing is needed that only guests need, such as images.
+  if (backend === "noop") {
     return [nodeCheck(), spaceCheck(folder), ...ports, ...serviceChecks(settings)];
   }
   return [
+    nodeCheck(),
+    ...backendChecks[backend](settings),
+    ...diskChecks(folder),
+    ...ports,
+    ...imageChecks(settings.imageMap, folder, backend),
+    ...serviceChecks(settings),
+  ];
+}
+
+/** What each backend needs of this host. */
+const backendChecks: Readonly<
+  Record<Exclude<Backend, "noop">, (settings: OrchestratorConfig) => readonly Check[]>
+> = {
+  libvirt: (settings) => [
     ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
     ...isolationChecks(settings),
     ...kvmChecks(settings.libvirtVirtType),
-    ...diskChecks(folder),
-    ...ports,
-    ...imageChecks(settings.imageMap, folder, expectedBackend(settings.hypervisor, process.platform)),
-    ...serviceChecks(settings),
-  ];
-}
+  ],
+  zones: () => [],
+};
 
 const colours = { ok: "green", warn: "yellow", fail: "red" } as const satisfies Record<CheckStatus, string>;
 

@@ -1,3 +1,4 @@
+import { type Backend, backends } from "../core/job.ts";
 import { blobOptions } from "./blob-options.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { firewallOptions } from "./firewall-options.ts";
@@ -61,8 +62,8 @@ const hypervisor = {
   group: virtualMachines,
   description: "auto, libvirt (Linux), zones (illumos) or noop (no guests at all: for development)",
   defaultText: "auto",
-  parse: oneOf("auto", "libvirt", "zones", "noop"),
-} as const satisfies OptionDefinition<"auto" | "libvirt" | "zones" | "noop">;
+  parse: oneOf("auto", ...backends),
+} as const satisfies OptionDefinition<"auto" | Backend>;
 
 const apiToken = {
   flag: "api-token",

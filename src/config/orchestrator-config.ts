@@ -1,5 +1,6 @@
 import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
+import type { Backend } from "../core/job.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 
@@ -25,7 +26,7 @@ export interface OrchestratorConfig {
   readonly holdLimitSeconds: number;
   /** Cap per label; a label that is absent is held only by the global cap. */
   readonly capacityMap: ReadonlyMap<string, number>;
-  readonly hypervisor: "auto" | "libvirt" | "zones" | "noop";
+  readonly hypervisor: "auto" | Backend;
   readonly libvirtUri: string;
   readonly libvirtNetwork: string;
   readonly libvirtVirtType: "auto" | "kvm" | "qemu";

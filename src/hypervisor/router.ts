@@ -37,23 +37,31 @@ export interface HypervisorOptions {
 
 /** The backend that the configuration asks for. It is not prepared yet. Throws as {@link chooseHypervisor}. */
 export async function createHypervisor(options: HypervisorOptions): Promise<Hypervisor> {
-  const { config, ownerId, log, writeSeed, probeKvm } = options;
-  const { dataDir, libvirtUri: uri, libvirtNetwork: network, libvirtVirtType: virtType } = config;
+  const { config, log } = options;
   const backend = await chooseHypervisor(config.hypervisor, {
     platform: process.platform,
-    whyNoLibvirt: () => whyNoLibvirt(uri),
+    whyNoLibvirt: () => whyNoLibvirt(config.libvirtUri),
   });
   log.info({ hypervisor: backend }, "chose the hypervisor");
-  // Only the backend in use is loaded: libvirt's brings two XML libraries.
-  if (backend === "noop") {
-    const { createNoopHypervisor } = await import("./noop/noop.ts");
-    return createNoopHypervisor({ ...config.noop, dataDir, ownerId, log });
-  }
-  const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
-  const host = { uri, network, virtType, dataDir, reserveBytes, firewall: firewallSettings(config) };
-  const { createLibvirtHypervisor } = await import("./libvirt/libvirt.ts");
-  return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
+  return openers[backend](options);
 }
+
+/** Makes each backend of its part of the configuration. Only the one in use is loaded: libvirt's brings two XML libraries. */
+const openers: Readonly<
+  Record<Exclude<Backend, "zones">, (options: HypervisorOptions) => Promise<Hypervisor>>
+> = {
+  async libvirt({ config, ownerId, log, writeSeed, probeKvm }) {
+    const { dataDir, libvirtUri: uri, libvirtNetwork: network, libvirtVirtType: virtType } = config;
+    const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
+    const host = { uri, network, virtType, dataDir, reserveBytes, firewall: firewallSettings(config) };
+    const { createLibvirtHypervisor } = await import("./libvirt/libvirt.ts");
+    return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
+  },
+  async noop({ config, ownerId, log }) {
+    const { createNoopHypervisor } = await import("./noop/noop.ts");
+    return createNoopHypervisor({ ...config.noop, dataDir: config.dataDir, ownerId, log });
+  },
+};
 
 function firewallSettings(config: HypervisorOptions["config"]) {
   if (config.firewall === "off") return null;

@@ -6,10 +6,9 @@ import { type Check, type Finding, fail, ok } from "./check.ts";
 const nodeMajorNeeded = 24;
 const isoTools = ["genisoimage", "mkisofs", "xorriso"];
 
-/** The programs on this host that guests are made with. */
+/** The programs on this host that guests of libvirt are made with. */
 export function toolChecks(): Check[] {
   return [
-    nodeCheck(),
     { name: "qemu-img", run: () => checkTool("qemu-img") },
     { name: "QEMU", run: () => checkTool("qemu-system-x86_64") },
     { name: "ISO tool", run: checkIsoTool },
