@@ -15,8 +15,11 @@ import { write, writeJson } from "./output.ts";
 import { tableText } from "./table.ts";
 import { durationText, oneLine } from "./text.ts";
 
+/** How the API is asked for the latest attempt. */
+const latestAttempt = 0;
+
 interface ListFlags {
-  readonly attempt: number;
+  readonly attempt?: number;
   readonly json?: true;
 }
 
@@ -76,11 +79,13 @@ function registerGet(parent: Command, context: CliContext): void {
 }
 
 function addAttempt(command: Command): Command {
-  return command.option("--attempt <N>", "those of this attempt (default: the latest)", parseAttempt, 0);
+  return command.option("--attempt <N>", "those of this attempt (default: the latest)", parseAttempt);
 }
 
 function listed({ session }: View, jobId: string, { attempt }: ListFlags): Promise<ListArtifactsResponse> {
-  return session.ask((client, options) => client.listArtifacts({ jobId, attempt }, options));
+  return session.ask((client, options) =>
+    client.listArtifacts({ jobId, attempt: attempt ?? latestAttempt }, options),
+  );
 }
 
 async function fetchFiles(

@@ -45,7 +45,7 @@ async function cancelAll(
       const { job } = await session.ask((client, options) => client.cancel({ jobId, now }, options));
       if (job) jobs.push(job);
     } catch (error) {
-      context.setExitCode(reportError(context, error, json));
+      context.setExitCode(reportError(context, error, { json }));
     }
   }
   return jobs;

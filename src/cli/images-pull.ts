@@ -30,8 +30,7 @@ export async function pullImages(name: string | undefined, options: PullContext)
   try {
     const failures = await Promise.all(names.map((one) => pullOne(one, { store, view, stop, options })));
     view.close();
-    for (const failure of failures)
-      if (failure) context.setExitCode(reportError(context, failure, options.json));
+    for (const failure of failures) if (failure) context.setExitCode(reportError(context, failure, options));
     if (stop.signal.aborted) context.setExitCode(exitCodes.interrupted);
     return (await store.inspect()).filter((row) => names.includes(row.name));
   } finally {

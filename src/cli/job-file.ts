@@ -4,6 +4,7 @@ import { SolsticeError } from "../core/errors.ts";
 import {
   type JobRequest,
   jobRequestSchema,
+  safeParseRequest,
   unknownRequestKeys,
   unknownRequestPlaces,
 } from "../core/job-request.ts";
@@ -56,7 +57,7 @@ interface FileParts {
 }
 
 function parse(merged: object, file: FileParts): JobRequest {
-  const parsed = jobRequestSchema.safeParse(merged);
+  const parsed = safeParseRequest(merged);
   const unknown = parsed.success
     ? unknownRequestPlaces(merged, parsed.data)
     : unknownRequestKeys(file.document).map((key) => [key]);

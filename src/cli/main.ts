@@ -28,7 +28,7 @@ async function run(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
     // Help that was printed because nothing was asked for is on stderr already.
     if (error instanceof CommanderError && error.code === "commander.help") return exitCodes.usage;
-    return reportError(context, error, args.includes("--json"));
+    return reportError(context, error, { json: args.includes("--json"), args });
   }
 }
 

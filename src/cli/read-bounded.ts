@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
-import { errorText, SolsticeError } from "../core/errors.ts";
+import { SolsticeError } from "../core/errors.ts";
+import { fileProblem } from "../core/file-problem.ts";
 import type { CliContext } from "./context.ts";
 
 /** Which file a flag names, and how much of it may be read. */
@@ -19,7 +20,7 @@ export async function readBounded(file: BoundedFile, context: CliContext): Promi
   try {
     return file.fileName === "-" ? await readStream(context.stdin, file.limitBytes) : await readFile(file);
   } catch (error) {
-    throw new SolsticeError("usage", `${file.flag}: cannot read ${file.fileName}: ${errorText(error)}.`, {
+    throw new SolsticeError("usage", `${file.flag}: cannot read ${file.fileName}: ${fileProblem(error)}.`, {
       cause: error,
     });
   }

@@ -23,7 +23,7 @@ export const registerRelease: RegisterCommand = (program, context) => {
           const { job } = await session.ask((client, options) => client.release({ jobId }, options));
           if (job) jobs.push(job);
         } catch (error) {
-          context.setExitCode(reportError(context, error, flags.json ?? false));
+          context.setExitCode(reportError(context, error, { json: flags.json ?? false }));
         }
       }
       if (flags.json)

@@ -90,7 +90,10 @@ test("a cap for a label that does not exist is a mistake worth telling", async (
 
 test("a map that cannot be read names the file", async () => {
   const message = await refusal(loadOrchestratorConfig({ config: join(directory, "absent.yaml") }, {}));
-  assert.match(message, /^--config: cannot read the image map .*absent\.yaml \(ENOENT/);
+  assert.match(
+    message,
+    /^--config: cannot read the image map .*absent\.yaml: there is no such file; needs a YAML file\.$/,
+  );
 });
 
 test("the client finds the API: flag, environment, the orchestrator's note, default", async () => {

@@ -3,7 +3,8 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../core/closest-name.ts";
-import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { fileProblem } from "../core/file-problem.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import { knownLabels } from "../core/labels.ts";
 import { defaultDataDir } from "./data-dir.ts";
@@ -86,7 +87,7 @@ async function readFiles(values: Partial<Values>, env: Environment) {
     const { map, problems } = readImageMap(await readBounded(configPath), { fileName: configPath, dataDir });
     return { configPath, dataDir, imageMap: map, problems };
   } catch (error) {
-    const problem = `--config: cannot read the image map ${configPath} (${errorText(error)}); needs a YAML file.`;
+    const problem = `--config: cannot read the image map ${configPath}: ${fileProblem(error)}; needs a YAML file.`;
     return { configPath, dataDir, imageMap: null, problems: [problem] };
   }
 }

@@ -61,12 +61,22 @@ test("all problems are told at once, each with its place", () => {
 });
 
 test("either steps or a script, and a repository with its commit", () => {
-  refuses({ script: undefined }, /either steps or script/);
-  refuses({ steps: [{ name: "a", run: "b" }] }, /either steps or script/);
+  refuses({ script: undefined }, /nothing says what to run; give either steps or script/);
+  refuses({ steps: [{ name: "a", run: "b" }] }, /there are both; give either steps or script/);
   refuses({ repo_url: commit.repo_url }, /belong together/);
   refuses({ commit_sha: commit.commit_sha }, /belong together/);
   accepts(commit);
   accepts({ ...commit, commit_sha: "b".repeat(64) });
+});
+
+test("a value of another type is told in words, and never shown: it may be a secret", () => {
+  refuses(
+    { script: undefined, steps: [{ run: true }] },
+    /steps\.0\.name: is missing; needs a text; steps\.0\.run: needs a text; write it in quotes/,
+  );
+  refuses({ env: { TOKEN: 12345 } }, /^[^1-5]*env\.TOKEN: needs a text; write it in quotes\.$/);
+  refuses({ script: undefined, steps: "make" }, /steps: needs a list\./);
+  refuses({ priority: "high" }, /priority: needs a number/);
 });
 
 test("repository URLs that git would take for an option, a command or a file are refused", () => {

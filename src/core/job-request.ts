@@ -98,6 +98,30 @@ export const jobRequestSchema = z
     }
   });
 
+/** Validates without throwing; the issues say what is needed in words for people. */
+export function safeParseRequest(input: unknown) {
+  return jobRequestSchema.safeParse(input, { error: wrongTypeText });
+}
+
+/** What a type of the schema is called, and what a person who wrote another one may want. */
+const typeNames: Readonly<Record<string, string>> = {
+  string: "a text",
+  boolean: "true or false",
+  number: "a number",
+  int: "a whole number",
+  array: "a list",
+  object: "a map of keys",
+  record: "a map of keys",
+};
+
+function wrongTypeText(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code !== "invalid_type") return undefined;
+  const needed = `needs ${typeNames[issue.expected] ?? issue.expected}`;
+  if (issue.input === undefined) return `is missing; ${needed}`;
+  const isScalar = typeof issue.input === "boolean" || typeof issue.input === "number";
+  return issue.expected === "string" && isScalar ? `${needed}; write it in quotes` : needed;
+}
+
 /** A request after validation, with defaults filled in. */
 export type JobRequest = z.output<typeof jobRequestSchema>;
 
@@ -116,7 +140,8 @@ interface CrossFieldInput {
 function crossFieldProblems(request: CrossFieldInput): { path: string[]; message: string }[] {
   const problems = [];
   if ((request.steps === undefined) === (request.script === undefined)) {
-    problems.push({ path: ["steps"], message: "give either steps or script" });
+    const what = request.script === undefined ? "nothing says what to run" : "there are both";
+    problems.push({ path: ["steps"], message: `${what}; give either steps or script` });
   }
   if ((request.repo_url === undefined) !== (request.commit_sha === undefined)) {
     problems.push({ path: ["commit_sha"], message: "repo_url and commit_sha belong together" });
@@ -148,7 +173,7 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
 
 /** Validates what a producer sent. Throws `usage` with every problem and its place; never only the first. */
 export function parseJobRequest(input: unknown): JobRequest {
-  const parsed = jobRequestSchema.safeParse(input);
+  const parsed = safeParseRequest(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(
     (issue) => `${issue.path.join(".") || "request"}: ${issue.message}`,

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { AttemptMasks } from "../api/attempt-masks.ts";
 import { openBlobStore } from "../blobs/open-blob-store.ts";
@@ -15,6 +14,7 @@ import { audit } from "./audit/audit.ts";
 import { startAuditLoop } from "./audit/audit-loop.ts";
 import { createAuditState } from "./audit/audit-state.ts";
 import type { Context, Log } from "./context.ts";
+import { openDataDirectory } from "./data-directory.ts";
 import { startLifecycle } from "./drive/lifecycle-loop.ts";
 import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
@@ -111,7 +111,7 @@ async function openContext(
   parts: { log: Log; closing: AsyncDisposableStack },
 ): Promise<Context> {
   const { log, closing } = parts;
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
+  openDataDirectory(config.dataDir);
   const lock = acquireProcessLock(join(config.dataDir, "orchestrator.lock"), "an orchestrator");
   closing.defer(() => lock.release());
   const identity = loadIdentity(config.dataDir);

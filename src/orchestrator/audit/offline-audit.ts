@@ -8,6 +8,7 @@ import { writeSeed } from "../../guest/seed-image.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createHypervisor } from "../../hypervisor/router.ts";
 import type { Log } from "../context.ts";
+import { openDataDirectory } from "../data-directory.ts";
 import { hostIdFileName, loadIdentity } from "../identity.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import { openStore } from "../open-store.ts";
@@ -30,6 +31,7 @@ export async function auditOffline(
       remedy: "Name the right one with --data-dir.",
     });
   }
+  openDataDirectory(dataDir);
   await using closing = new AsyncDisposableStack();
   const lock = acquireProcessLock(join(dataDir, "orchestrator.lock"), "solstice doctor --leaks");
   closing.defer(() => lock.release());

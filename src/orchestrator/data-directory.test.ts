@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openDataDirectory } from "./data-directory.ts";
+
+test("a data directory is made, and one that cannot be is the operator's to mend", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "solstice-data-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  openDataDirectory(join(root, "a", "b"));
+  openDataDirectory(join(root, "a", "b"));
+  assert.ok(existsSync(join(root, "a", "b")));
+  const file = join(root, "file");
+  writeFileSync(file, "");
+  assert.throws(() => openDataDirectory(file), {
+    code: "config_invalid",
+    message: `--data-dir: ${file} cannot be used: there is a file in its place.`,
+    remedy: /--data-dir or SOLSTICE_DATA_DIR/,
+  });
+  assert.throws(() => openDataDirectory(join(file, "below")), /a part of the path is no directory/);
+});

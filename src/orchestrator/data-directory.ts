@@ -1,0 +1,21 @@
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { SolsticeError } from "../core/errors.ts";
+import { fileProblem } from "../core/file-problem.ts";
+
+/** Makes the data directory where it is missing. Throws `config_invalid` when it cannot be made, read or written. */
+export function openDataDirectory(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new SolsticeError(
+      "config_invalid",
+      `--data-dir: ${dataDir} cannot be used: ${fileProblem(error)}.`,
+      {
+        remedy:
+          "Run as the user that owns it (mostly root), or name another directory with --data-dir or SOLSTICE_DATA_DIR.",
+        cause: error,
+      },
+    );
+  }
+}
