@@ -11,7 +11,7 @@ import type { ImageRow } from "../images/index.ts";
 import { imageDefinition, imageMapOf } from "../images/testing/fixtures.ts";
 import type { CliContext } from "./context.ts";
 import { type CheckResult, runCheck } from "./doctor/check.ts";
-import { diskChecks } from "./doctor/disk-checks.ts";
+import { traversableCheck } from "./doctor/disk-checks.ts";
 import { imageChecks, judgeImage } from "./doctor/image-checks.ts";
 import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
@@ -114,10 +114,10 @@ test("a folder that guests' user cannot pass is named, with the command that ope
   const closed = join(temporaryFolder(t), "closed");
   mkdirSync(join(closed, "data"), { recursive: true, mode: 0o700 });
   // mkdtemp makes the folder above for its owner only, so that one is met first.
-  const found = await check(diskChecks(join(closed, "data", "not-yet")), "data directory");
+  const found = await runCheck(traversableCheck(join(closed, "data", "not-yet")));
   assert.equal(found.status, "fail");
   assert.match(found.remedy ?? "", /^chmod o\+x \S+solstice-doctor-\w+ /);
-  assert.equal((await check(diskChecks("/var/lib/not-yet"), "data directory")).status, "ok");
+  assert.equal((await runCheck(traversableCheck("/var/lib/not-yet"))).status, "ok");
 });
 
 test("libvirt that does not answer is told once, with what to do", async () => {

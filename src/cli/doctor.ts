@@ -3,13 +3,14 @@ import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../config/options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
+import { zonesOptions } from "../config/zones-options.ts";
 import { expectedBackend } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { Backend } from "../core/job.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
-import { diskChecks, spaceCheck } from "./doctor/disk-checks.ts";
+import { spaceCheck, traversableCheck } from "./doctor/disk-checks.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
 import { isolationChecks } from "./doctor/isolation-checks.ts";
 import { kvmChecks } from "./doctor/kvm-checks.ts";
@@ -18,6 +19,8 @@ import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
 import { serviceChecks } from "./doctor/service-checks.ts";
 import { nodeCheck, toolChecks } from "./doctor/tool-checks.ts";
+import { thisHost } from "./doctor/zones/observe.ts";
+import { zonesChecks } from "./doctor/zones-checks.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
@@ -27,6 +30,7 @@ const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen,
   orchestratorOptions;
 const { hypervisor, noopRunner, databaseUrl, firewall } = orchestratorOptions;
 const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = orchestratorOptions;
+const { maxConcurrency, maxHolds } = orchestratorOptions;
 
 /** The options of the orchestrator that the checks depend on. */
 const doctorOptions = {
@@ -34,6 +38,7 @@ const doctorOptions = {
   ...{ apiListen, runnerListen, apiToken },
   ...{ hypervisor, noopRunner, databaseUrl, firewall },
   ...{ amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey },
+  ...{ maxConcurrency, maxHolds, ...zonesOptions },
 };
 
 /** `solstice doctor`: whether this host can run jobs, and what mends it where it cannot. */
@@ -43,7 +48,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     .summary("check this host, and say how to mend what is wrong")
     .description(
       "Checks what the orchestrator needs of this host: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
-        "ports, the image map and its images, and PostgreSQL and RabbitMQ where they are configured. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
+        "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ where they are configured. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
         "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
         "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
     )
@@ -86,7 +91,7 @@ async function examine(flags: RawFlags, context: CliContext, isQuiet: boolean): 
   const configuration = await readConfiguration(flags, context.env);
   await tell(configuration.result);
   const checks = configuration.config
-    ? configuredChecks(configuration.config)
+    ? await configuredChecks(configuration.config, context.env)
     : [nodeCheck(), ...toolChecks()];
   for (const check of checks) await tell(await runCheck(check));
   return results;
@@ -106,39 +111,35 @@ async function readConfiguration(
   }
 }
 
-function configuredChecks(settings: OrchestratorConfig): Check[] {
-  const { dataDir: folder, apiListen: api, runnerListen: runner } = settings;
-  const ports = portChecks({
-    apiListen: api,
-    runnerListen: runner,
-    lockPath: join(folder, "orchestrator.lock"),
-  });
+async function configuredChecks(settings: OrchestratorConfig, env: Environment): Promise<Check[]> {
+  const { dataDir: folder, apiListen, runnerListen } = settings;
+  const ports = portChecks({ apiListen, runnerListen, lockPath: join(folder, "orchestrator.lock") });
   const backend = expectedBackend(settings.hypervisor, process.platform);
   // Without guests nothing is needed that only guests need, such as images.
-  if (backend === "noop") {
-    return [nodeCheck(), spaceCheck(folder), ...ports, ...serviceChecks(settings)];
-  }
+  if (backend === "noop") return [nodeCheck(), spaceCheck(folder), ...ports, ...serviceChecks(settings)];
   return [
     nodeCheck(),
-    ...backendChecks[backend](settings),
-    ...diskChecks(folder),
+    ...(await backendChecks[backend](settings, env)),
+    spaceCheck(folder),
     ...ports,
     ...imageChecks(settings.imageMap, folder, backend),
     ...serviceChecks(settings),
   ];
 }
 
+/** Asks what a backend needs of this host. */
+type BackendChecks = (settings: OrchestratorConfig, env: Environment) => Promise<readonly Check[]>;
+
 /** What each backend needs of this host. */
-const backendChecks: Readonly<
-  Record<Exclude<Backend, "noop">, (settings: OrchestratorConfig) => readonly Check[]>
-> = {
-  libvirt: (settings) => [
+const backendChecks: Readonly<Record<Exclude<Backend, "noop">, BackendChecks>> = {
+  libvirt: async (settings) => [
     ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
     ...isolationChecks(settings),
     ...kvmChecks(settings.libvirtVirtType),
+    traversableCheck(settings.dataDir),
   ],
-  zones: () => [],
+  zones: (settings, env) => zonesChecks(thisHost(env), settings),
 };
 
 const colours = { ok: "green", warn: "yellow", fail: "red" } as const satisfies Record<CheckStatus, string>;

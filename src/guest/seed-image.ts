@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { Seed, SeedForm } from "../core/guest.ts";
 import { runCommand } from "../host/command.ts";
+import { installCommand } from "../host/packages.ts";
 import { buildCpioArchive } from "./cpio-archive.ts";
 import { buildFatImage } from "./fat-image.ts";
 import { metadataAgentFiles, noCloudFiles } from "./seed-files.ts";
@@ -73,7 +74,7 @@ async function makeIso(args: readonly string[], { tools = isoTools }: SeedImageO
     }
   }
   throw new SolsticeError("host_missing_tool", `None of these programs is installed: ${names(tools)}.`, {
-    remedy: "Install one: apt-get install -y genisoimage",
+    remedy: `Install one: ${installCommand("genisoimage")}`,
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Result } from "execa";
 import { type ErrorCode, SolsticeError } from "../core/errors.ts";
-import { packageOf } from "./packages.ts";
+import { installCommand } from "./packages.ts";
 
 /** Bounds of a command where the caller names no other. */
 export const commandDefaults = {
@@ -85,10 +85,10 @@ export async function runCommand(
   }
 }
 
-/** The error for a program that is not installed, naming the Debian package that brings it. */
+/** The error for a program that is not installed, with the command that installs it on this host. */
 export function missingTool(program: string, cause?: unknown): SolsticeError {
   return new SolsticeError("host_missing_tool", `The program ${program} is not installed.`, {
-    remedy: `Install it: apt-get install -y ${packageOf(program)}`,
+    remedy: `Install it: ${installCommand(program)}`,
     cause,
   });
 }

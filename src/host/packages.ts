@@ -1,5 +1,7 @@
+type Packages = Readonly<Record<string, string>>;
+
 /** Which Debian package brings each program that this project starts. */
-const debianPackages: Readonly<Record<string, string>> = {
+const debianPackages: Packages = {
   bridge: "iproute2",
   fuser: "psmisc",
   genisoimage: "genisoimage",
@@ -16,7 +18,32 @@ const debianPackages: Readonly<Record<string, string>> = {
   zstd: "zstd",
 };
 
-/** The Debian package that brings `program`; its own name where the table has none. */
-export function packageOf(program: string): string {
-  return debianPackages[program] ?? program;
+/**
+ * The same on OmniOS, by the manifests of illumos-gate, omnios-build and omnios-extra; names with `ooce/` are of its publisher extra.omnios.
+ */
+const omniosPackages: Packages = {
+  dd: "SUNWcs",
+  dladm: "SUNWcs",
+  genisoimage: "media/cdrtools",
+  git: "developer/versioning/git",
+  ipadm: "SUNWcs",
+  ipf: "network/ipfilter",
+  ipfstat: "network/ipfilter",
+  ipnat: "network/ipfilter",
+  mkisofs: "media/cdrtools",
+  node: "ooce/runtime/node-24",
+  "qemu-img": "ooce/util/qemu-img",
+  xorriso: "media/cdrtools",
+  xz: "compress/xz",
+  zfs: "system/file-system/zfs",
+  zoneadm: "system/zones",
+  zonecfg: "system/zones",
+  zpool: "system/file-system/zfs",
+  zstd: "compress/zstd",
+};
+
+/** The command that installs `program`, as this host's packages go: Debian's, or on illumos OmniOS'. */
+export function installCommand(program: string, platform: NodeJS.Platform = process.platform): string {
+  if (platform === "sunos") return `pkg install ${omniosPackages[program] ?? program}`;
+  return `apt-get install -y ${debianPackages[program] ?? program}`;
 }

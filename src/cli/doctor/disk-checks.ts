@@ -8,14 +8,14 @@ const gibibyte = 1024 ** 3;
 const scarceBytes = 2 * gibibyte;
 const comfortableBytes = 20 * gibibyte;
 
-/** Whether guests' disks have room in the data directory, and QEMU can get there. */
-export function diskChecks(dataDir: string): Check[] {
-  return [spaceCheck(dataDir), { name: "data directory", run: () => checkTraversable(dataDir) }];
-}
-
 /** Whether there is room in the data directory. */
 export function spaceCheck(dataDir: string): Check {
   return { name: "disk space", run: () => checkSpace(dataDir) };
+}
+
+/** Whether QEMU can get to guests' disks in the data directory. */
+export function traversableCheck(dataDir: string): Check {
+  return { name: "data directory", run: () => checkTraversable(dataDir) };
 }
 
 async function checkSpace(dataDir: string): Promise<Finding> {

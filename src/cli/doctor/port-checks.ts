@@ -36,15 +36,19 @@ async function checkPort(address: ListenAddress, lockPath: string, variable: str
   if (problem === "EADDRINUSE" && holder)
     return ok(`${host}:${port} is in use while process ${holder.pid} (${holder.what}) runs.`);
   if (problem === "EADDRINUSE") {
-    return fail(
-      `${host}:${port} is in use.`,
-      `ss -ltnp 'sport = :${port}'   # or set ${variable} to another port`,
-    );
+    return fail(`${host}:${port} is in use.`, `${listCommand(port)}   # or set ${variable} to another port`);
   }
   return fail(
     `Nobody can listen on ${host}:${port} here (${problem}).`,
     `Set ${variable} to an address of this host.`,
   );
+}
+
+/** What shows who listens on a port: illumos has no ss(8), and its netstat(8) names the process with -u. */
+function listCommand(port: number): string {
+  return process.platform === "sunos"
+    ? `netstat -anu -f inet -P tcp | grep '[.]${port} '`
+    : `ss -ltnp 'sport = :${port}'`;
 }
 
 /** The system's code for what hinders listening, or null. */

@@ -1,6 +1,6 @@
 import { isSolsticeError } from "../../core/errors.ts";
 import { missingTool, runCommand } from "../../host/command.ts";
-import { packageOf } from "../../host/packages.ts";
+import { installCommand } from "../../host/packages.ts";
 import { type Check, type Finding, fail, ok } from "./check.ts";
 
 const nodeMajorNeeded = 24;
@@ -8,11 +8,17 @@ const isoTools = ["genisoimage", "mkisofs", "xorriso"];
 
 /** The programs on this host that guests of libvirt are made with. */
 export function toolChecks(): Check[] {
-  return [
-    { name: "qemu-img", run: () => checkTool("qemu-img") },
-    { name: "QEMU", run: () => checkTool("qemu-system-x86_64") },
-    { name: "ISO tool", run: checkIsoTool },
-  ];
+  return [toolCheck("qemu-img"), toolCheck("qemu-system-x86_64", "QEMU"), isoToolCheck()];
+}
+
+/** Whether a program is installed that tells its version. */
+export function toolCheck(program: string, name = program): Check {
+  return { name, run: () => checkTool(program) };
+}
+
+/** Whether one of the programs is installed that seeds are made with. */
+export function isoToolCheck(): Check {
+  return { name: "ISO tool", run: checkIsoTool };
 }
 
 /** Whether this Node.js can run the orchestrator. */
@@ -21,9 +27,10 @@ export function nodeCheck(): Check {
 }
 
 /** Whether this Node runs the project. */
-export function checkNode(version: string): Finding {
+export function checkNode(version: string, platform: NodeJS.Platform = process.platform): Finding {
   if (Number.parseInt(version, 10) >= nodeMajorNeeded) return ok(`Node.js ${version}`);
-  return fail(`Node.js ${version} is too old: ${nodeMajorNeeded} is needed.`, "npm ci --include=optional");
+  const remedy = platform === "sunos" ? installCommand("node", platform) : "npm ci --include=optional";
+  return fail(`Node.js ${version} is too old: ${nodeMajorNeeded} is needed.`, remedy);
 }
 
 async function checkTool(program: string): Promise<Finding> {
@@ -39,7 +46,7 @@ async function checkIsoTool(): Promise<Finding> {
   }
   return fail(
     `None of ${isoTools.join(", ")} is installed; the guests' seeds are made with one of them.`,
-    `apt-get install -y ${packageOf("genisoimage")}`,
+    installCommand("genisoimage"),
   );
 }
 

@@ -1,0 +1,34 @@
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { imagesFor } from "../../core/backend-fit.ts";
+import type { Check } from "./check.ts";
+import { isoToolCheck, toolCheck } from "./tool-checks.ts";
+import { hostChecks, judgePlatform, missingZonePrograms } from "./zones/host-checks.ts";
+import { networkChecks } from "./zones/network-checks.ts";
+import type { Illumos } from "./zones/observe.ts";
+import { poolChecks } from "./zones/pool-checks.ts";
+import { wayOutChecks } from "./zones/way-out-checks.ts";
+
+/** What the zones backend needs of this host; where the host cannot have zones at all, only that is said. */
+export async function zonesChecks(host: Illumos, settings: OrchestratorConfig): Promise<Check[]> {
+  const missing = await missingZonePrograms(host);
+  const platform = { name: "illumos", run: async () => judgePlatform(host.platform, missing) };
+  if (host.platform !== "sunos" && missing.length > 0) return [platform];
+  return [
+    platform,
+    ...hostChecks(host),
+    isoToolCheck(),
+    ...(usesQcow2(settings) ? [toolCheck("qemu-img")] : []),
+    toolCheck("git"),
+    ...poolChecks(host, settings),
+    ...networkChecks(host, settings),
+    ...(await wayOutChecks(host, settings.zones)),
+  ];
+}
+
+/** Whether an image of the map is a qcow2, as far as its names tell before it is there: volumes are raw. */
+function usesQcow2({ imageMap }: OrchestratorConfig): boolean {
+  return [...imagesFor(imageMap, "zones").images.values()].some(
+    ({ format, source, localPath }) =>
+      format === "qcow2" || (format === null && /\.(qcow2|img)$/i.test(source ?? localPath)),
+  );
+}
