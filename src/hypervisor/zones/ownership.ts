@@ -1,0 +1,44 @@
+import type { ListedZone } from "./zone-list.ts";
+import type { ZoneConfiguration } from "./zone-export.ts";
+
+/** The names of our attributes in a zone's configuration. */
+export const ownershipAttributes = {
+  owner: "solstice-owner",
+  job: "solstice-job",
+  attempt: "solstice-attempt",
+} as const;
+
+/** The same, as user properties of ZFS. */
+export const ownershipProperties = {
+  owner: "solstice:owner",
+  job: "solstice:job",
+  attempt: "solstice:attempt",
+} as const;
+
+/** Which installation made something, for which attempt of which job. */
+export interface Ownership {
+  readonly owner: string;
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** A zone with its configuration. */
+export interface ConfiguredZone extends ListedZone {
+  readonly configuration: ZoneConfiguration;
+}
+
+/** What a zone's attributes say, or null where our mark is not whole. */
+export function zoneOwnership({ configuration: { attributes } }: ConfiguredZone): Ownership | null {
+  const { owner, job, attempt } = ownershipAttributes;
+  return ownershipOf(attributes.get(owner), attributes.get(job), attributes.get(attempt));
+}
+
+/** What a mark says; null where a part of it is missing, or is nothing we would write. */
+export function ownershipOf(
+  owner: string | undefined,
+  jobId: string | undefined,
+  attempt: string | undefined,
+): Ownership | null {
+  if (!owner || !jobId || attempt === undefined || !/^[1-9]\d{0,8}$/.test(attempt)) return null;
+  return { owner, jobId, attempt: Number(attempt) };
+}
