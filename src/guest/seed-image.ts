@@ -47,21 +47,31 @@ export async function writeSeed(path: string, seed: Seed, form: SeedForm): Promi
 export async function writeSeedIso(path: string, seed: Seed, options: SeedImageOptions = {}): Promise<void> {
   const directory = await mkdtemp(join(dirname(path), ".seed-"));
   try {
-    const metaData = join(directory, "meta-data");
-    const userData = join(directory, "user-data");
-    await writeFile(metaData, seed.metaData, { mode: 0o600 });
-    await writeFile(userData, seed.userData, { mode: 0o600 });
+    const documents = await writeDocuments(directory, seed);
     const image = join(directory, "seed.iso");
     // The tool writes into a file that nobody else can read from its first byte on.
     await (await open(image, "wx", 0o600)).close();
     await makeIso(
-      ["-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", image, userData, metaData],
+      ["-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", image, ...documents],
       options,
     );
     await rename(image, path);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Writes each document that there is, under the name that NoCloud looks for. */
+async function writeDocuments(directory: string, seed: Seed): Promise<string[]> {
+  const documents = { "meta-data": seed.metaData, "user-data": seed.userData, "network-config": seed.networkConfig };
+  const paths: string[] = [];
+  for (const [name, content] of Object.entries(documents)) {
+    if (content === undefined) continue;
+    const path = join(directory, name);
+    await writeFile(path, content, { mode: 0o600 });
+    paths.push(path);
+  }
+  return paths;
 }
 
 async function makeIso(args: readonly string[], { tools = isoTools }: SeedImageOptions): Promise<void> {

@@ -14,6 +14,8 @@ export interface GuestSpec {
   /** The prepared image, read-only and shared: an absolute path. */
   readonly imagePath: string;
   readonly imageFormat: "raw" | "qcow2";
+  /** SHA-256 of the image as it was published, in hex; null while it is not known yet. */
+  readonly imageDigest: string | null;
   readonly size: GuestSize;
   readonly seedFormat: SeedForm;
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";

@@ -80,9 +80,11 @@ test("a log is ours only where the store knows that its job ran here", () => {
 });
 
 test("an interface is told of only while every guest's card is known", () => {
-  const card = { name: "vnet7", macAddress: "52:54:01:02:03:04" };
+  const card = { name: "vnet7", macAddress: "52:54:01:02:03:04", command: "ip -d link show vnet7" };
   const traces = { ...emptyTraces, interfaces: [card] };
-  assert.deepEqual(keys(findLeaks(ledgersOf({ traces }))), ["interface_without_guest vnet7"]);
+  const [leak] = findLeaks(ledgersOf({ traces }));
+  assert.equal(`${leak?.kind} ${leak?.name}`, "interface_without_guest vnet7");
+  assert.match(leak?.cause ?? "", /ip -d link show vnet7$/, "each backend says how to look");
   const healthy = buildLedgers([{ case: "healthy", jobId: "aaaa", state: "running" }]);
   const unknown = healthy.traces.directories.map((directory) => ({ ...directory, macAddress: null }));
   const withUnknown = { ...healthy.traces, directories: unknown, interfaces: [card] };

@@ -82,16 +82,16 @@ function findNetworkLeaks({ traces, now }: Ledgers): Leak[] {
         name: `${address} (${macAddress})`,
         jobId: null,
         cause:
-          "A guest that is gone has not given its address back. The next guest with this network card gets it, or it expires within the hour; libvirt has no call to drop it.",
+          "A guest that is gone has not given its address back. The next guest with this network card gets it, or it expires within the hour; nobody can ask the DHCP server to drop it.",
         remedy: "none",
       }),
     ),
     ...(areCardsKnown ? interfaces : []).map(
-      ({ name, macAddress }): Leak => ({
+      ({ name, macAddress, command }): Leak => ({
         kind: "interface_without_guest",
         name,
         jobId: null,
-        cause: `The interface belongs to a network card of ours (${macAddress}), and no guest has that card. Either a QEMU runs that libvirt has lost, or the interface was made by hand. Look with: ip -d link show ${name}`,
+        cause: `The interface belongs to a network card of ours (${macAddress}), and no guest has that card. Either a guest runs that the hypervisor has lost, or the interface was made by hand. Look with: ${command}`,
         remedy: "by_hand",
       }),
     ),

@@ -13,11 +13,11 @@ export function findGuestLeaks(ledgers: Ledgers): Leak[] {
       .filter(({ jobId }) => !withDomain.has(jobId))
       .flatMap((directory) => judgeDirectory(ledgers, directory)),
     ...misnamed.map(
-      ({ name, jobId }): Leak => ({
+      ({ name, jobId, command }): Leak => ({
         kind: "misnamed_guest",
         name,
         jobId,
-        cause: `It carries the mark of ${guestName(jobId)} under another name, so somebody copied or renamed that guest. If it is not needed: virsh undefine ${name}`,
+        cause: `It carries the mark of ${guestName(jobId)} under another name, so somebody copied or renamed that guest. If it is not needed: ${command}`,
         remedy: "by_hand",
       }),
     ),

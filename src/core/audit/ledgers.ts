@@ -22,9 +22,11 @@ export interface MisnamedEntry {
   readonly name: string;
   /** The job that the mark speaks of. */
   readonly jobId: string;
+  /** What a person types to remove it. */
+  readonly command: string;
 }
 
-/** The directory of one guest, below the data directory. */
+/** The directory of one guest, below the data directory; or, where that is gone, the name of what else is left of its files. */
 export interface DirectoryEntry {
   readonly path: string;
   readonly jobId: string;
@@ -53,6 +55,8 @@ export interface InterfaceEntry {
   readonly name: string;
   /** The address of the guest's end. */
   readonly macAddress: string;
+  /** What a person types to look at it. */
+  readonly command: string;
 }
 
 /** What a host holds of guests, without any conclusion. Nothing foreign is in it, except logs (see there). */

@@ -73,7 +73,7 @@ async function listOwnedDomains(host: LibvirtHost, domains: readonly Domain[]): 
 async function describe(host: LibvirtHost, domain: Domain, ownership: Ownership): Promise<OwnedDomain> {
   const { name } = domain;
   const { jobId, attempt } = ownership;
-  if (jobIdOfGuest(name) !== jobId) return { kind: "misnamed", entry: { name, jobId } };
+  if (jobIdOfGuest(name) !== jobId) return { kind: "misnamed", entry: { name, jobId, command: `virsh undefine ${name}` } };
   const power = powerOf(await host.client.domainState(domain));
   const { overlay, seed, directory } = guestPaths(host.guestsDir, jobId);
   const needs = [overlay, seed].map((path) => path.slice(directory.length + 1));
@@ -129,7 +129,8 @@ async function listInterfaces({ ownerId }: LibvirtHost): Promise<InterfaceEntry[
   for (const name of await readdir(INTERFACES_DIRECTORY).catch(() => [])) {
     const address = await readFile(join(INTERFACES_DIRECTORY, name, "address"), "utf8").catch(() => "");
     if (!address.startsWith(HOST_END_PREFIX + prefix.slice(HOST_END_PREFIX.length))) continue;
-    ours.push({ name, macAddress: prefix + address.trim().slice(prefix.length) });
+    const macAddress = prefix + address.trim().slice(prefix.length);
+    ours.push({ name, macAddress, command: `ip -d link show ${name}` });
   }
   return ours;
 }

@@ -54,6 +54,7 @@ export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
   await mkdir(directory);
   await writeFile(join(directory, "meta-data"), seed.metaData);
   await writeFile(join(directory, "user-data"), seed.userData);
+  if (seed.networkConfig !== undefined) await writeFile(join(directory, "network-config"), seed.networkConfig);
   await runCommand("genisoimage", ["-quiet", "-V", "cidata", "-J", "-r", "-o", path, directory]);
   await rm(directory, { recursive: true });
 }
@@ -71,6 +72,7 @@ export function testSpec(guest: {
     attempt,
     imagePath,
     imageFormat: "qcow2",
+    imageDigest: null,
     size: { cpu: 1, ramMb: 192, diskGb: 1 },
     seedFormat: "iso",
     diskBus: "virtio",

@@ -28,6 +28,7 @@ export function noopSpec(guest: {
     attempt: guest.attempt,
     imagePath: "/nonexistent",
     imageFormat: "raw",
+    imageDigest: null,
     size: { cpu: 1, ramMb: 64, diskGb: 1 },
     seedFormat: "iso",
     diskBus: "virtio",

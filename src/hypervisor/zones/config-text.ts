@@ -1,7 +1,7 @@
 import { SolsticeError } from "../../core/errors.ts";
 
-/** A value of a zone's configuration may be this long (libzonecfg: MAXPATHLEN). */
-const maxValueChars = 1024;
+/** The longest value that is written: an attribute of type string may not be longer (zonecfg(8)). */
+const maxValueChars = 255;
 
 /**
  * A value in zonecfg's language (zonecfg(8)). Always in quotation marks, within which everything but a quotation mark and an
@@ -15,7 +15,7 @@ export function quoteValue(value: string): string {
       "hypervisor_failed",
       `${JSON.stringify(value.slice(0, 100))} cannot stand in a zone's configuration.`,
       {
-        remedy: "Use paths and names without quotation marks, line ends and other control characters.",
+        remedy: "Use short paths and names without quotation marks, line ends and other control characters.",
       },
     );
   }

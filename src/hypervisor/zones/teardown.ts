@@ -39,6 +39,31 @@ const stepOfZone: Readonly<Record<ZoneState, TeardownStep>> = {
   configured: "delete-zone",
 };
 
+/** What a guest is like once a step has succeeded. */
+export function afterStep(guest: ObservedGuest, step: TeardownStep): ObservedGuest {
+  const { zone } = guest;
+  const inState = (state: ZoneState) => (zone.kind === "ours" ? { ...guest, zone: { ...zone, state } } : guest);
+  switch (step) {
+    case "halt":
+    case "unmount":
+      return inState("installed");
+    case "uninstall":
+      return { ...inState("configured"), hasZoneDataset: false };
+    case "delete-zone":
+      return { ...guest, zone: { kind: "none" } };
+    case "delete-vnic":
+      return { ...guest, vnic: null };
+    case "destroy-disk":
+      return { ...guest, disk: { kind: "none" } };
+    case "destroy-zone-dataset":
+      return { ...guest, hasZoneDataset: false };
+    case "remove-directory":
+      return { ...guest, hasDirectory: false, hasSeed: false, slot: null };
+    case "wait":
+      return guest;
+  }
+}
+
 /** What creating a guest comes to. */
 export type Creation =
   | { readonly kind: "done" }

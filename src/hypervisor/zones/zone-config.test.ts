@@ -34,7 +34,6 @@ test("a guest's zone has what OmniOS' brand reads, and our mark", () => {
     diskif: "virtio-blk",
     netif: "virtio-net-viona",
     cdrom: parts.seedPath,
-    disk: `${parts.seedPath},ro`,
     rng: "on",
     console: "socket,/tmp/vm.com1,wait",
     extra: "-l com2,socket,/tmp/vm.com2",
@@ -43,8 +42,8 @@ test("a guest's zone has what OmniOS' brand reads, and our mark", () => {
 
 test("SATA, e1000 and UEFI are said; without a shell there is no second line", () => {
   const other = { ...spec, diskBus: "sata", nicModel: "e1000", firmware: "efi", hasShell: false } as const;
-  const { diskif, netif, bootrom, extra, disk } = attributesOf(buildZoneConfig(other, parts));
-  assert.deepEqual([diskif, netif, bootrom, extra, disk], ["ahci-hd", "e1000", "BHYVE_RELEASE", undefined, undefined]);
+  const { diskif, netif, bootrom, extra } = attributesOf(buildZoneConfig(other, parts));
+  assert.deepEqual([diskif, netif, bootrom, extra], ["ahci", "e1000", "BHYVE_RELEASE", undefined]);
 });
 
 test("nothing breaks out of a value", () => {

@@ -57,11 +57,9 @@ function attributesOf(spec: GuestSpec, parts: ZoneParts & { seed: string }): [st
     ["ram", `${size.ramMb}M`],
     ["bootrom", firmware === "efi" ? "BHYVE_RELEASE" : "BHYVE_RELEASE_CSM"],
     ["bootdisk", parts.disk],
-    ["diskif", diskBus === "sata" ? "ahci-hd" : "virtio-blk"],
+    ["diskif", diskBus === "sata" ? "ahci" : "virtio-blk"],
     ["netif", nicModel === "e1000" ? "e1000" : "virtio-net-viona"],
     ["cdrom", parts.seed],
-    // Debian's cloud kernel has no driver for the CD-ROM, which always is an AHCI one.
-    ...(diskBus === "virtio" ? ([["disk", `${parts.seed},ro`]] as [string, string][]) : []),
     ["rng", "on"],
     // bhyve waits for us before it starts the guest: nothing of the console is lost.
     ["console", `socket,${consoleSocket},wait`],

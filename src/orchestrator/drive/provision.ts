@@ -73,7 +73,7 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
   const token = bootstrapToken(context.identity, job.id, job.attempt);
   const image = imageOf(context, job);
   const ready = context.images.state(job.image);
-  const prepared = ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw" };
+  const prepared = ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw", digest: null };
   const { seed, files } = buildSeed({
     jobId: job.id,
     attempt: job.attempt,
@@ -87,6 +87,7 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
     attempt: job.attempt,
     imagePath: prepared.path,
     imageFormat: prepared.format,
+    imageDigest: prepared.digest,
     size: job.size,
     seedFormat: image.seed,
     diskBus: image.diskBus,

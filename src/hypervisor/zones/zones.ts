@@ -1,0 +1,172 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { SolsticeError } from "../../core/errors.ts";
+import { jobIdOfGuest } from "../../core/job.ts";
+import { type RunCommand, runCommand } from "../../host/command.ts";
+import type { Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import { bhyvePath } from "./config-text.ts";
+import { createConsoleKeeper, readConsoleFile } from "./console-keeper.ts";
+import { createGuest } from "./create-guest.ts";
+import { listDatasets } from "./datasets.ts";
+import { guestPaths, guestsDirectory } from "./guest-paths.ts";
+import type { WriteSeed, ZonesHost } from "./host.ts";
+import { createImageShelf, type ImageShelfOptions, sweepImages, usedProperty } from "./images.ts";
+import { listTraces } from "./list-traces.ts";
+import { prepareNetwork, requireHostAddress } from "./network.ts";
+import { ownershipProperties, zoneOwnership } from "./ownership.ts";
+import { preparePool } from "./pool.ts";
+import { findOwnZone, powerOf, readPower, shutdownGuest, startGuest } from "./power.ts";
+import { haltGuest, removeGuest } from "./remove-guest.ts";
+import type { ZonesSettings } from "./settings.ts";
+import { openShell } from "./shell.ts";
+import { createTurns } from "./turns.ts";
+import { createZoneWatch } from "./zone-watch.ts";
+import { guestBrand, isGuestZone, listZones, readZone } from "./zones-of-host.ts";
+
+/** Between two looks at the zones of the host, in ms, while a guest has power. */
+const defaultPollMs = 1500;
+
+/** Options of {@link createZonesHypervisor}. */
+export interface ZonesHypervisorOptions {
+  readonly settings: ZonesSettings;
+  /** Absolute; guests' files live under `guests/` in it. */
+  readonly dataDir: string;
+  /** What marks our zones and datasets; another installation on the same host has another. */
+  readonly ownerId: string;
+  readonly writeSeed: WriteSeed;
+  readonly log: HypervisorLog;
+  /** How long an image in the pool is kept that nothing uses, in seconds; 0: for ever. */
+  readonly imageRetentionSeconds: number;
+  /** Runs the host's commands; the default is a process for each. */
+  readonly run?: RunCommand;
+  /** Where the bhyve brand is installed; null where that cannot be looked at. */
+  readonly brandDirectory?: string | null;
+  readonly pollMs?: number;
+}
+
+/** Guests as bhyve zones of this illumos host, on ZFS clones. Nothing is asked of the host before it must be. */
+export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervisor {
+  const shells = new Map<string, Socket>();
+  const told = { guard: false };
+  const host = openHost(options);
+  return {
+    backend: "zones",
+    async connect() {
+      // Whether zones can be listed at all; nothing is kept open.
+      await listZones(host);
+    },
+    prepare: () => prepare(host, options),
+    runnerHost: () => requireHostAddress(host, host.settings.vnic),
+    async guard() {
+      if (told.guard) return;
+      told.guard = true;
+      host.log.warn(
+        { link: host.settings.link },
+        "no firewall around guests in zones: each can use only its own address, but reach every port of this host and whatever the host routes to",
+      );
+    },
+    async unguard() {},
+    create: (spec) => createGuest(host, spec),
+    start: (jobId) => startGuest(host, jobId),
+    power: (jobId) => readPower(host, jobId),
+    requestShutdown: (jobId) => shutdownGuest(host, jobId),
+    async destroy(jobId) {
+      await haltGuest(host, jobId);
+      host.watch.wake();
+    },
+    remove: (jobId) => removeGuest(host, jobId),
+    listTraces: () => listTraces(host),
+    readConsole: (jobId, offset, maxBytes) =>
+      readConsoleFile(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
+    openShell: (jobId) => openShell(host, shells, jobId),
+    onChange: (listener) => host.watch.onChange(listener),
+    async close() {
+      host.watch.close();
+      for (const shutdown of host.shutdowns.values()) shutdown.abort();
+      for (const socket of shells.values()) socket.destroy();
+      await host.consoles.close();
+    },
+  };
+}
+
+function openHost(options: ZonesHypervisorOptions): ZonesHost {
+  const { settings, ownerId, writeSeed, log, dataDir, run = runCommand } = options;
+  const consoles = createConsoleKeeper({
+    onEnd: () => host.watch.wake(),
+    onRestart(jobId) {
+      // Its token is used up: it could not run the job again.
+      log.info({ jobId }, "the guest restarted itself: ending it");
+      haltGuest(host, jobId).catch((error: unknown) => log.warn({ jobId, err: error }, "a guest could not be ended"));
+    },
+  });
+  const host: ZonesHost = {
+    ...{ run, log, ownerId, settings, writeSeed, consoles },
+    guestsDir: guestsDirectory(dataDir),
+    images: createImageShelf({
+      ...shelfOptions(options),
+      afterImport: () => void sweep(host, options).catch(() => {}),
+    }),
+    watch: createZoneWatch({
+      list: () => listZones(host),
+      onStopped: (jobId) => consoles.finish(jobId),
+      pollMs: options.pollMs ?? defaultPollMs,
+    }),
+    slotTurns: createTurns(),
+    shutdowns: new Map(),
+  };
+  return host;
+}
+
+function shelfOptions({ settings, ownerId, log, dataDir, run = runCommand }: ZonesHypervisorOptions): ImageShelfOptions {
+  return { run, log, ownerId, pool: settings.pool, importsDir: join(dataDir, "zone-imports"), afterImport: () => {} };
+}
+
+async function prepare(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
+  await refuseUnfitHost(host, options);
+  await mkdir(host.guestsDir, { recursive: true });
+  await chmod(host.guestsDir, 0o711);
+  await preparePool(host, { pool: host.settings.pool, ownerId: host.ownerId });
+  await prepareNetwork(host, host.settings);
+  await takeUpGuests(host);
+  await sweep(host, options);
+}
+
+/** What a start of the orchestrator cannot mend. */
+async function refuseUnfitHost(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
+  const { dataDir, brandDirectory = null } = options;
+  await listZones(host);
+  if (process.getuid?.() !== 0) {
+    throw new SolsticeError("hypervisor_unavailable", "Only root may make zones.", {
+      remedy: "Run the orchestrator as root in the global zone.",
+    });
+  }
+  if (brandDirectory !== null && !existsSync(brandDirectory)) {
+    throw new SolsticeError("host_missing_tool", `The bhyve brand is not installed: ${brandDirectory} is missing.`, {
+      remedy: "pkg install brand/bhyve",
+    });
+  }
+  // Every guest's seed has a path in it.
+  bhyvePath(dataDir);
+}
+
+/** Guests that ran on while no orchestrator did: their consoles are read again, and they are watched. */
+async function takeUpGuests(host: ZonesHost): Promise<void> {
+  for (const listed of await listZones(host)) {
+    const jobId = jobIdOfGuest(listed.name);
+    if (jobId === null || listed.brand !== guestBrand || powerOf(listed.state) !== "running") continue;
+    const zone = await readZone(host, listed);
+    if (zone === null || !isGuestZone(zone, host.ownerId, jobId)) continue;
+    const file = guestPaths(host.guestsDir, jobId).console;
+    host.consoles.keep({ jobId, zonePath: zone.path, file, mayHaveMissed: true });
+    host.watch.add(jobId);
+  }
+}
+
+async function sweep(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
+  const shelf = { ...shelfOptions(options), keepMs: options.imageRetentionSeconds * 1000 };
+  const properties = [ownershipProperties.owner, usedProperty];
+  const where = ["-r", "-d", "1", "-t", "volume", `${host.settings.pool}/images`];
+  await sweepImages(shelf, host.images.inUse(), await listDatasets(host, properties, where));
+}
