@@ -98,6 +98,7 @@ function crashPoints({ standIn, place, open }: ZonesScene): ContractHarness["cra
       const outcome = await hypervisor.create(spec).catch((error: unknown) => error);
       fault.release();
       await hypervisor.close();
+      // Its size was right already, or the point is gone: then the fault would hit somebody else.
       if (outcome === undefined) throw new Error(`create succeeded, though it should have been killed ${point}`);
     },
   ]);

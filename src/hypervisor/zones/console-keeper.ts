@@ -150,11 +150,9 @@ async function connect(path: string, signal: AbortSignal): Promise<Socket | null
 function tryToConnect(path: string): Promise<Socket | null> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.removeAllListeners("error");
-      resolve(socket);
-    });
-    socket.once("error", () => resolve(null));
+    socket.once("connect", () => resolve(socket));
+    // It stays: a connection can be reset before anybody reads from it.
+    socket.on("error", () => resolve(null));
   });
 }
 

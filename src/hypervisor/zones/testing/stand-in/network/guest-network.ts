@@ -63,3 +63,9 @@ export function networkOf(address: string, bits: number): string {
   const size = 2 ** (32 - bits);
   return toText(Math.floor(toNumber(address) / size) * size);
 }
+
+/** The last address of a subnet that a machine can have: QEMU's own name server is there, which else takes the third. */
+export function lastAddressOf(net: string): string {
+  const [address = "", bits = "24"] = net.split("/");
+  return toText(toNumber(networkOf(address, Number(bits))) + 2 ** (32 - Number(bits)) - 2);
+}

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Context } from "../host/context.ts";
 import { CommandFailure } from "../host/failure.ts";
 import { setting } from "../host/state.ts";
-import { type GuestNetwork, guestNetwork } from "../network/guest-network.ts";
+import { type GuestNetwork, guestNetwork, lastAddressOf } from "../network/guest-network.ts";
 import { findDataset, volumeFile } from "../zfs/datasets.ts";
 import { unshare } from "../zfs/volume-files.ts";
 import { monitorPath } from "./qmp.ts";
@@ -173,7 +173,7 @@ function cdromArguments({ cdroms, cdromBus }: Machine): string[] {
 function networkArguments({ networks, networkInterface }: Machine): string[] {
   const device = networkInterface === "e1000" ? "e1000" : "virtio-net-pci";
   return networks.flatMap(({ mac, net, host, guest }, index) => [
-    ...["-netdev", `user,id=net${index},net=${net},host=${host}${guest ? `,dhcpstart=${guest}` : ""}`],
+    ...["-netdev", `user,id=net${index},net=${net},host=${host},dns=${lastAddressOf(net)}${guest ? `,dhcpstart=${guest}` : ""}`],
     ...["-device", `${device},netdev=net${index}${mac ? `,mac=${mac}` : ""}`],
   ]);
 }
