@@ -63,7 +63,13 @@ export async function writeSeedIso(path: string, seed: Seed, options: SeedImageO
 
 /** Writes each document that there is, under the name that NoCloud looks for. */
 async function writeDocuments(directory: string, seed: Seed): Promise<string[]> {
-  const documents = { "meta-data": seed.metaData, "user-data": seed.userData, "network-config": seed.networkConfig };
+  const { metaData, userData, networkConfig, vendorData } = seed;
+  const documents = {
+    "meta-data": metaData,
+    "user-data": userData,
+    "network-config": networkConfig,
+    "vendor-data": vendorData,
+  };
   const paths: string[] = [];
   for (const [name, content] of Object.entries(documents)) {
     if (content === undefined) continue;

@@ -9,7 +9,7 @@ const silent = async () => "no daemon answered.";
 const notAsked = async () => assert.fail("libvirt must not be asked");
 
 test("what is asked for by name is taken without looking", async () => {
-  for (const name of ["libvirt", "noop"] as const) {
+  for (const name of ["libvirt", "zones", "noop"] as const) {
     assert.equal(await chooseHypervisor(name, { platform: "sunos", whyNoLibvirt: notAsked }), name);
   }
 });
@@ -29,10 +29,8 @@ test("auto never falls back to noop, and says what keeps libvirt away and what t
   });
 });
 
-test("zones come later, asked for or on illumos", async () => {
-  const refusal = { code: "hypervisor_unavailable", message: /zones are not supported yet/ };
-  await assert.rejects(chooseHypervisor("zones", { platform: "linux", whyNoLibvirt: notAsked }), refusal);
-  await assert.rejects(chooseHypervisor("auto", { platform: "sunos", whyNoLibvirt: notAsked }), refusal);
+test("on illumos auto takes zones, without asking for libvirt", async () => {
+  assert.equal(await chooseHypervisor("auto", { platform: "sunos", whyNoLibvirt: notAsked }), "zones");
 });
 
 test("a libvirt that is not there is named with its socket", async () => {
@@ -48,6 +46,16 @@ test("a libvirt that is not there is named with its socket", async () => {
     guestLanAccess: [],
     guestHostPorts: [],
     noop: { runner: "delay", delayMs: 0 },
+    zones: {
+      pool: "rpool/solstice",
+      link: "solstice_stub0",
+      vnic: "solstice0",
+      subnet: { address: "10.88.0.0", prefix: 24 },
+      gateway: "10.88.0.1",
+      addresses: { first: "10.88.0.2", last: "10.88.0.9" },
+      nameservers: null,
+    },
+    imageRetentionSeconds: 0,
   } as const;
   const log = { info: () => {}, warn: () => {} };
   const writeSeed = async () => {};
@@ -55,6 +63,11 @@ test("a libvirt that is not there is named with its socket", async () => {
     code: "hypervisor_unavailable",
     message: /nonexistent\/libvirt-sock/,
   });
+  const zones = await createHypervisor({
+    ...{ config: { ...config, hypervisor: "zones" }, ownerId: "test", log, writeSeed },
+  });
+  assert.equal(zones.backend, "zones");
+  await assert.rejects(zones.connect(), { code: "hypervisor_unavailable", message: /no zoneadm/ });
   const noop = await createHypervisor({
     config: { ...config, hypervisor: "noop" },
     ownerId: "test",

@@ -1,5 +1,5 @@
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { imagesFor } from "../core/backend-fit.ts";
+import { expectedBackend, imagesFor } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { Backend } from "../core/job.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
@@ -9,6 +9,9 @@ import type { KvmProbe } from "./libvirt/virt-type.ts";
 
 /** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */
 const guestReserveBytes = 1024 ** 3;
+
+/** Where illumos has the brand of zones that are bhyve's guests. */
+const bhyveBrand = "/usr/lib/brand/bhyve";
 
 /** What {@link createHypervisor} needs besides the configuration. */
 export interface HypervisorOptions {
@@ -25,6 +28,8 @@ export interface HypervisorOptions {
     | "firewall"
     | "guestLanAccess"
     | "guestHostPorts"
+    | "zones"
+    | "imageRetentionSeconds"
   >;
   /** What marks the guests of this installation; the same after a restart. */
   readonly ownerId: string;
@@ -47,15 +52,21 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
 }
 
 /** Makes each backend of its part of the configuration. Only the one in use is loaded: libvirt's brings two XML libraries. */
-const openers: Readonly<
-  Record<Exclude<Backend, "zones">, (options: HypervisorOptions) => Promise<Hypervisor>>
-> = {
+const openers: Readonly<Record<Backend, (options: HypervisorOptions) => Promise<Hypervisor>>> = {
   async libvirt({ config, ownerId, log, writeSeed, probeKvm }) {
     const { dataDir, libvirtUri: uri, libvirtNetwork: network, libvirtVirtType: virtType } = config;
     const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
     const host = { uri, network, virtType, dataDir, reserveBytes, firewall: firewallSettings(config) };
     const { createLibvirtHypervisor } = await import("./libvirt/libvirt.ts");
     return createLibvirtHypervisor({ ...host, ownerId, log, writeSeed, probeKvm });
+  },
+  async zones({ config, ownerId, log, writeSeed }) {
+    const { zones: settings, dataDir, imageRetentionSeconds } = config;
+    const brandDirectory = process.platform === "sunos" ? bhyveBrand : null;
+    const { createZonesHypervisor } = await import("./zones/zones.ts");
+    return createZonesHypervisor({
+      ...{ settings, dataDir, ownerId, log, writeSeed, imageRetentionSeconds, brandDirectory },
+    });
   },
   async noop({ config, ownerId, log }) {
     const { createNoopHypervisor } = await import("./noop/noop.ts");
@@ -77,20 +88,15 @@ export interface HostFacts {
 }
 
 /**
- * Decides which backend to use. `auto` takes libvirt where it answers and never `noop`, which would pretend to run jobs.
- * Throws `hypervisor_unavailable` with what to install.
+ * Decides which backend to use. `auto` takes zones on illumos, elsewhere libvirt where it answers, and never `noop`, which
+ * would pretend to run jobs. Throws `hypervisor_unavailable` with what to install.
  */
 export async function chooseHypervisor(
   asked: OrchestratorConfig["hypervisor"],
   facts: HostFacts,
-): Promise<Exclude<Backend, "zones">> {
-  if (asked === "libvirt" || asked === "noop") return asked;
-  // Node says sunos on illumos.
-  if (asked === "zones" || facts.platform === "sunos") {
-    throw new SolsticeError("hypervisor_unavailable", "Guests in illumos zones are not supported yet.", {
-      remedy: "Use a Linux host with libvirt, or HYPERVISOR=noop to try the rest.",
-    });
-  }
+): Promise<Backend> {
+  if (asked !== "auto") return asked;
+  if (expectedBackend(asked, facts.platform) === "zones") return "zones";
   const problem = await facts.whyNoLibvirt();
   if (problem === null) return "libvirt";
   throw new SolsticeError("hypervisor_unavailable", `No hypervisor answers on this host: ${problem}`, {

@@ -73,7 +73,8 @@ async function listOwnedDomains(host: LibvirtHost, domains: readonly Domain[]): 
 async function describe(host: LibvirtHost, domain: Domain, ownership: Ownership): Promise<OwnedDomain> {
   const { name } = domain;
   const { jobId, attempt } = ownership;
-  if (jobIdOfGuest(name) !== jobId) return { kind: "misnamed", entry: { name, jobId, command: `virsh undefine ${name}` } };
+  if (jobIdOfGuest(name) !== jobId)
+    return { kind: "misnamed", entry: { name, jobId, command: `virsh undefine ${name}` } };
   const power = powerOf(await host.client.domainState(domain));
   const { overlay, seed, directory } = guestPaths(host.guestsDir, jobId);
   const needs = [overlay, seed].map((path) => path.slice(directory.length + 1));

@@ -54,7 +54,8 @@ export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
   await mkdir(directory);
   await writeFile(join(directory, "meta-data"), seed.metaData);
   await writeFile(join(directory, "user-data"), seed.userData);
-  if (seed.networkConfig !== undefined) await writeFile(join(directory, "network-config"), seed.networkConfig);
+  if (seed.networkConfig !== undefined)
+    await writeFile(join(directory, "network-config"), seed.networkConfig);
   await runCommand("genisoimage", ["-quiet", "-V", "cidata", "-J", "-r", "-o", path, directory]);
   await rm(directory, { recursive: true });
 }

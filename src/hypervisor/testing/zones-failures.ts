@@ -1,6 +1,6 @@
+import type { ZonesConfig } from "../../config/zones-config.ts";
 import { runCommand } from "../../host/command.ts";
 import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
-import type { ZonesSettings } from "../zones/settings.ts";
 import type { StandIn } from "../zones/testing/stand-in/stand-in.ts";
 import type { BrokenHost, ContractHarness } from "./contract.ts";
 import { withoutPrograms } from "./host-trouble.ts";
@@ -9,7 +9,7 @@ import { withoutPrograms } from "./host-trouble.ts";
 export interface ZonesPlace {
   readonly dataDir: string;
   readonly ownerId: string;
-  readonly settings: ZonesSettings;
+  readonly settings: ZonesConfig;
 }
 
 /** A stand-in, and how a backend is opened on it. */
@@ -73,7 +73,8 @@ async function loseTheLink(scene: ZonesScene, spec: GuestSpec): Promise<BrokenHo
   const made = scene.standIn.links().filter(({ name }) => !before.has(name));
   await runCommand("ipadm", ["delete-addr", `${settings.vnic}/v4`]);
   await runCommand("ipadm", ["delete-if", settings.vnic]);
-  for (const { name } of made.filter((link) => link.class === "vnic")) await runCommand("dladm", ["delete-vnic", name]);
+  for (const { name } of made.filter((link) => link.class === "vnic"))
+    await runCommand("dladm", ["delete-vnic", name]);
   await runCommand("dladm", ["delete-etherstub", settings.link]);
   return {
     fail: () => hypervisor.start(spec.jobId),

@@ -29,7 +29,11 @@ export async function createZonesHarness(): Promise<ContractHarness> {
   // A short path: sockets below it have a bounded one.
   const directory = await mkdtemp("/tmp/sz-");
   const place = zonesPlace({ dataDir: directory, pool: "rpool/solstice", first: "10.88.0.2" });
-  const neighbour = zonesPlace({ dataDir: join(directory, "n"), pool: "rpool/neighbour", first: "10.88.0.100" });
+  const neighbour = zonesPlace({
+    dataDir: join(directory, "n"),
+    pool: "rpool/neighbour",
+    first: "10.88.0.100",
+  });
   const guestsDir = guestsDirectory(directory);
   const scene: ZonesScene = { standIn, place, open: (changes = {}) => openZones({ ...place, ...changes }) };
   return {
@@ -99,7 +103,8 @@ function crashPoints({ standIn, place, open }: ZonesScene): ContractHarness["cra
       fault.release();
       await hypervisor.close();
       // Its size was right already, or the point is gone: then the fault would hit somebody else.
-      if (outcome === undefined) throw new Error(`create succeeded, though it should have been killed ${point}`);
+      if (outcome === undefined)
+        throw new Error(`create succeeded, though it should have been killed ${point}`);
     },
   ]);
   const directory = async (spec: GuestSpec) => {
@@ -122,11 +127,18 @@ async function plantForeign(standIn: StandIn, jobId: string): Promise<Foreign> {
   };
 }
 
-async function whatIsLeft({ standIn, place }: ZonesScene, guestsDir: string, jobId: string): Promise<string[]> {
+async function whatIsLeft(
+  { standIn, place }: ZonesScene,
+  guestsDir: string,
+  jobId: string,
+): Promise<string[]> {
   const name = guestName(jobId);
   const { directory } = guestPaths(guestsDir, jobId);
   return [
-    ...standIn.zones().filter((zone) => zone.name === name).map(() => "zone"),
+    ...standIn
+      .zones()
+      .filter((zone) => zone.name === name)
+      .map(() => "zone"),
     ...standIn.datasets().flatMap((dataset) => (dataset.name.includes(name) ? [dataset.name] : [])),
     ...(existsSync(directory) ? [directory] : []),
     ...(await linksOfNobody(standIn, place, guestsDir)),
@@ -134,7 +146,11 @@ async function whatIsLeft({ standIn, place }: ZonesScene, guestsDir: string, job
 }
 
 /** A link does not say whose it is, but each of ours belongs to a slot that a directory has. */
-async function linksOfNobody(standIn: StandIn, { ownerId }: ZonesPlace, guestsDir: string): Promise<string[]> {
+async function linksOfNobody(
+  standIn: StandIn,
+  { ownerId }: ZonesPlace,
+  guestsDir: string,
+): Promise<string[]> {
   const directories = await readGuestDirectories(guestsDir);
   const slots = await Promise.all(directories.map(({ path }) => readSlot(join(path, "slot"))));
   return standIn.links().flatMap(({ name }) => {

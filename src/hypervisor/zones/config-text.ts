@@ -29,6 +29,7 @@ export function quoteValue(value: string): string {
 export function bhyvePath(path: string): string {
   if (/^\/[A-Za-z0-9._/-]+$/.test(path)) return path;
   throw new SolsticeError("hypervisor_failed", `${JSON.stringify(path)} cannot be handed to bhyve.`, {
-    remedy: "Use a data directory whose path has only letters, digits, dots, dashes, underscores and slashes.",
+    remedy:
+      "Use a data directory whose path has only letters, digits, dots, dashes, underscores and slashes.",
   });
 }

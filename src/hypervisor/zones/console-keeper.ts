@@ -81,7 +81,8 @@ export function createConsoleKeeper(events: ConsoleEvents): ConsoleKeeper {
     },
     async drained(jobId) {
       const reader = readers.get(jobId);
-      if (reader !== undefined) await Promise.race([reader.session, delay(drainMs, undefined, { ref: false })]);
+      if (reader !== undefined)
+        await Promise.race([reader.session, delay(drainMs, undefined, { ref: false })]);
     },
     finish(jobId) {
       const reader = readers.get(jobId);
@@ -118,7 +119,8 @@ async function copy(socket: Socket, order: ConsoleOrder, connections: number): P
   const file = await openConsoleFile(order.file);
   try {
     if (connections > 0) await file.note("the guest restarted itself, which ends it");
-    else if (order.mayHaveMissed && file.hasContent) await file.note("what the guest said meanwhile was not read");
+    else if (order.mayHaveMissed && file.hasContent)
+      await file.note("what the guest said meanwhile was not read");
     await copyTo(file, socket);
   } finally {
     await file.close();

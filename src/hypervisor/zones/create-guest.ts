@@ -105,8 +105,14 @@ function refusal(
   }
   const found = {
     zone: { what: `A zone ${name}`, look: `zonecfg -z ${name} export` },
-    disk: { what: `A dataset ${settings.pool}/disks/${name}`, look: `zfs get all ${settings.pool}/disks/${name}` },
-    "zone-dataset": { what: `A dataset ${settings.pool}/zones/${name}`, look: `zfs list -r ${settings.pool}/zones` },
+    disk: {
+      what: `A dataset ${settings.pool}/disks/${name}`,
+      look: `zfs get all ${settings.pool}/disks/${name}`,
+    },
+    "zone-dataset": {
+      what: `A dataset ${settings.pool}/zones/${name}`,
+      look: `zfs list -r ${settings.pool}/zones`,
+    },
   }[creation.what];
   return new SolsticeError("already_exists", `${found.what} exists that this installation did not make.`, {
     remedy: `Look at it with \`${found.look}\`; remove or rename it if it is not needed.`,

@@ -23,9 +23,19 @@ export async function listDatasets(
   args: readonly string[],
 ): Promise<Dataset[]> {
   const columns = "name,property,value,source";
-  const command = ["get", "-H", "-p", "-o", columns, ...args.slice(0, -1), properties.join(","), ...args.slice(-1)];
+  const command = [
+    "get",
+    "-H",
+    "-p",
+    "-o",
+    columns,
+    ...args.slice(0, -1),
+    properties.join(","),
+    ...args.slice(-1),
+  ];
   const result = await ask(host, "zfs", command);
-  if (result.exitCode !== 0 && !isAbsent(result)) throw toHostError({ program: "zfs", args: command, ...result });
+  if (result.exitCode !== 0 && !isAbsent(result))
+    throw toHostError({ program: "zfs", args: command, ...result });
   return parseProperties(result.stdout);
 }
 

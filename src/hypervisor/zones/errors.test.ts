@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isAbsent, isBusy, isWrongState, toHostError } from "./errors.ts";
 
-const failed = (program: string, stderr: string, args: string[] = []) => ({ program, args, exitCode: 1, stdout: "", stderr });
+const failed = (program: string, stderr: string, args: string[] = []) => ({
+  program,
+  args,
+  exitCode: 1,
+  stdout: "",
+  stderr,
+});
 
 test("what the commands of illumos say becomes one of our reasons, with what to do", () => {
   const cases: [program: string, said: string, code: string][] = [
@@ -38,7 +44,9 @@ test("a command that only says something on its output is quoted too", () => {
 });
 
 test("what is busy, absent or in another state is told apart", () => {
-  assert.ok(isBusy(failed("zoneadm", "zoneadm: zone 'x': another zoneadm may have an operation in progress.")));
+  assert.ok(
+    isBusy(failed("zoneadm", "zoneadm: zone 'x': another zoneadm may have an operation in progress.")),
+  );
   assert.ok(isBusy(failed("zfs", "cannot destroy 'a/b': dataset is busy")));
   assert.ok(isAbsent(failed("zfs", "cannot open 'a/b': dataset does not exist")));
   assert.ok(isAbsent(failed("zoneadm", "zoneadm: nope: No such zone configured")));

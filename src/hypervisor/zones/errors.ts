@@ -42,13 +42,15 @@ const translations: readonly Translation[] = [
     programs: ["dladm", "ipadm"],
     says: /object not found|invalid link|link not found|no such (interface|link|device)|interface does not exist/i,
     code: "network_missing",
-    remedy: "See `dladm show-link` and the options ZONES_LINK and ZONES_VNIC; a start of the orchestrator makes what is missing.",
+    remedy:
+      "See `dladm show-link` and the options ZONES_LINK and ZONES_VNIC; a start of the orchestrator makes what is missing.",
   },
   {
     programs: ["zoneadm"],
     says: /(link|network|net|nic|datalink).*(not found|does not exist|unable|could not|in use)|unable to (add|create) .*(link|network)/i,
     code: "network_missing",
-    remedy: "See `dladm show-vnic`: the guest's link is missing or in use. A start of the orchestrator makes what is missing.",
+    remedy:
+      "See `dladm show-vnic`: the guest's link is missing or in use. A start of the orchestrator makes what is missing.",
   },
   {
     says: /parent does not exist/i,
@@ -92,7 +94,8 @@ const quotedChars = 1000;
 export function toHostError({ program, args, exitCode, stdout, stderr }: FailedCommand): SolsticeError {
   const said = lastLines(stderr.trim() === "" ? stdout : stderr);
   const { code, remedy } =
-    translations.find(({ says, programs }) => says.test(said) && (programs?.includes(program) ?? true)) ?? general;
+    translations.find(({ says, programs }) => says.test(said) && (programs?.includes(program) ?? true)) ??
+    general;
   // A zone's whole configuration is one argument: it says nothing that the program's name does not.
   const what = [program, ...args.filter((arg) => arg.length <= 100)].join(" ");
   const message = `\`${what}\` failed with exit code ${exitCode}${said === "" ? "." : `: ${said}`}`;
@@ -102,19 +105,24 @@ export function toHostError({ program, args, exitCode, stdout, stderr }: FailedC
 /** The error for a command of illumos that is not there. */
 export function notIllumos(program: string, cause: unknown): SolsticeError {
   return new SolsticeError("hypervisor_unavailable", `This host has no ${program}.`, {
-    remedy: "Guests in zones need an illumos host (OmniOS) with the bhyve brand; on Linux use HYPERVISOR=libvirt.",
+    remedy:
+      "Guests in zones need an illumos host (OmniOS) with the bhyve brand; on Linux use HYPERVISOR=libvirt.",
     cause,
   });
 }
 
 /** Whether the command found another one at work on the same zone or dataset: it goes on in a moment. */
 export function isBusy({ stderr, stdout }: Pick<FailedCommand, "stderr" | "stdout">): boolean {
-  return /another zoneadm may have an operation in progress|dataset is busy|zonecfg .*lock/i.test(stderr + stdout);
+  return /another zoneadm may have an operation in progress|dataset is busy|zonecfg .*lock/i.test(
+    stderr + stdout,
+  );
 }
 
 /** Whether the command found nothing to work on. */
 export function isAbsent({ stderr, stdout }: Pick<FailedCommand, "stderr" | "stdout">): boolean {
-  return /no such zone|dataset does not exist|object not found|could not find any snapshots/i.test(stderr + stdout);
+  return /no such zone|dataset does not exist|object not found|could not find any snapshots/i.test(
+    stderr + stdout,
+  );
 }
 
 /** Whether the zone was in another state than the command needs: it moved since we looked. */

@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ZonesConfig } from "../../config/zones-config.ts";
 import { readGuestDirectories } from "../guest-directories.ts";
 import type { Seed } from "../hypervisor.ts";
 import { guestPaths } from "./guest-paths.ts";
@@ -7,11 +8,10 @@ import type { ZonesHost } from "./host.ts";
 import { listVnics } from "./links.ts";
 import { buildNetworkConfig, nameserversOf } from "./network-config.ts";
 import { readSlot } from "./read-slot.ts";
-import type { ZonesSettings } from "./settings.ts";
-import { cardOfSlot, freeSlot, type GuestAddresses, type GuestCard, slotOfVnic } from "./slots.ts";
+import { cardOfSlot, freeSlot, type GuestCard, type SlotAddresses, slotOfVnic } from "./slots.ts";
 
 /** What guests may have as addresses: the gateway is nobody's, also where the range has it. */
-export function guestAddresses({ addresses, gateway }: ZonesSettings): GuestAddresses {
+export function guestAddresses({ addresses, gateway }: ZonesConfig): SlotAddresses {
   return { ...addresses, taken: [gateway] };
 }
 
@@ -47,11 +47,17 @@ async function usedSlots(host: ZonesHost): Promise<Set<number>> {
 }
 
 /** The seed with what the guest needs to know of its network. */
-export async function withNetwork(settings: ZonesSettings, seed: Seed, card: GuestCard): Promise<Seed> {
+export async function withNetwork(settings: ZonesConfig, seed: Seed, card: GuestCard): Promise<Seed> {
   const { subnet, gateway } = settings;
   const nameservers = settings.nameservers ?? (await hostNameservers());
   const { macAddress, address } = card;
-  const networkConfig = buildNetworkConfig({ macAddress, address, prefix: subnet.prefix, gateway, nameservers });
+  const networkConfig = buildNetworkConfig({
+    macAddress,
+    address,
+    prefix: subnet.prefix,
+    gateway,
+    nameservers,
+  });
   return { ...seed, networkConfig };
 }
 

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { ZonesConfig } from "../../config/zones-config.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import type { CommandOptions, CommandResult, RunCommand } from "../../host/command.ts";
 import type { GuestSpec, HypervisorLog, Seed } from "../hypervisor.ts";
 import type { ConsoleKeeper } from "./console-keeper.ts";
 import { isBusy, notIllumos, toHostError } from "./errors.ts";
 import type { ImageShelf } from "./images.ts";
-import type { ZonesSettings } from "./settings.ts";
 import type { Turns } from "./turns.ts";
 import type { ZoneWatch } from "./zone-watch.ts";
 
@@ -21,7 +21,7 @@ export interface CommandHost {
 /** What every operation of this backend works with. */
 export interface ZonesHost extends CommandHost {
   readonly ownerId: string;
-  readonly settings: ZonesSettings;
+  readonly settings: ZonesConfig;
   readonly guestsDir: string;
   readonly writeSeed: WriteSeed;
   readonly images: ImageShelf;

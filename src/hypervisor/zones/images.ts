@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 import { findDataset } from "./datasets.ts";
-import { isAbsent, isBusy, toHostError } from "./errors.ts";
-import { ask, askInTurn, type CommandHost, succeed } from "./host.ts";
+import { isAbsent, toHostError } from "./errors.ts";
+import { askInTurn, type CommandHost, succeed } from "./host.ts";
 import { ownershipProperties } from "./ownership.ts";
 
 /** When an image was last used, in ms since the epoch: what nothing uses for long is removed by it. */
@@ -109,9 +109,13 @@ async function removeHalf(options: ImageShelfOptions, dataset: string): Promise<
   const half = await findDataset(options, dataset, [ownershipProperties.owner]);
   if (half === null) return;
   if (half.properties.get(ownershipProperties.owner) !== options.ownerId) {
-    throw new SolsticeError("already_exists", `The dataset ${dataset} exists, and this installation did not make it.`, {
-      remedy: "Destroy or rename it, or use another ZONES_POOL.",
-    });
+    throw new SolsticeError(
+      "already_exists",
+      `The dataset ${dataset} exists, and this installation did not make it.`,
+      {
+        remedy: "Destroy or rename it, or use another ZONES_POOL.",
+      },
+    );
   }
   const args = ["destroy", "-r", dataset];
   // A dd that outlived its orchestrator may still be writing to it.
@@ -142,10 +146,14 @@ async function withRawFile(
     await use(raw);
   } catch (error) {
     if (!isSolsticeError(error, "host_missing_tool")) throw error;
-    throw new SolsticeError("host_missing_tool", "The program qemu-img is not installed, and the image is qcow2.", {
-      remedy: "Install qemu-img (OmniOS: pkg search qemu-img), or name a raw image in the image map.",
-      cause: error,
-    });
+    throw new SolsticeError(
+      "host_missing_tool",
+      "The program qemu-img is not installed, and the image is qcow2.",
+      {
+        remedy: "Install qemu-img (OmniOS: pkg search qemu-img), or name a raw image in the image map.",
+        cause: error,
+      },
+    );
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -176,37 +184,5 @@ async function fileOf(path: string) {
       remedy: "See `solstice images`; a removed file is fetched again when the orchestrator starts.",
       cause: error,
     });
-  }
-}
-
-/**
- * Removes images that nothing uses: with a guest on it, an image stays whatever its age (`zfs destroy` of its snapshot says
- * so); without one, until it was not used for `keepMs`. Half imports go at once. Nothing here is worth failing for.
- */
-export async function sweepImages(
-  options: ImageShelfOptions & { readonly keepMs: number },
-  inUse: ReadonlySet<string>,
-  images: readonly { name: string; properties: ReadonlyMap<string, string> }[],
-): Promise<void> {
-  for (const { name, properties } of images) {
-    const key = name.slice(imageDataset(options.pool, "").length);
-    if (inUse.has(key) || properties.get(ownershipProperties.owner) !== options.ownerId) continue;
-    const isWhole = (await findDataset(options, readySnapshot(name), ["type"])) !== null;
-    const idleMs = Date.now() - Number(properties.get(usedProperty) ?? Number.NaN);
-    if (isWhole && !(options.keepMs > 0 && idleMs > options.keepMs)) continue;
-    await destroyImage(options, name, isWhole);
-  }
-}
-
-async function destroyImage(options: ImageShelfOptions, dataset: string, isWhole: boolean): Promise<void> {
-  if (isWhole) {
-    const { exitCode } = await ask(options, "zfs", ["destroy", readySnapshot(dataset)]);
-    // A guest has a clone of it.
-    if (exitCode !== 0) return;
-  }
-  const result = await ask(options, "zfs", ["destroy", "-r", dataset]);
-  if (result.exitCode === 0) options.log.info({ dataset }, "removed an image that nothing uses from the pool");
-  else if (!isAbsent(result) && !isBusy(result)) {
-    options.log.warn({ dataset, problem: result.stderr.trim() }, "an image could not be removed from the pool");
   }
 }

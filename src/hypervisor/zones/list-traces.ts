@@ -1,4 +1,10 @@
-import type { DirectoryEntry, DomainEntry, HostTraces, InterfaceEntry, MisnamedEntry } from "../../core/audit/ledgers.ts";
+import type {
+  DirectoryEntry,
+  DomainEntry,
+  HostTraces,
+  InterfaceEntry,
+  MisnamedEntry,
+} from "../../core/audit/ledgers.ts";
 import { jobIdOfGuest } from "../../core/job.ts";
 import { readGuestDirectories } from "../guest-directories.ts";
 import { listDatasets } from "./datasets.ts";
@@ -69,7 +75,8 @@ async function listDisks(host: ZonesHost): Promise<DirectoryEntry[]> {
   const disks = await listDatasets(host, markProperties, ["-r", "-d", "1", "-t", "volume", `${pool}/disks`]);
   return disks.flatMap(({ name, properties }) => {
     const jobId = properties.get(ownershipProperties.job) ?? "";
-    const isOurs = properties.get(ownershipProperties.owner) === host.ownerId && name === diskDataset(pool, jobId);
+    const isOurs =
+      properties.get(ownershipProperties.owner) === host.ownerId && name === diskDataset(pool, jobId);
     return isOurs ? [{ path: name, jobId, files: [], macAddress: null }] : [];
   });
 }

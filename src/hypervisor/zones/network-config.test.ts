@@ -32,7 +32,8 @@ test("without nameservers the list is empty", () => {
 });
 
 test("a resolv.conf gives three nameservers at most, and none that only the host can ask", () => {
-  const text = "domain a\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n nameserver 192.0.2.2 \n";
+  const text =
+    "domain a\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n nameserver 192.0.2.2 \n";
   assert.deepEqual(nameserversOf(text), ["192.0.2.1", "192.0.2.2"]);
   assert.equal(nameserversOf("nameserver 192.0.2.1\n".repeat(5)).length, 3);
   assert.deepEqual(nameserversOf(""), []);

@@ -13,7 +13,13 @@ export interface GuestNetwork {
  * guests' link. The card is known by its hardware address: names differ between systems. `gateway4` is what every version of
  * cloud-init reads. The layout of the lines is fixed: the tiny guest (images/tiny) reads it with sed.
  */
-export function buildNetworkConfig({ macAddress, address, prefix, gateway, nameservers }: GuestNetwork): string {
+export function buildNetworkConfig({
+  macAddress,
+  address,
+  prefix,
+  gateway,
+  nameservers,
+}: GuestNetwork): string {
   return `version: 2
 ethernets:
   net0:
@@ -30,5 +36,7 @@ const maxNameservers = 3;
 /** The IPv4 nameservers of a resolv.conf. Those of the host itself (127…) answer no guest. */
 export function nameserversOf(resolvConf: string): string[] {
   const found = [...resolvConf.matchAll(/^\s*nameserver\s+(\d{1,3}(?:\.\d{1,3}){3})\s*$/gm)];
-  return found.flatMap(([, address = ""]) => (address.startsWith("127.") ? [] : [address])).slice(0, maxNameservers);
+  return found
+    .flatMap(([, address = ""]) => (address.startsWith("127.") ? [] : [address]))
+    .slice(0, maxNameservers);
 }

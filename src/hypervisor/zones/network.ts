@@ -1,7 +1,7 @@
+import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { isAbsent, toHostError } from "./errors.ts";
 import { ask, type CommandHost, succeed } from "./host.ts";
-import type { ZonesSettings } from "./settings.ts";
 import { splitFields } from "./zone-list.ts";
 
 /**
@@ -9,7 +9,7 @@ import { splitFields } from "./zone-list.ts";
  * restart of the host. A link that somebody made is used as it is; on one that is no etherstub the address must be there
  * already, since the gateway may be another machine. Throws `network_missing` with what to do.
  */
-export async function prepareNetwork(host: CommandHost, settings: ZonesSettings): Promise<void> {
+export async function prepareNetwork(host: CommandHost, settings: ZonesConfig): Promise<void> {
   const { link, vnic } = settings;
   if (!(await hasLink(host, link))) {
     await succeed(host, "dladm", ["create-etherstub", link]);
@@ -56,17 +56,31 @@ async function hasLink(host: CommandHost, link: string): Promise<boolean> {
   throw toHostError({ program: "dladm", args, ...result });
 }
 
-async function requireEtherstub(host: CommandHost, { link, vnic, gateway, subnet }: ZonesSettings): Promise<void> {
+async function requireEtherstub(
+  host: CommandHost,
+  { link, vnic, gateway, subnet }: ZonesConfig,
+): Promise<void> {
   const stubs = await succeed(host, "dladm", ["show-etherstub", "-p", "-o", "link"]);
   if (stubs.split("\n").includes(link)) return;
-  throw new SolsticeError("network_missing", `${vnic} has no address, and ${link} is no etherstub: ${gateway} may be another machine's.`, {
-    remedy: `Give the host an address of its own there: ipadm create-if ${vnic}; ipadm create-addr -T static -a ADDRESS/${subnet.prefix} ${vnic}/v4`,
-  });
+  throw new SolsticeError(
+    "network_missing",
+    `${vnic} has no address, and ${link} is no etherstub: ${gateway} may be another machine's.`,
+    {
+      remedy: `Give the host an address of its own there: ipadm create-if ${vnic}; ipadm create-addr -T static -a ADDRESS/${subnet.prefix} ${vnic}/v4`,
+    },
+  );
 }
 
-async function makeAddress(host: CommandHost, { vnic, gateway, subnet }: ZonesSettings): Promise<void> {
+async function makeAddress(host: CommandHost, { vnic, gateway, subnet }: ZonesConfig): Promise<void> {
   const interfaces = await succeed(host, "ipadm", ["show-if", "-p", "-o", "ifname"]);
   if (!interfaces.split("\n").includes(vnic)) await succeed(host, "ipadm", ["create-if", vnic]);
-  await succeed(host, "ipadm", ["create-addr", "-T", "static", "-a", `${gateway}/${subnet.prefix}`, `${vnic}/v4`]);
+  await succeed(host, "ipadm", [
+    "create-addr",
+    "-T",
+    "static",
+    "-a",
+    `${gateway}/${subnet.prefix}`,
+    `${vnic}/v4`,
+  ]);
   host.log.info({ vnic, address: gateway }, "gave the host an address on the guests' link");
 }

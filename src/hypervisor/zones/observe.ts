@@ -1,11 +1,11 @@
 import { access, lstat } from "node:fs/promises";
 import { type Dataset, findDataset } from "./datasets.ts";
+import { guestAddresses } from "./guest-network.ts";
 import { diskDataset, guestPaths, zoneDataset } from "./guest-paths.ts";
 import type { ZonesHost } from "./host.ts";
 import { listVnics } from "./links.ts";
 import type { ObservedDisk, ObservedGuest, ObservedZone } from "./observed.ts";
 import { ownershipOf, ownershipProperties, zoneOwnership } from "./ownership.ts";
-import { guestAddresses } from "./guest-network.ts";
 import { readSlot } from "./read-slot.ts";
 import { cardOfSlot } from "./slots.ts";
 import { findZone } from "./zones-of-host.ts";

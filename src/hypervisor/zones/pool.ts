@@ -12,7 +12,10 @@ const longestGuestName = "job-".padEnd(16, "0");
  * Makes the datasets of this installation where they are missing. Refuses a pool that somebody else uses, one whose parent is
  * missing, and one under which a zone's sockets would have too long a path: `hypervisor_failed`, with what to do.
  */
-export async function preparePool(host: CommandHost, { pool, ownerId }: { pool: string; ownerId: string }): Promise<void> {
+export async function preparePool(
+  host: CommandHost,
+  { pool, ownerId }: { pool: string; ownerId: string },
+): Promise<void> {
   await requireParent(host, pool);
   const found = await findDataset(host, pool, [ownershipProperties.owner]);
   if (found === null) {
@@ -20,7 +23,8 @@ export async function preparePool(host: CommandHost, { pool, ownerId }: { pool: 
   } else {
     refuseForeign(pool, ownerId, found.properties.get(ownershipProperties.owner));
   }
-  for (const child of ["images", "disks"]) await ensureDataset(host, `${pool}/${child}`, ["-o", "canmount=off"]);
+  for (const child of ["images", "disks"])
+    await ensureDataset(host, `${pool}/${child}`, ["-o", "canmount=off"]);
   await ensureDataset(host, `${pool}/zones`, []);
   const directory = await zonesDirectory(host, pool);
   // zoneadm wants the directory of a zone's path closed to everybody else.
@@ -32,9 +36,13 @@ export async function zonesDirectory(host: CommandHost, pool: string): Promise<s
   const dataset = `${pool}/zones`;
   const directory = (await succeed(host, "zfs", ["get", "-H", "-o", "value", "mountpoint", dataset])).trim();
   if (!directory.startsWith("/")) {
-    throw new SolsticeError("hypervisor_failed", `The dataset ${dataset} has the mountpoint "${directory}".`, {
-      remedy: `Give it a place: zfs set mountpoint=/solstice/zones ${dataset}`,
-    });
+    throw new SolsticeError(
+      "hypervisor_failed",
+      `The dataset ${dataset} has the mountpoint "${directory}".`,
+      {
+        remedy: `Give it a place: zfs set mountpoint=/solstice/zones ${dataset}`,
+      },
+    );
   }
   const longest = socketPath(`${directory}/${longestGuestName}`, consoleSocket);
   if (Buffer.byteLength(longest) <= maxSocketPathBytes) return directory;
@@ -48,19 +56,28 @@ export async function zonesDirectory(host: CommandHost, pool: string): Promise<s
 async function requireParent(host: CommandHost, pool: string): Promise<void> {
   const parent = pool.slice(0, pool.lastIndexOf("/"));
   if (!/^[A-Za-z][A-Za-z0-9_.-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)+$/.test(pool)) {
-    throw new SolsticeError("hypervisor_failed", `ZONES_POOL is no dataset below a pool: ${JSON.stringify(pool)}.`, {
-      remedy: "Name one as in rpool/solstice.",
-    });
+    throw new SolsticeError(
+      "hypervisor_failed",
+      `ZONES_POOL is no dataset below a pool: ${JSON.stringify(pool)}.`,
+      {
+        remedy: "Name one as in rpool/solstice.",
+      },
+    );
   }
   if ((await findDataset(host, parent, ["type"])) !== null) return;
-  throw new SolsticeError("hypervisor_failed", `The dataset ${parent} does not exist, so ${pool} cannot be made in it.`, {
-    remedy: `Make it (zfs create ${parent}), or name another with ZONES_POOL; \`zpool list\` shows the pools.`,
-  });
+  throw new SolsticeError(
+    "hypervisor_failed",
+    `The dataset ${parent} does not exist, so ${pool} cannot be made in it.`,
+    {
+      remedy: `Make it (zfs create ${parent}), or name another with ZONES_POOL; \`zpool list\` shows the pools.`,
+    },
+  );
 }
 
 function refuseForeign(pool: string, ownerId: string, owner: string | undefined): void {
   if (owner === ownerId) return;
-  const whose = owner === undefined ? "was not made by an orchestrator" : `belongs to the installation ${owner}`;
+  const whose =
+    owner === undefined ? "was not made by an orchestrator" : `belongs to the installation ${owner}`;
   throw new SolsticeError("hypervisor_failed", `The dataset ${pool} exists and ${whose}.`, {
     remedy: `Name another with ZONES_POOL. If all in it may be used and removed by this one: zfs set ${ownershipProperties.owner}=${ownerId} ${pool}`,
   });

@@ -89,7 +89,8 @@ export async function shutdownGuest(host: ZonesHost, jobId: string): Promise<voi
   host.shutdowns.set(jobId, stopping);
   void shutDown(host, guestName(jobId), stopping.signal)
     .catch((error: unknown) => {
-      if (!stopping.signal.aborted) host.log.warn({ guest: guestName(jobId), err: error }, "the guest did not shut down");
+      if (!stopping.signal.aborted)
+        host.log.warn({ guest: guestName(jobId), err: error }, "the guest did not shut down");
     })
     .finally(() => {
       if (host.shutdowns.get(jobId) === stopping) host.shutdowns.delete(jobId);
@@ -100,7 +101,8 @@ export async function shutdownGuest(host: ZonesHost, jobId: string): Promise<voi
 async function shutDown(host: ZonesHost, name: string, signal: AbortSignal): Promise<void> {
   const args = ["-z", name, "shutdown"];
   const result = await ask(host, "zoneadm", args, { deadlineSeconds: shutdownSeconds, signal });
-  if (result.exitCode !== 0 && !isWrongState(result)) throw toHostError({ program: "zoneadm", args, ...result });
+  if (result.exitCode !== 0 && !isWrongState(result))
+    throw toHostError({ program: "zoneadm", args, ...result });
 }
 
 /** The zone of a guest of ours; null where there is none, or somebody else's. */

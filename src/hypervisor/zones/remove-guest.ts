@@ -52,7 +52,8 @@ async function takeSteps(
     if (guest === null) await delay(waitMs);
   }
   throw new SolsticeError("hypervisor_failed", `${guestName(jobId)} is not gone after ${maxLooks} looks.`, {
-    remedy: "See `zoneadm list -cv`: the zone hangs in a state that halt does not end. A restart of the host ends it.",
+    remedy:
+      "See `zoneadm list -cv`: the zone hangs in a state that halt does not end. A restart of the host ends it.",
   });
 }
 

@@ -50,9 +50,13 @@ async function connect(path: string, jobId: string): Promise<Socket> {
     return socket;
   } catch (error) {
     socket.destroy();
-    throw new SolsticeError("hypervisor_failed", `${guestName(jobId)} has no line for shells: ${errorText(error)}.`, {
-      remedy: "Only jobs that ask to be held on failure (hold_on_failure_seconds) have one.",
-      cause: error,
-    });
+    throw new SolsticeError(
+      "hypervisor_failed",
+      `${guestName(jobId)} has no line for shells: ${errorText(error)}.`,
+      {
+        remedy: "Only jobs that ask to be held on failure (hold_on_failure_seconds) have one.",
+        cause: error,
+      },
+    );
   }
 }

@@ -20,14 +20,23 @@ test("a slot fixes link, hardware address and address, and passes over what is s
 });
 
 test("links of another form are nobody's slot", () => {
-  for (const name of ["solstice0", "igb0", `${vnicPrefix("other")}0`, `${vnicPrefix("owner")}07`, vnicPrefix("owner")])
+  for (const name of [
+    "solstice0",
+    "igb0",
+    `${vnicPrefix("other")}0`,
+    `${vnicPrefix("owner")}07`,
+    vnicPrefix("owner"),
+  ])
     assert.equal(slotOfVnic("owner", name), null, name);
 });
 
 test("the lowest free slot is given, until there is none", () => {
   assert.equal(freeSlot(addresses, new Set()), 0);
   assert.equal(freeSlot(addresses, new Set([0, 2])), 1);
-  assert.throws(() => freeSlot(addresses, new Set([0, 1, 2])), { code: "hypervisor_failed", message: /10\.88\.0\.1-10\.88\.0\.4/ });
+  assert.throws(() => freeSlot(addresses, new Set([0, 1, 2])), {
+    code: "hypervisor_failed",
+    message: /10\.88\.0\.1-10\.88\.0\.4/,
+  });
 });
 
 test("a large subnet carries over to the next byte", () => {

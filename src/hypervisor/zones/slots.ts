@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { SolsticeError } from "../../core/errors.ts";
 
 /** The addresses that guests may have: their number is how many guests there can be at once. */
-export interface GuestAddresses {
+export interface SlotAddresses {
   /** The first and the last, both included, as in `10.88.0.2`. */
   readonly first: string;
   readonly last: string;
@@ -34,7 +34,7 @@ export function slotOfVnic(ownerId: string, name: string): number | null {
 }
 
 /** The card of a slot; null for a slot beyond the addresses. Its hardware address is a locally administered one (02). */
-export function cardOfSlot(ownerId: string, addresses: GuestAddresses, slot: number): GuestCard | null {
+export function cardOfSlot(ownerId: string, addresses: SlotAddresses, slot: number): GuestCard | null {
   const address = addressOfSlot(addresses, slot);
   if (address === null || slot >= maxSlots) return null;
   const bytes = [0x02, ...ownerHash(ownerId), slot >> 8, slot & 0xff];
@@ -43,7 +43,7 @@ export function cardOfSlot(ownerId: string, addresses: GuestAddresses, slot: num
 }
 
 /** The lowest slot that nobody has. Throws `hypervisor_failed` where every address is taken. */
-export function freeSlot(addresses: GuestAddresses, used: ReadonlySet<number>): number {
+export function freeSlot(addresses: SlotAddresses, used: ReadonlySet<number>): number {
   for (let slot = 0; slot < maxSlots && addressOfSlot(addresses, slot) !== null; slot += 1) {
     if (!used.has(slot)) return slot;
   }
@@ -61,7 +61,7 @@ export function normaliseMac(text: string): string {
     .join(":");
 }
 
-function addressOfSlot({ first, last, taken }: GuestAddresses, slot: number): string | null {
+function addressOfSlot({ first, last, taken }: SlotAddresses, slot: number): string | null {
   let left = slot;
   const skipped = new Set(taken.map(numberOf));
   for (let number = numberOf(first); number <= numberOf(last); number += 1) {

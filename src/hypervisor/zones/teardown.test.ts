@@ -41,7 +41,11 @@ const arbitraryGuest: fc.Arbitrary<ObservedGuest> = fc.record({
     fc.constant<ObservedZone>({ kind: "foreign" }),
     fc.constantFrom(...states).map((state) => zoneIn(state)),
   ),
-  disk: fc.constantFrom<ObservedGuest["disk"]>({ kind: "none" }, { kind: "foreign" }, { kind: "ours", attempt: 1 }),
+  disk: fc.constantFrom<ObservedGuest["disk"]>(
+    { kind: "none" },
+    { kind: "foreign" },
+    { kind: "ours", attempt: 1 },
+  ),
   hasZoneDataset: fc.boolean(),
   vnic: fc.constantFrom(null, "sol0123450"),
   hasDirectory: fc.boolean(),
@@ -80,7 +84,14 @@ test("the directory goes last, and the disk after the zone that uses it", () => 
     steps.push(step);
     guest = take(guest, step);
   }
-  assert.deepEqual(steps, ["halt", "uninstall", "delete-zone", "delete-vnic", "destroy-disk", "remove-directory"]);
+  assert.deepEqual(steps, [
+    "halt",
+    "uninstall",
+    "delete-zone",
+    "delete-vnic",
+    "destroy-disk",
+    "remove-directory",
+  ]);
 });
 
 test("a zone that is mounted, half installed, half booted or on its way down is dealt with", () => {
@@ -117,8 +128,19 @@ test("create: a newer attempt replaces an older one, and never the other way rou
 });
 
 test("create: what somebody else made is refused", () => {
-  assert.deepEqual(decideCreation({ ...nothing, zone: { kind: "foreign" } }, 1), { kind: "refuse", what: "zone" });
-  assert.deepEqual(decideCreation({ ...nothing, disk: { kind: "foreign" } }, 1), { kind: "refuse", what: "disk" });
-  assert.deepEqual(decideCreation({ ...nothing, hasZoneDataset: true }, 1), { kind: "refuse", what: "zone-dataset" });
-  assert.deepEqual(decideCreation({ ...nothing, hasZoneDataset: true, hasDirectory: true }, 1), { kind: "make" });
+  assert.deepEqual(decideCreation({ ...nothing, zone: { kind: "foreign" } }, 1), {
+    kind: "refuse",
+    what: "zone",
+  });
+  assert.deepEqual(decideCreation({ ...nothing, disk: { kind: "foreign" } }, 1), {
+    kind: "refuse",
+    what: "disk",
+  });
+  assert.deepEqual(decideCreation({ ...nothing, hasZoneDataset: true }, 1), {
+    kind: "refuse",
+    what: "zone-dataset",
+  });
+  assert.deepEqual(decideCreation({ ...nothing, hasZoneDataset: true, hasDirectory: true }, 1), {
+    kind: "make",
+  });
 });

@@ -42,7 +42,8 @@ const stepOfZone: Readonly<Record<ZoneState, TeardownStep>> = {
 /** What a guest is like once a step has succeeded. */
 export function afterStep(guest: ObservedGuest, step: TeardownStep): ObservedGuest {
   const { zone } = guest;
-  const inState = (state: ZoneState) => (zone.kind === "ours" ? { ...guest, zone: { ...zone, state } } : guest);
+  const inState = (state: ZoneState) =>
+    zone.kind === "ours" ? { ...guest, zone: { ...zone, state } } : guest;
   switch (step) {
     case "halt":
     case "unmount":
@@ -81,10 +82,7 @@ export function decideCreation(guest: ObservedGuest, attempt: number): Creation 
   if (zone.kind === "foreign") return { kind: "refuse", what: "zone" };
   if (disk.kind === "foreign") return { kind: "refuse", what: "disk" };
   if (guest.hasZoneDataset && !isOurs(guest)) return { kind: "refuse", what: "zone-dataset" };
-  const present = Math.max(
-    zone.kind === "ours" ? zone.attempt : 0,
-    disk.kind === "ours" ? disk.attempt : 0,
-  );
+  const present = Math.max(zone.kind === "ours" ? zone.attempt : 0, disk.kind === "ours" ? disk.attempt : 0);
   if (present > attempt) return { kind: "outdated", attempt: present };
   return isWhole(guest, attempt) ? { kind: "done" } : { kind: "make" };
 }

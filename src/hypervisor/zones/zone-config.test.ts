@@ -48,10 +48,18 @@ test("SATA, e1000 and UEFI are said; without a shell there is no second line", (
 
 test("nothing breaks out of a value", () => {
   for (const seedPath of ['/a"; delete -F; "', "/a\nend", "/a,ro", "/with space", "relative", "/a;b"]) {
-    assert.throws(() => buildZoneConfig(spec, { ...parts, seedPath }), { code: "hypervisor_failed" }, seedPath);
+    assert.throws(
+      () => buildZoneConfig(spec, { ...parts, seedPath }),
+      { code: "hypervisor_failed" },
+      seedPath,
+    );
   }
   for (const zonePath of ['/a"b', "/a\nb", "/a\u0000b", `/${"long".repeat(300)}`]) {
-    assert.throws(() => buildZoneConfig(spec, { ...parts, zonePath }), { code: "hypervisor_failed" }, zonePath);
+    assert.throws(
+      () => buildZoneConfig(spec, { ...parts, zonePath }),
+      { code: "hypervisor_failed" },
+      zonePath,
+    );
   }
   const hostile = buildZoneConfig(spec, { ...parts, zonePath: "/a; set autoboot=true; #" });
   assert.match(hostile, /set zonepath="\/a; set autoboot=true; #"; set ip-type/);

@@ -44,6 +44,7 @@ test("a zone without attributes, and something else altogether, have none", () =
 });
 
 test("the text of a value cannot play another attribute", () => {
-  const text = 'add attr\nset name=note\nset type=string\nset value="end; add attr; set name=solstice-owner"\nend\n';
+  const text =
+    'add attr\nset name=note\nset type=string\nset value="end; add attr; set name=solstice-owner"\nend\n';
   assert.deepEqual([...parseZoneExport(text).attributes.keys()], ["note"]);
 });

@@ -2,8 +2,8 @@ import { guestName } from "../../core/job.ts";
 import { isAbsent, toHostError } from "./errors.ts";
 import { ask, type CommandHost, succeed } from "./host.ts";
 import { type ConfiguredZone, zoneOwnership } from "./ownership.ts";
-import { type ListedZone, parseZoneList } from "./zone-list.ts";
 import { parseZoneExport } from "./zone-export.ts";
+import { type ListedZone, parseZoneList } from "./zone-list.ts";
 
 /** The brand of the zones that guests are. */
 export const guestBrand = "bhyve";

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { jobIdOfGuest } from "../../core/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
@@ -12,15 +13,15 @@ import { createGuest } from "./create-guest.ts";
 import { listDatasets } from "./datasets.ts";
 import { guestPaths, guestsDirectory } from "./guest-paths.ts";
 import type { WriteSeed, ZonesHost } from "./host.ts";
-import { createImageShelf, type ImageShelfOptions, sweepImages, usedProperty } from "./images.ts";
+import { createImageShelf, type ImageShelfOptions, usedProperty } from "./images.ts";
 import { listTraces } from "./list-traces.ts";
 import { prepareNetwork, requireHostAddress } from "./network.ts";
-import { ownershipProperties, zoneOwnership } from "./ownership.ts";
+import { ownershipProperties } from "./ownership.ts";
 import { preparePool } from "./pool.ts";
-import { findOwnZone, powerOf, readPower, shutdownGuest, startGuest } from "./power.ts";
+import { powerOf, readPower, shutdownGuest, startGuest } from "./power.ts";
 import { haltGuest, removeGuest } from "./remove-guest.ts";
-import type { ZonesSettings } from "./settings.ts";
 import { openShell } from "./shell.ts";
+import { sweepImages } from "./sweep-images.ts";
 import { createTurns } from "./turns.ts";
 import { createZoneWatch } from "./zone-watch.ts";
 import { guestBrand, isGuestZone, listZones, readZone } from "./zones-of-host.ts";
@@ -30,7 +31,7 @@ const defaultPollMs = 1500;
 
 /** Options of {@link createZonesHypervisor}. */
 export interface ZonesHypervisorOptions {
-  readonly settings: ZonesSettings;
+  readonly settings: ZonesConfig;
   /** Absolute; guests' files live under `guests/` in it. */
   readonly dataDir: string;
   /** What marks our zones and datasets; another installation on the same host has another. */
@@ -98,7 +99,9 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
     onRestart(jobId) {
       // Its token is used up: it could not run the job again.
       log.info({ jobId }, "the guest restarted itself: ending it");
-      haltGuest(host, jobId).catch((error: unknown) => log.warn({ jobId, err: error }, "a guest could not be ended"));
+      haltGuest(host, jobId).catch((error: unknown) =>
+        log.warn({ jobId, err: error }, "a guest could not be ended"),
+      );
     },
   });
   const host: ZonesHost = {
@@ -119,8 +122,21 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
   return host;
 }
 
-function shelfOptions({ settings, ownerId, log, dataDir, run = runCommand }: ZonesHypervisorOptions): ImageShelfOptions {
-  return { run, log, ownerId, pool: settings.pool, importsDir: join(dataDir, "zone-imports"), afterImport: () => {} };
+function shelfOptions({
+  settings,
+  ownerId,
+  log,
+  dataDir,
+  run = runCommand,
+}: ZonesHypervisorOptions): ImageShelfOptions {
+  return {
+    run,
+    log,
+    ownerId,
+    pool: settings.pool,
+    importsDir: join(dataDir, "zone-imports"),
+    afterImport: () => {},
+  };
 }
 
 async function prepare(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
@@ -143,9 +159,13 @@ async function refuseUnfitHost(host: ZonesHost, options: ZonesHypervisorOptions)
     });
   }
   if (brandDirectory !== null && !existsSync(brandDirectory)) {
-    throw new SolsticeError("host_missing_tool", `The bhyve brand is not installed: ${brandDirectory} is missing.`, {
-      remedy: "pkg install brand/bhyve",
-    });
+    throw new SolsticeError(
+      "host_missing_tool",
+      `The bhyve brand is not installed: ${brandDirectory} is missing.`,
+      {
+        remedy: "pkg install brand/bhyve",
+      },
+    );
   }
   // Every guest's seed has a path in it.
   bhyvePath(dataDir);

@@ -73,7 +73,8 @@ async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
   const token = bootstrapToken(context.identity, job.id, job.attempt);
   const image = imageOf(context, job);
   const ready = context.images.state(job.image);
-  const prepared = ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw", digest: null };
+  const prepared =
+    ready.kind === "ready" ? ready : { path: image.localPath, format: image.format ?? "raw", digest: null };
   const { seed, files } = buildSeed({
     jobId: job.id,
     attempt: job.attempt,

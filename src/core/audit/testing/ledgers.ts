@@ -136,7 +136,9 @@ const cases = {
     leaks: [`job_without_machine job-${id}/1`],
   }),
   "copy of a guest": (id: string) => ({
-    ledgers: ledgersOf({ traces: { ...emptyTraces, misnamed: [{ name: `copy-${id}`, jobId: id, command: "undefine it" }] } }),
+    ledgers: ledgersOf({
+      traces: { ...emptyTraces, misnamed: [{ name: `copy-${id}`, jobId: id, command: "undefine it" }] },
+    }),
     leaks: [`misnamed_guest copy-${id}`],
   }),
   lease: (id: string) => ({
@@ -147,7 +149,10 @@ const cases = {
   }),
   interface: (id: string) => ({
     ledgers: ledgersOf({
-      traces: { ...emptyTraces, interfaces: [{ name: `vnet-${id}`, macAddress: `52:55:${id}`, command: "show it" }] },
+      traces: {
+        ...emptyTraces,
+        interfaces: [{ name: `vnet-${id}`, macAddress: `52:55:${id}`, command: "show it" }],
+      },
     }),
     leaks: [`interface_without_guest vnet-${id}`],
   }),

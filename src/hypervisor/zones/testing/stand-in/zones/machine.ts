@@ -173,7 +173,10 @@ function cdromArguments({ cdroms, cdromBus }: Machine): string[] {
 function networkArguments({ networks, networkInterface }: Machine): string[] {
   const device = networkInterface === "e1000" ? "e1000" : "virtio-net-pci";
   return networks.flatMap(({ mac, net, host, guest }, index) => [
-    ...["-netdev", `user,id=net${index},net=${net},host=${host},dns=${lastAddressOf(net)}${guest ? `,dhcpstart=${guest}` : ""}`],
+    ...[
+      "-netdev",
+      `user,id=net${index},net=${net},host=${host},dns=${lastAddressOf(net)}${guest ? `,dhcpstart=${guest}` : ""}`,
+    ],
     ...["-device", `${device},netdev=net${index}${mac ? `,mac=${mac}` : ""}`],
   ]);
 }
