@@ -57,7 +57,10 @@ export async function createZonesHarness(): Promise<ContractHarness> {
   };
 }
 
-/** For a child process with the environment of the stand-in. */
+/**
+ * For a process that is killed, with the environment of the stand-in.
+ * @public
+ */
 export function openVictim(place: ZonesPlace): Hypervisor {
   return openZones(place);
 }

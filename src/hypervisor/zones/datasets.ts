@@ -1,5 +1,5 @@
+import { ask, type CommandHost } from "./commands.ts";
 import { isAbsent, toHostError } from "./errors.ts";
-import { ask, type CommandHost } from "./host.ts";
 
 /** Properties that a dataset has itself; what it inherits is not in here. */
 export type OwnProperties = ReadonlyMap<string, string>;

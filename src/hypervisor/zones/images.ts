@@ -3,9 +3,9 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { GuestSpec } from "../hypervisor.ts";
+import { askInTurn, type CommandHost, succeed } from "./commands.ts";
 import { findDataset } from "./datasets.ts";
 import { isAbsent, toHostError } from "./errors.ts";
-import { askInTurn, type CommandHost, succeed } from "./host.ts";
 import { ownershipProperties } from "./ownership.ts";
 
 /** When an image was last used, in ms since the epoch: what nothing uses for long is removed by it. */

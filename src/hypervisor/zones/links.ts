@@ -1,5 +1,5 @@
+import { askInTurn, type CommandHost, succeed } from "./commands.ts";
 import { isAbsent, toHostError } from "./errors.ts";
-import { askInTurn, type CommandHost, succeed } from "./host.ts";
 import { type GuestCard, normaliseMac } from "./slots.ts";
 import { splitFields } from "./zone-list.ts";
 

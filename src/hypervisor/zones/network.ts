@@ -1,7 +1,7 @@
 import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
+import { ask, type CommandHost, succeed } from "./commands.ts";
 import { isAbsent, toHostError } from "./errors.ts";
-import { ask, type CommandHost, succeed } from "./host.ts";
 import { splitFields } from "./zone-list.ts";
 
 /**

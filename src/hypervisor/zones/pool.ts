@@ -1,7 +1,7 @@
 import { chmod } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
+import { type CommandHost, succeed } from "./commands.ts";
 import { findDataset } from "./datasets.ts";
-import { type CommandHost, succeed } from "./host.ts";
 import { ownershipProperties } from "./ownership.ts";
 import { consoleSocket, maxSocketPathBytes, socketPath } from "./sockets.ts";
 

@@ -1,6 +1,6 @@
+import { ask } from "./commands.ts";
 import { type Dataset, findDataset } from "./datasets.ts";
 import { isAbsent, isBusy } from "./errors.ts";
-import { ask } from "./host.ts";
 import { type ImageShelfOptions, imageDataset, readySnapshot, usedProperty } from "./images.ts";
 import { ownershipProperties } from "./ownership.ts";
 

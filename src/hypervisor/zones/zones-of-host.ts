@@ -1,6 +1,6 @@
 import { guestName } from "../../core/job.ts";
+import { ask, type CommandHost, succeed } from "./commands.ts";
 import { isAbsent, toHostError } from "./errors.ts";
-import { ask, type CommandHost, succeed } from "./host.ts";
 import { type ConfiguredZone, zoneOwnership } from "./ownership.ts";
 import { parseZoneExport } from "./zone-export.ts";
 import { type ListedZone, parseZoneList } from "./zone-list.ts";
