@@ -4,6 +4,7 @@ import type { Command, Context } from "./host/context.ts";
 import { CommandFailure } from "./host/failure.ts";
 import { type FaultEffect, hasFault, takeFaults } from "./host/faults.ts";
 import { openState } from "./host/state.ts";
+import { tearDownEnded } from "./zones/teardown.ts";
 
 /** A command that hangs gives up after this, so that a killed test leaves nothing running for ever. */
 const longestHangMs = 3_600_000;
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
     },
   };
   if (dies("before")) die();
+  tearDownEnded(context);
   const exitCode = (await command(context, args)) ?? 0;
   if (dies("after")) die();
   return exitCode;

@@ -7,7 +7,8 @@ import { killProcess, waitForEnd } from "./host/processes.ts";
 import { change, exclusively, openState, saveSetting } from "./host/state.ts";
 import { allLinks, type Link } from "./network/links.ts";
 import { allDatasets, type Dataset, insertDataset, volumeFile } from "./zfs/datasets.ts";
-import { allZones, liveZones, stateOf, updateZone, type Zone, type ZoneState } from "./zones/records.ts";
+import { allZones, liveZones, stateOf, type Zone, type ZoneState } from "./zones/records.ts";
+import { tearDownEnded } from "./zones/teardown.ts";
 
 export type { FaultEffect, FaultMatch } from "./host/faults.ts";
 
@@ -140,12 +141,12 @@ function readLog(directory: string): LoggedCommand[] {
 }
 
 async function endGuests(context: Context): Promise<void> {
-  for (const { name, pid, started } of liveZones(context)) {
+  for (const { pid, started } of liveZones(context)) {
     if (pid === null || started === null) continue;
     killProcess({ pid, started });
     await waitForEnd({ pid, started }, endDeadlineMs);
-    updateZone(context, name, { id: null, pid: null, started: null, phase: null });
   }
+  tearDownEnded(context);
 }
 
 async function rebootHost(context: Context): Promise<void> {

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type CommandResult, runCommand } from "../../../../host/command.ts";
 import type { StandIn } from "./stand-in.ts";
@@ -18,8 +19,47 @@ export async function must(standIn: StandIn, command: string, ...args: string[])
   return stdout;
 }
 
-/** The configuration of a zone with a guest, as an operator would write it; further commands at its end. */
+/** Holds that a command exits with a code and says exactly these lines on stderr; usage after them is not looked at. */
+export async function refuses(
+  standIn: StandIn,
+  [command = "", ...args]: readonly string[],
+  ...said: readonly (string | number)[]
+): Promise<void> {
+  const [exitCode, ...lines] = said;
+  const result = await runIn(standIn, command, ...args);
+  const text = result.stderr.split("\nusage:")[0]?.trimEnd() ?? "";
+  assert.deepEqual([result.exitCode, text], [exitCode, lines.join("\n")], `${command} ${args.join(" ")}`);
+}
+
+/** The zonepath of a zone in these tests. */
+export function zonepathOf(standIn: StandIn, zone: string): string {
+  return join(standIn.directory, "rpool/zones", zone);
+}
+
+/** The commands that configure a zone as an operator would; further ones at its end. */
 export function zoneCommands(standIn: StandIn, zone: string, more = ""): string {
-  const zonepath = join(standIn.directory, "rpool/zones", zone);
+  const zonepath = zonepathOf(standIn, zone);
   return `create -F -b; set brand=bhyve; set zonepath=${zonepath}; set ip-type=exclusive; set autoboot=false; ${more}`;
+}
+
+/** Commands for a zone's attributes. */
+export function attributes(values: Readonly<Record<string, string>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `add attr; set name="${name}"; set type=string; set value="${value}"; end; `)
+    .join("");
+}
+
+/** A zone whose guest has a disk and waits for its console: it runs and needs no time of the machine. */
+export async function installWaitingZone(standIn: StandIn, zone: string): Promise<void> {
+  await must(standIn, "zfs", "create", "-s", "-V", "1M", `rpool/${zone}`);
+  const device = `add device; set match=/dev/zvol/rdsk/rpool/${zone}; end; `;
+  const guest = attributes({ bootdisk: `rpool/${zone}`, ram: "64M", console: "socket,/tmp/vm.com1,wait" });
+  await must(standIn, "zonecfg", "-z", zone, zoneCommands(standIn, zone, device + guest));
+  await must(standIn, "zoneadm", "-z", zone, "install");
+}
+
+/** The state that `zoneadm list -cp` tells. */
+export async function listedState(standIn: StandIn, zone: string): Promise<string | undefined> {
+  const lines = (await must(standIn, "zoneadm", "list", "-cp")).split("\n").map((line) => line.split(":"));
+  return lines.find((fields) => fields[1] === zone)?.[2];
 }

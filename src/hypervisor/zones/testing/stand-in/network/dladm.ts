@@ -54,27 +54,50 @@ const subcommands: Record<string, { spec: string; run(context: Context, options:
   "reset-linkprop": { spec: "tR:p:z:", run: resetProperties },
 };
 
-function usage(text: string): CommandFailure {
-  return new CommandFailure(`usage:  dladm ${text}`, 1);
+function usage(): CommandFailure {
+  return new CommandFailure("usage:\tdladm <subcommand> <args> ...");
 }
 
 function createVnic(context: Context, options: Options): void {
-  const name = options.operands[0];
+  const name = onlyOperand(options);
   const over = optionValue(options, "l");
-  if (name === undefined) throw usage("create-vnic");
-  if (over === undefined) throw usage("create-vnic");
-  if (!isLinkName(name)) throw new CommandFailure(`dladm: invalid link name '${name}'`);
+  if (over === undefined) throw usage();
+  checkLinkName(name);
   const properties = (options.values.get("p") ?? []).flatMap(parseProperties);
+  const vid = vlanOf(optionValue(options, "v"));
   exclusively(context.database, () => {
     if (!findLink(context, over)) throw new CommandFailure(`dladm: invalid link name '${over}'`);
-    if (findLink(context, name))
-      throw new CommandFailure(`dladm: vnic creation over ${over} failed: object already exists`);
-    const mac = normalMac(optionValue(options, "m")) ?? randomMac();
+    const fail = (text: string) => new CommandFailure(`dladm: vnic creation over ${over} failed: ${text}`);
+    if (findLink(context, name)) throw fail("object already exists");
+    const given = normalMac(optionValue(options, "m"));
+    const mac = given ?? randomMac();
+    if (Number.parseInt(mac, 16) % 2 === 1) throw fail("invalid MAC address value");
+    if (allLinks(context).some((link) => link.over === over && link.mac === mac && link.vid === vid)) {
+      throw fail("MAC address in use");
+    }
     const temporary = options.given.has("t") ? 1 : 0;
     const sql = "INSERT INTO links (name, class, over, mac, vid, temporary) VALUES (?, 'vnic', ?, ?, ?, ?)";
-    change(context.database, sql, name, over, mac, Number(optionValue(options, "v") ?? 0), temporary);
+    change(context.database, sql, name, over, mac, vid, temporary);
     setLinkProperties(context, { link: name, properties, temporary });
   });
+}
+
+/** The name that a command is about, the only operand. */
+function onlyOperand({ operands }: Options): string {
+  const [name, ...more] = operands;
+  if (name === undefined || more.length > 0) throw usage();
+  return name;
+}
+
+function checkLinkName(name: string): void {
+  if (name.length > 31) throw new CommandFailure(`dladm: link name too long '${name}'`);
+  if (!isLinkName(name)) throw new CommandFailure(`dladm: invalid link name '${name}'`);
+}
+
+function vlanOf(text: string | undefined): number {
+  const vid = Number(text ?? 0);
+  if (text === undefined || (Number.isInteger(vid) && vid >= 1 && vid <= 4094)) return vid;
+  throw new CommandFailure(`dladm: invalid VLAN identifier '${text}'`);
 }
 
 function normalMac(text: string | undefined): string | null {
@@ -92,34 +115,36 @@ function randomMac(): string {
 }
 
 function deleteVnic(context: Context, options: Options): void {
-  const name = options.operands[0];
-  if (name === undefined) throw usage("delete-vnic");
-  exclusively(context.database, () => {
+  deleteLink(context, onlyOperand(options), "vnic");
+}
+
+/** do_delete_vnic_common of dladm.c, which says `vnic` of etherstubs as well. */
+function deleteLink(context: Context, name: string, kind: "vnic" | "etherstub"): void {
+  const { database } = context;
+  exclusively(database, () => {
     const link = findLink(context, name);
-    if (link?.class !== "vnic")
-      throw new CommandFailure(`dladm: invalid link name '${name}': object not found`);
-    deleteLink(context, link, "vnic");
+    if (!link) throw new CommandFailure(`dladm: invalid link name '${name}'`);
+    if (link.class !== kind) {
+      throw new CommandFailure(
+        `dladm: '${name}' is not ${link.class === "etherstub" ? "a vnic" : "an etherstub"}`,
+      );
+    }
+    const isUsed =
+      runningZoneWithLink(context, name) !== null ||
+      rows(database, "SELECT name FROM links WHERE over = ?", name).length > 0 ||
+      rows(database, "SELECT name FROM interfaces WHERE name = ?", name).length > 0;
+    if (isUsed) throw new CommandFailure("dladm: vnic deletion failed: link busy");
+    change(database, "DELETE FROM link_properties WHERE link = ?", name);
+    change(database, "DELETE FROM links WHERE name = ?", name);
   });
 }
 
-function deleteLink(context: Context, { name }: Link, kind: string): void {
-  const { database } = context;
-  const isUsed =
-    runningZoneWithLink(context, name) !== null ||
-    rows(database, "SELECT name FROM links WHERE over = ?", name).length > 0 ||
-    rows(database, "SELECT name FROM interfaces WHERE name = ?", name).length > 0;
-  if (isUsed) throw new CommandFailure(`dladm: ${kind} deletion failed: link busy`);
-  change(database, "DELETE FROM link_properties WHERE link = ?", name);
-  change(database, "DELETE FROM links WHERE name = ?", name);
-}
-
 function createEtherstub(context: Context, options: Options): void {
-  const name = options.operands[0];
-  if (name === undefined) throw usage("create-etherstub");
-  if (!isLinkName(name)) throw new CommandFailure(`dladm: invalid etherstub name '${name}'`);
+  const name = onlyOperand(options);
+  checkLinkName(name);
   exclusively(context.database, () => {
     if (findLink(context, name))
-      throw new CommandFailure(`dladm: etherstub creation failed: object already exists`);
+      throw new CommandFailure("dladm: etherstub creation failed: object already exists");
     const temporary = options.given.has("t") ? 1 : 0;
     const sql = "INSERT INTO links (name, class, temporary) VALUES (?, 'etherstub', ?)";
     change(context.database, sql, name, temporary);
@@ -127,22 +152,20 @@ function createEtherstub(context: Context, options: Options): void {
 }
 
 function deleteEtherstub(context: Context, options: Options): void {
-  const name = options.operands[0];
-  if (name === undefined) throw usage("delete-etherstub");
-  exclusively(context.database, () => {
-    const link = findLink(context, name);
-    if (link?.class !== "etherstub")
-      throw new CommandFailure(`dladm: invalid etherstub name '${name}': object not found`);
-    deleteLink(context, link, "etherstub");
-  });
+  deleteLink(context, onlyOperand(options), "etherstub");
 }
 
+/** do_show_vnic_common of dladm.c, which says `vnic` of etherstubs as well. */
 function found(context: Context, name: string | undefined, kind: Link["class"]): Link[] {
   const links = allLinks(context).filter((link) => link.class === kind);
   if (name === undefined) return links;
   const one = links.find((link) => link.name === name);
   if (one) return [one];
-  throw new CommandFailure(`dladm: invalid ${kind} name '${name}': object not found`);
+  throw new CommandFailure(
+    findLink(context, name)
+      ? `dladm: failed to show vnic '${name}': bad argument`
+      : `dladm: invalid vnic name '${name}': object not found`,
+  );
 }
 
 function showVnics(context: Context, options: Options): void {
@@ -184,7 +207,7 @@ function showLinks(context: Context, options: Options): void {
   const name = options.operands[0];
   const links = allLinks(context).filter((link) => name === undefined || link.name === name);
   if (name !== undefined && links.length === 0) {
-    throw new CommandFailure(`dladm: invalid link name '${name}': object not found`);
+    throw new CommandFailure(`dladm: link ${name} is not valid: object not found`);
   }
   printFields(context, options, {
     columns: ["LINK", "CLASS", "MTU", "STATE", "BRIDGE", "OVER"],
@@ -194,8 +217,8 @@ function showLinks(context: Context, options: Options): void {
       MTU:
         link.class === "etherstub" || link.over === null ? (link.class === "phys" ? "1500" : "9000") : "1500",
       STATE: "up",
-      BRIDGE: "--",
-      OVER: link.over ?? "--",
+      BRIDGE: "",
+      OVER: link.over ?? "",
     })),
   });
 }
@@ -216,21 +239,26 @@ function showPhysical(context: Context, options: Options): void {
 }
 
 function setProperties(context: Context, options: Options): void {
-  const link = options.operands[0];
+  const link = onlyOperand(options);
   const properties = (options.values.get("p") ?? []).flatMap(parseProperties);
   if (properties.length === 0) throw new CommandFailure("dladm: link property must be specified");
-  if (link === undefined) throw new CommandFailure("dladm: link name must be specified");
   exclusively(context.database, () => {
-    if (!findLink(context, link)) throw new CommandFailure(`dladm: link '${link}' is not valid`);
+    checkLink(context, link);
     setLinkProperties(context, { link, properties, temporary: options.given.has("t") ? 1 : 0 });
   });
 }
 
+function checkLink(context: Context, link: string): void {
+  if (!findLink(context, link))
+    throw new CommandFailure(`dladm: link ${link} is not valid: object not found`);
+}
+
 function resetProperties(context: Context, options: Options): void {
-  const link = options.operands[0] ?? "";
-  if (!findLink(context, link)) throw new CommandFailure(`dladm: link '${link}' is not valid`);
+  const link = onlyOperand(options);
+  checkLink(context, link);
   const names = (options.values.get("p") ?? []).flatMap((text) => text.split(","));
+  const { database } = context;
   for (const name of names)
-    change(context.database, "DELETE FROM link_properties WHERE link = ? AND name = ?", link, name);
-  if (names.length === 0) change(context.database, "DELETE FROM link_properties WHERE link = ?", link);
+    change(database, "DELETE FROM link_properties WHERE link = ? AND name = ?", link, name);
+  if (names.length === 0) change(database, "DELETE FROM link_properties WHERE link = ?", link);
 }

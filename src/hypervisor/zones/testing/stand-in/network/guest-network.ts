@@ -1,8 +1,6 @@
 import type { Context } from "../host/context.ts";
-import { CommandFailure } from "../host/failure.ts";
 import { rows } from "../host/state.ts";
 import type { Resource } from "../zones/records.ts";
-import { runningZoneWithLink } from "../zones/use.ts";
 import { findLink, linkProperty } from "./links.ts";
 
 /** A guest's network as QEMU's user network takes it. */
@@ -16,16 +14,10 @@ export interface GuestNetwork {
   readonly guest: string | null;
 }
 
-/** Checks the link of a net resource, and finds its subnet from the host's interface on the same link. */
+/** Finds the subnet of a net resource from the host's interface on the same link. */
 export function guestNetwork(context: Context, { properties }: Resource): GuestNetwork {
   const physical = String(properties.physical);
   const link = findLink(context, physical);
-  if (!link && !properties["global-nic"]) {
-    throw new CommandFailure(`could not verify net physical=${physical}: no such device\n`);
-  }
-  const user = runningZoneWithLink(context, physical);
-  if (user)
-    throw new CommandFailure(`zone '${user}': network interface '${physical}' is in use by zone '${user}'`);
   const over = String(properties["global-nic"] ?? link?.over ?? "");
   const allowed = String(
     properties["allowed-address"] ?? linkProperty(context, physical, "allowed-ips") ?? "",

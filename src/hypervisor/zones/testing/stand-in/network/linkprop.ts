@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Context } from "../host/context.ts";
 import { CommandFailure } from "../host/failure.ts";
 import { type Options, optionValue } from "../host/getopt.ts";
@@ -36,7 +37,7 @@ export function parseProperties(text: string): [name: string, value: string][] {
   return found;
 }
 
-/** Checks and sets properties of a link. */
+/** Checks and sets properties of a link, those before a bad one as well (set_linkprop of dladm.c). */
 export function setLinkProperties(
   context: Context,
   {
@@ -46,29 +47,31 @@ export function setLinkProperties(
   }: { link: string; properties: readonly [string, string][]; temporary: 0 | 1 },
 ): void {
   for (const [name, value] of properties) {
-    const fail = (why: string): never => {
-      throw new CommandFailure(`dladm: cannot set link property '${name}' on '${link}': ${why}`);
-    };
-    if (known[name] === undefined) fail("object not found");
+    if (known[name] === undefined) throw new CommandFailure(`dladm: invalid link property '${name}'`);
     const values = value.split(",");
     const allowed = words[name];
-    if (allowed && !values.every((one) => allowed.includes(one))) fail("invalid argument");
-    if (
-      name === "allowed-ips" &&
-      !values.every((one) => /^\d+\.\d+\.\d+\.\d+(\/\d+)?$|^[0-9a-f:]+(\/\d+)?$/i.test(one))
-    ) {
-      fail("invalid argument");
+    if (allowed && !values.every((one) => allowed.includes(one))) {
+      throw new CommandFailure(`dladm: link property '${name}' must be one of: ${allowed.join(",")}`);
+    }
+    if (name === "allowed-ips" && !values.every(isAddress)) {
+      throw new CommandFailure(`dladm: cannot set link property '${name}' on '${link}': invalid IP address`);
     }
     const sql = "INSERT OR REPLACE INTO link_properties VALUES (?, ?, ?, ?)";
     change(context.database, sql, link, name, value, temporary);
   }
 }
 
+function isAddress(text: string): boolean {
+  const [address = "", length] = text.split("/");
+  const version = isIP(address);
+  return version !== 0 && (length === undefined || Number(length) <= (version === 4 ? 32 : 128));
+}
+
 /** dladm show-linkprop. */
 export function showLinkProperties(context: Context, options: Options): void {
   const name = options.operands[0];
   if (name !== undefined && !findLink(context, name)) {
-    throw new CommandFailure(`dladm: invalid link name '${name}': object not found`);
+    throw new CommandFailure(`dladm: link ${name} is not valid: object not found`);
   }
   const wanted = optionValue(options, "p")?.split(",") ?? Object.keys(known);
   const links = name === undefined ? allLinks(context).map((link) => link.name) : [name];

@@ -16,9 +16,7 @@ import { mountpointOf } from "./properties.ts";
 import { checkProperty, setProperty } from "./set.ts";
 import { datasetAvailable, fileSystemBytes } from "./space.ts";
 import { createVolumeFile, shareVolumeFile } from "./volume-files.ts";
-
-/** illumos' default. */
-const defaultBlockBytes = 8192;
+import { defaultBlockBytes, volumeReservation } from "./volumes.ts";
 
 /** What `zfs create` was asked for. */
 export interface Creation {
@@ -94,14 +92,20 @@ function mount(context: Context, name: string): void {
   if (!path) return;
   mkdirSync(path, { recursive: true });
   if (readdirSync(path).length > 0) {
-    throw new CommandFailure(`cannot mount '${path}': directory is not empty`);
+    throw new CommandFailure(
+      `cannot mount '${path}': directory is not empty\nfilesystem successfully created, but not mounted`,
+    );
   }
   chmodSync(path, 0o755);
 }
 
 function addVolume(context: Context, creation: Creation & { volsize: number }, action: string): void {
   const { name, volsize, volblocksize = defaultBlockBytes, sparse = false } = creation;
-  if (volsize === 0 || volsize % volblocksize !== 0) {
+  if (volsize === 0) throw new CommandFailure(`${action}: volume size cannot be zero`);
+  if (volblocksize < 512 || volblocksize > 131_072 || (volblocksize & (volblocksize - 1)) !== 0) {
+    throw new CommandFailure(`${action}: 'volblocksize' must be power of 2 from 512B to 128KB`);
+  }
+  if (volsize % volblocksize !== 0) {
     throw new CommandFailure(`${action}: volume size must be a multiple of volume block size`);
   }
   const checked = creation.properties.map(
@@ -109,9 +113,9 @@ function addVolume(context: Context, creation: Creation & { volsize: number }, a
   );
   const parent = openDataset(context, parentName(name) ?? "");
   const available = datasetAvailable(context, parent);
-  if ((sparse ? volblocksize : volsize) > available) throw new CommandFailure(`${action}: out of space`);
+  const reserved = sparse ? 0 : volumeReservation(volsize, volblocksize);
+  if ((sparse ? volblocksize : reserved) > available) throw new CommandFailure(`${action}: out of space`);
   createVolumeFile(volumeFile(context, name), volsize);
-  const reserved = sparse ? 0 : volsize;
   insertDataset(context, { name, type: "volume", origin: null, volsize, volblocksize, reserved });
   for (const [key, value] of checked) setProperty(context, openDataset(context, name), [key, value]);
 }

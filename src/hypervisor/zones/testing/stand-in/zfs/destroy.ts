@@ -7,6 +7,7 @@ import {
   allDatasets,
   type Dataset,
   deleteDataset,
+  findDataset,
   openDataset,
   parentName,
   volumeFile,
@@ -22,7 +23,12 @@ export interface Destruction {
 
 /** Destroys a dataset, one after the other when there are several: what is gone stays gone when one is busy. */
 export function destroy(context: Context, name: string, { below, clones }: Destruction): void {
+  if (name.includes("@")) openDataset(context, parentName(name) ?? "");
+  if (name.includes("@") && !findDataset(context, name)) {
+    throw new CommandFailure("could not find any snapshots to destroy; check snapshot names.");
+  }
   const target = openDataset(context, name);
+  refusePool(target, { below, clones });
   refuseChildren(context, target, { below, clones });
   const doomed = clones ? closure(context, name) : withDescendants(context, name);
   if (!clones) refuseClones(context, name, doomed);
@@ -36,6 +42,18 @@ export function destroy(context: Context, name: string, { below, clones }: Destr
 /** Clones go before the snapshots they are made of, children before parents. */
 function depth(dataset: Dataset): number {
   return (dataset.origin ? 1_000 : 0) + dataset.name.split(/[/@]/).length;
+}
+
+/** zfs_do_destroy of zfs_main.c. */
+function refusePool({ name }: Dataset, { below, clones }: Destruction): void {
+  if (/[/@]/.test(name) || below || clones) return;
+  throw new CommandFailure(
+    [
+      `cannot destroy '${name}': operation does not apply to pools`,
+      `use 'zfs destroy -r ${name}' to destroy all datasets in the pool`,
+      `use 'zpool destroy ${name}' to destroy the pool itself`,
+    ].join("\n"),
+  );
 }
 
 function refuseChildren(context: Context, target: Dataset, { below, clones }: Destruction): void {

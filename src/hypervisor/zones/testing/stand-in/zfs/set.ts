@@ -4,9 +4,10 @@ import { CommandFailure } from "../host/failure.ts";
 import { change } from "../host/state.ts";
 import { type Dataset, volumeFile } from "./datasets.ts";
 import { aliases, isUserProperty, mountpointOf, natives } from "./properties.ts";
-import { parseSize } from "./sizes.ts";
-import { datasetAvailable } from "./space.ts";
+import { niceSize, parseSize } from "./sizes.ts";
+import { datasetAvailable, datasetUsed } from "./space.ts";
 import { resizeVolumeFile } from "./volume-files.ts";
+import { defaultBlockBytes, volumeReservation } from "./volumes.ts";
 
 /** Splits `name=value`; fails as zfs set and -o do. */
 export function parseAssignment(text: string): [name: string, value: string] {
@@ -61,6 +62,7 @@ export function setProperty(context: Context, dataset: Dataset, assignment: [str
     setVolumeSize(context, dataset, Number(value));
     return;
   }
+  checkSpace(context, dataset, [name, value]);
   if (name === "refreservation") {
     change(context.database, "UPDATE datasets SET reserved = ? WHERE name = ?", Number(value), dataset.name);
     return;
@@ -72,17 +74,37 @@ export function setProperty(context: Context, dataset: Dataset, assignment: [str
 
 function setVolumeSize(context: Context, dataset: Dataset, bytes: number): void {
   const action = `cannot set property for '${dataset.name}'`;
-  const block = dataset.volblocksize ?? 8192;
-  if (bytes === 0 || bytes % block !== 0) {
-    throw new CommandFailure(`${action}: volume size must be a multiple of volume block size`);
+  const block = dataset.volblocksize ?? defaultBlockBytes;
+  if (bytes % block !== 0) {
+    const multiple = `'volsize' must be a multiple of volume block size (${niceSize(block)})`;
+    throw new CommandFailure(`${action}: ${multiple}`);
   }
-  const growth = dataset.reserved > 0 ? bytes - (dataset.volsize ?? 0) : 0;
-  if (growth > datasetAvailable(context, dataset) - dataset.reserved)
-    throw new CommandFailure(`${action}: out of space`);
+  if (bytes === 0) throw new CommandFailure(`${action}: 'volsize' cannot be zero`);
+  const isReserved = dataset.reserved > 0;
+  const reserved = isReserved ? volumeReservation(bytes, block) : 0;
+  if (reserved - dataset.reserved > datasetAvailable(context, dataset) - dataset.reserved) {
+    // Both of the properties that are set are complained of (zfs_setprop_error of libzfs_dataset.c).
+    throw new CommandFailure(`${action}: out of space\n${action}: size is greater than available space`);
+  }
   resizeVolumeFile(volumeFile(context, dataset.name), bytes);
-  const reserved = dataset.reserved > 0 ? bytes : 0;
   const sql = "UPDATE datasets SET volsize = ?, reserved = ? WHERE name = ?";
   change(context.database, sql, bytes, reserved, dataset.name);
+}
+
+/** A limit below what is there, or a reservation above what is left (zfs_setprop_error of libzfs_dataset.c). */
+function checkSpace(context: Context, dataset: Dataset, [name, value]: [string, string]): void {
+  const action = `cannot set property for '${dataset.name}'`;
+  const bytes = Number(value);
+  if ((name === "quota" || name === "refquota") && bytes > 0 && bytes < datasetUsed(context, dataset)) {
+    throw new CommandFailure(`${action}: size is less than current used or reserved space`);
+  }
+  if (name !== "reservation" && name !== "refreservation") return;
+  if (dataset.volsize !== null && bytes > volumeReservation(dataset.volsize, dataset.volblocksize ?? 0)) {
+    throw new CommandFailure(`${action}: '${name}' is greater than current volume size`);
+  }
+  if (bytes - dataset.reserved > datasetAvailable(context, dataset)) {
+    throw new CommandFailure(`${action}: size is greater than available space`);
+  }
 }
 
 /** A file system that moves takes its files along; here its directory is moved. */

@@ -69,8 +69,9 @@ function runCreate(context: Context, options: Options): void {
   const size = optionValue(options, "V");
   const block = optionValue(options, "b");
   const volsize = size === undefined ? null : parseSize(size);
-  if (size !== undefined && volsize === null)
-    throw usage(`bad volume size '${size}': bad numeric value '${size}'`);
+  if (size !== undefined && volsize === null) {
+    throw new CommandFailure(`bad volume size '${size}': bad numeric value '${size}'`);
+  }
   if (volsize === null && (options.given.has("s") || block !== undefined)) {
     throw usage("'-s' and '-b' can only be used when creating a volume");
   }

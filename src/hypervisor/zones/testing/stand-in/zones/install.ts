@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Context } from "../host/context.ts";
 import { CommandFailure } from "../host/failure.ts";
@@ -7,67 +7,62 @@ import { exclusively } from "../host/state.ts";
 import { createDataset } from "../zfs/create.ts";
 import { allDatasets, type Dataset, findDataset } from "../zfs/datasets.ts";
 import { mountpointOf } from "../zfs/properties.ts";
-import { withZoneLock } from "./lock.ts";
+import { zoneadmFailure } from "./failures.ts";
+import { withLock } from "./lock.ts";
 import { findZone, stateOf, updateZone, type Zone } from "./records.ts";
+import { verifyZone } from "./verify.ts";
 
 /** zoneadm install: `incomplete` while the brand works, `installed` when it has; what fails stays incomplete. */
 export async function install(context: Context, name: string): Promise<void> {
-  await withZoneLock(context, name, async () => {
-    const zone = findZone(context, name);
-    if (!zone) return;
-    checkState(zone);
-    verifyZonepath(zone);
+  const zone = findZone(context, name);
+  if (!zone) return;
+  checkState(zone);
+  verifyZone(context, zone, "install");
+  await withLock(context, { kind: "zoneadm", zone: name }, async () => {
     exclusively(context.database, () => updateZone(context, name, { stored: "incomplete" }));
     makeZonepath(context, zone.config.zonepath);
     context.halfway();
-    const { zonepath } = zone.config;
-    for (const directory of ["root", "root/tmp", "log"])
-      mkdirSync(join(zonepath, directory), { recursive: true });
+    installBrand(zone);
     const uuid = zone.uuid || randomUUID();
     exclusively(context.database, () => updateZone(context, name, { stored: "installed", uuid }));
   });
 }
 
+/** sanity_check of zoneadm.c. */
 function checkState(zone: Zone): void {
-  const say = (text: string): never => {
-    throw new CommandFailure(`zoneadm: zone '${zone.name}': ${text}`);
-  };
   const state = stateOf(zone);
-  if (state === "installed") say("is already installed.");
-  if (state === "incomplete") say("zone is incomplete; uninstall required.");
-  if (state !== "configured") say("install operation is invalid for running zones.");
+  if (state === "configured") return;
+  if (state === "installed") throw zoneadmFailure(zone.name, "is already installed.");
+  if (state === "incomplete") throw zoneadmFailure(zone.name, "zone is incomplete; uninstall required.");
+  throw zoneadmFailure(zone.name, `install operation is invalid for ${state} zones.`);
 }
 
-/** What zoneadm asks of a zonepath before it installs. */
-function verifyZonepath({ name, config: { zonepath } }: Zone): void {
-  const parent = dirname(zonepath);
-  if (!existsSync(parent)) return;
-  if (!existsSync(zonepath)) return;
-  if (readdirSync(zonepath).length > 0) {
-    throw new CommandFailure(
-      `${zonepath} exists and is not empty: remove contents or choose a different zonepath.\n` +
-        `zoneadm: zone ${name} failed to verify`,
-    );
-  }
-  if ((statSync(zonepath).mode & 0o077) !== 0) {
-    throw new CommandFailure(
-      `${zonepath} must not be group or other accessible.\ncould not verify zonepath ${zonepath} because of the above errors.\n` +
-        `zoneadm: zone ${name} failed to verify`,
-    );
+/** The zone's root and log, which the brand makes; it has no files of a system. */
+function installBrand({ config: { zonepath } }: Zone): void {
+  for (const directory of ["root", "root/tmp", "root/etc", "log"]) {
+    mkdirSync(join(zonepath, directory), { recursive: true, mode: 0o755 });
   }
 }
 
-/** A zonepath directly below a file system's mountpoint becomes a file system of its own. */
+/**
+ * A zonepath directly below a file system's mountpoint becomes a file system of its own; where that fails zoneadm says so
+ * and goes on with the directory it has (create_zfs_zonepath of zfs.c).
+ */
 function makeZonepath(context: Context, zonepath: string): void {
   const parent = fileSystemAt(context, dirname(zonepath));
   const dataset = parent && `${parent.name}/${basename(zonepath)}`;
-  if (dataset && !findDataset(context, dataset)) {
-    createDataset(context, { name: dataset, properties: [], volsize: null });
-    context.out("A ZFS file system has been created for this zone.");
-  } else {
-    mkdirSync(zonepath, { recursive: true });
+  if (!dataset || findDataset(context, dataset)) return;
+  try {
+    createDataset(context, { name: dataset, properties: [["sharenfs", "off"]], volsize: null });
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    context.err(
+      `cannot create ZFS dataset ${dataset}: ${error.message.replace(/^cannot create '[^']*': /, "")}`,
+    );
+    return;
   }
   chmodSync(zonepath, 0o700);
+  context.out("A ZFS file system has been created for this zone.");
 }
 
 /** The file system mounted at exactly this directory. */

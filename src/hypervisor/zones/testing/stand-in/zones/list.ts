@@ -11,6 +11,8 @@ interface Line {
   readonly uuid: string;
   readonly brand: string;
   readonly ipType: string;
+  /** OmniOS' eighth field: a number the zone keeps. */
+  readonly debugId: string;
 }
 
 const globalZone: Line = {
@@ -21,6 +23,7 @@ const globalZone: Line = {
   uuid: "",
   brand: "ipkg",
   ipType: "shared",
+  debugId: "0",
 };
 
 /** zoneadm list: running zones, or with -i the installed ones, or with -c all of them; -n leaves out the global one. */
@@ -30,6 +33,9 @@ export function listZones(context: Context, name: string | undefined, { given }:
   );
   if (name !== undefined && lines.length === 0) {
     throw new CommandFailure(`zoneadm: ${name}: No such zone configured`);
+  }
+  if (given.has("p") && given.has("v")) {
+    throw new CommandFailure("zoneadm: list -p and -v are mutually exclusive.");
   }
   if (given.has("p")) for (const line of lines) context.out(parsable(line));
   else if (given.has("v")) printTable(context, lines);
@@ -54,6 +60,7 @@ function describe(zone: Zone): Line {
     uuid: zone.uuid,
     brand: zone.config.brand,
     ipType: zone.config.properties["ip-type"] === "exclusive" ? "excl" : "shared",
+    debugId: String(zone.serial),
   };
 }
 
@@ -64,8 +71,8 @@ function isWanted(line: Line, given: ReadonlySet<string>): boolean {
   return line.id !== "-";
 }
 
-function parsable({ id, name, state, path, uuid, brand, ipType }: Line): string {
-  return [id, name, state, path.replaceAll(":", "\\:"), uuid, brand, ipType, id === "-" ? "" : id].join(":");
+function parsable({ id, name, state, path, uuid, brand, ipType, debugId }: Line): string {
+  return [id, name, state, path.replaceAll(":", "\\:"), uuid, brand, ipType, debugId].join(":");
 }
 
 function printTable(context: Context, lines: readonly Line[]): void {
@@ -79,11 +86,9 @@ function printTable(context: Context, lines: readonly Line[]): void {
   ]);
   const widths = [4, 16, 10, 30, 8, 6];
   for (const line of [["ID", "NAME", "STATUS", "PATH", "BRAND", "IP"], ...cells]) {
+    const [id = "", ...rest] = line;
     context.out(
-      line
-        .map((text, index) => text.padEnd(widths[index] ?? 0))
-        .join(" ")
-        .trimEnd(),
+      [id.padStart(4), ...rest.map((text, index) => text.padEnd(widths[index + 1] ?? 0))].join(" "),
     );
   }
 }

@@ -1,13 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Context } from "../host/context.ts";
-import { CommandFailure } from "../host/failure.ts";
 import { setting } from "../host/state.ts";
 import { type GuestNetwork, guestNetwork, lastAddressOf } from "../network/guest-network.ts";
 import { findDataset, volumeFile } from "../zfs/datasets.ts";
 import { unshare } from "../zfs/volume-files.ts";
 import { monitorPath } from "./qmp.ts";
-import { attribute, attributeValues, type Zone } from "./records.ts";
+import { attribute, attributeValues, type Zone, type ZoneConfig } from "./records.ts";
 import { volumeName } from "./use.ts";
 
 /** A serial port that is a unix socket. */
@@ -35,21 +34,19 @@ export interface Machine {
   readonly monitor: string;
 }
 
-/** Reads the attributes of OmniOS' bhyve brand, and refuses what bhyve would not start with. */
+/** Reads the attributes of OmniOS' bhyve brand, with the defaults of its boot program. */
 export function machineOf(context: Context, zone: Zone): Machine {
   const { config, name } = zone;
   const root = join(config.zonepath, "root");
-  const disks = [...attributeValues(config, /^bootdisk$/), ...attributeValues(config, /^disk\d*$/)];
+  const disks = diskValues(config);
   const cdroms = attributeValues(config, /^cdrom\d*$/);
-  for (const disk of disks) checkDisk(context, zone, disk);
-  for (const cdrom of cdroms) checkCdrom(zone, cdrom);
   const monitor = monitorPath(context, name);
   mkdirSync(dirname(monitor), { recursive: true });
   return {
     name,
     cpus: Number(/\d+/.exec(attribute(config, "vcpus") ?? "1")?.[0] ?? 1),
-    ramMb: memory(attribute(config, "ram") ?? "256M"),
-    diskInterface: attribute(config, "diskif") ?? "virtio-blk",
+    ramMb: memory(attribute(config, "ram") ?? "1G"),
+    diskInterface: diskInterface(attribute(config, "diskif") ?? "virtio-blk"),
     disks: disks.map((disk) => diskFile(context, disk)),
     cdroms,
     cdromBus: setting(context.database, "cdromBus") ?? "ahci",
@@ -60,20 +57,25 @@ export function machineOf(context: Context, zone: Zone): Machine {
   };
 }
 
-function checkDisk(context: Context, zone: Zone, disk: string): void {
-  const volume = volumeName(disk);
-  const matches = zone.config.resources
+/** The first file that bhyve would not find in the zone: a disk without its device, or a disc without its mount. */
+export function missingFile(context: Context, { config }: Zone): string | null {
+  const devices = config.resources
     .filter(({ type }) => type === "device")
     .map((one) => String(one.properties.match));
-  const paths = [`/dev/zvol/rdsk/${volume}`, `/dev/zvol/dsk/${volume}`];
-  if (findDataset(context, volume)?.type !== "volume") {
-    throw new CommandFailure(`zone '${zone.name}': ${paths[0]}: No such file or directory`);
+  const mounts = config.resources
+    .filter(({ type }) => type === "fs")
+    .map((one) => String(one.properties.dir));
+  for (const disk of diskValues(config)) {
+    const volume = volumeName(disk);
+    const path = `/dev/zvol/rdsk/${volume}`;
+    const isThere = findDataset(context, volume)?.type === "volume";
+    if (!isThere || !devices.some((match) => globMatches(match, path))) return path;
   }
-  if (!matches.some((match) => paths.some((path) => globMatches(match, path)))) {
-    throw new CommandFailure(
-      `zone '${zone.name}': ${paths[0]} is not in the zone: no device resource matches it`,
-    );
-  }
+  return attributeValues(config, /^cdrom\d*$/).find((cdrom) => !mounts.includes(cdrom)) ?? null;
+}
+
+function diskValues(config: ZoneConfig): string[] {
+  return [...attributeValues(config, /^bootdisk$/), ...attributeValues(config, /^disk\d*$/)];
 }
 
 /** Whether a device's match, a shell pattern, takes a path in. */
@@ -85,19 +87,24 @@ function globMatches(pattern: string, path: string): boolean {
   return new RegExp(`^${source}$`).test(path);
 }
 
-function checkCdrom(zone: Zone, cdrom: string): void {
-  const mounts = zone.config.resources
-    .filter(({ type }) => type === "fs")
-    .map((one) => String(one.properties.dir));
-  if (!mounts.includes(cdrom)) {
-    throw new CommandFailure(`zone '${zone.name}': ${cdrom} is not in the zone: no fs resource mounts it`);
-  }
+/** Names that /usr/share/bhyve/firmware of OmniOS has, with those it had before. */
+const firmwareNames = /^BHYVE(_(RELEASE|DEBUG))?(_CSM)?(-2\.[47]0)?(\.fd)?$/;
+
+/** The zone's firmware, and whether OmniOS has it; an absolute path is taken at its word. */
+export function firmwareOf(config: ZoneConfig): { name: string; isKnown: boolean } {
+  const name = attribute(config, "bootrom") ?? "BHYVE_RELEASE_CSM";
+  return { name, isKnown: name.startsWith("/") || firmwareNames.test(name) };
 }
 
 function diskFile(context: Context, disk: string): string {
   const file = volumeFile(context, volumeName(disk));
   unshare(file);
   return file;
+}
+
+/** The names that the brand's boot program knows for a disk's controller. */
+function diskInterface(name: string): "ahci" | "virtio-blk" {
+  return name === "ahci" || name === "ahci-hd" ? "ahci" : "virtio-blk";
 }
 
 function memory(text: string): number {
@@ -148,15 +155,15 @@ function serialArguments({ sockets }: Machine): string[] {
   });
 }
 
-function diskArguments({ disks, diskInterface }: Machine): string[] {
+function diskArguments({ disks, diskInterface: bus }: Machine): string[] {
   const drives = disks.flatMap((file, index) => {
-    const device = diskInterface === "ahci" ? `ide-hd,bus=disks.${index}` : "virtio-blk-pci";
+    const device = bus === "ahci" ? `ide-hd,bus=disks.${index}` : "virtio-blk-pci";
     return [
       ...["-drive", `if=none,id=disk${index},file=${file},format=raw,cache=unsafe,discard=unmap`],
       ...["-device", `${device},drive=disk${index},bootindex=${index}`],
     ];
   });
-  return [...(diskInterface === "ahci" ? ["-device", "ahci,id=disks"] : []), ...drives];
+  return [...(bus === "ahci" ? ["-device", "ahci,id=disks"] : []), ...drives];
 }
 
 function cdromArguments({ cdroms, cdromBus }: Machine): string[] {

@@ -1,13 +1,16 @@
 import type { Command, Context } from "../host/context.ts";
 import { CommandFailure, usageExitCode } from "../host/failure.ts";
 import { BadOption, getopt, optionValue } from "../host/getopt.ts";
-import { boot } from "./boot.ts";
+import { boot, reboot } from "./boot.ts";
+import { zoneadmFailure } from "./failures.ts";
 import { halt } from "./halt.ts";
 import { install } from "./install.ts";
 import { listZones } from "./list.ts";
-import { findZone } from "./records.ts";
+import { mark } from "./mark.ts";
+import { findZone, stateOf } from "./records.ts";
 import { shutdown } from "./shutdown.ts";
 import { uninstall } from "./uninstall.ts";
+import { verifyZone } from "./verify.ts";
 
 type Operation = (context: Context, zone: string, args: readonly string[]) => Promise<void> | void;
 
@@ -16,13 +19,18 @@ const operations: Record<string, Operation> = {
   boot: (context, zone) => boot(context, zone),
   halt: (context, zone) => halt(context, zone),
   shutdown,
-  reboot: async (context, zone) => {
-    await halt(context, zone, { operation: "reboot" });
-    await boot(context, zone);
-  },
+  reboot: (context, zone) => reboot(context, zone),
   uninstall,
-  verify: () => {},
+  mark,
+  verify,
 };
+
+function verify(context: Context, name: string): void {
+  const zone = findZone(context, name);
+  if (zone && stateOf(zone) === "incomplete")
+    throw zoneadmFailure(name, "zone is incomplete; uninstall required.");
+  if (zone) verifyZone(context, zone, "verify");
+}
 
 const usage =
   "usage:\tzoneadm help\n\tzoneadm [-z <zone>] [-u <uuid>] list\n\tzoneadm {-z <zone>|-u <uuid>} <subcommand>";
@@ -44,7 +52,7 @@ export const zoneadm: Command = async (context, args) => {
     throw new CommandFailure(`zoneadm: ${subcommand}: zone not specified.\n${usage}`, usageExitCode);
   }
   if (zone === "global") {
-    throw new CommandFailure(`zoneadm: ${subcommand} operation is invalid for the global zone.`);
+    throw zoneadmFailure("global", `${subcommand} operation is invalid for the global zone.`);
   }
   if (!findZone(context, zone)) throw new CommandFailure(`zoneadm: ${zone}: No such zone configured`);
   await operation(context, zone, rest);

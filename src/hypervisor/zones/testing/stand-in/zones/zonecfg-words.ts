@@ -3,7 +3,20 @@ export interface Word {
   readonly text: string;
   /** A mark of the language (`=`, `(`, `)`, `[`, `]`, `,`), not a value. */
   readonly isMark: boolean;
+  /** It stood in double quotes. */
+  readonly isQuoted: boolean;
 }
+
+/** Names of resources and properties, which zonecfg_lex.l tells from values. */
+export const keywords: ReadonlySet<string> = new Set(
+  (
+    "net fs device rctl attr zonename dataset dedicated-cpu capped-cpu capped-memory admin security-flags zonepath brand " +
+    "autoboot pool limitpriv bootargs type value options address allowed-address physical dir special raw name match priv " +
+    "limit action ncpus locked swap importance cpu-shares max-lwps max-processes max-shm-memory max-shm-ids max-msg-ids " +
+    "max-sem-ids scheduling-class ip-type defrouter hostid user auths fs-allowed default lower upper property mac-addr " +
+    "vlan-id global-nic"
+  ).split(" "),
+);
 
 /** What a piece of the text is: the name of the group that matched. */
 const piece =
@@ -24,14 +37,14 @@ export function splitCommands(text: string): Word[][] {
       at = endOfLine(text, at);
       continue;
     }
-    const { length, kind, value } = nextPiece(text, at, depth);
+    const { length, kind, value, isQuoted } = nextPiece(text, at, depth);
     at += length;
     if (kind === "end") {
       commands.push([]);
       depth = 0;
     } else if (kind !== "blank") {
       if (kind === "mark") depth += bracket(value);
-      words.push({ text: value, isMark: kind === "mark" });
+      words.push({ text: value, isMark: kind === "mark", isQuoted });
     }
   }
   return commands.filter((words) => words.length > 0);
@@ -51,20 +64,22 @@ interface Piece {
   readonly length: number;
   readonly kind: "end" | "blank" | "mark" | "word";
   readonly value: string;
+  readonly isQuoted: boolean;
 }
 
 function nextPiece(text: string, at: number, depth: number): Piece {
   if (depth === 0) {
     wordWithCommas.lastIndex = at;
     const word = wordWithCommas.exec(text)?.[0];
-    if (word !== undefined) return { length: word.length, kind: "word", value: word };
+    if (word !== undefined) return { length: word.length, kind: "word", value: word, isQuoted: false };
   }
   piece.lastIndex = at;
   const match = piece.exec(text);
   const { end, blank, quoted, mark, comma, word } = match?.groups ?? {};
   const length = match?.[0].length ?? 1;
-  if (end !== undefined) return { length, kind: "end", value: end };
-  if (blank !== undefined) return { length, kind: "blank", value: blank };
-  if (mark !== undefined || comma !== undefined) return { length, kind: "mark", value: mark ?? comma ?? "" };
-  return { length, kind: "word", value: quoted ?? word ?? "" };
+  if (end !== undefined) return { length, kind: "end", value: end, isQuoted: false };
+  if (blank !== undefined) return { length, kind: "blank", value: blank, isQuoted: false };
+  if (mark !== undefined || comma !== undefined)
+    return { length, kind: "mark", value: mark ?? comma ?? "", isQuoted: false };
+  return { length, kind: "word", value: quoted ?? word ?? "", isQuoted: quoted !== undefined };
 }

@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import type { Command } from "../host/context.ts";
 import { CommandFailure, usageExitCode } from "../host/failure.ts";
 import { BadOption, getopt, type Options, optionValue } from "../host/getopt.ts";
+import { Exit } from "./complaint.ts";
 import { isZoneName } from "./names.ts";
-import { Exit, Session } from "./zonecfg-session.ts";
+import { Session } from "./zonecfg-session.ts";
 import { splitCommands } from "./zonecfg-words.ts";
 
 const usage = [
