@@ -2,8 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { openStandIn } from "../src/hypervisor/zones/testing/stand-in/stand-in.ts";
 import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { submit, untilEnd } from "./support/jobs.ts";
 import { gatewayAddress, guestImage, noLibvirt } from "./support/libvirt.ts";
@@ -23,14 +27,17 @@ after(() => database.stop());
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
 
 /** The map of every host: an image for each backend, and one for zones that they cannot make guests of. */
-const imageMap = (tiny = "/nonexistent/tiny.img") => `
+const imageMap = (
+  tiny = "/nonexistent/tiny.img",
+  omnios = 'source: "http://127.0.0.1:9/never-asked.img"',
+) => `
 default_label: latest
 aliases: { latest: tiny, illumos: omnios }
 images:
   tiny: { local_path: ${tiny}, backend: libvirt, ${size} }
   odd: { local_path: /nonexistent/odd.img, backend: zones, disk_bus: scsi, ${size} }
   quick: { local_path: /nonexistent/quick.img, backend: noop, ${size} }
-  omnios: { source: "http://127.0.0.1:9/never-asked.img", backend: zones, ${size} }
+  omnios: { ${omnios}, backend: zones, ${size} }
 `;
 
 interface Host {
@@ -40,10 +47,11 @@ interface Host {
 
 async function startHost(
   context: TestContext,
-  { map, url, flags }: { map: string; url: string; flags: readonly string[] },
+  options: { map: string; url: string; flags: readonly string[]; environment?: NodeJS.ProcessEnv },
 ): Promise<Host> {
+  const { map, url, flags, environment = {} } = options;
   const setup = makeSetup(context, map, [...flags, "--database-url", url, "--image-timeout", "1s"]);
-  const process = await startOrchestrator(setup);
+  const process = await startOrchestrator(setup, [], environment);
   const { hosts } = await process.api.capacity({});
   return { process, hostId: hosts[0]?.hostId ?? "" };
 }
@@ -159,3 +167,48 @@ test("once a host with the backend is there it runs the job, and is remembered",
   const why = await explained(plain, next);
   assert.match(why, new RegExp(`^no_backend .*: host ${plain.hostId} has noop\\. ${able.hostId} did until`));
 });
+
+test("a host with zones runs what is for zones, and says at once what it cannot make", async (context) => {
+  const url = await database.createDatabase();
+  const map = imageMap(undefined, `local_path: ${await guestImage("tiny")}`);
+  const plain = await startHost(context, { map, url, flags: noop });
+  const waiting = await submit(plain.process, { runs_on: "illumos", script: "echo in a zone" });
+  const hopeless = await submit(plain.process, { runs_on: "odd", script: "true" });
+  for (const jobId of [waiting, hopeless]) assert.match(await explained(plain, jobId), /^no_backend .*zones/);
+
+  const standIn = await openStandIn({ shutdownSeconds: 30 });
+  context.after(() => standIn.close());
+  const port = await freePort();
+  const able = await startHost(context, {
+    map,
+    url,
+    flags: [
+      ...["--hypervisor", "zones", "--zones-nameservers", "192.0.2.53", "--stop-timeout", "3s"],
+      // The guests' gateway leads to this machine's loopback.
+      ...["--runner-listen", `127.0.0.1:${port}`, "--runner-url", `http://10.88.0.1:${port}`],
+    ],
+    environment: standIn.environment,
+  });
+  const refused = await untilEnd(plain.process, hopeless);
+  assert.deepEqual([refused.state, refused.verdict?.reason], ["infra_error", "image_unavailable"]);
+  assert.match(refused.verdict?.message ?? "", /Backend zones cannot make guests with disk_bus: scsi/);
+  for (const { process } of [plain, able]) {
+    const again = submit(process, { runs_on: "odd", script: "true" });
+    await assert.rejects(again, /Image odd cannot be used: Backend zones cannot make guests with disk_bus/);
+  }
+  const ended = await untilEnd(plain.process, waiting);
+  assert.deepEqual([ended.state, ended.hostId], ["succeeded", able.hostId], able.process.log());
+  const elsewhere = await submit(able.process, { script: "true" });
+  const why = await explained(able, elsewhere);
+  for (const has of [`${plain.hostId} has noop`, `${able.hostId} has zones`])
+    assert.ok(why.includes(has), why);
+});
+
+/** A port that was free a moment ago: guests are told it before anybody listens. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
