@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -95,10 +95,21 @@ export async function createProcessHarness(): Promise<ContractHarness> {
     },
     failures: processFailures(options),
     victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
-    whatIsLeft: async (jobId) =>
-      [join(guestsDir, guestName(jobId))].filter((directory) => existsSync(directory)),
+    async whatIsLeft(jobId) {
+      const directory = join(guestsDir, guestName(jobId));
+      return [...(existsSync(directory) ? [directory] : []), ...(await processesIn(directory))];
+    },
     close: () => rm(dataDir, { recursive: true }),
   };
+}
+
+/** The processes that know a guest's directory from their environment, and have not ended. Linux only. */
+async function processesIn(directory: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return pids.filter((_, index) => environments[index]?.includes(directory)).map((pid) => `process ${pid}`);
 }
 
 /**
