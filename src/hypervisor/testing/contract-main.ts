@@ -79,7 +79,8 @@ async function run(order: Run): Promise<void> {
   );
 }
 
-async function suites({ backend }: Run): Promise<Record<string, ContractOptions>> {
+async function suites(order: Run): Promise<Record<string, ContractOptions>> {
+  const { backend } = order;
   if (backend === "libvirt") {
     const { createLibvirtHarness, missingSystemLibvirt } = await import("./libvirt-harness.ts");
     const missing = await missingSystemLibvirt();
@@ -93,5 +94,6 @@ async function suites({ backend }: Run): Promise<Record<string, ContractOptions>
       "noop, runner as a process": { setUp: noop.createProcessHarness, cannotHappen: noop.processCannot },
     };
   }
-  throw new Error("zones cannot be tested yet");
+  const { zonesSuite } = await import("./zones-suite.ts");
+  return zonesSuite(order);
 }

@@ -48,7 +48,7 @@ export async function createZonesHarness(): Promise<ContractHarness> {
       if (pid !== null) process.kill(pid, "SIGKILL");
     },
     failures: zonesFailures(scene),
-    victim: { module: import.meta.url, options: place },
+    victim: { module: import.meta.url, options: place, isSlow: true },
     whatIsLeft: (jobId) => whatIsLeft(scene, guestsDir, jobId),
     async close() {
       await standIn.close();
@@ -64,6 +64,9 @@ export async function createZonesHarness(): Promise<ContractHarness> {
 export function openVictim(place: ZonesPlace): Hypervisor {
   return openZones(place);
 }
+
+export { onlyLooks } from "./transcript/looks.ts";
+export { haltHalfway } from "./zones-halfway.ts";
 
 function openZones(place: ZonesPlace): Hypervisor {
   const fixed = { writeSeed: writeTestSeed, log: silentLog, imageRetentionSeconds: 0, pollMs };

@@ -11,7 +11,7 @@ test("a slot fixes link, hardware address and address, and passes over what is s
     ["10.88.0.2", "10.88.0.3", "10.88.0.4", undefined],
   );
   for (const card of cards.slice(0, 3)) {
-    assert.match(card?.vnic ?? "", /^sol[0-9a-f]{6}\d$/);
+    assert.match(card?.vnic ?? "", /^sol[0-9a-f]{6}v\d$/);
     assert.match(card?.macAddress ?? "", /^02(:[0-9a-f]{2}){5}$/);
     assert.equal(slotOfVnic("owner", card?.vnic ?? ""), card?.slot);
   }
@@ -46,4 +46,15 @@ test("a large subnet carries over to the next byte", () => {
 
 test("dladm's addresses are compared in one form", () => {
   assert.equal(normaliseMac("2:8:20:0:A:ff"), "02:08:20:00:0a:ff");
+});
+
+test("whoever owns it, a card's name is one that dladm takes: it ends in a number without a zero before it", () => {
+  for (let owner = 0; owner < 1000; owner += 1) {
+    for (const slot of [0, 7, 10]) {
+      const name =
+        cardOfSlot(String(owner), { first: "10.0.0.1", last: "10.0.0.99", taken: [] }, slot)?.vnic ?? "";
+      assert.match(name, /^[a-z][a-z0-9_]*[a-z_](0|[1-9]\d*)$/);
+      assert.ok(name.length < 32);
+    }
+  }
 });

@@ -21,9 +21,12 @@ export interface GuestCard {
 /** More slots are not used, however large the range is. */
 export const maxSlots = 4096;
 
-/** What the names of an installation's VNICs begin with; a number follows, since a link's name ends with a digit. */
+/**
+ * What the names of an installation's VNICs begin with; a number follows, since a link's name ends with one. The letter at
+ * its end keeps that number apart from the digits before it: one that begins with a zero, such as 07, is not taken.
+ */
 export function vnicPrefix(ownerId: string): string {
-  return `sol${ownerHash(ownerId).toString("hex")}`;
+  return `sol${ownerHash(ownerId).toString("hex")}v`;
 }
 
 /** The slot that a VNIC's name speaks of; null for one that is not of our form. */

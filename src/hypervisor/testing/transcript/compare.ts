@@ -1,15 +1,5 @@
 import type { TranscriptEntry } from "./entry.ts";
-
-/** Commands that only look: how often and when is a matter of time, so only what they say is compared. */
-const looking: Readonly<Record<string, RegExp>> = {
-  zoneadm: /^(-z \S+ )?list\b/,
-  zonecfg: /^-z \S+ (export|info)\b/,
-  zfs: /^(get|list)\b/,
-  zpool: /^(get|list|status)\b/,
-  dladm: /^show-/,
-  ipadm: /^show-/,
-  zonename: /^/,
-};
+import { onlyLooks } from "./looks.ts";
 
 /** Where two runs of the suite differ. */
 export interface Difference {
@@ -98,8 +88,9 @@ function saidByCommand(entries: readonly TranscriptEntry[]): Map<string, Set<str
   return said;
 }
 
+/** How often a command looks, and when, is a matter of time: of those only what they show is compared. */
 function isChange(entry: TranscriptEntry): boolean {
-  return looking[entry.command]?.test(entry.arguments.join(" ")) !== true;
+  return !onlyLooks(entry.command, entry.arguments);
 }
 
 function textOf(entry: TranscriptEntry | undefined): string {

@@ -17,7 +17,7 @@ export interface Recorder {
 /** A recorder that makes `file` anew. A line is written when its command has ended, so that a crash keeps all before. */
 export function createRecorder(file: string): Recorder {
   writeFileSync(file, "");
-  let test = "";
+  let test = "before the tests";
   return {
     begin(name) {
       test = name;

@@ -27,8 +27,10 @@ export interface Death {
 export interface StepHooks {
   /** Names a message to a daemon that changes something there, as it is written to a socket; null for any other. */
   readonly nameMessage?: (bytes: Uint8Array) => string | null;
+  /** Whether a program changes nothing, and so is no step. */
+  readonly onlyLooks?: (program: string, args: readonly string[]) => boolean;
   /** Has the program, which is started next, die halfway by itself, and is true; else it is killed at once. */
-  readonly haltHalfway?: (program: string) => boolean;
+  readonly haltHalfway?: (program: string, args: readonly string[]) => boolean;
 }
 
 interface Step {
@@ -142,10 +144,11 @@ function removeHalf(path: string): void {
 function watchPrograms(): void {
   const spawn = childProcess.spawn;
   const watched = (program: string, args: readonly string[], options: SpawnOptions): ChildProcess => {
+    if (hooks.onlyLooks?.(program, args)) return spawn(program, args, options);
     const what = `${program} ${args.join(" ")}`.replaceAll("\n", " ");
     const moment = begin(what, ["orphaned", "cut"]);
     if (moment === null) return spawn(program, args, options);
-    const haltsItself = moment === "cut" && hooks.haltHalfway?.(program) === true;
+    const haltsItself = moment === "cut" && hooks.haltHalfway?.(program, args) === true;
     const child = spawn(program, args, options);
     if (moment === "orphaned") die({ what, moments: [] });
     if (haltsItself) child.once("exit", () => die({ what, moments: [] }));

@@ -1,0 +1,15 @@
+/** The commands of illumos that only look, by their arguments. */
+const looks: Readonly<Record<string, RegExp>> = {
+  zoneadm: /^(-z \S+ )?list\b/,
+  zonecfg: /^-z \S+ (export|info)\b/,
+  zfs: /^(get|list)\b/,
+  zpool: /^(get|list|status)\b/,
+  dladm: /^show-/,
+  ipadm: /^show-/,
+  zonename: /^/,
+};
+
+/** Whether a command changes nothing on its host. */
+export function onlyLooks(command: string, args: readonly string[]): boolean {
+  return looks[command]?.test(args.join(" ")) === true;
+}
