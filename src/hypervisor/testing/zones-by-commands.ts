@@ -16,6 +16,7 @@ import { randomJobId } from "./contract.ts";
 import { withoutPrograms } from "./host-trouble.ts";
 import { silentLog, testSpec } from "./libvirt-harness.ts";
 import type { ZonesPlace } from "./zones-failures.ts";
+import { zonesSteps } from "./zones-steps.ts";
 
 /** What the tests' image is imported under: one import for all guests. */
 const imageDigest = "ab".repeat(32);
@@ -75,7 +76,7 @@ export async function createZonesByCommands(options: ZonesByCommands): Promise<C
     plantForeign,
     crash: (jobId) => (options.crash ?? killZone)(guestName(jobId)),
     failures: failures({ place, run, programs }),
-    victim: { module: import.meta.url, options: place, isSlow: true },
+    victim: { module: import.meta.url, hooks: zonesSteps, options: place, isSlow: true },
     whatIsLeft: (jobId) => whatIsLeft(place, guestsDir, jobId),
     async close() {
       await removePlaces([place, neighbour]);
@@ -92,9 +93,6 @@ export async function createZonesByCommands(options: ZonesByCommands): Promise<C
 export function openVictim(place: ZonesPlace): Hypervisor {
   return openZones(place, runCommand);
 }
-
-export { onlyLooks } from "./transcript/looks.ts";
-export { haltHalfway } from "./zones-halfway.ts";
 
 function openZones(place: ZonesPlace, run: RunCommand): Hypervisor {
   return createZonesHypervisor({ ...place, run, writeSeed, log: silentLog, imageRetentionSeconds: 0 });

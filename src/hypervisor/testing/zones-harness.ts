@@ -14,6 +14,7 @@ import type { ContractHarness, Foreign } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
 import { silentLog, testSpec, tinyImage, writeTestSeed } from "./libvirt-harness.ts";
 import { type ZonesPlace, type ZonesScene, zonesFailures } from "./zones-failures.ts";
+import { zonesSteps } from "./zones-steps.ts";
 
 /** What the tests' image is imported under: one import for all guests. */
 const imageDigest = "ab".repeat(32);
@@ -48,7 +49,7 @@ export async function createZonesHarness(): Promise<ContractHarness> {
       if (pid !== null) process.kill(pid, "SIGKILL");
     },
     failures: zonesFailures(scene),
-    victim: { module: import.meta.url, options: place, isSlow: true },
+    victim: { module: import.meta.url, hooks: zonesSteps, options: place, isSlow: true },
     whatIsLeft: (jobId) => whatIsLeft(scene, guestsDir, jobId),
     async close() {
       await standIn.close();
@@ -64,9 +65,6 @@ export async function createZonesHarness(): Promise<ContractHarness> {
 export function openVictim(place: ZonesPlace): Hypervisor {
   return openZones(place);
 }
-
-export { onlyLooks } from "./transcript/looks.ts";
-export { haltHalfway } from "./zones-halfway.ts";
 
 function openZones(place: ZonesPlace): Hypervisor {
   const fixed = { writeSeed: writeTestSeed, log: silentLog, imageRetentionSeconds: 0, pollMs };

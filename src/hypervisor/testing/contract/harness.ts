@@ -37,13 +37,15 @@ export interface BrokenHost {
 /** What some backends do not have, and others are tested for: see {@link ContractOptions.cannotHappen}. */
 export type Circumstance = HostFailure | "others have guests here" | "the process is killed";
 
-/**
- * How a child process, which the suite kills at every step, gets at the backend. The module may also export what
- * `StepHooks` of kills/steps.ts tells: which of its messages to a daemon are steps, and how its programs die halfway.
- */
+/** How a child process, which the suite kills at every step, gets at the backend. */
 export interface Victim {
   /** The URL of a module that exports `openVictim(options): Hypervisor`; usually the harness' own, `import.meta.url`. */
   readonly module: string;
+  /**
+   * The URL of a module that exports what `StepHooks` of kills/steps.ts tells: which messages to a daemon are steps, which
+   * programs only look, how they die halfway. Default: `module`.
+   */
+  readonly hooks?: string;
   /** What `openVictim` is given: JSON, and enough to work on the harness' host as `open()` does. */
   readonly options: object;
   /** More environment of the child process. */

@@ -14,12 +14,13 @@ watchSteps();
 await live(JSON.parse(process.argv[2] ?? "") as LifeOrder);
 
 async function live({ victim, spec, point }: LifeOrder): Promise<void> {
-  const module: StepHooks & { openVictim(options: object): Hypervisor } = await import(victim.module);
+  const module: { openVictim(options: object): Hypervisor } = await import(victim.module);
+  const hooks: StepHooks = await import(victim.hooks ?? victim.module);
   const { jobId } = spec;
   const hypervisor = module.openVictim(victim.options);
   // Who runs no command for it yet is no different from the suite's own object, which has done it before.
   await hypervisor.prepare();
-  dieAt(point, module);
+  dieAt(point, hooks);
   await hypervisor.create(spec);
   await hypervisor.start(jobId);
   await hypervisor.requestShutdown(jobId);
