@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { SolsticeError } from "../core/errors.ts";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { holdEndsAt } from "../core/hold.ts";
 import type { Job, Machine } from "../core/job.ts";
 import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/shell-order.ts";
@@ -9,6 +10,7 @@ import { getMachine } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import type { ShellOrders } from "./runner-hold.ts";
+import { unreadableError } from "./unreadable.ts";
 
 /** Why a shell ended; only with `exited` there is an exit code. */
 export interface ShellEnd {
@@ -45,11 +47,13 @@ export interface ShellContext {
   /** The host that serves this API. */
   readonly hostId: string;
   readonly shells: Shells;
+  /** How long a caller of `Shell` may take to say what it wants, in ms; default: {@link openTimeoutMs}. */
+  readonly shellOpenTimeoutMs?: number;
 }
 
 type Response = MessageInitShape<typeof ShellResponseSchema>;
 
-/** How long a caller may take to say what it wants, in ms. */
+/** See {@link ShellContext.shellOpenTimeoutMs}. */
 const openTimeoutMs = 15_000;
 
 /** Most input of one message, in bytes. */
@@ -62,7 +66,7 @@ export async function* serveShell(
   signal: AbortSignal,
 ): AsyncGenerator<Response> {
   const input = requests[Symbol.asyncIterator]();
-  const open = await firstMessage(input, signal);
+  const open = await firstMessage(input, signal, context.shellOpenTimeoutMs ?? openTimeoutMs);
   const order = {
     term: parseTerm(open.term),
     ...parseWindow(open.size),
@@ -78,19 +82,30 @@ export async function* serveShell(
   signal.addEventListener("abort", close, { once: true });
   try {
     yield { kind: { case: "opened", value: { jobId: job.id, untilMs: BigInt(untilAt) } } };
-    void takeInput(input, session);
-    for await (const event of session.events()) yield responseOf(event);
+    let problem: Error | null = null;
+    void takeInput(input, session).then((wrong) => {
+      problem = wrong;
+      if (wrong) session.close();
+    });
+    for await (const event of session.events()) {
+      if (problem && !(event instanceof Uint8Array)) throw problem;
+      yield responseOf(event);
+    }
   } finally {
     signal.removeEventListener("abort", close);
     session.close();
   }
 }
 
-async function firstMessage(input: AsyncIterator<ShellRequest>, signal: AbortSignal): Promise<ShellOpen> {
+async function firstMessage(
+  input: AsyncIterator<ShellRequest>,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<ShellOpen> {
   const late = Promise.withResolvers<never>();
   const refuse = () =>
     late.reject(new SolsticeError("usage", "The first message must open a shell, and come at once."));
-  const timer = setTimeout(refuse, openTimeoutMs);
+  const timer = setTimeout(refuse, timeoutMs);
   signal.addEventListener("abort", refuse, { once: true });
   try {
     const { value, done } = await Promise.race([input.next(), late.promise]);
@@ -126,8 +141,11 @@ function responseOf(event: Uint8Array | ShellEnd): Response {
   return { kind: { case: "ended", value: exitCode === null ? told : { ...told, exitCode } } };
 }
 
-/** Hands on what is typed. A caller that sends what makes no sense, or goes away, ends its shell. */
-async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSession): Promise<void> {
+/** What the protocol itself says of frames that are too long, or none. */
+const callersMistakes = [Code.ResourceExhausted, Code.InvalidArgument];
+
+/** Hands on what is typed. A caller that goes away ends its shell; what makes no sense does too, and is returned. */
+async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSession): Promise<Error | null> {
   try {
     for (let next = await input.next(); !next.done; next = await input.next()) {
       const { kind } = next.value;
@@ -140,7 +158,12 @@ async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSessi
         );
     }
     await session.endInput();
-  } catch {
+  } catch (error) {
+    if (isSolsticeError(error)) return error;
+    const problem = unreadableError(error);
+    if (problem) return problem;
+    if (error instanceof ConnectError && callersMistakes.includes(error.code)) return error;
     session.close();
   }
+  return null;
 }

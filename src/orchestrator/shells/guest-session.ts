@@ -6,7 +6,13 @@ import type { GuestShell } from "../../hypervisor/hypervisor.ts";
 import { ShellMarks } from "./shell-marks.ts";
 
 /** How long a shell may be open without a byte either way, and in all, in ms. */
-const limits = { idleMs: 30 * 60_000, totalMs: 12 * 3_600_000 } as const;
+export interface ShellLimits {
+  readonly idleMs: number;
+  readonly totalMs: number;
+}
+
+/** {@link ShellLimits} of every shell; tests have shorter ones. */
+export const shellLimits: ShellLimits = { idleMs: 30 * 60_000, totalMs: 12 * 3_600_000 };
 
 /** How long a guest may take to start the shell, in ms: its runner may be in the middle of a call, and emulated. */
 const beginMs = 60_000;
@@ -17,8 +23,8 @@ const endTexts: Readonly<Record<ShellEnd["reason"], string>> = {
   exited: "The shell has ended.",
   taken_over: "Somebody else has entered the guest: it has one shell at a time.",
   hold_over: "The hold of the guest is over; it is being removed.",
-  idle: `Nothing was typed or shown for ${limits.idleMs / 60_000} minutes.`,
-  too_long: `A shell lasts ${limits.totalMs / 3_600_000} hours at most.`,
+  idle: `Nothing was typed or shown for ${shellLimits.idleMs / 60_000} minutes.`,
+  too_long: `A shell lasts ${shellLimits.totalMs / 3_600_000} hours at most.`,
   lost: "The connection to the guest was lost.",
 };
 
@@ -29,6 +35,7 @@ export interface GuestSessionParts {
   readonly order: ShellOrder;
   /** When the hold ends by itself, in ms since the epoch. */
   readonly untilAt: number;
+  readonly limits: ShellLimits;
   /** The order has changed. */
   readonly onOrder: () => void;
   /** Called once. */
@@ -50,11 +57,11 @@ export class GuestSession implements ShellSession {
     this.#parts = parts;
     this.#order = parts.order;
     this.jobId = parts.jobId;
-    this.#idle = setTimeout(() => this.end("idle"), limits.idleMs);
+    this.#idle = setTimeout(() => this.end("idle"), parts.limits.idleMs);
     this.#timers = [
       this.#idle,
       setTimeout(() => this.#begun.resolve(), beginMs),
-      setTimeout(() => this.end("too_long"), limits.totalMs),
+      setTimeout(() => this.end("too_long"), parts.limits.totalMs),
       setTimeout(() => this.end("hold_over"), Math.max(0, parts.untilAt - Date.now())),
     ];
     // Told with the end of the events; without a listener it would end the process.

@@ -6,13 +6,15 @@ import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import { loadAttempt } from "../../store/attempts.ts";
 import type { Store } from "../../store/store.ts";
 import type { Log } from "../log.ts";
-import { GuestSession } from "./guest-session.ts";
+import { GuestSession, type ShellLimits, shellLimits } from "./guest-session.ts";
 
 /** What the desk works with. */
 export interface ShellDeskParts {
   readonly store: Store;
-  readonly hypervisor: Hypervisor;
+  readonly hypervisor: Pick<Hypervisor, "openShell">;
   readonly log: Log;
+  /** Default: {@link shellLimits}. */
+  readonly limits?: ShellLimits;
 }
 
 /** The shells in guests of this host, while this process lives. */
@@ -24,7 +26,8 @@ export interface ShellDesk extends Shells {
  * Knows who is in which guest: one at a time, the last who came. A guest's runner is told of it when it asks; ending a
  * session takes the order back, and the runner ends the shell.
  */
-export function createShellDesk({ store, hypervisor, log }: ShellDeskParts): ShellDesk {
+export function createShellDesk(parts: ShellDeskParts): ShellDesk {
+  const { store, hypervisor, log, limits = shellLimits } = parts;
   const sessions = new Map<string, GuestSession>();
   // A guest may remember the numbers of a process before this one.
   let lastNumber = Math.floor(Date.now() / 1000) % 2 ** 31;
@@ -45,6 +48,7 @@ export function createShellDesk({ store, hypervisor, log }: ShellDeskParts): She
       guest,
       order,
       untilAt: attempt.machine.holdUntilAt ?? 0,
+      limits,
       onOrder: () => store.wake({ kind: "job", jobId }),
       onEnd: () => {
         if (sessions.get(jobId) === session) sessions.delete(jobId);
