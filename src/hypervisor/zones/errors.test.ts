@@ -51,6 +51,7 @@ test("what is busy, absent or in another state is told apart", () => {
   assert.ok(isAbsent(failed("zfs", "cannot open 'a/b': dataset does not exist")));
   assert.ok(isAbsent(failed("zoneadm", "zoneadm: nope: No such zone configured")));
   assert.ok(isAbsent(failed("dladm", "dladm: invalid vnic name 'ci7': object not found")));
+  assert.ok(isAbsent(failed("dladm", "dladm: invalid link name 'ci7'")), "what delete-vnic says of it");
   for (const said of [
     "zone 'x': halt operation is invalid for zones in state 'configured'",
     "zoneadm: zone 'x': uninstall operation is invalid for running zones.",

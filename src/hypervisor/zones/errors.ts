@@ -120,7 +120,7 @@ export function isBusy({ stderr, stdout }: Pick<FailedCommand, "stderr" | "stdou
 
 /** Whether the command found nothing to work on. */
 export function isAbsent({ stderr, stdout }: Pick<FailedCommand, "stderr" | "stdout">): boolean {
-  return /no such zone|dataset does not exist|object not found|could not find any snapshots/i.test(
+  return /no such zone|dataset does not exist|object not found|could not find any snapshots|invalid link name/i.test(
     stderr + stdout,
   );
 }

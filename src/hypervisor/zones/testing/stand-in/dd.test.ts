@@ -32,22 +32,27 @@ test("what dd writes to a volume is there, and its clones keep what they were ma
   assert.equal((await readFile(out)).length, 512);
 });
 
+/** Holds that dd fails with this first line and these counts; the last line has times in it. */
+async function fails(args: string[], said: string, ...counts: string[]): Promise<void> {
+  const { exitCode, stderr } = await runIn(standIn, "dd", ...args);
+  const lines = stderr.trimEnd().split("\n");
+  assert.match(lines.pop() ?? "", /^\d+ bytes transferred in \d+\.\d{6} secs \(\d+ bytes\/sec\)$/);
+  assert.deepEqual([exitCode, ...lines], [2, said, ...counts]);
+}
+
 test("a raw device takes whole sectors only", async () => {
   await writeFile(file, Buffer.alloc(700));
-  await refuses(
-    standIn,
-    ["dd", `if=${file}`, "of=/dev/zvol/rdsk/rpool/v", "bs=1M"],
-    2,
+  await fails(
+    [`if=${file}`, "of=/dev/zvol/rdsk/rpool/v", "bs=1M"],
+    "write: Invalid argument",
     "0+1 records in",
-    "0+0 records out",
-    "dd: write: Invalid argument",
+    "0+1 records out",
   );
   await must(standIn, "dd", `if=${file}`, "of=/dev/zvol/rdsk/rpool/v", "bs=1M", "conv=sync");
   await must(standIn, "dd", `if=${file}`, "of=/dev/zvol/dsk/rpool/v", "bs=1M");
 });
 
-test("no volume, no file, no room", async () => {
-  await writeFile(file, Buffer.alloc(2 * 1024 ** 2));
+test("no volume, no file, a size that illumos' dd does not read", async () => {
   await refuses(
     standIn,
     ["dd", `if=${file}`, "of=/dev/zvol/rdsk/rpool/none"],
@@ -60,15 +65,30 @@ test("no volume, no file, no room", async () => {
     2,
     "dd: /none: open: No such file or directory",
   );
+  await refuses(standIn, ["dd", `if=${file}`, "bs=1m"], 2, 'dd: bad numeric argument: "1m"');
+  await refuses(standIn, ["dd", `if=${file}`, "status=none"], 2, 'dd: bad argument: "status=none"');
+});
+
+test("more than the volume holds, or the pool", async () => {
+  await writeFile(file, Buffer.alloc(2 * 1024 ** 2, "x"));
+  const args = [`if=${file}`, "of=/dev/zvol/rdsk/rpool/v"];
+  await fails([...args, "bs=512k"], "write: I/O error", "3+0 records in", "3+0 records out");
+  await fails(
+    [...args, "bs=768k"],
+    "dd: unexpected short write, wrote 262144 bytes, expected 786432",
+    "2+0 records in",
+    "2+0 records out",
+  );
+  await must(standIn, "zfs", "create", "-s", "-V", "1G", "rpool/thin");
+  standIn.setPoolBytes(10 * 1024 ** 2);
+  await writeFile(file, Buffer.alloc(64 * 1024 ** 2, "x"));
   const { exitCode, stderr } = await runIn(
     standIn,
     "dd",
     `if=${file}`,
-    "of=/dev/zvol/rdsk/rpool/v",
-    "bs=512K",
+    "of=/dev/zvol/rdsk/rpool/thin",
+    "bs=1M",
   );
-  assert.deepEqual(
-    [exitCode, stderr],
-    [2, "3+0 records in\n2+0 records out\ndd: write: No space left on device\n"],
-  );
+  assert.equal(exitCode, 2);
+  assert.match(stderr, /^write: No space left on device\n/);
 });

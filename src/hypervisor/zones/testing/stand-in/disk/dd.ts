@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { existsSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import type { Command, Context } from "../host/context.ts";
 import { CommandFailure, usageExitCode } from "../host/failure.ts";
 import { findDataset, volumeFile } from "../zfs/datasets.ts";
@@ -15,27 +15,49 @@ export const dd: Command = (context, args) => {
   const inputBlock = size(operands.get("bs") ?? operands.get("ibs") ?? "512");
   const input = open(context, operands.get("if"), "read");
   const output = open(context, operands.get("of"), "write");
-  const counts = { whole: 0, partial: 0, written: 0, writtenPartial: 0 };
+  const counts: Counts = { whole: 0, partial: 0, written: 0, writtenPartial: 0, bytes: 0 };
+  const begun = process.hrtime.bigint();
   try {
     copy({ input, output, inputBlock, operands, counts, context });
-  } finally {
-    context.err(`${counts.whole}+${counts.partial} records in`);
-    context.err(`${counts.written}+${counts.writtenPartial} records out`);
-    if (input.descriptor > 2) closeSync(input.descriptor);
-    if (output.descriptor > 2) closeSync(output.descriptor);
+  } catch (error) {
+    if (!(error instanceof CommandFailure)) throw error;
+    context.err(error.message);
+    sayCounts(context, counts, begun);
+    throw new CommandFailure("", error.exitCode);
   }
+  sayCounts(context, counts, begun);
+  return 0;
 };
+
+interface Counts {
+  whole: number;
+  partial: number;
+  written: number;
+  writtenPartial: number;
+  bytes: number;
+}
+
+/** stats() of dd.c. */
+function sayCounts(context: Context, counts: Counts, begun: bigint): void {
+  const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+  context.err(`${counts.whole}+${counts.partial} records in`);
+  context.err(`${counts.written}+${counts.writtenPartial} records out`);
+  const rate = (counts.bytes / seconds).toFixed(0);
+  context.err(`${counts.bytes} bytes transferred in ${seconds.toFixed(6)} secs (${rate} bytes/sec)`);
+}
 
 interface File {
   readonly descriptor: number;
   readonly name: string;
-  /** Bytes a volume has room for; null for other files. */
+  /** Bytes of a volume; null for other files. */
   readonly limit: number | null;
+  /** How far the pool has room for what is written. */
+  readonly room: number;
   readonly isRaw: boolean;
 }
 
 function readOperands(args: readonly string[]): Map<string, string> {
-  const known = ["if", "of", "bs", "ibs", "obs", "count", "skip", "iseek", "seek", "oseek", "conv", "status"];
+  const known = ["if", "of", "bs", "ibs", "obs", "count", "skip", "iseek", "seek", "oseek", "conv", "oflag"];
   const found = new Map<string, string>();
   for (const argument of args) {
     const equals = argument.indexOf("=");
@@ -47,45 +69,43 @@ function readOperands(args: readonly string[]): Map<string, string> {
   return found;
 }
 
+/** number() of dd.c: it knows `k` and `M`, and no `K` or `m`. */
 function size(text: string): number {
-  const units: Record<string, number> = { "": 1, b: 512, w: 2, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-  const match = /^(\d+)([bwkmg]?)$/i.exec(text);
-  const bytes = match ? Number(match[1]) * (units[(match[2] ?? "").toLowerCase()] ?? 1) : 0;
-  if (bytes === 0 || bytes > maxBlockBytes)
-    throw new CommandFailure(`dd: bad numeric argument: "${text}"`, usageExitCode);
+  const units: Record<string, number> = { "": 1, b: 512, w: 2, k: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+  const match = /^(\d+)([bwkMG]?)$/.exec(text);
+  if (!match) throw new CommandFailure(`dd: bad numeric argument: "${text}"`, usageExitCode);
+  const bytes = Number(match[1]) * (units[match[2] ?? ""] ?? 1);
+  if (bytes === 0) throw new CommandFailure("dd: buffer sizes cannot be zero", usageExitCode);
+  if (bytes > maxBlockBytes) throw new CommandFailure(`dd: argument out of range: "${bytes}"`, usageExitCode);
   return bytes;
 }
 
 function open(context: Context, path: string | undefined, direction: "read" | "write"): File {
   const standard = direction === "read" ? 0 : 1;
-  if (path === undefined) return { descriptor: standard, name: "standard", limit: null, isRaw: false };
+  if (path === undefined)
+    return {
+      descriptor: standard,
+      name: "standard",
+      limit: null,
+      room: Number.POSITIVE_INFINITY,
+      isRaw: false,
+    };
   const match = /^\/dev\/zvol\/(r?)dsk\/(.+)$/.exec(path);
   const fail = (): never => {
     throw new CommandFailure(`dd: ${path}: open: No such file or directory`, 2);
   };
   if (!match) {
     if (direction === "read" && !existsSync(path)) fail();
-    return {
-      descriptor: openSync(path, direction === "read" ? "r" : "w"),
-      name: path,
-      limit: null,
-      isRaw: false,
-    };
+    const descriptor = openSync(path, direction === "read" ? "r" : "w");
+    return { descriptor, name: path, limit: null, room: Number.POSITIVE_INFINITY, isRaw: false };
   }
   const dataset = findDataset(context, match[2] ?? "");
-  if (dataset?.type !== "volume") fail();
-  const file = volumeFile(context, match[2] ?? "");
+  if (dataset?.type !== "volume") return fail();
+  const file = volumeFile(context, dataset.name);
   if (direction === "write") unshare(file);
-  const room = dataset
-    ? Math.min(dataset.volsize ?? 0, referencedBytes(file) + datasetAvailable(context, dataset))
-    : 0;
+  const room = referencedBytes(file) + datasetAvailable(context, dataset);
   const descriptor = openSync(file, direction === "read" ? "r" : "r+");
-  return {
-    descriptor,
-    name: path,
-    limit: direction === "read" ? (dataset?.volsize ?? 0) : room,
-    isRaw: match[1] === "r",
-  };
+  return { descriptor, name: path, limit: dataset.volsize ?? 0, room, isRaw: match[1] === "r" };
 }
 
 interface Copying {
@@ -93,7 +113,7 @@ interface Copying {
   readonly output: File;
   readonly inputBlock: number;
   readonly operands: ReadonlyMap<string, string>;
-  readonly counts: { whole: number; partial: number; written: number; writtenPartial: number };
+  readonly counts: Counts;
   readonly context: Context;
 }
 
@@ -111,10 +131,11 @@ function copy({ input, output, inputBlock, operands, counts, context }: Copying)
     if (length === inputBlock) counts.whole += 1;
     else counts.partial += 1;
     const padded = operands.get("conv")?.split(",").includes("sync") ? pad(buffer, length) : length;
-    checkWrite(output, to, padded);
-    writeBlock(output, buffer.subarray(0, padded), to);
     if (padded === inputBlock) counts.written += 1;
     else counts.writtenPartial += 1;
+    checkWrite(output, to, padded);
+    writeBlock(output, buffer.subarray(0, padded), to);
+    counts.bytes += padded;
     from += length;
     to += padded;
     if (!isHalf && from >= half) {
@@ -124,12 +145,18 @@ function copy({ input, output, inputBlock, operands, counts, context }: Copying)
   }
 }
 
-/** Refuses what the kernel would: part of a sector on a raw device, and what is behind the volume's end. */
-function checkWrite({ isRaw, limit }: File, position: number, length: number): void {
-  if (isRaw && length % sectorBytes !== 0) throw new CommandFailure("dd: write: Invalid argument", 2);
-  if (limit !== null && position + length > limit) {
-    throw new CommandFailure("dd: write: No space left on device", 2);
+/** What the kernel answers (zvol_write of zvol.c; physio(9F) wants whole sectors), in the words of flsh() of dd.c. */
+function checkWrite({ isRaw, limit, room }: File, position: number, length: number): void {
+  const fail = (text: string): never => {
+    throw new CommandFailure(text, 2);
+  };
+  if (isRaw && length % sectorBytes !== 0) fail("write: Invalid argument");
+  if (limit === null) return;
+  if (position >= limit) fail("write: I/O error");
+  if (position + length > limit) {
+    fail(`dd: unexpected short write, wrote ${limit - position} bytes, expected ${length}`);
   }
+  if (position + length > room) fail("write: No space left on device");
 }
 
 function pad(buffer: Buffer, length: number): number {
