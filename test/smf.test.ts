@@ -15,8 +15,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { judgeFilter, judgeNat } from "../src/cli/doctor/zones/way-out-checks.ts";
 import { exitCodes } from "../src/cli/exit-codes.ts";
+import { loadOrchestratorConfig } from "../src/config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../src/config/options.ts";
+import { subnetText } from "../src/config/zones-config.ts";
 import { until } from "./support/until.ts";
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
@@ -132,6 +135,49 @@ test("the example of the environment names only variables that exist", () => {
   const named = [...read("deploy/smf/orchestrator.env.example").matchAll(/^#?([A-Z_]+)=/gm)];
   assert.ok(named.length >= 8);
   for (const [, name = ""] of named) assert.ok(variables.has(name), `${name} is no variable`);
+});
+
+test("the example of filter and NAT: for the default network, closed but for the runner, every private range blocked", async () => {
+  const { zones } = await loadOrchestratorConfig({}, {});
+  const subnet = subnetText(zones.subnet);
+  const rules = read("deploy/illumos/ipf.conf")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  assert.equal(
+    rules[0],
+    `pass in quick on ${zones.vnic} proto tcp from ${subnet} to ${zones.gateway}/32 port = 7411 flags S keep state`,
+  );
+  assert.deepEqual(rules.slice(-2), [
+    `pass in quick on ${zones.vnic} from ${subnet} to any keep state`,
+    `block in quick on ${zones.vnic} all`,
+  ]);
+  const blocked = rules
+    .slice(1, -2)
+    .map((rule) => /^block in quick on (\S+) from any to (\S+)$/.exec(rule)?.slice(1));
+  const ranges = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "224.0.0.0/3",
+  ];
+  assert.deepEqual(
+    blocked,
+    ranges.map((range) => [zones.vnic, range]),
+  );
+  const lines = read("deploy/illumos/ipnat.conf")
+    .split("\n")
+    .filter((line) => line.startsWith("map "));
+  assert.equal(judgeNat(lines, zones, null).status, "ok");
+  assert.equal(judgeFilter(rules, zones).status, "ok");
+});
+
+test("the command line starts in each shell that may be /bin/sh", () => {
+  const command = fileURLToPath(new URL("../bin/solstice", import.meta.url));
+  for (const shell of shells)
+    assert.match(execFileSync(shell, [command, "--version"], { encoding: "utf8" }), /^\d+\./);
 });
 
 const shells = ["dash", "bash", "ksh93", "mksh"];

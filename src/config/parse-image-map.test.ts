@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { imagesFor, unfitness } from "../core/backend-fit.ts";
 import { isSolsticeError } from "../core/errors.ts";
 import { resolveLabel } from "../core/labels.ts";
 import { shippedImageMapPath } from "./load-orchestrator-config.ts";
@@ -30,6 +32,21 @@ test("the shipped example is valid and has the labels people expect", () => {
     medium: { cpu: 2, ramMb: 2048, diskGb: null },
     large: { cpu: 4, ramMb: 4096, diskGb: null },
   });
+});
+
+test("the example for mixed hosts: each kind of host has images, and none that it cannot run as it is said", () => {
+  const fileName = join(dirname(shippedImageMapPath), "mixed-hosts-image-map.yaml");
+  const map = parseImageMap(readFileSync(fileName, "utf8"), { fileName, dataDir: "/data" });
+  const served = (backend: "libvirt" | "zones") => [...imagesFor(map, backend).images.keys()];
+  assert.deepEqual(served("libvirt"), ["debian-12", "ubuntu-24.04", "freebsd-14"]);
+  assert.deepEqual(served("zones"), ["debian-12", "omnios", "freebsd-14"]);
+  for (const image of map.images.values()) {
+    for (const backend of ["libvirt", "zones"] as const) {
+      const unfit = unfitness(image, backend);
+      assert.ok(unfit === null || unfit.needs !== null, unfit?.problem);
+    }
+  }
+  assert.equal(resolveLabel(map, undefined).image.name, "debian-12");
 });
 
 test("paths are counted from the map's directory, defaults are filled in", () => {

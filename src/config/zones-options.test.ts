@@ -34,7 +34,7 @@ test("flags and variables of zones; without a range, guests get the longer side 
 });
 
 test("a dataset must be one below a pool: in the pool itself others keep their data", () => {
-  for (const text of ["rpool/solstice", "tank/a-b_c.d:e/f", `t/${"x".repeat(98)}`]) {
+  for (const text of ["rpool/solstice", "tank/a-b_c.d/f", `t/${"x".repeat(98)}`]) {
     assert.deepEqual(zonesOptions.zonesPool.parse(text), { value: text });
   }
   const wrong = [
@@ -47,7 +47,15 @@ test("a dataset must be one below a pool: in the pool itself others keep their d
     "rpool/x@y",
     "rpool/../x",
   ];
-  for (const text of [...wrong, "rpool/x,y", 'rpool/"x"', `t/${"x".repeat(99)}`, ""]) {
+  for (const text of [
+    ...wrong,
+    "rpool/x,y",
+    "rpool/x:y",
+    "rpool/-x",
+    'rpool/"x"',
+    `t/${"x".repeat(99)}`,
+    "",
+  ]) {
     assert.ok("expected" in zonesOptions.zonesPool.parse(text), text);
   }
 });

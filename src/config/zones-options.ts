@@ -85,14 +85,14 @@ const datasetMax = 100;
 const linkMax = 31;
 
 /**
- * A dataset below a pool, with the characters of zfs(8) but the space, which would break zone configurations. A pool
+ * A dataset below a pool, with the characters of zfs(8) but space and colon, which would break zone configurations and lists. A pool
  * alone is refused: others keep their data in it, and what we own is marked as a whole.
  */
 function datasetName(text: string): Parsed<string> {
-  const expected = `a ZFS dataset below a pool, such as rpool/solstice (letters, digits and - _ . :, at most ${datasetMax} characters)`;
+  const expected = `a ZFS dataset below a pool, such as rpool/solstice (letters, digits, dashes, dots and underlines, at most ${datasetMax} characters)`;
   const [pool = "", ...rest] = text.split("/");
-  const isPool = /^[A-Za-z][A-Za-z0-9_.:-]*$/.test(pool);
-  const areNames = rest.every((name) => /^[A-Za-z0-9_.:-]+$/.test(name) && name !== "." && name !== "..");
+  const isPool = /^[A-Za-z][A-Za-z0-9_.-]*$/.test(pool);
+  const areNames = rest.every((name) => /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name));
   return isPool && areNames && rest.length > 0 && text.length <= datasetMax ? { value: text } : { expected };
 }
 

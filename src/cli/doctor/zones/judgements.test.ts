@@ -59,10 +59,10 @@ test("room: less than the images may take is a warning, next to nothing a failur
 });
 
 test("the path of a guest's console fits into a socket's address", () => {
-  assert.equal(judgeSocketPath("/rpool/solstice", "rpool/solstice").status, "ok");
-  // /…/zones/job-<12>/root/tmp/vm.com1 has 40 characters behind the mountpoint.
-  assert.equal(judgeSocketPath(`/${"x".repeat(107 - 40 - 1)}`, "p/x").status, "ok");
-  const long = judgeSocketPath(`/${"x".repeat(107 - 40)}`, "p/x");
+  assert.equal(judgeSocketPath("/rpool/solstice/zones", "rpool/solstice").status, "ok");
+  // /job-<12>/root/tmp/vm.com1 has 34 characters behind the directory of zones.
+  assert.equal(judgeSocketPath(`/${"x".repeat(107 - 34 - 1)}`, "p/x").status, "ok");
+  const long = judgeSocketPath(`/${"x".repeat(107 - 34)}`, "p/x");
   assert.equal(long.status, "fail");
   assert.match(long.detail, /has 108 bytes/);
   for (const mountpoint of [null, "none", "legacy"]) {

@@ -40,7 +40,7 @@ export function poolChecks(host: Illumos, target: PoolTarget): Check[] {
     { name: "room for images", run: () => checkRoom(host, target) },
     {
       name: "socket paths",
-      run: async () => judgeSocketPath(await mountpointOf(host, pool), pool),
+      run: async () => judgeSocketPath(await zonesDirectory(host, pool), pool),
     },
   ];
 }
@@ -108,14 +108,14 @@ export function judgeRoom(
 }
 
 /** Whether the sockets of guests' consoles fit below the mountpoint. */
-export function judgeSocketPath(mountpoint: string | null, pool: string): Finding {
-  if (mountpoint === null || !mountpoint.startsWith("/")) {
+export function judgeSocketPath(directory: string | null, pool: string): Finding {
+  if (directory === null || !directory.startsWith("/")) {
     return fail(
-      `${pool} is not mounted at a path of its own (mountpoint ${mountpoint ?? "unknown"}).`,
-      `zfs inherit mountpoint ${pool}`,
+      `Zones have no directory: the mountpoint below ${pool} is ${directory ?? "unknown"}.`,
+      `zfs set mountpoint=/solstice ${pool}`,
     );
   }
-  const path = join(mountpoint, "zones", guestName(anyJobId), "root/tmp/vm.com1");
+  const path = join(directory, guestName(anyJobId), "root/tmp/vm.com1");
   const bytes = Buffer.byteLength(path);
   if (bytes <= socketPathMax) return ok(`${path} has ${bytes} of ${socketPathMax} bytes.`);
   return fail(
@@ -124,12 +124,16 @@ export function judgeSocketPath(mountpoint: string | null, pool: string): Findin
   );
 }
 
-/** Where the dataset is mounted, or would be: a new one inherits its parent's place. */
-async function mountpointOf(host: Illumos, pool: string): Promise<string | null> {
-  const facts = await lookAt(host, pool);
-  if (facts) return facts.mountpoint;
-  const parent = await lookAt(host, parentOf(pool));
-  return parent ? join(parent.mountpoint, pool.slice(pool.lastIndexOf("/") + 1)) : null;
+/** Where zones are, or would be: a dataset that is yet to be made inherits its parent's place. */
+async function zonesDirectory(host: Illumos, pool: string): Promise<string | null> {
+  const zones = `${pool}/zones`;
+  for (const dataset of [zones, pool, parentOf(pool)]) {
+    const facts = await lookAt(host, dataset);
+    if (!facts) continue;
+    const { mountpoint } = facts;
+    return mountpoint.startsWith("/") ? join(mountpoint, zones.slice(dataset.length)) : mountpoint;
+  }
+  return null;
 }
 
 /** Null where zfs says that it does not exist; what else it says is an error. */
