@@ -30,7 +30,7 @@ test("the backend that is needed is said, what live hosts have, and what to do",
   assert.equal(
     explained([host("a", "noop", { needs: "zones" })]),
     "no_backend Image omnios needs a host with backend zones, and no live host has that: host a has noop. " +
-      "The job waits until one with the image in its map is started on the same database (HYPERVISOR=zones), or until it is cancelled.",
+      "The job waits until one with the image in its map is started on the same PostgreSQL (HYPERVISOR=zones), or until it is cancelled.",
   );
   const many = ["b", "c", "d", "e", "f", "g"].map((id) => host(id, "libvirt"));
   const named = /: host a has noop, host b has libvirt, .*host e has libvirt, and 2 more\. The/;

@@ -55,7 +55,7 @@ function noBackend(
   const before = lostServers.length === 0 ? "" : ` ${named(lostServers, didUntil).join(", ")}.`;
   return (
     `Image ${image} needs a host with backend ${needs}, and no live host has that: ${have.join(", ")}.${before} ` +
-    `The job waits until one with the image in its map is started on the same database (HYPERVISOR=${needs}), or until it is cancelled.`
+    `The job waits until one with the image in its map is started on the same PostgreSQL (HYPERVISOR=${needs}), or until it is cancelled.`
   );
 }
 
