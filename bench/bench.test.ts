@@ -14,13 +14,13 @@ test("a quick run of the sections without guests measures everything that they n
   const directory = mkdtempSync(join(tmpdir(), "solstice-bench-"));
   context.after(() => rmSync(directory, { recursive: true }));
   const output = join(directory, "figures.json");
-  const args = ["throughput", "backlog", "logs", "follow", "--quick", "--output", output];
+  const args = ["throughput", "backlog", "logs", "follow", "artifacts", "--quick", "--output", output];
   await promisify(execFile)(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...args]);
   const { figures, isQuick } = JSON.parse(readFileSync(output, "utf8")) as Report;
   assert.equal(isQuick, true);
   assert.deepEqual(
     new Set(figures.map(({ section }) => section)),
-    new Set(["throughput", "backlog", "logs", "follow"]),
+    new Set(["throughput", "backlog", "logs", "follow", "artifacts"]),
   );
   assert.deepEqual(
     figures.filter(({ value }) => !(value > 0)),

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { measureArtifacts } from "./artifacts.ts";
 import { measureBacklog } from "./backlog.ts";
 import { createBench, type Section } from "./bench.ts";
 import { measureFirewall } from "./firewall.ts";
@@ -19,6 +20,7 @@ const sections = {
   firewall: measureFirewall,
   logs: measureLogs,
   follow: measureFollowing,
+  artifacts: measureArtifacts,
 } as const satisfies Record<string, Section>;
 
 const help = `npm run bench -- [SECTION ...] [--quick] [--output FILE]
