@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { mkdir, open, opendir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import type { Readable } from "node:stream";
 import { convertDiskFull } from "../host/disk-full.ts";
 import { hasErrorCode } from "../host/error-code.ts";
+import { writeWhole } from "../host/write-whole.ts";
 import { type BlobFacts, type BlobStore, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
 
@@ -69,13 +70,8 @@ function pathOf(places: Places, key: string): string {
 
 async function writeFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   await using file = await open(path, "wx", 0o600);
-  for await (const chunk of chunks) await writeAll(file, chunk);
+  for await (const chunk of chunks) await writeWhole(file, chunk);
   await file.sync();
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  let written = 0;
-  while (written < chunk.byteLength) written += (await file.write(chunk, written)).bytesWritten;
 }
 
 /** Renames a synced file to its place. Its name is safe when this resolves. */

@@ -1,4 +1,4 @@
-import { type Selectable, sql, type Transaction } from "kysely";
+import { type ExpressionBuilder, type Selectable, sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import { jobUnderWay } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
@@ -71,9 +71,7 @@ export async function recordDigest(store: Store, key: UploadKey & { sha256: stri
     await trx
       .updateTable("uploads")
       .set({ sha256: key.sha256 })
-      .where("job_id", "=", key.jobId)
-      .where("attempt", "=", key.attempt)
-      .where("id", "=", key.id)
+      .where(isUpload(key))
       .where("stored_at", "is", null)
       .execute();
   });
@@ -93,9 +91,7 @@ export async function recordStored(
     const result = await trx
       .updateTable("uploads")
       .set({ stored_at: key.at })
-      .where("job_id", "=", key.jobId)
-      .where("attempt", "=", key.attempt)
-      .where("id", "=", key.id)
+      .where(isUpload(key))
       .where("stored_at", "is", null)
       .executeTakeFirst();
     if (result.numUpdatedRows === 0n) return;
@@ -137,8 +133,7 @@ export async function listKeptUploads(
   const kept = store.db
     .selectFrom("uploads")
     .selectAll()
-    .where("kind", "=", kind)
-    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where(isPlaced({ kind, blobHostId }))
     .where("expired_at", "is", null)
     .where("stored_at", "<", before);
   const rest =
@@ -160,8 +155,7 @@ export async function listUnfinishedUploads(
   const rows = await store.db
     .selectFrom("uploads")
     .selectAll()
-    .where("kind", "=", kind)
-    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where(isPlaced({ kind, blobHostId }))
     .where("expired_at", "is", null)
     .where("stored_at", "is", null)
     .limit(pageSize)
@@ -175,9 +169,7 @@ export async function expireUpload(store: Store, key: UploadKey & { at: number }
     await trx
       .updateTable("uploads")
       .set({ expired_at: key.at })
-      .where("job_id", "=", key.jobId)
-      .where("attempt", "=", key.attempt)
-      .where("id", "=", key.id)
+      .where(isUpload(key))
       .where("expired_at", "is", null)
       .execute();
   });
@@ -188,11 +180,21 @@ export async function sumStored(store: Store, kind: string, blobHostId: string |
   const row = await store.db
     .selectFrom("uploads")
     .select((expression) => expression.fn.sum<number | string>("size_bytes").as("bytes"))
-    .where("kind", "=", kind)
-    .where("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)
+    .where(isPlaced({ kind, blobHostId }))
     .where("expired_at", "is", null)
     .executeTakeFirst();
   return Number(row?.bytes ?? 0);
+}
+
+/** Where a row is that upload. */
+function isUpload({ jobId, attempt, id }: UploadKey) {
+  return (row: ExpressionBuilder<Database, "uploads">) => row.and({ job_id: jobId, attempt, id });
+}
+
+/** Where the blob of a row is of a kind and in a place. */
+function isPlaced({ kind, blobHostId }: Pick<Upload, "kind" | "blobHostId">) {
+  return (row: ExpressionBuilder<Database, "uploads">) =>
+    row.and([row("kind", "=", kind), row("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)]);
 }
 
 /** Until the commit the attempt stays under way. */
@@ -208,23 +210,12 @@ async function holdAttempt(store: Store, trx: Transaction<Database>, key: Attemp
 }
 
 async function find(db: Store["db"] | Transaction<Database>, key: UploadKey): Promise<Upload | null> {
-  const row = await db
-    .selectFrom("uploads")
-    .selectAll()
-    .where("job_id", "=", key.jobId)
-    .where("attempt", "=", key.attempt)
-    .where("id", "=", key.id)
-    .executeTakeFirst();
+  const row = await db.selectFrom("uploads").selectAll().where(isUpload(key)).executeTakeFirst();
   return row === undefined ? null : toUpload(row);
 }
 
 async function deleteWithin(trx: Transaction<Database>, key: UploadKey): Promise<void> {
-  await trx
-    .deleteFrom("uploads")
-    .where("job_id", "=", key.jobId)
-    .where("attempt", "=", key.attempt)
-    .where("id", "=", key.id)
-    .execute();
+  await trx.deleteFrom("uploads").where(isUpload(key)).execute();
 }
 
 async function sumOfAttempt(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
+import { writeWhole } from "../../host/write-whole.ts";
 import type { AttemptKey } from "../../store/keys.ts";
 import type { UploadKey } from "../../store/uploads.ts";
 import { transferLimits } from "./transfer-kinds.ts";
@@ -82,7 +83,7 @@ export class Staging {
       at += chunk.byteLength;
       refuseTooMuch(at, bytes);
       if (fresh.byteLength === 0) continue;
-      await writeAt(file, fresh, length);
+      await writeWhole(file, fresh, length);
       length += fresh.byteLength;
       if (digest) {
         digest.hash.update(fresh);
@@ -144,13 +145,5 @@ function refuseTooMuch(end: number, { offset, sizeBytes }: StagedBytes): void {
     throw new SolsticeError("limit_exceeded", `The file has ${sizeBytes} bytes; more were sent.`, {
       remedy: "Begin the upload again with the size that the file has.",
     });
-  }
-}
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  let written = 0;
-  while (written < bytes.byteLength) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.byteLength - written, position + written);
-    written += bytesWritten;
   }
 }
