@@ -63,9 +63,10 @@ const openers: Readonly<Record<Backend, (options: HypervisorOptions) => Promise<
   async zones({ config, ownerId, log, writeSeed }) {
     const { zones: settings, dataDir, imageRetentionSeconds } = config;
     const brandDirectory = process.platform === "sunos" ? bhyveBrand : null;
+    const reserveBytes = Math.min(guestReserveBytes, config.diskReserveBytes);
     const { createZonesHypervisor } = await import("./zones/zones.ts");
     return createZonesHypervisor({
-      ...{ settings, dataDir, ownerId, log, writeSeed, imageRetentionSeconds, brandDirectory },
+      ...{ settings, dataDir, ownerId, log, writeSeed, imageRetentionSeconds, brandDirectory, reserveBytes },
     });
   },
   async noop({ config, ownerId, log }) {

@@ -10,7 +10,7 @@ import type { ZonesHost } from "./host.ts";
 import { ensureVnic } from "./links.ts";
 import { observeGuest } from "./observe.ts";
 import { type Ownership, ownershipProperties } from "./ownership.ts";
-import { zonesDirectory } from "./pool.ts";
+import { requireFreeSpace, zonesDirectory } from "./pool.ts";
 import { removeGuest } from "./remove-guest.ts";
 import type { GuestCard } from "./slots.ts";
 import { type Creation, decideCreation } from "./teardown.ts";
@@ -28,6 +28,7 @@ export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<voi
   if (creation.kind === "done") return;
   if (creation.kind !== "make") throw refusal(host, spec, creation);
   await removeGuest(host, spec.jobId);
+  await requireFreeSpace(host, host.settings.pool, host.reserveBytes);
   const image = await host.images.take(spec);
   const paths = guestPaths(host.guestsDir, spec.jobId);
   await mkdir(paths.directory);

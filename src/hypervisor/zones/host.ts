@@ -14,6 +14,8 @@ export interface ZonesHost extends CommandHost {
   readonly ownerId: string;
   readonly settings: ZonesConfig;
   readonly guestsDir: string;
+  /** Bytes that must stay free in the pool when a guest is made. */
+  readonly reserveBytes: number;
   readonly writeSeed: WriteSeed;
   readonly images: ImageShelf;
   readonly consoles: ConsoleKeeper;

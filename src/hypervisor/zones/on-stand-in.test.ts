@@ -10,6 +10,7 @@ import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
 import { randomJobId } from "../testing/contract.ts";
 import { silentLog, testSpec, writeTestSeed } from "../testing/libvirt-harness.ts";
 import { zonesPlace } from "../testing/zones-harness.ts";
+import { slotOfVnic } from "./slots.ts";
 import { openStandIn, type StandIn } from "./testing/stand-in/stand-in.ts";
 import { createZonesHypervisor, type ZonesHypervisorOptions } from "./zones.ts";
 
@@ -55,13 +56,10 @@ describe("zones on the stand-in, without power", () => {
   };
   const datasets = (part: string) => standIn.datasets().filter(({ name }) => name.includes(part));
   const imageOf = ({ imageDigest }: GuestSpec) => `rpool/solstice/images/sha256-${imageDigest?.slice(0, 40)}`;
-  const cardOf = (jobId: string) => {
-    const slot = readFileSync(join(dataDir, "guests", `job-${jobId}`, "slot"), "utf8").trim();
-    return (
-      standIn.links().find(({ name }) => /^sol[0-9a-f]{6}\d+$/.test(name) && name.slice(9) === slot)?.name ??
-      ""
-    );
-  };
+  const slotOf = (jobId: string) =>
+    Number(readFileSync(join(dataDir, "guests", `job-${jobId}`, "slot"), "utf8"));
+  const cardOf = (jobId: string) =>
+    standIn.links().find(({ name }) => slotOfVnic(options.ownerId, name) === slotOf(jobId))?.name ?? "";
   const copies = () => standIn.commands().filter(({ command }) => command === "dd").length;
 
   test("an image is imported once for many guests at once; each has a clone of its content, of the job's size", async () => {
@@ -185,6 +183,18 @@ describe("zones on the stand-in, without power", () => {
     await runCommand("zonecfg", ["-z", "copy-of-it", "delete", "-F"]);
   });
 
+  test("no guest is made in a pool that is nearly full; with room again it is", async () => {
+    const spec = specOn(randomBytes(1024));
+    standIn.setPoolBytes(1024 ** 3);
+    await assert.rejects(zones.create(spec), {
+      code: "disk_full",
+      message: /are free in rpool\/solstice; a new guest needs/,
+    });
+    assert.equal(await zones.power(spec.jobId), "absent");
+    standIn.setPoolBytes(64 * 1024 ** 3);
+    await zones.create(spec);
+  });
+
   test("a guest's card may use its own addresses only, before it has power", async () => {
     const spec = specOn(randomBytes(1024));
     await zones.create(spec);
@@ -199,7 +209,7 @@ describe("zones on the stand-in, without power", () => {
       card,
     ]);
     assert.match(stdout, /^protection:mac-nospoof,ip-nospoof,dhcp-nospoof,restricted$/m);
-    assert.match(stdout, new RegExp(`^allowed-ips:10\\.88\\.0\\.${Number(card.slice(9)) + 2}$`, "m"));
+    assert.match(stdout, new RegExp(`^allowed-ips:10\\.88\\.0\\.${slotOf(spec.jobId) + 2}$`, "m"));
   });
 
   test("a host that cannot be mended is refused, with what to do", async () => {

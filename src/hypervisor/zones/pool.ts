@@ -1,5 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
+import { formatBytes } from "../../host/disk-space.ts";
 import { type CommandHost, succeed } from "./commands.ts";
 import { findDataset } from "./datasets.ts";
 import { ownershipProperties } from "./ownership.ts";
@@ -50,6 +51,22 @@ export async function zonesDirectory(host: CommandHost, pool: string): Promise<s
     "hypervisor_failed",
     `The console of a zone below ${directory} would be ${longest}: more than ${maxSocketPathBytes} bytes, which a socket cannot have.`,
     { remedy: `Give it a shorter path: zfs set mountpoint=/solstice/zones ${dataset}` },
+  );
+}
+
+/**
+ * Refuses to make a guest where the pool has less than `reserveBytes` left: disks are made without reserving their size, so
+ * that guests find it full, and not we. Throws `disk_full`.
+ */
+export async function requireFreeSpace(host: CommandHost, pool: string, reserveBytes: number): Promise<void> {
+  const found = await findDataset(host, pool, ["available"]);
+  const free = Number(found?.properties.get("available"));
+  // What is not said is not known to be too little.
+  if (!(free < reserveBytes)) return;
+  throw new SolsticeError(
+    "disk_full",
+    `Only ${formatBytes(free)} are free in ${pool}; a new guest needs ${formatBytes(reserveBytes)}.`,
+    { remedy: "Free space in the pool, or set another one (ZONES_POOL)." },
   );
 }
 

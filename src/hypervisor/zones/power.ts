@@ -45,7 +45,11 @@ export async function startGuest(host: ZonesHost, jobId: string): Promise<void> 
   const name = guestName(jobId);
   const zone = await findOwnZone(host, jobId);
   if (zone === null) throw cannotStart(name, "There is no guest");
-  if (powerOf(zone.state) === "running") return keepConsole(host, jobId, { zone, mayHaveMissed: true });
+  if (powerOf(zone.state) === "running") {
+    keepConsole(host, jobId, { zone, mayHaveMissed: true });
+    host.watch.add(jobId);
+    return;
+  }
   const card = await readCard(host, jobId);
   if (card === null || zone.state === "configured" || zone.state === "incomplete") {
     throw cannotStart(name, "There is no whole guest");

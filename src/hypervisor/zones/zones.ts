@@ -29,6 +29,8 @@ import { guestBrand, isGuestZone, listZones, readZone } from "./zones-of-host.ts
 /** Between two looks at the zones of the host, in ms, while a guest has power. */
 const defaultPollMs = 1500;
 
+const defaultReserveBytes = 1024 ** 3;
+
 /** Options of {@link createZonesHypervisor}. */
 export interface ZonesHypervisorOptions {
   readonly settings: ZonesConfig;
@@ -40,6 +42,8 @@ export interface ZonesHypervisorOptions {
   readonly log: HypervisorLog;
   /** How long an image in the pool is kept that nothing uses, in seconds; 0: for ever. */
   readonly imageRetentionSeconds: number;
+  /** Bytes that must stay free in the pool when a guest is made; default 1 GiB. */
+  readonly reserveBytes?: number;
   /** Runs the host's commands; the default is a process for each. */
   readonly run?: RunCommand;
   /** Where the bhyve brand is installed; null where that cannot be looked at. */
@@ -107,6 +111,7 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
   const host: ZonesHost = {
     ...{ run, log, ownerId, settings, writeSeed, consoles },
     guestsDir: guestsDirectory(dataDir),
+    reserveBytes: options.reserveBytes ?? defaultReserveBytes,
     images: createImageShelf({
       ...shelfOptions(options),
       afterImport: () => void sweep(host, options).catch(() => {}),
