@@ -222,6 +222,9 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
       { diskBus: "sata", nicModel: "e1000" },
       { diskBus: "scsi", nicModel: "e1000e" },
       { diskBus: "ide", nicModel: "rtl8139" },
+      // A seed of another form than an ISO is no CD-ROM on these.
+      { diskBus: "sata", seedFormat: "vfat" },
+      { diskBus: "ide", seedFormat: "cpio" },
     ] as const) {
       const spec = newSpec(devices);
       await hypervisor.create(spec);
