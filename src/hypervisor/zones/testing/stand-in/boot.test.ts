@@ -11,6 +11,7 @@ import { must, zoneCommands } from "./testing.ts";
 /** Makes a host with the tiny guest's image, a network, and a guest that is configured and installed. */
 async function openGuest(
   script: string,
+  seedAs: "cdrom" | "disk0",
 ): Promise<{ standIn: StandIn; console(): string; connectConsole(): void }> {
   const standIn = await openStandIn({ shutdownSeconds: 60 });
   const raw = join(standIn.directory, "tiny.raw");
@@ -30,7 +31,7 @@ async function openGuest(
   await must(standIn, "dladm", "set-linkprop", "-t", "-p", "allowed-ips=10.88.0.7", "ci1");
   const attributes = Object.entries({
     bootdisk: "rpool/ci-1",
-    cdrom: seed,
+    [seedAs]: seed,
     ram: "192M",
     vcpus: "1",
     console: "socket,/tmp/vm.com1,wait",
@@ -59,17 +60,19 @@ function stateOf(standIn: StandIn): string | undefined {
   return standIn.zones().find(({ name }) => name === "ci-1")?.state;
 }
 
-test("a guest boots, is heard, reaches this machine, and is shut down gracefully", async (context) => {
-  const guest = await openGuest('echo "guest is up" >/dev/console\n');
-  context.after(() => guest.standIn.close());
-  await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
-  assert.equal(stateOf(guest.standIn), "running");
-  guest.connectConsole();
-  await until("the guest speaks", () => guest.console().includes("guest is up"));
-  await must(guest.standIn, "zoneadm", "-z", "ci-1", "shutdown");
-  assert.equal(stateOf(guest.standIn), "installed");
-  await must(guest.standIn, "zoneadm", "-z", "ci-1", "uninstall", "-F");
-  await must(guest.standIn, "zonecfg", "-z", "ci-1", "delete", "-F");
-  await must(guest.standIn, "dladm", "delete-vnic", "ci1");
-  await must(guest.standIn, "zfs", "destroy", "rpool/ci-1");
-});
+for (const seedAs of ["cdrom", "disk0"] as const) {
+  test(`a guest whose seed is its ${seedAs} boots, is heard, reaches this machine, and is shut down gracefully`, async (context) => {
+    const guest = await openGuest('echo "guest is up" >/dev/console\n', seedAs);
+    context.after(() => guest.standIn.close());
+    await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
+    assert.equal(stateOf(guest.standIn), "running");
+    guest.connectConsole();
+    await until("the guest speaks", () => guest.console().includes("guest is up"));
+    await must(guest.standIn, "zoneadm", "-z", "ci-1", "shutdown");
+    assert.equal(stateOf(guest.standIn), "installed");
+    await must(guest.standIn, "zoneadm", "-z", "ci-1", "uninstall", "-F");
+    await must(guest.standIn, "zonecfg", "-z", "ci-1", "delete", "-F");
+    await must(guest.standIn, "dladm", "delete-vnic", "ci1");
+    await must(guest.standIn, "zfs", "destroy", "rpool/ci-1");
+  });
+}

@@ -18,13 +18,19 @@ export interface SerialSocket {
   readonly wait: boolean;
 }
 
+/** The file behind a disk, and whether it is one that the zone only may read. */
+interface MachineDisk {
+  readonly file: string;
+  readonly readOnly: boolean;
+}
+
 /** What a zone's configuration comes to as a virtual machine. */
 export interface Machine {
   readonly name: string;
   readonly cpus: number;
   readonly ramMb: number;
   readonly diskInterface: string;
-  readonly disks: readonly string[];
+  readonly disks: readonly MachineDisk[];
   readonly cdroms: readonly string[];
   /** `ahci` as bhyve has it; `virtio` for guests that have no driver for that. */
   readonly cdromBus: string;
@@ -47,7 +53,7 @@ export function machineOf(context: Context, zone: Zone): Machine {
     cpus: Number(/\d+/.exec(attribute(config, "vcpus") ?? "1")?.[0] ?? 1),
     ramMb: memory(attribute(config, "ram") ?? "1G"),
     diskInterface: diskInterface(attribute(config, "diskif") ?? "virtio-blk"),
-    disks: disks.map((disk) => diskFile(context, disk)),
+    disks: disks.map((disk) => machineDisk(context, config, disk)),
     cdroms,
     cdromBus: setting(context.database, "cdromBus") ?? "ahci",
     networkInterface: attribute(config, "netif") ?? "virtio-net-viona",
@@ -66,12 +72,21 @@ export function missingFile(context: Context, { config }: Zone): string | null {
     .filter(({ type }) => type === "fs")
     .map((one) => String(one.properties.dir));
   for (const disk of diskValues(config)) {
+    if (isFile(disk)) {
+      if (mounts.includes(disk)) continue;
+      return disk;
+    }
     const volume = volumeName(disk);
     const path = `/dev/zvol/rdsk/${volume}`;
     const isThere = findDataset(context, volume)?.type === "volume";
     if (!isThere || !devices.some((match) => globMatches(match, path))) return path;
   }
   return attributeValues(config, /^cdrom\d*$/).find((cdrom) => !mounts.includes(cdrom)) ?? null;
+}
+
+/** As the brand's boot.py: what begins with a slash is a path as it is, anything else a volume. */
+function isFile(disk: string): boolean {
+  return volumeName(disk).startsWith("/");
 }
 
 function diskValues(config: ZoneConfig): string[] {
@@ -96,10 +111,14 @@ export function firmwareOf(config: ZoneConfig): { name: string; isKnown: boolean
   return { name, isKnown: name.startsWith("/") || firmwareNames.test(name) };
 }
 
-function diskFile(context: Context, disk: string): string {
+function machineDisk(context: Context, config: ZoneConfig, disk: string): MachineDisk {
+  if (isFile(disk)) {
+    const mount = config.resources.find(({ type, properties }) => type === "fs" && properties.dir === disk);
+    return { file: disk, readOnly: [mount?.properties.options].flat().includes("ro") };
+  }
   const file = volumeFile(context, volumeName(disk));
   unshare(file);
-  return file;
+  return { file, readOnly: false };
 }
 
 /** The names that the brand's boot program knows for a disk's controller. */
@@ -156,10 +175,12 @@ function serialArguments({ sockets }: Machine): string[] {
 }
 
 function diskArguments({ disks, diskInterface: bus }: Machine): string[] {
-  const drives = disks.flatMap((file, index) => {
+  const drives = disks.flatMap(({ file, readOnly }, index) => {
     const device = bus === "ahci" ? `ide-hd,bus=disks.${index}` : "virtio-blk-pci";
+    // QEMU has no read-only disk on AHCI: what is written there is forgotten.
+    const fate = readOnly ? "snapshot=on" : "cache=unsafe,discard=unmap";
     return [
-      ...["-drive", `if=none,id=disk${index},file=${file},format=raw,cache=unsafe,discard=unmap`],
+      ...["-drive", `if=none,id=disk${index},file=${file},format=raw,${fate}`],
       ...["-device", `${device},drive=disk${index},bootindex=${index}`],
     ];
   });
