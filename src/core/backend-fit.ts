@@ -23,7 +23,6 @@ interface Abilities extends Partial<Record<"seed" | "diskBus" | "nicModel" | "fi
 const abilities: Readonly<Record<Backend, Abilities>> = {
   libvirt: { closesEgress: true },
   zones: {
-    seed: ["iso"],
     diskBus: ["virtio", "sata"],
     nicModel: ["virtio", "e1000"],
     closesEgress: false,

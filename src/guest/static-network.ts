@@ -78,7 +78,8 @@ config:
 
 /**
  * Shell commands that give an illumos guest its address (dladm(8), ipadm(8), route(8)). An archive can tell metadata-agent only to
- * leave the network alone, so its script does the work; nothing here minds being done twice.
+ * leave the network alone, so its script does the work; nothing here minds being done twice. A guest without dladm is none of
+ * illumos, and sees to its network by itself.
  */
 export function illumosNetworkScript({
   macAddress,
@@ -87,12 +88,13 @@ export function illumosNetworkScript({
   gateway,
   nameservers,
 }: StaticNetwork): string {
-  return `# The card's address is written without leading zeros there.
+  return `if command -v dladm >/dev/null 2>&1; then
+# The card's address is written without leading zeros there.
 card=$(dladm show-phys -m -p -o link,address | tr -d '\\\\' |
-  awk -F : -v wanted=${macAddress} '{
+  awk -F : '{
     found = ""
     for (at = 2; at <= 7; at++) found = found (at > 2 ? ":" : "") (length($at) < 2 ? "0" : "") $at
-    if (found == wanted) { print $1; exit }
+    if (found == "${macAddress}") { print $1; exit }
   }')
 [ -n "$card" ] || fail "no network card has the address ${macAddress}"
 ipadm show-if "$card" >/dev/null 2>&1 || ipadm create-if "$card" || fail "no interface on $card"
@@ -101,5 +103,6 @@ ipadm show-addr "$card/v4" >/dev/null 2>&1 || ipadm create-addr -T static -a ${a
 route -n get default 2>/dev/null | grep -q '${gateway.replaceAll(".", "\\.")}$' || route add default ${gateway} ||
   fail "no route by ${gateway}"
 printf '%s\\n' ${nameservers.map((server) => `'nameserver ${server}'`).join(" ") || "''"} >/etc/resolv.conf
+fi
 `;
 }

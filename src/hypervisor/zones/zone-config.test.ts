@@ -33,7 +33,7 @@ test("a guest's zone has what OmniOS' brand reads, and our mark", () => {
     bootdisk: parts.disk,
     diskif: "virtio-blk",
     netif: "virtio-net-viona",
-    cdrom: parts.seedPath,
+    disk0: `${parts.seedPath},ro`,
     rng: "on",
     console: "socket,/tmp/vm.com1,wait",
     extra: "-l com2,socket,/tmp/vm.com2",
@@ -44,6 +44,19 @@ test("SATA, e1000 and UEFI are said; without a shell there is no second line", (
   const other = { ...spec, diskBus: "sata", nicModel: "e1000", firmware: "efi", hasShell: false } as const;
   const { diskif, netif, bootrom, extra } = attributesOf(buildZoneConfig(other, parts));
   assert.deepEqual([diskif, netif, bootrom, extra], ["ahci", "e1000", "BHYVE_RELEASE", undefined]);
+});
+
+test("a seed is a disk that the guest may only read, and a CD-ROM where an ISO is on SATA", () => {
+  for (const diskBus of ["virtio", "sata"] as const) {
+    for (const seedFormat of ["iso", "vfat", "cpio"] as const) {
+      const { cdrom, disk0 } = attributesOf(buildZoneConfig({ ...spec, diskBus, seedFormat }, parts));
+      const isCdRom = diskBus === "sata" && seedFormat === "iso";
+      assert.deepEqual(
+        [cdrom, disk0],
+        isCdRom ? [parts.seedPath, undefined] : [undefined, `${parts.seedPath},ro`],
+      );
+    }
+  }
 });
 
 test("nothing breaks out of a value", () => {

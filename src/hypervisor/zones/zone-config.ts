@@ -59,12 +59,20 @@ function attributesOf(spec: GuestSpec, parts: ZoneParts & { seed: string }): [st
     ["bootdisk", parts.disk],
     ["diskif", diskBus === "sata" ? "ahci" : "virtio-blk"],
     ["netif", nicModel === "e1000" ? "e1000" : "virtio-net-viona"],
-    ["cdrom", parts.seed],
+    seedAttribute(spec, parts.seed),
     ["rng", "on"],
     // bhyve waits for us before it starts the guest: nothing of the console is lost.
     ["console", `socket,${consoleSocket},wait`],
     ...(hasShell ? ([["extra", `-l com2,socket,${shellSocket}`]] as [string, string][]) : []),
   ];
+}
+
+/**
+ * A disk on virtio, though bhyve has CD-ROMs: those are on AHCI, and the kernels of Debian's and Ubuntu's cloud images have no
+ * driver for that. A path that begins with a slash is taken as it is (the brand's boot.py), and `ro` is an option of bhyve.
+ */
+function seedAttribute({ diskBus, seedFormat }: GuestSpec, seed: string): [string, string] {
+  return diskBus === "sata" && seedFormat === "iso" ? ["cdrom", seed] : ["disk0", `${seed},ro`];
 }
 
 function resource(kind: string, commands: readonly string[]): string[] {

@@ -72,21 +72,16 @@ export function missingFile(context: Context, { config }: Zone): string | null {
     .filter(({ type }) => type === "fs")
     .map((one) => String(one.properties.dir));
   for (const disk of diskValues(config)) {
-    if (isFile(disk)) {
-      if (mounts.includes(disk)) continue;
-      return disk;
-    }
     const volume = volumeName(disk);
+    if (volume.startsWith("/")) {
+      if (mounts.includes(volume)) continue;
+      return volume;
+    }
     const path = `/dev/zvol/rdsk/${volume}`;
     const isThere = findDataset(context, volume)?.type === "volume";
     if (!isThere || !devices.some((match) => globMatches(match, path))) return path;
   }
   return attributeValues(config, /^cdrom\d*$/).find((cdrom) => !mounts.includes(cdrom)) ?? null;
-}
-
-/** As the brand's boot.py: what begins with a slash is a path as it is, anything else a volume. */
-function isFile(disk: string): boolean {
-  return volumeName(disk).startsWith("/");
 }
 
 function diskValues(config: ZoneConfig): string[] {
@@ -111,12 +106,15 @@ export function firmwareOf(config: ZoneConfig): { name: string; isKnown: boolean
   return { name, isKnown: name.startsWith("/") || firmwareNames.test(name) };
 }
 
+/** As the brand's boot.py: what begins with a slash is a path as it is, anything else a volume. */
 function machineDisk(context: Context, config: ZoneConfig, disk: string): MachineDisk {
-  if (isFile(disk)) {
-    const mount = config.resources.find(({ type, properties }) => type === "fs" && properties.dir === disk);
-    return { file: disk, readOnly: [mount?.properties.options].flat().includes("ro") };
+  const name = volumeName(disk);
+  if (name.startsWith("/")) {
+    const mount = config.resources.find(({ type, properties }) => type === "fs" && properties.dir === name);
+    const options = [mount?.properties.options, disk.split(",").slice(1)].flat();
+    return { file: name, readOnly: options.includes("ro") };
   }
-  const file = volumeFile(context, volumeName(disk));
+  const file = volumeFile(context, name);
   unshare(file);
   return { file, readOnly: false };
 }
