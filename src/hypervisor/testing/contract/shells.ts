@@ -9,7 +9,7 @@ const order = { number: 7, term: "dumb", rows: 24, columns: 80, mode: "plain" } 
 
 /** An obedient guest gives back what is typed on its line for shells. */
 export function testShells(scene: Scene, inMemory: boolean): void {
-  test("a line to the shell of a guest: only of one that runs; bytes both ways; a new one takes over; it ends with its guest", async () => {
+  test("a line to the shell of a guest: only of one that runs; bytes both ways; it outlives another start; a new one takes over; it ends with its guest", async () => {
     const { hypervisor } = scene;
     await assert.rejects(hypervisor.openShell(randomJobId(), order), { code: "hypervisor_failed" });
     const spec = newSpec(scene, "obedient");
@@ -25,6 +25,9 @@ export function testShells(scene: Scene, inMemory: boolean): void {
     await waitForConsole(hypervisor, jobId, "guest is up");
     const first = await hypervisor.openShell(jobId, order);
     await echoes(first, "one");
+    // A running guest stays as it is, and so does what runs in it.
+    await hypervisor.start(jobId);
+    await echoes(first, "still one");
     await first.resize({ rows: 50, columns: 120 });
     const ended = closed(first);
     const second = await hypervisor.openShell(jobId, { ...order, number: 8 });
