@@ -35,6 +35,14 @@ async function freeBytesByDf(path: string, run: RunCommand): Promise<number> {
   throw new SolsticeError("internal", `df does not say what is free at ${path}: ${stdout.slice(0, 500)}`);
 }
 
+/** Bytes that can still be written to a ZFS dataset, within its pool and its quotas. Throws what zfs says. */
+export async function freeBytesOfDataset(dataset: string, run: RunCommand = runCommand): Promise<number> {
+  const args = ["get", "-Hp", "-o", "value", "available", dataset];
+  const { stdout } = await run("zfs", args, { deadlineSeconds: 20 });
+  if (/^\d+$/.test(stdout.trim())) return Number(stdout);
+  throw new SolsticeError("internal", `zfs does not say what is free in ${dataset}: ${stdout.slice(0, 500)}`);
+}
+
 /**
  * The bytes that `df -k` of one path calls available; null where that is not to be read. Its table has one file system,
  * whose name may be on a line of its own when it is long.

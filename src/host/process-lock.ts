@@ -51,7 +51,7 @@ export function acquireProcessLock(path: string, what: string): ProcessLock {
   const holder = readLockHolder(path);
   const who = holder ? `process ${holder.pid} (${holder.what})` : "another process";
   throw new SolsticeError("locked", `${path} is held by ${who}, so that ${what} cannot begin.`, {
-    remedy: holder ? `Wait for it, or stop it: kill ${holder.pid}` : `Find it with: fuser -v ${path}`,
+    remedy: holder ? `Wait for it, or stop it: kill ${holder.pid}` : `Find it with: fuser ${path}`,
   });
 }
 

@@ -128,7 +128,8 @@ async function openContext(
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
   const secrets = createSecretBook(config.secrets, log);
   const masks = new AttemptMasks((job) => valuesToMask(secrets.current(), job.request));
-  const diskGuard = await startDiskGuard({ config, store, log, closing });
+  const dataset = hypervisor.backend === "zones" ? config.zones.pool : null;
+  const diskGuard = await startDiskGuard({ config, dataset, store, log, closing });
   const blobs = await openBlobStore(config);
   closing.defer(() => blobs.close());
   const caches = createHostCaches({ config, store, blobs, hostId: identity.hostId, log });

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { freeBytesOfDataset } from "../../host/disk-space.ts";
+import { openStandIn } from "../../hypervisor/zones/testing/stand-in/stand-in.ts";
 import { createDiskGuard, isBelowReserve } from "./disk-guard.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -30,6 +32,25 @@ test("the reason has the numbers and says what to do; no reserve holds nobody ba
   await unreserved.look();
   assert.equal(unreserved.pausedReason(), null);
   assert.ok((unreserved.freeBytes() ?? 0) > 0);
+});
+
+test("where guests' disks are in a ZFS dataset, the fuller of it and the data directory counts", async (context) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "solstice-guard-"));
+  const standIn = await openStandIn();
+  const { PATH } = process.env;
+  Object.assign(process.env, standIn.environment);
+  context.after(async () => {
+    process.env.PATH = PATH;
+    await standIn.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  const guard = createDiskGuard({ config: { dataDir, diskReserveBytes: 2 ** 26 }, dataset: "rpool", log });
+  await guard.look();
+  assert.equal(guard.pausedReason(), null);
+  standIn.setPoolBytes(2 ** 25);
+  await guard.look();
+  assert.match(guard.pausedReason() ?? "", /^Only .*B are free in rpool, less than the reserve/);
+  await assert.rejects(freeBytesOfDataset("rpool/absent"), /dataset does not exist/);
 });
 
 test("a job that met a full disk holds the others back for a minute, whatever the reserve", async () => {

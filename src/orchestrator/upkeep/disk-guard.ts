@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { formatBytes, freeBytes } from "../../host/disk-space.ts";
+import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/disk-space.ts";
 import type { Store } from "../../store/store.ts";
 import type { Log } from "../log.ts";
 import { startLoop } from "../loop.ts";
@@ -34,6 +34,8 @@ export interface DiskGuard {
 /** What a {@link DiskGuard} needs. */
 export interface DiskGuardOptions {
   readonly config: Pick<OrchestratorConfig, "dataDir" | "diskReserveBytes">;
+  /** The ZFS dataset that guests' disks are in, where that is not the data directory's business. */
+  readonly dataset?: string | null;
   readonly log: Log;
   /** For tests. Ms since the epoch. */
   readonly now?: () => number;
@@ -51,7 +53,7 @@ export function isBelowReserve(wasBelow: boolean, free: number, reserve: number)
 
 /** Makes a guard that has not looked yet. */
 export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
-  const { config, log, now = Date.now } = options;
+  const { config, dataset = null, log, now = Date.now } = options;
   const listeners = new Set<(isPaused: boolean) => void>();
   let measured: Measurement | null = null;
   let isBelow = false;
@@ -79,7 +81,7 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
     pausedReason,
     freeBytes: () => measured?.free ?? null,
     async look() {
-      measured = await measureLeast(config.dataDir);
+      measured = await measureLeast(config.dataDir, dataset);
       isBelow = isBelowReserve(isBelow, measured.free, config.diskReserveBytes);
       tell();
     },
@@ -116,10 +118,13 @@ export async function startDiskGuard(
   return guard;
 }
 
-/** The parts of the data directory that jobs fill may be mounts of their own: the fullest counts. */
-async function measureLeast(dataDir: string): Promise<Measurement> {
+/** The parts of the data directory that jobs fill may be mounts of their own, and the dataset another pool: the fullest counts. */
+async function measureLeast(dataDir: string, dataset: string | null): Promise<Measurement> {
   const paths = [dataDir, join(dataDir, "guests"), join(dataDir, "state")];
-  const all = await Promise.all(paths.map(async (path) => ({ path, free: await freeBytes(path) })));
+  const all = await Promise.all([
+    ...paths.map(async (path) => ({ path, free: await freeBytes(path) })),
+    ...(dataset === null ? [] : [freeBytesOfDataset(dataset).then((free) => ({ path: dataset, free }))]),
+  ]);
   return all.reduce((least, one) => (one.free < least.free ? one : least));
 }
 
