@@ -1,19 +1,29 @@
 import assert from "node:assert/strict";
-import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { until } from "../../../../../test/support/until.ts";
 import { runCommand } from "../../../../host/command.ts";
 import { tinyImage, tinySeed, writeTestSeed } from "../../../testing/libvirt-harness.ts";
 import { openStandIn, type StandIn } from "./stand-in.ts";
-import { must, zoneCommands } from "./testing.ts";
+import { must, runIn, zoneCommands } from "./testing.ts";
+
+interface GuestOptions {
+  readonly seedAs?: "cdrom" | "disk0";
+  /** More attributes of the zone. */
+  readonly more?: Readonly<Record<string, string>>;
+  /** How long `zoneadm shutdown` waits. */
+  readonly shutdownSeconds?: number;
+}
 
 /** Makes a host with the tiny guest's image, a network, and a guest that is configured and installed. */
 async function openGuest(
   script: string,
-  seedAs: "cdrom" | "disk0",
-): Promise<{ standIn: StandIn; console(): string; connectConsole(): void }> {
-  const standIn = await openStandIn({ shutdownSeconds: 60 });
+  { seedAs = "cdrom", more: added = {}, shutdownSeconds = 60 }: GuestOptions = {},
+): Promise<{ standIn: StandIn; console(): string; connectConsole(): void; port(number: 1 | 2): Socket }> {
+  const standIn = await openStandIn({ shutdownSeconds });
   const raw = join(standIn.directory, "tiny.raw");
   const seed = join(standIn.directory, "seed.iso");
   await runCommand("qemu-img", ["convert", "-O", "raw", await tinyImage(), raw]);
@@ -29,30 +39,34 @@ async function openGuest(
   await must(standIn, "ipadm", "create-addr", "-t", "-T", "static", "-a", "10.88.0.1/24", "host0/v4");
   await must(standIn, "dladm", "create-vnic", "-t", "-l", "stub0", "-m", "2:8:20:0:0:7", "ci1");
   await must(standIn, "dladm", "set-linkprop", "-t", "-p", "allowed-ips=10.88.0.7", "ci1");
-  const attributes = Object.entries({
+  const words = Object.entries({
     bootdisk: "rpool/ci-1",
     [seedAs]: seed,
     ram: "192M",
     vcpus: "1",
     console: "socket,/tmp/vm.com1,wait",
+    ...added,
   }).map(([name, value]) => `add attr; set name=${name}; set type=string; set value=${value}; end; `);
   const more =
     "add net; set physical=ci1; end; add device; set match=/dev/zvol/rdsk/rpool/ci-1; end; " +
     `add fs; set dir=${seed}; set special=${seed}; set type=lofs; add options ro; add options nodevices; end; `;
-  await must(standIn, "zonecfg", "-z", "ci-1", zoneCommands(standIn, "ci-1", more + attributes.join("")));
+  await must(standIn, "zonecfg", "-z", "ci-1", zoneCommands(standIn, "ci-1", more + words.join("")));
   await must(standIn, "zoneadm", "-z", "ci-1", "install");
   let text = "";
-  let socket: Socket | null = null;
+  const port = (number: 1 | 2) => {
+    const socket = connect(join(standIn.directory, `rpool/zones/ci-1/root/tmp/vm.com${number}`));
+    socket.on("error", () => {});
+    return socket;
+  };
   return {
     standIn,
     console: () => text,
     connectConsole() {
-      socket = connect(join(standIn.directory, "rpool/zones/ci-1/root/tmp/vm.com1"));
-      socket.on("data", (chunk) => {
+      port(1).on("data", (chunk) => {
         text += chunk.toString();
       });
-      socket.on("error", () => {});
     },
+    port,
   };
 }
 
@@ -61,8 +75,8 @@ function stateOf(standIn: StandIn): string | undefined {
 }
 
 for (const seedAs of ["cdrom", "disk0"] as const) {
-  test(`a guest whose seed is its ${seedAs} boots, is heard, reaches this machine, and is shut down gracefully`, async (context) => {
-    const guest = await openGuest('echo "guest is up" >/dev/console\n', seedAs);
+  test(`a guest whose seed is its ${seedAs} boots, is heard, and is shut down gracefully`, async (context) => {
+    const guest = await openGuest('echo "guest is up" >/dev/console\n', { seedAs });
     context.after(() => guest.standIn.close());
     await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
     assert.equal(stateOf(guest.standIn), "running");
@@ -76,3 +90,55 @@ for (const seedAs of ["cdrom", "disk0"] as const) {
     await must(guest.standIn, "zfs", "destroy", "rpool/ci-1");
   });
 }
+
+test("a guest that powers itself off leaves its zone installed, and its link free", async (context) => {
+  const guest = await openGuest('echo "guest is up" >/dev/console\npoweroff -f\n', {
+    more: { diskif: "ahci" },
+  });
+  context.after(() => guest.standIn.close());
+  await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
+  guest.connectConsole();
+  await until("the guest is off", () => stateOf(guest.standIn) === "installed");
+  assert.match(guest.console(), /guest is up/);
+  await must(guest.standIn, "dladm", "delete-vnic", "ci1");
+});
+
+// zoneadm.c shutdown_func() and zoneadmd.c zone_graceful_shutdown().
+test("a guest that ignores the power button stays, and zoneadm says so when its patience ends", async (context) => {
+  const ignore = "printf '#!/bin/sh\\ntrue\\n' >/etc/acpi/PWRF/00000080\n";
+  const guest = await openGuest(`${ignore}echo "guest is up" >/dev/console\n`, { shutdownSeconds: 3 });
+  context.after(() => guest.standIn.close());
+  await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
+  guest.connectConsole();
+  await until("the guest speaks", () => guest.console().includes("guest is up"));
+  const shutdown = await runIn(guest.standIn, "zoneadm", "-z", "ci-1", "shutdown");
+  assert.equal(shutdown.exitCode, 1);
+  assert.match(shutdown.stderr, /^zone 'ci-1': unable to shutdown zone$/m);
+  assert.equal(stateOf(guest.standIn), "running");
+  await must(guest.standIn, "zoneadm", "-z", "ci-1", "halt");
+  assert.equal(stateOf(guest.standIn), "installed");
+});
+
+test("a guest reaches this machine's loopback through its gateway, and has a second serial port", async (context) => {
+  const server = createServer((_, response) => response.end("hello from the host"));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  context.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const guest = await openGuest(
+    `wget -q -O - http://10.88.0.1:${port}/ >/dev/console\nstty raw -echo <>/dev/ttyS1; cat <>/dev/ttyS1 1>&0 &\necho "guest is up" >/dev/console\n`,
+    { more: { extra: '"-l com2,socket,/tmp/vm.com2"' } },
+  );
+  context.after(() => guest.standIn.close());
+  await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
+  guest.connectConsole();
+  await until("the guest speaks", () => guest.console().includes("guest is up"));
+  assert.match(guest.console(), /hello from the host/);
+  let echo = "";
+  const second = guest.port(2).on("data", (chunk) => {
+    echo += chunk.toString();
+  });
+  second.write("ping");
+  await until("the second port answers", () => echo.includes("ping"));
+  second.destroy();
+  await must(guest.standIn, "zoneadm", "-z", "ci-1", "halt");
+});
