@@ -54,6 +54,7 @@ test("what is busy, absent or in another state is told apart", () => {
   assert.ok(isAbsent(failed("dladm", "dladm: invalid link name 'ci7'")), "what delete-vnic says of it");
   for (const said of [
     "zone 'x': halt operation is invalid for zones in state 'configured'",
+    "zoneadm: zone 'x': cannot manage a zone which is in state 'configured'",
     "zoneadm: zone 'x': uninstall operation is invalid for running zones.",
     "zoneadm: zone 'x': is already in state 'configured'.",
     "x: Zone state is invalid for the requested operation",

@@ -127,7 +127,7 @@ export function isAbsent({ stderr, stdout }: Pick<FailedCommand, "stderr" | "std
 
 /** Whether the zone was in another state than the command needs: it moved since we looked. */
 export function isWrongState({ stderr, stdout }: Pick<FailedCommand, "stderr" | "stdout">): boolean {
-  return /is invalid for (zones in state|running zones)|already in state|state is invalid|already (halted|booted)|not running|must be/i.test(
+  return /is invalid for (zones in state|running zones)|which is in state|already in state|state is invalid|already (halted|booted)|not running|must be/i.test(
     stderr + stdout,
   );
 }
