@@ -50,7 +50,7 @@ export interface Victim {
   readonly options: object;
   /** More environment of the child process. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Where a life takes long: each step has one death before it and one in it, and one way to recover from each, in turn. */
+  /** Where a life takes long: one death before each step, one in every second, and one way to recover from each, in turn. */
   readonly isSlow?: boolean;
 }
 
