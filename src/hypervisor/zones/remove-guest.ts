@@ -16,6 +16,12 @@ import { afterStep, nextTeardownStep, type TeardownStep } from "./teardown.ts";
 const maxLooks = 120;
 const waitMs = 1000;
 
+/**
+ * So many looks a zone may be on its way. Then it is halted again, which zoneadmd does in `shutting_down` as well (zoneadmd.c): a halt that
+ * was killed in the middle leaves the zone there, with its guest running, and nobody goes on with it.
+ */
+const patientLooks = 5;
+
 /** Removes the guest and everything of it, as often as it takes. What is not ours stays. */
 export async function removeGuest(host: ZonesHost, jobId: string): Promise<void> {
   stopShutdown(host, jobId);
@@ -46,6 +52,7 @@ async function takeSteps(
     let guest: ObservedGuest | null = await observeGuest(host, jobId);
     let step = nextTeardownStep(guest);
     if (step === null || !isWanted(step)) return;
+    if (step === "wait" && looks >= patientLooks) step = "halt";
     while (guest !== null && step !== null && isWanted(step)) {
       guest = (await take(host, jobId, { step, guest })) ? afterStep(guest, step) : null;
       step = guest && nextTeardownStep(guest);
