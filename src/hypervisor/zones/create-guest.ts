@@ -13,7 +13,7 @@ import { type Ownership, ownershipProperties } from "./ownership.ts";
 import { requireFreeSpace, zonesDirectory } from "./pool.ts";
 import { removeGuest } from "./remove-guest.ts";
 import type { GuestCard } from "./slots.ts";
-import { type Creation, decideCreation } from "./teardown.ts";
+import { type Creation, decideCreation, nextTeardownStep } from "./teardown.ts";
 import { buildZoneConfig } from "./zone-config.ts";
 
 const bytesPerGib = 1024 ** 3;
@@ -24,10 +24,11 @@ const bytesPerGib = 1024 ** 3;
  */
 export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<void> {
   refuseUnfit(spec);
-  const creation = decideCreation(await observeGuest(host, spec.jobId), spec.attempt);
+  const guest = await observeGuest(host, spec.jobId);
+  const creation = decideCreation(guest, spec.attempt);
   if (creation.kind === "done") return;
   if (creation.kind !== "make") throw refusal(host, spec, creation);
-  await removeGuest(host, spec.jobId);
+  if (nextTeardownStep(guest) !== null) await removeGuest(host, spec.jobId);
   await requireFreeSpace(host, host.settings.pool, host.reserveBytes);
   const image = await host.images.take(spec);
   const paths = guestPaths(host.guestsDir, spec.jobId);
