@@ -3,6 +3,11 @@ import { join } from "node:path";
 import { jobIdOfGuest } from "../core/job.ts";
 import { hasErrorCode } from "../host/error-code.ts";
 
+/** The directory that holds one directory for each guest, whatever the backend. */
+export function guestsDirectory(dataDir: string): string {
+  return join(dataDir, "guests");
+}
+
 /** The directory of one guest, with the names of what is in it. */
 export interface GuestDirectory {
   readonly path: string;

@@ -50,6 +50,9 @@ export interface GuestShell {
   resize(size: WindowSize): Promise<void>;
 }
 
+/** Writes a seed in a form to a file that does not exist yet: `writeSeed` of src/guest, which backends are given. */
+export type WriteSeed = (path: string, seed: Seed, form: SeedForm) => Promise<void>;
+
 /** Where a backend reports; a pino logger fits. No secret is ever given to it. */
 export interface HypervisorLog {
   info(fields: object, message: string): void;

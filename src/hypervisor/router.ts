@@ -3,8 +3,7 @@ import { expectedBackend, imagesFor } from "../core/backend-fit.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { Backend } from "../core/job.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
-import type { Hypervisor, HypervisorLog } from "./hypervisor.ts";
-import type { WriteSeed } from "./libvirt/host.ts";
+import type { Hypervisor, HypervisorLog, WriteSeed } from "./hypervisor.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";
 
 /** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */

@@ -1,14 +1,11 @@
 import { guestName } from "../../core/job.ts";
 import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
-import type { HypervisorLog, Seed, SeedForm } from "../hypervisor.ts";
+import type { HypervisorLog, WriteSeed } from "../hypervisor.ts";
 import type { VirtType } from "./domain-xml.ts";
 import type { Firewall } from "./firewall/firewall.ts";
 import type { MacAddresses } from "./mac-addresses.ts";
 import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
-
-/** Writes a seed in a form to a file that does not exist yet. */
-export type WriteSeed = (path: string, seed: Seed, form: SeedForm) => Promise<void>;
 
 /** What every operation of this backend works with, once the host is prepared. */
 export interface LibvirtHost {

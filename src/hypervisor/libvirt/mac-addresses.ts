@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import pLimit from "p-limit";
 import { hasErrorCode } from "../../host/error-code.ts";
 
 /** As many guests of one host have an address of the pool; any more get a random one from libvirt. */
@@ -23,15 +24,9 @@ export interface MacAddresses {
 
 /** The pool of the guests below `guestsDir`. One process uses it: the data directory has a lock. */
 export function createMacAddresses(guestsDir: string, ownerId: string): MacAddresses {
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    take(directory) {
-      // One after the other, or two guests would find the same address free.
-      const taken = last.then(() => takeFree(guestsDir, ownerId, directory));
-      last = taken.catch(() => {});
-      return taken;
-    },
-  };
+  // One after the other, or two guests would find the same address free.
+  const oneByOne = pLimit(1);
+  return { take: (directory) => oneByOne(takeFree, guestsDir, ownerId, directory) };
 }
 
 async function takeFree(guestsDir: string, ownerId: string, directory: string): Promise<string | null> {

@@ -6,6 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { guestName } from "../../core/job.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
+import { guestsDirectory } from "../guest-directories.ts";
 import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
 import { randomJobId, waitForPower } from "../testing/contract.ts";
 import {
@@ -17,7 +18,7 @@ import {
   tinyImage,
   writeTestSeed,
 } from "../testing/libvirt-harness.ts";
-import { guestPaths, guestsDirectory } from "./guest-paths.ts";
+import { guestPaths } from "./guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "./libvirt.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";
 import { sharedPrefix } from "./mac-addresses.ts";

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job.ts";
@@ -73,20 +73,6 @@ export function placeInside(directory: string, guestPath: string): string {
 export async function removeFiles(paths: GuestPaths): Promise<void> {
   await rm(paths.mark, { force: true });
   await rm(paths.directory, { recursive: true, force: true, maxRetries: 5 });
-}
-
-/** At most `maxBytes` of a file from `offset` on; empty when there is no such file. */
-export async function readPart(path: string, offset: number, maxBytes: number): Promise<Buffer> {
-  const file = await ifPresent(open(path));
-  if (file === null) return Buffer.alloc(0);
-  try {
-    const { size } = await file.stat();
-    const length = Math.max(0, Math.min(size - offset, maxBytes));
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }
 
 /** The text of a file, or null when there is no such file. */

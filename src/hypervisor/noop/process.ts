@@ -1,7 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import {
   type DirectoryEntry,
   type DomainEntry,
@@ -12,14 +11,14 @@ import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts"
 import { guestName } from "../../core/job.ts";
 import type { ShellOrder } from "../../core/shell-order.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
-import { readGuestDirectories } from "../guest-directories.ts";
+import { readPart } from "../../host/read-part.ts";
+import { guestsDirectory, readGuestDirectories } from "../guest-directories.ts";
 import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import {
   findGuest,
   type GuestPaths,
   guestPaths,
   readIfPresent,
-  readPart,
   removeFiles,
   writeGuest,
 } from "./guest-files.ts";
@@ -54,7 +53,7 @@ interface ProcessHost {
 export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
   const listeners = new Set<(jobId: string | null) => void>();
   const host: ProcessHost = {
-    guestsDir: join(options.dataDir, "guests"),
+    guestsDir: guestsDirectory(options.dataDir),
     ownerId: options.ownerId,
     searchPath: options.searchPath ?? DEFAULT_SEARCH_PATH,
     children: new Map(),

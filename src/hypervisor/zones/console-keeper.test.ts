@@ -5,8 +5,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { readPart } from "../../host/read-part.ts";
 import { maxConsoleBytes } from "./console-file.ts";
-import { type ConsoleEvents, createConsoleKeeper, readConsoleFile } from "./console-keeper.ts";
+import { type ConsoleEvents, createConsoleKeeper } from "./console-keeper.ts";
 import { consoleSocket, socketPath } from "./sockets.ts";
 
 /** A zone whose console somebody listens at, as bhyve does, and a keeper. */
@@ -65,9 +66,9 @@ test("who took over says where something may be missing, and only where there wa
   await end(await boot(), "end");
   await keeper.stop("abcd");
   assert.match(text(), /^nothing is missing\r\n\[solstice: .* not read\]\r\nend$/);
-  assert.equal((await readConsoleFile(file, 8, 2)).toString(), "is");
-  assert.equal((await readConsoleFile(file, 1_000_000, 2)).length, 0);
-  assert.equal((await readConsoleFile(`${file}.gone`, 0, 2)).length, 0);
+  assert.equal((await readPart(file, 8, 2)).toString(), "is");
+  assert.equal((await readPart(file, 1_000_000, 2)).length, 0);
+  assert.equal((await readPart(`${file}.gone`, 0, 2)).length, 0);
 });
 
 test("a guest that restarts itself is told of, and its end as well", async (context) => {

@@ -1,4 +1,3 @@
-import { open } from "node:fs/promises";
 import { createConnection, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { hasErrorCode } from "../../host/error-code.ts";
@@ -156,21 +155,4 @@ function tryToConnect(path: string): Promise<Socket | null> {
     // It stays: a connection can be reset before anybody reads from it.
     socket.on("error", () => resolve(null));
   });
-}
-
-/** Reads a console's file from byte `offset` on, at most `maxBytes`; empty where there is none. */
-export async function readConsoleFile(path: string, offset: number, maxBytes: number): Promise<Buffer> {
-  const file = await open(path).catch((error: unknown) => {
-    if (hasErrorCode(error, "ENOENT", "ENOTDIR")) return null;
-    throw error;
-  });
-  if (file === null) return Buffer.alloc(0);
-  try {
-    const { size } = await file.stat();
-    const length = Math.max(0, Math.min(maxBytes, size - offset));
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }

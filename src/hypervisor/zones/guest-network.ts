@@ -27,7 +27,7 @@ export async function readCard(host: ZonesHost, jobId: string): Promise<GuestCar
  */
 export function takeSlot(host: ZonesHost, jobId: string): Promise<GuestCard> {
   // One after the other, or two guests would find the same slot free.
-  return host.slotTurns.run(async () => {
+  return host.slotTurn(async () => {
     const addresses = guestAddresses(host.settings);
     const slot = freeSlot(addresses, await usedSlots(host));
     const { slot: path } = guestPaths(host.guestsDir, jobId);

@@ -10,11 +10,6 @@ export interface GuestPaths {
   readonly slot: string;
 }
 
-/** The directory that holds one directory for each guest. */
-export function guestsDirectory(dataDir: string): string {
-  return join(dataDir, "guests");
-}
-
 /** Names the files of one guest. All follow from the job's id, so that a repeated create is the same create. */
 export function guestPaths(guestsDir: string, jobId: string): GuestPaths {
   const directory = join(guestsDir, guestName(jobId));

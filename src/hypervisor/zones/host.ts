@@ -1,13 +1,10 @@
+import type { LimitFunction } from "p-limit";
 import type { ZonesConfig } from "../../config/zones-config.ts";
-import type { GuestSpec, Seed } from "../hypervisor.ts";
+import type { WriteSeed } from "../hypervisor.ts";
 import type { CommandHost } from "./commands.ts";
 import type { ConsoleKeeper } from "./console-keeper.ts";
 import type { ImageShelf } from "./images.ts";
-import type { Turns } from "./turns.ts";
 import type { ZoneWatch } from "./zone-watch.ts";
-
-/** Writes a seed in `format` to a file that does not exist yet. */
-export type WriteSeed = (path: string, seed: Seed, format: GuestSpec["seedFormat"]) => Promise<void>;
 
 /** What every operation of this backend works with. */
 export interface ZonesHost extends CommandHost {
@@ -21,7 +18,7 @@ export interface ZonesHost extends CommandHost {
   readonly consoles: ConsoleKeeper;
   readonly watch: ZoneWatch;
   /** Slots are given one after the other. */
-  readonly slotTurns: Turns;
+  readonly slotTurn: LimitFunction;
   /** The shutdowns that are under way, by job. */
   readonly shutdowns: Map<string, AbortController>;
 }

@@ -14,8 +14,8 @@ import type { ZonesHost } from "./host.ts";
 import { listVnics } from "./links.ts";
 import { markProperties } from "./observe.ts";
 import { type ConfiguredZone, ownershipProperties, zoneOwnership } from "./ownership.ts";
-import { powerOf } from "./power.ts";
 import { slotOfVnic } from "./slots.ts";
+import { powerOf } from "./zone-list.ts";
 import { guestBrand, listZones, readZone } from "./zones-of-host.ts";
 
 /** Everything that this host holds of our guests. Lists only; what is to be made of it is decided elsewhere. */

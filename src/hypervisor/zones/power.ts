@@ -11,7 +11,7 @@ import type { ZonesHost } from "./host.ts";
 import { ensureVnic } from "./links.ts";
 import { markProperties } from "./observe.ts";
 import { type ConfiguredZone, ownershipProperties } from "./ownership.ts";
-import type { ZoneState } from "./zone-list.ts";
+import { powerOf } from "./zone-list.ts";
 import { findZone, isGuestZone } from "./zones-of-host.ts";
 
 /** What a zone's own directory may take: bhyve's logs and UEFI variables. */
@@ -22,11 +22,6 @@ const zoneQuota = "256M";
  * before; zoneadm would go on asking.
  */
 const shutdownSeconds = 300;
-
-/** What a zone's state means to us: on its way down it has power until it has none. `ready` is a zone whose guest does not run. */
-export function powerOf(state: ZoneState): GuestPower {
-  return state === "running" || state === "shutting_down" || state === "down" ? "running" : "stopped";
-}
 
 /** The guest's power; `stopped` also where only its directory or its disk is left. */
 export async function readPower(host: ZonesHost, jobId: string): Promise<GuestPower> {

@@ -1,3 +1,5 @@
+import type { GuestPower } from "../../core/guest.ts";
+
 /** The states of a zone, as zoneadm(8) names them. */
 const zoneStates = [
   "configured",
@@ -12,6 +14,11 @@ const zoneStates = [
 
 /** One of the states of zoneadm(8); `unknown` for one that a newer system may have. */
 export type ZoneState = (typeof zoneStates)[number] | "unknown";
+
+/** What a zone's state means to us: on its way down it has power until it has none. `ready` is a zone whose guest does not run. */
+export function powerOf(state: ZoneState): GuestPower {
+  return state === "running" || state === "shutting_down" || state === "down" ? "running" : "stopped";
+}
 
 /** A zone of the host, as `zoneadm list` tells it. */
 export interface ListedZone {

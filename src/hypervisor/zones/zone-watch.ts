@@ -1,5 +1,5 @@
 import { guestName } from "../../core/job.ts";
-import type { ListedZone } from "./zone-list.ts";
+import { type ListedZone, powerOf } from "./zone-list.ts";
 
 /** Tells of guests that have ended: illumos has no events for that. */
 export interface ZoneWatch {
@@ -39,7 +39,7 @@ export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): 
     if (isClosed) return;
     for (const jobId of expected) {
       const state = zones.get(guestName(jobId));
-      if (state === "running" || state === "shutting_down" || state === "down") continue;
+      if (state !== undefined && powerOf(state) === "running") continue;
       watched.delete(jobId);
       onStopped(jobId);
       tell(jobId);

@@ -2,27 +2,30 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import pLimit from "p-limit";
 import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { jobIdOfGuest } from "../../core/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
-import type { Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import { readPart } from "../../host/read-part.ts";
+import { guestsDirectory } from "../guest-directories.ts";
+import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
 import { bhyvePath } from "./config-text.ts";
-import { createConsoleKeeper, readConsoleFile } from "./console-keeper.ts";
+import { createConsoleKeeper } from "./console-keeper.ts";
 import { createGuest } from "./create-guest.ts";
 import { listDatasets } from "./datasets.ts";
-import { guestPaths, guestsDirectory } from "./guest-paths.ts";
-import type { WriteSeed, ZonesHost } from "./host.ts";
+import { guestPaths } from "./guest-paths.ts";
+import type { ZonesHost } from "./host.ts";
 import { createImageShelf, type ImageShelfOptions, usedProperty } from "./images.ts";
 import { listTraces } from "./list-traces.ts";
 import { prepareNetwork, requireHostAddress } from "./network.ts";
 import { ownershipProperties } from "./ownership.ts";
 import { preparePool } from "./pool.ts";
-import { powerOf, readPower, shutdownGuest, startGuest } from "./power.ts";
+import { readPower, shutdownGuest, startGuest } from "./power.ts";
 import { haltGuest, removeGuest } from "./remove-guest.ts";
 import { openShell } from "./shell.ts";
 import { sweepImages } from "./sweep-images.ts";
-import { createTurns } from "./turns.ts";
+import { powerOf } from "./zone-list.ts";
 import { createZoneWatch } from "./zone-watch.ts";
 import { guestBrand, isGuestZone, listZones, readZone } from "./zones-of-host.ts";
 
@@ -84,7 +87,7 @@ export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervis
     remove: (jobId) => removeGuest(host, jobId),
     listTraces: () => listTraces(host),
     readConsole: (jobId, offset, maxBytes) =>
-      readConsoleFile(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
+      readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
     openShell: (jobId) => openShell(host, shells, jobId),
     onChange: (listener) => host.watch.onChange(listener),
     async close() {
@@ -121,7 +124,7 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
       onStopped: (jobId) => consoles.finish(jobId),
       pollMs: options.pollMs ?? defaultPollMs,
     }),
-    slotTurns: createTurns(),
+    slotTurn: pLimit(1),
     shutdowns: new Map(),
   };
   return host;

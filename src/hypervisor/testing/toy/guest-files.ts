@@ -1,14 +1,11 @@
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { guestName } from "../../../core/job.ts";
 import { runCommand } from "../../../host/command.ts";
 import { hasErrorCode } from "../../../host/error-code.ts";
-import type { GuestSpec, Seed } from "../../hypervisor.ts";
+import type { GuestSpec, WriteSeed } from "../../hypervisor.ts";
 
 const BYTES_PER_GIB = 1024 ** 3;
-
-/** Writes a seed in `format` to a file that does not exist yet. */
-export type WriteSeed = (path: string, seed: Seed, format: GuestSpec["seedFormat"]) => Promise<void>;
 
 /** Where the files of one guest are. */
 export type GuestPaths = ReturnType<typeof guestPaths>;
@@ -82,18 +79,6 @@ async function createOverlay(path: string, { imagePath, imageFormat, size }: Gue
   await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, path, String(bytes)], {
     errorCode: "hypervisor_failed",
   });
-}
-
-/** At most `maxBytes` of a file from `offset` on; empty when there is no such file. */
-export async function readPart(path: string, offset: number, maxBytes: number): Promise<Buffer> {
-  const file = await ifPresent(open(path));
-  if (file === null) return Buffer.alloc(0);
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, offset);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }
 
 async function ifPresent<T>(result: Promise<T>): Promise<T | null> {

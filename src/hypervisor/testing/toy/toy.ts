@@ -1,13 +1,13 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { type DomainEntry, emptyTraces, type HostTraces } from "../../../core/audit/ledgers.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import { type Backend, guestName } from "../../../core/job.ts";
 import { hasErrorCode } from "../../../host/error-code.ts";
-import { readGuestDirectories } from "../../guest-directories.ts";
-import type { GuestPower, GuestShell, GuestSpec, Hypervisor } from "../../hypervisor.ts";
-import { findGuest, guestPaths, readPart, removeFiles, type WriteSeed, writeGuest } from "./guest-files.ts";
+import { readPart } from "../../../host/read-part.ts";
+import { guestsDirectory, readGuestDirectories } from "../../guest-directories.ts";
+import type { GuestPower, GuestShell, GuestSpec, Hypervisor, WriteSeed } from "../../hypervisor.ts";
+import { findGuest, guestPaths, removeFiles, writeGuest } from "./guest-files.ts";
 import { connectTo, isPowered, killProcesses, powerOn, pressPowerButton, qemuArguments } from "./qemu.ts";
 import { createWatch, type Watch } from "./watch.ts";
 
@@ -30,7 +30,7 @@ interface ToyHost extends Omit<ToyOptions, "dataDir"> {
  * jobs: guests reach this host's loopback, run as this user, and what they write on the console is kept without a bound.
  */
 export function createToyHypervisor(options: ToyOptions): Hypervisor {
-  const guestsDir = join(options.dataDir, "guests");
+  const guestsDir = guestsDirectory(options.dataDir);
   const watch = createWatch(async () => {
     const { domains } = await listTraces(host);
     return new Map(domains.map(({ jobId, power }) => [jobId, power]));
