@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Random } from "../support/random.ts";
 import { ask, type Cluster, type Host } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
-import type { Random } from "./random.ts";
 
 /** Faults that come one after the other; several decks go on side by side. */
 export interface FaultDeck {

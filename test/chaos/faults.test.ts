@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createRandom } from "../support/random.ts";
 import { causeFaults, type Fault } from "./faults.ts";
-import { createRandom } from "./random.ts";
 
 function fault(name: string, events: string[]): Fault {
   return {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 
 /** A way in which something breaks. */
 export interface Fault {

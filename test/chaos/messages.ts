@@ -1,5 +1,5 @@
 import type { JobRequestInput } from "../../src/core/job-request.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 
 /** What a producer says of a message beside its bytes: every producer does it differently. */
 export interface MessageProperties {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import { createRandom, type Random } from "../support/random.ts";
 import { assertCaps, readAttempts } from "./attempts.ts";
 import { type Cluster, labels, startCluster } from "./cluster.ts";
 import { faultDecks } from "./fault-decks.ts";
@@ -8,7 +9,6 @@ import { causeFaults } from "./faults.ts";
 import { assertCalm, assertLogs, assertNothingLeft, assertRejected, assertVerdicts } from "./findings.ts";
 import { createMessages, type Messages } from "./messages.ts";
 import { deleteQueue, publishAll, takeAll } from "./publisher.ts";
-import { createRandom, type Random } from "./random.ts";
 import { assertResults } from "./results.ts";
 import { listenForWakes } from "./wakes.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMessages } from "./messages.ts";
+import { createMessages } from "../chaos/messages.ts";
 import { createRandom } from "./random.ts";
 
 const shape = { count: 300, labels: ["red", "blue"], repositories: 3, withExtremes: false };

@@ -1,0 +1,19 @@
+import { randomInt } from "node:crypto";
+import { createRandom } from "./random.ts";
+
+/** True in `npm run test:all`: every case runs, and {@link sample} returns all of them. */
+export const isExhaustive = process.env.SOLSTICE_TEST_EXHAUSTIVE === "1";
+
+/** The seed of this run: `SOLSTICE_TEST_SEED`, which the test runner prints and passes on, or a new one. */
+export const testSeed = Number(process.env.SOLSTICE_TEST_SEED ?? randomInt(2 ** 31));
+
+/**
+ * Chooses `count` of `items`, in their order. The choice follows from the run's seed and from `purpose` alone, so that a failed
+ * run can be repeated, and runs with other seeds cover the rest. In an exhaustive run all items are chosen.
+ */
+export function sample<Item>(purpose: string, items: readonly Item[], count: number): readonly Item[] {
+  if (isExhaustive || count >= items.length) return items;
+  const places = items.map((_, place) => place);
+  const chosen = new Set(createRandom(testSeed).fork(purpose).shuffle(places).slice(0, count));
+  return items.filter((_, place) => chosen.has(place));
+}
