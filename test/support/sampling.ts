@@ -12,8 +12,15 @@ export const testSeed = Number(process.env.SOLSTICE_TEST_SEED ?? randomInt(2 ** 
  * run can be repeated, and runs with other seeds cover the rest. In an exhaustive run all items are chosen.
  */
 export function sample<Item>(purpose: string, items: readonly Item[], count: number): readonly Item[] {
-  if (isExhaustive || count >= items.length) return items;
+  return isExhaustive ? items : sampleBySeed(testSeed, { purpose, items, count });
+}
+
+/** What {@link sample} chooses with a seed. */
+export function sampleBySeed<Item>(
+  seed: number,
+  { purpose, items, count }: { purpose: string; items: readonly Item[]; count: number },
+): readonly Item[] {
   const places = items.map((_, place) => place);
-  const chosen = new Set(createRandom(testSeed).fork(purpose).shuffle(places).slice(0, count));
+  const chosen = new Set(createRandom(seed).fork(purpose).shuffle(places).slice(0, count));
   return items.filter((_, place) => chosen.has(place));
 }

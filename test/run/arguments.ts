@@ -1,0 +1,73 @@
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+
+/** How much is run: `unit` starts no guest, broker, database or daemon; `all` adds what is exhaustive or long. */
+export type Tier = "unit" | "default" | "all";
+
+/** What the command line asks for. */
+export interface RunArguments {
+  readonly tier: Tier;
+  /** Files or globs, relative to the project; empty: all files of the tier. */
+  readonly files: readonly string[];
+  /** Null: a new one. */
+  readonly seed: number | null;
+  /** How many files run side by side that start programs; unit tests run one for each processor. */
+  readonly jobs: number;
+  /** Only tests whose names match run; null: all. */
+  readonly only: string | null;
+  /** True: a skipped test fails the run. */
+  readonly failsOnSkip: boolean;
+}
+
+/** What `--help` prints. */
+export const runHelp = `Usage: npm test -- [OPTIONS] [FILE or GLOB ...]
+
+  npm test                 every tier but what is exhaustive or long
+  npm run test:unit        no guest, broker, database or daemon
+  npm run test:all         every kill point, every shell with every client, long chaos
+
+  --seed N        repeats the choices of a run, which prints its seed first
+  --only PATTERN  only tests whose names match
+  --jobs N        how many files that start programs run side by side
+  --no-skips      a skipped test fails the run, as it does where CI=true
+  --help          prints this text
+`;
+
+const maxJobs = 64;
+const maxSeed = 2 ** 31 - 1;
+
+/** Reads the command line; null where it asks for help. Throws a plain error that names the mistake. */
+export function parseRunArguments(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): RunArguments | null {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      unit: { type: "boolean", default: false },
+      all: { type: "boolean", default: false },
+      seed: { type: "string" },
+      only: { type: "string" },
+      jobs: { type: "string" },
+      "no-skips": { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return null;
+  const jobs = values.jobs ?? String(2 * availableParallelism());
+  return {
+    tier: values.all ? "all" : values.unit ? "unit" : "default",
+    files: positionals,
+    seed: values.seed === undefined ? null : readInteger("--seed", values.seed, [0, maxSeed]),
+    jobs: readInteger("--jobs", jobs, [1, maxJobs]),
+    only: values.only ?? null,
+    failsOnSkip: values["no-skips"] || environment.CI === "true",
+  };
+}
+
+function readInteger(option: string, text: string, [min, max]: readonly [number, number]): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new Error(`${option} takes a whole number from ${min} to ${max}, not '${text}'.`);
+}

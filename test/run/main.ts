@@ -1,0 +1,98 @@
+// `npm test`: runs test files side by side, each in a process of its own, reports progress, and ends with what a person
+// needs of the failures. `npm test -- --help` prints the options.
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import pLimit from "p-limit";
+import { parseRunArguments, type RunArguments, runHelp } from "./arguments.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import { type FileResult, type RunFileOptions, runFile } from "./run-file.ts";
+import { selectFiles, type TestFile } from "./select-files.ts";
+import { formatDuration, formatSummary } from "./summary.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+/** A file that has not ended by then is killed: a test that hangs must not take the whole run with it. */
+const timeoutSeconds = { unit: 120, default: 600, all: 7200 } as const;
+
+const exitCodes = { passed: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let order: RunArguments | null;
+  let files: readonly TestFile[];
+  try {
+    order = parseRunArguments(process.argv.slice(2), process.env);
+    files = order === null ? [] : selectFiles(order.tier, order.files, root);
+  } catch (error) {
+    process.stderr.write(`npm test: ${(error as Error).message}\nnpm test -- --help lists the options.\n`);
+    return exitCodes.usage;
+  }
+  if (order === null) process.stdout.write(runHelp);
+  return order === null ? exitCodes.passed : runAll(order, files);
+}
+
+async function runAll(order: RunArguments, files: readonly TestFile[]): Promise<number> {
+  const seed = order.seed ?? randomInt(2 ** 31);
+  const begun = performance.now();
+  const interrupt = new AbortController();
+  process.once("SIGINT", () => interrupt.abort());
+  process.stdout.write(`${files.length} test files; seed ${seed} (repeat its choices with --seed ${seed})\n`);
+  const results = await runFiles(order, files, {
+    environment: environment(order, seed),
+    timeoutSeconds: timeoutSeconds[order.tier],
+    only: order.only,
+    signal: interrupt.signal,
+  });
+  process.stdout.write(`${formatSummary(results, seed)}\nin ${formatDuration(performance.now() - begun)}\n`);
+  if (interrupt.signal.aborted) return exitCodes.interrupted;
+  const isFailed = results.some(
+    ({ failures, skipped }) => failures.length > 0 || (order.failsOnSkip && skipped.length > 0),
+  );
+  return isFailed ? exitCodes.failed : exitCodes.passed;
+}
+
+/** What test/support/sampling.ts reads, and a cache of compiled code: a file's process starts in half the time with it. */
+function environment(order: RunArguments, seed: number): NodeJS.ProcessEnv {
+  return {
+    NODE_COMPILE_CACHE: join(root, "node_modules/.cache/solstice"),
+    ...process.env,
+    SOLSTICE_TEST_SEED: String(seed),
+    ...(order.tier === "all" ? { SOLSTICE_TEST_EXHAUSTIVE: "1" } : {}),
+  };
+}
+
+/** Unit tests keep each processor busy; what starts programs mostly waits for them, and so more of it runs side by side. */
+async function runFiles(
+  order: RunArguments,
+  files: readonly TestFile[],
+  options: RunFileOptions,
+): Promise<readonly FileResult[]> {
+  const progress = startProgress(files.length);
+  try {
+    const units = await runSide(
+      files.filter(({ isSystem }) => !isSystem),
+      { progress, options, jobs: availableParallelism() },
+    );
+    const systems = await runSide(
+      files.filter(({ isSystem }) => isSystem),
+      { progress, options, jobs: order.jobs },
+    );
+    return [...units, ...systems];
+  } finally {
+    progress.close();
+  }
+}
+
+function runSide(
+  files: readonly TestFile[],
+  { progress, options, jobs }: { progress: Progress; options: RunFileOptions; jobs: number },
+): Promise<FileResult[]> {
+  return pLimit(jobs).map(files, async ({ path }) => {
+    progress.begin(path);
+    const result = await runFile(path, options);
+    progress.end(result);
+    return result;
+  });
+}

@@ -1,0 +1,136 @@
+import { run } from "node:test";
+import { inspect } from "node:util";
+
+/** A test that failed. */
+export interface Failure {
+  /** The names of the suites around it and its own. */
+  readonly name: readonly string[];
+  readonly line: number | null;
+  /** The error with its stack and causes. */
+  readonly error: string;
+}
+
+/** A test that did not run. */
+export interface Skipped {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** How a file ended. */
+export interface FileResult {
+  readonly path: string;
+  readonly ms: number;
+  readonly passed: number;
+  readonly failures: readonly Failure[];
+  readonly skipped: readonly Skipped[];
+  /** The end of what it wrote to stdout and stderr, and of its diagnostics. */
+  readonly output: string;
+}
+
+/** How files are run. */
+export interface RunFileOptions {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly timeoutSeconds: number;
+  readonly only: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** So much of a file's output is kept. */
+const outputCharsKept = 8000;
+const inspectDepth = 4;
+/** How long a file may go on after its tests had to end: their clean-up. */
+const graceSeconds = 30;
+
+/** Runs one test file in a process of its own. */
+export async function runFile(path: string, options: RunFileOptions): Promise<FileResult> {
+  const begun = performance.now();
+  const collected = collector();
+  const stream = run({
+    files: [path],
+    concurrency: 1,
+    env: options.environment,
+    execArgv: ["--disable-warning=ExperimentalWarning", `--test-timeout=${options.timeoutSeconds * 1000}`],
+    // A file whose tests have ended, but whose process has not, is ended as well.
+    signal: AbortSignal.any([
+      options.signal,
+      AbortSignal.timeout((options.timeoutSeconds + graceSeconds) * 1000),
+    ]),
+    ...(options.only === null ? {} : { testNamePatterns: [options.only] }),
+  });
+  for await (const event of stream) collected.add(event);
+  return { path, ms: performance.now() - begun, ...collected.result(options.only === null) };
+}
+
+type TestEvent = { readonly type: string; readonly data?: unknown };
+
+interface EventData {
+  readonly name?: string;
+  readonly nesting?: number;
+  readonly line?: number;
+  readonly file?: string;
+  readonly message?: string;
+  readonly skip?: string | boolean;
+  readonly entryFile?: string;
+  readonly details?: {
+    readonly type?: string;
+    readonly error?: Error & {
+      readonly failureType?: string;
+      readonly exitCode?: number | null;
+      readonly signal?: NodeJS.Signals | null;
+    };
+  };
+}
+
+/** Reads the events of a file's tests. Only leaves count: a suite whose test failed is not a second failure. */
+function collector() {
+  const open: string[] = [];
+  const failures: Failure[] = [];
+  const skipped: Skipped[] = [];
+  let passed = 0;
+  let output = "";
+  const keep = (text = "") => {
+    output = (output + text).slice(-outputCharsKept);
+  };
+  const end = (type: string, data: EventData) => {
+    const { name = "", nesting = 0, skip, details } = data;
+    // Node makes a test of the file as well, which passes also where the file has none.
+    if (data.entryFile === undefined && type === "test:pass") return;
+    const path = [...open.slice(0, nesting), name];
+    if (skip !== undefined && skip !== false) skipped.push({ name: path.join(" > "), reason: String(skip) });
+    else if (type === "test:pass") passed += details?.type === "suite" ? 0 : 1;
+    else if (details?.error?.failureType !== "subtestsFailed")
+      failures.push({ name: path, line: data.line ?? null, error: describeError(details?.error) });
+  };
+  return {
+    add({ type, data }: TestEvent): void {
+      const event = (data ?? {}) as EventData;
+      if (type === "test:start") open.splice(event.nesting ?? 0, Number.POSITIVE_INFINITY, event.name ?? "");
+      else if (type === "test:pass" || type === "test:fail") end(type, event);
+      else if (type === "test:stdout" || type === "test:stderr") keep(event.message);
+      else if (type === "test:diagnostic" && event.entryFile !== undefined) keep(`${event.message}\n`);
+    },
+    result(mustHaveTests: boolean) {
+      const isEmpty = passed + failures.length + skipped.length === 0;
+      if (isEmpty && mustHaveTests)
+        failures.push({ name: ["(file)"], line: null, error: "The file ran no test." });
+      return { passed, failures, skipped, output };
+    },
+  };
+}
+
+/** Frames of Node itself say nothing of the test. */
+const frameOfNode = /^\s+at .*\(?node:(internal|async_hooks)/;
+
+function describeError(error: NonNullable<EventData["details"]>["error"]): string {
+  if (error === undefined) return "The test failed without an error.";
+  const { exitCode, failureType, signal } = error;
+  if (failureType === "testAborted")
+    return "The file did not end in time, or the run was interrupted: it was ended.";
+  // The error of a whole file: its process ended, and no test of it failed.
+  if (exitCode !== undefined) return `The file's process ended with ${signal ?? `exit code ${exitCode}`}.`;
+  const text = inspect(error.cause ?? error, { depth: inspectDepth, colors: false });
+  return text
+    .split("\n")
+    .filter((line) => !frameOfNode.test(line))
+    .join("\n");
+}

@@ -1,0 +1,51 @@
+import { globSync } from "node:fs";
+import type { Tier } from "./arguments.ts";
+
+/** Where test files are. */
+const patterns = ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"];
+
+/** Files that take longest begin first, so that none of them is left alone at the end. The names are checked by a test. */
+export const slowestFirst: readonly string[] = [];
+
+/** A test file and how it has to be run. */
+export interface TestFile {
+  readonly path: string;
+  /** True: it starts programs, and mostly waits for them. */
+  readonly isSystem: boolean;
+}
+
+/** Whether a file starts real programs: its name says so, or it is directly below `test/` or in `bench/`. */
+function isSystem(path: string): boolean {
+  return /\.(system|long)\.test\.ts$/.test(path) || /^(test\/[^/]+|bench\/.*)$/.test(path);
+}
+
+/**
+ * The files to run, in the order in which they begin: unit tests, then those that start programs, the slowest first. Files that are
+ * named on the command line run whatever their tier. Throws where a name matches nothing.
+ */
+export function selectFiles(tier: Tier, named: readonly string[], root: string): readonly TestFile[] {
+  const paths = named.length > 0 ? named.flatMap((name) => matching(name, root)) : filesOf(tier, root);
+  const files = [...new Set(paths)].map((path) => ({ path, isSystem: isSystem(path) }));
+  return files.toSorted(
+    (a, b) =>
+      Number(a.isSystem) - Number(b.isSystem) || rank(a.path) - rank(b.path) || (a.path < b.path ? -1 : 1),
+  );
+}
+
+function filesOf(tier: Tier, root: string): readonly string[] {
+  const all = patterns.flatMap((pattern) => globSync(pattern, { cwd: root }));
+  if (tier === "all") return all;
+  if (tier === "unit") return all.filter((path) => !isSystem(path));
+  return all.filter((path) => !path.endsWith(".long.test.ts"));
+}
+
+function matching(name: string, root: string): readonly string[] {
+  const found = globSync(name, { cwd: root });
+  if (found.length === 0) throw new Error(`No file matches '${name}'.`);
+  return found;
+}
+
+function rank(path: string): number {
+  const place = slowestFirst.indexOf(path);
+  return place < 0 ? slowestFirst.length : place;
+}
