@@ -8,7 +8,6 @@ import type { AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { openStandIn } from "../src/hypervisor/zones/testing/stand-in/stand-in.ts";
-import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { submit, untilEnd } from "./support/jobs.ts";
 import { gatewayAddress, guestImage, noLibvirt } from "./support/libvirt.ts";
 import {
@@ -18,6 +17,7 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { startPrivatePostgres } from "./support/private-postgres.ts";
 
 const run = promisify(execFile);
 

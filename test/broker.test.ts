@@ -9,12 +9,6 @@ import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { JobResult } from "../src/core/job-result.ts";
-import {
-  missingRabbitmq,
-  newQueueSettleMs,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "../src/queue/testing/private-rabbitmq.ts";
 import { createOutsider, type Outsider } from "./support/broker.ts";
 import { submit, untilEnd, untilState } from "./support/jobs.ts";
 import {
@@ -25,6 +19,12 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import {
+  missingRabbitmq,
+  newQueueSettleMs,
+  type PrivateRabbitmq,
+  startPrivateRabbitmq,
+} from "./support/private-rabbitmq.ts";
 import { until } from "./support/until.ts";
 
 const skip = missingRabbitmq();

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
-import { type PrivatePostgres, startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import { domainNames, gatewayAddress, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
 import {
@@ -12,6 +11,7 @@ import {
   type OrchestratorSetup,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "./support/private-postgres.ts";
 
 let database: PrivatePostgres | undefined;
 after(() => database?.stop());

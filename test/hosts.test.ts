@@ -6,7 +6,6 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import { gatewayAddress, noLibvirt } from "./support/libvirt.ts";
 import {
@@ -17,6 +16,7 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { startPrivatePostgres } from "./support/private-postgres.ts";
 import { until } from "./support/until.ts";
 
 const database = await startPrivatePostgres();

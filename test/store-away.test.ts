@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { startPrivatePostgres } from "../src/store/testing/private-postgres.ts";
 import { makeSetup, type OrchestratorProcess, startOrchestrator } from "./support/orchestrator.ts";
+import { startPrivatePostgres } from "./support/private-postgres.ts";
 
 const database = await startPrivatePostgres();
 after(() => database.stop());

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { until } from "../../test/support/until.ts";
-import { openBroker } from "../queue/rabbitmq.ts";
 import {
   missingRabbitmq,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
-} from "../queue/testing/private-rabbitmq.ts";
+} from "../../test/support/private-rabbitmq.ts";
+import { until } from "../../test/support/until.ts";
+import { openBroker } from "../queue/rabbitmq.ts";
 import { keepLog, testConfig } from "../queue/testing/test-broker.ts";
 import { addJob, type FakeApi, startFakeApi } from "./testing/fake-api.ts";
 import { runCli, startCli } from "./testing/run-cli.ts";

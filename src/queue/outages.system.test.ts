@@ -2,17 +2,17 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
-import { until } from "../../test/support/until.ts";
-import type { AmqpConfig } from "../config/orchestrator-config.ts";
-import type { JobResult } from "../core/job-result.ts";
-import type { Broker } from "./broker.ts";
-import { openBroker } from "./rabbitmq.ts";
 import {
   missingRabbitmq,
   newQueueSettleMs,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
-} from "./testing/private-rabbitmq.ts";
+} from "../../test/support/private-rabbitmq.ts";
+import { until } from "../../test/support/until.ts";
+import type { AmqpConfig } from "../config/orchestrator-config.ts";
+import type { JobResult } from "../core/job-result.ts";
+import type { Broker } from "./broker.ts";
+import { openBroker } from "./rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 /** After this a producer takes a message for lost. */

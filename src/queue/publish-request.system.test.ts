@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
+import {
+  missingRabbitmq,
+  type PrivateRabbitmq,
+  startPrivateRabbitmq,
+} from "../../test/support/private-rabbitmq.ts";
 import { until } from "../../test/support/until.ts";
 import { isSolsticeError, type SolsticeError } from "../core/errors.ts";
 import { parseJobRequest } from "../core/job-request.ts";
 import { publishRequest } from "./publish-request.ts";
 import { openBroker } from "./rabbitmq.ts";
-import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 const request = parseJobRequest({ request_id: "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01", script: "true" });

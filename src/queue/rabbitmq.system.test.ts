@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type AsyncMessage, Connection, type Envelope } from "rabbitmq-client";
+import {
+  missingRabbitmq,
+  type PrivateRabbitmq,
+  startPrivateRabbitmq,
+} from "../../test/support/private-rabbitmq.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
@@ -9,7 +14,6 @@ import type { JobResult } from "../core/job-result.ts";
 import type { Broker, DeliveryOutcome } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepBodiesRaw } from "./raw-bodies.ts";
-import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./testing/private-rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 const accepted: DeliveryOutcome = { kind: "accepted" };

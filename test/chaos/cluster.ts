@@ -1,14 +1,14 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { type PrivateRabbitmq, startPrivateRabbitmq } from "../../src/queue/testing/private-rabbitmq.ts";
-import { type PrivatePostgres, startPrivatePostgres } from "../../src/store/testing/private-postgres.ts";
 import {
   makeSetup,
   type OrchestratorProcess,
   type OrchestratorSetup,
   startOrchestrator,
 } from "../support/orchestrator.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "../support/private-postgres.ts";
+import { type PrivateRabbitmq, startPrivateRabbitmq } from "../support/private-rabbitmq.ts";
 import type { HostCaps } from "./attempts.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 

@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
-import { until } from "../../../test/support/until.ts";
-import type { AmqpConfig } from "../../config/orchestrator-config.ts";
-import { openBroker } from "../../queue/rabbitmq.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import {
   missingRabbitmq,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
-} from "../../queue/testing/private-rabbitmq.ts";
+} from "../../../test/support/private-rabbitmq.ts";
+import { until } from "../../../test/support/until.ts";
+import type { AmqpConfig } from "../../config/orchestrator-config.ts";
+import { openBroker } from "../../queue/rabbitmq.ts";
 import { keepLog, testConfig } from "../../queue/testing/test-broker.ts";
-import { type PrivatePostgres, startPrivatePostgres } from "../../store/testing/private-postgres.ts";
 import { openAt } from "../../store/testing/test-database.ts";
 import { type CheckResult, runCheck } from "./check.ts";
 import { serviceChecks } from "./service-checks.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { insertJob, listTransitions } from "../../store/jobs.ts";
 import type { Store } from "../../store/store.ts";
-import { startPrivatePostgres } from "../../store/testing/private-postgres.ts";
 import { end, newJob } from "../../store/testing/sample-jobs.ts";
 import { createPostgresDatabase, openSeveral } from "../../store/testing/test-database.ts";
 import type { Context } from "../context.ts";

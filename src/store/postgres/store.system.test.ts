@@ -1,6 +1,6 @@
 import { after } from "node:test";
+import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import { storeContract } from "../testing/contract.ts";
-import { startPrivatePostgres } from "../testing/private-postgres.ts";
 import { createPostgresDatabase } from "../testing/test-database.ts";
 
 const server = await startPrivatePostgres();

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
+import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import type { Store } from "../store.ts";
-import { startPrivatePostgres } from "./private-postgres.ts";
 import { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from "./test-database.ts";
 
 /** The text of `schema.sql`: what the migrations lead to on SQLite. */

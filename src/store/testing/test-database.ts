@@ -2,9 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import type { PrivatePostgres } from "../../../test/support/private-postgres.ts";
 import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
-import type { PrivatePostgres } from "./private-postgres.ts";
 
 /** How a handle is opened: with an outbox, or without one. */
 export interface OpenOptions {
