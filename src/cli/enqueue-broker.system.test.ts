@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import {
-  missingRabbitmq,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "../../test/support/private-rabbitmq.ts";
+import { missingRabbitmq } from "../../test/support/private-rabbitmq.ts";
+import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { openBroker } from "../queue/rabbitmq.ts";
 import { keepLog, testConfig } from "../queue/testing/test-broker.ts";
@@ -15,10 +12,10 @@ const requestId = "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01";
 const args = ["enqueue", "--no-repo", "--script", "true", "--request-id", requestId];
 
 describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }, () => {
-  let rabbit: PrivateRabbitmq;
+  let rabbit: SharedRabbitmq;
   let api: FakeApi;
   before(async () => {
-    rabbit = await startPrivateRabbitmq();
+    rabbit = await sharedRabbitmq();
   });
   after(() => rabbit.stop());
   beforeEach(async () => {

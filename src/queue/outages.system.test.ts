@@ -8,6 +8,7 @@ import {
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "../../test/support/private-rabbitmq.ts";
+import { limitMemory } from "../../test/support/rabbitmq-node.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
@@ -81,12 +82,12 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     t.after(() => broker.close());
     const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
     await until("a first one is confirmed", () => isTaken(broker, result));
-    await rabbit.rabbitmqctl("set_vm_memory_high_watermark", "0.000001");
+    await limitMemory(rabbit.node, 0);
     for (let index = 0; index < 20; index += 1) {
       await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     }
     assert.match(broker.status().message, /takes no messages for now/);
-    await rabbit.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "512MB");
+    await limitMemory(rabbit.node, 512);
     await until("it is confirmed", () => isTaken(broker, result));
     const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
     assert.ok(messageCount <= 3, `${messageCount}: the first, the one under way when it was told, the last`);

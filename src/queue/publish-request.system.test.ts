@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
-import {
-  missingRabbitmq,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "../../test/support/private-rabbitmq.ts";
+import { missingRabbitmq } from "../../test/support/private-rabbitmq.ts";
+import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { isSolsticeError, type SolsticeError } from "../core/errors.ts";
 import { parseJobRequest } from "../core/job-request.ts";
@@ -16,9 +13,9 @@ import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts"
 const request = parseJobRequest({ request_id: "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01", script: "true" });
 
 describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }, () => {
-  let rabbit: PrivateRabbitmq;
+  let rabbit: SharedRabbitmq;
   before(async () => {
-    rabbit = await startPrivateRabbitmq();
+    rabbit = await sharedRabbitmq();
   });
   after(() => rabbit.stop());
 
@@ -59,7 +56,9 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
   });
 
   test("says at once that the login is refused, without the password", async () => {
-    const error = await failure(testConfig(`amqp://guest:wrong-s3cret@127.0.0.1:${rabbit.port}`));
+    const error = await failure(
+      testConfig(`amqp://guest:wrong-s3cret@127.0.0.1:${new URL(rabbit.url).port}`),
+    );
     assert.equal(error.code, "broker_unavailable");
     assert.match(error.message, /amqp:\/\/guest@127\.0\.0\.1:\d+ cannot be used: .*ACCESS_REFUSED/);
     assert.doesNotMatch(`${error.message} ${error.remedy} ${error.stack}`, /s3cret/);

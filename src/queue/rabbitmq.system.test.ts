@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type AsyncMessage, Connection, type Envelope } from "rabbitmq-client";
-import {
-  missingRabbitmq,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "../../test/support/private-rabbitmq.ts";
+import { missingRabbitmq } from "../../test/support/private-rabbitmq.ts";
+import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
@@ -21,10 +18,10 @@ const returned: DeliveryOutcome = { kind: "returned" };
 const limits = { firstRetryMs: 50, longestRetryMs: 200, returnPauseMs: 50, messageBytes: 1000 };
 
 describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
-  let rabbit: PrivateRabbitmq;
+  let rabbit: SharedRabbitmq;
   let other: Connection;
   before(async () => {
-    rabbit = await startPrivateRabbitmq();
+    rabbit = await sharedRabbitmq();
     other = connectOther(rabbit.url);
   });
   after(async () => {
@@ -255,7 +252,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
 
   test("never shows a password", async (t) => {
     const log = keepLog();
-    const url = `amqp://guest:s3cr%C3%A9t@127.0.0.1:${rabbit.port}`;
+    const url = `amqp://guest:s3cr%C3%A9t@127.0.0.1:${new URL(rabbit.url).port}`;
     const broker = openBroker({ ...testConfig(url), log, limits: { ...limits, confirmTimeoutMs: 1000 } });
     t.after(() => broker.close());
     broker.consume(async () => accepted);

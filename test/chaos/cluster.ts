@@ -9,6 +9,7 @@ import {
 } from "../support/orchestrator.ts";
 import { type PrivatePostgres, startPrivatePostgres } from "../support/private-postgres.ts";
 import { type PrivateRabbitmq, startPrivateRabbitmq } from "../support/private-rabbitmq.ts";
+import { limitDeliveries } from "../support/rabbitmq-node.ts";
 import type { HostCaps } from "./attempts.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
@@ -71,8 +72,7 @@ export async function startCluster(): Promise<Cluster> {
   await using starting = new AsyncDisposableStack();
   const broker = await startPrivateRabbitmq();
   starting.defer(() => broker.stop());
-  const limit = JSON.stringify({ "delivery-limit": deliveryLimit });
-  await broker.rabbitmqctl("set_policy", "give-up", ".*", limit, "--apply-to", "queues");
+  await limitDeliveries(broker.node, deliveryLimit);
   const database = await startPrivatePostgres();
   starting.defer(() => database.stop());
   const databaseUrl = await database.createDatabase();

@@ -18,8 +18,8 @@ const role = "solstice";
 export interface PrivatePostgres {
   /** The connection URL of a database; the same before and after a restart. */
   url(database: string): string;
-  /** Creates an empty database and gives its URL. */
-  createDatabase(): Promise<string>;
+  /** Creates an empty database and gives its URL; `options` are those of `create database`. */
+  createDatabase(options?: string): Promise<string>;
   /** Removes a database that nobody needs any more: each takes 8 MB. */
   removeDatabase(url: string): Promise<void>;
   /** `kill -9` of the server and all its processes. */
@@ -30,26 +30,35 @@ export interface PrivatePostgres {
   stop(): Promise<void>;
 }
 
+/** How a private server differs from the others. */
+export interface PostgresOptions {
+  /** Commits wait for the disk, as in production (for measurements); without it they survive `kill`, but no power cut. */
+  readonly flush?: boolean;
+  /** How many clients it serves at one time. */
+  readonly connections?: number;
+}
+
 /**
  * Starts a private PostgreSQL on loopback, on a free port, with its data in a new temporary directory. It dies with this
- * process, however that ends. As root it runs as the user `postgres`, since PostgreSQL refuses to run as root. `flush`
- * makes commits wait for the disk, as production does (for measurements); without it they survive `kill`, but no power cut.
+ * process, however that ends. As root it runs as the user `postgres`, since PostgreSQL refuses to run as root.
  */
-export async function startPrivatePostgres(options: { flush?: boolean } = {}): Promise<PrivatePostgres> {
+export async function startPrivatePostgres(options: PostgresOptions = {}): Promise<PrivatePostgres> {
   const directory = createDirectory();
   initialise(directory);
   const port = await freePort();
-  const start = () => startServer({ directory, port, flush: options.flush ?? false });
-  const url = (database: string) => `postgres://${role}@127.0.0.1:${port}/${database}`;
+  const { flush = false, connections = 200 } = options;
+  const start = () => startServer({ directory, port, flush, connections });
+  const administrator = `postgres://${role}@127.0.0.1:${port}/postgres`;
+  const url = (database: string) => urlOfDatabase(administrator, database);
   let server = await start();
-  const administer = (statement: string) => withClient(url("postgres"), (client) => client.query(statement));
+  const administer = (statement: string) => administerPostgres(administrator, statement);
   let databases = 0;
   return {
     url,
-    async createDatabase() {
+    async createDatabase(options = "") {
       databases += 1;
       const name = `test_${databases}`;
-      await administer(`create database ${name}`);
+      await administer(`create database ${name} ${options}`);
       return url(name);
     },
     async removeDatabase(removed) {
@@ -64,6 +73,16 @@ export async function startPrivatePostgres(options: { flush?: boolean } = {}): P
       rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     },
   };
+}
+
+/** The URL of another database of the server that `url` names. */
+export function urlOfDatabase(url: string, database: string): string {
+  return Object.assign(new URL(url), { pathname: database }).href;
+}
+
+/** Runs one statement in the database that `url` names. */
+export async function administerPostgres(url: string, statement: string): Promise<void> {
+  await withClient(url, (client) => client.query(statement));
 }
 
 function createDirectory(): string {
@@ -114,6 +133,7 @@ interface ServerPlace {
   readonly directory: string;
   readonly port: number;
   readonly flush: boolean;
+  readonly connections: number;
 }
 
 /** Tries until it answers: the orphans of a killed server hold its memory for a moment, and refuse the next one. */
@@ -138,7 +158,7 @@ function launch(place: ServerPlace, onOutput: (text: string) => void): ChildProc
     `port=${place.port}`,
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
-    "max_connections=200",
+    `max_connections=${place.connections}`,
     ...(place.flush ? [] : ["fsync=off", "full_page_writes=off"]),
   ];
   const [command, ...args] = asServerUser("postgres", [

@@ -1,17 +1,18 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { answersAmqp, type BrokerPorts, chooseBrokerPorts } from "./broker-ports.ts";
+import { administrator, type QueueState, type RabbitmqNode, readQueueState } from "./rabbitmq-node.ts";
 
 /** A RabbitMQ of its own for tests, on loopback, with its own data, its own epmd and no plugins. */
 export interface PrivateRabbitmq {
   /** With user and password; the same after a restart. */
   readonly url: string;
-  readonly port: number;
+  /** For what AMQP does not offer. */
+  readonly node: RabbitmqNode;
   /**
    * Ends it with SIGKILL, epmd included, as a crash would. The data stay. RabbitMQ 3.10 may forget a quorum queue that is
    * younger than half a second (docs/messages.md): a test that has just made one gives it that time.
@@ -23,20 +24,8 @@ export interface PrivateRabbitmq {
   start(): Promise<void>;
   /** Kills it and removes its data. */
   stop(): Promise<void>;
-  /** What RabbitMQ's own tool prints for these arguments (one to two seconds each). */
-  rabbitmqctl(...args: string[]): Promise<string>;
-  /** A queue as RabbitMQ's own tool saw it a moment ago: wait for a state. Null when there is none of that name. */
+  /** A queue at this moment; null when there is none of that name. */
   queueState(name: string): Promise<QueueState | null>;
-}
-
-/** One row of `rabbitmqctl list_queues`. */
-export interface QueueState {
-  readonly name: string;
-  readonly type: string;
-  readonly durable: boolean;
-  readonly messages_ready: number;
-  readonly messages_unacknowledged: number;
-  readonly consumers: number;
 }
 
 /** How long a test lets a new quorum queue settle before it kills the broker: five times what was seen to be needed. */
@@ -72,6 +61,8 @@ export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
 async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRabbitmq> {
   const environment = prepareDirectory(directory, ports);
   let running = await launch(environment, ports);
+  const cookie = readFileSync(join(environment.HOME, ".erlang.cookie"), "utf8");
+  const node = { cookie, distributionPort: ports.distribution };
   const killNow = () => killGroup(running);
   const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   const cleanUp = () => {
@@ -80,12 +71,10 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
   };
   // For a test that failed before it could stop it.
   process.once("exit", cleanUp);
-  const rabbitmqctl = (...args: string[]) => runTool(environment, args);
   return {
-    url: `amqp://guest:guest@127.0.0.1:${ports.amqp}`,
-    port: ports.amqp,
-    rabbitmqctl,
-    queueState: async (name) => (await listQueues(rabbitmqctl)).find((queue) => queue.name === name) ?? null,
+    url: `amqp://${administrator.username}:${administrator.password}@127.0.0.1:${ports.amqp}`,
+    node,
+    queueState: (name) => readQueueState(node, name),
     async kill() {
       killNow();
       await closed(running);
@@ -108,6 +97,7 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
   };
 }
 
+/** The environment of the server and its tools; they run in `HOME`. */
 type Environment = Readonly<Record<string, string>> & { readonly HOME: string };
 
 function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
@@ -200,16 +190,6 @@ async function answering(broker: ChildProcess, port: number): Promise<void> {
     if (Date.now() > deadline) throw new Error("it does not answer");
     await sleep(50);
   }
-}
-
-async function runTool(env: Environment, args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(join(programs, "rabbitmqctl"), ["--quiet", ...args], { env });
-  return stdout;
-}
-
-async function listQueues(rabbitmqctl: PrivateRabbitmq["rabbitmqctl"]): Promise<QueueState[]> {
-  const columns = ["name", "type", "durable", "messages_ready", "messages_unacknowledged", "consumers"];
-  return JSON.parse(await rabbitmqctl("list_queues", "--formatter", "json", ...columns));
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -1,14 +1,16 @@
 /** What `solstice doctor` says of a database and a broker, against real ones in every state that a newcomer meets. */
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
-import { type PrivatePostgres, startPrivatePostgres } from "../../../test/support/private-postgres.ts";
+import { missingRabbitmq } from "../../../test/support/private-rabbitmq.ts";
 import {
-  missingRabbitmq,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "../../../test/support/private-rabbitmq.ts";
+  type SharedPostgres,
+  type SharedRabbitmq,
+  sharedPostgres,
+  sharedRabbitmq,
+} from "../../../test/support/servers.ts";
 import { until } from "../../../test/support/until.ts";
 import type { AmqpConfig } from "../../config/orchestrator-config.ts";
 import { openBroker } from "../../queue/rabbitmq.ts";
@@ -34,9 +36,9 @@ test("what is not configured is not looked at", () => {
 });
 
 describe("PostgreSQL", () => {
-  let server: PrivatePostgres;
+  let server: SharedPostgres;
   before(async () => {
-    server = await startPrivatePostgres();
+    server = await sharedPostgres();
   });
   after(() => server.stop());
 
@@ -66,7 +68,7 @@ describe("PostgreSQL", () => {
     for (let round = 0; round < 2; round += 1) {
       const found = await checked({ databaseUrl: empty });
       assert.equal(found.status, "ok");
-      assert.match(found.detail, /^127\.0\.0\.1:\d+\/test_\d+ \(PostgreSQL \d+.*no tables yet/);
+      assert.match(found.detail, /^127\.0\.0\.1:\d+\/test_\w+ \(PostgreSQL \d+.*no tables yet/);
     }
     assert.match((await checked({ databaseUrl: await migrated() })).detail, /up to date/);
   });
@@ -81,21 +83,19 @@ describe("PostgreSQL", () => {
 
   test("whose user may not create tables, or not use them, says whose right is missing", async () => {
     const [empty, used] = [await server.createDatabase(), await migrated()];
-    await administer(empty, "create role stranger login", "revoke create on schema public from public");
-    const creating = await checked({ databaseUrl: asUser(empty, "stranger") });
-    assert.match(creating.detail, /user stranger may not create tables in the schema public/);
-    await administer(used, "grant create on schema public to stranger");
-    const using = await checked({ databaseUrl: asUser(used, "stranger") });
+    // Roles belong to the server, which may be shared.
+    const stranger = `stranger_${randomUUID().slice(0, 8)}`;
+    await administer(empty, `create role ${stranger} login`, "revoke create on schema public from public");
+    const creating = await checked({ databaseUrl: asUser(empty, stranger) });
+    assert.match(creating.detail, new RegExp(`user ${stranger} may not create tables in the schema public`));
+    await administer(used, `grant create on schema public to ${stranger}`);
+    const using = await checked({ databaseUrl: asUser(used, stranger) });
     assert.deepEqual([using.status, /may not use the tables/.test(using.detail)], ["fail", true]);
-    assert.match(using.remedy ?? "", /owner to "stranger"/);
+    assert.match(using.remedy ?? "", new RegExp(`owner to "${stranger}"`));
   });
 
   test("of another encoding, or of another version, is told", async () => {
-    const latin = server.url("latin");
-    await administer(
-      server.url("postgres"),
-      "create database latin encoding 'LATIN1' locale 'C' template template0",
-    );
+    const latin = await server.createDatabase("encoding 'LATIN1' locale 'C' template template0");
     assert.match((await checked({ databaseUrl: latin })).detail, /encoding is LATIN1/);
     const newer = await migrated();
     await administer(newer, "insert into schema_migrations (name) values ('9999_future')");
@@ -106,9 +106,9 @@ describe("PostgreSQL", () => {
 });
 
 describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
-  let rabbit: PrivateRabbitmq;
+  let rabbit: SharedRabbitmq;
   before(async () => {
-    rabbit = await startPrivateRabbitmq();
+    rabbit = await sharedRabbitmq();
   });
   after(() => rabbit.stop());
 
@@ -134,7 +134,7 @@ describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
   });
 
   test("that does not answer, or refuses the password, says what to do", async () => {
-    for (const place of [nobody, `127.0.0.1:${rabbit.port}`]) {
+    for (const place of [nobody, `127.0.0.1:${new URL(rabbit.url).port}`]) {
       const found = await checked({ amqp: testConfig(`amqp://guest:${secret}@${place}`) });
       assert.equal(found.status, "fail");
       assert.match(found.remedy ?? "", /Check that it runs, and AMQP_URL/);
@@ -148,10 +148,7 @@ describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
     const clash = await checked({ amqp: { ...config, queue: `${config.exchange}.results` } });
     assert.equal(clash.status, "fail");
     assert.match(clash.remedy ?? "", new RegExp(`rabbitmqctl delete_queue ${config.exchange}.results`));
-    await rabbit.rabbitmqctl("add_user", "weak", secret);
-    await rabbit.rabbitmqctl("set_permissions", "weak", "^$", ".*", ".*");
-    const weak = { ...config, url: `amqp://weak:${secret}@127.0.0.1:${rabbit.port}` };
-    const refused = await checked({ amqp: weak });
+    const refused = await checked({ amqp: { ...config, url: rabbit.urlWithoutRights } });
     assert.equal(refused.status, "fail");
     assert.match(refused.remedy ?? "", /set_permissions/);
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
+import { sharedPostgres } from "../../../test/support/servers.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { insertJob, listTransitions } from "../../store/jobs.ts";
@@ -11,7 +11,7 @@ import { createPostgresDatabase, openSeveral } from "../../store/testing/test-da
 import type { Context } from "../context.ts";
 import { startScheduleLoop } from "./schedule-loop.ts";
 
-const server = await startPrivatePostgres();
+const server = await sharedPostgres();
 after(() => server.stop());
 
 const slots = 5;

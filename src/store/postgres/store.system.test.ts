@@ -1,9 +1,9 @@
 import { after } from "node:test";
-import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
+import { sharedPostgres } from "../../../test/support/servers.ts";
 import { storeContract } from "../testing/contract.ts";
 import { createPostgresDatabase } from "../testing/test-database.ts";
 
-const server = await startPrivatePostgres();
+const server = await sharedPostgres();
 after(() => server.stop());
 
 storeContract("PostgreSQL", () => createPostgresDatabase(server));

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { PrivatePostgres } from "../../../test/support/private-postgres.ts";
+import type { SharedPostgres } from "../../../test/support/servers.ts";
 import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
 
@@ -34,8 +34,8 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** An empty database on a private PostgreSQL. */
-export async function createPostgresDatabase(server: PrivatePostgres): Promise<TestDatabase> {
+/** An empty database on a PostgreSQL of tests. */
+export async function createPostgresDatabase(server: SharedPostgres): Promise<TestDatabase> {
   const url = await server.createDatabase();
   return {
     open: (options) => openAt(url, options),
