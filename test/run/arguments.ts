@@ -20,7 +20,7 @@ export interface RunArguments {
 }
 
 /** What `--help` prints. */
-export const runHelp = `Usage: npm test -- [OPTIONS] [FILE or GLOB ...]
+export const runHelp = `Usage: npm test -- [OPTIONS] [FILE, FOLDER or GLOB ...]
 
   npm test                 every tier but what is exhaustive or long
   npm run test:unit        no guest, broker, database or daemon

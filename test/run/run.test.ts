@@ -92,7 +92,7 @@ test("a mistake on the command line is named: exit code 2", () => {
   for (const [args, words] of [
     [["--jobs", "0"], /--jobs takes a whole number from 1 to 64/],
     [["--nope"], /--nope/],
-    [["no-such-file.test.ts"], /No file matches/],
+    [["no-such-file.test.ts"], /No test file matches/],
   ] as const) {
     const { status, text } = runOn([], args);
     assert.equal(status, 2, text);

@@ -29,8 +29,10 @@ test("what is named as slow exists", () => {
   for (const path of slowestFirst) assert.ok(existsSync(join(root, path)), path);
 });
 
-test("a glob, and a name without a file", () => {
+test("a folder, a glob, and a name without a file", () => {
   const found = selectFiles("unit", ["test/run/select-files.test.ts", "test/run/*.test.ts"], root);
   assert.ok(found.length > 1 && new Set(found).size === found.length);
-  assert.throws(() => selectFiles("unit", ["src/nothing-*.test.ts"], root), /No file matches/);
+  const folder = selectFiles("unit", ["test/run"], root);
+  assert.deepEqual(folder, found);
+  assert.throws(() => selectFiles("unit", ["src/nothing-*.test.ts"], root), /No test file matches/);
 });

@@ -1,4 +1,5 @@
-import { globSync } from "node:fs";
+import { globSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Tier } from "./arguments.ts";
 
 /** Where test files are. */
@@ -21,7 +22,7 @@ function isSystem(path: string): boolean {
 
 /**
  * The files to run, in the order in which they begin: unit tests, then those that start programs, the slowest first. Files that are
- * named on the command line run whatever their tier. Throws where a name matches nothing.
+ * named on the command line, or in a folder that is, run whatever their tier. Throws where a name matches nothing.
  */
 export function selectFiles(tier: Tier, named: readonly string[], root: string): readonly TestFile[] {
   const paths = named.length > 0 ? named.flatMap((name) => matching(name, root)) : filesOf(tier, root);
@@ -40,8 +41,9 @@ function filesOf(tier: Tier, root: string): readonly string[] {
 }
 
 function matching(name: string, root: string): readonly string[] {
-  const found = globSync(name, { cwd: root });
-  if (found.length === 0) throw new Error(`No file matches '${name}'.`);
+  const isFolder = statSync(join(root, name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const found = globSync(isFolder ? join(name, "**/*.test.ts") : name, { cwd: root });
+  if (found.length === 0) throw new Error(`No test file matches '${name}'.`);
   return found;
 }
 
