@@ -91,7 +91,6 @@ test("kill -9 in the middle of a file: the next process goes on with it, and its
 test("files lie in a bucket, which may be away for a while; nothing of them stays on the host", {
   skip: swiftMissing,
 }, async (context) => {
-  Object.assign(process.env, swiftCredentials);
   const bucket = await PrivateSwift.start();
   context.after(() => bucket.stop());
   await bucket.createBucket("artifacts");

@@ -13,7 +13,6 @@ describe("S3", { skip: swiftMissing }, () => {
   let server: PrivateSwift;
   let buckets = 0;
   before(async () => {
-    Object.assign(process.env, swiftCredentials);
     server = await PrivateSwift.start();
   });
   after(() => server?.stop());
@@ -29,6 +28,9 @@ describe("S3", { skip: swiftMissing }, () => {
       endpoint,
       region: "us-east-1",
       stagingDirectory,
+      environment: swiftCredentials,
+      // Every list of the contract takes several pages.
+      pageSize: 2,
     });
     context.after(() => {
       store.close();
@@ -69,6 +71,7 @@ describe("S3", { skip: swiftMissing }, () => {
       endpoint: server.endpoint,
       region: "us-east-1",
       stagingDirectory: store.stagingDirectory,
+      environment: swiftCredentials,
     };
     const nowhere = await openS3Store({ ...options, bucket: "no-such-bucket" });
     await assert.rejects(

@@ -1,58 +1,40 @@
 import { createReadStream } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
-import type { Readable } from "node:stream";
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-  UploadPartCommand,
-} from "@aws-sdk/client-s3";
+import { Readable } from "node:stream";
 import { type BlobFacts, type BlobStore, blobPartBytes, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
-import { convertS3Error, isAbsent } from "./s3-errors.ts";
+import { readEnd, readObjects, readUploadId, readUploads, type S3Answer } from "./s3-answers.ts";
+import { createS3Client, type S3Client, type S3Place } from "./s3-client.ts";
+import { awsCredentials } from "./s3-credentials.ts";
+import { convertS3Error, isAbsent, isBeyondEnd, S3Error } from "./s3-errors.ts";
 
-/** What {@link openS3Store} needs. Credentials come from where the AWS client library looks: AWS_ACCESS_KEY_ID and so on. */
-export interface S3StoreOptions {
-  readonly bucket: string;
+/** What {@link openS3Store} needs. */
+export interface S3StoreOptions extends S3Place {
   /** Empty, or ends with a slash. It is this installation's alone. */
   readonly prefix: string;
-  /** Null: AWS, in the region. */
-  readonly endpoint: string | null;
-  readonly region: string;
   /** A directory of this host for files that are still coming. */
   readonly stagingDirectory: string;
+  /** Says where credentials come from: AWS_ACCESS_KEY_ID and so on. Default: the environment of this process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Keys, or uploads, of one page of a list; default: 1000, the most that S3 gives. */
+  readonly pageSize?: number;
 }
-
-/** How long connecting may take, and how long an answer may be silent, in ms; and how often a call is tried. */
-const connectionTimeoutMs = 10_000;
-const requestTimeoutMs = 60_000;
-const tries = 3;
-
-/** Keys, or uploads, of one page of a list. */
-const pageSize = 1000;
 
 interface Bucket {
   readonly client: S3Client;
-  readonly Bucket: string;
   readonly prefix: string;
+  readonly pageSize: number;
 }
 
 /**
  * Blobs as objects of a bucket that every host can read. Larger ones go as multipart uploads, which nobody sees before they
- * are complete; each part is sent from memory, so that the library can repeat it. Throws `unavailable`.
+ * are complete; each part is sent from memory, so that the client can repeat it. Throws `unavailable`.
  */
 export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
   const { prefix, stagingDirectory } = options;
   await mkdir(stagingDirectory, { recursive: true, mode: 0o700 });
-  const client = createClient(options);
-  const bucket: Bucket = { client, Bucket: options.bucket, prefix };
+  const client = createS3Client(options, awsCredentials(options.environment ?? process.env));
+  const bucket: Bucket = { client, prefix, pageSize: options.pageSize ?? 1000 };
   const place = `s3://${options.bucket}/${prefix}`;
   const told = <T>(work: Promise<T>): Promise<T> =>
     work.catch((error: unknown) => {
@@ -76,25 +58,12 @@ export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
     read: (key, offset = 0) => told(read(bucket, objectOf(bucket, key), offset)),
     stat: (key) => told(head(bucket, key)),
     async remove(key) {
-      await told(client.send(new DeleteObjectCommand({ Bucket: bucket.Bucket, Key: objectOf(bucket, key) })));
+      await told(client.send({ method: "DELETE", key: objectOf(bucket, key) }, readEnd));
     },
     list: (start) => listObjects(bucket, { start, place }),
     removeLeftovers: (before) => told(abortOld(bucket, before)),
-    close: () => client.destroy(),
+    close: client.close,
   };
-}
-
-function createClient({ endpoint, region }: S3StoreOptions): S3Client {
-  return new S3Client({
-    region,
-    maxAttempts: tries,
-    requestHandler: { connectionTimeout: connectionTimeoutMs, requestTimeout: requestTimeoutMs },
-    // Bucket names as parts of a host name need DNS that a server of one's own seldom has.
-    ...(endpoint !== null && { endpoint, forcePathStyle: true }),
-    // Checksums that only AWS knows: other servers refuse them, or store them as a part of the object.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-  });
 }
 
 function objectOf({ prefix }: Bucket, key: string): string {
@@ -122,68 +91,85 @@ async function* inParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffe
   if (bytes > 0 || parts === 0) yield Buffer.concat(pieces);
 }
 
-async function put(bucket: Bucket, Key: string, parts: AsyncGenerator<Buffer>): Promise<void> {
+async function put({ client }: Bucket, key: string, parts: AsyncGenerator<Buffer>): Promise<void> {
   const first = (await parts.next()).value as Buffer;
   const second = await parts.next();
-  const { client, Bucket } = bucket;
-  if (second.done) {
-    await client.send(new PutObjectCommand({ Bucket, Key, Body: first, ContentLength: first.length }));
-    return;
-  }
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
-  const upload = { Bucket, Key, UploadId };
+  if (second.done) return client.send({ method: "PUT", key, body: first }, readEnd);
+  const uploadId = await client.send({ method: "POST", key, query: { uploads: "" } }, readUploadId);
+  const upload = { key, query: { uploadId } };
   try {
-    const sent = [await putPart(client, upload, { PartNumber: 1, Body: first })];
-    sent.push(await putPart(client, upload, { PartNumber: 2, Body: second.value }));
-    for await (const Body of parts) {
-      sent.push(await putPart(client, upload, { PartNumber: sent.length + 1, Body }));
+    const etags = [await putPart(client, upload, { number: 1, body: first })];
+    etags.push(await putPart(client, upload, { number: 2, body: second.value }));
+    for await (const body of parts) {
+      etags.push(await putPart(client, upload, { number: etags.length + 1, body }));
     }
-    await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: sent } }));
+    await client.send({ ...upload, method: "POST", body: completion(etags) }, readEnd);
   } catch (error) {
     // What cannot be aborted now is found by its age.
-    await client.send(new AbortMultipartUploadCommand(upload)).catch(() => {});
+    await client.send({ ...upload, method: "DELETE" }, readEnd).catch(() => {});
     throw error;
   }
 }
 
-interface OpenUpload {
-  readonly Bucket: string;
-  readonly Key: string;
-  readonly UploadId: string | undefined;
+interface Upload {
+  readonly key: string;
+  readonly query: { readonly uploadId: string };
 }
 
-async function putPart(client: S3Client, upload: OpenUpload, part: { PartNumber: number; Body: Buffer }) {
-  const command = new UploadPartCommand({ ...upload, ...part, ContentLength: part.Body.length });
-  const { ETag } = await client.send(command);
-  return { ETag, PartNumber: part.PartNumber };
+/** Returns the part's ETag. */
+function putPart(client: S3Client, upload: Upload, part: { number: number; body: Buffer }): Promise<string> {
+  const query = { ...upload.query, partNumber: String(part.number) };
+  return client.send({ ...upload, method: "PUT", query, body: part.body }, async (answer) => {
+    await readEnd(answer);
+    const etag = header(answer, "etag");
+    if (etag === undefined) throw new S3Error("InvalidAnswer", answer.statusCode);
+    return etag;
+  });
 }
 
-async function read({ client, Bucket }: Bucket, Key: string, offset: number): Promise<Readable | null> {
+/** The document that makes one object of the parts, in their order. */
+function completion(etags: readonly string[]): Buffer {
+  const parts = etags.map(
+    (etag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${escaped(etag)}</ETag></Part>`,
+  );
+  return Buffer.from(`<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`);
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function header({ headers }: S3Answer, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+async function read({ client }: Bucket, key: string, offset: number): Promise<Readable | null> {
+  const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
   try {
-    const range = offset > 0 ? { Range: `bytes=${offset}-` } : {};
-    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key, ...range }));
-    return (Body as Readable | undefined) ?? null;
+    return await client.send({ method: "GET", key, headers }, async (answer) => {
+      if (offset === 0 || answer.statusCode === 206) return answer.body;
+      // A server that passes over the range would send the beginning again.
+      await answer.body.dump();
+      throw new S3Error("RangeIgnored", answer.statusCode);
+    });
   } catch (error) {
     if (isAbsent(error)) return null;
-    if (isBeyondEnd(error)) return emptyStream();
+    if (isBeyondEnd(error)) return Readable.from([]);
     throw error;
   }
-}
-
-async function emptyStream(): Promise<Readable> {
-  const { Readable } = await import("node:stream");
-  return Readable.from([]);
-}
-
-function isBeyondEnd(error: unknown): boolean {
-  return error instanceof Error && error.name === "InvalidRange";
 }
 
 async function head(bucket: Bucket, key: string): Promise<BlobFacts | null> {
-  const { client, Bucket } = bucket;
   try {
-    const facts = await client.send(new HeadObjectCommand({ Bucket, Key: objectOf(bucket, key) }));
-    return { key, sizeBytes: facts.ContentLength ?? 0, modifiedAt: facts.LastModified?.getTime() ?? 0 };
+    return await bucket.client.send({ method: "HEAD", key: objectOf(bucket, key) }, async (answer) => {
+      await answer.body.dump();
+      return {
+        key,
+        sizeBytes: Number(header(answer, "content-length") ?? 0),
+        modifiedAt: Date.parse(header(answer, "last-modified") ?? "") || 0,
+      };
+    });
   } catch (error) {
     if (isAbsent(error)) return null;
     throw error;
@@ -191,46 +177,34 @@ async function head(bucket: Bucket, key: string): Promise<BlobFacts | null> {
 }
 
 async function* listObjects(
-  { client, Bucket, prefix }: Bucket,
+  { client, prefix, pageSize }: Bucket,
   { start, place }: { start: string; place: string },
 ): AsyncGenerator<BlobFacts> {
-  let after: string | undefined;
+  const first = { "list-type": "2", prefix: `${prefix}${start}`, "max-keys": String(pageSize) };
+  let after: string | null = null;
   do {
-    const command = new ListObjectsV2Command({
-      Bucket,
-      Prefix: `${prefix}${start}`,
-      MaxKeys: pageSize,
-      ContinuationToken: after,
-    });
-    const page = await client.send(command).catch((error: unknown) => {
+    const query: Record<string, string> = after === null ? first : { ...first, "continuation-token": after };
+    const page = await client.send({ method: "GET", query }, readObjects).catch((error: unknown) => {
       throw convertS3Error(error, place);
     });
-    for (const { Key = "", Size = 0, LastModified } of page.Contents ?? []) {
-      yield { key: Key.slice(prefix.length), sizeBytes: Size, modifiedAt: LastModified?.getTime() ?? 0 };
-    }
-    after = page.NextContinuationToken;
-  } while (after !== undefined);
+    for (const facts of page.items) yield { ...facts, key: facts.key.slice(prefix.length) };
+    after = page.next;
+  } while (after !== null);
 }
 
 /** Aborts multipart uploads of a process that died. Returns how many. */
-async function abortOld({ client, Bucket, prefix }: Bucket, before: number): Promise<number> {
+async function abortOld({ client, prefix, pageSize }: Bucket, before: number): Promise<number> {
   let aborted = 0;
-  let place: { KeyMarker: string | undefined; UploadIdMarker: string | undefined } | null = null;
-  do {
-    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
-      Bucket,
-      Prefix: prefix,
-      MaxUploads: pageSize,
-      ...place,
-    });
-    const page = await client.send(command);
-    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-      if ((Initiated?.getTime() ?? 0) >= before) continue;
-      await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+  let from: Record<string, string> | null = {};
+  while (from !== null) {
+    const query: Record<string, string> = { uploads: "", prefix, "max-uploads": String(pageSize), ...from };
+    const page = await client.send({ method: "GET", query }, readUploads);
+    for (const { key, uploadId, initiatedAt } of page.items) {
+      if (initiatedAt >= before) continue;
+      await client.send({ method: "DELETE", key, query: { uploadId } }, readEnd);
       aborted += 1;
     }
-    const { NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
-    place = page.IsTruncated ? { KeyMarker, UploadIdMarker } : null;
-  } while (place !== null);
+    from = page.next;
+  }
   return aborted;
 }

@@ -5,7 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { createS3Client } from "../s3-client.ts";
+import { awsCredentials } from "../s3-credentials.ts";
 
 /** Why it cannot be started here, or false. */
 export const swiftMissing = existsSync("/usr/lib/python3/dist-packages/swift")
@@ -60,14 +61,10 @@ export class PrivateSwift {
   }
 
   async createBucket(name: string): Promise<void> {
-    const client = new S3Client({
-      endpoint: this.endpoint,
-      forcePathStyle: true,
-      region: "us-east-1",
-      requestChecksumCalculation: "WHEN_REQUIRED",
-    });
-    await client.send(new CreateBucketCommand({ Bucket: name }));
-    client.destroy();
+    const place = { bucket: name, endpoint: this.endpoint, region: "us-east-1" };
+    const client = createS3Client(place, awsCredentials(swiftCredentials));
+    await client.send({ method: "PUT" }, (answer) => answer.body.dump());
+    client.close();
   }
 
   async stop(): Promise<void> {

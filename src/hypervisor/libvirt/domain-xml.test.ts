@@ -66,6 +66,11 @@ test("a guest has its name, size, owner, disks, isolated port and logged console
   assert.deepEqual(domain.devices.panic, { "@model": "isa" });
 });
 
+test("the whole document, element by element", () => {
+  const lines = expectedDocument.split("\n").map((line) => line.trim());
+  assert.equal(buildDomainXml(describeGuest()), lines.join(""));
+});
+
 test("KVM guests get the host's processor, emulated ones all that emulation can do", () => {
   assert.equal(domainOf({ virtType: "kvm" }).cpu["@mode"], "host-passthrough");
   assert.equal(domainOf({ virtType: "kvm" })["@type"], "kvm");
@@ -113,6 +118,8 @@ test("hostile names and paths come back as they were, or are refused; they never
       unit: fc.constantFrom("<", ">", "&", "'", '"', "/", "]]>", "<!--", "\n", "\0", "a"),
       maxLength: 12,
     }),
+    // Texts that a writer or a reader of XML may take for a value of another type.
+    fc.constantFrom("true", "false", "0", "1e3", "0x1f", "null", "__proto__", "#text", "&lt;", " a "),
   );
   fc.assert(
     fc.property(hostile, hostile, hostile, (ownerId, network, directory) => {
@@ -135,3 +142,58 @@ test("hostile names and paths come back as they were, or are refused; they never
     { numRuns: 200 },
   );
 });
+
+/** The document of {@link describeGuest}, one element a line. */
+const expectedDocument = `<domain type="qemu">
+  <name>job-abc123</name>
+  <metadata>
+    <solstice:guest xmlns:solstice="https://solstice-ci.dev/xmlns/guest/1" owner="host-1" job="abc123" attempt="2"/>
+  </metadata>
+  <memory unit="MiB">2048</memory>
+  <vcpu>3</vcpu>
+  <os>
+    <type arch="x86_64" machine="q35">hvm</type>
+    <boot dev="hd"/>
+  </os>
+  <features>
+    <acpi/>
+    <apic/>
+  </features>
+  <cpu mode="maximum"/>
+  <clock offset="utc">
+    <timer name="hpet" present="no"/>
+  </clock>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>destroy</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <disk type="file" device="disk">
+      <driver name="qemu" type="qcow2" cache="unsafe" discard="unmap" detect_zeroes="unmap"/>
+      <source file="/var/lib/solstice/guests/job-abc123/overlay.qcow2"/>
+      <target dev="vda" bus="virtio"/>
+    </disk>
+    <disk type="file" device="disk">
+      <driver name="qemu" type="raw"/>
+      <source file="/var/lib/solstice/guests/job-abc123/seed.iso"/>
+      <target dev="vdb" bus="virtio"/>
+      <readonly/>
+    </disk>
+    <controller type="usb" model="none"/>
+    <interface type="network">
+      <mac address="52:54:01:02:03:04"/>
+      <source network="default"/>
+      <target dev="sol010203open04"/>
+      <model type="virtio"/>
+      <port isolated="yes"/>
+    </interface>
+    <serial type="pty">
+      <log file="/var/lib/solstice/guests/job-abc123/console.log" append="off"/>
+      <target port="0"/>
+    </serial>
+    <rng model="virtio">
+      <backend model="random">/dev/urandom</backend>
+    </rng>
+    <memballoon model="none"/>
+    <panic model="isa"/>
+  </devices>
+</domain>`;

@@ -1,10 +1,10 @@
-import { create } from "xmlbuilder2";
 import { SolsticeError } from "../../core/errors.ts";
 import type { GuestSize } from "../../core/job.ts";
 import { guestName } from "../../core/job.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 import type { GuestPaths } from "./guest-paths.ts";
 import { ownershipElement } from "./ownership.ts";
+import { buildXml } from "./xml.ts";
 
 /** How guests are run: by the processor's own virtualisation, or by software emulation. */
 export type VirtType = "kvm" | "qemu";
@@ -51,7 +51,7 @@ export function buildDomainXml(guest: DomainDescription): string {
     on_crash: "destroy",
     devices: devices(guest),
   };
-  return create({ domain }).end({ headless: true, wellFormed: true });
+  return buildXml({ domain });
 }
 
 /** XML normalises line ends and tabs in attributes, so no control character would come back as it was. */

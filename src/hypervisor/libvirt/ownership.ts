@@ -11,7 +11,7 @@ export interface Ownership {
   readonly attempt: number;
 }
 
-/** Our `<metadata>` child, in the object form that xmlbuilder2 reads. */
+/** Our `<metadata>` child, in the object form that `buildXml` reads. */
 export function ownershipElement(ownership: Ownership): object {
   return {
     "solstice:guest": {
