@@ -5,7 +5,8 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PlanStep } from "./plan.ts";
-import { assertProven, eventsOf, guestKinds, missingFor, RunnerHarness } from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

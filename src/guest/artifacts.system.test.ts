@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { PlannedArtifact } from "../core/artifacts.ts";
-import { assertProven, guestKinds, missingFor, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

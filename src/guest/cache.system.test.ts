@@ -18,13 +18,8 @@ import { stepNamesOf } from "../core/step-names.ts";
 import { listCacheUses } from "../store/caches.ts";
 import { readLog } from "../store/logs.ts";
 import { buildPlan } from "./plan.ts";
-import {
-  type GuestKind,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  shellsAndClients,
-} from "./testing/runner-harness.ts";
+import { type GuestKind, guestKinds, missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
+import { RunnerHarness } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

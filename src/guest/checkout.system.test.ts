@@ -5,14 +5,8 @@ import { after, before, test } from "node:test";
 import { type GitServer, startGitServer } from "../demo/git-server.ts";
 import { commitFiles } from "../demo/repository.ts";
 import { runCommand } from "../host/command.ts";
-import {
-  assertProven,
-  eventsOf,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 let directory: string;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
 import { openPseudoTerminal, type PseudoTerminal } from "./testing/pseudo-terminal.ts";
-import { guestKinds, missingFor, RunnerHarness, type StartOptions } from "./testing/runner-harness.ts";
+import { RunnerHarness, type StartOptions } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

@@ -4,14 +4,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { runCommand } from "../host/command.ts";
-import {
-  assertProven,
-  eventsOf,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

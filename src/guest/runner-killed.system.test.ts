@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  assertProven,
-  eventsOf,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

@@ -2,12 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type FaultyWire, layWire, type WireFault } from "./testing/faulty-wire.ts";
+import { type GuestKind, guestKinds, missingFor } from "./testing/guest-kinds.ts";
 import {
   assertProven,
   eventsOf,
-  type GuestKind,
-  guestKinds,
-  missingFor,
   RunnerHarness,
   type RunningRunner,
   stepsOf,

@@ -1,14 +1,8 @@
 /** The runner in every shell, with every client: nothing in it may be one shell's own. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  assertProven,
-  eventsOf,
-  missingFor,
-  RunnerHarness,
-  shellsAndClients,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

@@ -2,14 +2,8 @@ import assert from "node:assert/strict";
 import { access, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  assertProven,
-  eventsOf,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

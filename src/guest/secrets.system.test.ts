@@ -5,14 +5,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startGitServer } from "../demo/git-server.ts";
 import { commitFiles } from "../demo/repository.ts";
-import {
-  assertProven,
-  type GuestKind,
-  guestKinds,
-  missingFor,
-  RunnerHarness,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { type GuestKind, guestKinds, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {

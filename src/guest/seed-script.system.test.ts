@@ -8,13 +8,8 @@ import type { GuestFile } from "../core/guest.ts";
 import { runCommand } from "../host/command.ts";
 import { type RunnerAccess, runnerFiles } from "./runner-files.ts";
 import { buildSeedScript } from "./seed-script.ts";
-import {
-  assertProven,
-  missingFor,
-  RunnerHarness,
-  shellsAndClients,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
+import { assertProven, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {
