@@ -13,6 +13,10 @@ test("a seed gives the same numbers again, and each purpose its own", () => {
   assert.deepEqual(draw(7, "hosts"), draw(7, "hosts"));
   assert.notDeepEqual(draw(7, "hosts"), draw(8, "hosts"));
   assert.notDeepEqual(draw(7, "hosts"), draw(7, "broker"));
+  const long = "a purpose whose name is longer than a number has bits";
+  const firsts = Array.from({ length: 20 }, (_, seed) => draw(seed, long)[0]);
+  assert.ok(new Set(firsts).size > 10, `the seed decides: ${firsts}`);
+  assert.notDeepEqual(draw(7, long), draw(7, `${long}, and another`));
 });
 
 test("both bounds come up, nothing beyond, and a shuffle keeps everything", () => {

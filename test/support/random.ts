@@ -38,7 +38,9 @@ export function createRandom(seed: number): Random {
         .sort((a, b) => a.place - b.place)
         .map(({ value }) => value),
     uuid: () => uuidOf(() => integer(0, 15)),
-    fork: (purpose) => createRandom([...purpose].reduce((sum, char) => sum * 31 + char.charCodeAt(0), seed)),
+    // In 32 bits: as a float, a long purpose would overflow into zeros, whatever the seed.
+    fork: (purpose) =>
+      createRandom([...purpose].reduce((sum, char) => Math.imul(sum, 31) + char.charCodeAt(0), seed)),
   };
 }
 
