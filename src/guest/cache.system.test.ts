@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, type TestContext, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { cacheDownloads, cacheUploadKind } from "../api/caches/cache-kind.ts";
 import { createTestCaches } from "../api/testing/caches.ts";
 import {
@@ -18,7 +18,13 @@ import { stepNamesOf } from "../core/step-names.ts";
 import { listCacheUses } from "../store/caches.ts";
 import { readLog } from "../store/logs.ts";
 import { buildPlan } from "./plan.ts";
-import { type GuestKind, guestKinds, missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
+import {
+  type GuestKind,
+  guestKinds,
+  guestsFor,
+  missingFor,
+  shellsAndClients,
+} from "./testing/guest-kinds.ts";
 import { RunnerHarness } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
@@ -91,37 +97,6 @@ const kinds = [
   ...shellsAndClients.filter(({ name }) => /ksh.*wget|bash and the wget/.test(name)),
 ];
 
-for (const kind of kinds) {
-  test(`saves, and restores the same: ${kind.name}`, { skip: missingFor(kind) }, async (t) => {
-    const run = await setUp(t);
-    const first = await run(kind, { script, env, cache });
-    assert.deepEqual(first.uses, ["restore miss", "save saved"], first.text);
-    assert.match(first.text, /built/);
-    const second = await run(kind, { script, env, cache });
-    assert.deepEqual(second.uses, ["restore hit", "save exists"], second.text);
-    assert.doesNotMatch(second.text, /built/);
-    assert.equal(seen(first.text).length, 3, first.text);
-    assert.deepEqual(seen(second.text), seen(first.text));
-  });
-}
-
-test("what GNU tar packed busybox unpacks, and the other way round", async (t) => {
-  const [gnu, busybox] = ["dash, curl and openssl", "busybox alone"].map((name) =>
-    guestKinds.find((kind) => kind.name === name),
-  ) as [GuestKind, GuestKind];
-  const run = await setUp(t);
-  for (const [key, one, other] of [
-    ["gnu", gnu, busybox],
-    ["busybox", busybox, gnu],
-  ] as const) {
-    const request = { script, env, cache: { ...cache, key } };
-    const first = await run(one, request);
-    const second = await run(other, request);
-    assert.deepEqual(second.uses, ["restore hit", "save exists"], second.text);
-    assert.deepEqual(seen(second.text), seen(first.text));
-  }
-});
-
 /** The usual guest without some of its programs. */
 function without(...missing: string[]): GuestKind {
   const [usual] = guestKinds as [GuestKind];
@@ -135,20 +110,53 @@ function without(...missing: string[]): GuestKind {
   };
 }
 
-test("a guest without a compressor packs without, one without tar says so, and both go on", async (t) => {
-  const run = await setUp(t);
-  const plain = without("zstd", "gzip");
-  assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore miss", "save saved"]);
-  assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore hit", "save exists"]);
-  const bare = await run(without("tar"), { script: "echo went on", cache });
-  assert.deepEqual(bare.uses, []);
-  assert.match(bare.text, /this guest has no tar; going on without\nwent on/);
-});
+describe("a cache in a guest", { concurrency: 4 }, () => {
+  for (const kind of guestsFor("a cache", kinds)) {
+    test(`saves, and restores the same: ${kind.name}`, { skip: missingFor(kind) }, async (t) => {
+      const run = await setUp(t);
+      const first = await run(kind, { script, env, cache });
+      assert.deepEqual(first.uses, ["restore miss", "save saved"], first.text);
+      assert.match(first.text, /built/);
+      const second = await run(kind, { script, env, cache });
+      assert.deepEqual(second.uses, ["restore hit", "save exists"], second.text);
+      assert.doesNotMatch(second.text, /built/);
+      assert.equal(seen(first.text).length, 3, first.text);
+      assert.deepEqual(seen(second.text), seen(first.text));
+    });
+  }
 
-test("an entry that this guest cannot unpack is left alone", async (t) => {
-  const run = await setUp(t);
-  const [usual] = guestKinds as [GuestKind];
-  await run(usual, { script, env, cache });
-  const other = await run(without("zstd"), { script, env, cache });
-  assert.match(other.text, /hit, but this guest has no zstd to unpack it; going on without it\nbuilt/);
+  test("what GNU tar packed busybox unpacks, and the other way round", async (t) => {
+    const [gnu, busybox] = ["dash, curl and openssl", "busybox alone"].map((name) =>
+      guestKinds.find((kind) => kind.name === name),
+    ) as [GuestKind, GuestKind];
+    const run = await setUp(t);
+    for (const [key, one, other] of [
+      ["gnu", gnu, busybox],
+      ["busybox", busybox, gnu],
+    ] as const) {
+      const request = { script, env, cache: { ...cache, key } };
+      const first = await run(one, request);
+      const second = await run(other, request);
+      assert.deepEqual(second.uses, ["restore hit", "save exists"], second.text);
+      assert.deepEqual(seen(second.text), seen(first.text));
+    }
+  });
+
+  test("a guest without a compressor packs without, one without tar says so, and both go on", async (t) => {
+    const run = await setUp(t);
+    const plain = without("zstd", "gzip");
+    assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore miss", "save saved"]);
+    assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore hit", "save exists"]);
+    const bare = await run(without("tar"), { script: "echo went on", cache });
+    assert.deepEqual(bare.uses, []);
+    assert.match(bare.text, /this guest has no tar; going on without\nwent on/);
+  });
+
+  test("an entry that this guest cannot unpack is left alone", async (t) => {
+    const run = await setUp(t);
+    const [usual] = guestKinds as [GuestKind];
+    await run(usual, { script, env, cache });
+    const other = await run(without("zstd"), { script, env, cache });
+    assert.match(other.text, /hit, but this guest has no zstd to unpack it; going on without it\nbuilt/);
+  });
 });

@@ -1,15 +1,10 @@
 /** The real runner with each of its clients behind a wire that fails, for as long as a job takes. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { isExhaustive } from "../../test/support/sampling.ts";
 import { type FaultyWire, layWire, type WireFault } from "./testing/faulty-wire.ts";
-import { type GuestKind, guestKinds, missingFor } from "./testing/guest-kinds.ts";
-import {
-  assertProven,
-  eventsOf,
-  RunnerHarness,
-  type RunningRunner,
-  stepsOf,
-} from "./testing/runner-harness.ts";
+import { type GuestKind, guestKinds, guestsFor, missingFor } from "./testing/guest-kinds.ts";
+import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
 before(async () => {
@@ -23,28 +18,22 @@ const clients = guestKinds.filter(({ name }) =>
 const numbers = Array.from({ length: 60_000 }, (_, at) => `${at + 1}\n`).join("");
 
 /** Runs `seq 60000`, and something short, with the wire as `prepare` wants it. */
-async function runBehind(
-  kind: GuestKind,
-  prepare: (wire: FaultyWire, runner: () => RunningRunner) => void,
-): Promise<FaultyWire> {
+async function runBehind(kind: GuestKind, prepare: (wire: FaultyWire) => void): Promise<FaultyWire> {
   let wire: FaultyWire | null = null;
-  let runner: RunningRunner | null = null;
   try {
-    runner = await harness.start({
+    const runner = await harness.start({
       kind,
+      limits,
       plan: { steps: stepsOf("seq 60000", "echo end"), deadlineSeconds: 600 },
       connect: async (port) => {
         wire = await layWire(port);
-        prepare(wire, () => {
-          assert.ok(runner);
-          return runner;
-        });
+        prepare(wire);
         return wire.url;
       },
     });
     assert.equal(await runner.exit, 0);
     assert.equal(runner.endpoint.text(), `${numbers}end\n`);
-    // One whose answer was lost is told again.
+    // An event whose answer was lost is sent again.
     assert.deepEqual([...new Set(eventsOf(runner.endpoint))], ["0:1:0", "0:2:0", "1:1:0", "1:2:0"]);
     assertProven(runner.endpoint);
     assert.ok(wire);
@@ -54,50 +43,64 @@ async function runBehind(
   }
 }
 
+/** How long a runner waits for an answer, in seconds: its own 30 in an exhaustive run. */
+const limits: Record<string, number> = isExhaustive ? {} : { call_seconds: 5 };
+/** How many connections in a row are refused; before each the runner waits longer. */
+const refusals = isExhaustive ? 8 : 4;
+
+const faults: WireFault[] = [
+  "refuse",
+  { cutRequestAfter: 50 },
+  { cutRequestAfter: 3000 },
+  { cutAnswerAfter: 0 },
+  { cutAnswerAfter: 90 },
+  { cutRequestAfter: 60_000 },
+];
+
 // All at once: most of the time a runner waits.
 describe("behind a wire that fails", { concurrency: true }, () => {
-  for (const kind of clients) tryClient(kind);
-});
-
-function tryClient(kind: GuestKind): void {
-  describe(kind.name, { skip: missingFor(kind), concurrency: true }, () => {
-    test("connections are cut: before, in and after the request, and in the answer", async () => {
-      const faults: WireFault[] = [
-        "refuse",
-        { cutRequestAfter: 50 },
-        { cutRequestAfter: 3000 },
-        { cutAnswerAfter: 0 },
-        { cutAnswerAfter: 90 },
-        { cutRequestAfter: 60_000 },
-      ];
+  for (const kind of guestsFor("connections that are cut", clients)) {
+    test(`connections are cut: before, in and after the request, and in the answer: ${kind.name}`, {
+      skip: missingFor(kind),
+    }, async () => {
       const wire = await runBehind(kind, (laid) => {
         laid.fault = (at) =>
           at % 2 === 0 && at < 24 ? (faults[(at / 2) % faults.length] ?? "pass") : "pass";
       });
       assert.ok(wire.connections() > 12);
     });
+  }
 
-    test("a slow line", async () => {
+  for (const kind of guestsFor("a slow line", clients)) {
+    test(`a slow line: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       await runBehind(kind, (wire) => {
         wire.fault = () => ({ bytesPerSecond: 60_000 });
       });
     });
+  }
 
-    test("half-open: taken and never answered, frozen, then well again", async () => {
+  for (const kind of guestsFor("a half-open connection", clients)) {
+    test(`half-open: taken and never answered, frozen, then well again: ${kind.name}`, {
+      skip: missingFor(kind),
+    }, async () => {
       await runBehind(kind, (wire) => {
         wire.fault = (at) => (at === 1 ? "stall" : at === 4 ? "freeze" : "pass");
       });
     });
+  }
 
-    test("nobody there from the first step to after the last one", async () => {
+  for (const kind of guestsFor("nobody there", clients)) {
+    test(`no orchestrator from the first step to after the last one: ${kind.name}`, {
+      skip: missingFor(kind),
+    }, async () => {
       await runBehind(kind, (wire) => {
         let isBack = false;
         wire.fault = (at) => {
           // After some refusals in a row the steps, which take a moment, are long over.
-          if (at >= 8) isBack = true;
+          if (at >= refusals) isBack = true;
           return at === 0 || isBack ? "pass" : "refuse";
         };
       });
     });
-  });
-}
+  }
+});

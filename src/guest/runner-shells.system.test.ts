@@ -1,7 +1,7 @@
 /** The runner in every shell, with every client: nothing in it may be one shell's own. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
+import { guestKinds, missingFor, shellsAndClients } from "./testing/guest-kinds.ts";
 import { assertProven, eventsOf, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";
 
 let harness: RunnerHarness;
@@ -18,11 +18,14 @@ const steps = stepsOf(
 );
 const plan = { env: { GREETING: 'it\'s\t"h\u00e9llo" \\ $HOME', ROOM: "" }, steps };
 
+/** The whole matrix, and each other way to base64: tests of more than one job sample the guests that they run in. */
+const matrix = [...shellsAndClients, ...guestKinds.filter(({ name }) => /openssl|awk|alone/.test(name))];
+
 test("a job in every shell with every client, one call of each kind failing at first", {
-  concurrency: 2,
+  concurrency: 4,
 }, async (t) => {
   await Promise.all(
-    shellsAndClients.map((kind) =>
+    matrix.map((kind) =>
       t.test(kind.name, { skip: missingFor(kind), timeout: 60_000 }, async () => {
         const failed = new Set<string>();
         const { endpoint, exit } = await harness.start({
@@ -46,7 +49,7 @@ test("a job in every shell with every client, one call of each kind failing at f
   );
 });
 
-test("a running step is ended in every shell", { concurrency: 2 }, async (t) => {
+test("a running step is ended in every shell", { concurrency: 4 }, async (t) => {
   const withCurl = shellsAndClients.filter(({ name }) => name.endsWith("and curl"));
   await Promise.all(
     withCurl.map((kind) =>

@@ -1,7 +1,9 @@
 import { accessSync, constants } from "node:fs";
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { isExhaustive, sample } from "../../../test/support/sampling.ts";
 import { runCommand } from "../../host/command.ts";
+import { findProgram } from "../../host/find-program.ts";
 
 /** A kind of guest: its shell, and what its PATH offers. */
 export interface GuestKind {
@@ -102,16 +104,27 @@ export function missingFor(kind: GuestKind): string | false {
   }
 }
 
+/**
+ * The guests that a test runs in: one of those that this host has, chosen by the run's seed, and in an exhaustive run all
+ * of `kinds`. `runner-shells.system.test.ts` runs the whole matrix in every run.
+ */
+export function guestsFor(purpose: string, kinds: readonly GuestKind[] = guestKinds): readonly GuestKind[] {
+  const candidates = isExhaustive ? kinds : kinds.filter((kind) => missingFor(kind) === false);
+  return sample(`guest for ${purpose}`, candidates, 1);
+}
+
 function guestKind(name: string, shell: readonly string[], extraTools: string[]): GuestKind {
   const tools = [...commonTools, ...scriptTools, ...extraTools];
   return { name, shell, fillPath: (directory) => linkTools(directory, tools) };
 }
 
 async function linkTools(directory: string, tools: readonly string[]): Promise<void> {
-  for (const tool of tools) {
-    const { stdout, exitCode } = await runCommand("which", [tool], { acceptExitCodes: [0, 1] });
-    if (exitCode === 0) await symlink(stdout.trim(), join(directory, tool));
-  }
+  await Promise.all(
+    tools.map(async (tool) => {
+      const program = await findProgram(tool, process.env.PATH ?? "");
+      if (program !== null) await symlink(program, join(directory, tool));
+    }),
+  );
 }
 
 /** A test must not be able to take the machine down that it runs on. */

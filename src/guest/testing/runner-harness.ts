@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { buildPlan, type PlanInput } from "../plan.ts";
 import { type RunnerAccess, runnerFiles } from "../runner-files.ts";
 import { type GuestKind, guestKinds } from "./guest-kinds.ts";
@@ -41,6 +42,8 @@ export interface StartOptions {
   readonly holdSeconds?: number;
   /** The guest's line for shells. */
   readonly shellDevice?: string;
+  /** Limits of `runner.sh` by name, instead of its own: a test need not wait for half a minute to see a timeout. */
+  readonly limits?: Readonly<Record<string, number>>;
   /** Instead of the kernel's /proc/vmstat. */
   readonly vmstat?: string;
 }
@@ -89,6 +92,7 @@ export class RunnerHarness {
     const home = await this.directory();
     const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
     await (options.bring ?? writeRunner)(home, { runnerUrl, bootstrapToken });
+    await changeLimits(join(home, "runner.sh"), options.limits ?? {});
     await options.prepare?.(endpoint);
     const running = { ...(await this.#spawn(home, options)), endpoint };
     this.#running.push(running);
@@ -145,6 +149,15 @@ async function writeRunner(home: string, access: RunnerAccess): Promise<void> {
     await writeFile(join(home, basename(file.path)), file.content, { mode: 0o600 });
 }
 
+async function changeLimits(path: string, limits: Readonly<Record<string, number>>): Promise<void> {
+  for (const [name, value] of Object.entries(limits)) {
+    const script = await readFile(path, "utf8");
+    const changed = script.replace(new RegExp(`^${name}=[0-9]+`, "m"), `${name}=${value}`);
+    assert.notEqual(changed, script, `runner.sh has a limit ${name}`);
+    await writeFile(path, changed);
+  }
+}
+
 const smallJob: PlanInput = {
   jobId: "job1",
   attempt: 1,
@@ -165,6 +178,20 @@ export function killGroup(pid: number): void {
   } catch {
     // Gone already.
   }
+}
+
+/**
+ * Waits until a process is dead, or fails after some seconds. A killed process accepts signals until its parent has read
+ * its exit status, and the parent of an orphan is init, which does that at its own pace: a zombie counts as dead.
+ */
+export async function untilDead(pid: number): Promise<void> {
+  const giveUpAt = performance.now() + 5000;
+  while (performance.now() < giveUpAt) {
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    if (!/^State:\s+[^ZX]/m.test(status)) return;
+    await delay(20);
+  }
+  assert.fail(`process ${pid} still runs`);
 }
 
 /** Steps with made-up names. */
