@@ -1,0 +1,31 @@
+#!/bin/sh
+# Packs the checkout and compares the files of the tarball with the list of what the product is made of: one file too many is
+# test support or a development script, one too few is missing where the product is installed.
+set -eu
+cd "$(dirname "$0")/.."
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+trap 'exit 1' INT TERM
+
+# Prints the files of the checkout, committed or not.
+checkout_files() {
+  git ls-files --cached --others --exclude-standard "$@" | while read -r file; do
+    [ ! -f "$file" ] || echo "$file"
+  done
+}
+
+# Prints what the tarball must have: files as they are, and for each module of the product what it is compiled to.
+expected_files() {
+  checkout_files package.json README.md LICENSE CHANGELOG.md bin deploy docs examples proto/solstice scripts/setup-host.sh
+  checkout_files images | grep -vx images/smoke.sh
+  checkout_files 'src/*.ts' | grep -v -e '/testing/' -e '\.test\.ts$' | sed 's|^src/|dist/|; s|\.ts$|.js|'
+  checkout_files src/guest/runner | sed 's|^src/|dist/|'
+}
+
+tarball=$(sh scripts/pack.sh "$directory")
+expected_files | LC_ALL=C sort >"$directory/expected"
+tar --list --file "$tarball" | sed 's|^package/||' | LC_ALL=C sort >"$directory/packed"
+diff "$directory/expected" "$directory/packed" >"$directory/difference" && exit 0
+echo "The tarball is not what the product is made of ('<' is missing, '>' is too much): see \"files\" in package.json."
+grep '^[<>]' "$directory/difference"
+exit 1
