@@ -22,10 +22,21 @@ expected_files() {
   checkout_files src/guest/runner | sed 's|^src/|dist/|'
 }
 
+# Prints what modules of the unpacked tarball import and what is not there.
+missing_imports() {
+  grep -roE '(from |import |import\()"\.[^"]+"' dist | sed -E 's|^(.*)/[^/]+:.*"(.*)"$|\1/\2|' | LC_ALL=C sort -u |
+    while read -r module; do [ -f "$module" ] || echo "$module"; done
+}
+
 tarball=$(sh scripts/pack.sh "$directory")
 expected_files | LC_ALL=C sort >"$directory/expected"
 tar --list --file "$tarball" | sed 's|^package/||' | LC_ALL=C sort >"$directory/packed"
-diff "$directory/expected" "$directory/packed" >"$directory/difference" && exit 0
-echo "The tarball is not what the product is made of ('<' is missing, '>' is too much): see \"files\" in package.json."
-grep '^[<>]' "$directory/difference"
-exit 1
+if ! diff "$directory/expected" "$directory/packed" >"$directory/difference"; then
+  echo "The tarball is not what the product is made of ('<' is missing, '>' is too much): see \"files\" in package.json."
+  grep '^[<>]' "$directory/difference"
+  exit 1
+fi
+tar --extract --file "$tarball" --directory "$directory"
+cd "$directory/package"
+missing=$(missing_imports)
+[ -z "$missing" ] || { echo "Modules of the tarball import what is not in it:"; echo "$missing"; exit 1; }

@@ -64,5 +64,6 @@ check "shell scripts" shell_scripts
 check "protocol buffers" buf lint
 check "protocol compatibility" contract
 check "generated code" generated
+check "package" sh scripts/check-package.sh
 
 [ -z "$failed" ] || { echo "Failed:$failed" >&2; exit 1; }
