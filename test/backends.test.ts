@@ -9,7 +9,7 @@ import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { openStandIn } from "../src/hypervisor/zones/testing/stand-in/stand-in.ts";
 import { submit, untilEnd } from "./support/jobs.ts";
-import { gatewayAddress, guestImage, noLibvirt } from "./support/libvirt.ts";
+import { guestImage } from "./support/libvirt.ts";
 import {
   cleanEnvironment,
   makeSetup,
@@ -27,14 +27,11 @@ after(() => database.stop());
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
 
 /** The map of every host: an image for each backend, and one for zones that they cannot make guests of. */
-const imageMap = (
-  tiny = "/nonexistent/tiny.img",
-  omnios = 'source: "http://127.0.0.1:9/never-asked.img"',
-) => `
+const imageMap = (omnios = 'source: "http://127.0.0.1:9/never-asked.img"') => `
 default_label: latest
 aliases: { latest: tiny, illumos: omnios }
 images:
-  tiny: { local_path: ${tiny}, backend: libvirt, ${size} }
+  tiny: { local_path: /nonexistent/tiny.img, backend: libvirt, ${size} }
   odd: { local_path: /nonexistent/odd.img, backend: zones, disk_bus: scsi, ${size} }
   quick: { local_path: /nonexistent/quick.img, backend: noop, ${size} }
   omnios: { ${omnios}, backend: zones, ${size} }
@@ -142,35 +139,9 @@ test("images of another backend are neither fetched nor checked, also by hand", 
   await assert.rejects(all, ({ stderr }: { stderr: string }) => !/omnios|never-asked/.test(stderr));
 });
 
-test("once a host with the backend is there it runs the job, and is remembered", {
-  skip: noLibvirt,
-}, async (context) => {
-  const url = await database.createDatabase();
-  const map = imageMap(await guestImage("tiny"));
-  const plain = await startHost(context, { map, url, flags: noop });
-  const waiting = await submit(plain.process, { script: "echo in a guest" });
-  assert.match(await explained(plain, waiting), /^no_backend /);
-
-  const able = await startHost(context, {
-    map,
-    url,
-    flags: [
-      ...["--hypervisor", "libvirt", "--libvirt-virt-type", "qemu", "--stop-timeout", "3s"],
-      ...["--runner-listen", `${await gatewayAddress()}:0`],
-    ],
-  });
-  const ended = await untilEnd(plain.process, waiting);
-  assert.deepEqual([ended.state, ended.hostId], ["succeeded", able.hostId]);
-
-  assert.equal(await able.process.stop("SIGTERM"), 0);
-  const next = await submit(plain.process, { script: "true" });
-  const why = await explained(plain, next);
-  assert.match(why, new RegExp(`^no_backend .*: host ${plain.hostId} has noop\\. ${able.hostId} did until`));
-});
-
 test("a host with zones runs what is for zones, and says at once what it cannot make", async (context) => {
   const url = await database.createDatabase();
-  const map = imageMap(undefined, `local_path: ${await guestImage("tiny")}`);
+  const map = imageMap(`local_path: ${await guestImage("tiny")}`);
   const plain = await startHost(context, { map, url, flags: noop });
   const waiting = await submit(plain.process, { runs_on: "illumos", script: "echo in a zone" });
   const hopeless = await submit(plain.process, { runs_on: "odd", script: "true" });

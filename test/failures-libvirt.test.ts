@@ -1,40 +1,142 @@
-/** Entering a failed job in a real guest: the tiny image under software emulation, and the command line on a real terminal. */
+/**
+ * Jobs that fail, run out of time or are cancelled in real guests, and the shell into a failed one: the tiny image under software
+ * emulation, and the command line on a real terminal.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openPseudoTerminal } from "../src/guest/testing/pseudo-terminal.ts";
-import { submit, untilEnd, untilJob } from "./support/jobs.ts";
-import { domainNames, gatewayAddress, guestImage, noLibvirt } from "./support/libvirt.ts";
+import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
+import { noLibvirt } from "./support/libvirt.ts";
 import {
   cleanEnvironment,
-  makeSetup,
   type OrchestratorProcess,
-  type OrchestratorSetup,
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { assertGone, copyTinyImage, tinyDefaults, tinySetup } from "./support/tiny-guests.ts";
 
-const skip = noLibvirt;
+const collect = { name: "collect", run: "echo collecting", always: true };
+const never = { name: "never", run: "echo never" };
 
-async function tinySetup(context: TestContext, ...flags: string[]): Promise<OrchestratorSetup> {
-  const imageMap = `
-default_label: tiny
-images:
-  tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
-`;
-  return makeSetup(context, imageMap, [
-    ...["--hypervisor", "libvirt", "--libvirt-virt-type", "qemu", "--max-concurrency", "1"],
-    ...["--runner-listen", `${await gatewayAddress()}:0`, "--stop-timeout", "3s", ...flags],
-  ]);
-}
-
-const failing = {
-  script: "echo left >file; exit 3",
+/** Fails for want of memory, and keeps its guest. */
+const hungry = {
+  script: "echo left >file; echo eating; tail /dev/zero",
   env: { GREETING: "hello" },
   hold_on_failure_seconds: 1200,
 };
+
+/** A step of its own that prints the guest's name, a few bytes of its seed's disk, and what the seed's script leaves. */
+function showSeed(bytes: string) {
+  const run = `cat /proc/sys/kernel/hostname; dd if=/dev/vdb bs=1 ${bytes} 2>/dev/null; echo; ls -d /run/solstice/started-*`;
+  return { name: "seed", run };
+}
+
+/** Two labels whose guests get their seeds in other forms than an ISO, so that these forms need no boots of their own. */
+async function otherSeeds(context: TestContext): Promise<string> {
+  const [fat, archive] = await copyTinyImage(context, ["fat", "archive"]);
+  const entry = (label: string, path: string | undefined, seed: string) =>
+    `  ${label}: { local_path: ${path}, seed: ${seed}, ${tinyDefaults} }\n`;
+  return entry("fat", fat, "vfat") + entry("archive", archive, "cpio");
+}
+
+/** A step that does not heed TERM, and runs out of time; then the hold of its guest does. */
+function submitLate(orchestrator: OrchestratorProcess): Promise<string> {
+  const run = "trap '' TERM; echo begun; while :; do sleep 1; done";
+  return submit(orchestrator, {
+    runs_on: "fat",
+    steps: [showSeed("skip=54 count=5"), { name: "slow", run, timeout_seconds: 2 }, never, collect],
+    hold_on_failure_seconds: 5,
+  });
+}
+
+/** A step that ends when it is cancelled. */
+function submitObedient(orchestrator: OrchestratorProcess): Promise<string> {
+  const run = "trap 'echo going; exit 1' TERM; echo begun; while :; do sleep 1; done";
+  return submit(orchestrator, {
+    runs_on: "archive",
+    steps: [showSeed("count=6"), { name: "work", run }, never, collect],
+  });
+}
+
+test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
+  const flags = ["--max-concurrency", "1", "--max-holds", "2"];
+  const setup = await tinySetup(context, flags, await otherSeeds(context));
+  const first = await startOrchestrator(setup);
+  const held = await submit(first, hungry);
+  const late = await submitLate(first);
+  const heldJob = await untilJob(
+    first,
+    held,
+    (job) => job.hold?.state === "on_hold" && job.verdict !== undefined,
+  );
+
+  await context.test("a kill for want of memory is named in the verdict and in the log", async () => {
+    assert.equal(heldJob.verdict?.reason, "step_failed", heldJob.verdict?.message);
+    const message = heldJob.verdict?.message ?? "";
+    assert.match(message, /ran out of memory: its kernel killed process \d+ \(tail\)/);
+    const log = (await readLog(first, held)).toString();
+    assert.match(log, /^eating\n(.*\n)*solstice: .*ran out of memory/);
+  });
+  await context.test("the guest of a failed job is entered", async () => {
+    const script =
+      'cat file; printf "<%s>" "$GREETING" "$SOLSTICE_JOB_ID" "$SOLSTICE_ATTEMPT"; echo; uname -s; exit 7\n';
+    const entered = await pipe(first, held, script);
+    assert.deepEqual(entered, { stdout: `left\n<hello><${held}><1>\nLinux\n`, stderr: "", code: 7 });
+    // More than a serial line holds: it waits for its reader.
+    const many = await pipe(first, held, "seq 1 20000\necho kept >>file\n");
+    assert.equal(many.stdout, Array.from({ length: 20_000 }, (_, at) => `${at + 1}\n`).join(""));
+  });
+  await context.test(
+    "beside it, a step out of time is ended, and what always runs runs; its seed is on FAT",
+    async () => {
+      const job = await untilEnd(first, late);
+      assert.deepEqual([job.state, job.verdict?.reason], ["timed_out", "step_timeout"]);
+      const log = (await readLog(first, late)).toString().replaceAll(late, "ID");
+      assert.match(
+        log,
+        /^job-ID\nFAT12\n\/run\/solstice\/started-ID-1\nbegun\n(Killed\n)?solstice: .*limit of 2 s\ncollecting\n$/,
+      );
+    },
+  );
+  const running = await submitObedient(first);
+  await untilLogged(first, running, "begun");
+
+  await first.stop("SIGKILL");
+  const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
+  await context.test("across kill -9 of the orchestrator it stays, and a person works in it", async () => {
+    assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\n");
+    await onTerminal(context, second, held);
+    assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\ntyped\n");
+  });
+  await context.test(
+    "a job cancelled while it runs ends in its own way; its seed is an archive",
+    async () => {
+      await second.api.cancel({ jobId: running });
+      const job = await untilEnd(second, running);
+      assert.deepEqual([job.state, job.attempt], ["cancelled", 1]);
+      const log = (await readLog(second, running)).toString().replaceAll(running, "ID");
+      assert.match(
+        log,
+        /^job-ID\n070707\n\/run\/solstice\/started-ID-1\nbegun\n(Terminated\n)?going\ncollecting\n$/,
+      );
+      assert.equal(job.log?.completeness, "complete");
+    },
+  );
+  const booting = await submit(second, { steps: [never, collect] });
+  await context.test("a job cancelled while it boots runs nothing", async () => {
+    await untilState(second, booting, "booting");
+    await second.api.cancel({ jobId: booting });
+    const job = await untilEnd(second, booting);
+    assert.deepEqual([job.state, job.steps.map((step) => step.state)], ["cancelled", ["skipped", "skipped"]]);
+  });
+  await context.test("release removes all of it", async () => {
+    await second.api.release({ jobId: held });
+    const ended = await untilEnd(second, held);
+    assert.equal(ended.state, "failed");
+    await assertGone(setup, held, late, running, booting);
+  });
+});
 
 /** What a shell is given through a pipe, and what it prints. */
 async function pipe({ apiUrl }: OrchestratorProcess, jobId: string, input: string) {
@@ -48,43 +150,6 @@ async function pipe({ apiUrl }: OrchestratorProcess, jobId: string, input: strin
   const code = await new Promise((resolve) => child.once("close", resolve));
   return { stdout, stderr, code };
 }
-
-async function assertGone({ dataDir }: OrchestratorSetup, jobId: string): Promise<void> {
-  assert.ok(!(await domainNames()).includes(`job-${jobId}`));
-  assert.deepEqual(readdirSync(join(dataDir, "guests")), []);
-  assert.ok(!existsSync(`/var/log/libvirt/qemu/job-${jobId}.log`));
-}
-
-test("a real guest is kept and entered, beside another job and across kill -9; release removes all of it", {
-  skip,
-}, async (context) => {
-  const setup = await tinySetup(context);
-  const first = await startOrchestrator(setup);
-  const id = await submit(first, failing);
-  await untilJob(first, id, (job) => job.hold?.state === "on_hold" && job.verdict !== undefined);
-
-  const script =
-    'cat file; printf "<%s>" "$GREETING" "$SOLSTICE_JOB_ID" "$SOLSTICE_ATTEMPT"; echo; uname -s; exit 7\n';
-  const entered = await pipe(first, id, script);
-  assert.deepEqual(entered, { stdout: `left\n<hello><${id}><1>\nLinux\n`, stderr: "", code: 7 });
-  // More than a serial line holds: it waits for its reader.
-  const many = await pipe(first, id, "seq 1 20000\necho kept >>file\n");
-  assert.equal(many.stdout, Array.from({ length: 20_000 }, (_, at) => `${at + 1}\n`).join(""));
-
-  const other = await untilEnd(first, await submit(first, { script: "true" }));
-  assert.equal(other.state, "succeeded", other.verdict?.message);
-
-  await first.stop("SIGKILL");
-  const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
-  assert.equal((await pipe(second, id, "cat file\n")).stdout, "left\nkept\n");
-  await onTerminal(context, second, id);
-  assert.equal((await pipe(second, id, "cat file\n")).stdout, "left\nkept\ntyped\n");
-
-  await second.api.release({ jobId: id });
-  const ended = await untilEnd(second, id);
-  assert.equal(ended.state, "failed");
-  await assertGone(setup, id);
-});
 
 /** What a person does: enters, types, interrupts, resizes the window, leaves with the escape. */
 async function onTerminal(
@@ -138,13 +203,3 @@ async function resize(device: string): Promise<void> {
   const child = spawn("stty", ["-F", device, "rows", "50", "cols", "120"]);
   await new Promise((resolve) => child.once("exit", resolve));
 }
-
-test("the deadline of a hold removes a real guest", { skip }, async (context) => {
-  const setup = await tinySetup(context, "--hold-limit", "8s");
-  const orchestrator = await startOrchestrator(setup);
-  const id = await submit(orchestrator, failing);
-  const ended = await untilEnd(orchestrator, id);
-  assert.equal(ended.state, "failed");
-  assert.match(ended.verdict?.message ?? "", /kept for 8 s/);
-  await assertGone(setup, id);
-});

@@ -1,31 +1,265 @@
-/** The real orchestrator with real guests: the tiny image, under software emulation, on the system's libvirt. */
+/**
+ * Jobs in real guests: the tiny image, under software emulation, on the system's libvirt. Each boot is expensive here, so one
+ * guest's life shows several things.
+ */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout } from "node:timers/promises";
-import type { Job, LabelCapacity } from "../src/gen/solstice/v1/jobs_pb.ts";
-import { readLog, submit, untilEnd, untilJob, untilLogged } from "./support/jobs.ts";
-import { domainNames, gatewayAddress, guestImage, noLibvirt, virsh } from "./support/libvirt.ts";
+import { promisify } from "node:util";
+import type { Job } from "../src/gen/solstice/v1/jobs_pb.ts";
+import { type Gate, startGate } from "./support/gate.ts";
+import { readLog, submit, untilEnd, untilLogged } from "./support/jobs.ts";
+import { gatewayAddress, noLibvirt, virsh } from "./support/libvirt.ts";
 import {
-  makeSetup,
+  cleanEnvironment,
   type OrchestratorProcess,
-  type OrchestratorSetup,
+  solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { sample } from "./support/sampling.ts";
+import { assertGone, tinySetup } from "./support/tiny-guests.ts";
+import { until } from "./support/until.ts";
 
 const skip = noLibvirt;
+
+/** A file of secrets, readable by its owner only, with TOKEN in it. */
+function secretsFile(context: TestContext, token: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "solstice-operator-"));
+  context.after(() => rmSync(directory, { recursive: true, force: true }));
+  const path = join(directory, "secrets.yaml");
+  const text = `secrets: { TOKEN: { value: ${token}, without_repository: true } }\n`;
+  writeFileSync(path, text, { mode: 0o600 });
+  return path;
+}
+
+/** Lines of an image map: a download that does not end while a test needs it, and one that does not match its digest. */
+async function unusableImages(context: TestContext): Promise<string> {
+  const server = createServer((request, response) => {
+    if (request.url === "/slow") response.writeHead(200, { "content-length": "1000000" }).write("slow");
+    else response.writeHead(200).end("not what the map promises");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  context.after(() => {
+    server.close().closeAllConnections();
+  });
+  const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const digest = "0".repeat(64);
+  return `  slow: { source: "${source}/slow", nocloud: true }\n  bad: { source: "${source}/bad", sha256: "${digest}" }\n`;
+}
+
+const cache = [{ key: "tools-1", paths: ["tools"] }];
+const artifacts = [{ paths: ["dist/**"] }];
+const freshOnly = "test -e /tmp/marker && exit 9; touch /tmp/marker\n";
+// Random bytes have zeros among them, which busybox's wget cannot send as they are.
+const build = `
+[ -e tools/bin ] || { mkdir tools; head -c 300000 /dev/urandom >tools/bin; chmod 751 tools/bin; ln -s bin tools/link; }
+mkdir dist; cp tools/bin 'dist/the tool'; : >dist/empty
+sha256sum <tools/bin; ls -l tools/link tools/bin
+`;
+
+/** The job that needs the most: it saves a cache, keeps artifacts, has a secret, and stays until the gate opens. */
+function submitWhole(orchestrator: OrchestratorProcess, gate: Gate): Promise<string> {
+  const script = `uname -s
+${freshOnly}${build}
+echo "console $TOKEN." >/dev/console; echo "whole $TOKEN."
+${gate.waitFor("go")}`;
+  return submit(orchestrator, { script, cache, artifacts, secrets: ["TOKEN"] });
+}
+
+/** A job that leaves its guest in a bad way, and what its verdict must be. */
+interface BadEnd {
+  readonly name: string;
+  readonly script: string;
+  readonly check: (job: Job) => void;
+}
+
+const badEnds: readonly BadEnd[] = [
+  {
+    name: "power-off",
+    script: "echo going; poweroff -f; sleep 60",
+    check: (job) => assert.equal(job.verdict?.reason, "guest_stopped", job.verdict?.message),
+  },
+  {
+    name: "killed runner",
+    script: "kill -9 -1; sleep 60",
+    check: (job) => assert.match(job.verdict?.reason ?? "", /^(runner_lost|runner_silent|guest_stopped)$/),
+  },
+  {
+    name: "silence",
+    script: "ip link set eth0 down; sleep 600",
+    check: (job) => assert.equal(job.verdict?.reason, "runner_silent", job.verdict?.message),
+  },
+  {
+    name: "endless",
+    script: "while :; do sleep 1; done",
+    check: (job) => assert.equal(job.verdict?.reason, "job_timeout", job.verdict?.message),
+  },
+];
+
+function submitBadEnd(orchestrator: OrchestratorProcess, { name, script }: BadEnd): Promise<string> {
+  return submit(orchestrator, { script, timeout_seconds: name === "endless" ? 5 : 300 });
+}
+
+/** Runs a command that calls the orchestrator, and returns the document it prints. */
+async function ask({ apiUrl }: OrchestratorProcess, ...args: string[]) {
+  const env = { ...cleanEnvironment(), SOLSTICE_API_URL: apiUrl };
+  return JSON.parse((await promisify(execFile)(solstice, [...args, "--json"], { env })).stdout);
+}
+
+test("jobs in fresh guests: success, failure, power-off, a killed runner, a crash, silence, an endless job", {
+  skip,
+}, async (context) => {
+  const token = `tok-${randomBytes(12).toString("hex")}`;
+  const gate = await startGate(context, await gatewayAddress());
+  // Two attempts would only double the boots; the noop tests show the second attempt.
+  const flags = ["--max-attempts", "1", "--max-concurrency", "3", "--silence-timeout", "20s"];
+  const setup = await tinySetup(
+    context,
+    [
+      ...flags,
+      ...["--image-timeout", "8s", "--guest-host-ports", String(gate.port)],
+      ...["--secrets-file", secretsFile(context, token)],
+    ],
+    await unusableImages(context),
+  );
+  const orchestrator = await startOrchestrator(setup);
+  const waiting = await submit(orchestrator, { runs_on: "slow", script: "true" });
+  const whole = await submitWhole(orchestrator, gate);
+  const crash = await submit(orchestrator, { script: "echo c >/proc/sysrq-trigger; sleep 60" });
+  const ends = await Promise.all(
+    sample("ends of guests", badEnds, 2).map(async (end) => ({
+      end,
+      id: await submitBadEnd(orchestrator, end),
+    })),
+  );
+
+  await context.test(
+    "a job waits for its image, with the reason; a job for a bad image is refused",
+    async () => {
+      const why = await orchestrator.api.explain({ jobId: waiting });
+      assert.equal(why.constraint, "image_not_ready");
+      assert.match(why.message, /slow/);
+      await until("the bad image has failed", async () => {
+        const { labels } = await orchestrator.api.capacity({});
+        return labels.some((label) => label.label === "bad" && label.imageState === "failed");
+      });
+      const refused = submit(orchestrator, { runs_on: "bad", script: "true" });
+      await assert.rejects(refused, /bad.*sha256|bad.*checksum/is);
+    },
+  );
+  await context.test("a console is followed while its guest runs, and secrets in it are masked", async () => {
+    await untilOnConsole(orchestrator, whole, `console ${"*".repeat(28)}.`);
+  });
+  await context.test("a guest gets its secret, and neither its seed nor its domain has it", async () => {
+    await untilLogged(orchestrator, whole, "whole ");
+    const xml = await virsh("dumpxml", `job-${whole}`);
+    assert.match(xml, /<domain/);
+    assert.ok(!xml.includes(token), "the domain's XML");
+    assertNotInFiles(setup.dataDir, token);
+    assert.ok(!orchestrator.log().includes(token), "the daemon's log");
+  });
+  gate.open("go");
+  const first = await untilEnd(orchestrator, whole);
+  const firstLog = (await readLog(orchestrator, whole)).toString();
+  await context.test("success", () => {
+    assert.equal(first.state, "succeeded", `${first.verdict?.message}\n${firstLog}`);
+    assert.equal(first.log?.completeness, "complete");
+    assert.match(firstLog, /^cache .*\nLinux\n/);
+    assert.match(firstLog, /whole \*{28}\./);
+    assert.deepEqual(usesOf(first), ["restore miss", "save saved"]);
+  });
+  const again = await submit(orchestrator, { script: `${freshOnly}${build}exit 4`, cache });
+  await context.test("in guests: artifacts are fetched whole", async () => {
+    const target = join(setup.dataDir, "fetched");
+    const fetched = await ask(orchestrator, "artifacts", "get", whole, "-o", target);
+    const names = fetched.artifacts.map(({ name }: { name: string }) => name).sort();
+    assert.deepEqual(names, ["dist/empty", "dist/the tool"]);
+    const bytes = readFileSync(join(target, "dist/the tool"));
+    assert.equal(createHash("sha256").update(bytes).digest("hex"), sha256In(firstLog));
+    assert.equal(statSync(join(target, "dist/empty")).size, 0);
+  });
+  const second = await untilEnd(orchestrator, again);
+  const secondLog = (await readLog(orchestrator, again)).toString();
+  await context.test("fresh again", () => {
+    assert.equal(second.state, "failed");
+    assert.equal(second.verdict?.exitCode, 4, "not 9: the guest before it left nothing");
+  });
+  await context.test("what one job saves in the cache another restores, byte for byte", async () => {
+    assert.equal(usesOf(second)[0], "restore hit");
+    assert.equal(sha256In(secondLog), sha256In(firstLog));
+    assert.match(secondLog, /-rwxr-x--x .*tools\/bin/);
+    assert.match(secondLog, /tools\/link -> bin/);
+    const { entries } = await ask(orchestrator, "cache", "list");
+    const uses = entries.map((entry: { key: string; uses: number }) => [entry.key, entry.uses]);
+    assert.deepEqual(uses, [["tools-1", 1]]);
+    await ask(orchestrator, "cache", "delete", entries[0].id);
+    assert.deepEqual((await ask(orchestrator, "cache", "list")).entries, []);
+  });
+  const crashed = await untilEnd(orchestrator, crash);
+  await context.test("a crash is named from the console", async () => {
+    assert.equal(crashed.verdict?.reason, "guest_crashed", crashed.verdict?.message);
+    assert.match(crashed.verdict?.message ?? "", /^The guest's kernel panicked: sysrq triggered crash\./);
+    assert.equal(crashed.log?.completeness, "cut_short");
+    const console = (await readLog(orchestrator, crash, { stream: "console" })).toString();
+    assert.match(console, /Kernel panic - not syncing: sysrq triggered crash/);
+  });
+  for (const { end, id } of ends) {
+    const job = await untilEnd(orchestrator, id);
+    await context.test(end.name, () => end.check(job));
+  }
+  await context.test("a job whose image does not come in time is not lost", async () => {
+    const job = await untilEnd(orchestrator, waiting);
+    assert.equal(job.state, "infra_error");
+    assert.equal(job.verdict?.reason, "image_unavailable");
+    assert.match(job.verdict?.message ?? "", /did not become ready within 8 s/);
+  });
+  await assertGone(setup, whole, again, crash, ...ends.map(({ id }) => id));
+});
+
+/** Follows the console of a job that runs until it has `text`. */
+async function untilOnConsole({ api }: OrchestratorProcess, jobId: string, text: string): Promise<void> {
+  const end = new AbortController();
+  const signal = AbortSignal.any([end.signal, AbortSignal.timeout(120_000)]);
+  let seen = "";
+  for await (const { data } of api.logs({ jobId, stream: "console", follow: true }, { signal })) {
+    seen += Buffer.from(data).toString();
+    if (!seen.includes(text)) continue;
+    end.abort();
+    assert.equal((await api.get({ jobId })).job?.state, "running");
+    return;
+  }
+  assert.fail(`the console never had ${text}: ${seen.slice(-2000)}`);
+}
+
+/** The overlay is the guest's own disk, and the console file is what the guest writes; the release removes both. */
+function assertNotInFiles(directory: string, token: string): void {
+  const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  assert.ok(
+    files.some((name) => /seed/.test(name)),
+    files.join(" "),
+  );
+  for (const name of files.filter((each) => !/overlay|disk\.qcow2|console/.test(each))) {
+    const path = join(directory, name);
+    if (!statSync(path).isFile()) continue;
+    assert.ok(!readFileSync(path, "latin1").includes(token), path);
+  }
+}
+
+function usesOf(job: Job): string[] {
+  return job.cache.map(({ action, outcome }) => `${action} ${outcome}`);
+}
+
+function sha256In(text: string): string {
+  return /[0-9a-f]{64}/.exec(text)?.[0] ?? assert.fail(text);
+}
 
 /** An image without anything to boot: its guest has power, and nothing more. */
 function emptyImage(context: TestContext): string {
@@ -37,113 +271,12 @@ function emptyImage(context: TestContext): string {
   return path;
 }
 
-async function tinySetup(context: TestContext, ...flags: string[]): Promise<OrchestratorSetup> {
-  const imageMap = `
-default_label: tiny
-images:
-  tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
-  empty: { local_path: ${emptyImage(context)}, nocloud: true, format: raw, defaults: { cpu: 1, ram_mb: 64, disk_gb: 1 } }
-`;
-  return makeSetup(context, imageMap, [
-    ...[
-      "--hypervisor",
-      "libvirt",
-      "--libvirt-virt-type",
-      "qemu",
-      "--runner-listen",
-      `${await gatewayAddress()}:0`,
-    ],
-    ...["--stop-timeout", "3s", ...flags],
-  ]);
-}
-
-/** Asserts that nothing of these jobs is on the host any more. */
-async function assertGone({ dataDir }: OrchestratorSetup, ...jobIds: string[]): Promise<void> {
-  const domains = await domainNames();
-  for (const id of jobIds) assert.ok(!domains.includes(`job-${id}`), `domain job-${id} is left`);
-  assert.deepEqual(readdirSync(join(dataDir, "guests")), []);
-  for (const id of jobIds)
-    assert.ok(!existsSync(`/var/log/libvirt/qemu/job-${id}.log`), "libvirt's log of it is left");
-}
-
-test("jobs in fresh guests: success, failure, power-off, a killed runner, a crash, silence, an endless job", {
-  skip,
-}, async (context) => {
-  // Two attempts would only double the boots; the noop tests show the second attempt.
-  const setup = await tinySetup(
-    context,
-    "--max-attempts",
-    "1",
-    "--max-concurrency",
-    "2",
-    "--silence-timeout",
-    "20s",
-  );
-  const orchestrator = await startOrchestrator(setup);
-  const cases: [name: string, script: string, check: (job: Job, log: string) => void][] = [
-    [
-      "success",
-      "uname -s; test -e /tmp/marker && exit 9; touch /tmp/marker; cat /proc/sys/kernel/hostname",
-      (job, log) => {
-        assert.equal(job.state, "succeeded", job.verdict?.message);
-        assert.match(log, /^Linux\n/);
-        assert.equal(job.log?.completeness, "complete");
-      },
-    ],
-    [
-      "fresh again",
-      "test -e /tmp/marker && exit 9; exit 4",
-      (job) => {
-        assert.equal(job.state, "failed");
-        assert.equal(job.verdict?.exitCode, 4, "not 9: the guest before it left nothing");
-      },
-    ],
-    [
-      "power-off",
-      "echo going; poweroff -f; sleep 60",
-      (job) => assert.equal(job.verdict?.reason, "guest_stopped", job.verdict?.message),
-    ],
-    [
-      "killed runner",
-      "kill -9 -1; sleep 60",
-      (job) => assert.match(job.verdict?.reason ?? "", /^(runner_lost|runner_silent|guest_stopped)$/),
-    ],
-    [
-      "crash",
-      "echo c >/proc/sysrq-trigger; sleep 60",
-      (job) => {
-        assert.match(job.verdict?.reason ?? "", /^(guest_crashed|guest_stopped|runner_silent)$/);
-        assert.match(
-          job.verdict?.message ?? "",
-          /panic|crash/i,
-          "the console's last lines tell what happened",
-        );
-      },
-    ],
-    [
-      "silence",
-      "ip link set eth0 down; sleep 600",
-      (job) => assert.equal(job.verdict?.reason, "runner_silent", job.verdict?.message),
-    ],
-    ["endless", "while :; do sleep 1; done", (job) => assert.equal(job.verdict?.reason, "job_timeout")],
-  ];
-  const ids: string[] = [];
-  for (const [name, script] of cases) {
-    const timeout_seconds = name === "endless" ? 5 : 300;
-    ids.push(await submit(orchestrator, { script, timeout_seconds }));
-  }
-  for (const [index, [name, , check]] of cases.entries()) {
-    const id = ids[index] ?? "";
-    const job = await untilEnd(orchestrator, id);
-    await context.test(name, async () => check(job, (await readLog(orchestrator, id)).toString()));
-  }
-  await assertGone(setup, ...ids);
-});
-
 test("a guest that never calls ends at the boot deadline, is tried again, and shows its console", {
   skip,
 }, async (context) => {
-  const setup = await tinySetup(context, "--boot-timeout", "4s");
+  const size = "defaults: { cpu: 1, ram_mb: 64, disk_gb: 1 }";
+  const image = `  empty: { local_path: ${emptyImage(context)}, nocloud: true, format: raw, ${size} }\n`;
+  const setup = await tinySetup(context, ["--boot-timeout", "2s"], image);
   const orchestrator = await startOrchestrator(setup);
   const id = await submit(orchestrator, { runs_on: "empty", script: "true" });
   const job = await untilEnd(orchestrator, id);
@@ -153,134 +286,3 @@ test("a guest that never calls ends at the boot deadline, is tried again, and sh
   assert.equal(job.transitions.filter(({ to }) => to === "booting").length, 2);
   await assertGone(setup, id);
 });
-
-for (const state of ["provisioning", "booting", "running", "finalizing"]) {
-  test(`kill -9 when a guest's job is ${state}: adopted or cleaned up, and it ends well`, {
-    skip,
-  }, async (context) => {
-    const setup = await tinySetup(context);
-    const first = await startOrchestrator(setup);
-    const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
-    const id = await submit(first, { script: "echo begin; sleep 3; echo end" });
-    if (state === "running") await untilLogged(first, id, "begin");
-    else await untilJob(first, id, (job) => job.transitions.some(({ to }) => to === state));
-    await first.stop("SIGKILL");
-
-    const second = await startOrchestrator(setup, runnerListen);
-    const job = await untilEnd(second, id);
-    assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
-    assert.equal(job.attempt, 1, "the guest was adopted, not made again");
-    assert.equal((await readLog(second, id)).toString(), "begin\nend\n");
-    assert.match((await readLog(second, id, { stream: "console" })).toString(), /Linux version|solstice/);
-    await assertGone(setup, id);
-  });
-}
-
-/** Makes domains and directories that look like guests, and returns what must not be touched. */
-async function plantForeignGuest(context: TestContext, name: string): Promise<void> {
-  const xml = `<domain type='qemu'><name>${name}</name><memory unit='MiB'>16</memory>
-    <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
-  const file = join(mkdtempSync("/var/tmp/solstice-foreign-"), "domain.xml");
-  writeFileSync(file, xml);
-  context.after(async () => {
-    await virsh("undefine", name);
-    rmSync(join(file, ".."), { recursive: true });
-  });
-  await virsh("define", file);
-}
-
-test("a start removes what an unknown job left, and never touches what is not ours", {
-  skip,
-}, async (context) => {
-  const setup = await tinySetup(context);
-  const foreign = `job-foreign${process.pid}`;
-  await plantForeignGuest(context, foreign);
-  const first = await startOrchestrator(setup);
-  const id = await submit(first, { script: "sleep 600" });
-  await untilLoggedOrRunning(first, id);
-  await first.stop("SIGKILL");
-  // The store is lost with its job, as after a restore from an old backup: the guest is ours, and nobody's.
-  rmSync(join(setup.dataDir, "state"), { recursive: true });
-
-  const second = await startOrchestrator(setup);
-  await assertGone(setup, id);
-  assert.ok((await domainNames()).includes(foreign));
-  assert.equal(await second.stop("SIGTERM"), 0);
-});
-
-function untilLoggedOrRunning(orchestrator: OrchestratorProcess, id: string): Promise<Job> {
-  return untilJob(orchestrator, id, (job) => job.state === "running");
-}
-
-test("on SIGTERM after the drain time, guests are asked to shut down and the job waits for the next start", {
-  skip,
-}, async (context) => {
-  const setup = await tinySetup(context, "--drain-timeout", "1s");
-  const first = await startOrchestrator(setup);
-  const id = await submit(first, { script: "echo up; sleep 600" });
-  await untilLogged(first, id, "up");
-  assert.equal(await first.stop("SIGTERM"), 0, first.log());
-  await assertGone(setup, id);
-
-  const second = await startOrchestrator(setup);
-  const { job } = await second.api.get({ jobId: id });
-  assert.equal(
-    job?.transitions.find(({ to }) => to === "queued" && job.transitions.length > 1)?.to,
-    "queued",
-  );
-  await second.api.cancel({ jobId: id });
-  const ended = await untilEnd(second, id);
-  assert.equal(ended.state, "cancelled");
-  await assertGone(setup, id);
-});
-
-test("a job waits for its image, is told so, and is not lost on a bad one; others go on", {
-  skip,
-}, async (context) => {
-  // Announces more than it sends, and then is silent: a download that is under way for as long as the test needs.
-  const server = createServer((request, response) => {
-    if (request.url === "/slow") response.writeHead(200, { "content-length": "1000000" }).write("slow");
-    else response.writeHead(200).end("not what the map promises");
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  context.after(() => server.close().closeAllConnections());
-  const source = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const setup = await tinySetup(context, "--image-timeout", "8s");
-  appendFileSync(
-    setup.imageMapPath,
-    `  slow: { source: "${source}/slow", nocloud: true }\n  bad: { source: "${source}/bad", sha256: "${"0".repeat(64)}" }\n`,
-  );
-  const orchestrator = await startOrchestrator(setup);
-  const waiting = await submit(orchestrator, { runs_on: "slow", script: "true" });
-  const why = await orchestrator.api.explain({ jobId: waiting });
-  assert.equal(why.constraint, "image_not_ready");
-  assert.match(why.message, /slow/);
-
-  await untilCapacity(orchestrator, (labels) =>
-    labels.some((label) => label.label === "bad" && label.imageState === "failed"),
-  );
-  await assert.rejects(
-    submit(orchestrator, { runs_on: "bad", script: "true" }),
-    /bad.*sha256|bad.*checksum/is,
-  );
-  const good = await untilEnd(orchestrator, await submit(orchestrator, { runs_on: "tiny", script: "true" }));
-  assert.equal(good.state, "succeeded");
-
-  const job = await untilEnd(orchestrator, waiting);
-  assert.equal(job.state, "infra_error");
-  assert.equal(job.verdict?.reason, "image_unavailable");
-  assert.match(job.verdict?.message ?? "", /did not become ready within 8 s/);
-});
-
-/** Asks for the capacity until `enough` says so, at most for 30 s. */
-async function untilCapacity(
-  { api, log }: OrchestratorProcess,
-  enough: (labels: LabelCapacity[]) => boolean,
-): Promise<void> {
-  for (let round = 0; round < 300; round += 1) {
-    if (enough((await api.capacity({})).labels)) return;
-    await setTimeout(100);
-  }
-  throw new Error(`the capacity never became as expected:\n${log()}`);
-}
