@@ -17,11 +17,11 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
-import { startPrivatePostgres } from "./support/private-postgres.ts";
+import { sharedPostgres } from "./support/servers.ts";
 
 const run = promisify(execFile);
 
-const database = await startPrivatePostgres();
+const database = await sharedPostgres();
 after(() => database.stop());
 
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";

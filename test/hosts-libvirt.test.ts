@@ -14,10 +14,10 @@ import {
   type OrchestratorSetup,
   startOrchestrator,
 } from "./support/orchestrator.ts";
-import { type PrivatePostgres, startPrivatePostgres } from "./support/private-postgres.ts";
+import { type SharedPostgres, sharedPostgres } from "./support/servers.ts";
 import { tinyDefaults } from "./support/tiny-guests.ts";
 
-let database: PrivatePostgres | undefined;
+let database: SharedPostgres | undefined;
 after(() => database?.stop());
 
 async function hostSetup(
@@ -39,7 +39,7 @@ async function hostIdOf(orchestrator: OrchestratorProcess): Promise<string> {
 }
 
 test("hosts that share a store and a libvirt", { skip: noLibvirt }, async (context) => {
-  database = await startPrivatePostgres();
+  database = await sharedPostgres();
   const url = await database.createDatabase();
   const plain = await startOrchestrator(await hostSetup(context, url, withoutGuests));
   const plainId = await hostIdOf(plain);
