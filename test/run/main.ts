@@ -1,12 +1,9 @@
 // `npm test`: runs test files side by side, each in a process of its own, reports progress, and ends with what a person
 // needs of the failures. `npm test -- --help` prints the options.
 import { randomInt } from "node:crypto";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import pLimit from "p-limit";
 import { parseRunArguments, type RunArguments, runHelp } from "./arguments.ts";
-import { type Progress, startProgress } from "./progress.ts";
-import { type FileResult, type RunFileOptions, runFile } from "./run-file.ts";
+import { runFiles } from "./run-files.ts";
 import { selectFiles, type TestFile } from "./select-files.ts";
 import { formatDuration, formatSummary } from "./summary.ts";
 
@@ -39,7 +36,8 @@ async function runAll(order: RunArguments, files: readonly TestFile[]): Promise<
   const interrupt = new AbortController();
   process.once("SIGINT", () => interrupt.abort());
   process.stdout.write(`${files.length} test files; seed ${seed} (repeat its choices with --seed ${seed})\n`);
-  const results = await runFiles(order, files, {
+  const results = await runFiles(files, {
+    jobs: order.jobs,
     environment: environment(order, seed),
     timeoutSeconds: timeoutSeconds[order.tier],
     only: order.only,
@@ -61,38 +59,4 @@ function environment(order: RunArguments, seed: number): NodeJS.ProcessEnv {
     SOLSTICE_TEST_SEED: String(seed),
     ...(order.tier === "all" ? { SOLSTICE_TEST_EXHAUSTIVE: "1" } : {}),
   };
-}
-
-/** Unit tests keep each processor busy; what starts programs mostly waits for them, and so more of it runs side by side. */
-async function runFiles(
-  order: RunArguments,
-  files: readonly TestFile[],
-  options: RunFileOptions,
-): Promise<readonly FileResult[]> {
-  const progress = startProgress(files.length);
-  try {
-    const units = await runSide(
-      files.filter(({ isSystem }) => !isSystem),
-      { progress, options, jobs: availableParallelism() },
-    );
-    const systems = await runSide(
-      files.filter(({ isSystem }) => isSystem),
-      { progress, options, jobs: order.jobs },
-    );
-    return [...units, ...systems];
-  } finally {
-    progress.close();
-  }
-}
-
-function runSide(
-  files: readonly TestFile[],
-  { progress, options, jobs }: { progress: Progress; options: RunFileOptions; jobs: number },
-): Promise<FileResult[]> {
-  return pLimit(jobs).map(files, async ({ path }) => {
-    progress.begin(path);
-    const result = await runFile(path, options);
-    progress.end(result);
-    return result;
-  });
 }
