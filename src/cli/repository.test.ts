@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { execa } from "execa";
 import { isSolsticeError } from "../core/errors.ts";
+import { parseJobRequest } from "../core/job-request.ts";
 import { chooseRepository } from "./repository.ts";
 
 let directory = "";
@@ -34,7 +36,7 @@ after(() => rm(directory, { recursive: true }));
 test("a clean, pushed checkout: its remote as a URL, its commit and branch, no warning", async () => {
   assert.deepEqual(await chooseRepository({ repo: checkout }), {
     request: {
-      repo_url: "ssh://git@example.org/octo/cat.git",
+      repo_url: "git@example.org:octo/cat.git",
       commit_sha: head,
       ref: "refs/heads/main",
       repo_owner: "octo",
@@ -95,4 +97,66 @@ test("what cannot work is refused with a remedy", async () => {
     });
   }
   assert.deepEqual((await chooseRepository({ repo: false })).request, {});
+});
+
+/** What `chooseRepository` of a process of its own answers, with these variables set. */
+async function chosenWith(env: Record<string, string>, cwd: string, repo: string): Promise<unknown> {
+  const module = new URL("./repository.ts", import.meta.url).href;
+  const script = `import { chooseRepository } from ${JSON.stringify(module)};
+    console.log(JSON.stringify((await chooseRepository({ repo: ${JSON.stringify(repo)} })).request));`;
+  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", script];
+  return JSON.parse((await execa(process.execPath, args, { cwd, env })).stdout);
+}
+
+test("the directory that was named wins over the repository of a hook's environment", async () => {
+  const other = join(directory, "other");
+  await execa("git", ["-c", "init.defaultBranch=wrong", "init", "--quiet", other]);
+  const below = join(checkout, "below");
+  await mkdir(below, { recursive: true });
+  const { request } = await chooseRepository({ repo: checkout });
+  const hook = { GIT_DIR: join(other, ".git"), GIT_WORK_TREE: other, GIT_INDEX_FILE: "nothing" };
+  assert.deepEqual(await chosenWith(hook, other, checkout), request);
+  assert.deepEqual(await chosenWith({ GIT_DIR: ".git", GIT_PREFIX: "below/" }, below, "."), request);
+});
+
+test("git's own error is shown, and is not read as a directory without a repository", async () => {
+  const broken = join(directory, "broken");
+  await execa("git", ["init", "--quiet", broken]);
+  await writeFile(join(broken, ".git/config"), "[core]\n\trepositoryformatversion = 99\n");
+  await assert.rejects(chooseRepository({ repo: broken }), (error) => {
+    assert.ok(isSolsticeError(error, "usage"));
+    assert.match(error.message, /Expected git repo version <= 1, found 99/);
+    return true;
+  });
+  await assert.rejects(chooseRepository({ repo: join(directory, "nothing") }), /No such file or directory/);
+});
+
+/** What git asks the server for at a URL: the last argument that it gives to ssh. */
+async function askedFor(url: string): Promise<string> {
+  const ssh = 'f() { for last; do :; done; echo "asked: $last" >&2; }; f';
+  const { stderr } = await execa("git", ["ls-remote", url], { env: { GIT_SSH_COMMAND: ssh }, reject: false });
+  return /^asked: (.*)$/m.exec(stderr)?.[1] ?? stderr;
+}
+
+test("git in the guest asks for the same path as git here, whatever the form of the remote's URL", async () => {
+  for (const [remote, asked] of [
+    ["git@srv.example.org:project.git", "git-upload-pack 'project.git'"],
+    ["git@srv.example.org:/srv/project.git", "git-upload-pack '/srv/project.git'"],
+    ["git@srv.example.org:~team/project.git", "git-upload-pack '~team/project.git'"],
+    ["git@srv:100%25.git", "git-upload-pack '100%25.git'"],
+    ["[git@srv.example.org:2222]:p.git", "git-upload-pack 'p.git'"],
+    ["git@[2001:db8::1]:p.git", "git-upload-pack 'p.git'"],
+    ["srv.example.org:p.git", "git-upload-pack 'p.git'"],
+    ["ssh://git@srv:2222/p.git", "git-upload-pack '/p.git'"],
+    ["git+ssh://git@srv/~/p.git", "git-upload-pack '~/p.git'"],
+  ] as const) {
+    await git("remote", "set-url", "origin", remote);
+    const { request } = await chooseRepository({ repo: checkout });
+    assert.equal(await askedFor(request.repo_url ?? ""), asked, remote);
+    assert.equal(await askedFor(remote), asked, remote);
+    assert.equal(
+      parseJobRequest({ ...request, request_id: randomUUID(), script: "x" }).repo_url,
+      request.repo_url,
+    );
+  }
 });

@@ -1,5 +1,7 @@
 import { SolsticeError } from "../core/errors.ts";
-import { readGitCheckout, readRemoteCommit } from "./git-checkout.ts";
+import { parseRepositoryUrl } from "../core/repository-url.ts";
+import { readGitCheckout } from "./git-checkout.ts";
+import { isFullCommit, resolveRemoteRef } from "./git-ref.ts";
 
 /** The flags of `enqueue` that say what to check out. */
 export interface RepositoryFlags {
@@ -22,8 +24,6 @@ export interface RepositoryChoice {
   readonly warnings: readonly string[];
 }
 
-const fullCommit = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
-
 /** Finds repository and commit: from a checkout, from a remote repository, or none. Throws `usage`. */
 export async function chooseRepository(flags: RepositoryFlags): Promise<RepositoryChoice> {
   if (flags.repo === false) return { request: {}, warnings: [] };
@@ -34,11 +34,14 @@ export async function chooseRepository(flags: RepositoryFlags): Promise<Reposito
 }
 
 async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<RepositoryChoice> {
-  const checkout = await readGitCheckout(directory, flags.commit ?? null);
+  const checkout = await readGitCheckout(directory, {
+    commitish: flags.commit ?? null,
+    ref: flags.ref ?? null,
+  });
   const url = flags.repoUrl ?? checkout.remoteUrl;
   const warnings: string[] = [];
   const short = checkout.commit.slice(0, 8);
-  if (checkout.isDirty && flags.commit === undefined) {
+  if (checkout.isDirty && flags.commit === undefined && flags.ref === undefined) {
     warnings.push(
       `The checkout has changes that are not committed; the job runs commit ${short} without them.`,
     );
@@ -49,12 +52,13 @@ async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<
       `Commit ${short} is on no remote branch known here: if it is not pushed, the guest cannot get it.`,
     );
   }
-  const ref = flags.ref ?? checkout.ref;
+  // Beside a commit, the ref is what the person says; alone, it was looked up.
+  const ref = (flags.commit === undefined ? null : flags.ref) ?? checkout.ref;
   return { request: describe(requireReachable(url), checkout.commit, ref), warnings };
 }
 
 async function fromRemote(url: string, flags: RepositoryFlags): Promise<RepositoryChoice> {
-  if (flags.commit !== undefined && !fullCommit.test(flags.commit)) {
+  if (flags.commit !== undefined && !isFullCommit(flags.commit)) {
     throw new SolsticeError(
       "usage",
       `--commit: got "${flags.commit}"; with a URL it needs the full commit hash.`,
@@ -63,12 +67,15 @@ async function fromRemote(url: string, flags: RepositoryFlags): Promise<Reposito
       },
     );
   }
-  const commit = flags.commit ?? (await readRemoteCommit(url, flags.ref ?? null));
-  return { request: describe(url, commit, flags.ref ?? null), warnings: [] };
+  if (flags.commit !== undefined) {
+    return { request: describe(url, flags.commit, flags.ref ?? null), warnings: [] };
+  }
+  const { commit, name } = await resolveRemoteRef(url, flags.ref ?? null);
+  return { request: describe(url, commit, name), warnings: [] };
 }
 
 function describe(url: string, commit: string, ref: string | null): RepositoryChoice["request"] {
-  const [, owner, name] = /([^/:]+)\/([^/]+?)(?:\.git)?\/*$/.exec(URL.parse(url)?.pathname ?? "") ?? [];
+  const [, owner, name] = /([^/:]+)\/([^/]+?)(?:\.git)?\/*$/.exec(parseRepositoryUrl(url)?.path ?? "") ?? [];
   return {
     repo_url: url,
     commit_sha: commit,
@@ -80,22 +87,14 @@ function describe(url: string, commit: string, ref: string | null): RepositoryCh
 
 /** A guest is another machine: it cannot read this one's files. */
 function requireReachable(url: string | null): string {
-  const remedy = "Give a http, https, ssh or git URL with --repo-url, or use --no-repo.";
+  const remedy = "Give a http, https, ssh or git URL, or git@host:path, with --repo-url, or use --no-repo.";
   if (url === null) throw new SolsticeError("usage", "The checkout has no remote repository.", { remedy });
-  const normalized = normalizeUrl(url);
-  if (/^(https?|ssh|git):\/\//.test(normalized)) return normalized;
+  const reachable = url.replace(/^(git\+ssh|ssh\+git):/, "ssh:");
+  if (parseRepositoryUrl(reachable) !== null) return reachable;
   throw new SolsticeError("usage", `A guest cannot reach the repository "${url}".`, { remedy });
 }
 
+/** As git decides it: a scheme, or a colon before the first slash. */
 function isUrl(text: string): boolean {
-  return /^[a-z][a-z0-9+]*:\/\//i.test(text) || scpForm.test(text);
-}
-
-/** git's short form of ssh, `user@host:path`. */
-const scpForm = /^([A-Za-z0-9._-]+@)([A-Za-z0-9.-]+):(?!\/\/)(.+)$/;
-
-function normalizeUrl(url: string): string {
-  return url.replace(scpForm, (_, user: string, host: string, path: string) => {
-    return `ssh://${user}${host}/${path.replace(/^\//, "")}`;
-  });
+  return /^[a-z][a-z0-9+]*:\/\//i.test(text) || /^(\[[^/]*\]|[A-Za-z0-9@._-]+(\[[^/]*\])?):/.test(text);
 }

@@ -50,6 +50,8 @@ test("durations and repositories for people", () => {
   ]);
   assert.equal(repositoryText("https://example.org/octo/cat.git"), "octo/cat");
   assert.equal(repositoryText("ssh://git@h:22/a/b/c"), "h:22/a/b/c");
+  assert.equal(repositoryText("git@h:octo/cat.git"), "octo/cat");
+  assert.equal(repositoryText("[git@h:22]:a/b/c"), "h:22/a/b/c");
 });
 
 test("a job that did not succeed never exits 0", () => {

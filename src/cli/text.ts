@@ -1,3 +1,5 @@
+import { parseRepositoryUrl } from "../core/repository-url.ts";
+
 /**
  * Text of somebody else (a job's label, a step's name, a message) as one harmless line: control characters, and with
  * them a terminal's escape sequences, are replaced. Characters that turn the writing direction are too.
@@ -25,10 +27,14 @@ export function durationText(milliseconds: number): string {
 
 /** A repository's URL without what everyone knows: `owner/name` of a forge, else host and path. */
 export function repositoryText(url: string): string {
-  const parsed = URL.parse(url);
-  if (!parsed) return oneLine(url);
-  const path = parsed.pathname.replace(/^\/+/, "").replace(/(\.git)?\/*$/, "");
-  return oneLine(/^[^/]+\/[^/]+$/.test(path) ? path : `${parsed.host}/${path}`);
+  const address = parseRepositoryUrl(url);
+  if (!address) return oneLine(url);
+  const path = address.path
+    .replace(/[?#].*$/s, "")
+    .replace(/^\/+/, "")
+    .replace(/(\.git)?\/*$/, "");
+  const host = address.port === null ? address.host : `${address.host}:${address.port}`;
+  return oneLine(/^[^/]+\/[^/]+$/.test(path) ? path : `${host}/${path}`);
 }
 
 function twoDigits(value: number): string {

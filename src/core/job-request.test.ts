@@ -85,7 +85,14 @@ test("repository URLs that git would take for an option, a command or a file are
     "ext::sh -c touch% /tmp/owned",
     "file:///etc",
     "/etc",
-    "git@example.org:a.git",
+    "git@-oProxyCommand=x:a.git",
+    "-oProxyCommand=x@example.org:a.git",
+    "git@example.org:-a",
+    "git@example.org:a b",
+    "ext::git@example.org:a",
+    "javascript:alert(1)",
+    "git@example.org",
+    "https://",
     "https://example.org/a b",
     "https://example.org/a\nb",
     "https://example.org/a\0b",
@@ -96,6 +103,9 @@ test("repository URLs that git would take for an option, a command or a file are
     refuses({ ...commit, repo_url }, /repo_url:/);
   }
   for (const repo_url of ["http://10.0.0.1:3000/a/b.git", "ssh://git@example.org/a", "git://example.org/a"]) {
+    accepts({ ...commit, repo_url });
+  }
+  for (const repo_url of ["git@h:a.git", "[git@h:2222]:a.git", "git@[2001:db8::1]:a/b", "h.example:/srv/a"]) {
     accepts({ ...commit, repo_url });
   }
 });

@@ -3,6 +3,7 @@ import { artifactsSchema } from "./artifacts.ts";
 import { type CacheWish, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
 import { longestHoldSeconds } from "./hold-limits.ts";
+import { parseRepositoryUrl } from "./repository-url.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */
 export const requestLimits = {
@@ -27,11 +28,14 @@ const script = atMostBytes(requestLimits.scriptBytes)
   .min(1)
   .refine(noNul, "must not contain a NUL character");
 
-/** https, http, ssh and git URLs; never a leading dash, which git would read as an option, nor `ext::` and the like. */
+/** Never a leading dash, which git would read as an option, nor `ext::` and the like. */
 const repositoryUrl = z
   .string()
   .max(requestLimits.urlChars)
-  .regex(/^(https?|ssh|git):\/\/[^\s\p{Cc}]+$/u, "must be a http, https, ssh or git URL");
+  .refine(
+    (text) => parseRepositoryUrl(text) !== null,
+    "must be a http, https, ssh or git URL, or git@host:path",
+  );
 
 const stepSchema = z.object({
   name: z

@@ -22,6 +22,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal | undefined;
   readonly cwd?: string;
   readonly input?: string;
+  /** Changes to the environment that the program inherits; undefined removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** The code of the error when the program exits non-zero or is stopped; default `internal`. */
   readonly errorCode?: ErrorCode;
   /** What a person should do about that error. */
@@ -61,7 +63,7 @@ export async function runCommand(
   const subprocess = execa(program, [...args], {
     cwd: options.cwd,
     detached: true,
-    env: { LC_ALL: "C" },
+    env: { ...options.env, LC_ALL: "C" },
     input: options.input ?? "",
     maxBuffer: options.maxOutputBytes ?? commandDefaults.maxOutputBytes,
     reject: false,

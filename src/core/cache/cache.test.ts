@@ -114,6 +114,13 @@ test("one repository, however its URL is spelt; never a password, and never anot
     assert.notEqual(cacheRepository(url), known, url);
   }
   assert.equal(cacheRepository("ssh://git:secret@h/a.git"), "ssh://git@h/a");
+  assert.equal(cacheRepository("git@h:/a.git"), "ssh://git@h/a");
+  assert.equal(cacheRepository("[git@H:22]:a"), cacheRepository("ssh://git@h:22/~/a.git"));
+  assert.notEqual(
+    cacheRepository("git@h:a"),
+    cacheRepository("git@h:/a"),
+    "below the login's home, or the root",
+  );
   assert.notEqual(cacheRepository("ssh://other@h/a"), cacheRepository("ssh://git@h/a"));
   assert.equal(cacheRepository(undefined), "");
 });

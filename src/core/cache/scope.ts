@@ -1,3 +1,5 @@
+import { parseRepositoryUrl, type RepositoryAddress } from "../repository-url.ts";
+
 /** What keeps the caches of one repository from those of another, in a job's words. */
 export interface CacheScope {
   /** {@link cacheRepository} of the job's repository. */
@@ -15,12 +17,21 @@ export interface CacheScope {
  */
 export function cacheRepository(url: string | undefined): string {
   if (url === undefined) return "";
+  const address = parseRepositoryUrl(url);
+  if (address?.form === "scp") return cacheRepository(sameAsUrl(address));
   const [, scheme = "", authority = "", path = ""] = /^([^:]+):\/\/([^/?#]*)(.*)$/s.exec(url) ?? [];
   const user = /^[^:@]*/.exec(authority.slice(0, authority.lastIndexOf("@") + 1))?.[0] ?? "";
   const host = authority.slice(authority.lastIndexOf("@") + 1).toLowerCase();
   // With ssh the user may choose the repository; with http it is who asks.
   const account = scheme.toLowerCase() === "ssh" && user !== "" ? `${user}@` : "";
   return `${scheme.toLowerCase()}://${account}${host}${withoutTail(path)}`;
+}
+
+/** The scp form as the URL of the same repository: there a path below the login's home begins with `/~/`. */
+function sameAsUrl({ login, host, port, path }: RepositoryAddress): string {
+  const account = login === "" ? "" : `${login}@`;
+  const fromRoot = path.startsWith("/") ? path : path.startsWith("~") ? `/${path}` : `/~/${path}`;
+  return `ssh://${account}${host}${port === null ? "" : `:${port}`}${fromRoot}`;
 }
 
 function withoutTail(path: string): string {

@@ -13,6 +13,8 @@ test("a repository has one name, however its URL is spelt", () => {
     "https://user:password@example.org/acme/app.git",
     "ssh://git@example.org/acme/app.git",
     "ssh://git@example.org:22/acme/app",
+    "git@example.org:acme/app.git",
+    "[git@example.org:22]:acme/app.git",
   ];
   for (const url of spellings) assert.equal(repositoryName(url), "example.org/acme/app", url);
 });
@@ -47,6 +49,8 @@ test("a URL that two programs may read differently has no name", () => {
     "https://exämple.org/acme/app",
     "ftp://example.org/acme/app",
     "file:///acme/app",
+    "git@example.org:../acme/app",
+    "git@example.org:/",
   ];
   for (const url of doubtful) assert.equal(repositoryName(url), null, url);
 });

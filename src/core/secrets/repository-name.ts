@@ -1,3 +1,4 @@
+import { parseRepositoryUrl } from "../repository-url.ts";
 import { starProblem } from "./path-pattern.ts";
 
 const defaultPorts: Readonly<Record<string, number>> = { https: 443, ssh: 22, http: 80, git: 9418 };
@@ -16,16 +17,24 @@ const segmentForm = /^[A-Za-z0-9._~+-]+$/;
  * `host:port/owner/name`. The host is in small letters; the path is as it is, since case may tell repositories apart.
  * User, password, `.git`, the usual port and slashes at the end are left out. Whoever is on the way can exchange what
  * comes over plain HTTP or git's own protocol: those names keep their scheme, and a pattern has to say it as well.
+ * `git@host:owner/name` has the name of `ssh://git@host/owner/name`: every forge takes both for one repository.
  * Null for a URL of any other form.
  */
 export function repositoryName(url: string): string | null {
-  const [, scheme = "", host = "", port, rest = ""] = urlForm.exec(url) ?? [];
+  const [, scheme = "", host = "", port, rest = ""] = urlForm.exec(withScheme(url)) ?? [];
   const path = rest.replace(/\/+$/, "").replace(/(?<=[^/])\.git$/, "");
   const segments = path.split("/");
   if (!segments.every((segment) => segmentForm.test(segment) && !/^\.(\.|git)?$/.test(segment))) return null;
   const shownPort = port === undefined || Number(port) === defaultPorts[scheme] ? "" : `:${Number(port)}`;
   const plain = scheme === "http" || scheme === "git" ? `${scheme}://` : "";
   return `${plain}${host.toLowerCase()}${shownPort}/${path}`;
+}
+
+function withScheme(url: string): string {
+  const address = parseRepositoryUrl(url);
+  if (address?.form !== "scp") return url;
+  const port = address.port === null ? "" : `:${address.port}`;
+  return `ssh://${address.host}${port}/${address.path.replace(/^\//, "")}`;
 }
 
 const patternForm =

@@ -1,0 +1,78 @@
+import { SolsticeError } from "../core/errors.ts";
+import { type CommandResult, runCommand } from "../host/command.ts";
+
+const localSeconds = 30;
+const networkSeconds = 60;
+
+/**
+ * What git sets for its hooks and aliases, and what then wins over the directory that was named. As git does for a
+ * submodule, all of `git rev-parse --local-env-vars` is removed but the configuration that the caller chose.
+ */
+const variablesOfAnotherRepository = [
+  "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+  "GIT_COMMON_DIR",
+  "GIT_CONFIG",
+  "GIT_DIR",
+  "GIT_GRAFT_FILE",
+  "GIT_IMPLICIT_WORK_TREE",
+  "GIT_INDEX_FILE",
+  "GIT_INTERNAL_SUPER_PREFIX",
+  "GIT_NAMESPACE",
+  "GIT_NO_REPLACE_OBJECTS",
+  "GIT_OBJECT_DIRECTORY",
+  "GIT_PREFIX",
+  "GIT_QUARANTINE_PATH",
+  "GIT_REPLACE_REF_BASE",
+  "GIT_SHALLOW_FILE",
+  "GIT_WORK_TREE",
+];
+
+const env = Object.fromEntries(variablesOfAnotherRepository.map((name) => [name, undefined]));
+
+/** Which of git's exit codes are answers; default: only 0. */
+interface GitAnswers {
+  readonly exitCodes?: readonly number[];
+}
+
+/** Runs git in `directory` and nowhere else, whatever repository the environment names. Throws `usage` with git's words. */
+export async function gitIn(
+  directory: string,
+  args: readonly string[],
+  { exitCodes = [0] }: GitAnswers = {},
+): Promise<CommandResult> {
+  return await runCommand("git", ["-C", directory, ...args], {
+    acceptExitCodes: exitCodes,
+    deadlineSeconds: localSeconds,
+    env,
+    errorCode: "usage",
+    remedy: `Correct what git reports: run git there yourself (git -C ${directory} status).`,
+  });
+}
+
+/** As {@link gitIn}, for a question about settings or names: null where git exits with 1, its word for "there is none". */
+export async function askGit(directory: string, args: readonly string[]): Promise<string | null> {
+  const { exitCode, stdout } = await gitIn(directory, args, { exitCodes: [0, 1] });
+  return exitCode === 0 ? stdout.trim() : null;
+}
+
+/** The lines of `git ls-remote`: hash and full name of each ref that ends in one of `names`. Throws `usage`. */
+export async function listRemote(
+  url: string,
+  names: readonly string[],
+): Promise<readonly { readonly hash: string; readonly name: string }[]> {
+  const { stdout } = await runCommand("git", ["ls-remote", "--", url, ...names], {
+    deadlineSeconds: networkSeconds,
+    env,
+    errorCode: "usage",
+    remedy: "Check the URL and the access to it, or name the commit with --commit.",
+  });
+  return stdout.split("\n").flatMap((line) => {
+    const [, hash = "", name = ""] = /^([0-9a-f]{40}(?:[0-9a-f]{24})?)\t(.+)$/.exec(line) ?? [];
+    return hash === "" ? [] : [{ hash, name }];
+  });
+}
+
+/** A `usage` error of a repository. */
+export function wrongRepository(message: string, remedy: string): SolsticeError {
+  return new SolsticeError("usage", message, { remedy });
+}
