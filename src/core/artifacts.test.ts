@@ -45,6 +45,11 @@ test("an entry must exist unless it says otherwise, is kept always, and has boun
     { pattern: "c", required: false, when: "failure" },
   ]);
   assert.deepEqual(artifactsOf({}), []);
+  const dotted = artifactsSchema.parse([{ paths: ["./dist/./*", ".", "./", "dist/"] }]);
+  assert.deepEqual(
+    artifactsOf({ artifacts: dotted }).map(({ pattern }) => pattern),
+    ["dist/*", "**", "**", "dist/"],
+  );
   const many = Array.from({ length: 3 }, () => ({ paths: Array.from({ length: 40 }, () => "a") }));
   assert.ok(!artifactsSchema.safeParse(many).success);
   assert.ok(!artifactsSchema.safeParse([{ paths: [] }]).success);

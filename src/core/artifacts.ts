@@ -61,14 +61,23 @@ export interface PlannedArtifact {
   readonly when: (typeof artifactMoments)[number];
 }
 
-/** Every pattern of a request, in its order. */
+/** Every pattern of a request, in its order, without parts that are a dot. */
 export function artifactsOf(request: {
   /** Absent in a request that an older version wrote down. */
   readonly artifacts?: z.output<typeof artifactsSchema>;
 }): PlannedArtifact[] {
   return (request.artifacts ?? []).flatMap(({ paths, required, when }) =>
-    paths.map((pattern) => ({ pattern, required, when })),
+    paths.map((pattern) => ({ pattern: withoutDots(pattern), required, when })),
   );
+}
+
+/** The checkout itself is all that is in it. */
+function withoutDots(pattern: string): string {
+  return partsOf(pattern).includes(".")
+    ? partsOf(pattern)
+        .filter((part) => part !== ".")
+        .join("/") || "**"
+    : pattern;
 }
 
 /** A trailing slash, as in `dist/`, means the directory. */

@@ -7,6 +7,8 @@ import type { RunnerSession } from "../runner-sessions.ts";
 export interface UploadOffer {
   /** As the guest names it, at most {@link transferLimits.nameBytes} long: metadata, never a path. */
   readonly name: string;
+  /** The name as it came. */
+  readonly nameBytes: Uint8Array;
   readonly sizeBytes: number;
   /** What this attempt has sent of this kind, or sends. */
   readonly attempt: UploadSum;

@@ -96,7 +96,8 @@ export function createTransfers(options: TransfersOptions): Transfers {
       let refusal: string | null = null;
       const offer = { ...key, kind: file.kind, name, sizeBytes: file.sizeBytes, blobHostId, begunAt: now() };
       const begun = await beginUpload(store, { ...offer, blobKey: kind.blobKey(session, id) }, (attempt) => {
-        refusal = kind.refusal(session, { name, sizeBytes: file.sizeBytes, attempt, totalBytes });
+        const { name: nameBytes, sizeBytes } = file;
+        refusal = kind.refusal(session, { name, nameBytes, sizeBytes, attempt, totalBytes });
         return refusal === null;
       });
       if (begun === null) return { uploadId: id, received: 0, stored: false, refusal: refusal ?? "" };

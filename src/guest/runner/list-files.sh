@@ -31,6 +31,11 @@ print_names() {
   done
 }
 
+# Whether a word that the shell made of a pattern stays below: a shell makes . and .. of a pattern such as .*
+stays_below() {
+  case ${1#./}/ in ./* | ../* | */./* | */../*) return 1 ;; esac
+}
+
 # Whether no part of the path $1 is a link; of one that is, the job's log says so.
 is_plain() {
   part=$1
@@ -48,6 +53,7 @@ find_files() { find "$1" -name .git -prune -o -type f -exec /bin/sh "$0" files {
 # What one word that the shell made of a pattern stands for.
 take() {
   [ -e "$1" ] || [ -h "$1" ] || return 0
+  stays_below "$1" || return 0
   is_plain "$1" || return 0
   if [ -d "$1" ]; then find_files "$1"
   elif [ -f "$1" ]; then print_names "$1"
@@ -76,6 +82,7 @@ case $1 in
         for start in ./$before; do
           start=${start%/}
           [ -d "$start" ] || continue
+          [ "$start" = . ] || stays_below "$start" || continue
           is_plain "$start" || continue
           if [ -z "$rest" ]; then find_files "$start"
           else find "$start" -name .git -prune -o -type d -exec /bin/sh "$0" under "$rest" {} +
