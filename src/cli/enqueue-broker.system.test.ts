@@ -35,8 +35,8 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
       take(JSON.parse(body.toString()));
       return { kind: "accepted" };
     });
-    await until("the topology is there", () =>
-      rabbit.queueState(config.queue).then((state) => state !== null),
+    await until("the queue is bound and consumed", () =>
+      rabbit.queueState(config.queue).then((state) => state?.consumers === 1),
     );
     return { AMQP_URL: config.url, AMQP_EXCHANGE: config.exchange, SOLSTICE_API_URL: api.url };
   }

@@ -25,8 +25,8 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
     t.after(() => broker.close());
     const { handler, deliveries, texts } = recordingHandler(() => ({ kind: "accepted" }));
     broker.consume(handler);
-    await until("the topology is there", () =>
-      rabbit.queueState(config.queue).then((state) => state !== null),
+    await until("the queue is bound and consumed", () =>
+      rabbit.queueState(config.queue).then((state) => state?.consumers === 1),
     );
     await publishRequest(config, request);
     await until("it arrives", () => texts.length === 1);
@@ -39,8 +39,8 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
     const broker = openBroker({ ...config, log: keepLog() });
     t.after(() => broker.close());
     broker.consume(async () => ({ kind: "accepted" }));
-    await until("the topology is there", () =>
-      rabbit.queueState(config.queue).then((state) => state !== null),
+    await until("the queue is bound and consumed", () =>
+      rabbit.queueState(config.queue).then((state) => state?.consumers === 1),
     );
     const error = await failure({ ...config, routingKey: "job.typo" });
     assert.equal(error.code, "unroutable");

@@ -115,7 +115,10 @@ describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
   async function declared(config: AmqpConfig): Promise<void> {
     const broker = openBroker({ ...config, log: keepLog() });
     broker.consume(async () => ({ kind: "accepted" }));
-    await until("the queue is there", async () => (await rabbit.queueState(config.queue)) !== null);
+    await until(
+      "the queue is bound and consumed",
+      async () => (await rabbit.queueState(config.queue))?.consumers === 1,
+    );
     await broker.close();
   }
 
