@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { execa } from "execa";
+import { commitFiles } from "../demo/repository.ts";
 import { readGitCheckout } from "./git-checkout.ts";
 import { resolveRemoteRef } from "./git-ref.ts";
 
@@ -70,6 +71,13 @@ test("a name of a branch and a tag at different commits is refused, and a part o
   for (const ref of ["ma*", "ain", "m?in", "heads", "", "refs/heads/twice", "7/head", commits.right ?? ""]) {
     await assert.rejects(resolveRemoteRef(url, ref), /has no branch or tag/, ref);
   }
+});
+
+test("a SHA-256 repository's commits have their 64 digits", async () => {
+  const path = join(directory, "long.git");
+  const commit = await commitFiles(path, { file: "x" }, "sha256");
+  assert.equal(commit.length, 64);
+  assert.deepEqual(await resolveRemoteRef(`file://${path}`, "main"), { name: "refs/heads/main", commit });
 });
 
 test("a ref in a checkout is its own commit, not HEAD's", async () => {

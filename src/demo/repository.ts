@@ -12,14 +12,19 @@ export async function readFiles(directory: string): Promise<Record<string, strin
 
 /**
  * Makes a repository at `path` with one commit of `files` (relative path to content) on its branch `main`, and returns
- * the commit's hash. Said again, it adds a commit.
+ * the commit's hash. A second call adds a commit.
  */
-export async function commitFiles(path: string, files: Readonly<Record<string, string>>): Promise<string> {
+export async function commitFiles(
+  path: string,
+  files: Readonly<Record<string, string>>,
+  objectFormat: "sha1" | "sha256" = "sha1",
+): Promise<string> {
   const git = async (args: string[], input = "") => {
     const result = await runCommand("git", ["-c", "safe.directory=*", "--git-dir", path, ...args], { input });
     return result.stdout.trim();
   };
-  await runCommand("git", ["init", "--quiet", "--bare", "--initial-branch=main", path]);
+  const form = ["--initial-branch=main", `--object-format=${objectFormat}`];
+  await runCommand("git", ["init", "--quiet", "--bare", ...form, path]);
   const parent = await git(["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
   const stream = fastImport(files, parent);
   await git(["fast-import", "--quiet", "--force"], stream);

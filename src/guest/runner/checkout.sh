@@ -11,8 +11,9 @@ trouble=.git/solstice-trouble
 
 report_trouble() { printf 'solstice: %s\n' "$*" >&2; }
 
-# without_password URL: prints it without user and password.
+# without_password URL: prints it without user and password. git@host:path has no password.
 without_password() {
+  case $1 in *://*) ;; *) printf '%s\n' "$1"; return ;; esac
   rest=${1#*://}
   authority=${rest%%/*}
   printf '%s://%s%s\n' "${1%%://*}" "${authority##*@}" "${rest#"$authority"}"
@@ -21,14 +22,14 @@ without_password() {
 # Gives git what it needs for this repository's server, and for no other that it might be sent to.
 prepare_credentials() {
   helper='credential.useHttpPath=false'
-  case ${SOLSTICE_CHECKOUT_KIND:-} in
-    password)
+  case ${SOLSTICE_CHECKOUT_KIND:-}:$SOLSTICE_REPO_URL in
+    password:http*://*)
       origin=${SOLSTICE_REPO_URL%%://*}://${where#*://}
       origin=${origin%"/${origin#*://*/}"}
       # shellcheck disable=SC2016  # expanded by the shell that git starts
       helper="credential.$origin.helper="'!f() { [ "$1" != get ] || printf "username=%s\npassword=%s\n" "$SOLSTICE_CHECKOUT_USER" "$SOLSTICE_CHECKOUT_SECRET"; }; f'
       ;;
-    ssh_key)
+    ssh_key:*)
       (umask 077 && printf '%s\n' "$SOLSTICE_CHECKOUT_SECRET" >"$SOLSTICE_CHECKOUT_KEY") || return
       unset SOLSTICE_CHECKOUT_SECRET
       trap 'rm -f "$SOLSTICE_CHECKOUT_KEY"' EXIT
@@ -47,20 +48,48 @@ fetch() {
 
 has_commit() { git cat-file -e "$SOLSTICE_COMMIT^{commit}" 2>/dev/null; }
 
+# has_trouble -e TEXT...: whether git's last words have one of the texts, in small or capital letters.
+has_trouble() { grep -i "$@" $trouble >/dev/null; }
+
 # Whether another attempt would fail the same way; then says why.
 is_permanent() {
-  if grep -e 'could not read Username' -e 'Authentication failed' -e 'Permission denied' $trouble >/dev/null; then
+  if has_trouble -e 'could not read Username' -e 'could not read Password' -e 'Authentication failed' \
+    -e 'Permission denied (' -e 'Permission denied, please' -e 'terminal prompts disabled' -e 'returned error: 40[17]'; then
     report_trouble "$where wants credentials that this job does not have"
-  elif grep -e "repository '.*' not found" -e 'does not appear to be a git repository' $trouble >/dev/null; then
+  elif has_trouble -e "repository '.*' not found" -e 'repository not found' -e 'not appear to be a git repository' \
+    -e 'not a git repository' -e 'repository not exported' -e 'returned error: 4\(04\|10\)'; then
     report_trouble "there is no repository at $where"
+  elif has_trouble -e 'host key verification failed' -e 'host identification has changed'; then
+    report_trouble "the host key of $where is not the known one"
+  elif has_trouble -e 'certificate problem' -e 'certificate verif' -e 'certificate subject' -e 'issuer certificate' &&
+    ! has_trouble -e 'not yet valid'; then
+    report_trouble "this image does not trust the certificate of $where"
+  elif has_trouble -e 'mismatched algorithms'; then
+    report_trouble "the commit's hash and $where are of different kinds (SHA-1 and SHA-256)"
+  elif has_trouble -e 'no space left' -e 'quota exceeded' -e 'read-only file system' -e 'file too large'; then
+    report_trouble "the guest's disk has no room for $where"
+  else
+    is_impossible
+  fi
+}
+
+# As is_permanent, for what neither the credentials nor the repository are the reason of.
+is_impossible() {
+  if has_trouble -e 'is not a git command' -e 'unable to find remote helper' -e "transport '.*' not allowed" \
+    -e 'cannot run ssh' -e 'bad/illegal format' -e 'url rejected' -e 'protocol ".*" not supported' -e 'strange .*name' \
+    -e 'port number was not' -e 'from redirection'; then
+    report_trouble "git in this image cannot fetch from $where"
+  elif has_trouble -e 'dubious ownership' -e 'unable to negotiate' -e 'no matching host key' -e 'access denied' ||
+    { has_trouble -e 'returned error: 4' && ! has_trouble -e 'returned error: 4\(08\|2[59]\)'; }; then
+    report_trouble "$where refuses this job"
   else
     return 1
   fi
 }
 
 is_network() {
-  grep -i -e 'unable to access' -e 'unable to connect' -e 'unable to look up' -e 'could not resolve' -e 'timed out' \
-    -e 'could not read from remote' -e 'early eof' -e 'hung up' -e 'rpc failed' $trouble >/dev/null
+  has_trouble -e 'unable to access' -e 'unable to connect' -e 'unable to look up' -e 'could not resolve' -e 'timed out' \
+    -e 'could not read from remote' -e 'early eof' -e 'hung up' -e 'rpc failed' -e 'unexpected disconnect'
 }
 
 # Fetches the commit alone where the server allows that, else everything. Returns 75 where another attempt may help.
@@ -95,6 +124,18 @@ fetch_patiently() {
   done
 }
 
+# Makes the repository in the kind of the commit's hash: 64 digits are SHA-256. Only a newer git knows kinds.
+create_repository() {
+  case ${#SOLSTICE_COMMIT} in
+    64)
+      git -c init.defaultBranch=main init -q --object-format=sha256 . && return
+      report_trouble "git in this image is too old for $where, a SHA-256 repository"
+      return 128
+      ;;
+    *) git -c init.defaultBranch=main -c init.defaultObjectFormat=sha1 init -q . ;;
+  esac
+}
+
 main() {
   where=$(without_password "$SOLSTICE_REPO_URL")
   if ! command -v git >/dev/null 2>&1; then
@@ -102,13 +143,16 @@ main() {
     return 127
   fi
   prepare_credentials || return
+  # A step may want another repository; this one is where we are.
+  unset GIT_DIR GIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
+    GIT_CONFIG GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_DEFAULT_HASH
   # Nobody is there to type a password, and a server that falls silent is given up on.
   : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=30}"
   : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=30 -o StrictHostKeyChecking=accept-new}"
   # The texts that is_permanent and is_network look for are English.
   GIT_TERMINAL_PROMPT=0 LC_ALL=C
   export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_SSH_COMMAND GIT_TERMINAL_PROMPT LC_ALL
-  git -c init.defaultBranch=main init -q . && git remote add origin "$SOLSTICE_REPO_URL" || return
+  create_repository && git remote add origin "$SOLSTICE_REPO_URL" || return
   fetch_patiently || return
   # What git runs from here on has no use for it.
   unset SOLSTICE_CHECKOUT_SECRET
