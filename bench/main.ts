@@ -9,7 +9,8 @@ import { measureFollowing } from "./follow.ts";
 import { measureLogs } from "./logs.ts";
 import { measureMemory } from "./memory.ts";
 import { measureProvisioning } from "./provisioning.ts";
-import { createReport, type Figure, reportText } from "./report.ts";
+import { createReport } from "./report.ts";
+import { runSections } from "./run.ts";
 import { measureThroughput } from "./throughput.ts";
 
 const sections = {
@@ -25,7 +26,8 @@ const sections = {
 
 const help = `npm run bench -- [SECTION ...] [--quick] [--output FILE]
 
-Measures on a private RabbitMQ and PostgreSQL, prints a table, and writes the figures as JSON. Nothing is judged.
+Measures on a private RabbitMQ and PostgreSQL, prints a table, and writes the figures as JSON, each section's when it ends. Nothing
+is judged. Exits with 1 when a section failed; the figures of the others are kept.
 Sections: ${Object.keys(sections).join(", ")} (default: all).
 
   --quick        a smoke run; its figures say nothing
@@ -46,18 +48,22 @@ else await main();
 
 async function main(): Promise<void> {
   const names = positionals.length === 0 ? Object.keys(sections) : positionals;
-  const chosen = names.map(sectionNamed);
+  const chosen = new Map(names.map((name) => [name, sectionNamed(name)]));
   const tell = (text: string) => process.stderr.write(`bench: ${text}\n`);
   await using closing = new AsyncDisposableStack();
   const bench = createBench(closing, { isQuick: values.quick, tell });
-  const figures: Figure[] = [];
-  for (const section of chosen) figures.push(...(await section(bench)));
-  const report = createReport(figures, values.quick);
-  process.stdout.write(reportText(report));
-  const path = values.output ?? `bench/results/${report.measuredAt.replaceAll(":", "-")}.json`;
+  const path = values.output ?? `bench/results/${new Date().toISOString().replaceAll(":", "-")}.json`;
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`);
+  const failed = await runSections(chosen, bench, {
+    print: (text) => void process.stdout.write(text),
+    keep: (report) => writeFileSync(path, `${JSON.stringify(report, null, 2)}\n`),
+  });
+  const { commit, machine } = createReport([], values.quick);
+  process.stdout.write(`\nMeasured at ${commit} on ${machine}.\n`);
   tell(`wrote ${path}`);
+  if (failed.length === 0) return;
+  tell(`failed: ${failed.join(", ")}`);
+  process.exitCode = 1;
 }
 
 function sectionNamed(name: string): Section {

@@ -30,8 +30,8 @@ export function createReport(figures: readonly Figure[], isQuick: boolean): Repo
   };
 }
 
-/** The report as an aligned table, one line for each figure. */
-export function reportText({ machine, commit, figures }: Report): string {
+/** Figures as an aligned table, one line for each. */
+export function rowsText(figures: readonly Figure[]): string {
   const rows = figures.map(({ section, name, value, unit }) => [section, name, valueText(value), unit]);
   const widths = [0, 1, 2].map((at) => Math.max(0, ...rows.map((row) => row[at]?.length ?? 0)));
   const lines = rows.map(([section = "", name = "", value = "", unit = ""]) =>
@@ -39,7 +39,7 @@ export function reportText({ machine, commit, figures }: Report): string {
       "  ",
     ),
   );
-  return `${lines.join("\n")}\n\nMeasured at ${commit} on ${machine}.\n`;
+  return `${lines.join("\n")}\n`;
 }
 
 /** Three significant digits are more than a shared machine repeats. */
