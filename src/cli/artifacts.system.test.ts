@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   existsSync,
   mkdtempSync,
@@ -13,53 +13,14 @@ import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { bootJob, insertTestJob, openTestStore, startTestUserServer } from "../api/testing/fixture.ts";
-import { openTestTransfers } from "../api/testing/transfers.ts";
+import { test } from "node:test";
+import { startTestUserServer } from "../api/testing/fixture.ts";
 import { renewLease } from "../store/hosts.ts";
-import { beginUpload, recordDigest, recordStored } from "../store/uploads.ts";
-import { runCli } from "./testing/run-cli.ts";
-
-const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-
-/** A real API with a job that kept `files`, on the host `blobHostId`. */
-async function setUp(t: TestContext, files: Record<string, Buffer>, blobHostId: string | null = "host-1") {
-  const store = await openTestStore(t);
-  const { blobs } = await openTestTransfers(t, store);
-  const booted = await bootJob(store, (await insertTestJob(store)).id);
-  const { jobId, attempt } = booted;
-  for (const [name, bytes] of Object.entries(files)) {
-    const id = sha256(Buffer.from(name)).slice(0, 32);
-    const blobKey = `artifacts/${jobId}/1/${id}`;
-    const sizeBytes = bytes.length;
-    async function* source() {
-      yield bytes;
-    }
-    const key = { jobId, attempt, id };
-    await beginUpload(
-      store,
-      { ...key, kind: "artifact", name, sizeBytes, blobKey, blobHostId, begunAt: 1 },
-      () => true,
-    );
-    await recordDigest(store, { ...key, sha256: sha256(bytes) });
-    await blobs.write(blobKey, source(), { limitBytes: 1e9 });
-    await recordStored(store, { ...key, at: 2 }, async () => {});
-  }
-  const artifacts = { blobs, hostId: "host-1" };
-  const server = await startTestUserServer(t, { store, artifacts, token: "operator" });
-  const directory = mkdtempSync(join(tmpdir(), "solstice-get-"));
-  t.after(() => rmSync(directory, { recursive: true }));
-  const cli = (args: string[], apiUrl = server.url) =>
-    runCli(["artifacts", ...args], {
-      cwd: directory,
-      env: { SOLSTICE_API_URL: apiUrl, API_TOKEN: "operator" },
-    });
-  return { store, blobs, server, jobId, directory, cli };
-}
+import { keepArtifacts, sha256 } from "./testing/kept-artifacts.ts";
 
 test("files are listed, as a table and as JSON, and fetched with their digests", async (t) => {
   const app = randomBytes(300_000);
-  const { jobId, directory, cli } = await setUp(t, {
+  const { jobId, directory, cli } = await keepArtifacts(t, {
     "dist/app": app,
     "dist/note.txt": Buffer.from("hi"),
     empty: Buffer.alloc(0),
@@ -76,12 +37,13 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
       ["empty", sha256(Buffer.alloc(0))],
     ],
   );
-  const got = await cli(["get", jobId, "-o", "out", "dist/*.txt", "empty"]);
+  const out = join(directory, "out");
+  const got = await cli(["get", jobId, "-o", out, "dist/*.txt", "empty"]);
   assert.deepEqual([got.code, got.stdout], [0, "dist/note.txt\nempty\n"]);
   assert.deepEqual(readdirSync(join(directory, "out", "dist")), ["note.txt"]);
-  assert.equal((await cli(["get", jobId, "-o", "out"])).code, 0);
+  assert.equal((await cli(["get", jobId, "-o", out])).code, 0);
   assert.deepEqual(readFileSync(join(directory, "out/dist/app")), app);
-  const again = JSON.parse((await cli(["get", jobId, "-o", "out", "--json"])).stdout);
+  const again = JSON.parse((await cli(["get", jobId, "-o", out, "--json"])).stdout);
   assert.ok(again.artifacts.every((one: { state: string }) => one.state === "unchanged"));
   const nothing = await cli(["get", jobId, "no/such"]);
   assert.deepEqual([nothing.code, /kept no file that matches no\/such/.test(nothing.stderr)], [1, true]);
@@ -98,12 +60,15 @@ test("hostile names stay in the directory, and a link in it is not followed", as
     "case",
     "y".repeat(4000),
   ];
-  const { jobId, directory, cli } = await setUp(t, Object.fromEntries(names.map((name) => [name, x])));
+  const { jobId, directory, cli } = await keepArtifacts(
+    t,
+    Object.fromEntries(names.map((name) => [name, x])),
+  );
   const outside = mkdtempSync(join(tmpdir(), "solstice-outside-"));
   t.after(() => rmSync(outside, { recursive: true }));
   symlinkSync(outside, join(directory, "LINK"));
   symlinkSync(join(outside, "target"), join(directory, "Case"));
-  const got = await cli(["get", jobId]);
+  const got = await cli(["get", jobId, "-o", directory]);
   assert.equal(got.code, 1);
   assert.match(got.stderr, /^LINK\/file: .*LINK is there, and is no directory/);
   assert.deepEqual(readdirSync(outside), []);
@@ -121,7 +86,7 @@ test("hostile names stay in the directory, and a link in it is not followed", as
 
 test("what was cut off goes on where it stopped; what is damaged is not taken", async (t) => {
   const bytes = randomBytes(2_000_000);
-  const { server, jobId, directory, cli, blobs } = await setUp(t, { big: bytes });
+  const { server, jobId, directory, cli, blobs } = await keepArtifacts(t, { big: bytes });
   const offsets: string[] = [];
   // Cuts the first answer in the middle.
   const proxy = createServer((from, to) => {
@@ -141,7 +106,10 @@ test("what was cut off goes on where it stopped; what is damaged is not taken", 
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   t.after(() => proxy.closeAllConnections());
   t.after(() => proxy.close());
-  const got = await cli(["get", jobId], `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  const got = await cli(
+    ["get", jobId, "-o", directory],
+    `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+  );
   assert.deepEqual([got.code, got.stderr], [0, ""]);
   assert.deepEqual(readFileSync(join(directory, "big")), bytes);
   assert.equal(offsets[0], "0");
@@ -152,7 +120,7 @@ test("what was cut off goes on where it stopped; what is damaged is not taken", 
   const half = Buffer.from(bytes.subarray(0, 1_000_000));
   half.writeUInt8(half.readUInt8(0) ^ 1, 0);
   writeFileSync(join(directory, `.big.${sha256(bytes).slice(0, 12)}.part`), half);
-  assert.equal((await cli(["get", jobId])).code, 0);
+  assert.equal((await cli(["get", jobId, "-o", directory])).code, 0);
   assert.deepEqual(readFileSync(join(directory, "big")), bytes);
 
   rmSync(join(directory, "big"));
@@ -162,7 +130,7 @@ test("what was cut off goes on where it stopped; what is damaged is not taken", 
     }
     await blobs.write(key, other(), { limitBytes: 1e9 });
   }
-  const damaged = await cli(["get", jobId]);
+  const damaged = await cli(["get", jobId, "-o", directory]);
   assert.equal(damaged.code, 1);
   assert.match(damaged.stderr, /digest differs/);
   assert.deepEqual(readdirSync(directory), []);
@@ -170,7 +138,7 @@ test("what was cut off goes on where it stopped; what is damaged is not taken", 
 
 test("a file that another host has is fetched from that host's API", async (t) => {
   const bytes = randomBytes(1000);
-  const { store, blobs, jobId, directory, cli, server } = await setUp(t, { file: bytes }, "host-2");
+  const { store, blobs, jobId, directory, cli, server } = await keepArtifacts(t, { file: bytes }, "host-2");
   const other = await startTestUserServer(t, {
     store,
     artifacts: { blobs, hostId: "host-2" },
@@ -180,11 +148,11 @@ test("a file that another host has is fetched from that host's API", async (t) =
   const tellHost = (apiUrl: string | null) =>
     renewLease(store, { hostId: "host-2", at: 1, facts: { ...facts, apiUrl } as never });
   await tellHost(null);
-  const alone = await cli(["get", jobId]);
+  const alone = await cli(["get", jobId, "-o", directory]);
   assert.equal(alone.code, 1);
   assert.match(alone.stderr, /Only host host-2 has this file/);
   await tellHost(other.url);
-  const got = await cli(["get", jobId]);
+  const got = await cli(["get", jobId, "-o", directory]);
   assert.deepEqual([got.code, got.stderr], [0, ""]);
   assert.deepEqual(readFileSync(join(directory, "file")), bytes);
   const listed = JSON.parse((await cli([jobId, "--json"])).stdout).artifacts[0];
@@ -193,7 +161,7 @@ test("a file that another host has is fetched from that host's API", async (t) =
 });
 
 test("the route wants the token, and its headers keep a browser from running what it is given", async (t) => {
-  const { server, jobId } = await setUp(t, { 'a/"x";\r\nüber.html': Buffer.from("<script>") });
+  const { server, jobId } = await keepArtifacts(t, { 'a/"x";\r\nüber.html': Buffer.from("<script>") });
   const id = sha256(Buffer.from('a/"x";\r\nüber.html')).slice(0, 32);
   const get = (path: string, headers = {}) => fetch(`${server.url}/v1/jobs/${path}`, { headers });
   const authorization = "Bearer operator";

@@ -201,16 +201,6 @@ test("states that are no exit code of a step have their own", async () => {
   }
 });
 
-test("Ctrl-C says that the job goes on and how to cancel it, and exits 130", async () => {
-  api.onSubmit = () => addJob(api, "7k3m9x");
-  const cli = startCli(enqueue("--script", "x", "--wait"));
-  await cli.sawError("queued");
-  cli.child.kill("SIGINT");
-  assert.equal(await cli.ended, 130);
-  assert.match(cli.stderr(), /Job 7k3m9x goes on\. Cancel it with: solstice cancel 7k3m9x/);
-  assert.equal(api.jobs.get("7k3m9x")?.message.state, "queued");
-});
-
 test("an API that cannot be reached is told at once, with exit code 69 and a way to repeat safely", async () => {
   const args = ["enqueue", "--no-repo", "--script", "x", "--api-url", "http://127.0.0.1:9", "--json"];
   const { code, stdout, stderr } = await runCli(args);

@@ -1,7 +1,7 @@
 import { SolsticeError } from "../core/errors.ts";
 import { isFinal } from "../core/job-state.ts";
 import type { Job, LogsResponse } from "../gen/solstice/v1/jobs_pb.ts";
-import { streamOptions } from "./api-streams.ts";
+import { readStream } from "./api-streams.ts";
 import { isOnHold } from "./hold-text.ts";
 import { jobStateOf } from "./job-document.ts";
 import { askPatiently, createPatience, endedEarly, type PatienceOptions } from "./patience.ts";
@@ -33,13 +33,14 @@ export interface LogPiece {
  * one's log, from 0. Throws what cannot be waited out, and `internal` when bytes are missing.
  */
 export async function* followLog(place: LogPlace, options: PatienceOptions): AsyncGenerator<LogPiece> {
+  const { session, signal } = options;
   const patience = createPatience(options);
   let { attempt } = place;
   let offset = 0;
   for (;;) {
     try {
       const request = { ...place, attempt, offset: BigInt(offset) };
-      for await (const message of options.session.client.logs(request, streamOptions(options.signal))) {
+      for await (const message of readStream((call) => session.client.logs(request, call), signal)) {
         patience.reset();
         attempt = message.attempt || attempt;
         const piece = { attempt, ...unseenPart(message, offset) };

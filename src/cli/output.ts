@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { styleText } from "node:util";
-import type { CliContext, Output } from "./context.ts";
+import type { Output } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 
 /** Writes and waits until the reader keeps up, so that a log of any length needs the memory of one piece. */
@@ -31,8 +31,8 @@ export function paintState(output: Output, state: string, text = state): string 
  * Ends the process without a word when the reader of its output goes away (`solstice logs JOB | head`), as a program
  * that knows nothing of pipes would be ended by SIGPIPE.
  */
-export function endOnBrokenPipe(context: CliContext): void {
-  for (const output of [context.stdout, context.stderr]) {
+export function endOnBrokenPipe(outputs: readonly Output[]): void {
+  for (const output of outputs) {
     output.on("error", (error: NodeJS.ErrnoException) => {
       process.exit(error.code === "EPIPE" ? exitCodes.brokenPipe : exitCodes.failure);
     });

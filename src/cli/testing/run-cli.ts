@@ -1,23 +1,29 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { PassThrough, Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import type { CliContext } from "../context.ts";
+import { runCommandLine } from "../run-command-line.ts";
 
-/** A command line that runs as a process of its own. */
+/** A command line that runs. */
 export interface RunningCli {
-  readonly child: ChildProcess;
   readonly stdout: () => Buffer;
   readonly stderr: () => string;
   /** Resolves when stdout holds `text`. */
   sawOutput(text: string): Promise<void>;
   sawError(text: string): Promise<void>;
-  /** Its exit code, when it has ended; a signal's name when one ended it. */
+  /** Its exit code, when it has ended; of a process, a signal's name when one ended it. */
   readonly ended: Promise<number | string>;
+}
+
+/** A command line that runs as a process of its own. */
+export interface CliProcess extends RunningCli {
+  readonly child: ChildProcess;
 }
 
 /** How {@link startCli} starts. */
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
   readonly input?: string;
 }
 
@@ -25,29 +31,49 @@ const deadlineMs = 60_000;
 
 const mainPath = fileURLToPath(new URL("../main.ts", import.meta.url));
 
-/** Starts `solstice` with `args`, and nothing of this process's environment but what a program needs to run. */
+/** What every command line of a test has in its environment. */
+const usualEnv = { SOLSTICE_DATA_DIR: "/nonexistent", GIT_CONFIG_NOSYSTEM: "1" };
+
+/** Runs `solstice` with `args` in this process, which costs a hundredth of a process, with streams and environment of its own. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const deadline = setTimeout(
+    () => reject(new Error(`solstice ${args.join(" ")} did not end in time`)),
+    deadlineMs,
+  );
+  const running = runCommandLine(args, {
+    stdout,
+    stderr: stderr as unknown as CliContext["stderr"],
+    stdin: Readable.from([options.input ?? ""]),
+    env: { ...usualEnv, ...options.env },
+    now: Date.now,
+  });
+  const ended = Promise.race([running, late]).finally(async () => {
+    clearTimeout(deadline);
+    const read = [once(stdout, "end"), once(stderr, "end")];
+    stdout.end();
+    stderr.end();
+    await Promise.all(read);
+  });
+  return { ...watchOutputs(stdout, stderr), ended };
+}
+
+/** Starts `solstice` with `args` as a process, with nothing of this one's environment but what a program needs to run. */
+export function startCliProcess(
+  args: readonly string[],
+  options: CliOptions & { readonly cwd?: string } = {},
+): CliProcess {
   const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, SOLSTICE_DATA_DIR: "/nonexistent", GIT_CONFIG_NOSYSTEM: "1", ...options.env };
+  const env = { PATH, HOME, ...usualEnv, ...options.env };
   const flags = ["--disable-warning=ExperimentalWarning", mainPath, ...args];
   const child = spawn(process.execPath, flags, { env, cwd: options.cwd ?? "/", stdio: "pipe" });
   child.stdin.end(options.input ?? "");
   // A command that hangs fails its test by this signal, rather than holding up all the others.
   const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
   child.once("close", () => clearTimeout(deadline));
-  const stdout: Buffer[] = [];
-  const stderr: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
   const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  return {
-    child,
-    stdout: () => Buffer.concat(stdout),
-    stderr: () => Buffer.concat(stderr).toString(),
-    sawOutput: (text) => saw(child.stdout, stdout, text),
-    sawError: (text) => saw(child.stderr, stderr, text),
-    ended,
-  };
+  return { child, ...watchOutputs(child.stdout, child.stderr), ended };
 }
 
 /** What a command did, when it has ended. */
@@ -57,11 +83,28 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs `solstice` to its end. */
-export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const cli = startCli(args, options);
+/** Runs `solstice` to its end, in this process. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return resultOf(startCli(args, options));
+}
+
+/** What a command did, when it has ended. */
+export async function resultOf(cli: RunningCli): Promise<CliResult> {
   const code = await cli.ended;
   return { code, stdout: cli.stdout().toString(), stderr: cli.stderr() };
+}
+
+function watchOutputs(output: Readable, errors: Readable): Omit<RunningCli, "ended"> {
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  output.on("data", (chunk: Buffer) => stdout.push(chunk));
+  errors.on("data", (chunk: Buffer) => stderr.push(chunk));
+  return {
+    stdout: () => Buffer.concat(stdout),
+    stderr: () => Buffer.concat(stderr).toString(),
+    sawOutput: (text) => saw(output, stdout, text),
+    sawError: (text) => saw(errors, stderr, text),
+  };
 }
 
 async function saw(stream: NodeJS.ReadableStream, chunks: readonly Buffer[], text: string): Promise<void> {

@@ -1,0 +1,29 @@
+import { CommanderError } from "commander";
+import type { CliContext } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { createProgram } from "./program.ts";
+import { reportError } from "./report-error.ts";
+
+/** Runs one command line in the given surroundings and returns what the process is to exit with. */
+export async function runCommandLine(
+  args: readonly string[],
+  surroundings: Omit<CliContext, "setExitCode">,
+): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const context: CliContext = {
+    ...surroundings,
+    setExitCode: (code) => {
+      exitCode = code;
+    },
+  };
+  try {
+    const program = await createProgram(context, args);
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
+    // Help that was printed because nothing was asked for is on stderr already.
+    if (error instanceof CommanderError && error.code === "commander.help") return exitCodes.usage;
+    return reportError(context, error, { json: args.includes("--json"), args });
+  }
+}
