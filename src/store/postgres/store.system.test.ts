@@ -1,9 +1,9 @@
 import { after } from "node:test";
 import { sharedPostgres } from "../../../test/support/servers.ts";
 import { storeContract } from "../testing/contract.ts";
-import { createPostgresDatabase } from "../testing/test-database.ts";
+import { createPostgresDatabase, reusePostgresDatabases } from "../testing/test-database.ts";
 
 const server = await sharedPostgres();
 after(() => server.stop());
 
-storeContract("PostgreSQL", () => createPostgresDatabase(server));
+storeContract("PostgreSQL", reusePostgresDatabases(server), () => createPostgresDatabase(server));

@@ -10,11 +10,14 @@ import { outboxContract } from "./outbox-contract.ts";
 import { processesContract } from "./processes-contract.ts";
 import { rejectedContract } from "./rejected-contract.ts";
 import { retentionContract } from "./retention-contract.ts";
-import type { TestDatabase } from "./test-database.ts";
+import type { CreateDatabase } from "./test-database.ts";
 import { uploadsContract } from "./uploads-contract.ts";
 
-/** What every store must do, whatever database is beneath it. `create` gives an empty database. */
-export function storeContract(name: string, create: () => Promise<TestDatabase>): void {
+/**
+ * What every store must do, whatever database is beneath it. `create` gives an empty database, which may have its tables already;
+ * `createNew` gives one that no store has opened before.
+ */
+export function storeContract(name: string, create: CreateDatabase, createNew = create): void {
   describe(`store on ${name}`, () => {
     jobsContract(create);
     machinesContract(create);
@@ -27,6 +30,6 @@ export function storeContract(name: string, create: () => Promise<TestDatabase>)
     rejectedContract(create);
     uploadsContract(create);
     cachesContract(create);
-    processesContract(create);
+    processesContract(create, createNew);
   });
 }

@@ -17,18 +17,23 @@ const insertForever = fileURLToPath(new URL("./insert-forever.ts", import.meta.u
 const acknowledgementsBeforeKill = 150;
 
 /** Several processes on one database: handles that know nothing of each other, and a process that is killed. */
-export function processesContract(create: CreateDatabase): void {
-  describe("several processes", () => races(create));
-  describe("durability", () => durability(create));
+export function processesContract(create: CreateDatabase, createNew: CreateDatabase): void {
+  describe("several processes", () => {
+    migrationRace(createNew);
+    races(create);
+  });
+  describe("durability", () => durability(createNew));
 }
 
-function races(create: CreateDatabase): void {
+function migrationRace(createNew: CreateDatabase): void {
   test("of several that open an empty database at once, all find the schema", async (context) => {
-    const stores = await openSeveral(context, create, 8);
+    const stores = await openSeveral(context, createNew, 8);
     for (const [index, store] of stores.entries()) await insertJob(store, newJob(`job${index}`));
     assert.equal((await listJobs(stores[0] as Store, { limit: 99 })).length, 8);
   });
+}
 
+function races(create: CreateDatabase): void {
   test("a job is claimed by one host only", async (context) => {
     const [one, two] = (await openSeveral(context, create, 2)) as [Store, Store];
     const ids = Array.from({ length: 50 }, (_, index) => `job${index}`);

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { administerPostgres } from "../../../test/support/private-postgres.ts";
 import type { SharedPostgres } from "../../../test/support/servers.ts";
 import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
@@ -23,9 +25,12 @@ export interface TestDatabase {
 /** Gives an empty database. */
 export type CreateDatabase = () => Promise<TestDatabase>;
 
+/** Where commits do not wait for a disk, if there is such a place: `kill -9` loses nothing there either. */
+const fastDirectory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 /** An empty SQLite database in a directory of its own. */
 export async function createSqliteDatabase(): Promise<TestDatabase> {
-  const directory = await mkdtemp(join(tmpdir(), "solstice-store-"));
+  const directory = await mkdtemp(join(fastDirectory, "solstice-store-"));
   const path = join(directory, "state", "solstice.sqlite");
   return {
     open: (options) => openSqliteStore({ path, ...options }),
@@ -37,11 +42,35 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
 /** An empty database on a PostgreSQL of tests. */
 export async function createPostgresDatabase(server: SharedPostgres): Promise<TestDatabase> {
   const url = await server.createDatabase();
-  return {
-    open: (options) => openAt(url, options),
-    childArguments: [url],
-    remove: () => server.removeDatabase(url),
+  return postgresDatabase(url, () => server.removeDatabase(url));
+}
+
+/**
+ * Databases that have their tables already, and are emptied and used again: to make one takes as long as a whole test. A process that
+ * was killed may still change one after it was given back, so a test with such a process takes a new database.
+ */
+export function reusePostgresDatabases(server: SharedPostgres): CreateDatabase {
+  const unused: string[] = [];
+  return async () => {
+    const url = unused.pop() ?? (await server.createDatabase());
+    return postgresDatabase(url, async () => {
+      await administerPostgres(url, deleteAllRows);
+      unused.push(url);
+    });
   };
+}
+
+/** As a replica, which checks no references: so the order of the tables does not matter. */
+const deleteAllRows = `
+  do $$ declare name text; begin
+    set local session_replication_role = replica;
+    for name in select tablename from pg_tables where schemaname = 'public' and tablename <> 'schema_migrations' loop
+      execute format('delete from %I', name);
+    end loop;
+  end $$`;
+
+function postgresDatabase(url: string, remove: () => Promise<void>): TestDatabase {
+  return { open: (options) => openAt(url, options), childArguments: [url], remove };
 }
 
 /** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
