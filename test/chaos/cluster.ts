@@ -70,16 +70,15 @@ const hostPlans = [
 /** Starts a broker, a database, and two orchestrators on them. All of it goes when it is disposed of. */
 export async function startCluster(): Promise<Cluster> {
   await using starting = new AsyncDisposableStack();
-  const broker = await startPrivateRabbitmq();
-  starting.defer(() => broker.stop());
+  const [broker, database] = await allOf([
+    startPrivateRabbitmq().then((started) => starting.adopt(started, () => started.stop())),
+    startPrivatePostgres().then((started) => starting.adopt(started, () => started.stop())),
+  ]);
   await limitDeliveries(broker.node, deliveryLimit);
-  const database = await startPrivatePostgres();
-  starting.defer(() => database.stop());
   const databaseUrl = await database.createDatabase();
-  const hosts: Host[] = [];
-  for (const plan of hostPlans) {
-    hosts.push(await startHost({ plan, cleanup: starting, databaseUrl, brokerUrl: broker.url }));
-  }
+  const hosts = await allOf(
+    hostPlans.map((plan) => startHost({ plan, cleanup: starting, databaseUrl, brokerUrl: broker.url })),
+  );
   const cleanup = starting.move();
   return {
     broker,
@@ -92,6 +91,14 @@ export async function startCluster(): Promise<Cluster> {
     },
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
   };
+}
+
+/** As `Promise.all`, but when one fails the others have come to their end too, and can be cleaned up. */
+async function allOf<T extends readonly unknown[] | []>(
+  promises: T,
+): Promise<{ -readonly [P in keyof T]: Awaited<T[P]> }> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 async function startHost(parts: {

@@ -21,8 +21,28 @@ const lossPatienceMs = 120_000;
 
 const pollMs = 200;
 
-/** What can happen to a cluster. Which host it happens to is the seed's choice. */
-export function faultDecks(cluster: Cluster, random: Random): FaultDeck[] {
+/** A short storm has a few faults of each deck, which the seed chooses, once; a long one has all, again and again. */
+export type StormLength = "short" | "long";
+
+/** How many faults of a deck come in a short storm. */
+const faultsOfShortStorm = { broker: 1, database: 1, hosts: 2 };
+
+/** How many times shorter nothing is broken in between in a short storm. */
+const hasteOfShortStorm = 4;
+
+/** What happens to a cluster in a storm. Which host it happens to is the seed's choice. */
+export function faultDecks(cluster: Cluster, random: Random, storm: StormLength): FaultDeck[] {
+  const decks = allDecks(cluster, random.fork("hosts"));
+  if (storm === "long") return decks;
+  return decks.map(({ name, calmMs: [min, max], faults }) => ({
+    name,
+    calmMs: [min / hasteOfShortStorm, max / hasteOfShortStorm],
+    faults: random.fork(name).shuffle(faults).slice(0, faultsOfShortStorm[name]),
+  }));
+}
+
+/** Everything that can happen. */
+function allDecks(cluster: Cluster, random: Random): FaultDeck[] {
   const { broker, database, hosts } = cluster;
   const kill = { name: "kill -9 the broker", begin: () => broker.kill(), end: () => broker.start() };
   const outage = { begin: () => database.kill(), end: () => database.start() };

@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   tell(`seed ${seed}: ${jobs} jobs in ${minutes} minutes`);
   try {
     const durationMs = minutes * 60_000;
-    const summary = await runChaos({ seed, jobs, durationMs, tell, failureLogs: values.logs });
+    const size = { jobs, calmJobs: 120, durationMs, storm: "long" } as const;
+    const summary = await runChaos({ seed, ...size, tell, failureLogs: values.logs });
     tell(`every promise held: ${JSON.stringify(summary)}`);
   } catch (error) {
     tell(`FAILED; the orchestrators' logs are in ${values.logs}, unless they did not start.`);

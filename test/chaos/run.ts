@@ -4,7 +4,7 @@ import pg from "pg";
 import { createRandom, type Random } from "../support/random.ts";
 import { assertCaps, readAttempts } from "./attempts.ts";
 import { type Cluster, labels, startCluster } from "./cluster.ts";
-import { faultDecks } from "./fault-decks.ts";
+import { faultDecks, type StormLength } from "./fault-decks.ts";
 import { causeFaults } from "./faults.ts";
 import { assertCalm, assertLogs, assertNothingLeft, assertRejected, assertVerdicts } from "./findings.ts";
 import { createMessages, type Messages } from "./messages.ts";
@@ -18,8 +18,11 @@ export interface ChaosOptions {
   readonly seed: number;
   /** How many arrive while things break; some more follow when nothing does. */
   readonly jobs: number;
-  /** How long publishing is drawn out, in ms; faults go on as long, and until each came once. */
+  /** How many arrive, as fast as they can, when nothing breaks any more: enough that both hosts are full. */
+  readonly calmJobs: number;
+  /** How long publishing is drawn out, in ms; in a long storm faults go on as long, and until each came once. */
   readonly durationMs: number;
+  readonly storm: StormLength;
   /** Called with each thing that happens. */
   readonly tell: (text: string) => void;
   /** Where to write the orchestrators' logs when the run fails; null: nowhere. */
@@ -42,9 +45,6 @@ const requestQueue = "solstice.jobs.v1";
 const deadQueue = `${requestQueue}.dead`;
 const resultQueue = `${exchange}.results`;
 const routingKey = "job.request";
-
-/** Jobs that arrive, as fast as they can, when nothing breaks any more: enough that both hosts are full. */
-const calmJobs = 120;
 
 /**
  * The longest without any progress once nothing breaks any more, in ms: a result that a host claimed for publishing, and
@@ -79,7 +79,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
 
 async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): Promise<ChaosSummary> {
   const { tell } = options;
-  const parts = createParts(random, options.jobs);
+  const parts = createParts(random, options);
   const faults = await storm(cluster, random, { ...options, messages: parts.storm });
   tell("nothing is broken any more; all that came may come to rest");
   const client = new pg.Client({ connectionString: cluster.databaseUrl });
@@ -102,7 +102,7 @@ async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): P
   return { faults, ...(await verify(cluster, client, parts)) };
 }
 
-function createParts(random: Random, jobs: number): Parts {
+function createParts(random: Random, { jobs, calmJobs }: ChaosOptions): Parts {
   const shape = { labels, repositories: 7 };
   return {
     storm: createMessages(random.fork("storm"), { ...shape, count: jobs, withExtremes: true }),
@@ -117,9 +117,10 @@ async function storm(
 ): Promise<Record<string, number>> {
   const { published: list } = run.messages;
   const [enough, failed] = [new AbortController(), new AbortController()];
+  if (run.storm === "short") enough.abort();
   const signals = { enough: enough.signal, failed: failed.signal };
   const faults = Promise.all(
-    faultDecks(cluster, random.fork("victims")).map(({ name, calmMs, faults: deck }) =>
+    faultDecks(cluster, random.fork("victims"), run.storm).map(({ name, calmMs, faults: deck }) =>
       causeFaults(deck, { random: random.fork(name), calmMs, ...signals, tell: run.tell }),
     ),
   );

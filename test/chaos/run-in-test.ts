@@ -1,0 +1,26 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { testSeed } from "../support/sampling.ts";
+import { type ChaosOptions, runChaos } from "./run.ts";
+
+/** Runs the fault suite with the seed of the test run, or with `CHAOS_SEED`; a failure says what happened and how to repeat it. */
+export async function runChaosInTest(
+  context: TestContext,
+  size: Pick<ChaosOptions, "jobs" | "calmJobs" | "durationMs" | "storm">,
+): Promise<void> {
+  const seed = Number(process.env.CHAOS_SEED ?? testSeed);
+  // At once and not as a diagnostic: it must be there also when the test dies of its time limit.
+  process.stdout.write(`chaos: seed ${seed}; repeat this file with CHAOS_SEED=${seed}\n`);
+  const failureLogs = join(tmpdir(), `chaos-logs-${seed}`);
+  const told: string[] = [];
+  const began = Date.now();
+  const tell = (text: string) => told.push(`${((Date.now() - began) / 1000).toFixed(1)} s  ${text}`);
+  try {
+    const summary = await runChaos({ seed, ...size, tell, failureLogs });
+    context.diagnostic([JSON.stringify(summary), ...told].join("\n"));
+  } catch (error) {
+    context.diagnostic([`the orchestrators' logs are in ${failureLogs}`, ...told].join("\n"));
+    throw error;
+  }
+}
