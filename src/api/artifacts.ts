@@ -118,10 +118,15 @@ async function serve(
 }
 
 async function elsewhere({ store }: ArtifactsContext, upload: Upload): Promise<SolsticeError> {
-  const host = upload.blobHostId ?? "";
-  const apiUrl = (await apiUrls(store)).get(host);
-  return new SolsticeError("conflict", `Only host ${host} has this file.`, {
-    remedy: apiUrl === undefined ? "Ask that host's API." : `Ask its API, at ${apiUrl}.`,
+  const id = upload.blobHostId ?? "";
+  const host = (await listHosts(store)).find(({ hostId }) => hostId === id);
+  const machine = host === undefined ? "" : ` (machine ${host.facts.hostname})`;
+  const apiUrl = host?.facts.apiUrl ?? null;
+  return new SolsticeError("conflict", `Only host ${id}${machine} has this file.`, {
+    remedy:
+      apiUrl === null
+        ? "Its API is reached from its own machine only: run the command there, or start its orchestrator with --api-listen (API_LISTEN) on an address that is reached from here, and API_TOKEN."
+        : `Ask its API, at ${apiUrl}.`,
   });
 }
 

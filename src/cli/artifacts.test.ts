@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -52,13 +54,8 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
 test("hostile names stay in the directory, and a link in it is not followed", async (t) => {
   const x = Buffer.from("x");
   const names = [
-    "../../escaped",
-    "/absolute",
-    "a\u001b[2J\nb",
-    "LINK/file",
-    "Case",
-    "case",
-    "y".repeat(4000),
+    ...["../../escaped", "/absolute", "a\u001b[2J\nb", "LINK/file", "Case", "case", "y".repeat(4000)],
+    ...[".git/config", ".envrc", "--checkpoint-action=exec"],
   ];
   const { jobId, directory, cli } = await keepArtifacts(
     t,
@@ -70,18 +67,40 @@ test("hostile names stay in the directory, and a link in it is not followed", as
   symlinkSync(join(outside, "target"), join(directory, "Case"));
   const got = await cli(["get", jobId, "-o", directory]);
   assert.equal(got.code, 1);
-  assert.match(got.stderr, /^LINK\/file: .*LINK is there, and is no directory/);
+  assert.match(got.stderr, /^Case: .*Case is there already, and is another file.*--force/);
+  assert.match(got.stderr, /^LINK\/file: .*LINK is there, and is no directory/m);
   assert.deepEqual(readdirSync(outside), []);
   assert.equal(existsSync(join(directory, "../../escaped")), false);
   assert.deepEqual(
     readdirSync(directory)
       .sort()
       .map((name) => name.slice(0, 12)),
-    ["Case", "LINK", "__", "a_b", "absolute", "case~2", "yyyyyyyyyyyy"].map((name) =>
-      name === "a_b" ? "a_[2J_b" : name,
-    ),
+    "Case LINK __ __checkpoint _envrc _git a_[2J_b absolute case~2 yyyyyyyyyyyy".split(" "),
   );
+  assert.match(got.stdout, /^\.git\/config \(saved as _git\/config\)$/m);
   assert.ok(!got.stdout.includes("\u001b"));
+});
+
+test("nothing is replaced without --force, and the directory is no link", async (t) => {
+  const { jobId, directory, cli } = await keepArtifacts(t, { Makefile: Buffer.from("theirs") });
+  const mine = join(directory, "Makefile");
+  const get = (...args: string[]) => cli(["get", jobId, ...args]);
+  writeFileSync(mine, "mine");
+  assert.equal((await get("-o", directory)).code, 1);
+  assert.equal(readFileSync(mine, "utf8"), "mine");
+  rmSync(mine);
+  const elsewhere = join(directory, "elsewhere");
+  writeFileSync(elsewhere, "not ours");
+  symlinkSync(elsewhere, mine);
+  assert.equal((await get("-o", directory)).code, 1);
+  assert.equal((await get("-o", directory, "--force")).code, 0);
+  assert.deepEqual([readFileSync(mine, "utf8"), readFileSync(elsewhere, "utf8")], ["theirs", "not ours"]);
+  assert.equal(statSync(mine).mode & 0o111, 0);
+  mkdirSync(join(directory, "real"));
+  symlinkSync(join(directory, "real"), join(directory, "out"));
+  const refused = await get("-o", join(directory, "out"));
+  assert.deepEqual([refused.code, /out is a link; /.test(refused.stderr)], [1, true]);
+  assert.deepEqual(readdirSync(join(directory, "real")), []);
 });
 
 test("what was cut off goes on where it stopped; what is damaged is not taken", async (t) => {
@@ -150,7 +169,14 @@ test("a file that another host has is fetched from that host's API", async (t) =
   await tellHost(null);
   const alone = await cli(["get", jobId, "-o", directory]);
   assert.equal(alone.code, 1);
-  assert.match(alone.stderr, /Only host host-2 has this file/);
+  assert.match(
+    alone.stderr,
+    /Only host host-2 \(machine two\) has this file\. .*run the command there, or .*API_LISTEN/,
+  );
+  await tellHost("http://127.0.0.1:1");
+  const unreached = await cli(["get", jobId, "-o", directory]);
+  assert.equal(unreached.code, 1);
+  assert.match(unreached.stderr, /from host host-2, which alone has it, at http:\/\/127\.0\.0\.1:1/);
   await tellHost(other.url);
   const got = await cli(["get", jobId, "-o", directory]);
   assert.deepEqual([got.code, got.stderr], [0, ""]);

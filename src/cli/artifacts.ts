@@ -1,5 +1,4 @@
-import { mkdir } from "node:fs/promises";
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { Artifact, ListArtifactsResponse } from "../gen/solstice/v1/jobs_pb.ts";
@@ -8,6 +7,7 @@ import type { ApiSession } from "./api-session.ts";
 import { downloadArtifact } from "./artifacts/download.ts";
 import { nameMatches } from "./artifacts/name-match.ts";
 import { safePaths } from "./artifacts/safe-path.ts";
+import { makeTargetDirectory } from "./artifacts/target-directory.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -24,7 +24,8 @@ interface ListFlags {
 }
 
 interface GetFlags extends ListFlags {
-  readonly output: string;
+  readonly output?: string;
+  readonly force?: true;
 }
 
 interface View {
@@ -45,7 +46,10 @@ export const registerArtifacts: RegisterCommand = (program, context) => {
       "after",
       examplesText([
         ["solstice artifacts 7k3m", "what the job kept"],
-        ["solstice artifacts get 7k3m -o out 'dist/*.deb'", "fetch some of it"],
+        [
+          "solstice artifacts get 7k3m 'dist/*.deb'",
+          "fetch some of it, into a directory named after the job",
+        ],
       ]),
     )
     .action(async (jobId: string, flags: ListFlags) => {
@@ -65,13 +69,22 @@ function registerGet(parent: Command, context: CliContext): void {
     .summary("fetch the files a job kept")
     .description(
       "Fetches the files whose names are given, lie below them, or match them as patterns; all without NAME. Each is " +
-        "checked by its digest. What was interrupted goes on where it stopped, and what is there already is left. Nothing " +
-        "is written outside of the directory, whatever a file is called. Exits 1 when a file could not be had; the others " +
-        "are fetched.",
+        "checked by its digest. What was interrupted goes on where it stopped, and what is there already is left. The job " +
+        "chose the names: nothing is written outside of the directory, names with a leading dot or dash are changed, links " +
+        "are not followed. Exits 1 when a file could not be had; the others are fetched.",
     )
-    .option("-o, --output <DIR>", "where to put them; made if it is missing", ".");
+    .option("-o, --output <DIR>", "where to put them; made if it is missing (default: JOB's id, here)")
+    .option("--force", "replace files that are there with other content");
   addClientOptions(addAttempt(get))
-    .addHelpText("after", examplesText([["solstice artifacts get 7k3m -o out", "everything, into out/"]]))
+    .addHelpText(
+      "after",
+      examplesText([
+        [
+          "solstice artifacts get 7k3m -o out",
+          "everything, into out/ instead of a directory named after the job",
+        ],
+      ]),
+    )
     .action(async (jobId: string, names: string[], flags: GetFlags) => {
       const session = await openSession(get, context);
       await fetchFiles({ context, session }, { jobId, names, flags });
@@ -98,17 +111,17 @@ async function fetchFiles(
     ({ name }) => names.length === 0 || names.some((one) => nameMatches(name, one)),
   );
   if (wanted.length === 0) throw nothingFound(answer, names);
-  const directory = resolve(flags.output);
-  await mkdir(directory, { recursive: true });
+  const directory = await makeTargetDirectory(flags.output, answer.jobId);
   const paths = safePaths(wanted.map(({ name }) => name));
   const results = [];
   for (const [at, artifact] of wanted.entries()) {
     const path = paths[at] ?? "_";
     const url = `/v1/jobs/${answer.jobId}/artifacts/${answer.attempt}/${artifact.id}`;
     const onProgress = progressOf(artifact, context);
-    const outcome = await downloadArtifact(session, { artifact, url, directory, path, onProgress }).then(
+    const place = { directory, path, isForced: flags.force ?? false };
+    const outcome = await downloadArtifact(session, { artifact, url, ...place, onProgress }).then(
       (isFetched) => ({ state: isFetched ? "fetched" : "unchanged", problem: null }),
-      (error: unknown) => ({ state: "failed", problem: errorText(error) }),
+      (error: unknown) => ({ state: "failed", problem: problemText(error) }),
     );
     results.push({
       name: artifact.name,
@@ -121,7 +134,14 @@ async function fetchFiles(
   }
   if (flags.json)
     await writeJson(context.stdout, { job_id: answer.jobId, attempt: answer.attempt, artifacts: results });
+  else if (flags.output === undefined)
+    await write(context.stdout, `In ${relative(".", directory) || directory}/\n`);
   if (results.some(({ state }) => state === "failed")) context.setExitCode(exitCodes.failure);
+}
+
+function problemText(error: unknown): string {
+  const remedy = error instanceof SolsticeError ? error.remedy : undefined;
+  return remedy === undefined ? errorText(error) : `${errorText(error)} ${remedy}`;
 }
 
 interface Result {
@@ -134,7 +154,8 @@ async function tell({ context }: View, result: Result | undefined, path: string)
   if (result === undefined) return;
   const name = oneLine(result.name);
   if (result.problem !== null) context.stderr.write(`${name}: ${oneLine(result.problem)}\n`);
-  else await write(context.stdout, `${path === result.name ? name : `${name} (saved as ${path})`}\n`);
+  else
+    await write(context.stdout, `${path === result.name ? name : `${name} (saved as ${oneLine(path)})`}\n`);
 }
 
 /** One line on a terminal, that the next thing said takes the place of. */

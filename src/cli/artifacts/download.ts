@@ -1,10 +1,13 @@
 import { createHash, type Hash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCodes, errorText, SolsticeError } from "../../core/errors.ts";
 import type { Artifact } from "../../gen/solstice/v1/jobs_pb.ts";
+import { convertDiskFull } from "../../host/disk-full.ts";
+import { formatBytes, freeBytes } from "../../host/disk-space.ts";
+import { hasErrorCode } from "../../host/error-code.ts";
 import type { ApiSession } from "../api-session.ts";
 
 /** One file to fetch. */
@@ -16,6 +19,8 @@ export interface Download {
   readonly directory: string;
   /** Where it goes below the directory: plain parts, by `safePaths`. */
   readonly path: string;
+  /** Whether it may take the place of another file. */
+  readonly isForced: boolean;
   readonly onProgress: (bytes: number) => void;
 }
 
@@ -27,14 +32,15 @@ const pauseMs = 1000;
 const stallMs = 60_000;
 
 /**
- * Fetches a file: into a hidden one beside its place, which an interrupted fetch goes on with, and then, once it has the
- * digest it should have, by renaming. One that is there already and right is left. Returns whether anything was fetched.
- * Throws for a directory on the way that is a link.
+ * Fetches a file: into a hidden one beside its place, which an interrupted fetch goes on with, and which gets its name once
+ * it has the digest it should have. One that is there already and right is left. Returns whether anything was fetched.
+ * Throws for another file in its place unless that may be replaced, and for a directory on the way that is a link.
  */
 export async function downloadArtifact(session: ApiSession, download: Download): Promise<boolean> {
   const target = join(download.directory, download.path);
   await makeParents(download);
   if (await isRight(target, download.artifact)) return false;
+  if (!download.isForced && (await lstat(target).catch(() => null)) !== null) throw isThere(target);
   const partial = join(dirname(target), `.${basename(target)}.${download.artifact.sha256.slice(0, 12)}.part`);
   for (let restarts = 0; ; restarts += 1) {
     if (await fetchAll(session, download, partial)) break;
@@ -44,8 +50,30 @@ export async function downloadArtifact(session: ApiSession, download: Download):
       remedy: "The file is damaged where it is kept.",
     });
   }
-  await rename(partial, target);
+  if (download.isForced) await rename(partial, target);
+  else await giveName(partial, target);
   return true;
+}
+
+/** Where a file system has no hard links. */
+const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"] as const;
+
+/** Renames only where nothing has the name: a link is made in one step with the look, and follows none. */
+async function giveName(partial: string, target: string): Promise<void> {
+  try {
+    await link(partial, target);
+    await rm(partial, { force: true });
+  } catch (error) {
+    if (hasErrorCode(error, "EEXIST")) throw isThere(target);
+    if (!noLinks.some((code) => hasErrorCode(error, code))) throw error;
+    await rename(partial, target);
+  }
+}
+
+function isThere(path: string): SolsticeError {
+  return new SolsticeError("already_exists", `${path} is there already, and is another file.`, {
+    remedy: "Choose another directory with -o, or replace it with --force.",
+  });
 }
 
 /** Makes the directories that the file goes to, one by one, so that none of them is a link that leads elsewhere. */
@@ -82,6 +110,7 @@ async function fetchAll(session: ApiSession, download: Download, partial: string
   await using file = await open(partial, flags, 0o644);
   const before = (await file.stat()).size;
   if (before > size) return false;
+  await refuseTooLarge(partial, size - before);
   const state = { at: before, hash: await hashOf(partial) };
   for (let failures = 0; state.at < size; ) {
     const from = state.at;
@@ -89,13 +118,24 @@ async function fetchAll(session: ApiSession, download: Download, partial: string
       await fetchSome(session, download, { file, state });
     } catch (error) {
       failures = state.at > from ? 1 : failures + 1;
-      if (!isPassing(error) || failures >= triesWithoutProgress) throw cannotFetch(error);
+      if (!isPassing(error) || failures >= triesWithoutProgress) throw cannotFetch(error, download);
       await sleep(pauseMs);
       await session.refresh();
     }
   }
   await file.sync();
   return state.hash.digest("hex") === download.artifact.sha256;
+}
+
+/** A guest chose the size: it must not be what fills this machine's disk. */
+async function refuseTooLarge(partial: string, missing: number): Promise<void> {
+  const free = await freeBytes(dirname(partial));
+  if (missing <= free) return;
+  throw new SolsticeError(
+    "disk_full",
+    `${formatBytes(missing)} are to come, and ${dirname(partial)} has ${formatBytes(free)} left.`,
+    { remedy: "Choose a directory on another disk with -o, or name only the files that you need." },
+  );
 }
 
 async function fetchSome(
@@ -145,11 +185,17 @@ function isPassing(error: unknown): boolean {
   return error instanceof TypeError || (error instanceof Error && error.name === "AbortError");
 }
 
-function cannotFetch(error: unknown): unknown {
-  if (error instanceof SolsticeError || !(error instanceof TypeError)) return error;
+function cannotFetch(error: unknown, { artifact, path }: Download): unknown {
+  if (error instanceof SolsticeError) return error;
+  if (!(error instanceof TypeError)) return convertDiskFull(error, path);
   const cause = error.cause instanceof Error ? error.cause : error;
-  return new SolsticeError("unavailable", `The file cannot be fetched: ${errorText(cause)}.`, {
-    remedy: "The same command goes on where this one stopped.",
+  const { hostId, apiUrl } = artifact;
+  const from = hostId === "" ? "" : ` from host ${hostId}, which alone has it, at ${apiUrl}`;
+  return new SolsticeError("unavailable", `The file cannot be fetched${from}: ${errorText(cause)}.`, {
+    remedy:
+      hostId === ""
+        ? "The same command goes on where this one stopped."
+        : "Let the API there be reached from here, or run the same command on that host.",
     cause: error,
   });
 }

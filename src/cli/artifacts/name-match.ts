@@ -1,17 +1,40 @@
+import {
+  type GlobWord,
+  matchesWord,
+  type PathPart,
+  parseGlobWord,
+  parsePathPart,
+} from "../../core/glob-word.ts";
+
 /**
- * Whether `name` is `wanted`, lies below it, or matches it as a pattern: `*` and `?` within one part of a path, `**` across
- * parts. The pattern is the caller's own.
+ * Whether `name` is `wanted`, lies below it, or matches it as a pattern: `*`, `?` and `[…]` within one part of a path, `**`
+ * for any parts. The pattern is the caller's own, but the name is a guest's: no name makes this slow.
  */
 export function nameMatches(name: string, wanted: string): boolean {
-  if (name === wanted || name.startsWith(`${wanted.replace(/\/+$/, "")}/`)) return true;
-  const source = wanted
-    .split(/(\*\*\/?|\*|\?)/)
-    .map((piece) => {
-      if (piece === "**/") return "(?:.*/)?";
-      if (piece === "**") return ".*";
-      if (piece === "*") return "[^/]*";
-      return piece === "?" ? "[^/]" : piece.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-    })
-    .join("");
-  return new RegExp(`^${source}$`, "su").test(name);
+  if (name === wanted) return true;
+  const words = wanted.replace(/\/$/, "").split("/").map(parseGlobWord);
+  return beginsWith(name.split("/").map(parsePathPart), words);
+}
+
+/** Goes back to the last `**` only, as {@link matchesWord} does to the last `*`. */
+function beginsWith(parts: readonly PathPart[], words: readonly GlobWord[]): boolean {
+  let [at, next] = [0, 0];
+  let [starAt, starNext] = [0, -1];
+  while (next < words.length) {
+    const [part, word] = [parts[at], words[next]];
+    if (word?.text === "**") {
+      starAt = at;
+      starNext = next;
+      next += 1;
+    } else if (part !== undefined && word !== undefined && matchesWord(part, word)) {
+      at += 1;
+      next += 1;
+    } else {
+      if (starNext < 0 || starAt >= parts.length) return false;
+      starAt += 1;
+      at = starAt;
+      next = starNext + 1;
+    }
+  }
+  return at < parts.length || words.at(-1)?.text !== "**";
 }

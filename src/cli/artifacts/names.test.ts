@@ -6,7 +6,7 @@ import { nameMatches } from "./name-match.ts";
 import { safePaths } from "./safe-path.ts";
 
 test("a harmless name stays as it is", () => {
-  const names = ["a", "dist/app.deb", "..a/b..", "with space", "ü/ö", ".hidden", "-rf"];
+  const names = ["a", "dist/app.deb", "a..b/c.d-e", "with space", "ü/ö", "Makefile"];
   assert.deepEqual(safePaths(names), names);
 });
 
@@ -20,6 +20,10 @@ test("a hostile name becomes a plain one", () => {
     "_",
     "C__x",
   ]);
+  assert.deepEqual(
+    safePaths([".git/config", "x/.envrc", "..vscode", "--checkpoint=1", " .git", "\u200c.git", "a. "]),
+    ["_git/config", "x/_envrc", "__vscode", "__checkpoint=1", "__git", "_.git", "a._"],
+  );
   assert.deepEqual(safePaths(["A", "a", "a"]), ["A", "a~2", "a~3"]);
   const long = safePaths(["x".repeat(4096), `${"x".repeat(4095)}y`, "a/".repeat(2000)]);
   for (const path of long) assert.ok(path.split("/").every((part) => Buffer.byteLength(part) <= 200));
@@ -33,7 +37,8 @@ test("whatever a file is called, it goes below the directory, and no two to the 
     fc.property(fc.array(name, { maxLength: 8 }), (names) => {
       const paths = safePaths(names);
       for (const path of paths) {
-        assert.ok(!isAbsolute(path) && path !== "" && !/[\p{Cc}]/u.test(path));
+        assert.ok(!isAbsolute(path) && path !== "" && !/[\p{Cc}\p{Cf}]/u.test(path));
+        assert.ok(path.split("/").every((each) => !/^[.-]/.test(each)));
         assert.ok(join("/dir", path).startsWith("/dir/"));
         assert.equal(normalize(path), path);
       }
@@ -50,5 +55,8 @@ test("names are given whole, by their directory, or as patterns", () => {
   assert.ok(nameMatches("dist/x/y/a.deb", "**/*.deb"));
   assert.ok(nameMatches("a[1].txt", "a[1].txt"));
   assert.ok(!nameMatches("dist/x/a.deb", "dist/*.deb"));
-  assert.ok(!nameMatches("district", "dist"));
+  assert.ok(nameMatches("dist/x/y/a.deb", "**/y") && nameMatches("a/b/c/d", "a/**/c/d"));
+  assert.ok(
+    !nameMatches("district", "dist") && !nameMatches("dist", "dist/**") && !nameMatches("a/b", "**/c"),
+  );
 });

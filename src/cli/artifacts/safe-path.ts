@@ -7,8 +7,10 @@ const partBytes = 180;
 const partsMax = 64;
 
 /**
- * Where files with names of somebody else go below a directory of ours: for each a relative path of plain parts, none of
- * them `..`, no two the same, also where letters' case does not tell files apart. A harmless name stays as it is.
+ * Where files with names of somebody else go below a directory of ours: for each a relative path of plain parts, no two the
+ * same, also where letters' case does not tell files apart. No part begins with a dot: programs run what is in `.git`,
+ * `.vscode`, `.envrc` and many more such places, and nobody has a list of all. None begins with a dash, which a command that
+ * is given `*` reads as an option. A harmless name stays as it is.
  */
 export function safePaths(names: readonly string[]): string[] {
   const taken = new Set<string>();
@@ -31,8 +33,10 @@ function safePath(name: string): string {
 function safePart(part: string): string {
   const plain = part
     .toWellFormed()
-    .replace(/[\p{Cc}\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\\:*?"<>|]/gu, "_")
-    .replace(/^\.+$/, (dots) => "_".repeat(dots.length));
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\:*?"<>|]/gu, "_")
+    .replace(/^[.\s-]+/, (marks) => "_".repeat(marks.length))
+    // Some file systems drop these.
+    .replace(/[.\s]$/, "_");
   if (Buffer.byteLength(plain) <= partBytes) return plain;
   const digest = createHash("sha256").update(part).digest("hex").slice(0, 12);
   return `${Buffer.from(plain)

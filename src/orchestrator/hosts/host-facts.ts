@@ -42,3 +42,18 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
 export async function otherHosts({ store, identity }: Context): Promise<HostRecord[]> {
   return (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
 }
+
+/**
+ * The API's URL for people who look at another host's: null where only this machine reaches it. One that listens on every
+ * address is reached by the machine's name.
+ */
+export function urlForOthers(url: string, name = hostname()): string | null {
+  const parsed = new URL(url);
+  if (isLoopback(parsed.hostname)) return null;
+  const isWildcard = parsed.hostname === "0.0.0.0" || parsed.hostname === "[::]";
+  return isWildcard ? `http://${name}:${parsed.port || "80"}` : url;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || host.startsWith("127.");
+}

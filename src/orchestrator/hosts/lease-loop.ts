@@ -8,7 +8,7 @@ import { type Takeover, takeOver } from "../../store/takeover.ts";
 import { audit } from "../audit/audit.ts";
 import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";
-import { factsOfHost } from "./host-facts.ts";
+import { factsOfHost, urlForOthers } from "./host-facts.ts";
 
 /** How often a lease is renewed, and the others are looked at, within one lease. */
 const renewalsPerLease = 5;
@@ -58,7 +58,7 @@ export async function startLease(context: Context): Promise<Lease> {
     problem: () => holder.problem,
     stop,
     publishApiUrl(url) {
-      holder.apiUrl = isLoopback(new URL(url).hostname) ? null : url;
+      holder.apiUrl = urlForOthers(url);
       refresh();
     },
     async leave() {
@@ -66,11 +66,6 @@ export async function startLease(context: Context): Promise<Lease> {
       await holder.leave();
     },
   };
-}
-
-/** An API that only this machine reaches is of no use to people who look at another host's. */
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || host.startsWith("127.");
 }
 
 class LeaseHolder {
