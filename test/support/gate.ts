@@ -6,16 +6,20 @@ import type { TestContext } from "node:test";
 /** Signals from a test to scripts in its guests: a script waits until the test opens a path. */
 export interface Gate {
   readonly port: number;
-  open(name: string): void;
-  /** A command of busybox's shell that returns once `name` is open. */
+  /** Lets everyone through who waits for `name`, with a text. */
+  open(name: string, text?: string): void;
+  /** A command of busybox's shell that returns once `name` is open, and prints its text. */
+  read(name: string): string;
+  /** The same without the text. */
   waitFor(name: string): string;
 }
 
 /** Serves a gate on that address of this host and a free port; closed after the test. `/` is always open. */
 export async function startGate(context: TestContext, host: string): Promise<Gate> {
-  const opened = new Set(["/"]);
+  const opened = new Map([["/", "here"]]);
   const server = createServer((request, response) => {
-    response.writeHead(opened.has(request.url ?? "") ? 200 : 503).end("here");
+    const text = opened.get(request.url ?? "");
+    response.writeHead(text === undefined ? 503 : 200).end(text);
   });
   server.listen(0, host);
   await once(server, "listening");
@@ -23,10 +27,12 @@ export async function startGate(context: TestContext, host: string): Promise<Gat
     server.close().closeAllConnections();
   });
   const { port } = server.address() as AddressInfo;
+  const ask = (name: string, output: string) =>
+    `until timeout 4 wget -q -O ${output} http://${host}:${port}/${name} 2>/dev/null; do sleep 1; done`;
   return {
     port,
-    open: (name) => void opened.add(`/${name}`),
-    waitFor: (name) =>
-      `until timeout 4 wget -q -O /dev/null http://${host}:${port}/${name} 2>/dev/null; do sleep 1; done`,
+    open: (name, text = "") => void opened.set(`/${name}`, text),
+    read: (name) => ask(name, "-"),
+    waitFor: (name) => ask(name, "/dev/null"),
   };
 }

@@ -1,23 +1,28 @@
 /**
  * What a hostile guest tries, as shell functions for a step of the tiny image. Each prints `NAME: open` or `NAME: closed`.
- * The step's own log arrives through the runner endpoint, so that a probe that cuts the guest off must mend it again.
+ * The step's own log arrives through the runner endpoint, so a probe that cuts the guest off must restore its network.
  */
 export const probeFunctions = `
 GW=$(ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p')
 ME=$(ip -4 addr show eth0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p')
+NET=\${GW%.*}
 MAC=$(cat /sys/class/net/eth0/address)
 
-# say NAME COMMAND...: whether the command succeeds.
+# say NAME COMMAND...: whether the command succeeds. Several may run in the background.
 say() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "$name: open"; else echo "$name: closed"; fi; }
 
-# Any HTTP answer is an answer, also a refusal.
+# http ADDRESS [SECONDS]: any HTTP answer is an answer, also a refusal.
 http() {
-  timeout 4 wget -q -O /dev/null "http://$1/" 2>/tmp/wget-said && return 0
-  grep -q 'server returned error' /tmp/wget-said
+  answer=$(timeout "\${2:-6}" wget -q -O /dev/null "http://$1/" 2>&1) && return 0
+  case $answer in *'server returned error'*) return 0 ;; esac
+  return 1
 }
 
-# A name server that says no has answered.
-dns() { nslookup localhost "$GW" >/tmp/dns-said 2>&1 || ! grep -q 'timed out\\|no servers' /tmp/dns-said; }
+# A name server that refuses has answered.
+dns() {
+  answer=$(nslookup localhost "$GW" 2>&1) && return 0
+  case $answer in *'timed out'* | *'no servers'*) return 1 ;; esac
+}
 
 dhcp() { udhcpc -i eth0 -n -q -t 3 -T 2 -s /bin/true; }
 
@@ -32,5 +37,5 @@ identity() {
 }
 
 # pretend NAME MAC ADDRESS: whether the runner endpoint answers one who has them.
-pretend() { identity "$2" "$3"; say "$1" http "$RUNNER"; identity "$MAC" "$ME"; }
+pretend() { identity "$2" "$3"; say "$1" http "$RUNNER" 4; identity "$MAC" "$ME"; }
 `;
