@@ -14,12 +14,21 @@ export interface Gate {
   waitFor(name: string): string;
 }
 
-/** Serves a gate on that address of this host and a free port; closed after the test. `/` is always open. */
+/**
+ * Serves a gate on that address of this host and a free port; closed after the test. `/` is always open. Other requests are
+ * answered once their path is open: each process that a guest starts is expensive under software emulation, so none polls.
+ */
 export async function startGate(context: TestContext, host: string): Promise<Gate> {
-  const opened = new Map([["/", "here"]]);
+  const paths = new Map<string, PromiseWithResolvers<string>>();
+  const pathOf = (name: string) => {
+    const path = paths.get(name) ?? Promise.withResolvers<string>();
+    paths.set(name, path);
+    return path;
+  };
+  const open = (name: string, text = "") => pathOf(`/${name}`).resolve(text);
+  open("");
   const server = createServer((request, response) => {
-    const text = opened.get(request.url ?? "");
-    response.writeHead(text === undefined ? 503 : 200).end(text);
+    void pathOf(request.url ?? "").promise.then((text) => response.end(text));
   });
   server.listen(0, host);
   await once(server, "listening");
@@ -28,11 +37,6 @@ export async function startGate(context: TestContext, host: string): Promise<Gat
   });
   const { port } = server.address() as AddressInfo;
   const ask = (name: string, output: string) =>
-    `until timeout 4 wget -q -O ${output} http://${host}:${port}/${name} 2>/dev/null; do sleep 1; done`;
-  return {
-    port,
-    open: (name, text = "") => void opened.set(`/${name}`, text),
-    read: (name) => ask(name, "-"),
-    waitFor: (name) => ask(name, "/dev/null"),
-  };
+    `until wget -q -O ${output} http://${host}:${port}/${name} 2>/dev/null; do sleep 1; done`;
+  return { port, open, read: (name) => ask(name, "-"), waitFor: (name) => ask(name, "/dev/null") };
 }

@@ -101,7 +101,7 @@ export interface Peer extends Actor {
 }
 
 /**
- * Starts a guest that serves on port 7000, runs `lines`, and counts aloud until its job is cancelled. It is in league with the
+ * Starts a guest that serves on port 7000, runs `lines`, and prints `goes on` once the gate opens `peer-is-needed`. It is in league with the
  * others, and answers by way of the host too. The scripts of {@link withPeer} wait for it.
  */
 export async function startPeer(scene: Scene, lines: readonly string[] = []): Promise<Peer> {
@@ -110,7 +110,8 @@ export async function startPeer(scene: Scene, lines: readonly string[] = []): Pr
     'ip route add "$GW" dev eth0; ip route del "$NET.0/24" dev eth0',
     'echo "peer $ME $MAC up"',
     ...lines,
-    'n=0; while :; do n=$((n + 1)); echo "tick $n"; sleep 1; done',
+    scene.gate.waitFor("peer-is-needed"),
+    'echo "goes on"; sleep 1000',
   ]);
   await actor.until(" up\n");
   const [, address = "", mac = ""] = (await actor.log()).split(/\s+/);
