@@ -23,7 +23,11 @@ export async function findReadyImage(
   const facts = await loadFacts(definition, context.dataDir);
   const wanted = definition.sha256?.toLowerCase() ?? null;
   if (facts?.digestOf === "published" && wanted !== null && facts.digest !== wanted) return null;
-  const inspected = await inspectImage(path, definition, context.limits.virtualSizeBytes);
+  const inspected = await inspectImage(path, {
+    format: definition.format,
+    maxVirtualSizeBytes: context.limits.virtualSizeBytes,
+    isKnown: facts !== null,
+  });
   const mustCompare = facts === null && wanted !== null && definition.decompress === "none";
   const digest = mustCompare ? await digestByHand(definition, context) : (facts?.digest ?? null);
   if (mustCompare || (facts?.digestOf === "file" && definition.decompress === "none")) {

@@ -9,6 +9,8 @@ import { noise, temporaryFolder } from "./testing/fixtures.ts";
 
 const gibibyte = 1024 ** 3;
 const limit = 2048 * gibibyte;
+const inspect = (path: string, format: "raw" | "qcow2" | null = null) =>
+  inspectImage(path, { format, maxVirtualSizeBytes: limit });
 
 /** qemu-img times its own key derivation, and gives up when the kernel's clock of its CPU time stood still meanwhile. */
 const clockStoodStill = "Unable to get accurate CPU usage";
@@ -26,13 +28,13 @@ function qcow2(path: string, ...args: string[]): string {
 test("the format comes from the file, and the size from its header", async (t) => {
   const folder = temporaryFolder(t);
   const named = qcow2(join(folder, "really-a-qcow2.img"), "5G");
-  const { format, virtualSizeBytes } = await inspectImage(named, { format: null }, limit);
+  const { format, virtualSizeBytes } = await inspect(named);
   assert.deepEqual([format, virtualSizeBytes], ["qcow2", 5 * gibibyte]);
   const old = qcow2(join(folder, "old"), "-o", "compat=0.10", "1G");
-  assert.equal((await inspectImage(old, { format: "qcow2" }, limit)).virtualSizeBytes, gibibyte);
+  assert.equal((await inspect(old, "qcow2")).virtualSizeBytes, gibibyte);
   const raw = join(folder, "raw");
   writeFileSync(raw, noise(4096));
-  assert.equal((await inspectImage(raw, { format: "raw" }, limit)).virtualSizeBytes, 4096);
+  assert.equal((await inspect(raw, "raw")).virtualSizeBytes, 4096);
 });
 
 test("a qcow2 that would open other files, or needs a key, is refused", async (t) => {
@@ -51,7 +53,7 @@ test("a qcow2 that would open other files, or needs a key, is refused", async (t
   };
   for (const [what, args] of Object.entries(cases)) {
     const path = qcow2(join(folder, "bad"), ...args);
-    await assert.rejects(inspectImage(path, { format: null }, limit), new RegExp(`uses ${what}`));
+    await assert.rejects(inspect(path), new RegExp(`uses ${what}`));
   }
 });
 
@@ -69,11 +71,11 @@ test("what is no disk for a guest is refused, with what to do", async (t) => {
     [Buffer.from("QFI\xfb", "latin1"), /header is damaged/],
   ] as const) {
     writeFileSync(path, content);
-    await assert.rejects(inspectImage(path, { format: null }, limit), text);
+    await assert.rejects(inspect(path), text);
   }
   writeFileSync(path, noise(1000));
-  await assert.rejects(inspectImage(path, { format: "qcow2" }, limit), /is raw, and the map says qcow2/);
+  await assert.rejects(inspect(path, "qcow2"), /is raw, and the map says qcow2/);
   truncateSync(path, limit + 512);
-  await assert.rejects(inspectImage(path, { format: null }, limit), /the limit is 2.0 TiB/);
-  await assert.rejects(inspectImage(qcow2(path, "3T"), { format: null }, limit), /claims a disk of 3.0 TiB/);
+  await assert.rejects(inspect(path), /the limit is 2.0 TiB/);
+  await assert.rejects(inspect(qcow2(path, "3T")), /claims a disk of 3.0 TiB/);
 });

@@ -12,7 +12,7 @@ import { findReadyImage } from "./find-ready-image.ts";
 import { requireFreeSpace } from "./free-space.ts";
 import { digestFile, saveFacts } from "./image-facts.ts";
 import { type ImageFiles, imageFiles } from "./image-files.ts";
-import { inspectImage, requireCompression } from "./image-format.ts";
+import { checkWithQemu, inspectImage, requireCompression } from "./image-format.ts";
 import { removePartialFile } from "./partial-file.ts";
 import { SparseWriter } from "./sparse-writer.ts";
 import type { PreparationContext, ReadyImage } from "./types.ts";
@@ -163,7 +163,12 @@ async function publish(
   digest: string,
   { files, context }: Workplace,
 ): Promise<ReadyImage> {
-  const inspected = await inspectImage(files.unpacking, definition, context.limits.virtualSizeBytes);
+  const inspected = await inspectImage(files.unpacking, {
+    format: definition.format,
+    decompress: definition.decompress,
+    maxVirtualSizeBytes: context.limits.virtualSizeBytes,
+  });
+  if (inspected.format === "qcow2") await checkWithQemu(files.unpacking, context.signal);
   await chmod(files.unpacking, 0o444);
   const { dataDir } = context;
   await saveFacts(definition, dataDir, { path: files.unpacking, digest, digestOf: "published" });

@@ -35,6 +35,30 @@ test("the line with the panic is shown, however much the kernel says after it", 
   assert.equal(short.match(/Kernel panic/g)?.length, 1);
 });
 
+test("a boot that timed out with nothing started points at the image", async (t) => {
+  const store = await openTestStore(t);
+  const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
+  const job = await readJob(store, jobId);
+  const messageWith = async (text: string, reason: "boot_timeout" | "guest_lost") => {
+    const readConsole = async (_id: string, offset: number) => Buffer.from(text).subarray(offset);
+    const context = {
+      store,
+      hypervisor: { readConsole },
+      masks: new AttemptMasks(() => []),
+    } as unknown as ConsoleContext;
+    const ended = verdict(reason, "The runner did not call.");
+    return (await explainVerdict(context, job, { ended, withTail: true })).message;
+  };
+  const pointsAtImage = new RegExp(`Nothing of image ${job.image} started`);
+  assert.match(await messageWith("", "boot_timeout"), pointsAtImage);
+  assert.match(
+    await messageWith("BdsDxe: No bootable option or device was found.\r\n", "boot_timeout"),
+    pointsAtImage,
+  );
+  assert.doesNotMatch(await messageWith("Linux version 6.1\r\n", "boot_timeout"), pointsAtImage);
+  assert.doesNotMatch(await messageWith("", "guest_lost"), pointsAtImage);
+});
+
 test("a secret on the console is masked in the store and in verdicts, however the console grows", async (t) => {
   const store = await openTestStore(t);
   const { jobId } = await bootJob(store, (await insertTestJob(store)).id);

@@ -89,7 +89,20 @@ export async function explainVerdict(
   if (ended.reason === "completed") return ended;
   const text = await readConsoleEnd(context, job);
   const explained = explainWithConsole(ended, findTrouble(stripVTControlCharacters(text)));
-  return withTail ? { ...explained, message: explained.message + describeConsole(text) } : explained;
+  if (!withTail) return explained;
+  return { ...explained, message: explained.message + describeConsole(text) + imageHint(job, ended, text) };
+}
+
+/** What SeaBIOS and OVMF print when they find nothing to start. */
+const nothingToStart = /no bootable (device|option)|not a bootable disk/i;
+
+/** Where nothing started at all, the image is what to look at: a file that is no disk looks like that, and so does the wrong firmware. */
+function imageHint({ image }: Job, { reason }: Verdict, console: string): string {
+  if (reason !== "boot_timeout" || (console.trim() !== "" && !nothingToStart.test(console))) return "";
+  return (
+    `\nNothing of image ${image} started: look at it with solstice images. Check its source, and its firmware (bios or efi) ` +
+    "in the image map; if both are right, let its kernel write to the serial console."
+  );
 }
 
 /** The console's end, 256 Ki characters of it, without secrets. */
