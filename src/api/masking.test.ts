@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { propertyRuns } from "../../test/support/sampling.ts";
 import { logStatus, readLog } from "../store/logs.ts";
 import type { Store } from "../store/store.ts";
 import { AttemptMasks } from "./attempt-masks.ts";
@@ -167,7 +168,7 @@ test("property: whatever is cut, repeated and restarted, the log is the masked o
       assert.equal((await stored()).length, output.length);
       assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
     }),
-    { numRuns: 25 },
+    propertyRuns(8, 100),
   );
 });
 

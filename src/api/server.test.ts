@@ -62,7 +62,8 @@ test("a token is asked for where one is set", async (t) => {
 });
 
 test("close does not wait for a gRPC client that was refused", { timeout: 10_000 }, async (t) => {
-  const server = await startTestUserServer(t, { store: await openTestStore(t), token: "right" });
+  const store = await openTestStore(t);
+  const server = await startTestUserServer(t, { store, token: "right", closeGraceMs });
   const client = createClient(JobService, createGrpcTransport({ baseUrl: server.url }));
   await assert.rejects(client.capacity({}), { code: Code.Unauthenticated });
   const began = performance.now();
@@ -151,7 +152,7 @@ test("a port in use and an address that is not ours are errors that say what to 
 
 test("close ends at once: idle, half-open and streaming connections", { timeout: 10_000 }, async (t) => {
   const store = await openTestStore(t);
-  const server = await startTestUserServer(t, { store });
+  const server = await startTestUserServer(t, { store, closeGraceMs });
   const booted = await bootJob(store, (await insertTestJob(store)).id);
   await fetch(`${server.url}/healthz`); // Leaves an idle keep-alive connection in fetch's pool.
   const silent = await openSocket(t, server);
@@ -204,7 +205,7 @@ test("more connections than allowed are refused, and the others live on", async 
 
 test("a follower that does not read holds little memory, and is cut off", { timeout: 60_000 }, async (t) => {
   const store = await openTestStore(t);
-  const limits = { stallTimeoutMs: 1500, maxInFlight: 1 };
+  const limits = { stallTimeoutMs: 700, maxInFlight: 1 };
   const server = await startTestUserServer(t, { store, limits });
   const { jobId, attempt } = await bootJob(store, (await insertTestJob(store)).id);
   const piece = Buffer.alloc(4 * 1024 * 1024, "x");

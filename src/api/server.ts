@@ -33,12 +33,16 @@ export interface UserServerOptions extends JobServiceContext {
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
   readonly metrics: MetricsSource;
   readonly limits?: Partial<ConnectionLimits>;
+  /** Default: {@link closeGraceMs}. */
+  readonly closeGraceMs?: number;
 }
 
 /** What {@link startRunnerServer} needs. */
 export interface RunnerServerOptions extends RunnerServiceContext {
   readonly listen: ListenAddress;
   readonly limits?: Partial<ConnectionLimits>;
+  /** Default: {@link closeGraceMs}. */
+  readonly closeGraceMs?: number;
 }
 
 /** How long calls may still take when a server closes. */
@@ -87,6 +91,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
   const pages = createArtifactRoute({ ...options, refusal }, createHttpRoutes({ ...options, refusal }));
   return start({
     address: options.listen,
+    closeGraceMs: options.closeGraceMs,
     flag: "--api-listen",
     limits: { ...userLimits, ...options.limits },
     log: options.log,
@@ -107,6 +112,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
 export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServer> {
   return start({
     address: options.listen,
+    closeGraceMs: options.closeGraceMs,
     flag: "--runner-listen",
     limits: { ...runnerConnectionLimits, ...options.limits },
     log: options.log,
@@ -119,6 +125,7 @@ export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServ
 
 interface ServerParts {
   readonly address: ListenAddress;
+  readonly closeGraceMs: number | undefined;
   readonly flag: string;
   readonly limits: ConnectionLimits;
   readonly log: ApiLog;
@@ -137,7 +144,7 @@ async function start(parts: ServerParts): Promise<ApiServer> {
     port: listener.port,
     close() {
       shutdown.abort(new ConnectError("The server is stopping.", Code.Unavailable));
-      return listener.close({ graceMs: closeGraceMs });
+      return listener.close({ graceMs: parts.closeGraceMs ?? closeGraceMs });
     },
   };
 }

@@ -7,6 +7,11 @@ export const isExhaustive = process.env.SOLSTICE_TEST_EXHAUSTIVE === "1";
 /** The seed of this run: `SOLSTICE_TEST_SEED`, which the test runner prints and passes on, or a new one. */
 export const testSeed = Number(process.env.SOLSTICE_TEST_SEED ?? randomInt(2 ** 31));
 
+/** How often a costly property is tried: from the run's seed, `few` times, and in an exhaustive run `many` times. */
+export function propertyRuns(few: number, many: number): { readonly seed: number; readonly numRuns: number } {
+  return { seed: testSeed, numRuns: isExhaustive ? many : few };
+}
+
 /**
  * Chooses `count` of `items`, in their order. The choice follows from the run's seed and from `purpose` alone, so that a failed
  * run can be repeated, and runs with other seeds cover the rest. In an exhaustive run all items are chosen.

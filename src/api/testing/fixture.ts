@@ -124,6 +124,9 @@ export const noShells: Shells = {
   open: () => Promise.reject(new SolsticeError("hypervisor_failed", "There are no guests in this test.")),
 };
 
+/** How long a server's close waits for calls that a test has left open, in ms. */
+const leftOpenMs = 100;
+
 /** A runner endpoint on a free port, closed with the test. */
 export async function startTestRunnerServer(
   t: TestContext,
@@ -141,6 +144,7 @@ export async function startTestRunnerServer(
     transfers: options.transfers ?? (await openTestTransfers(t, options.store)),
     holdPolicy: { maxHolds: 1, holdLimitSeconds: 3600 },
     shells: noShells,
+    closeGraceMs: leftOpenMs,
     ...options,
   });
   t.after(() => server.close());
@@ -181,6 +185,7 @@ export async function startTestUserServer(
     shells: noShells,
     readiness: async () => [{ name: "store", ok: true, message: "" }],
     metrics: createMetrics().registry,
+    closeGraceMs: leftOpenMs,
     ...options,
   });
   t.after(() => server.close());
