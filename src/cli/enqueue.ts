@@ -137,7 +137,7 @@ interface Means {
 async function enqueue(flags: EnqueueFlags, { context, session, broker }: Means): Promise<void> {
   const { request, warnings } = await buildRequest(flags, context);
   for (const warning of warnings)
-    context.stderr.write(`${paint(context.stderr, "yellow", "Warning:")} ${warning}\n`);
+    context.stderr.write(`${paint(context.stderr, "yellow", "Warning:")} ${oneLine(warning)}\n`);
   if (broker) await sendThroughBroker(request, flags, { context, session, broker });
   else await sendToApi(request, flags, { context, session });
 }

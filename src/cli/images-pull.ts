@@ -7,6 +7,7 @@ import type { ImageRow, ImageStore, ProgressView } from "../images/index.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { reportError } from "./report-error.ts";
+import { manyLines } from "./text.ts";
 
 /** What {@link pullImages} needs. */
 export interface PullContext {
@@ -81,7 +82,7 @@ function unknownImage(name: string, known: readonly string[]): SolsticeError {
 }
 
 function lineLog({ stderr }: CliContext) {
-  const line = (_fields: object, message: string) => void stderr.write(`${message}\n`);
+  const line = (_fields: object, message: string) => void stderr.write(`${manyLines(message)}\n`);
   return { info: line, warn: line, error: line };
 }
 

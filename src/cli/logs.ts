@@ -3,7 +3,7 @@ import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { followLog, skippedText } from "./follow-log.ts";
-import { write } from "./output.ts";
+import { guestOutput, write } from "./output.ts";
 import { completenessText, isWhole } from "./verdict-text.ts";
 
 interface LogsFlags {
@@ -20,7 +20,7 @@ export const registerLogs: RegisterCommand = (program, context) => {
     .summary("print a job's log")
     .description(
       "Prints what a job's steps wrote, byte for byte. With --follow it goes on until the job has ended (over all its " +
-        "attempts), also while the orchestrator restarts. JOB is the job's id or a beginning of it.",
+        "attempts), also while the orchestrator restarts. On a terminal, what would act on it is left out, but for colours. JOB is the job's id or a beginning of it.",
     )
     .option("-f, --follow", "go on while the job runs")
     .option("--console", "the guest's serial console instead of the steps' output")
@@ -60,13 +60,18 @@ async function printLog(
   // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
   await session.ask((client, options) => client.get({ jobId }, options));
   const onLost = (message: string) => context.stderr.write(`${message} Waiting for it.\n`);
+  const output = guestOutput(context.stdout);
   let attempt = 0;
   for await (const piece of followLog(place, { session, onLost })) {
     if (attempt > 0 && piece.attempt !== attempt) context.stderr.write(`==> attempt ${piece.attempt}\n`);
     attempt = piece.attempt;
-    if (piece.skipped > 0) await write(context.stdout, skippedText(piece));
-    if (piece.data.length > 0) await write(context.stdout, piece.data);
+    if (piece.skipped > 0) {
+      await output.end();
+      await write(context.stdout, skippedText(piece));
+    }
+    if (piece.data.length > 0) await output.write(piece.data);
   }
+  await output.end();
   if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
 }
 

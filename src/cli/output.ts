@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { styleText } from "node:util";
+import { TerminalFilter } from "../core/terminal-text.ts";
 import type { Output } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 
@@ -8,9 +9,37 @@ export async function write(output: Output, chunk: string | Uint8Array): Promise
   if (!output.write(chunk)) await once(output, "drain");
 }
 
+/** An output for bytes of a guest: a terminal gets what cannot act on it, everything else gets each byte. */
+export interface GuestOutput {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Ends colours that the guest did not end. More may follow. */
+  end(): Promise<void>;
+}
+
+/** Where a log is written to. */
+export function guestOutput(output: Output): GuestOutput {
+  if (!output.isTTY) return { write: (bytes) => write(output, bytes), end: async () => {} };
+  const filter = new TerminalFilter();
+  return {
+    write: (bytes) => write(output, filter.add(bytes)),
+    end: () => write(output, filter.end()),
+  };
+}
+
+/** What JSON may leave as it is, and a terminal acts on. */
+const actsOnTerminal = /[\u007f-\u009f\p{Bidi_Control}\u2028\u2029]/gu;
+
+/** A value as JSON that a terminal does not act on, whoever chose its texts: such characters are written as `\uXXXX`. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    actsOnTerminal,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** Writes one JSON document, indented: the answer of a command with `--json`. */
 export function writeJson(output: Output, document: unknown): Promise<void> {
-  return write(output, `${JSON.stringify(document, null, 2)}\n`);
+  return write(output, `${jsonText(document, 2)}\n`);
 }
 
 /** Colours `text` when `output` is a terminal and NO_COLOR is not set. */

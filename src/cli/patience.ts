@@ -4,6 +4,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { fromApiError } from "./api-error.ts";
 import type { ApiSession, JobClient } from "./api-session.ts";
 import { isExpectedEnd } from "./api-streams.ts";
+import { oneLine } from "./text.ts";
 
 /** How long a follower bears with an API that cannot be reached: an orchestrator that restarts takes seconds. */
 export const patienceMs = 120_000;
@@ -45,7 +46,7 @@ export function createPatience({ session, onLost, signal }: PatienceOptions): Pa
       if (wasAlive && isExpectedEnd(error)) return;
       const known = fromApiError(error, session.apiUrl);
       if (known.code !== "unavailable" && known.code !== "store_failed") throw known;
-      if (lostAt === null) onLost?.(known.message);
+      if (lostAt === null) onLost?.(oneLine(known.message));
       lostAt ??= performance.now();
       if (performance.now() - lostAt > patienceMs) throw known;
       await sleep(pauseMs, undefined, { signal });

@@ -3,7 +3,7 @@ import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { fileProblem, isPermissionProblem } from "../core/file-problem.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfError } from "./exit-codes.ts";
-import { paint } from "./output.ts";
+import { jsonText, paint } from "./output.ts";
 import { manyLines } from "./text.ts";
 
 /** What `--json` prints on stderr when a command fails. */
@@ -18,7 +18,7 @@ export function reportError(
   { json, args = [] }: { readonly json: boolean; readonly args?: readonly string[] },
 ): number {
   const known = toSolsticeError(error, args);
-  context.stderr.write(json ? `${JSON.stringify(errorDocument(known))}\n` : errorLines(context, known));
+  context.stderr.write(json ? `${jsonText(errorDocument(known))}\n` : errorLines(context, known));
   return exitCodeOfError(known.code);
 }
 

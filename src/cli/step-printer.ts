@@ -1,7 +1,7 @@
 import type { JobStep } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Output } from "./context.ts";
 import { type LogPiece, skippedText } from "./follow-log.ts";
-import { paint, write } from "./output.ts";
+import { guestOutput, paint, write } from "./output.ts";
 import { oneLine } from "./text.ts";
 
 /** Writes a log with a heading where each step begins. Its calls may overlap; what they write stays in order. */
@@ -24,15 +24,17 @@ export function createStepPrinter(output: Output): StepPrinter {
   let headings = 0;
   let atLineStart = true;
   let last = Promise.resolve();
+  const guest = guestOutput(output);
 
   async function writeData(data: Uint8Array): Promise<void> {
     if (data.length === 0) return;
-    await write(output, data);
+    await guest.write(data);
     offset += data.length;
     atLineStart = data.at(-1) === newline;
   }
 
   async function endLine(): Promise<void> {
+    await guest.end();
     if (!atLineStart) await write(output, "\n");
     atLineStart = true;
   }
@@ -69,6 +71,7 @@ export function createStepPrinter(output: Output): StepPrinter {
 
   /** Steps that began within what is missing have their headings after it. */
   async function writeSkipped(piece: LogPiece): Promise<void> {
+    await guest.end();
     await write(output, skippedText(piece));
     atLineStart = true;
     offset = piece.offset;

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { Writable } from "node:stream";
 import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
+import type { JobStep } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Output } from "./context.ts";
 import { exitCodeOfJob } from "./exit-codes.ts";
+import { guestOutput, jsonText } from "./output.ts";
+import { createStepPrinter } from "./step-printer.ts";
 import { tableText } from "./table.ts";
 import { durationText, manyLines, oneLine, repositoryText } from "./text.ts";
 
@@ -34,6 +38,49 @@ test("a pipe gets a table whole", () => {
 test("texts of others cannot steer the terminal", () => {
   assert.equal(oneLine("a\u001b[2J\nb\tc\u202ed"), "a�[2J b c�d");
   assert.equal(manyLines("a\r\nb\u0007"), "a\nb�");
+});
+
+/** What an output received, as a terminal or as a pipe. */
+function collect(isTTY: boolean) {
+  const chunks: Buffer[] = [];
+  const output = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { output: Object.assign(output, { isTTY }) as Output, text: () => Buffer.concat(chunks).toString() };
+}
+
+test("a job's log does not act on a terminal; a pipe gets each byte", async () => {
+  const log = "\u001b[31mred\u001b[2J\u001b]52;c;eA==\u0007";
+  for (const [isTTY, shown] of [
+    [true, "\u001b[31mred�]52;c;eA==�\u001b[0m"],
+    [false, log],
+  ] as const) {
+    const { output, text } = collect(isTTY);
+    const guest = guestOutput(output);
+    for (const byte of Buffer.from(log)) await guest.write(Buffer.of(byte));
+    await guest.end();
+    assert.equal(text(), shown);
+  }
+});
+
+test("a step's heading is not in the colours of the log before it", async () => {
+  const { output, text } = collect(true);
+  const printer = createStepPrinter(output);
+  const step = (name: string, logStart: bigint) => ({ name, logStart }) as JobStep;
+  await printer.setSteps(1, [step("one\u001b[2J", 0n), step("two", 8n)]);
+  await printer.print({ attempt: 1, offset: 0, skipped: 0, data: Buffer.from("\u001b[31mabc") });
+  await printer.finish();
+  assert.match(text(), /==> one�\[2J/);
+  assert.ok(text().includes("abc\u001b[0m\n"), JSON.stringify(text()));
+});
+
+test("JSON does not act on a terminal, and means the same", () => {
+  const value = { name: "a\u001b[2J\u009b6n\u007f\u202e\u2028ü" };
+  assert.equal(jsonText(value), String.raw`{"name":"a\u001b[2J\u009b6n\u007f\u202e\u2028ü"}`);
+  assert.deepEqual(JSON.parse(jsonText(value)), value);
 });
 
 test("durations and repositories for people", () => {

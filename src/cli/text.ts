@@ -5,7 +5,7 @@ import { parseRepositoryUrl } from "../core/repository-url.ts";
  * them a terminal's escape sequences, are replaced. Characters that turn the writing direction are too.
  */
 export function oneLine(text: string): string {
-  return text.replace(/[\r\n\t]+/g, " ").replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "�");
+  return text.replace(/[\r\n\t]+/g, " ").replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, "�");
 }
 
 /** As {@link oneLine}, but line ends stay: for messages that quote several lines, such as the end of a console. */

@@ -1,4 +1,6 @@
+import { Writable } from "node:stream";
 import { type DestinationStream, type Logger, pino } from "pino";
+import { terminalText } from "../core/terminal-text.ts";
 
 /** The longest error text in one line, so that a foreign message cannot fill a disk. */
 const maxErrorChars = 4000;
@@ -13,7 +15,12 @@ export async function createLogger(level: string): Promise<Logger> {
 
 async function prettyDestination(): Promise<DestinationStream> {
   const { default: pretty } = await import("pino-pretty");
-  return pretty({ destination: 2, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss", sync: true });
+  // Messages quote requests, guests and servers: none of them is to act on the operator's terminal.
+  const destination = new Writable({
+    decodeStrings: false,
+    write: (text: string, _encoding, done) => void process.stderr.write(terminalText(text), done),
+  });
+  return pretty({ destination, colorize: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" });
 }
 
 /** Our errors are sentences, so a stack only helps with what we did not expect. */
