@@ -169,12 +169,14 @@ test("jobs in fresh guests: success, failure, power-off, a killed runner, a cras
   gate.open("go");
   const first = await untilEnd(orchestrator, whole);
   const firstLog = (await readLog(orchestrator, whole)).toString();
-  await context.test("success", () => {
+  await context.test("success", async () => {
     assert.equal(first.state, "succeeded", `${first.verdict?.message}\n${firstLog}`);
     assert.equal(first.log?.completeness, "complete");
     assert.match(firstLog, /^cache .*\nLinux\n/);
     assert.match(firstLog, /whole \*{28}\./);
     assert.deepEqual(usesOf(first), ["restore miss", "save saved"]);
+    const console = (await readLog(orchestrator, whole, { stream: "console" })).toString();
+    assert.match(console, /power button pressed/, "the guest was asked to shut down");
   });
   const again = await submit(orchestrator, { script: `${freshOnly}${build}exit 4`, cache });
   await context.test("in guests: artifacts are fetched whole", async () => {
