@@ -57,7 +57,12 @@ async function unusableImages(context: TestContext): Promise<string> {
 
 const cache = [{ key: "tools-1", paths: ["tools"] }];
 const artifacts = [{ paths: ["dist/**"] }];
-const freshOnly = "test -e /tmp/marker && exit 9; touch /tmp/marker\n";
+/** Fails with 9 where a job before it left a marker, in the file system or on the disk itself; then leaves both. */
+const freshOnly = `
+test -e /tmp/marker && exit 9; touch /tmp/marker
+[ "$(dd if=/dev/vda bs=512 skip=2000000 count=1 2>/dev/null | head -c 6)" != marker ] || exit 9
+printf marker | dd of=/dev/vda bs=512 seek=2000000 2>/dev/null; sync
+`;
 // Random bytes have zeros among them, which busybox's wget cannot send as they are.
 const build = `
 [ -e tools/bin ] || { mkdir tools; head -c 300000 /dev/urandom >tools/bin; chmod 751 tools/bin; ln -s bin tools/link; }
