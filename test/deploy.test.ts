@@ -23,7 +23,7 @@ test("the systemd unit is valid, hardened, and waits longer than a drain", (cont
   chmodSync(command, 0o755);
   const unit = read("deploy/systemd/solstice-orchestrator.service");
   const path = join(directory, "solstice-orchestrator.service");
-  writeFileSync(path, unit.replace("/usr/local/bin/solstice", command));
+  writeFileSync(path, unit.replace("ExecStart=solstice ", `ExecStart=${command} `));
   const complaints = execFileSync("sh", ["-c", 'systemd-analyze verify "$1" 2>&1', "sh", path], {
     encoding: "utf8",
   });

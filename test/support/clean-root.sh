@@ -7,7 +7,10 @@
 set -eu
 
 # Directories that are empty in the new root.
-emptied="/root /home /opt /srv /tmp /var/tmp /run /var/lib/libvirt /var/lib/solstice /var/cache/libvirt /etc/solstice"
+emptied="/root /home /opt /srv /tmp /var/tmp /run /var/lib/libvirt /var/cache/libvirt"
+
+# What an installation of Solstice would have left: in the new root it is gone.
+removed="/etc/solstice /var/lib/solstice"
 
 enter() {
   # Every Debian has /mnt, and this mount is seen in this namespace alone.
@@ -19,6 +22,7 @@ enter() {
   for directory in dev sys; do mount --rbind "/$directory" "$root/$directory"; done
   mount -t proc proc "$root/proc"
   for directory in $emptied; do hide "$root$directory"; done
+  for path in $removed; do rm -rf "${root:?}$path"; done
   chmod 1777 "$root/tmp" "$root/var/tmp"
 }
 
@@ -50,4 +54,9 @@ while [ $# -gt 0 ]; do
 done
 shift
 cd "$root"
-exec chroot . "$@"
+# Not chroot: libvirt mounts a /dev for each guest, which needs a root that is the root of its namespace.
+mkdir -p mnt/outside
+pivot_root . mnt/outside
+cd /
+umount --lazy /mnt/outside
+exec "$@"
