@@ -61,7 +61,7 @@ export default {
       comment:
         "A backend shares only the interface with its siblings: move what two need to src/hypervisor or src/host.",
       severity: "error",
-      from: { path: "^src/hypervisor/([^/]+)/", pathNot: "^src/hypervisor/testing/|\\.test\\.ts$" },
+      from: { path: "^src/hypervisor/([^/]+)/", pathNot: "\\.test\\.ts$" },
       to: { path: "^src/hypervisor/[^/]+/", pathNot: "^src/hypervisor/$1/" },
     },
     {

@@ -1,8 +1,13 @@
 import { chmodSync } from "node:fs";
 import type { Hypervisor } from "../src/hypervisor/hypervisor.ts";
 import { createLibvirtHypervisor } from "../src/hypervisor/libvirt/libvirt.ts";
-import { randomJobId } from "../src/hypervisor/testing/contract.ts";
-import { SYSTEM_URI, silentLog, testSpec, writeTestSeed } from "../src/hypervisor/testing/libvirt-harness.ts";
+import { randomJobId } from "../test/hypervisor-contract/contract.ts";
+import {
+  SYSTEM_URI,
+  silentLog,
+  testSpec,
+  writeTestSeed,
+} from "../test/hypervisor-contract/libvirt-harness.ts";
 import { gatewayAddress, guestImage, noLibvirt } from "../test/support/libvirt.ts";
 import type { Bench } from "./bench.ts";
 import type { Figure } from "./report.ts";

@@ -7,4 +7,4 @@ sh scripts/ensure-dependencies.sh
 [ "$(uname -s)" != Linux ] || sh scripts/setup-host.sh --tests --quiet
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
-exec node --disable-warning=ExperimentalWarning src/hypervisor/testing/contract-main.ts "$@"
+exec node --disable-warning=ExperimentalWarning test/hypervisor-contract/contract-main.ts "$@"

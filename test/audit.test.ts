@@ -19,7 +19,7 @@ import { leakKinds } from "../src/core/audit/leak.ts";
 import { guestName } from "../src/core/job.ts";
 import { buildDomainXml } from "../src/hypervisor/libvirt/domain-xml.ts";
 import { guestPaths } from "../src/hypervisor/libvirt/guest-paths.ts";
-import { randomJobId } from "../src/hypervisor/testing/contract.ts";
+import { randomJobId } from "./hypervisor-contract/contract.ts";
 import { domainNames, noLibvirt, virsh } from "./support/libvirt.ts";
 import {
   cleanEnvironment,

@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { openStandIn } from "../src/hypervisor/zones/testing/stand-in/stand-in.ts";
+import { openStandIn } from "./illumos/stand-in.ts";
 import { submit, untilEnd } from "./support/jobs.ts";
 import { guestImage } from "./support/libvirt.ts";
 import {

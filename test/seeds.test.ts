@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { openStandIn } from "../src/hypervisor/zones/testing/stand-in/stand-in.ts";
+import { openStandIn } from "./illumos/stand-in.ts";
 import { readLog, submit, untilEnd } from "./support/jobs.ts";
 import { guestImage } from "./support/libvirt.ts";
 import { makeSetup, type OrchestratorProcess, startOrchestrator } from "./support/orchestrator.ts";

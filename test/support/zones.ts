@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { openStandIn, type StandIn } from "../../src/hypervisor/zones/testing/stand-in/stand-in.ts";
+import { openStandIn, type StandIn } from "../illumos/stand-in.ts";
 import { guestImage } from "./libvirt.ts";
 import {
   type Afterwards,

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { openStandIn, type StandIn } from "../../hypervisor/zones/testing/stand-in/stand-in.ts";
+import { openStandIn, type StandIn } from "../../../test/illumos/stand-in.ts";
 import { runCli } from "../testing/run-cli.ts";
 import type { CheckResult } from "./check.ts";
 import { runCheck } from "./check.ts";

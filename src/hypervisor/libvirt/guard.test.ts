@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { after, describe, test } from "node:test";
-import type { Hypervisor } from "../hypervisor.ts";
-import { randomJobId } from "../testing/contract.ts";
+import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
 import {
   missingSystemLibvirt,
   openTemporaryDirectory,
@@ -12,7 +11,8 @@ import {
   testSpec,
   tinyImage,
   writeTestSeed,
-} from "../testing/libvirt-harness.ts";
+} from "../../../test/hypervisor-contract/libvirt-harness.ts";
+import type { Hypervisor } from "../hypervisor.ts";
 import { listTables, removeTables } from "./firewall/nft.ts";
 import { tapPrefix } from "./firewall/tap-names.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";

@@ -3,12 +3,7 @@ import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { guestName } from "../../core/job.ts";
-import type { LibvirtClient } from "../../libvirt/index.ts";
-import { createLibvirtClient } from "../../libvirt/index.ts";
-import { guestsDirectory } from "../guest-directories.ts";
-import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
-import { randomJobId, waitForPower } from "../testing/contract.ts";
+import { randomJobId, waitForPower } from "../../../test/hypervisor-contract/contract.ts";
 import {
   missingSystemLibvirt,
   openTemporaryDirectory,
@@ -17,7 +12,12 @@ import {
   testSpec,
   tinyImage,
   writeTestSeed,
-} from "../testing/libvirt-harness.ts";
+} from "../../../test/hypervisor-contract/libvirt-harness.ts";
+import { guestName } from "../../core/job.ts";
+import type { LibvirtClient } from "../../libvirt/index.ts";
+import { createLibvirtClient } from "../../libvirt/index.ts";
+import { guestsDirectory } from "../guest-directories.ts";
+import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
 import { guestPaths } from "./guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "./libvirt.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";

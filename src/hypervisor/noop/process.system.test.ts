@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
+import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
+import { noopSpec, runnerFile } from "../../../test/hypervisor-contract/noop-harness.ts";
 import { until } from "../../../test/support/until.ts";
 import type { GuestPower, Hypervisor } from "../hypervisor.ts";
-import { randomJobId } from "../testing/contract.ts";
-import { noopSpec, runnerFile } from "../testing/noop-harness.ts";
 import { guestPaths, placeInside } from "./guest-files.ts";
 import { createProcessHypervisor } from "./process.ts";
 

@@ -5,13 +5,13 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
+import { silentLog, testSpec, writeTestSeed } from "../../../test/hypervisor-contract/libvirt-harness.ts";
+import { zonesPlace } from "../../../test/hypervisor-contract/zones-harness.ts";
+import { openStandIn, type StandIn } from "../../../test/illumos/stand-in.ts";
 import { runCommand } from "../../host/command.ts";
 import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
-import { randomJobId } from "../testing/contract.ts";
-import { silentLog, testSpec, writeTestSeed } from "../testing/libvirt-harness.ts";
-import { zonesPlace } from "../testing/zones-harness.ts";
 import { slotOfVnic } from "./slots.ts";
-import { openStandIn, type StandIn } from "./testing/stand-in/stand-in.ts";
 import { createZonesHypervisor, type ZonesHypervisorOptions } from "./zones.ts";
 
 /** No multiple of a sector, as an image may be. */

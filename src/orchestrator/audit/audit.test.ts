@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, wr
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { noopSpec } from "../../../test/hypervisor-contract/noop-harness.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Leak } from "../../core/audit/leak.ts";
 import type { ImageDefinition } from "../../core/image-map.ts";
@@ -10,7 +11,6 @@ import { guestName, type Job } from "../../core/job.ts";
 import { verdict } from "../../core/verdict.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createNoopHypervisor } from "../../hypervisor/noop/noop.ts";
-import { noopSpec } from "../../hypervisor/testing/noop-harness.ts";
 import { applyEvent, getJob } from "../../store/jobs.ts";
 import { getMachine, listMachines, setMachineState } from "../../store/machines.ts";
 import { openSqliteStore } from "../../store/store.ts";

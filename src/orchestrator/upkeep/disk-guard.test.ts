@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { openStandIn } from "../../../test/illumos/stand-in.ts";
 import { freeBytesOfDataset } from "../../host/disk-space.ts";
-import { openStandIn } from "../../hypervisor/zones/testing/stand-in/stand-in.ts";
 import { createDiskGuard, isBelowReserve } from "./disk-guard.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };

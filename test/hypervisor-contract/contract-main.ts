@@ -1,0 +1,99 @@
+// `npm run contract`: the contract suite on a backend of choice, and the comparison of two transcripts.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { after } from "node:test";
+import { errorText } from "../../src/core/errors.ts";
+import { type ContractOptions, testHypervisorContract } from "./contract.ts";
+import { type ContractOrder, contractHelp, parseContractArguments } from "./contract-arguments.ts";
+import { smallDiskNeedsRoot } from "./host-trouble.ts";
+import { compareTranscripts, describeDifferences } from "./transcript/compare.ts";
+import { parseTranscript } from "./transcript/entry.ts";
+import { normalise } from "./transcript/normalise.ts";
+
+type Run = Extract<ContractOrder, { kind: "run" }>;
+
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+
+const order = parsed(process.argv.slice(2));
+if (order !== null) {
+  try {
+    await obey(order);
+  } catch (error) {
+    complain(error, 1);
+  }
+}
+
+function parsed(args: readonly string[]): ContractOrder | null {
+  try {
+    return parseContractArguments(args);
+  } catch (error) {
+    complain(error, 2);
+    return null;
+  }
+}
+
+function complain(error: unknown, exitCode: number): void {
+  process.stderr.write(`contract: ${errorText(error)}\n`);
+  process.exitCode = exitCode;
+}
+
+async function obey(order: ContractOrder): Promise<void> {
+  if (order.kind === "help") process.stdout.write(contractHelp);
+  else if (order.kind === "compare") compare(order);
+  else if (order.only !== null && !process.execArgv.includes(onlyFlag(order.only))) runOnly(order.only);
+  else await run(order);
+}
+
+function onlyFlag(pattern: string): string {
+  return `--test-name-pattern=${pattern}`;
+}
+
+/** The runner takes a pattern only as an option of Node. */
+function runOnly(pattern: string): void {
+  const args = [...process.execArgv, onlyFlag(pattern), ...process.argv.slice(1)];
+  process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
+}
+
+function compare({ mine, theirs, chosen }: Extract<ContractOrder, { kind: "compare" }>): void {
+  const [ours, others] = [mine, theirs].map((file) => normalise(readTranscript(file), chosen));
+  const differences = compareTranscripts(ours ?? [], others ?? []);
+  for (const text of describeDifferences(differences)) say(text);
+  say(differences.length === 0 ? "Nothing differs." : `${differences.length} differences.`);
+  if (differences.length > 0) process.exitCode = 1;
+}
+
+function readTranscript(file: string) {
+  try {
+    return parseTranscript(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${errorText(error)}`, { cause: error });
+  }
+}
+
+async function run(order: Run): Promise<void> {
+  for (const [name, options] of Object.entries(await suites(order))) testHypervisorContract(name, options);
+  const { transcript } = order;
+  if (transcript === null) return;
+  after(() =>
+    say(`The transcript is in ${transcript}. Compare it: npm run contract -- --compare MINE ${transcript}`),
+  );
+}
+
+async function suites(order: Run): Promise<Record<string, ContractOptions>> {
+  const { backend } = order;
+  if (backend === "libvirt") {
+    const { createLibvirtHarness, missingSystemLibvirt } = await import("./libvirt-harness.ts");
+    const missing = await missingSystemLibvirt();
+    if (missing !== false) throw new Error(missing);
+    return { libvirt: { setUp: createLibvirtHarness, cannotHappen: smallDiskNeedsRoot } };
+  }
+  if (backend === "noop") {
+    const noop = await import("./noop-harness.ts");
+    return {
+      "noop, stand-in": { setUp: noop.createDelayHarness, inMemory: true, cannotHappen: noop.delayCannot },
+      "noop, runner as a process": { setUp: noop.createProcessHarness, cannotHappen: noop.processCannot },
+    };
+  }
+  const { zonesSuite } = await import("./zones-suite.ts");
+  return zonesSuite(order);
+}

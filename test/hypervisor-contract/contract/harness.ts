@@ -1,0 +1,93 @@
+import type { ErrorCode } from "../../../src/core/errors.ts";
+import type { GuestSpec, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
+
+/**
+ * How a test guest behaves. `obedient`: says "guest is up", runs until asked to shut down, and gives back what is typed on
+ * its line for shells. `deaf`: as that, but says "heard and ignored" when asked. `brief`: says "guest is up" and ends by
+ * itself.
+ */
+export type Behaviour = "obedient" | "deaf" | "brief";
+
+/** What someone else made under a guest's name. */
+export interface Foreign {
+  intact(): Promise<boolean>;
+  remove(): Promise<void>;
+}
+
+/** What goes wrong with a host, and the reason that each backend must give for it. */
+export const hostFailures = {
+  "the hypervisor is gone": "hypervisor_unavailable",
+  "a tool is missing": "host_missing_tool",
+  "the disk is full": "disk_full",
+  "the network is missing": "network_missing",
+  "the image's file is gone": "image_unavailable",
+} as const satisfies Record<string, ErrorCode>;
+
+/** One of {@link hostFailures}. */
+export type HostFailure = keyof typeof hostFailures;
+
+/** A host on which something is wrong. */
+export interface BrokenHost {
+  /** Does what cannot work there, and rejects. Called once. */
+  fail(): Promise<unknown>;
+  /** Makes the host whole again, and closes what was opened for this. */
+  mend(): Promise<void>;
+}
+
+/** What some backends do not have, and others are tested for: see {@link ContractOptions.cannotHappen}. */
+export type Circumstance = HostFailure | "others have guests here" | "the process is killed";
+
+/** How a child process, which the suite kills at every step, gets at the backend. */
+export interface Victim {
+  /** The URL of a module that exports `openVictim(options): Hypervisor`; usually the harness' own, `import.meta.url`. */
+  readonly module: string;
+  /**
+   * The URL of a module that exports what `StepHooks` of kills/steps.ts tells: which messages to a daemon are steps, which
+   * programs only look, how they die halfway. Default: `module`.
+   */
+  readonly hooks?: string;
+  /** What `openVictim` is given: JSON, and enough to work on the harness' host as `open()` does. */
+  readonly options: object;
+  /** More environment of the child process. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Where a life takes long: one death before each step, one in every second, and one way to recover from each, in turn. */
+  readonly isSlow?: boolean;
+}
+
+/** What a backend brings to be tested. */
+export interface ContractHarness {
+  /** A new backend object on the same host and data directory, as after the orchestrator was killed. Not prepared. */
+  open(): Hypervisor;
+  /** As {@link open}, for another installation on this host: what it has is not ours. Null where there can be none. */
+  readonly openNeighbour: (() => Hypervisor) | null;
+  /** What to make of a job. It is plain data, which JSON carries. */
+  spec(guest: { jobId: string; attempt: number; behaviour: Behaviour }): GuestSpec;
+  /** Leaves what `create` leaves when the process dies at that point, by the point's name. */
+  readonly crashPoints: Readonly<Record<string, (spec: GuestSpec) => Promise<void>>>;
+  /** Where each guest has its directory; null for a backend in memory. */
+  readonly guestsDir: string | null;
+  /** Makes a guest of that name that belongs to someone else. */
+  plantForeign(jobId: string): Promise<Foreign>;
+  /** Ends a running guest as no one asked for: kills the process that runs it, or has its kernel panic. */
+  crash(jobId: string): Promise<void>;
+  /** Brings each failure about for real; those that cannot happen are left out, and named in the options. */
+  readonly failures: Readonly<Partial<Record<HostFailure, (spec: GuestSpec) => Promise<BrokenHost>>>>;
+  /** Null where a killed process leaves nothing. */
+  readonly victim: Victim | null;
+  /** What of the job is on the host, looked for without the backend: a word for each thing. */
+  whatIsLeft(jobId: string): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/** What is to be tested, and how. */
+export interface ContractOptions {
+  setUp(): Promise<ContractHarness>;
+  /** Called with the name of each test before it runs. */
+  readonly onTest?: (name: string) => void;
+  /** A reason where this backend cannot be here. */
+  readonly skip?: string | false;
+  /** True for a backend that keeps guests in memory: they do not outlive it, leave nothing, and no one else has any. */
+  readonly inMemory?: boolean;
+  /** A sentence for each circumstance that this backend cannot be in. All others are brought about. */
+  readonly cannotHappen?: Readonly<Partial<Record<Circumstance, string>>>;
+}

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
+import { consoleOf, find, waitForConsole, waitForOneOf, waitForPower } from "./look.ts";
+import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
+
+/** How guests live and end. */
+export function testLives(scene: Scene): void {
+  test("a guest starts once, speaks on its console and obeys", async () => {
+    const { hypervisor } = scene;
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await Promise.all([waitForPower(hypervisor, jobId, "running"), hypervisor.start(jobId)]);
+    await hypervisor.start(jobId);
+    await waitForConsole(hypervisor, jobId, "guest is up");
+    await hypervisor.start(jobId);
+    await hypervisor.create(spec);
+    // Another start would have begun another console.
+    assert.match(await consoleOf(hypervisor, jobId), /guest is up/);
+    assert.equal((await find(hypervisor, jobId))?.power, "running");
+    await assertConsoleOffsets(hypervisor, jobId);
+
+    const stopped = waitForPower(hypervisor, jobId, "stopped");
+    await hypervisor.requestShutdown(jobId);
+    await stopped;
+    await hypervisor.remove(jobId);
+    await assertNothingLeft(scene, jobId);
+  });
+
+  test("a guest that ends by itself is seen to", async () => {
+    const { hypervisor } = scene;
+    const spec = newSpec(scene, "brief");
+    await hypervisor.create(spec);
+    await hypervisor.start(spec.jobId);
+    await waitForPower(hypervisor, spec.jobId, "stopped");
+    assert.match(await consoleOf(hypervisor, spec.jobId), /guest is up/);
+    await hypervisor.remove(spec.jobId);
+    await assertNothingLeft(scene, spec.jobId);
+  });
+
+  test("a guest that crashes is seen to, is quiet as one without power, and can be removed", async () => {
+    const { hypervisor, harness } = scene;
+    const spec = newSpec(scene, "obedient");
+    const { jobId } = spec;
+    await hypervisor.create(spec);
+    await hypervisor.start(jobId);
+    await waitForConsole(hypervisor, jobId, "guest is up");
+    const seen = waitForOneOf(hypervisor, jobId, ["crashed", "stopped"]);
+    await harness.crash(jobId);
+    await seen;
+    await hypervisor.requestShutdown(jobId);
+    await hypervisor.destroy(jobId);
+    await hypervisor.destroy(jobId);
+    assert.notEqual((await find(hypervisor, jobId))?.power ?? "absent", "running");
+    await hypervisor.remove(jobId);
+    assert.equal(await hypervisor.power(jobId), "absent");
+    await assertNothingLeft(scene, jobId);
+  });
+}
+
+async function assertConsoleOffsets(hypervisor: Hypervisor, jobId: string): Promise<void> {
+  const whole = await hypervisor.readConsole(jobId, 0, 1_000_000);
+  const middle = await hypervisor.readConsole(jobId, 2, 5);
+  assert.deepEqual(middle, whole.subarray(2, 7));
+  assert.equal((await hypervisor.readConsole(jobId, 100_000_000, 10)).length, 0);
+}

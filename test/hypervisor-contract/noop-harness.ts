@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { guestName } from "../../src/core/job.ts";
+import type { GuestSpec, Hypervisor, HypervisorLog } from "../../src/hypervisor/hypervisor.ts";
+import { guestPaths } from "../../src/hypervisor/noop/guest-files.ts";
+import { createNoopHypervisor, type NoopOptions } from "../../src/hypervisor/noop/noop.ts";
+import { until } from "../support/until.ts";
+import type { Behaviour, ContractHarness } from "./contract.ts";
+import { randomJobId } from "./contract.ts";
+import { openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
+
+const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
+
+/** A spec for a backend without guests: only the files and the runner's address matter. */
+export function noopSpec(guest: {
+  jobId: string;
+  attempt: number;
+  files?: GuestSpec["files"];
+  runnerUrl?: string;
+}): GuestSpec {
+  return {
+    jobId: guest.jobId,
+    attempt: guest.attempt,
+    imagePath: "/nonexistent",
+    imageFormat: "raw",
+    imageDigest: null,
+    size: { cpu: 1, ramMb: 64, diskGb: 1 },
+    seedFormat: "iso",
+    diskBus: "virtio",
+    nicModel: "virtio",
+    firmware: "bios",
+    egress: "open",
+    seed: { metaData: "", userData: "" },
+    files: guest.files ?? [],
+    runner: { url: guest.runnerUrl ?? "http://127.0.0.1:9", bootstrapToken: "bootstrap" },
+    formerHosts: [],
+    hasShell: true,
+  };
+}
+
+/** A runner file whose `run` is the given shell script. */
+export function runnerFile(script: string): GuestSpec["files"][number] {
+  const content = `#!/bin/sh\n[ "$1" != shell ] || exec cat\n[ "$1" = run ] || exit 0\n${script}\n`;
+  return { path: "/run/solstice/runner.sh", content, permissions: "0700" };
+}
+
+// `sleep` runs in the foreground: a shell acts on TERM only when it ends, which TERM to the whole group brings about.
+const runnerScripts: Record<Behaviour, string> = {
+  obedient: 'echo "guest is up"; sleep 600',
+  deaf: `trap 'echo "heard and ignored"' TERM; echo "guest is up"; while :; do sleep 600; done`,
+  brief: 'echo "guest is up"',
+};
+
+/** The noop backend with the runner as a child process. */
+export async function createProcessHarness(): Promise<ContractHarness> {
+  const dataDir = await mkdtemp(join(tmpdir(), "solstice-noop-"));
+  const guestsDir = join(dataDir, "guests");
+  const options = processOptions({ dataDir, ownerId: randomJobId() });
+  const neighbour = processOptions({ dataDir, ownerId: randomJobId() });
+  return {
+    open: () => createNoopHypervisor(options),
+    // It keeps its guests in the same directory: elsewhere they would never meet.
+    openNeighbour: () => createNoopHypervisor(neighbour),
+    spec: ({ jobId, attempt, behaviour }) =>
+      noopSpec({ jobId, attempt, files: [runnerFile(runnerScripts[behaviour])] }),
+    guestsDir,
+    crashPoints: {
+      "after the directory": async ({ jobId }) => {
+        await mkdir(guestPaths(guestsDir, jobId).directory);
+      },
+      "in mid-mark": async ({ jobId }) => {
+        const paths = guestPaths(guestsDir, jobId);
+        await mkdir(paths.work, { recursive: true });
+        await writeFile(`${paths.mark}.partial`, "{");
+      },
+    },
+    plantForeign: async (jobId) => {
+      const { directory, mark } = guestPaths(guestsDir, jobId);
+      const content = JSON.stringify({ owner: "someone-else", jobId, attempt: 1 });
+      await mkdir(directory);
+      await writeFile(mark, content);
+      return {
+        intact: async () => (await readFile(mark, "utf8")) === content,
+        remove: () => rm(directory, { recursive: true }),
+      };
+    },
+    async crash(jobId) {
+      const pid = Number(await readFile(guestPaths(guestsDir, jobId).pid, "utf8"));
+      process.kill(-pid, "SIGKILL");
+    },
+    failures: processFailures(options),
+    victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
+    async whatIsLeft(jobId) {
+      const directory = join(guestsDir, guestName(jobId));
+      return [...(existsSync(directory) ? [directory] : []), ...(await processesIn(directory))];
+    },
+    close: () => rm(dataDir, { recursive: true }),
+  };
+}
+
+/** The processes that know a guest's directory from their environment, and have not ended. Linux only. */
+async function processesIn(directory: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return pids.filter((_, index) => environments[index]?.includes(directory)).map((pid) => `process ${pid}`);
+}
+
+/**
+ * The backend with processes, for a process that is killed.
+ * @public
+ */
+export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
+  return createNoopHypervisor(processOptions(options));
+}
+
+/** Options of the backend whose guests are processes. */
+function processOptions(place: { dataDir: string; ownerId: string }): NoopOptions {
+  return { ...place, runner: "process", delayMs: 0, log: silentLog };
+}
+
+/** A process needs no hypervisor, no network of its own and no image: see {@link processCannot}. */
+function processFailures(options: NoopOptions): ContractHarness["failures"] {
+  return {
+    async "a tool is missing"(spec) {
+      const hypervisor = createNoopHypervisor(options);
+      await hypervisor.create(spec);
+      await hypervisor.start(spec.jobId);
+      const without = createNoopHypervisor({ ...options, searchPath: "/nonexistent" });
+      await until("it is found", async () => (await without.power(spec.jobId)) === "running");
+      const order = { number: 1, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
+      return { fail: () => without.openShell(spec.jobId, order), mend: () => hypervisor.remove(spec.jobId) };
+    },
+    async "the disk is full"(spec) {
+      const disk = await openSmallDisk(16);
+      const hypervisor = createNoopHypervisor({ ...options, dataDir: disk.directory });
+      await hypervisor.prepare();
+      const content = "x".repeat(20_000);
+      const large = { ...spec, files: [...spec.files, { path: "/large", content, permissions: "0600" }] };
+      return {
+        fail: () => hypervisor.create(large),
+        async mend() {
+          await hypervisor.remove(spec.jobId);
+          await disk.remove();
+        },
+      };
+    },
+  };
+}
+
+/** What cannot go wrong with guests that are processes. */
+export const processCannot = {
+  "the hypervisor is gone": "the kernel of this host runs the processes",
+  "the network is missing": "the processes use the network of this host as it is",
+  "the image's file is gone": "the processes use the files of this host, and no image",
+  ...smallDiskNeedsRoot,
+} as const;
+
+/** What cannot happen to guests in memory. */
+export const delayCannot = {
+  "the hypervisor is gone": "the guests are objects of this process",
+  "a tool is missing": "no program is run",
+  "the disk is full": "nothing is written to any disk",
+  "the network is missing": "the stand-ins call from this process",
+  "the image's file is gone": "no guest reads an image",
+  "others have guests here": "no one else has guests in our memory",
+  "the process is killed": "the guests go with the process, and leave nothing",
+} as const;
+
+/**
+ * The noop backend with a stand-in. Its behaviour is that of the runner endpoint: one that never answers keeps the
+ * stand-in waiting.
+ */
+export async function createDelayHarness(): Promise<ContractHarness> {
+  const unanswered = new Map<string, ServerResponse>();
+  const server = createServer((request, response) => {
+    const [, behaviour, jobId = ""] = request.url?.split("/") ?? [];
+    if (behaviour === "obedient") unanswered.set(jobId, response);
+    else response.end("{}");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const options = {
+    runner: "delay",
+    delayMs: 1,
+    dataDir: "/nonexistent",
+    ownerId: "test",
+    log: silentLog,
+  } as const;
+  return {
+    open: () => createNoopHypervisor(options),
+    openNeighbour: null,
+    spec: ({ jobId, attempt, behaviour }) =>
+      noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}/${jobId}` }),
+    crashPoints: {},
+    guestsDir: null,
+    plantForeign: () => assert.fail("nobody else has guests in our memory"),
+    // What runs the guest gives up when its endpoint refuses it.
+    async crash(jobId) {
+      const response = await until("the stand-in calls", () => unanswered.get(jobId) ?? null);
+      response.writeHead(400).end("refused");
+    },
+    failures: {},
+    victim: null,
+    whatIsLeft: async () => [],
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
