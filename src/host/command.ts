@@ -95,9 +95,14 @@ export function missingTool(program: string, cause?: unknown): SolsticeError {
   });
 }
 
-function checkResult(
+/** How a program ended, as execa says it. */
+export type ProgramEnd = Partial<Pick<Result, "code" | "exitCode" | "signal" | "stdout" | "stderr">> &
+  Pick<Result, "isMaxBuffer">;
+
+/** What {@link runCommand} makes of a program's end, for programs that are run by other means: its answer, or the error. */
+export function checkResult(
   program: string,
-  result: Result,
+  result: ProgramEnd,
   options: CommandOptions & { lateAfter: number | null },
 ): CommandResult {
   // A working directory that does not exist is ENOENT too, but then the program is not what is missing.
@@ -121,7 +126,7 @@ function saysDiskFull(said: string): boolean {
   return /No space left on device|Disk quota exceeded/.test(said);
 }
 
-function howItEnded(result: Result, lateAfter: number | null): string {
+function howItEnded(result: ProgramEnd, lateAfter: number | null): string {
   if (lateAfter !== null) return `did not end within ${lateAfter} s and was killed`;
   if (result.isMaxBuffer) return "said more than its output limit and was stopped";
   if (result.exitCode !== undefined) return `failed with exit code ${result.exitCode}`;

@@ -9,7 +9,8 @@ Runs the contract suite on one backend and says what holds. libvirt needs the sy
 this host on illumos (as root; see --pool), and the stand-in elsewhere.
 
   --transcript FILE  writes down each command that zones runs, and what it answers: a line of JSON each
-  --image FILE       the tiny guest as a raw image; default: it is built (Debian only: sh images/build.sh tiny)
+  --image FILE       the tiny guest as a raw image (made on Debian: sh images/build.sh tiny); on the stand-in: guests are QEMU
+                     with this image, and no processes that only behave as guests
   --pool DATASET     zones on illumos: a dataset of this suite's own, which does not exist and whose parent does;
                      it is made and destroyed (default: rpool/solstice-contract)
   --only PATTERN     only the tests whose names match this regular expression

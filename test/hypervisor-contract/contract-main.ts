@@ -94,6 +94,34 @@ async function suites(order: Run): Promise<Record<string, ContractOptions>> {
       "noop, runner as a process": { setUp: noop.createProcessHarness, cannotHappen: noop.processCannot },
     };
   }
-  const { zonesSuite } = await import("./zones-suite.ts");
   return zonesSuite(order);
 }
+
+/** On illumos with the commands of this host, and on the stand-in elsewhere. */
+async function zonesSuite({ transcript, image, pool }: Run): Promise<Record<string, ContractOptions>> {
+  const { createZonesOnIllumos, createZonesOnStandIn } = await import("./zones-hosts.ts");
+  const { createRecorder } = await import("./transcript/record.ts");
+  const recorder = transcript === null ? null : createRecorder(transcript);
+  const recording = recorder?.recording ?? ((run) => run);
+  const options = {
+    onTest: (name: string) => recorder?.begin(name),
+    cannotHappen: recorder === null ? {} : { "the process is killed": notRecorded },
+  };
+  if (process.platform !== "sunos") {
+    const guests = image === null ? "scripted" : "qemu";
+    const setUp = () => createZonesOnStandIn({ guests, image, recording });
+    return { "zones, on the stand-in": { ...options, setUp } };
+  }
+  if (image === null)
+    throw new Error(
+      "The tiny guest is built on Debian (sh images/build.sh tiny): copy it here as a raw image, and name it with --image.",
+    );
+  const cannotHappen = { ...options.cannotHappen, "the disk is full": notFilled };
+  return {
+    zones: { ...options, cannotHappen, setUp: () => createZonesOnIllumos({ pool, image, recording }) },
+  };
+}
+
+const notRecorded =
+  "kills are sampled, so that two transcripts would differ by them: run them without --transcript";
+const notFilled = "the pool of a real host is not filled up for a test; on the stand-in it is";

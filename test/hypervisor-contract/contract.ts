@@ -41,7 +41,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
     else testPersistence(scene);
     if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);
     testFailures(scene, options);
-    if (cannotHappen["the process is killed"] === undefined) testKills(scene);
+    if (cannotHappen["the process is killed"] === undefined) testKills(scene, name);
     tellWhatCannotHappen(cannotHappen);
   });
 }

@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { runCommand } from "../../src/host/command.ts";
+import { join } from "node:path";
+import { missingTool, type RunCommand, runCommand } from "../../src/host/command.ts";
 
 /** Why a small file system cannot be mounted here, as a circumstance that cannot happen; none as root. */
 export const smallDiskNeedsRoot =
@@ -23,16 +26,25 @@ export async function openSmallDisk(
   };
 }
 
-/** Runs `act` where this process finds no program by its name, except in `kept` directories. */
-export async function withoutPrograms<Result>(
-  act: () => Promise<Result>,
-  kept: readonly string[] = [],
-): Promise<Result> {
-  const path = process.env.PATH;
-  process.env.PATH = ["/nonexistent", ...kept].join(delimiter);
-  try {
-    return await act();
-  } finally {
-    process.env.PATH = path;
-  }
+/** Runs commands as `run` does on a host that lacks the programs of which `isMissing` says so. */
+export function withoutPrograms(run: RunCommand, isMissing: (program: string) => boolean): RunCommand {
+  return async (program, args, options) => {
+    if (isMissing(program)) throw missingTool(program);
+    return run(program, args, options);
+  };
+}
+
+/** Starts a program, and kills it at once. */
+export async function cutProgram(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: "ignore" });
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+/** The names of a directory's files, in order; none where it is not there. */
+export function filesIn(directory: string, without: readonly string[] = []): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((file) => !without.includes(file))
+    .toSorted();
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../src/core/job.ts";
+import { runCommand } from "../../src/host/command.ts";
 import type { GuestSpec, Hypervisor } from "../../src/hypervisor/hypervisor.ts";
 import {
   createLibvirtHypervisor,
@@ -28,9 +29,9 @@ export function libvirtFailures(
   return {
     "the hypervisor is gone": () => cutTheWire(open),
     async "a tool is missing"(spec) {
-      const hypervisor = await open({});
+      const hypervisor = await open({ run: withoutPrograms(runCommand, () => true) });
       return {
-        fail: () => withoutPrograms(() => hypervisor.create(spec)),
+        fail: () => hypervisor.create(spec),
         mend: () => hypervisor.close(),
       };
     },

@@ -10,17 +10,20 @@ import { buildDomainXml } from "../../src/hypervisor/libvirt/domain-xml.ts";
 import { guestPaths } from "../../src/hypervisor/libvirt/guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "../../src/hypervisor/libvirt/libvirt.ts";
 import { createLibvirtHypervisor } from "../../src/hypervisor/libvirt/libvirt.ts";
-import { createOverlay } from "../../src/hypervisor/libvirt/overlay.ts";
 import type { LibvirtClient } from "../../src/libvirt/index.ts";
 import { createLibvirtClient } from "../../src/libvirt/index.ts";
 import { PacketDecoder, PacketType, REMOTE_PROGRAM } from "../../src/libvirt/packet.ts";
 import { procedures } from "../../src/libvirt/procedures.ts";
 import type { Behaviour, ContractHarness, Foreign } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
+import { cutProgram, filesIn } from "./host-trouble.ts";
 import { libvirtFailures } from "./libvirt-failures.ts";
 
 export const SYSTEM_URI = "qemu:///system";
 const IMAGE_BUILD_SECONDS = 1800;
+
+/** So many processes are killed in `npm test`; each takes some seconds. */
+const SAMPLED_KILLS = 8;
 
 /** Says nothing to anyone. */
 export const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
@@ -125,7 +128,6 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
     open: () => createLibvirtHypervisor(options),
     openNeighbour: () => createLibvirtHypervisor(neighbour),
     spec: (guest) => testSpec({ ...guest, imagePath }),
-    crashPoints: crashPoints(guestsDir),
     guestsDir,
     plantForeign: (jobId) => plantForeign(client, jobId),
     async crash(jobId) {
@@ -133,7 +135,18 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
       process.kill(Number(pid), "SIGKILL");
     },
     failures: libvirtFailures(client, options),
-    victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
+    victim: {
+      module: import.meta.url,
+      options: { dataDir, ownerId: options.ownerId },
+      sampled: SAMPLED_KILLS,
+      model: {
+        part: "creation",
+        run: runCommand,
+        open: (run) => createLibvirtHypervisor({ ...options, run }),
+        onlyLooks,
+        cut: cutProgram,
+      },
+    },
     whatIsLeft: (jobId) => whatIsLeft(client, guestsDir, jobId),
     async close() {
       client.close();
@@ -148,6 +161,14 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
  */
 export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
   return createLibvirtHypervisor(libvirtOptions(options));
+}
+
+/**
+ * What changes nothing on the host is no step.
+ * @public
+ */
+export function onlyLooks(program: string, args: readonly string[]): boolean {
+  return program === "qemu-img" && args[0] === "info";
 }
 
 /** The calls that change something; what only asks is no step. */
@@ -184,35 +205,6 @@ export function libvirtOptions(place: { dataDir: string; ownerId: string }): Lib
   };
 }
 
-/** The steps of create, each left undone or half done. */
-function crashPoints(guestsDir: string): ContractHarness["crashPoints"] {
-  const directory = async (spec: GuestSpec) => {
-    const paths = guestPaths(guestsDir, spec.jobId);
-    await mkdir(paths.directory);
-    return paths;
-  };
-  return {
-    "after the directory": async (spec) => {
-      await directory(spec);
-    },
-    "in mid-overlay": async (spec) => {
-      const paths = await directory(spec);
-      await writeFile(`${paths.overlay}.partial`, "half");
-    },
-    "in mid-seed": async (spec) => {
-      const paths = await directory(spec);
-      await createOverlay(paths.overlay, spec);
-      await mkdir(`${paths.seed}.partial.d`);
-      await writeFile(`${paths.seed}.partial`, "half");
-    },
-    "before the domain": async (spec) => {
-      const paths = await directory(spec);
-      await createOverlay(paths.overlay, spec);
-      await writeTestSeed(paths.seed, spec.seed);
-    },
-  };
-}
-
 async function plantForeign(client: LibvirtClient, jobId: string): Promise<Foreign> {
   const xml = buildDomainXml({
     ...testSpec({ jobId, attempt: 1, behaviour: "brief", imagePath: "/nonexistent" }),
@@ -234,5 +226,10 @@ async function whatIsLeft(client: LibvirtClient, guestsDir: string, jobId: strin
   const name = guestName(jobId);
   const domains = (await client.listAllDomains()).filter((domain) => domain.name === name);
   const files = [guestPaths(guestsDir, jobId).directory, `/var/log/libvirt/qemu/${name}.log`];
-  return [...domains.map(() => "domain"), ...files.filter((file) => existsSync(file))];
+  const { directory } = guestPaths(guestsDir, jobId);
+  return [
+    ...domains.map(() => "domain"),
+    ...files.filter((file) => existsSync(file)),
+    ...filesIn(directory, ["console.log"]),
+  ];
 }

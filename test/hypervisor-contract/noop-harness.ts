@@ -6,15 +6,19 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../src/core/job.ts";
+import { runCommand } from "../../src/host/command.ts";
 import type { GuestSpec, Hypervisor, HypervisorLog } from "../../src/hypervisor/hypervisor.ts";
 import { guestPaths } from "../../src/hypervisor/noop/guest-files.ts";
 import { createNoopHypervisor, type NoopOptions } from "../../src/hypervisor/noop/noop.ts";
 import { until } from "../support/until.ts";
 import type { Behaviour, ContractHarness } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
-import { openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
+import { cutProgram, filesIn, openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
 
 const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
+
+/** So many processes are killed in `npm test`. */
+const SAMPLED_KILLS = 12;
 
 /** A spec for a backend without guests: only the files and the runner's address matter. */
 export function noopSpec(guest: {
@@ -69,16 +73,6 @@ export async function createProcessHarness(): Promise<ContractHarness> {
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, files: [runnerFile(runnerScripts[behaviour])] }),
     guestsDir,
-    crashPoints: {
-      "after the directory": async ({ jobId }) => {
-        await mkdir(guestPaths(guestsDir, jobId).directory);
-      },
-      "in mid-mark": async ({ jobId }) => {
-        const paths = guestPaths(guestsDir, jobId);
-        await mkdir(paths.work, { recursive: true });
-        await writeFile(`${paths.mark}.partial`, "{");
-      },
-    },
     plantForeign: async (jobId) => {
       const { directory, mark } = guestPaths(guestsDir, jobId);
       const content = JSON.stringify({ owner: "someone-else", jobId, attempt: 1 });
@@ -94,10 +88,22 @@ export async function createProcessHarness(): Promise<ContractHarness> {
       process.kill(-pid, "SIGKILL");
     },
     failures: processFailures(options),
-    victim: { module: import.meta.url, options: { dataDir, ownerId: options.ownerId } },
+    victim: {
+      module: import.meta.url,
+      options: { dataDir, ownerId: options.ownerId },
+      sampled: SAMPLED_KILLS,
+      model: {
+        part: "creation",
+        run: runCommand,
+        open: () => createNoopHypervisor(options),
+        onlyLooks: () => false,
+        cut: cutProgram,
+      },
+    },
     async whatIsLeft(jobId) {
       const directory = join(guestsDir, guestName(jobId));
-      return [...(existsSync(directory) ? [directory] : []), ...(await processesIn(directory))];
+      const own = existsSync(directory) ? [directory] : [];
+      return [...own, ...filesIn(directory), ...(await processesIn(directory))];
     },
     close: () => rm(dataDir, { recursive: true }),
   };
@@ -198,7 +204,6 @@ export async function createDelayHarness(): Promise<ContractHarness> {
     openNeighbour: null,
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}/${jobId}` }),
-    crashPoints: {},
     guestsDir: null,
     plantForeign: () => assert.fail("nobody else has guests in our memory"),
     // What runs the guest gives up when its endpoint refuses it.

@@ -1,81 +1,77 @@
-import type { ZonesConfig } from "../../src/config/zones-config.ts";
-import { runCommand } from "../../src/host/command.ts";
+import type { RunCommand } from "../../src/host/command.ts";
 import type { GuestSpec, Hypervisor } from "../../src/hypervisor/hypervisor.ts";
-import type { StandIn } from "../illumos/stand-in.ts";
 import type { BrokenHost, ContractHarness } from "./contract.ts";
 import { withoutPrograms } from "./host-trouble.ts";
+import { looks } from "./transcript/looks.ts";
+import type { ZonesTestHost } from "./zones-harness.ts";
+import { removeNetwork } from "./zones-look.ts";
+import { openZones, type ZonesNetwork, type ZonesPlace, zonesSettings } from "./zones-place.ts";
 
-/** What a backend on the stand-in is made of; plain data, so that a child process can make it as well. */
-export interface ZonesPlace {
-  readonly dataDir: string;
-  readonly ownerId: string;
-  readonly settings: ZonesConfig;
-}
+/** A network that is lost. */
+const otherNetwork: ZonesNetwork = {
+  link: "solcontract1",
+  vnic: "solcontracthost1",
+  addresses: "10.99.78",
+};
 
-/** A stand-in, and how a backend is opened on it. */
-export interface ZonesScene {
-  readonly standIn: StandIn;
-  readonly place: ZonesPlace;
-  open(changes?: Partial<ZonesPlace>): Hypervisor;
-}
-
-/** A pool that has no room for a further guest's disk, and the size that it has otherwise, in bytes. */
-const fullPoolBytes = 1024;
-const poolBytes = 64 * 1024 ** 3;
-
-/** Each failure of an illumos host, brought about on the stand-in. */
-export function zonesFailures(scene: ZonesScene): Required<ContractHarness["failures"]> {
-  const { standIn } = scene;
-  const withOpen = async (
+/** Each failure of an illumos host, brought about for real. */
+export function zonesFailures(host: ZonesTestHost, place: ZonesPlace): ContractHarness["failures"] {
+  const { run, fillPool } = host;
+  const on = async (
     fail: (hypervisor: Hypervisor) => Promise<unknown>,
-    mend: () => void = () => {},
+    later: RunCommand = run,
   ): Promise<BrokenHost> => {
-    const hypervisor = scene.open();
-    await hypervisor.prepare();
-    return {
-      fail: () => fail(hypervisor),
-      async mend() {
-        mend();
-        await hypervisor.close();
-      },
-    };
+    const prepared = openZones(place, run);
+    await prepared.prepare();
+    await prepared.close();
+    const hypervisor = openZones(place, later);
+    return { fail: () => fail(hypervisor), mend: () => hypervisor.close() };
   };
-  const standInPrograms = standIn.environment.PATH.split(":").slice(0, 1);
+  const isOfIllumos = (program: string) => program === "dd" || looks[program] !== undefined;
   return {
-    "the hypervisor is gone": () => withOpen((hypervisor) => withoutPrograms(() => hypervisor.listTraces())),
+    "the hypervisor is gone": () =>
+      on((hypervisor) => hypervisor.listTraces(), withoutPrograms(run, isOfIllumos)),
+    // An image that is not in the pool yet is unpacked by qemu-img.
     "a tool is missing": (spec) =>
-      withOpen((hypervisor) => withoutPrograms(() => hypervisor.create(spec), standInPrograms)),
-    "the disk is full": (spec) =>
-      withOpen(
-        (hypervisor) => {
-          standIn.setPoolBytes(fullPoolBytes);
-          return hypervisor.create(spec);
-        },
-        () => standIn.setPoolBytes(poolBytes),
+      on(
+        (hypervisor) => hypervisor.create({ ...spec, imageFormat: "qcow2", imageDigest: "cd".repeat(32) }),
+        withoutPrograms(run, (program) => !isOfIllumos(program)),
       ),
-    "the network is missing": (spec) => loseTheLink(scene, spec),
+    ...(fillPool && { "the disk is full": (spec: GuestSpec) => fillThePool(on, fillPool, spec) }),
+    "the network is missing": (spec) => loseTheNetwork(host, place, spec),
     "the image's file is gone": (spec) =>
-      withOpen((hypervisor) =>
+      on((hypervisor) =>
         hypervisor.create({ ...spec, imageDigest: null, imagePath: `${spec.imagePath}.gone` }),
       ),
   };
 }
 
+async function fillThePool(
+  on: (fail: (hypervisor: Hypervisor) => Promise<unknown>) => Promise<BrokenHost>,
+  fillPool: () => () => void,
+  spec: GuestSpec,
+): Promise<BrokenHost> {
+  let empty = () => {};
+  const broken = await on((hypervisor) => {
+    empty = fillPool();
+    return hypervisor.create(spec);
+  });
+  return {
+    fail: broken.fail,
+    mend() {
+      empty();
+      return broken.mend();
+    },
+  };
+}
+
 /** The link that guests' cards are over goes, and the cards with it, between a guest's create and its start. */
-async function loseTheLink(scene: ZonesScene, spec: GuestSpec): Promise<BrokenHost> {
-  const settings = { ...scene.place.settings, link: "other_stub0", vnic: "othernic0", gateway: "10.89.0.1" };
-  const addresses = { first: "10.89.0.2", last: "10.89.0.9" };
-  const subnet = { address: "10.89.0.0", prefix: 24 };
-  const hypervisor = scene.open({ settings: { ...settings, addresses, subnet } });
-  const before = new Set(scene.standIn.links().map(({ name }) => name));
+async function loseTheNetwork(host: ZonesTestHost, place: ZonesPlace, spec: GuestSpec): Promise<BrokenHost> {
+  const settings = zonesSettings(place.settings.pool, otherNetwork, 2);
+  const hypervisor = openZones({ ...place, settings }, host.run);
   await hypervisor.prepare();
   await hypervisor.create(spec);
-  const made = scene.standIn.links().filter(({ name }) => !before.has(name));
-  await runCommand("ipadm", ["delete-addr", `${settings.vnic}/v4`]);
-  await runCommand("ipadm", ["delete-if", settings.vnic]);
-  for (const { name } of made.filter((link) => link.class === "vnic"))
-    await runCommand("dladm", ["delete-vnic", name]);
-  await runCommand("dladm", ["delete-etherstub", settings.link]);
+  await removeNetwork(host.suiteRun, otherNetwork);
   return {
     fail: () => hypervisor.start(spec.jobId),
     async mend() {

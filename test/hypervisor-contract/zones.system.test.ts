@@ -1,4 +1,6 @@
 import { testHypervisorContract } from "./contract.ts";
-import { createZonesHarness } from "./zones-harness.ts";
+import { createZonesOnStandIn } from "./zones-hosts.ts";
 
-testHypervisorContract("zones, on the stand-in", { setUp: createZonesHarness });
+testHypervisorContract("zones, on the stand-in", {
+  setUp: () => createZonesOnStandIn({ guests: "scripted" }),
+});

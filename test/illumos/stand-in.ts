@@ -1,11 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import type { RunCommand } from "../../src/host/command.ts";
+import { createDispatch, type LoggedCommand } from "./dispatch.ts";
 import type { Context } from "./host/context.ts";
 import { addFault, type FaultEffect, type FaultMatch, removeFaults } from "./host/faults.ts";
 import { killProcess, waitForEnd } from "./host/processes.ts";
 import { change, exclusively, openState, saveSetting } from "./host/state.ts";
 import { allLinks, type Link } from "./network/links.ts";
+import { runnerOf } from "./run.ts";
+import { serveCommands } from "./server.ts";
 import { allDatasets, type Dataset, insertDataset, volumeFile } from "./zfs/datasets.ts";
 import { allZones, liveZones, stateOf, type Zone, type ZoneState } from "./zones/records.ts";
 import { tearDownEnded } from "./zones/teardown.ts";
@@ -23,17 +27,8 @@ export interface StandInOptions {
   readonly shutdownSeconds?: number;
   /** The bus of `cdrom`: `ahci` as bhyve has it, or `virtio`, for guests without a driver for it; default `virtio`. */
   readonly cdromBus?: "ahci" | "virtio";
-}
-
-/** A command that ran, as the log has it. */
-export interface LoggedCommand {
-  readonly command: string;
-  readonly args: readonly string[];
-  /** Null of a command that was made to die. */
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly ms: number;
+  /** What a guest is: QEMU, or a process that sleeps and behaves as its seed says (zones/scripted-guest.ts); default `qemu`. */
+  readonly guests?: "qemu" | "scripted";
 }
 
 /** An ordered fault. */
@@ -42,10 +37,12 @@ export interface Fault {
   release(): void;
 }
 
-/** A stand-in for an illumos host: its commands on a PATH, its state in a directory, its guests as processes. */
+/** A stand-in for an illumos host: its commands in this process, and on a PATH; its files in a directory, its guests as processes. */
 export interface StandIn {
   readonly directory: string;
-  /** What a process needs to run the commands: PATH, with them first, and SOLSTICE_STAND_IN. */
+  /** Runs a command of the stand-in in this process, and any other program as `runCommand` does. */
+  readonly run: RunCommand;
+  /** What another process needs to run the commands: PATH, with them first, and SOLSTICE_STAND_IN. */
   readonly environment: { readonly PATH: string; readonly SOLSTICE_STAND_IN: string };
   /** Makes commands that match fail, wait, hang or die. */
   fault(match: FaultMatch, effect: FaultEffect): Fault;
@@ -74,16 +71,20 @@ export interface StandIn {
 export async function openStandIn(options: StandInOptions = {}): Promise<StandIn> {
   const directory = mkdtempSync("/tmp/si-");
   for (const part of ["zvols", "q", "rpool"]) mkdirSync(join(directory, part), { mode: 0o755 });
-  symlinkSync(process.execPath, join(directory, "node"));
-  const database = openState(directory, { create: true });
-  const context: Context = { directory, database, out: () => {}, err: () => {}, halfway: () => {} };
+  const database = openState();
+  const { signal } = new AbortController();
+  const context: Context = { directory, database, signal, out: () => {}, err: () => {}, halfway: () => {} };
   prepare(context, options);
+  const log: LoggedCommand[] = [];
+  const dispatch = createDispatch(context, log);
+  const server = await serveCommands(directory, dispatch);
   const path = `${join(import.meta.dirname, "bin")}:${process.env.PATH ?? ""}`;
   return {
     directory,
+    run: runnerOf(dispatch),
     environment: { PATH: path, SOLSTICE_STAND_IN: directory },
     ...faultOrders(database),
-    commands: () => readLog(directory),
+    commands: () => [...log],
     zones: () => allZones(context).map((zone) => ({ ...zone, state: stateOf(zone) })),
     datasets: () => allDatasets(context),
     links: () => allLinks(context),
@@ -93,6 +94,7 @@ export async function openStandIn(options: StandInOptions = {}): Promise<StandIn
     rebootHost: () => rebootHost(context),
     async close() {
       await endGuests(context);
+      server.close();
       database.close();
       rmSync(directory, { recursive: true, force: true });
     },
@@ -103,6 +105,7 @@ function prepare(context: Context, options: StandInOptions): void {
   const { database } = context;
   saveSetting(database, "pool:rpool", String(options.poolBytes ?? defaultPoolBytes));
   saveSetting(database, "cdromBus", options.cdromBus ?? "virtio");
+  saveSetting(database, "guests", options.guests ?? "qemu");
   if (options.shutdownSeconds) saveSetting(database, "shutdownSeconds", String(options.shutdownSeconds));
   insertDataset(context, {
     name: "rpool",
@@ -128,16 +131,6 @@ function faultOrders(database: DatabaseSync): Pick<StandIn, "fault" | "fail" | "
     fail: ({ stderr, exitCode = 1, ...match }) => fault(match, { kind: "fail", stderr, exitCode }),
     delay: ({ ms, ...match }) => fault(match, { kind: "delay", ms }),
   };
-}
-
-function readLog(directory: string): LoggedCommand[] {
-  try {
-    const lines = readFileSync(join(directory, "commands.jsonl"), "utf8").split("\n");
-    return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as LoggedCommand);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw error;
-  }
 }
 
 async function endGuests(context: Context): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type CommandResult, runCommand } from "../../src/host/command.ts";
+import type { CommandResult } from "../../src/host/command.ts";
 import type { StandIn } from "./stand-in.ts";
 
 /** Every exit code is an answer here. */
@@ -8,8 +8,7 @@ const anyExitCode = Array.from({ length: 256 }, (_, code) => code);
 
 /** Runs a command of the stand-in; its answer, whatever the exit code. */
 export function runIn(standIn: StandIn, command: string, ...args: string[]): Promise<CommandResult> {
-  const variables = [`PATH=${standIn.environment.PATH}`, `SOLSTICE_STAND_IN=${standIn.directory}`];
-  return runCommand("env", [...variables, command, ...args], { acceptExitCodes: anyExitCode });
+  return standIn.run(command, args, { acceptExitCodes: anyExitCode });
 }
 
 /** Runs a command that must succeed; its stdout. */

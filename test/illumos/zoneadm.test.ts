@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { identify, killProcess } from "./host/processes.ts";
+import { identify, killProcess, waitForEnd } from "./host/processes.ts";
 import { openStandIn, type StandIn } from "./stand-in.ts";
 import {
   attributes,
@@ -138,6 +138,7 @@ test("a guest that is killed leaves its zone installed, its number gone and its 
   const guest = identify(standIn.guestPid("k") ?? 0);
   assert.ok(guest);
   killProcess(guest);
+  assert.ok(await waitForEnd(guest, 10_000));
   assert.equal(await listedState(standIn, "k"), "installed");
   assert.equal(await protection(), "\n", "remove_datalink_protect of vplat.c");
   await must(standIn, "dladm", "delete-vnic", "k0");

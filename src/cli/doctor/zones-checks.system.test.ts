@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openStandIn, type StandIn } from "../../../test/illumos/stand-in.ts";
+import { must } from "../../../test/illumos/testing.ts";
 import { runCli } from "../testing/run-cli.ts";
 import type { CheckResult } from "./check.ts";
 import { runCheck } from "./check.ts";
@@ -15,7 +15,6 @@ let dataDir = "";
 before(async () => {
   standIn = await openStandIn();
   dataDir = mkdtempSync("/tmp/doctor-");
-  Object.assign(process.env, standIn.environment);
 });
 after(async () => {
   await standIn.close();
@@ -30,7 +29,7 @@ async function doctor(env: Record<string, string> = {}): Promise<Map<string, Che
   return new Map(checks.map((check) => [check.name, check]));
 }
 
-const run = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: "utf8" });
+const run = (program: string, ...args: string[]) => must(standIn, program, ...args);
 
 test("a bare host: what will be made is well, brand and bhyve are missing, and nothing was changed", async () => {
   const before = JSON.stringify([standIn.datasets(), standIn.links()]);
@@ -55,11 +54,11 @@ test("a bare host: what will be made is well, brand and bhyve are missing, and n
 });
 
 test("a host in use: another's dataset, a link in the way, an address that guests would get", async () => {
-  run("zfs", "create", "-o", "solstice:owner=other-host", "rpool/taken");
-  run("dladm", "create-etherstub", "stub7");
-  run("dladm", "create-vnic", "-l", "igb0", "ci7");
-  run("ipadm", "create-if", "ci7");
-  run("ipadm", "create-addr", "-T", "static", "-a", "10.88.0.9/24", "ci7/v4");
+  await run("zfs", "create", "-o", "solstice:owner=other-host", "rpool/taken");
+  await run("dladm", "create-etherstub", "stub7");
+  await run("dladm", "create-vnic", "-l", "igb0", "ci7");
+  await run("ipadm", "create-if", "ci7");
+  await run("ipadm", "create-addr", "-T", "static", "-a", "10.88.0.9/24", "ci7/v4");
   const found = await doctor({ ZONES_POOL: "rpool/taken", ZONES_LINK: "stub7", ZONES_VNIC: "ci7" });
   assert.match(found.get("dataset")?.detail ?? "", /another installation.*other-host/);
   assert.match(found.get("host's interface")?.detail ?? "", /ci7 is over igb0, and guests are on stub7/);
@@ -74,7 +73,7 @@ test("a host in use: another's dataset, a link in the way, an address that guest
 
 test("a dataset of this installation is known by its id", async () => {
   writeFileSync(join(dataDir, "host-id"), "omni-0001\n");
-  run("zfs", "create", "-o", "solstice:owner=omni-0001", "rpool/ours");
+  await run("zfs", "create", "-o", "solstice:owner=omni-0001", "rpool/ours");
   const { status, detail } = (await doctor({ ZONES_POOL: "rpool/ours" })).get("dataset") ?? {};
   assert.deepEqual([status, detail], ["ok", "rpool/ours exists, and is ours."]);
 });
@@ -94,7 +93,12 @@ test("brand and devices are found where they are; only root in the global zone w
     for (const file of ["usr/lib/brand/bhyve/config.xml", "dev/vmmctl", "dev/viona"]) {
       writeFileSync(join(root, file), "");
     }
-    const host: Illumos = { ...thisHost(process.env), root, platform: "sunos", userId: 0 };
+    const host: Illumos = {
+      ...thisHost({ ...process.env, ...standIn.environment }),
+      root,
+      platform: "sunos",
+      userId: 0,
+    };
     const results = await Promise.all(hostChecks(host).map(runCheck));
     assert.deepEqual(
       results.map(({ name, status }) => `${name}: ${status}`),

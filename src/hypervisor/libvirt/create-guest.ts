@@ -54,7 +54,7 @@ async function createFiles(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths
   await mkdir(paths.directory);
   // QEMU's user must pass through, and nobody may list. Said by chmod, because mkdir's mode is cut by the umask.
   await chmod(paths.directory, 0o711);
-  await createOverlay(paths.overlay, spec);
+  await createOverlay(host.run, paths.overlay, spec);
   const partial = `${paths.seed}.partial`;
   await host.writeSeed(partial, spec.seed, spec.seedFormat);
   // The seed holds a token. libvirt gives the file to QEMU's user when the guest starts.

@@ -1,4 +1,5 @@
 import { guestName } from "../../core/job.ts";
+import type { RunCommand } from "../../host/command.ts";
 import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
 import type { HypervisorLog, WriteSeed } from "../hypervisor.ts";
@@ -19,6 +20,7 @@ export interface LibvirtHost {
   /** Where QEMU's logs of the domains are left behind; null where that is not ours to clean. */
   readonly domainLogDir: string | null;
   readonly writeSeed: WriteSeed;
+  readonly run: RunCommand;
   readonly macAddresses: MacAddresses;
   /** Null where the operator wants none. */
   readonly firewall: Firewall | null;

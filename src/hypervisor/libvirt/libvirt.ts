@@ -2,6 +2,7 @@ import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName, jobIdOfGuest } from "../../core/job.ts";
+import { type RunCommand, runCommand } from "../../host/command.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
@@ -38,6 +39,8 @@ export interface LibvirtHypervisorOptions {
   readonly ownerId: string;
   readonly writeSeed: WriteSeed;
   readonly log: HypervisorLog;
+  /** Runs `qemu-img`; the default is a process. */
+  readonly run?: RunCommand;
   /** Without it, KVM counts as working where libvirt offers it. */
   readonly probeKvm?: KvmProbe | undefined;
   /** Bytes that must stay free when a guest is made; default 1 GiB. */
@@ -117,7 +120,7 @@ async function connectHost(
   options: LibvirtHypervisorOptions,
   listeners: ReadonlySet<(jobId: string | null) => void>,
 ): Promise<LibvirtHost> {
-  const { uri, network, ownerId, writeSeed, log, probeKvm } = options;
+  const { uri, network, ownerId, writeSeed, log, probeKvm, run = runCommand } = options;
   const guestsDir = guestsDirectory(options.dataDir);
   const client = await createLibvirtClient({ uri });
   try {
@@ -131,7 +134,7 @@ async function connectHost(
     const firewall = settings && createFirewall({ client, network, ownerId, settings, log });
     return {
       ...{ client, ownerId, network, virtType, guestsDir, reserveBytes, domainLogDir },
-      ...{ writeSeed, macAddresses, firewall, log },
+      ...{ writeSeed, run, macAddresses, firewall, log },
     };
   } catch (error) {
     client.close();

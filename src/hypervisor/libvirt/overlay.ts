@@ -1,6 +1,6 @@
 import { rename } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
-import { runCommand } from "../../host/command.ts";
+import type { RunCommand } from "../../host/command.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
 const BYTES_PER_GIB = 1024 ** 3;
@@ -9,23 +9,23 @@ const BYTES_PER_GIB = 1024 ** 3;
  * Makes the guest's disk: a qcow2 file over the shared image, as large as asked for but never smaller than the image.
  * The name appears only when the file is whole.
  */
-export async function createOverlay(path: string, spec: GuestSpec): Promise<void> {
+export async function createOverlay(run: RunCommand, path: string, spec: GuestSpec): Promise<void> {
   const { imagePath, imageFormat } = spec;
-  const size = Math.max(await virtualSize(imagePath, imageFormat), spec.size.diskGb * BYTES_PER_GIB);
+  const size = Math.max(await virtualSize(run, spec), spec.size.diskGb * BYTES_PER_GIB);
   const partial = `${path}.partial`;
   // The backing format is always said: QEMU must never guess, because a guest could write another format's header.
   const backing = ["-b", imagePath, "-F", imageFormat];
-  await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, partial, String(size)], {
+  await run("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, partial, String(size)], {
     errorCode: "hypervisor_failed",
   });
   await rename(partial, path);
 }
 
 /** The size in bytes of the disk that a guest sees. */
-async function virtualSize(imagePath: string, imageFormat: GuestSpec["imageFormat"]): Promise<number> {
+async function virtualSize(run: RunCommand, { imagePath, imageFormat }: GuestSpec): Promise<number> {
   // -U: other guests have the image open.
   const args = ["info", "-U", "--output=json", "-f", imageFormat, imagePath];
-  const { stdout } = await runCommand("qemu-img", args, {
+  const { stdout } = await run("qemu-img", args, {
     errorCode: "image_unavailable",
     remedy: "See what `solstice images` says; `solstice images pull NAME` prepares an image anew.",
   });

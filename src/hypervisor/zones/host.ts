@@ -17,6 +17,8 @@ export interface ZonesHost extends CommandHost {
   readonly images: ImageShelf;
   readonly consoles: ConsoleKeeper;
   readonly watch: ZoneWatch;
+  /** Between two looks at a guest that is on its way to be gone, in ms. */
+  readonly lookPauseMs: number;
   /** Slots are given one after the other. */
   readonly slotTurn: LimitFunction;
   /** The shutdowns that are under way, by job. */

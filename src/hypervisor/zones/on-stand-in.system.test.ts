@@ -1,13 +1,22 @@
 /** What the contract does not ask: images, what is somebody else's, cards. On the stand-in, without power for any guest. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
 import { silentLog, testSpec, writeTestSeed } from "../../../test/hypervisor-contract/libvirt-harness.ts";
-import { zonesPlace } from "../../../test/hypervisor-contract/zones-harness.ts";
+import { zonesSettings } from "../../../test/hypervisor-contract/zones-place.ts";
 import { openStandIn, type StandIn } from "../../../test/illumos/stand-in.ts";
 import { runCommand } from "../../host/command.ts";
 import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
@@ -16,6 +25,18 @@ import { createZonesHypervisor, type ZonesHypervisorOptions } from "./zones.ts";
 
 /** No multiple of a sector, as an image may be. */
 const imageBytes = 3 * 1024 * 1024 + 100;
+
+/** The first bytes of a file, of which the rest is large and empty. */
+function startOf(file: string, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const descriptor = openSync(file, "r");
+  try {
+    readSync(descriptor, bytes, 0, length, 0);
+    return bytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
 
 describe("zones on the stand-in, without power", () => {
   let standIn: StandIn;
@@ -26,10 +47,12 @@ describe("zones on the stand-in, without power", () => {
 
   before(async () => {
     standIn = await openStandIn();
-    Object.assign(process.env, standIn.environment);
     dataDir = await mkdtemp("/tmp/sz-");
-    const place = zonesPlace({ dataDir, pool: "rpool/solstice", first: "10.88.0.2" });
-    options = { ...place, writeSeed: writeTestSeed, log: silentLog, imageRetentionSeconds: 60 };
+    const network = { link: "solstice_stub0", vnic: "solstice0", addresses: "10.88.0" };
+    options = {
+      ...{ dataDir, ownerId: randomJobId(), settings: zonesSettings("rpool/solstice", network, 2) },
+      ...{ run: standIn.run, writeSeed: writeTestSeed, log: silentLog, imageRetentionSeconds: 60 },
+    };
     zones = createZonesHypervisor(options);
     await zones.prepare();
   });
@@ -72,7 +95,7 @@ describe("zones on the stand-in, without power", () => {
     for (const { jobId } of specs) {
       const file = standIn.volumeFile(`rpool/solstice/disks/job-${jobId}`);
       assert.equal(statSync(file).size, 1024 ** 3);
-      assert.ok(readFileSync(file).subarray(0, imageBytes).equals(content));
+      assert.ok(startOf(file, imageBytes).equals(content));
     }
     const slots = specs.map(({ jobId }) =>
       readFileSync(join(dataDir, "guests", `job-${jobId}`, "slot"), "utf8"),
@@ -88,7 +111,7 @@ describe("zones on the stand-in, without power", () => {
     const changed = { imagePath: qcow2, imageFormat: "qcow2", imageDigest: null } as const;
     await zones.create({ ...spec, ...changed });
     const file = standIn.volumeFile(`rpool/solstice/disks/job-${spec.jobId}`);
-    assert.ok(readFileSync(file).subarray(0, content.length).equals(content));
+    assert.ok(startOf(file, content.length).equals(content));
     assert.deepEqual(readdirSync(join(dataDir, "zone-imports")), []);
     const copiesBefore = copies();
     await zones.create({ ...another(spec), ...changed });
@@ -104,7 +127,7 @@ describe("zones on the stand-in, without power", () => {
     assert.equal(datasets(imageOf(spec)).length, 1, "half an import is there, without a snapshot");
     await zones.create(spec);
     const file = standIn.volumeFile(imageOf(spec));
-    assert.ok(readFileSync(file).subarray(0, imageBytes).equals(content));
+    assert.ok(startOf(file, imageBytes).equals(content));
   });
 
   test("an image goes once nothing has used it for as long as images are kept; one with a guest stays, half an import goes at once", async () => {
@@ -116,7 +139,7 @@ describe("zones on the stand-in, without power", () => {
     const fault = standIn.fault({ command: "zfs", arguments: /^snapshot/ }, { kind: "die", when: "before" });
     await assert.rejects(zones.create(half));
     fault.release();
-    for (const spec of [used, idle]) await runCommand("zfs", ["set", "solstice:used=1", imageOf(spec)]);
+    for (const spec of [used, idle]) await standIn.run("zfs", ["set", "solstice:used=1", imageOf(spec)]);
     const successor = createZonesHypervisor(options);
     await successor.prepare();
     assert.equal(datasets(imageOf(idle)).length, 0);
@@ -137,12 +160,12 @@ describe("zones on the stand-in, without power", () => {
     ] as const) {
       const spec = specOn(randomBytes(1024));
       const name = `rpool/solstice/${dataset}/job-${spec.jobId}`;
-      await runCommand("zfs", ["create", ...args, name]);
+      await standIn.run("zfs", ["create", ...args, name]);
       await assert.rejects(zones.create(spec), { code: "already_exists" }, dataset);
       assert.equal(await zones.power(spec.jobId), "absent");
       await zones.remove(spec.jobId);
       assert.equal(datasets(name).length, 1, dataset);
-      await runCommand("zfs", ["destroy", name]);
+      await standIn.run("zfs", ["destroy", name]);
     }
   });
 
@@ -153,7 +176,7 @@ describe("zones on the stand-in, without power", () => {
     await assert.rejects(zones.create(spec));
     fault.release();
     // As if the card was given back, and the directory lost.
-    await runCommand("dladm", ["delete-vnic", cardOf(jobId)]);
+    await standIn.run("dladm", ["delete-vnic", cardOf(jobId)]);
     rmSync(join(dataDir, "guests", `job-${jobId}`), { recursive: true });
     const { directories } = await zones.listTraces();
     const found = directories.find((one) => one.jobId === jobId);
@@ -166,13 +189,13 @@ describe("zones on the stand-in, without power", () => {
   test("a copy of a guest's zone under another name is told as that, with what removes it", async () => {
     const spec = specOn(randomBytes(1024));
     await zones.create(spec);
-    const { stdout } = await runCommand("zonecfg", ["-z", `job-${spec.jobId}`, "export"]);
+    const { stdout } = await standIn.run("zonecfg", ["-z", `job-${spec.jobId}`, "export"]);
     const text = stdout
       .trim()
       .replace(/^create -b/, "create -b")
       .replaceAll(/zonepath=.*/g, "zonepath=/rpool/copy")
       .split("\n");
-    await runCommand("zonecfg", ["-z", "copy-of-it", text.join("; ")]);
+    await standIn.run("zonecfg", ["-z", "copy-of-it", text.join("; ")]);
     const { misnamed, domains } = await zones.listTraces();
     assert.deepEqual(
       misnamed.map(({ name, jobId }) => [name, jobId]),
@@ -180,7 +203,7 @@ describe("zones on the stand-in, without power", () => {
     );
     assert.match(misnamed[0]?.command ?? "", /zonecfg -z copy-of-it delete -F/);
     assert.ok(domains.some(({ jobId }) => jobId === spec.jobId));
-    await runCommand("zonecfg", ["-z", "copy-of-it", "delete", "-F"]);
+    await standIn.run("zonecfg", ["-z", "copy-of-it", "delete", "-F"]);
   });
 
   test("no guest is made in a pool that is nearly full; with room again it is", async () => {
@@ -199,7 +222,7 @@ describe("zones on the stand-in, without power", () => {
     const spec = specOn(randomBytes(1024));
     await zones.create(spec);
     const card = cardOf(spec.jobId);
-    const { stdout } = await runCommand("dladm", [
+    const { stdout } = await standIn.run("dladm", [
       "show-linkprop",
       "-c",
       "-o",
@@ -230,7 +253,7 @@ describe("zones on the stand-in, without power", () => {
     };
     await refused({ settings: { ...settings, pool: "tank/ci/solstice" } }, /tank\/ci does not exist/);
     await refused({ ownerId: "another" }, /belongs to the installation/);
-    await runCommand("zfs", ["create", "rpool/unmarked"]);
+    await standIn.run("zfs", ["create", "rpool/unmarked"]);
     await refused({ settings: { ...settings, pool: "rpool/unmarked" } }, /was not made by an orchestrator/);
     await refused({ settings: { ...settings, pool: `rpool/${"long".repeat(24)}` } }, /more than 107 bytes/);
     await refused({ brandDirectory: "/nonexistent" }, /bhyve brand is not installed/, "host_missing_tool");

@@ -12,9 +12,8 @@ import { observeGuest } from "./observe.ts";
 import type { ObservedGuest } from "./observed.ts";
 import { afterStep, nextTeardownStep, type TeardownStep } from "./teardown.ts";
 
-/** The most looks at one guest while it is removed, and the pause before the next one where it is on its way, in ms. */
+/** The most looks at one guest while it is removed. */
 const maxLooks = 120;
-const waitMs = 1000;
 
 /**
  * So many looks a zone may be on its way. Then it is halted again, which zoneadmd does in `shutting_down` as well (zoneadmd.c): a halt that
@@ -57,7 +56,7 @@ async function takeSteps(
       guest = (await take(host, jobId, { step, guest })) ? afterStep(guest, step) : null;
       step = guest && nextTeardownStep(guest);
     }
-    if (guest === null) await delay(waitMs);
+    if (guest === null) await delay(host.lookPauseMs);
   }
   throw new SolsticeError("hypervisor_failed", `${guestName(jobId)} is not gone after ${maxLooks} looks.`, {
     remedy:

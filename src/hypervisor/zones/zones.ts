@@ -32,6 +32,8 @@ import { guestBrand, isGuestZone, listZones, readZone } from "./zones-of-host.ts
 /** Between two looks at the zones of the host, in ms, while a guest has power. */
 const defaultPollMs = 1500;
 
+const defaultLookPauseMs = 1000;
+
 const defaultReserveBytes = 1024 ** 3;
 
 /** Options of {@link createZonesHypervisor}. */
@@ -52,6 +54,8 @@ export interface ZonesHypervisorOptions {
   /** Where the bhyve brand is installed; null where that cannot be looked at. */
   readonly brandDirectory?: string | null;
   readonly pollMs?: number;
+  /** Between two looks at a guest that is on its way to be gone, in ms; default 1 s. */
+  readonly lookPauseMs?: number;
 }
 
 /** Guests as bhyve zones of this illumos host, on ZFS clones. Nothing is asked of the host before it must be. */
@@ -124,6 +128,7 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
       onStopped: (jobId) => consoles.finish(jobId),
       pollMs: options.pollMs ?? defaultPollMs,
     }),
+    lookPauseMs: options.lookPauseMs ?? defaultLookPauseMs,
     slotTurn: pLimit(1),
     shutdowns: new Map(),
   };

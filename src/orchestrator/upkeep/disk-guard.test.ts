@@ -37,20 +37,19 @@ test("the reason has the numbers and says what to do; no reserve holds nobody ba
 test("where guests' disks are in a ZFS dataset, the fuller of it and the data directory counts", async (context) => {
   const dataDir = mkdtempSync(join(tmpdir(), "solstice-guard-"));
   const standIn = await openStandIn();
-  const { PATH } = process.env;
-  Object.assign(process.env, standIn.environment);
   context.after(async () => {
-    process.env.PATH = PATH;
     await standIn.close();
     rmSync(dataDir, { recursive: true });
   });
-  const guard = createDiskGuard({ config: { dataDir, diskReserveBytes: 2 ** 26 }, dataset: "rpool", log });
+  const { run } = standIn;
+  const config = { dataDir, diskReserveBytes: 2 ** 26 };
+  const guard = createDiskGuard({ config, dataset: "rpool", log, run });
   await guard.look();
   assert.equal(guard.pausedReason(), null);
   standIn.setPoolBytes(2 ** 25);
   await guard.look();
   assert.match(guard.pausedReason() ?? "", /^Only .*B are free in rpool, less than the reserve/);
-  await assert.rejects(freeBytesOfDataset("rpool/absent"), /dataset does not exist/);
+  await assert.rejects(freeBytesOfDataset("rpool/absent", run), /dataset does not exist/);
 });
 
 test("a job that met a full disk holds the others back for a minute, whatever the reserve", async () => {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import type { RunCommand } from "../../host/command.ts";
 import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/disk-space.ts";
 import type { Store } from "../../store/store.ts";
 import type { Log } from "../log.ts";
@@ -37,6 +38,8 @@ export interface DiskGuardOptions {
   /** The ZFS dataset that guests' disks are in, where that is not the data directory's business. */
   readonly dataset?: string | null;
   readonly log: Log;
+  /** Runs `zfs`; the default is a process. */
+  readonly run?: RunCommand;
   /** For tests. Ms since the epoch. */
   readonly now?: () => number;
 }
@@ -53,7 +56,7 @@ export function isBelowReserve(wasBelow: boolean, free: number, reserve: number)
 
 /** Makes a guard that has not looked yet. */
 export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
-  const { config, dataset = null, log, now = Date.now } = options;
+  const { config, dataset = null, log, run, now = Date.now } = options;
   const listeners = new Set<(isPaused: boolean) => void>();
   let measured: Measurement | null = null;
   let isBelow = false;
@@ -81,7 +84,7 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
     pausedReason,
     freeBytes: () => measured?.free ?? null,
     async look() {
-      measured = await measureLeast(config.dataDir, dataset);
+      measured = await measureLeast(config.dataDir, { dataset, run });
       isBelow = isBelowReserve(isBelow, measured.free, config.diskReserveBytes);
       tell();
     },
@@ -119,11 +122,14 @@ export async function startDiskGuard(
 }
 
 /** The parts of the data directory that jobs fill may be mounts of their own, and the dataset another pool: the fullest counts. */
-async function measureLeast(dataDir: string, dataset: string | null): Promise<Measurement> {
+async function measureLeast(
+  dataDir: string,
+  { dataset, run }: { dataset: string | null; run: RunCommand | undefined },
+): Promise<Measurement> {
   const paths = [dataDir, join(dataDir, "guests"), join(dataDir, "state")];
   const all = await Promise.all([
     ...paths.map(async (path) => ({ path, free: await freeBytes(path) })),
-    ...(dataset === null ? [] : [freeBytesOfDataset(dataset).then((free) => ({ path: dataset, free }))]),
+    ...(dataset === null ? [] : [freeBytesOfDataset(dataset, run).then((free) => ({ path: dataset, free }))]),
   ]);
   return all.reduce((least, one) => (one.free < least.free ? one : least));
 }

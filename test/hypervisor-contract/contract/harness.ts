@@ -1,5 +1,8 @@
 import type { ErrorCode } from "../../../src/core/errors.ts";
+import type { RunCommand } from "../../../src/host/command.ts";
 import type { GuestSpec, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
+import type { LifePart } from "./kills/live.ts";
+import type { KillPoint } from "./kills/steps.ts";
 
 /**
  * How a test guest behaves. `obedient`: says "guest is up", runs until asked to shut down, and gives back what is typed on
@@ -37,21 +40,40 @@ export interface BrokenHost {
 /** What some backends do not have, and others are tested for: see {@link ContractOptions.cannotHappen}. */
 export type Circumstance = HostFailure | "others have guests here" | "the process is killed";
 
-/** How a child process, which the suite kills at every step, gets at the backend. */
+/** How the suite kills what works with a backend. */
 export interface Victim {
   /** The URL of a module that exports `openVictim(options): Hypervisor`; usually the harness' own, `import.meta.url`. */
   readonly module: string;
-  /**
-   * The URL of a module that exports what `StepHooks` of kills/steps.ts tells: which messages to a daemon are steps, which
-   * programs only look, how they die halfway. Default: `module`.
-   */
+  /** The URL of a module that exports what `StepHooks` of kills/watch-process.ts says. Default: `module`. */
   readonly hooks?: string;
   /** What `openVictim` is given: JSON, and enough to work on the harness' host as `open()` does. */
   readonly options: object;
   /** More environment of the child process. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Where a life takes long: one death before each step, one in every second, and one way to recover from each, in turn. */
-  readonly isSlow?: boolean;
+  /** So many kills of real processes are tried in `npm test`. */
+  readonly sampled: number;
+  /** Where kills can be tried without a process for each. */
+  readonly model?: VictimModel;
+}
+
+/** How lives are lived and killed in this process: see kills/in-process.ts. */
+export interface VictimModel {
+  /**
+   * The part of a life whose every change to the host is made by `run` or by `node:fs/promises`. What else a backend does is
+   * tried with real processes only.
+   */
+  readonly part: LifePart;
+  /** As `open()` of the harness, with commands that are run by `run`. */
+  open(run: RunCommand): Hypervisor;
+  readonly run: RunCommand;
+  /** Whether a command changes nothing, and so is no step. */
+  onlyLooks(program: string, args: readonly string[]): boolean;
+  /** Runs a command that dies in the middle. */
+  cut(program: string, args: readonly string[]): Promise<unknown>;
+  /** Where the host can be told: has the command of that step die halfway in real processes too; returns what withdraws that. */
+  haltAt?(point: KillPoint): () => void;
+  /** How many commands of that step's name have ended on the host; without it no command is waited for. */
+  endedCommands?(step: string): number;
 }
 
 /** What a backend brings to be tested. */
@@ -62,8 +84,6 @@ export interface ContractHarness {
   readonly openNeighbour: (() => Hypervisor) | null;
   /** What to make of a job. It is plain data, which JSON carries. */
   spec(guest: { jobId: string; attempt: number; behaviour: Behaviour }): GuestSpec;
-  /** Leaves what `create` leaves when the process dies at that point, by the point's name. */
-  readonly crashPoints: Readonly<Record<string, (spec: GuestSpec) => Promise<void>>>;
   /** Where each guest has its directory; null for a backend in memory. */
   readonly guestsDir: string | null;
   /** Makes a guest of that name that belongs to someone else. */

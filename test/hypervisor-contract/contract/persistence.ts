@@ -8,7 +8,6 @@ import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts"
 
 /** What holds only for guests that leave something on the host. */
 export function testPersistence(scene: Scene): void {
-  testCrashPoints(scene);
   testDirectories(scene);
   testSuccession(scene);
 }
@@ -25,29 +24,6 @@ export function testVanishing(scene: Scene): void {
     assert.equal(await scene.hypervisor.power(spec.jobId), "absent");
     await hypervisor.close();
     assert.equal(await hypervisor.power(spec.jobId), "absent");
-  });
-}
-
-function testCrashPoints(scene: Scene): void {
-  test("create succeeds after a crash at any point, and so does remove", async () => {
-    const { hypervisor, harness } = scene;
-    for (const [point, crash] of Object.entries(harness.crashPoints)) {
-      const spec = newSpec(scene, "obedient");
-      const { jobId } = spec;
-      await crash(spec);
-      assert.equal((await find(hypervisor, jobId))?.power, "stopped", point);
-      await hypervisor.create(spec);
-      assert.equal((await find(hypervisor, jobId))?.attempt, 1, point);
-      await hypervisor.start(jobId);
-      assert.equal(await hypervisor.power(jobId), "running", point);
-      await hypervisor.remove(jobId);
-      await assertNothingLeft(scene, jobId, point);
-
-      await crash(spec);
-      await hypervisor.remove(jobId);
-      assert.equal(await hypervisor.power(jobId), "absent", point);
-      await assertNothingLeft(scene, jobId, point);
-    }
   });
 }
 

@@ -1,5 +1,5 @@
 /** The commands of illumos that only look, by their arguments. */
-const looks: Readonly<Record<string, RegExp>> = {
+export const looks: Readonly<Record<string, RegExp>> = {
   zoneadm: /^(-z \S+ )?list\b/,
   zonecfg: /^-z \S+ (export|info)\b/,
   zfs: /^(get|list)\b/,

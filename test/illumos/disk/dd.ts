@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import type { Command, Context } from "../host/context.ts";
 import { CommandFailure, usageExitCode } from "../host/failure.ts";
 import { findDataset, volumeFile } from "../zfs/datasets.ts";
@@ -24,6 +24,8 @@ export const dd: Command = (context, args) => {
     context.err(error.message);
     sayCounts(context, counts, begun);
     throw new CommandFailure("", error.exitCode);
+  } finally {
+    for (const { descriptor } of [input, output]) closeSync(descriptor);
   }
   sayCounts(context, counts, begun);
   return 0;
@@ -81,15 +83,7 @@ function size(text: string): number {
 }
 
 function open(context: Context, path: string | undefined, direction: "read" | "write"): File {
-  const standard = direction === "read" ? 0 : 1;
-  if (path === undefined)
-    return {
-      descriptor: standard,
-      name: "standard",
-      limit: null,
-      room: Number.POSITIVE_INFINITY,
-      isRaw: false,
-    };
+  if (path === undefined) throw new CommandFailure("the stand-in's dd has no terminal: name if= and of=");
   const match = /^\/dev\/zvol\/(r?)dsk\/(.+)$/.exec(path);
   const fail = (): never => {
     throw new CommandFailure(`dd: ${path}: open: No such file or directory`, 2);

@@ -10,3 +10,6 @@ export class CommandFailure extends Error {
 
 /** The exit code of a command that was not called as its synopsis says. */
 export const usageExitCode = 2;
+
+/** How a command ends that is killed: no word, no exit code, and whatever was done stays done. */
+export class CommandDeath extends Error {}

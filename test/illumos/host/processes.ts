@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface ProcessIdentity {
@@ -37,12 +38,19 @@ export function killProcess({ pid, started }: ProcessIdentity, signal: NodeJS.Si
   }
 }
 
-/** Waits until the process is gone; false when it is still there after `deadlineMs`. */
-export async function waitForEnd(process: ProcessIdentity, deadlineMs: number): Promise<boolean> {
+/** The longest pause between two looks at a process that is to end, in ms. */
+const longestPauseMs = 50;
+
+/** Waits until the process is gone; false when it is still there after `deadlineMs`. `wait` pauses, by default for certain. */
+export async function waitForEnd(
+  process: ProcessIdentity,
+  deadlineMs: number,
+  wait: (ms: number) => Promise<unknown> = delay,
+): Promise<boolean> {
   const deadline = Date.now() + deadlineMs;
-  while (isAlive(process)) {
+  for (let pauseMs = 1; isAlive(process); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     if (Date.now() >= deadline) return false;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await wait(pauseMs);
   }
   return true;
 }

@@ -1,45 +1,40 @@
-import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 
-/** How long a command waits for another one's transaction; on illumos the kernel makes it wait. */
-const lockWaitMs = 30_000;
-
 const schema = `
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS datasets (
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE datasets (
   name TEXT PRIMARY KEY, type TEXT NOT NULL, serial INTEGER NOT NULL, origin TEXT,
   volsize INTEGER, volblocksize INTEGER, reserved INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS properties (
+CREATE TABLE properties (
   dataset TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (dataset, name));
-CREATE TABLE IF NOT EXISTS links (
+CREATE TABLE links (
   name TEXT PRIMARY KEY, class TEXT NOT NULL, over TEXT, mac TEXT, vid INTEGER NOT NULL DEFAULT 0,
   temporary INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS link_properties (
+CREATE TABLE link_properties (
   link TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, temporary INTEGER NOT NULL,
   PRIMARY KEY (link, name));
-CREATE TABLE IF NOT EXISTS interfaces (name TEXT PRIMARY KEY, temporary INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS addresses (
+CREATE TABLE interfaces (name TEXT PRIMARY KEY, temporary INTEGER NOT NULL);
+CREATE TABLE addresses (
   object TEXT PRIMARY KEY, interface TEXT NOT NULL, address TEXT NOT NULL, temporary INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS zones (
+CREATE TABLE zones (
   name TEXT PRIMARY KEY, serial INTEGER NOT NULL, state TEXT NOT NULL, uuid TEXT NOT NULL, config TEXT NOT NULL,
   id INTEGER, pid INTEGER, started TEXT, phase TEXT);
-CREATE TABLE IF NOT EXISTS locks (name TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS faults (
+CREATE TABLE locks (name TEXT PRIMARY KEY);
+CREATE TABLE faults (
   id INTEGER PRIMARY KEY, command TEXT NOT NULL, matching TEXT NOT NULL, nth INTEGER NOT NULL,
   times INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0, effect TEXT NOT NULL);
 `;
 
-/** Opens the state below the stand-in's directory; `create` makes it first. */
-export function openState(directory: string, { create = false } = {}): DatabaseSync {
-  const database = new DatabaseSync(join(directory, "state.sqlite"));
-  database.exec(`PRAGMA busy_timeout = ${lockWaitMs}`);
-  if (create) database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${schema}`);
+/** Opens an empty state, in memory: it ends with the process that holds the stand-in. */
+export function openState(): DatabaseSync {
+  const database = new DatabaseSync(":memory:");
+  database.exec(schema);
   return database;
 }
 
-/** Runs `work` as one transaction that holds the write lock from its start: what it reads stays true while it acts. */
+/** Runs `work` as one transaction: what a command that dies in it has done there is undone. */
 export function exclusively<T>(database: DatabaseSync, work: () => T): T {
-  database.exec("BEGIN IMMEDIATE");
+  database.exec("BEGIN");
   try {
     const result = work();
     database.exec("COMMIT");

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Context } from "../host/context.ts";
+import { type Context, pause } from "../host/context.ts";
+import { CommandFailure } from "../host/failure.ts";
 import { identify, killProcess, type ProcessIdentity } from "../host/processes.ts";
-import { exclusively, nextSerial } from "../host/state.ts";
+import { exclusively, nextSerial, setting } from "../host/state.ts";
 import { addLinks } from "../network/zone-links.ts";
 import { bootFailure, zoneadmFailure } from "./failures.ts";
 import { takePower } from "./halt.ts";
@@ -11,6 +12,7 @@ import { withLock } from "./lock.ts";
 import { firmwareOf, type Machine, machineOf, missingFile, qemuArguments } from "./machine.ts";
 import { answers } from "./qmp.ts";
 import { findZone, isLive, stateOf, updateZone, type Zone } from "./records.ts";
+import { startScriptedGuest } from "./scripted-guest.ts";
 import { tearDown } from "./teardown.ts";
 import { verifyZone } from "./verify.ts";
 
@@ -67,7 +69,8 @@ async function bringUp(context: Context, zone: Zone): Promise<void> {
     }
     await start(context, zone);
   } catch (error) {
-    exclusively(context.database, () => tearDown(context, zone));
+    // One that was killed in the middle tears nothing down.
+    if (error instanceof CommandFailure) exclusively(context.database, () => tearDown(context, zone));
     throw error;
   }
 }
@@ -83,7 +86,8 @@ async function start(context: Context, zone: Zone): Promise<void> {
   const machine = machineOf(context, zone);
   for (const socket of machine.sockets) rmSync(socket.path, { force: true });
   rmSync(machine.monitor, { force: true });
-  const guest = startQemu(zone, machine);
+  const isScripted = setting(context.database, "guests") === "scripted";
+  const guest = isScripted ? startScriptedGuest(machine) : startQemu(zone, machine);
   exclusively(context.database, () => {
     const id = nextSerial(context.database, "zoneid");
     updateZone(context, zone.name, { id, pid: guest.pid, started: guest.started, phase: "running" });
@@ -97,11 +101,15 @@ async function start(context: Context, zone: Zone): Promise<void> {
 
 function startQemu(zone: Zone, machine: Machine): ProcessIdentity {
   const log = openSync(join(zone.config.zonepath, "root/tmp/init.log"), "w", 0o600);
-  const { pid } = spawn("qemu-system-x86_64", qemuArguments(machine), {
+  const child = spawn("qemu-system-x86_64", qemuArguments(machine), {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: "/",
   }).on("error", () => {});
+  closeSync(log);
+  // It outlives the command, and keeps no process alive that has nothing else to do.
+  child.unref();
+  const { pid } = child;
   const guest = pid === undefined ? null : identify(pid);
   if (!guest) throw bootFailure(zone.name, "qemu-system-x86_64 is not installed");
   return guest;
@@ -117,7 +125,7 @@ async function isUp(
   while (Date.now() < deadline && identify(guest.pid)?.started === guest.started) {
     const waiting = machine.sockets.find(({ wait }) => wait);
     if (waiting ? existsSync(waiting.path) : await answers(context, zone.name)) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(context, 20);
   }
   return false;
 }

@@ -1,4 +1,4 @@
-import type { Context } from "../host/context.ts";
+import { type Context, pause } from "../host/context.ts";
 import { killProcess, waitForEnd } from "../host/processes.ts";
 import { exclusively } from "../host/state.ts";
 import { unmanageable, zoneadmdFailure } from "./failures.ts";
@@ -30,7 +30,8 @@ export async function takePower(context: Context, name: string): Promise<boolean
   context.halfway();
   const guest = { pid: zone.pid, started: zone.started };
   killProcess(guest);
-  if (!(await waitForEnd(guest, killDeadlineMs))) throw zoneadmdFailure(name, "unable to destroy zone");
+  if (!(await waitForEnd(guest, killDeadlineMs, (ms) => pause(context, ms))))
+    throw zoneadmdFailure(name, "unable to destroy zone");
   exclusively(context.database, () => tearDown(context, zone));
   return true;
 }

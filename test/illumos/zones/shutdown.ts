@@ -1,4 +1,4 @@
-import type { Context } from "../host/context.ts";
+import { type Context, pause } from "../host/context.ts";
 import { killProcess, type ProcessIdentity, waitForEnd } from "../host/processes.ts";
 import { setting } from "../host/state.ts";
 import { boot } from "./boot.ts";
@@ -36,6 +36,7 @@ export async function shutdown(context: Context, name: string, args: readonly st
 async function waitUntilOff(context: Context, name: string, guest: ProcessIdentity): Promise<void> {
   context.halfway();
   const seconds = Number(setting(context.database, "shutdownSeconds") ?? defaultSeconds);
-  if (!(await waitForEnd(guest, seconds * 1000))) throw zoneadmdFailure(name, "unable to shutdown zone");
+  if (!(await waitForEnd(guest, seconds * 1000, (ms) => pause(context, ms))))
+    throw zoneadmdFailure(name, "unable to shutdown zone");
   tearDownEnded(context);
 }

@@ -46,10 +46,10 @@ function readOptions(args: readonly string[]): Options {
 }
 
 function readCommands(file: string | undefined): string {
-  // Without commands zonecfg asks a person; what the caller pipes to it is read in the same way.
-  const path = file === undefined || file === "-" ? 0 : file;
+  // Without commands zonecfg asks a person: there is none here.
+  if (file === undefined || file === "-") return "";
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(file, "utf8");
   } catch {
     throw new CommandFailure(`could not open file ${file}: No such file or directory`);
   }

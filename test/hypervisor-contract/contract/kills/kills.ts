@@ -1,109 +1,156 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { GuestSpec } from "../../../../src/hypervisor/hypervisor.ts";
-import { find, waitForPower } from "../look.ts";
+import { isDeepStrictEqual } from "node:util";
+import { sample } from "../../../support/sampling.ts";
+import { until } from "../../../support/until.ts";
+import type { Victim, VictimModel } from "../harness.ts";
 import { assertNothingLeft, newSpec, type Scene } from "../scene.ts";
-import { killAtStep } from "./kill-at-step.ts";
-import type { Death, KillPoint, Moment } from "./steps.ts";
+import { liveInChild } from "./in-child.ts";
+import { liveInProcess } from "./in-process.ts";
+import { leftOf, type Recovery, recover, recoveries } from "./recover.ts";
+import { describePoint, type KillPoint, killPoints, type Step } from "./steps.ts";
 
-/** No life of a guest has more steps. */
-const MAX_STEPS = 250;
+/** A kill, and what becomes of the guest afterwards. */
+interface Case {
+  readonly point: KillPoint;
+  readonly how: Recovery;
+}
 
-/** So many steps in a row that do not come are the end: a guest that ends by itself may save a step or two. */
-const LIVES_IN_A_ROW = 3;
-
-const NAME_LENGTH = 90;
+/** Of the processes that are to be killed, at least this part must come to its kill point: a step or two is a matter of time. */
+const LEAST_KILLED = 0.75;
 
 /**
- * A process that takes a guest through its life is killed between any two of its steps, and in the middle of those that
- * have one. Whatever it leaves is told as ours, and can be made whole, or removed.
+ * A guest's life is killed between any two of its steps, and in the middle of those that have one. Whatever that leaves is listed
+ * as ours, and can be made whole, or removed. Where the backend has a model of kills, that is tried at every point, and some real
+ * processes are killed to check the model; else only real ones. `npm test` samples them; `npm run test:all` kills all.
  */
-export function testKills(scene: Scene): void {
+export function testKills(scene: Scene, name: string): void {
   test("kill -9 between any two steps of a life, and in the middle of them", async (context) => {
     const { victim } = scene.harness;
     assert.ok(victim, "a backend whose guests outlive its process needs a victim");
-    let lived = 0;
-    for (let step = 1; step <= MAX_STEPS; step += 1) {
-      const death = await dieAndRecover({ context, scene, point: { step, moment: "before" } });
-      lived = death === null ? lived + 1 : 0;
-      if (lived === LIVES_IN_A_ROW) return;
-      for (const moment of momentsIn(step, death, victim.isSlow))
-        await dieAndRecover({ context, scene, point: { step, moment } });
-    }
-    assert.fail(`a life has more than ${MAX_STEPS} steps`);
+    const model = victim.model ?? null;
+    const { cases: known, left } = model === null ? noCases : await lifeInModel(scene, model);
+    context.diagnostic(`${known.length} kills in the model`);
+    const whole = model?.part === "creation" ? left : undefined;
+    if (model !== null)
+      await context.test("in the model, all", () => killAllInModel(scene, { model, whole, cases: known }));
+    const all = model?.part === "whole" ? known : casesOf(await lifeOfChild(scene, victim));
+    const cases = sample(`kills of ${name}`, all, victim.sampled);
+    context.diagnostic(`${cases.length} of ${all.length} kills of real processes`);
+    const isKnown = (point: KillPoint) => known.some((one) => isDeepStrictEqual(one.point, point));
+    await context.test("real processes", (within) =>
+      killForReal(within, scene, {
+        victim,
+        cases: cases.map((one) => ({ ...one, model: isKnown(one.point) ? model : null })),
+      }),
+    );
   });
 }
 
-/** The deaths in a step, beside the one before it: with a slow backend one in every second step. */
-function momentsIn(step: number, death: Death | null, isSlow = false): readonly Moment[] {
-  const moments = death?.moments ?? [];
-  if (!isSlow) return moments;
-  return step % 2 === 0 ? moments.slice(-1) : [];
+function casesOf(steps: readonly Step[]): Case[] {
+  return killPoints(steps).flatMap((point) => recoveries.map((how) => ({ point, how })));
 }
 
-/** Null when the life ended before that step. */
-async function dieAndRecover(options: {
-  context: TestContext;
-  scene: Scene;
-  point: KillPoint;
-}): Promise<Death | null> {
-  const { context, scene, point } = options;
-  // Every second step of slow backends is died in as well: that is recovered from in the other way.
-  const isEven = (point.step + (point.moment === "before" ? 0 : 1)) % 2 === 0;
-  let death: Death | null = null;
-  for (const how of isEven ? (["made", "removed"] as const) : (["removed", "made"] as const)) {
-    const spec = newSpec(scene, "obedient");
-    death = await killAtStep(scene, spec, point);
-    if (death === null) await assertNothingLeft(scene, spec.jobId, "a whole life leaves nothing");
-    else await context.test(nameOf(scene, spec, { point, death, how }), () => recover(scene, spec, how));
-    if (death === null || point.moment !== "before" || scene.harness.victim?.isSlow) break;
-  }
-  return death;
+const noCases = { cases: [], left: [] };
+
+/** The kills in a life, and what one that is not cut short leaves. */
+async function lifeInModel(
+  scene: Scene,
+  model: VictimModel,
+): Promise<{ cases: readonly Case[]; left: readonly string[] }> {
+  const spec = newSpec(scene, "deaf");
+  const { steps } = await liveInProcess(model, spec, null);
+  const left = await leftOf(scene, spec.jobId);
+  await scene.hypervisor.remove(spec.jobId);
+  await assertNothingLeft(scene, spec.jobId, "a whole life leaves nothing");
+  return { cases: casesOf(steps), left };
 }
 
-function nameOf(scene: Scene, { jobId }: GuestSpec, fate: { point: KillPoint; death: Death; how: string }) {
-  const { point, death, how } = fate;
-  const what = death.what.replaceAll(`${scene.harness.guestsDir}/`, "").replaceAll(jobId, "ID");
-  const title = what.length > NAME_LENGTH ? `${what.slice(0, NAME_LENGTH)}…` : what;
-  return `${point.moment} step ${point.step}, ${title}: ${how}`;
+async function lifeOfChild(scene: Scene, victim: Victim): Promise<readonly Step[]> {
+  const spec = newSpec(scene, "deaf");
+  const steps = await liveInChild(victim, spec, null);
+  assert.ok(steps);
+  await assertNothingLeft(scene, spec.jobId, "a whole life leaves nothing");
+  return steps;
 }
 
-async function recover(scene: Scene, spec: GuestSpec, how: "made" | "removed"): Promise<void> {
-  const { jobId } = spec;
-  const successor = scene.harness.open();
-  await successor.connect();
-  try {
-    await assertTold(scene, spec);
-    await successor.prepare();
-    if (how === "made") {
-      await successor.create(spec);
-      assert.equal((await find(successor, jobId))?.attempt, spec.attempt);
-      await successor.start(jobId);
-      // A start that nobody waits for any more may be under way.
-      await waitForPower(successor, jobId, "running");
+async function killAllInModel(
+  scene: Scene,
+  {
+    model,
+    cases,
+    whole,
+  }: { model: VictimModel; cases: readonly Case[]; whole: readonly string[] | undefined },
+): Promise<void> {
+  for (const { point, how } of cases) {
+    const spec = newSpec(scene, "deaf");
+    try {
+      assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never came there");
+      await recover(scene, spec, how, whole);
+    } catch (error) {
+      throw new Error(`killed ${describePoint(point)}, ${how}`, { cause: error });
     }
-    await successor.remove(jobId);
-    assert.equal(await successor.power(jobId), "absent");
-    assert.equal(await find(successor, jobId), undefined);
-    await assertNothingLeft(scene, jobId);
-  } finally {
-    await successor.close();
   }
 }
 
-/** What is left before and after we look was there while we looked: a command without a master may still be at work. */
-async function assertTold({ harness }: Scene, { jobId }: GuestSpec): Promise<void> {
-  const looking = harness.open();
-  await looking.connect();
-  try {
-    const before = await harness.whatIsLeft(jobId);
-    const power = await looking.power(jobId);
-    const found = await find(looking, jobId);
-    const after = await harness.whatIsLeft(jobId);
-    if (before.length === 0 || after.length === 0) return;
-    assert.ok(found, `${before} is left, and not told as ours`);
-    assert.notEqual(power, "absent", `${before} is left`);
-  } finally {
-    await looking.close();
+/** A kill of a real process; with the model where that has the same point. */
+interface RealCase extends Case {
+  readonly model: VictimModel | null;
+}
+
+async function killForReal(
+  context: TestContext,
+  scene: Scene,
+  { victim, cases }: { victim: Victim; cases: readonly RealCase[] },
+): Promise<void> {
+  let killed = 0;
+  for (const one of cases) {
+    await context.test(`${describePoint(one.point)}: ${one.how}`, async () => {
+      if (await killOneForReal(scene, victim, one)) killed += 1;
+    });
   }
+  assert.ok(killed >= cases.length * LEAST_KILLED, `only ${killed} of ${cases.length} were killed`);
+}
+
+/** False where the life ended before its kill point, as one may in which a guest ends by itself. */
+async function killOneForReal(scene: Scene, victim: Victim, one: RealCase): Promise<boolean> {
+  const { model, point, how } = one;
+  const expected = model && (await whatTheModelLeaves(scene, model, point));
+  const spec = newSpec(scene, "deaf");
+  const release = point.moment === "cut" ? model?.haltAt?.(point) : undefined;
+  const settled = settledAfter(model, point);
+  const wasKilled = (await liveInChild(victim, spec, point)) === null;
+  release?.();
+  if (!wasKilled) {
+    await assertNothingLeft(scene, spec.jobId, "a whole life leaves nothing");
+    return false;
+  }
+  await settled();
+  if (expected)
+    assert.deepEqual(await leftOf(scene, spec.jobId), expected, "as the model of a kill leaves it");
+  await recover(scene, spec, how);
+  return true;
+}
+
+async function whatTheModelLeaves(
+  scene: Scene,
+  model: VictimModel,
+  point: KillPoint,
+): Promise<readonly string[]> {
+  const spec = newSpec(scene, "deaf");
+  const settled = settledAfter(model, point);
+  assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never came there");
+  await settled();
+  const left = await leftOf(scene, spec.jobId);
+  await recover(scene, spec, "removed");
+  return left;
+}
+
+/** Waits until the command that outlived its master has ended. */
+function settledAfter(model: VictimModel | null, { step, nth, moment }: KillPoint): () => Promise<unknown> {
+  const before = model?.endedCommands?.(step) ?? 0;
+  return async () => {
+    if (moment !== "orphaned" || !model?.endedCommands) return;
+    await until(`${step} has ended`, () => (model.endedCommands?.(step) ?? 0) >= before + nth);
+  };
 }
