@@ -14,6 +14,10 @@ type Run = Extract<ContractOrder, { kind: "run" }>;
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
+const notRecorded =
+  "kills are sampled, so that two transcripts would differ by them: run them without --transcript";
+const notFilled = "the pool of a real host is not filled up for a test; on the stand-in it is";
+
 const order = parsed(process.argv.slice(2));
 if (order !== null) {
   try {
@@ -109,7 +113,7 @@ async function zonesSuite({ transcript, image, pool }: Run): Promise<Record<stri
   };
   if (process.platform !== "sunos") {
     const guests = image === null ? "scripted" : "qemu";
-    const setUp = () => createZonesOnStandIn({ guests, image, recording });
+    const setUp = () => createZonesOnStandIn({ guests, pool, image, recording });
     return { "zones, on the stand-in": { ...options, setUp } };
   }
   if (image === null)
@@ -121,7 +125,3 @@ async function zonesSuite({ transcript, image, pool }: Run): Promise<Record<stri
     zones: { ...options, cannotHappen, setUp: () => createZonesOnIllumos({ pool, image, recording }) },
   };
 }
-
-const notRecorded =
-  "kills are sampled, so that two transcripts would differ by them: run them without --transcript";
-const notFilled = "the pool of a real host is not filled up for a test; on the stand-in it is";

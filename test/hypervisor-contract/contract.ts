@@ -4,7 +4,7 @@ import { testCreation, testQuietness } from "./contract/basics.ts";
 import { testFailures } from "./contract/failures.ts";
 import type { ContractOptions } from "./contract/harness.ts";
 import { testKills } from "./contract/kills/kills.ts";
-import { testLives } from "./contract/lives.ts";
+import { testLives, testObedience } from "./contract/lives.ts";
 import { testOwnership } from "./contract/ownership.ts";
 import { testPersistence, testVanishing } from "./contract/persistence.ts";
 import type { Scene } from "./contract/scene.ts";
@@ -16,8 +16,29 @@ export { randomJobId } from "./contract/scene.ts";
 
 /** The promises of {@link Hypervisor}, run on one backend. */
 export function testHypervisorContract(name: string, options: ContractOptions): void {
-  const { setUp, skip = false, inMemory = false, cannotHappen = {} } = options;
-  describe(`hypervisor contract: ${name}`, { skip }, () => {
+  const { inMemory = false, cannotHappen = {} } = options;
+  onScene(`hypervisor contract: ${name}`, options, (scene) => {
+    testQuietness(scene);
+    testCreation(scene);
+    testLives(scene);
+    testShells(scene, inMemory);
+    if (inMemory) testVanishing(scene);
+    else testPersistence(scene);
+    if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);
+    testFailures(scene, options);
+    if (cannotHappen["the process is killed"] === undefined) testKills(scene, name);
+    tellWhatCannotHappen(cannotHappen);
+  });
+}
+
+/** The life of one guest only, for a backend whose other promises are tried with guests that cost less. */
+export function testOneGuest(name: string, options: ContractOptions): void {
+  onScene(`one guest: ${name}`, options, testObedience);
+}
+
+function onScene(title: string, options: ContractOptions, testAll: (scene: Scene) => void): void {
+  const { setUp, skip = false } = options;
+  describe(title, { skip }, () => {
     const scene: Scene = { jobIds: [] } as unknown as Scene;
     before(async () => {
       scene.harness = await setUp();
@@ -33,16 +54,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
       }
     });
     beforeEach((context) => options.onTest?.(context.name));
-    testQuietness(scene);
-    testCreation(scene);
-    testLives(scene);
-    testShells(scene, inMemory);
-    if (inMemory) testVanishing(scene);
-    else testPersistence(scene);
-    if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);
-    testFailures(scene, options);
-    if (cannotHappen["the process is killed"] === undefined) testKills(scene, name);
-    tellWhatCannotHappen(cannotHappen);
+    testAll(scene);
   });
 }
 

@@ -35,13 +35,15 @@ export type Recording = (run: RunCommand) => RunCommand;
 export async function createZonesOnStandIn(options: {
   guests: "scripted" | "qemu";
   recording?: Recording;
+  /** A dataset that does not exist; its parent is the pool. */
+  pool?: string;
   /** The tiny guest as a raw image; default: it is built. */
   image?: string | null;
 }): Promise<ContractHarness> {
   const { guests, recording = (run) => run } = options;
   const standIn = await openStandIn({ guests, poolBytes, shutdownSeconds });
   return createZonesHarness({
-    pool: "rpool/solstice",
+    pool: options.pool ?? "rpool/solstice",
     seeds: guests === "scripted" ? "plain" : "whole",
     spec: guests === "scripted" ? scriptedSpec(standIn) : await tinySpec(options.image ?? null),
     run: recording(standIn.run),

@@ -6,6 +6,12 @@ import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
 
 /** How guests live and end. */
 export function testLives(scene: Scene): void {
+  testObedience(scene);
+  testEnds(scene);
+}
+
+/** The life of a guest that does what it is asked to. */
+export function testObedience(scene: Scene): void {
   test("a guest starts once, speaks on its console and obeys", async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "obedient");
@@ -27,7 +33,9 @@ export function testLives(scene: Scene): void {
     await hypervisor.remove(jobId);
     await assertNothingLeft(scene, jobId);
   });
+}
 
+function testEnds(scene: Scene): void {
   test("a guest that ends by itself is seen to", async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "brief");
