@@ -6,7 +6,6 @@ import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { JobResult } from "../src/core/job-result.ts";
 import { createOutsider, type Outsider } from "./support/broker.ts";
@@ -19,12 +18,8 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
-import {
-  missingRabbitmq,
-  newQueueSettleMs,
-  type PrivateRabbitmq,
-  startPrivateRabbitmq,
-} from "./support/private-rabbitmq.ts";
+import { missingRabbitmq, type PrivateRabbitmq, startPrivateRabbitmq } from "./support/private-rabbitmq.ts";
+import { saveQuorumQueues } from "./support/rabbitmq-node.ts";
 import { until } from "./support/until.ts";
 
 const skip = missingRabbitmq();
@@ -196,7 +191,7 @@ test("a verdict without a broker is published when it is back; a host starts wit
     const { jobs } = await orchestrator.api.list({});
     return jobs[0]?.id ?? null;
   });
-  await delay(newQueueSettleMs);
+  await saveQuorumQueues(rabbitmq.node);
   await rabbitmq.kill();
   await untilEnd(orchestrator, jobId);
   await until("/readyz tells of the broker", async () => {

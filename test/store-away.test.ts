@@ -1,15 +1,13 @@
 /** What probes and people see of an orchestrator whose database is away, or takes no writes. */
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { makeSetup, type OrchestratorProcess, startOrchestrator } from "./support/orchestrator.ts";
 import { startPrivatePostgres } from "./support/private-postgres.ts";
+import { until } from "./support/until.ts";
 
 const database = await startPrivatePostgres();
 after(() => database.stop());
-
-const patienceMs = 60_000;
 
 async function start(context: TestContext, url: string): Promise<OrchestratorProcess> {
   const imageMap = "default_label: any\nimages:\n  any: { local_path: /nonexistent/any.img }\n";
@@ -31,11 +29,15 @@ async function untilFailing(
   orchestrator: OrchestratorProcess,
   isEnough: (names: readonly string[]) => boolean,
 ): Promise<void> {
-  for (const end = Date.now() + patienceMs; ; await delay(100)) {
-    const { checks } = await readiness(orchestrator);
-    const failing = checks.filter((check) => !check.ok).map((check) => check.name);
-    if (isEnough(failing)) return;
-    assert.ok(Date.now() < end, `failing: ${failing.join(", ")}\n${orchestrator.log()}`);
+  let failing: string[] = [];
+  try {
+    await until("the checks fail that should", async () => {
+      const { checks } = await readiness(orchestrator);
+      failing = checks.filter((check) => !check.ok).map((check) => check.name);
+      return isEnough(failing);
+    });
+  } catch (error) {
+    throw new Error(`failing: ${failing.join(", ")}\n${orchestrator.log()}`, { cause: error });
   }
 }
 

@@ -4,11 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
 import {
   missingRabbitmq,
-  newQueueSettleMs,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
 } from "../../test/support/private-rabbitmq.ts";
-import { limitMemory } from "../../test/support/rabbitmq-node.ts";
+import { limitMemory, saveQuorumQueues } from "../../test/support/rabbitmq-node.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job-result.ts";
@@ -48,7 +47,7 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
       const stop = new AbortController();
       const publishing = publishUntil(stop.signal, config);
       await until("some have come", () => texts.length > 50);
-      await sleep(newQueueSettleMs);
+      await saveQuorumQueues(rabbit.node);
       await fault();
       await until("it is told", () => !broker.status().connected);
       await rabbit.start();
@@ -67,7 +66,7 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     t.after(() => broker.close());
     const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
     await broker.publishResult(result);
-    await sleep(newQueueSettleMs);
+    await saveQuorumQueues(rabbit.node);
     await rabbit.kill();
     await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     await rabbit.start();

@@ -15,7 +15,8 @@ export interface PrivateRabbitmq {
   readonly node: RabbitmqNode;
   /**
    * Ends it with SIGKILL, epmd included, as a crash would. The data stay. RabbitMQ 3.10 may forget a quorum queue that is
-   * younger than half a second (docs/messages.md): a test that has just made one gives it that time.
+   * younger than half a second (docs/messages.md): a test that has just made one calls
+   * `saveQuorumQueues` first.
    */
   kill(): Promise<void>;
   /** Ends it in good order: clients are told. The data stay. */
@@ -27,9 +28,6 @@ export interface PrivateRabbitmq {
   /** A queue at this moment; null when there is none of that name. */
   queueState(name: string): Promise<QueueState | null>;
 }
-
-/** How long a test lets a new quorum queue settle before it kills the broker: five times what was seen to be needed. */
-export const newQueueSettleMs = 1500;
 
 const programs = "/usr/lib/rabbitmq/bin";
 const startTimeoutMs = 120_000;

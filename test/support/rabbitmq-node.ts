@@ -75,6 +75,14 @@ export async function limitDeliveries(node: RabbitmqNode, count: number): Promis
   await evaluate(node, `ok = rabbit_policy:set(${policy})`);
 }
 
+/**
+ * Writes to the disk which quorum queues there are: RabbitMQ 3.10 does so only every half second, and a younger queue does not
+ * survive `kill -9` (docs/messages.md).
+ */
+export async function saveQuorumQueues(node: RabbitmqNode): Promise<void> {
+  await evaluate(node, "lists:foreach(fun dets:sync/1, dets:all())");
+}
+
 /** Bounds the memory of the broker, which takes no messages above that; 0 bytes block every publisher. */
 export async function limitMemory(node: RabbitmqNode, megabytes: number): Promise<void> {
   await evaluate(node, `ok = vm_memory_monitor:set_vm_memory_high_watermark({absolute, "${megabytes}MB"})`);

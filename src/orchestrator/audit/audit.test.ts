@@ -247,19 +247,13 @@ test("old temporary files go; young ones, those in use and a download that will 
 
 test("the folder of a KVM probe that was killed goes, with nothing in it but the probe's disk", async (t) => {
   const { context, dataDir } = await openHost(t, { isDriven: true });
-  // A temporary directory of its own: every other orchestrator of this user would clean the system's up, too.
-  const { TMPDIR } = process.env;
-  process.env.TMPDIR = dataDir;
-  t.after(() => {
-    if (TMPDIR === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = TMPDIR;
-  });
-  const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), "solstice-kvm-")));
+  const folders = [0, 1].map(() => mkdtempSync(join(dataDir, "solstice-kvm-")));
   const [plain = "", used = ""] = folders;
   for (const folder of folders) writeFileSync(join(folder, "disk"), "");
   writeFileSync(join(used, "something"), "of somebody");
   for (const folder of folders) utimesSync(folder, 1, 1);
-  const leaks = await audit(context, { fix: true });
+  // A directory of its own: every other orchestrator of this user cleans up the system's, too.
+  const leaks = await audit({ ...context, temporaryDirectory: dataDir }, { fix: true });
   assert.equal(leaks.find(({ name }) => name === plain)?.isFixed, true);
   assert.match(leaks.find(({ name }) => name === used)?.problem ?? "", /not empty/);
   assert.ok(!existsSync(plain) && existsSync(join(used, "something")));

@@ -5,10 +5,11 @@ import type { Context } from "../context.ts";
 import { listTemporaryFiles } from "./temporary-files.ts";
 
 /** What an audit works with: less than the loops have, because it also runs where no orchestrator does. */
-export type AuditContext = Pick<
-  Context,
-  "config" | "identity" | "store" | "hypervisor" | "log" | "guestLock" | "audits"
->;
+export interface AuditContext
+  extends Pick<Context, "config" | "identity" | "store" | "hypervisor" | "log" | "guestLock" | "audits"> {
+  /** The system's unless given. */
+  readonly temporaryDirectory?: string;
+}
 
 /** {@link Ledgers} of this host, with what removes each temporary file. */
 export interface HostLedgers extends Ledgers {
@@ -18,7 +19,7 @@ export interface HostLedgers extends Ledgers {
 /** Reads the ledgers: the host first, and the store last, where every intent is written before it is acted on. */
 export async function readLedgers(context: AuditContext): Promise<HostLedgers> {
   const { config, identity, hypervisor, audits } = context;
-  const temporary = await listTemporaryFiles(config);
+  const temporary = await listTemporaryFiles(config, context.temporaryDirectory);
   const traces = await hypervisor.listTraces();
   const ledgers = { hostId: identity.hostId, isDriven: audits.isDriven, traces, temporary };
   return { ...ledgers, store: await readStore(context, { traces }), now: Date.now() };

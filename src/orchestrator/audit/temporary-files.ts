@@ -15,6 +15,7 @@ const staleAfterMs = 10 * 60_000;
  */
 export async function listTemporaryFiles(
   config: Pick<OrchestratorConfig, "dataDir" | "imageMap">,
+  temporaryDirectory = tmpdir(),
 ): Promise<Leftover[]> {
   const { dataDir } = config;
   const facts = await inFolder(join(dataDir, "image-facts"), /\.json\.\d+\.tmp$/);
@@ -24,7 +25,7 @@ export async function listTemporaryFiles(
       "the orchestrator's note before it was in place",
     ),
     ...facts.map((path) => describeFile(path, "a note about an image that was being written")),
-    ...(await probeFolders()).map(describeProbe),
+    ...(await probeFolders(temporaryDirectory)).map(describeProbe),
   ]);
   return [...files.filter((file) => file !== null), ...(await listImageLeftovers(config))];
 }
@@ -43,8 +44,8 @@ async function describeFile(path: string, what: string): Promise<Leftover | null
   };
 }
 
-function probeFolders(): Promise<string[]> {
-  return inFolder(tmpdir(), new RegExp(`^${probeFolderPrefix}[A-Za-z0-9]{6}$`));
+function probeFolders(directory: string): Promise<string[]> {
+  return inFolder(directory, new RegExp(`^${probeFolderPrefix}[A-Za-z0-9]{6}$`));
 }
 
 /** The system's temporary directory is everybody's: only a folder of this user is ours, and only what we put in it goes. */

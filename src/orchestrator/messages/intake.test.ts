@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../../../test/support/until.ts";
 import { insertTestJob, MemoryLog, openTestStore } from "../../api/testing/fixture.ts";
 import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
@@ -66,19 +65,29 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
   const log = new MemoryLog();
   const state: { failure: ErrorCode | null } = { failure: null };
   const room = createQueueRoom(store, maxQueued);
+  let looks = 0;
+  const waiting = () => {
+    looks += 1;
+    return room.waiting();
+  };
   const take = async () => {
     if (state.failure !== null) throw new SolsticeError(state.failure, "It does not take it.");
     const job = await insertTestJob(store);
     room.add();
     return { job, existed: false };
   };
-  const admission: Admission = { room, accept: take, acceptDelivered: take, retry: take };
+  const admission: Admission = {
+    room: { ...room, waiting },
+    accept: take,
+    acceptDelivered: take,
+    retry: take,
+  };
   const context = { store, log, phase: "serving", identity: { hostId: "host-1" } } as unknown as Context;
   const broker = new MemoryBroker();
   const intake = startIntake(context, { broker, admission, onRejected: () => {} });
   t.after(() => intake.close());
   const told = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
-  return { store, context, broker, intake, state, told };
+  return { store, context, broker, intake, state, told, looks: () => looks };
 }
 
 test("a full store leaves requests in the broker; both directions are told once", async (t) => {
@@ -95,12 +104,13 @@ test("a full store leaves requests in the broker; both directions are told once"
 });
 
 test("while the store is away a delivery is held, not returned, and nothing more is taken", async (t) => {
-  const { broker, intake, state, told } = await startTestIntake(t, 10);
+  const { broker, intake, looks, state, told } = await startTestIntake(t, 10);
   state.failure = "store_failed";
   for (let index = 0; index < 3; index += 1) broker.give({});
   await until("the intake is held: store_away", () => intake.held() === "store_away");
-  // Longer than several looks of the loop: a store that can be read is not yet one that takes what is held.
-  await delay(700);
+  // A store that can be read is not yet one that takes what is held.
+  const before = looks();
+  await until("the loop looked again, and once more", () => looks() >= before + 2);
   assert.deepEqual([broker.outcomes, broker.atHand, broker.waiting.length], [[], 1, 2]);
   state.failure = null;
   await until("3 are dealt with", () => broker.outcomes.length === 3);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { sql } from "kysely";
 import { isSolsticeError } from "../../core/errors.ts";
 import { getJob, insertJob } from "../jobs.ts";
@@ -80,7 +81,7 @@ test("a write waits for another process' transaction without stopping this one",
     isDone = true;
   });
   // The event loop turns all the while; it is what lets the other one end.
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let turn = 0; turn < 20; turn += 1) await nextTurn();
   assert.equal(isDone, false);
   other.exec("commit");
   await inserting;
