@@ -310,7 +310,9 @@ test("a guest on hold and a kept file are reached by way of another host's API",
   const url = await database.createDatabase();
   const asked = await startHost(context, url);
   // An API on loopback is not told to others; the address of the guests' network is one that can be reached.
-  const holderFlags = [...processFlags, "--database-url", url, "--api-listen", `${await gatewayAddress()}:0`];
+  const place = ["--database-url", url, "--api-listen", `${await gatewayAddress()}:0`];
+  // With the lease of the other host: a longer one is renewed less often, and the other would take the job over.
+  const holderFlags = [...processFlags, ...shortLease, ...place];
   const holder = makeSetup(context, imageMap("special"), holderFlags);
   const token = { API_TOKEN: "one-token-for-both-hosts" };
   await startOrchestrator(holder, [], token);
