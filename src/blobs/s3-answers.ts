@@ -127,3 +127,9 @@ function parseXml(text: string): unknown {
 function unreadable({ statusCode }: S3Answer): S3Error {
   return new S3Error("InvalidAnswer", statusCode);
 }
+
+/** A header of an answer; undefined where it has none of that name. */
+export function headerOf({ headers }: S3Answer, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

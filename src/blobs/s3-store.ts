@@ -1,12 +1,13 @@
 import { createReadStream } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
-import { type BlobFacts, type BlobStore, blobPartBytes, checkBlobKey } from "./blob-store.ts";
+import { type BlobFacts, type BlobStore, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
-import { readEnd, readObjects, readUploadId, readUploads, type S3Answer } from "./s3-answers.ts";
+import { headerOf, readEnd, readObjects, readUploads } from "./s3-answers.ts";
 import { createS3Client, type S3Client, type S3Place } from "./s3-client.ts";
 import { awsCredentials } from "./s3-credentials.ts";
 import { convertS3Error, isAbsent, isBeyondEnd, S3Error } from "./s3-errors.ts";
+import { putObject } from "./s3-upload.ts";
 
 /** What {@link openS3Store} needs. */
 export interface S3StoreOptions extends S3Place {
@@ -26,10 +27,7 @@ interface Bucket {
   readonly pageSize: number;
 }
 
-/**
- * Blobs as objects of a bucket that every host can read. Larger ones go as multipart uploads, which nobody sees before they
- * are complete; each part is sent from memory, so that the client can repeat it. Throws `unavailable`.
- */
+/** Blobs as objects of a bucket that every host can read. Throws `unavailable`. */
 export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
   const { prefix, stagingDirectory } = options;
   await mkdir(stagingDirectory, { recursive: true, mode: 0o700 });
@@ -47,12 +45,12 @@ export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
     async write(key, source, writeOptions) {
       const object = objectOf(bucket, key);
       const { chunks, result } = measure(source, writeOptions);
-      await told(put(bucket, object, inParts(chunks)));
+      await told(putObject(client, object, chunks));
       return result();
     },
     async adopt(key, path) {
       await stat(path);
-      await told(put(bucket, objectOf(bucket, key), inParts(createReadStream(path))));
+      await told(putObject(client, objectOf(bucket, key), createReadStream(path)));
       await rm(path);
     },
     read: (key, offset = 0) => told(read(bucket, objectOf(bucket, key), offset)),
@@ -68,80 +66,6 @@ export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
 
 function objectOf({ prefix }: Bucket, key: string): string {
   return `${prefix}${checkBlobKey(key)}`;
-}
-
-/** Joins pieces to parts: all of {@link blobPartBytes} but the last, which may be empty when it is the only one. */
-async function* inParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let pieces: Uint8Array[] = [];
-  let bytes = 0;
-  let parts = 0;
-  for await (const chunk of chunks) {
-    for (let rest = chunk; rest.byteLength > 0; ) {
-      const piece = rest.subarray(0, blobPartBytes - bytes);
-      rest = rest.subarray(piece.byteLength);
-      pieces.push(piece);
-      bytes += piece.byteLength;
-      if (bytes < blobPartBytes) continue;
-      yield Buffer.concat(pieces);
-      parts += 1;
-      pieces = [];
-      bytes = 0;
-    }
-  }
-  if (bytes > 0 || parts === 0) yield Buffer.concat(pieces);
-}
-
-async function put({ client }: Bucket, key: string, parts: AsyncGenerator<Buffer>): Promise<void> {
-  const first = (await parts.next()).value as Buffer;
-  const second = await parts.next();
-  if (second.done) return client.send({ method: "PUT", key, body: first }, readEnd);
-  const uploadId = await client.send({ method: "POST", key, query: { uploads: "" } }, readUploadId);
-  const upload = { key, query: { uploadId } };
-  try {
-    const etags = [await putPart(client, upload, { number: 1, body: first })];
-    etags.push(await putPart(client, upload, { number: 2, body: second.value }));
-    for await (const body of parts) {
-      etags.push(await putPart(client, upload, { number: etags.length + 1, body }));
-    }
-    await client.send({ ...upload, method: "POST", body: completion(etags) }, readEnd);
-  } catch (error) {
-    // What cannot be aborted now is found by its age.
-    await client.send({ ...upload, method: "DELETE" }, readEnd).catch(() => {});
-    throw error;
-  }
-}
-
-interface Upload {
-  readonly key: string;
-  readonly query: { readonly uploadId: string };
-}
-
-/** Returns the part's ETag. */
-function putPart(client: S3Client, upload: Upload, part: { number: number; body: Buffer }): Promise<string> {
-  const query = { ...upload.query, partNumber: String(part.number) };
-  return client.send({ ...upload, method: "PUT", query, body: part.body }, async (answer) => {
-    await readEnd(answer);
-    const etag = header(answer, "etag");
-    if (etag === undefined) throw new S3Error("InvalidAnswer", answer.statusCode);
-    return etag;
-  });
-}
-
-/** The document that makes one object of the parts, in their order. */
-function completion(etags: readonly string[]): Buffer {
-  const parts = etags.map(
-    (etag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${escaped(etag)}</ETag></Part>`,
-  );
-  return Buffer.from(`<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`);
-}
-
-function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-function header({ headers }: S3Answer, name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }
 
 async function read({ client }: Bucket, key: string, offset: number): Promise<Readable | null> {
@@ -166,8 +90,8 @@ async function head(bucket: Bucket, key: string): Promise<BlobFacts | null> {
       await answer.body.dump();
       return {
         key,
-        sizeBytes: Number(header(answer, "content-length") ?? 0),
-        modifiedAt: Date.parse(header(answer, "last-modified") ?? "") || 0,
+        sizeBytes: Number(headerOf(answer, "content-length") ?? 0),
+        modifiedAt: Date.parse(headerOf(answer, "last-modified") ?? "") || 0,
       };
     });
   } catch (error) {
