@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { networkProblem } from "../core/network-problem.ts";
 
 // The same names as in src/api/errors.ts, which the command line does not import: it talks to the API over the wire.
 const errorCodeHeader = "solstice-error-code";
@@ -72,11 +73,17 @@ function notOurApi(error: ConnectError, apiUrl: string): SolsticeError {
 }
 
 function cannotReach(error: ConnectError, apiUrl: string): SolsticeError {
-  const why = systemCode(error) ?? error.rawMessage;
-  return new SolsticeError("unavailable", `The API at ${apiUrl} cannot be reached (${why}).`, {
-    remedy: "Start it with 'solstice orchestrator', or say where it is with --api-url or SOLSTICE_API_URL.",
-    cause: error,
-  });
+  const code = systemCode(error);
+  const problem = networkProblem(error)?.replace(` (${code})`, "");
+  const more = problem === undefined ? "" : ` ${problem}`;
+  return new SolsticeError(
+    "unavailable",
+    `The API at ${apiUrl} cannot be reached (${code ?? error.rawMessage}).${more}`,
+    {
+      remedy: "Start it with 'solstice orchestrator', or say where it is with --api-url or SOLSTICE_API_URL.",
+      cause: error,
+    },
+  );
 }
 
 /** A connection that broke, also in the middle of an answer, which the protocol reports as a malformed message. */

@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import { normaliseRanges } from "../core/egress.ts";
 import type { Decompress, ImageDefinition } from "../core/image-map.ts";
+import { readChecksum } from "./image-checksum.ts";
 import type { ImageEntry } from "./image-map-schema.ts";
 import { isUrl } from "./image-paths.ts";
 
@@ -30,7 +31,7 @@ export function createImageDefinition(name: string, entry: ImageEntry, places: M
       ramMb: entry.defaults?.ram_mb ?? fallbackSize.ramMb,
       diskGb: entry.defaults?.disk_gb ?? fallbackSize.diskGb,
     }),
-    sha256: entry.sha256?.toLowerCase() ?? null,
+    checksum: checksumOf(entry, fromMap),
     format: entry.format ?? null,
     backend: entry.backend ?? null,
     seed: entry.seed ?? "iso",
@@ -42,6 +43,11 @@ export function createImageDefinition(name: string, entry: ImageEntry, places: M
         ? Object.freeze(normaliseRanges(entry.egress))
         : (entry.egress ?? "open"),
   });
+}
+
+function checksumOf(entry: ImageEntry, fromMap: (path: string) => string): ImageDefinition["checksum"] {
+  const text = entry.checksum ?? entry.sha256 ?? entry.sha512;
+  return text === undefined ? null : Object.freeze(readChecksum(text, fromMap));
 }
 
 const suffixes: readonly (readonly [RegExp, Decompress])[] = [

@@ -16,7 +16,7 @@ interface Names {
 
 /**
  * What is wrong between the parts of a map: an alias to nothing, in a circle, or with an image's name; a default label
- * to nothing; an image without any file; two images in one file. Takes data of any shape.
+ * to nothing; an image without any file, or with two checksums; two images in one file. Takes data of any shape.
  */
 export function findReferenceProblems(data: unknown): PlacedProblem[] {
   const root = entriesOf(data);
@@ -89,6 +89,11 @@ function imageProblems(images: ReadonlyMap<string, unknown>): PlacedProblem[] {
     if (isMapping(image) && !keys.has("source") && !keys.has("local_path")) {
       const message = `image "${name}" has no file; give source (where to download it) or local_path (where it is)`;
       problems.push({ path: ["images", name], message });
+    }
+    const checksums = ["checksum", "sha256", "sha512"].filter((key) => keys.has(key));
+    if (checksums.length > 1) {
+      const message = `image "${name}" has ${checksums.join(" and ")}; keep one of them`;
+      problems.push({ path: ["images", name, checksums[1] ?? ""], message });
     }
     const localPath = keys.get("local_path");
     if (typeof localPath !== "string") continue;

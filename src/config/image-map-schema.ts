@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { parseRange } from "../core/cidr.ts";
 import { egressRangesMax, rangeRule } from "../core/egress.ts";
+import type { ChecksumAlgorithm } from "../core/image-map.ts";
 import { backends } from "../core/job.ts";
+import { checksumProblem, checksumRule, digestProblem } from "./image-checksum.ts";
 import { pathProblem, sourceProblem } from "./image-paths.ts";
 
 /** Named limits of an image map. */
@@ -37,7 +39,6 @@ const cpu = whole(1, imageMapLimits.cpu);
 const ramMb = whole(imageMapLimits.ramMb.min, imageMapLimits.ramMb.max);
 const diskGb = whole(1, imageMapLimits.diskGb);
 
-const sha256Rule = "the 64 hexadecimal digits of a SHA-256 digest, in quotes";
 const flagRule = "true or false";
 
 /** One line of text for which `problemOf` finds nothing wrong. */
@@ -51,6 +52,10 @@ function line(error: string, problemOf: (text: string) => string | null) {
       const message = problemOf(context.value);
       if (message !== null) context.issues.push({ code: "custom", input: context.value, message });
     });
+}
+
+function digest(algorithm: ChecksumAlgorithm) {
+  return line(digestProblem("", algorithm) ?? "", (text) => digestProblem(text, algorithm));
 }
 
 const egressRule = `open, none, or a list of at most ${egressRangesMax} entries, each ${rangeRule}`;
@@ -77,10 +82,9 @@ const imageSchema = z.strictObject(
         { error: "a mapping with cpu, ram_mb and disk_gb" },
       )
       .optional(),
-    sha256: z
-      .string({ error: sha256Rule })
-      .regex(/^[0-9A-Fa-f]{64}$/, { error: sha256Rule })
-      .optional(),
+    checksum: line(checksumRule, checksumProblem).optional(),
+    sha256: digest("sha256").optional(),
+    sha512: digest("sha512").optional(),
     format: word(["raw", "qcow2"]).optional(),
     backend: word(backends).optional(),
     seed: word(["iso", "vfat", "cpio"]).optional(),

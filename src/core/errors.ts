@@ -1,3 +1,5 @@
+import { networkProblem } from "./network-problem.ts";
+
 /**
  * The closed set of error codes. `docs/errors.md` explains each; a test keeps the two equal.
  * A code says who must act: `usage` and `config_invalid` the person, `host_*` and `libvirt_*` the operator.
@@ -55,5 +57,6 @@ export function isSolsticeError(error: unknown, code?: ErrorCode): error is Sols
 /** The text of anything that can be thrown, for a log line or a verdict. */
 export function errorText(error: unknown): string {
   if (error instanceof SolsticeError && error.remedy) return `${error.message} ${error.remedy}`;
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof SolsticeError) return error.message;
+  return networkProblem(error) ?? (error instanceof Error ? error.message : String(error));
 }

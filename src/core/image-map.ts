@@ -5,6 +5,15 @@ import type { Backend, GuestSize } from "./job.ts";
 /** How an image file is compressed at its source. */
 export type Decompress = "zstd" | "xz" | "gzip" | "none";
 
+/** The digests that files are compared by. */
+export type ChecksumAlgorithm = "sha256" | "sha512";
+
+/** What the file as published (before decompression) is compared with. */
+export type ImageChecksum =
+  | { readonly kind: "digest"; readonly algorithm: ChecksumAlgorithm; readonly hex: string }
+  /** A file of checksums, as publishers put it beside their images: http(s) or file URL, or absolute path. */
+  | { readonly kind: "list"; readonly location: string };
+
 /** One image of the map, validated, with defaults filled in. */
 export interface ImageDefinition {
   readonly name: string;
@@ -16,8 +25,8 @@ export interface ImageDefinition {
   /** Whether the guest reads a NoCloud seed. */
   readonly nocloud: boolean;
   readonly defaults: GuestSize;
-  /** Hex SHA-256 of the file as published (before decompression), or null. */
-  readonly sha256: string | null;
+  /** Null: nothing is compared. */
+  readonly checksum: ImageChecksum | null;
   /** Null: detected from the file. */
   readonly format: "raw" | "qcow2" | null;
   readonly backend: Backend | null;

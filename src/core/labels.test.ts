@@ -13,7 +13,7 @@ const image: ImageDefinition = {
   decompress: "none",
   nocloud: true,
   defaults: { cpu: 2, ramMb: 2048, diskGb: 20 },
-  sha256: null,
+  checksum: null,
   format: null,
   backend: null,
   seed: "iso",

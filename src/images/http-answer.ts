@@ -76,7 +76,8 @@ function versionOf(headers: IncomingHttpHeaders): RemoteVersion {
   };
 }
 
-function refusal(statusCode: number): SolsticeError {
+/** The error for an answer that is no file: `not_found` where it will stay, `image_download_failed` where it may pass. */
+export function refusal(statusCode: number): SolsticeError {
   const isPermanent = statusCode >= 400 && statusCode < 500 && !transientStatuses.includes(statusCode);
   return isPermanent
     ? new SolsticeError("not_found", `The server answered ${statusCode}.`, {

@@ -76,6 +76,6 @@ function nextHop(from: URL, location: string, hasChecksum: boolean): URL {
   if (next && isHttp && (!isDowngrade || hasChecksum)) return next;
   const why = isDowngrade ? "from https to http" : "to something that is not http";
   throw new SolsticeError("not_found", `The source redirects ${why}, which is refused.`, {
-    remedy: isDowngrade ? "Give the image a sha256 in the map." : "Check the image's source in the map.",
+    remedy: isDowngrade ? "Give the image a checksum in the map." : "Check the image's source in the map.",
   });
 }

@@ -10,6 +10,10 @@ import { imageFiles } from "./image-files.ts";
 const factsSchema = z.object({
   /** Hex SHA-256. */
   digest: z.string(),
+  /** Hex SHA-512, where one was asked for. */
+  sha512: z.string().optional(),
+  /** {@link listKey} of the file of checksums that it was found right by. */
+  listKey: z.string().optional(),
   /** Whether `digest` is of the published bytes, or of the file itself. */
   digestOf: z.enum(["published", "file"]),
   inode: z.number(),
@@ -37,6 +41,13 @@ export async function isPreparedByUs(localPath: string): Promise<boolean> {
   return facts?.digestOf === "published" && identity !== null && isAbout(facts, identity);
 }
 
+/** What {@link saveFacts} remembers of the file at `path`. */
+export interface KnownFacts extends FileDigests {
+  readonly path: string;
+  readonly digestOf: ImageFacts["digestOf"];
+  readonly listKey?: string;
+}
+
 /**
  * Remembers the digest of the file at `path`, which is the image or is about to be renamed to it (a rename keeps what
  * identifies the file). Where the image's folder may not be written the data directory serves.
@@ -44,29 +55,46 @@ export async function isPreparedByUs(localPath: string): Promise<boolean> {
 export async function saveFacts(
   definition: ImageDefinition,
   dataDir: string,
-  known: { path: string; digest: string; digestOf: ImageFacts["digestOf"] },
+  { path, ...known }: KnownFacts,
 ): Promise<void> {
-  const facts = { digest: known.digest, digestOf: known.digestOf, ...(await fileIdentity(known.path)) };
+  const facts = { ...known, ...(await fileIdentity(path)) };
   const [beside, fallback] = factsPaths(definition, dataDir);
   await writeFileAtomically(beside, JSON.stringify(facts)).catch(() =>
     writeFileAtomically(fallback, JSON.stringify(facts)),
   );
 }
 
-/** Hex SHA-256 of the file at `path`, read as a stream. `onRead` is told the bytes so far. */
+/** Digests of one file, as hexadecimal digits. */
+export interface FileDigests {
+  /** SHA-256. */
+  readonly digest: string;
+  /** Only where it was asked for. */
+  readonly sha512?: string;
+}
+
+/** How {@link digestFile} reads. */
+interface DigestOptions {
+  readonly signal: AbortSignal;
+  readonly withSha512: boolean;
+  /** Called with the bytes read so far. */
+  onRead(doneBytes: number): void;
+}
+
+/** The digests of the file at `path`, which is read once, as a stream. */
 export async function digestFile(
   path: string,
-  signal: AbortSignal,
-  onRead: (doneBytes: number) => void = () => {},
-): Promise<string> {
+  { signal, withSha512, onRead }: DigestOptions,
+): Promise<FileDigests> {
   const hash = createHash("sha256");
+  const longHash = withSha512 ? createHash("sha512") : null;
   let doneBytes = 0;
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal })) {
     hash.update(chunk);
+    longHash?.update(chunk);
     doneBytes += chunk.length;
     onRead(doneBytes);
   }
-  return hash.digest("hex");
+  return { digest: hash.digest("hex"), ...(longHash && { sha512: longHash.digest("hex") }) };
 }
 
 /** Writes a small file so that readers see the old or the new text, never a part. */

@@ -7,6 +7,7 @@ import type { ImageDefinition } from "../core/image-map.ts";
 import { type ImageStore, openImageStore } from "./image-store.ts";
 import type { ImageLimits } from "./limits.ts";
 import {
+  type GivenImage,
   imageDefinition,
   imageMapOf,
   noise,
@@ -22,7 +23,7 @@ const content = noise(300_000);
 async function setUp(t: TestContext) {
   const folder = temporaryFolder(t);
   const server = await startFileServer(t, content);
-  const image = (name: string, given: Partial<ImageDefinition> = {}) =>
+  const image = (name: string, given: GivenImage = {}) =>
     imageDefinition({ name, localPath: join(folder, `${name}.img`), source: server.url, ...given });
   const open = (images: ImageDefinition[], limits: Partial<ImageLimits> = {}) => {
     const store = openImageStore({

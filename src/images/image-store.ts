@@ -3,7 +3,7 @@ import pLimit from "p-limit";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition, ImageMap } from "../core/image-map.ts";
 import { isPermanent } from "./errors.ts";
-import { digestByHand, findReadyImage } from "./find-ready-image.ts";
+import { digestByHand, findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { type ImageRow, inspectImages } from "./inspect.ts";
 import { defaultImageLimits, type ImageLimits } from "./limits.ts";
 import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
@@ -177,7 +177,7 @@ class Store implements ImageStore {
 
   /** The first look: what is there is ready at once, what is wrong is known at once, and nothing is fetched. */
   async #lookOnce(entry: Entry, signal: AbortSignal): Promise<void> {
-    if (entry.definition.sha256 !== null && entry.definition.decompress === "none") return;
+    if (hasComparableChecksum(entry.definition)) return;
     try {
       const ready = await findReadyImage(entry.definition, this.#context(entry, signal));
       if (ready) this.#setReady(entry, ready);
@@ -188,7 +188,8 @@ class Store implements ImageStore {
 
   async #addDigest(entry: Entry, ready: ReadyImage, signal: AbortSignal): Promise<ReadyImage> {
     const quiet = { ...this.#context(entry, signal), report() {} };
-    const complete = { ...ready, digest: await digestByHand(entry.definition, quiet) };
+    const { digest } = await digestByHand(entry.definition, quiet, null);
+    const complete = { ...ready, digest };
     this.#setReady(entry, complete);
     return complete;
   }

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { errorText } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
-import { findReadyImage } from "./find-ready-image.ts";
+import { findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { imageFiles } from "./image-files.ts";
 import type { ImageLimits } from "./limits.ts";
 import type { ImageFormat } from "./types.ts";
@@ -43,7 +43,8 @@ async function inspectOne(
   const row = { ...emptyRow, name, path: localPath };
   try {
     // Comparing a checksum reads the whole file, which a listing must not.
-    const unchecked = { ...definition, sha256: definition.decompress === "none" ? null : definition.sha256 };
+    const checksum = hasComparableChecksum(definition) ? null : definition.checksum;
+    const unchecked = { ...definition, checksum };
     const signal = new AbortController().signal;
     const ready = await findReadyImage(unchecked, { ...context, signal, report() {} });
     if (ready) return { ...row, ...ready, state: "ready" };

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { type ErrorCode, isSolsticeError } from "../core/errors.ts";
-import type { ImageDefinition } from "../core/image-map.ts";
 import { prepareImage } from "./prepare-image.ts";
 import {
+  type GivenImage,
   imageDefinition,
   noise,
   recordingContext,
@@ -23,7 +23,7 @@ async function setUp(t: TestContext, published = content) {
   const server = await startFileServer(t, published);
   const localPath = join(folder, "images", "disk.img");
   const context = recordingContext(folder);
-  const prepare = (given: Partial<ImageDefinition> = {}) =>
+  const prepare = (given: GivenImage = {}) =>
     prepareImage(imageDefinition({ localPath, source: server.url, ...given }), context);
   return { folder, server, localPath, context, prepare };
 }

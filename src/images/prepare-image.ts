@@ -5,12 +5,13 @@ import { fileURLToPath } from "node:url";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
 import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
+import { digestMismatch, type WantedDigest, wantedDigest } from "./checksums/wanted-digest.ts";
 import { declaredContentBytes, decompressFile } from "./decompress.ts";
 import { downloadImage } from "./download.ts";
 import { convertWriteError, imageInvalid } from "./errors.ts";
 import { findReadyImage } from "./find-ready-image.ts";
 import { requireFreeSpace } from "./free-space.ts";
-import { digestFile, saveFacts } from "./image-facts.ts";
+import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "./image-facts.ts";
 import { type ImageFiles, imageFiles } from "./image-files.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "./image-format.ts";
 import { removePartialFile } from "./partial-file.ts";
@@ -57,10 +58,12 @@ interface Workplace {
 async function produce(definition: ImageDefinition, workplace: Workplace): Promise<ReadyImage> {
   const { source, files, context } = workplace;
   try {
+    // The list of checksums comes first: what is wrong with it shows before gigabytes are fetched.
+    const wanted = await wantedDigest(definition, context);
     const published = await fetchPublished(definition, workplace);
-    const digest = await verify(published, definition, context);
+    const proof = await verify(published, definition, { wanted, context });
     await unpack(published, definition, workplace);
-    const ready = await publish(definition, digest, workplace);
+    const ready = await publish(definition, proof, workplace);
     if (source.kind === "http") await removePartialFile(files);
     return ready;
   } catch (error) {
@@ -76,7 +79,7 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
 async function fetchPublished(definition: ImageDefinition, workplace: Workplace): Promise<string> {
   const { source, files, context } = workplace;
   if (source.kind === "http") {
-    await downloadImage(files, { url: source.url, hasChecksum: definition.sha256 !== null }, context);
+    await downloadImage(files, { url: source.url, hasChecksum: isProtected(definition) }, context);
     return files.part;
   }
   const found = await stat(source.path).catch(() => null);
@@ -86,26 +89,39 @@ async function fetchPublished(definition: ImageDefinition, workplace: Workplace)
   });
 }
 
+/** Whether a checksum will notice what somebody on the way exchanged: not one that comes the same way. */
+function isProtected({ checksum }: ImageDefinition): boolean {
+  return checksum?.kind === "digest" || (checksum?.kind === "list" && !/^http:/i.test(checksum.location));
+}
+
+/** What is remembered of the published file: its digests, and the list that they were found right by. */
+type Proof = FileDigests & Pick<KnownFacts, "listKey">;
+
 async function verify(
   published: string,
   definition: ImageDefinition,
-  context: PreparationContext,
-): Promise<string> {
+  { wanted, context }: { wanted: WantedDigest | null; context: PreparationContext },
+): Promise<Proof> {
   await requireCompression(published, definition.decompress);
   const { size: totalBytes } = await stat(published);
   // What is hashed is what lies on disk, so the result is right also for a download that several processes made.
-  const digest = await digestFile(published, context.signal, (doneBytes) =>
-    context.report({ phase: "verifying", doneBytes, totalBytes }),
-  );
-  requireDigest(digest, definition);
-  return digest;
+  const digests = await digestFile(published, {
+    signal: context.signal,
+    withSha512: wanted?.algorithm === "sha512",
+    onRead: (doneBytes) => context.report({ phase: "verifying", doneBytes, totalBytes }),
+  });
+  requireDigest(digests, wanted);
+  return wanted?.listKey === undefined ? digests : { ...digests, listKey: wanted.listKey };
 }
 
-function requireDigest(digest: string, { sha256 }: ImageDefinition): void {
-  if (sha256 === null || sha256.toLowerCase() === digest) return;
+function requireDigest(digests: FileDigests, wanted: WantedDigest | null): void {
+  const mismatch = digestMismatch(digests, wanted);
+  if (mismatch === null) return;
   throw imageInvalid(
-    `The checksum is wrong: the file has SHA-256 ${digest}, and the map says ${sha256}.`,
-    "If the publisher replaced the file, put the new sha256 into the map.",
+    `The checksum is wrong: the file ${mismatch}.`,
+    wanted?.listKey === undefined
+      ? "If the publisher replaced the file, put the new checksum into the map."
+      : "Try again: solstice images pull. The publisher may have replaced the file meanwhile.",
   );
 }
 
@@ -160,7 +176,7 @@ async function writeSparse(
 /** Checks the whole file and gives it its name. Read-only, because guests' overlays depend on every byte of it. */
 async function publish(
   definition: ImageDefinition,
-  digest: string,
+  proof: Proof,
   { files, context }: Workplace,
 ): Promise<ReadyImage> {
   const inspected = await inspectImage(files.unpacking, {
@@ -171,11 +187,11 @@ async function publish(
   if (inspected.format === "qcow2") await checkWithQemu(files.unpacking, context.signal);
   await chmod(files.unpacking, 0o444);
   const { dataDir } = context;
-  await saveFacts(definition, dataDir, { path: files.unpacking, digest, digestOf: "published" });
+  await saveFacts(definition, dataDir, { path: files.unpacking, digestOf: "published", ...proof });
   await rename(files.unpacking, files.image);
   await using folder = await open(dirname(files.image));
   await folder.sync();
-  return { path: files.image, ...inspected, digest };
+  return { path: files.image, ...inspected, digest: proof.digest };
 }
 
 async function waitForLock(

@@ -1,4 +1,5 @@
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { networkProblem } from "../core/network-problem.ts";
 
 const shownCharsMax = 500;
 
@@ -33,7 +34,7 @@ export function brokerErrorCode(error: unknown): string | null {
 
 /** An error for several addresses tried has no text of its own, only a code. */
 function foreignText(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = networkProblem(error) ?? (error instanceof Error ? error.message : String(error));
   return (text || (brokerErrorCode(error) ?? "unknown error")).replace(/\.$/, "");
 }
 

@@ -32,17 +32,22 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
+/** What a test says about an image; `sha256` is short for that checksum. */
+export type GivenImage = Partial<ImageDefinition> & { readonly sha256?: string };
+
 /** An image of the map, with what a test does not care about filled in. */
-export function imageDefinition(
-  given: Partial<ImageDefinition> & Pick<ImageDefinition, "localPath">,
-): ImageDefinition {
+export function imageDefinition({
+  sha256,
+  ...given
+}: GivenImage & Pick<ImageDefinition, "localPath">): ImageDefinition {
   return {
     name: "test-image",
     source: null,
     decompress: "none",
     nocloud: true,
     defaults: { cpu: 1, ramMb: 512, diskGb: 1 },
-    sha256: null,
+    checksum:
+      sha256 === undefined ? null : { kind: "digest", algorithm: "sha256", hex: sha256.toLowerCase() },
     format: null,
     backend: null,
     seed: "iso",
