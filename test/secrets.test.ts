@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { readLog, submit, untilEnd, untilLogged, untilState } from "./support/jobs.ts";
@@ -56,6 +56,9 @@ function secretsSetup(context: TestContext): SecretsSetup {
   return { ...setup, operatorDir, secretsFile };
 }
 
+/** Shorter than any call of a runner takes. */
+const lookEveryMs = 5;
+
 /** Looks at the argument lists of all processes until told to stop. */
 function watchArguments(context: TestContext): () => Promise<string[]> {
   const seen = new Set<string>();
@@ -72,7 +75,7 @@ function watchArguments(context: TestContext): () => Promise<string[]> {
           // It has ended meanwhile.
         }
       }
-      await delay(1);
+      await delay(lookEveryMs);
     }
   })();
   return async () => {
@@ -166,53 +169,55 @@ echo '{ "brace": [] }'
   await assertCleanOutside(setup, second, jobId);
 });
 
-test("a fork's job gets nothing; a name that nobody knows is refused without telling others", async (context) => {
-  const orchestrator = await startOrchestrator(secretsSetup(context));
-  const secrets = ["TOKEN", "NO_SUCH_NAME"];
-  const fork = await submit(orchestrator, { script: 'echo "[$TOKEN]"', secrets, from_fork: true });
-  await untilEnd(orchestrator, fork);
-  const why = "the job is of a fork's pull request";
-  assert.equal(
-    (await readLog(orchestrator, fork)).toString(),
-    `solstice: secret TOKEN is withheld: ${why}\nsolstice: secret NO_SUCH_NAME is withheld: ${why}\n[]\n`,
-  );
-  await assert.rejects(submit(orchestrator, { script: "true", secrets: ["TOKNE"] }), (error: Error) => {
-    assert.match(error.message, /There is no secret TOKNE/);
-    assert.doesNotMatch(error.message, /TOKEN|KEY|ELSEWHERE/);
-    return true;
+describe("which jobs get which secrets", { concurrency: 3 }, () => {
+  test("a fork's job gets nothing; a name that nobody knows is refused without telling others", async (context) => {
+    const orchestrator = await startOrchestrator(secretsSetup(context));
+    const secrets = ["TOKEN", "NO_SUCH_NAME"];
+    const fork = await submit(orchestrator, { script: 'echo "[$TOKEN]"', secrets, from_fork: true });
+    await untilEnd(orchestrator, fork);
+    const why = "the job is of a fork's pull request";
+    assert.equal(
+      (await readLog(orchestrator, fork)).toString(),
+      `solstice: secret TOKEN is withheld: ${why}\nsolstice: secret NO_SUCH_NAME is withheld: ${why}\n[]\n`,
+    );
+    await assert.rejects(submit(orchestrator, { script: "true", secrets: ["TOKNE"] }), (error: Error) => {
+      assert.match(error.message, /There is no secret TOKNE/);
+      assert.doesNotMatch(error.message, /TOKEN|KEY|ELSEWHERE/);
+      return true;
+    });
   });
-});
 
-test("a changed file counts from the next job on; a wrong one changes nothing", async (context) => {
-  const setup = secretsSetup(context);
-  const orchestrator = await startOrchestrator(setup);
-  const job = { script: 'echo "$NEW" | tr a-z A-Z', secrets: ["NEW"] };
-  await assert.rejects(submit(orchestrator, job), /no secret NEW/);
-  writeFileSync(setup.secretsFile, "secrets:\n  NEW: { value: fresh-text, without_repository: true }\n");
-  const accepted = await submit(orchestrator, job);
-  await untilEnd(orchestrator, accepted);
-  assert.equal((await readLog(orchestrator, accepted)).toString(), "FRESH-TEXT\n");
+  test("a changed file counts from the next job on; a wrong one changes nothing", async (context) => {
+    const setup = secretsSetup(context);
+    const orchestrator = await startOrchestrator(setup);
+    const job = { script: 'echo "$NEW" | tr a-z A-Z', secrets: ["NEW"] };
+    await assert.rejects(submit(orchestrator, job), /no secret NEW/);
+    writeFileSync(setup.secretsFile, "secrets:\n  NEW: { value: fresh-text, without_repository: true }\n");
+    const accepted = await submit(orchestrator, job);
+    await untilEnd(orchestrator, accepted);
+    assert.equal((await readLog(orchestrator, accepted)).toString(), "FRESH-TEXT\n");
 
-  writeFileSync(setup.secretsFile, "secrets: [broken\n");
-  const again = await submit(orchestrator, job);
-  await untilEnd(orchestrator, again);
-  assert.equal((await readLog(orchestrator, again)).toString(), "FRESH-TEXT\n");
-  assert.match(orchestrator.log(), /cannot be read again/);
+    writeFileSync(setup.secretsFile, "secrets: [broken\n");
+    const again = await submit(orchestrator, job);
+    await untilEnd(orchestrator, again);
+    assert.equal((await readLog(orchestrator, again)).toString(), "FRESH-TEXT\n");
+    assert.match(orchestrator.log(), /cannot be read again/);
 
-  writeFileSync(setup.secretsFile, "secrets: {}\n");
-  await assert.rejects(submit(orchestrator, job), /no secret NEW/);
-});
+    writeFileSync(setup.secretsFile, "secrets: {}\n");
+    await assert.rejects(submit(orchestrator, job), /no secret NEW/);
+  });
 
-test("a job whose secret is gone when its turn comes does not run without it", async (context) => {
-  const setup = secretsSetup(context);
-  const orchestrator = await startOrchestrator(setup, ["--max-concurrency", "1"]);
-  const sign = join(setup.operatorDir, "go");
-  const before = await submit(orchestrator, { script: `until [ -e ${sign} ]; do sleep 0.1; done` });
-  await untilState(orchestrator, before, "running");
-  const waiting = await submit(orchestrator, { script: "echo never", secrets: ["TOKEN"] });
-  writeFileSync(setup.secretsFile, "secrets: {}\n");
-  writeFileSync(sign, "");
-  const job = await untilEnd(orchestrator, waiting);
-  assert.deepEqual([job.state, job.verdict?.reason], ["infra_error", "secret_missing"]);
-  assert.match(job.verdict?.message ?? "", /this host has no secret TOKEN/);
+  test("a job whose secret is gone when its turn comes does not run without it", async (context) => {
+    const setup = secretsSetup(context);
+    const orchestrator = await startOrchestrator(setup, ["--max-concurrency", "1"]);
+    const sign = join(setup.operatorDir, "go");
+    const before = await submit(orchestrator, { script: `until [ -e ${sign} ]; do sleep 0.1; done` });
+    await untilState(orchestrator, before, "running");
+    const waiting = await submit(orchestrator, { script: "echo never", secrets: ["TOKEN"] });
+    writeFileSync(setup.secretsFile, "secrets: {}\n");
+    writeFileSync(sign, "");
+    const job = await untilEnd(orchestrator, waiting);
+    assert.deepEqual([job.state, job.verdict?.reason], ["infra_error", "secret_missing"]);
+    assert.match(job.verdict?.message ?? "", /this host has no secret TOKEN/);
+  });
 });
