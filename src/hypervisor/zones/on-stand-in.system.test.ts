@@ -1,4 +1,4 @@
-/** What the contract does not ask: images, what is somebody else's, cards. On the stand-in, without power for any guest. */
+/** What the contract does not ask: images, what is somebody else's, cards. On the stand-in, with guests that are no machines. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import {
@@ -38,7 +38,7 @@ function startOf(file: string, length: number): Buffer {
   }
 }
 
-describe("zones on the stand-in, without power", () => {
+describe("zones on the stand-in", () => {
   let standIn: StandIn;
   let dataDir: string;
   let options: ZonesHypervisorOptions;
@@ -46,7 +46,7 @@ describe("zones on the stand-in, without power", () => {
   const made: string[] = [];
 
   before(async () => {
-    standIn = await openStandIn();
+    standIn = await openStandIn({ guests: "scripted" });
     dataDir = await mkdtemp("/tmp/sz-");
     const network = { link: "solstice_stub0", vnic: "solstice0", addresses: "10.88.0" };
     options = {
@@ -218,21 +218,23 @@ describe("zones on the stand-in, without power", () => {
     await zones.create(spec);
   });
 
-  test("a guest's card may use its own addresses only, before it has power", async () => {
+  test("a guest's card may use its own addresses only, before it has power and at each start", async () => {
     const spec = specOn(randomBytes(1024));
+    const { jobId } = spec;
+    const assertClosed = async () => {
+      const properties = ["-c", "-o", "property,value", "-p", "protection,allowed-ips", cardOf(jobId)];
+      const { stdout } = await standIn.run("dladm", ["show-linkprop", ...properties]);
+      assert.match(stdout, /^protection:mac-nospoof,ip-nospoof,dhcp-nospoof,restricted$/m);
+      assert.match(stdout, new RegExp(`^allowed-ips:10\\.88\\.0\\.${slotOf(jobId) + 2}$`, "m"));
+    };
     await zones.create(spec);
-    const card = cardOf(spec.jobId);
-    const { stdout } = await standIn.run("dladm", [
-      "show-linkprop",
-      "-c",
-      "-o",
-      "property,value",
-      "-p",
-      "protection,allowed-ips",
-      card,
-    ]);
-    assert.match(stdout, /^protection:mac-nospoof,ip-nospoof,dhcp-nospoof,restricted$/m);
-    assert.match(stdout, new RegExp(`^allowed-ips:10\\.88\\.0\\.${slotOf(spec.jobId) + 2}$`, "m"));
+    await assertClosed();
+    for (let start = 1; start <= 2; start += 1) {
+      await zones.start(jobId);
+      await assertClosed();
+      // A zone that stops takes the protection off its link.
+      await zones.destroy(jobId);
+    }
   });
 
   test("a host that cannot be mended is refused, with what to do", async () => {

@@ -12,12 +12,15 @@ export interface Step {
   readonly moments: readonly Moment[];
 }
 
-/** Where a process dies: at the n-th step of a name, counted from 1. */
+/** Where a process dies: at the n-th step of a name, or of any where `step` is {@link anyStep}, counted from 1. */
 export interface KillPoint {
   readonly step: string;
   readonly nth: number;
   readonly moment: Moment;
 }
+
+/** Stands for every name of a step. */
+export const anyStep = "*";
 
 /** What a process does between its birth and its death, or its end. */
 export interface Life {
@@ -35,9 +38,10 @@ export function begin(life: Life, what: string, moments: readonly Moment[]): Mom
   const name = nameStep(what);
   life.steps.push({ name, moments });
   const { point } = life;
-  if (point?.step !== name) return null;
-  const count = life.steps.filter((step) => step.name === name).length;
-  return count === point.nth ? point.moment : null;
+  if (point === null) return null;
+  const counted = life.steps.filter((step) => point.step === anyStep || step.name === point.step);
+  const isThere = point.step === anyStep || point.step === name;
+  return isThere && counted.length === point.nth ? point.moment : null;
 }
 
 /** Every point at which a process that takes these steps can be killed. */

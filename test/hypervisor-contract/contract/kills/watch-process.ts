@@ -21,7 +21,7 @@ const signal = process.kill.bind(process);
  * signals sent, and messages that the backend names.
  */
 export function watchProcess(point: KillPoint | null, hooks: StepHooks): Life {
-  const life: Life = { point, steps: [], isDead: false, die };
+  const life = newLife(point);
   watchFiles();
   watchPrograms(life, hooks);
   watchSignals(life);
@@ -29,6 +29,16 @@ export function watchProcess(point: KillPoint | null, hooks: StepHooks): Life {
   syncBuiltinESMExports();
   beginLife(life);
   return life;
+}
+
+/** As {@link watchProcess}, for a process that does much beside its backend: only the programs that it starts are steps. */
+export function watchProgramsOnly(point: KillPoint, hooks: StepHooks): void {
+  watchPrograms(newLife(point), hooks);
+  syncBuiltinESMExports();
+}
+
+function newLife(point: KillPoint | null): Life {
+  return { point, steps: [], isDead: false, die };
 }
 
 function die(): never {
