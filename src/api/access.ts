@@ -14,8 +14,9 @@ export interface AccessPolicy {
  * Why `request` may not call the API, or null when it may.
  *
  * With a token the token decides. Without one the API is for this machine's people, and their browser must not be used
- * against them: a foreign page may send requests here (stopped by Sec-Fetch-Site), or let its own name resolve to this
- * address (DNS rebinding, stopped by looking at the name the browser asked for).
+ * against them: a foreign page may send requests here (stopped by Sec-Fetch-Site, and by Origin where a browser is too old
+ * for that, or calls an address that it does not trust), or let its own name resolve to this address (DNS rebinding, stopped
+ * by looking at the name the browser asked for).
  */
 export function accessRefusal(request: NodeRequest, policy: AccessPolicy): SolsticeError | null {
   if (isForeignPage(request)) {
@@ -30,9 +31,18 @@ export function accessRefusal(request: NodeRequest, policy: AccessPolicy): Solst
   });
 }
 
+/** Whether a browser says that a page of another origin sends this. Programs send neither header. */
 function isForeignPage(request: NodeRequest): boolean {
-  const site = request.headers["sec-fetch-site"];
-  return site === "cross-site" || site === "same-site";
+  const { "sec-fetch-site": site, origin } = request.headers;
+  if (site !== undefined && site !== "same-origin" && site !== "none") return true;
+  return origin !== undefined && !isOwnOrigin(String(origin), authorityOf(request));
+}
+
+/** The scheme is not compared: a proxy in front of the API may add TLS. A sandboxed page's origin is `null`: foreign. */
+function isOwnOrigin(origin: string, authority: string | undefined): boolean {
+  const page = URL.parse(origin);
+  if (page === null || authority === undefined || !/^https?:$/.test(page.protocol)) return false;
+  return page.host === URL.parse(`${page.protocol}//${authority}`)?.host;
 }
 
 function hostRefusal(request: NodeRequest, listenHost: string): SolsticeError | null {

@@ -6,6 +6,8 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
+import type { JsonBounds } from "../core/json-bounds.ts";
+import { boundJson } from "./bound-json.ts";
 import { errorInterceptor, toConnectError } from "./errors.ts";
 import type { ApiLog } from "./log.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
@@ -18,6 +20,8 @@ export interface ConnectHandlerOptions {
   readonly log: ApiLog;
   /** Largest message accepted, in bytes, before and after decompression. */
   readonly readMaxBytes: number;
+  /** What a message in JSON may hold. */
+  readonly jsonBounds: JsonBounds;
   /** Ends all streams when aborted; its reason is what their readers are told. */
   readonly shutdownSignal: AbortSignal;
   /** Answers every path that is no RPC. */
@@ -44,7 +48,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   return (request, response) => {
     const handler = handlers.get(pathOf(request));
     if (handler === undefined) return options.fallback(request, response);
-    serve(handler, { request, response, log: options.log });
+    serve(handler, { request, response, options });
   };
 }
 
@@ -54,13 +58,17 @@ const maxShownPath = 200;
 interface Exchange {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
-  readonly log: ApiLog;
+  readonly options: ConnectHandlerOptions;
 }
 
-function serve(handler: UniversalHandler, { request, response, log }: Exchange): void {
+function serve(handler: UniversalHandler, { request, response, options }: Exchange): void {
+  const { log } = options;
   let universalRequest: Parameters<UniversalHandler>[0];
   try {
-    universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    universalRequest = bounded(
+      universalRequestFromNodeRequest(request, response, undefined, undefined),
+      options,
+    );
   } catch {
     refuse(response, new SolsticeError("usage", "The Host header of the request is missing or malformed."));
     return;
@@ -79,6 +87,20 @@ function serve(handler: UniversalHandler, { request, response, log }: Exchange):
       else log.warn(fields, "An answer could not be sent.");
       closeExchange(request, response);
     });
+}
+
+/** The request with its body looked at, where that is JSON, before it is parsed. */
+function bounded(
+  request: Parameters<UniversalHandler>[0],
+  { jsonBounds, readMaxBytes }: ConnectHandlerOptions,
+): Parameters<UniversalHandler>[0] {
+  const { body, header: headers } = request;
+  if (!(Symbol.asyncIterator in Object(body))) return request;
+  const bytes = body as AsyncIterable<Uint8Array>;
+  return {
+    ...request,
+    body: boundJson({ headers, body: bytes, bounds: jsonBounds, maxBytes: readMaxBytes }),
+  };
 }
 
 async function sendUnary(answer: UniversalResponse, to: NodeResponse): Promise<void> {

@@ -109,6 +109,17 @@ const attacks: Record<string, (attack: Attack) => Promise<void>> = {
       );
       await flood(attack, socket, Buffer.concat([Buffer.from("100000\r\n"), megabyte, Buffer.from("\r\n")]));
     }),
+  "1.8 MB of nested JSON, without a token": (attack) =>
+    again(attack, async (socket) => {
+      const body = "[".repeat(900_000) + "]".repeat(900_000);
+      await flood(attack, socket, head("AppendLog", json, `Content-Length: ${body.length}`) + body);
+    }),
+  "1.8 MB of nested JSON": (attack) =>
+    again(attack, async (socket) => {
+      const body = `{"data":${"[".repeat(900_000)}${"]".repeat(900_000)}}`;
+      const token = `Authorization: Bearer ${attack.token}`;
+      await flood(attack, socket, head("AppendLog", json, token, `Content-Length: ${body.length}`) + body);
+    }),
   "a chunk with an endless extension": (attack) =>
     again(attack, async (socket) => {
       socket.write(`${head("AppendLog", json, "Transfer-Encoding: chunked")}1;`);

@@ -3,6 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job.ts";
 import { type JobState, jobStates } from "../core/job-state.ts";
+import { jsonProblem, requestJsonBounds } from "../core/json-bounds.ts";
 import type {
   CapacityResponseSchema,
   ExplainResponseSchema,
@@ -136,6 +137,8 @@ function parseRequestJson(text: string): unknown {
       `A job request has at most ${jobLimits.requestJsonBytes} bytes.`,
     );
   }
+  const problem = jsonProblem(Buffer.from(text), requestJsonBounds);
+  if (problem !== null) throw new SolsticeError("usage", `job_request_json cannot be read: it ${problem}.`);
   try {
     return JSON.parse(text);
   } catch (error) {

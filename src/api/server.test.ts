@@ -98,13 +98,54 @@ test("a malformed Host header is refused, and does not end the process", async (
   }
 });
 
+test("a request that names two hosts is refused, whatever it asks for", async (t) => {
+  const store = await openTestStore(t);
+  const servers = [await startTestRunnerServer(t, { store }), await startTestUserServer(t, { store })];
+  for (const server of servers) {
+    const own = `Host: 127.0.0.1:${server.port}\r\n`;
+    const statusOf = async (hosts: string) => {
+      const request = `GET /healthz HTTP/1.1\r\n${hosts}Connection: close\r\n\r\n`;
+      return (await rawExchange(t, server, request)).slice(9, 12);
+    };
+    const usual = await statusOf(own);
+    assert.notEqual(usual, "400");
+    for (const hosts of [
+      own + own,
+      `${own}Host: evil.test\r\n`,
+      `Host: evil.test\r\nhOST: a\r\n`,
+      "Host:\r\n",
+      "Host: a/b\r\n",
+      "Host: a@b\r\n",
+    ])
+      assert.equal(await statusOf(hosts), "400", hosts);
+    assert.equal(await statusOf("Host: [::1]:80\r\n"), usual);
+  }
+});
+
 test("pages of other sites may not call", async (t) => {
   const server = await startTestUserServer(t, { store: await openTestStore(t) });
   const from = async (headers: Record<string, string>) =>
     (await postJson(server.url + capacityPath, { body: {}, headers })).status;
   assert.equal(await from({ "sec-fetch-site": "cross-site" }), 401);
   assert.equal(await from({ "sec-fetch-site": "same-site" }), 401);
+  assert.equal(await from({ "sec-fetch-site": "anything new" }), 401);
   assert.equal(await from({ "sec-fetch-site": "same-origin" }), 200);
+  assert.equal(await from({ "sec-fetch-site": "none" }), 200);
+  // A browser that does not send Sec-Fetch-Site: an old one, or to an address that it does not trust.
+  for (const origin of [
+    "https://evil.test",
+    "null",
+    "http://127.0.0.1:1",
+    "file://",
+    "http://localhost",
+    "x",
+  ])
+    assert.equal(await from({ origin }), 401, origin);
+  assert.equal(await from({ origin: server.url }), 200);
+  assert.equal(await from({ origin: server.url.replace("http", "https") }), 200, "behind a proxy with TLS");
+  const withToken = await startTestUserServer(t, { store: await openTestStore(t), token: "right" });
+  const call = { body: {}, token: "right", headers: { origin: "https://evil.test" } };
+  assert.equal((await postJson(withToken.url + capacityPath, call)).status, 401);
   assert.equal(await from({ "content-type": "text/plain" }), 415, "a form cannot send JSON");
   assert.equal((await fetch(server.url + capacityPath)).status, 405);
 });

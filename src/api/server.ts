@@ -1,10 +1,12 @@
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { type JsonBounds, requestJsonBounds } from "../core/json-bounds.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";
 import { isLoopback } from "./address-counts.ts";
 import { createArtifactRoute } from "./artifacts.ts";
 import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
+import { createHostGate } from "./host-gate.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
 import { type ConnectionLimits, listen } from "./listen.ts";
@@ -12,6 +14,7 @@ import type { ListenAddress } from "./listen-error.ts";
 import type { ApiLog } from "./log.ts";
 import { type NodeHandler, pathOf } from "./node-http.ts";
 import { refuse } from "./refusal.ts";
+import { createRunnerGate } from "./runner-gate.ts";
 import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
 import { createTransferRoutes } from "./transfers/transfer-routes.ts";
 
@@ -53,6 +56,9 @@ const userMessageBytes = 4 * 1024 * 1024;
 
 /** Largest message a guest may send, in bytes: 1 MiB of log in base64, and some. */
 const runnerMessageBytes = 2 * 1024 * 1024;
+
+/** Messages of guests have a dozen fields, and none in another. */
+const runnerJsonBounds: JsonBounds = { depth: 8, marks: 500 };
 
 const userLimits: ConnectionLimits = {
   maxConnections: 500,
@@ -96,6 +102,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
     limits: { ...userLimits, ...options.limits },
     log: options.log,
     readMaxBytes: userMessageBytes,
+    jsonBounds: requestJsonBounds,
     routes: (router) => router.service(JobService, createJobService(options)),
     fallback: (request, response) =>
       isRpc(pathOf(request)) ? refuseUnknownMethod(request, response) : pages(request, response),
@@ -117,9 +124,10 @@ export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServ
     limits: { ...runnerConnectionLimits, ...options.limits },
     log: options.log,
     readMaxBytes: runnerMessageBytes,
+    jsonBounds: runnerJsonBounds,
     routes: (router) => router.service(RunnerService, createRunnerService(options)),
     fallback: createTransferRoutes(options, refuseUnknownMethod),
-    gate: (handler) => handler,
+    gate: (handler) => createRunnerGate(options, handler),
   });
 }
 
@@ -130,6 +138,7 @@ interface ServerParts {
   readonly limits: ConnectionLimits;
   readonly log: ApiLog;
   readonly readMaxBytes: number;
+  readonly jsonBounds: JsonBounds;
   readonly routes: (router: ConnectRouter) => void;
   readonly fallback: NodeHandler;
   readonly gate: (handler: NodeHandler) => NodeHandler;
@@ -138,7 +147,7 @@ interface ServerParts {
 async function start(parts: ServerParts): Promise<ApiServer> {
   const shutdown = new AbortController();
   const handler = createConnectHandler({ ...parts, shutdownSignal: shutdown.signal });
-  const listener = await listen({ ...parts, handler: parts.gate(handler) });
+  const listener = await listen({ ...parts, handler: createHostGate(parts.gate(handler)) });
   return {
     url: listener.url,
     port: listener.port,

@@ -8,10 +8,18 @@ export type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 /** How the library's sentence begins where bytes or JSON are no message of the method; the tests hold it to that. */
 const unreadableText = /^(?:parse binary: |cannot decode (?:message|field) )/;
 
+/** The library repeats what it cannot read; so much of that helps. */
+const reasonChars = 300;
+
 /** What a caller is told whose request is no message of the method it calls; null where `text` says something else. */
 export function unreadableRequest(text: string): SolsticeError | null {
   if (!unreadableText.test(text)) return null;
-  const reason = text.replace(/^parse binary: /, "its protobuf is broken: ");
+  const reason = text.slice(0, reasonChars).replace(/^parse binary: /, "its protobuf is broken: ");
+  return unreadableBecause(reason);
+}
+
+/** The error of a caller whose message cannot be read, with why in words that follow a colon. */
+export function unreadableBecause(reason: string): SolsticeError {
   return new SolsticeError("usage", `The request cannot be read: ${reason}.`, {
     remedy:
       "Compare it with the method's message in proto/solstice/v1, and the Content-Type with what is sent.",

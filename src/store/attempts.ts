@@ -60,6 +60,25 @@ export async function findBySession(store: Store, sessionTokenHash: string): Pro
   return row === undefined ? null : toAttempt(row);
 }
 
+/** The tokens of an attempt: the one in its seed, and the one that its runner chose. */
+export type RunnerTokenKind = "bootstrap" | "session";
+
+/** Whether a token's hash is one of an attempt that is under way. Reads a column: cheap enough for every stranger's call. */
+export async function hasRunnerToken(store: Store, kind: RunnerTokenKind, hash: string): Promise<boolean> {
+  const column = kind === "session" ? "machines.session_token_hash" : "machines.bootstrap_token_hash";
+  const row = await store.db
+    .selectFrom("jobs")
+    .innerJoin("machines", (join) =>
+      join.onRef("machines.job_id", "=", "jobs.id").onRef("machines.attempt", "=", "jobs.attempt"),
+    )
+    .select("jobs.id")
+    .where(column, "=", hash)
+    .where("machines.state", "in", presentStates)
+    .where("jobs.state", "in", activeStates)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Records that nothing of an attempt is left on its host: its steps are closed and its machine is `gone`. Repeats are fine. */
 export async function closeAttempt(store: Store, attempt: AttemptKey & { at: number }): Promise<void> {
   await store.write(async (trx, announce) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CompiledQuery, type KyselyPlugin, sql } from "kysely";
-import { closeAttempt, findBySession, loadAttempt } from "./attempts.ts";
+import { closeAttempt, findBySession, hasRunnerToken, loadAttempt } from "./attempts.ts";
 import { countQueued, countQueuedByGroup } from "./capacity.ts";
 import {
   applyEvent,
@@ -64,6 +64,8 @@ async function useEverything(store: Store): Promise<void> {
   await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
   await bindSession(store, { bootstrapTokenHash: "boot-job1-2000", sessionTokenHash: "session", at: 1 });
   await findBySession(store, "session");
+  await hasRunnerToken(store, "session", "session");
+  await hasRunnerToken(store, "bootstrap", "boot-job1-2000");
   await loadAttempt(store, "job1");
   await startStep(store, { ...attempt, index: 0, at: 1, logOffset: 0 });
   await finishStep(store, { ...attempt, index: 0, at: 1, logOffset: 0, exitCode: 0 });

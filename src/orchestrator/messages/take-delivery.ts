@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type ErrorCode, errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import { jsonProblem, requestJsonBounds } from "../../core/json-bounds.ts";
 import {
   brokerLimits,
   type Delivery,
@@ -90,6 +91,8 @@ function parseBody({ body, bodyBytes }: Delivery): unknown {
       `The message has ${bodyBytes} bytes; a request has at most ${most}.`,
     );
   }
+  const problem = jsonProblem(body, requestJsonBounds);
+  if (problem !== null) throw new SolsticeError("usage", `The message cannot be read: it ${problem}.`);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch (error) {
