@@ -7,9 +7,9 @@ import type { Store } from "../store/store.ts";
 import { type JobLogOptions, type LogPiece, readJobLog } from "./job-logs.ts";
 import { type BootedJob, bootJob, endAttempt, insertTestJob, openTestStore } from "./testing/fixture.ts";
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, stepNames?: readonly string[]) {
   const store = await openTestStore(t);
-  const booted = await bootJob(store, (await insertTestJob(store)).id);
+  const booted = await bootJob(store, (await insertTestJob(store)).id, stepNames);
   let offset = 0;
   const write = async (text: string, limitBytes = 1e9) => {
     const log = { jobId: booted.jobId, attempt: booted.attempt, stream: "output" } as const;
@@ -62,6 +62,22 @@ test("a step's output is addressed by the step and the offset in it", async (t) 
   await write(" after");
   assert.equal(await of("test"), "tested");
   await assert.rejects(of("tset"), { code: "not_found", remedy: 'Its steps are "checkout", "test".' });
+});
+
+test("of two steps with one name each is read by its index, and the name says so", async (t) => {
+  const { store, booted, write, step } = await setUp(t, ["checkout", "test", "test"]);
+  for (const [index, text] of ["cloned", "one", "two"].entries()) {
+    await step(index, "started");
+    await write(text);
+    await step(index, "finished");
+  }
+  await assert.rejects(async () => textOf(await read(store, booted, { step: "test" })), {
+    code: "conflict",
+    message: '2 steps have the name "test".',
+    remedy: "Give the index of one, from 0: 1, 2",
+  });
+  assert.equal(await textOf(await read(store, booted, { step: "1" })), "one");
+  assert.equal(await textOf(await read(store, booted, { step: "2" })), "two");
 });
 
 test("a step that is followed is waited for, and its log ends with it", async (t) => {

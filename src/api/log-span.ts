@@ -10,12 +10,15 @@ export interface LogSpan {
   readonly end: number | null;
 }
 
+/** How many steps of one name an error lists. */
+const namedPlaces = 20;
+
 /** All of a log. */
 export const wholeLog: LogSpan = { start: 0, end: null };
 
 /**
- * The part of an attempt's output that a step wrote, by the step's name (the first one of that name) or, where none has
- * it, its index from 0; null while it has not begun. Throws `not_found`, with the names there are.
+ * The part of an attempt's output that a step wrote, by the step's name or, where none has it, its index from 0; null while
+ * it has not begun. Throws `not_found`, with the names there are, and `conflict` where several steps have the name.
  */
 export async function spanOfStep(store: Store, attempt: AttemptKey, name: string): Promise<LogSpan | null> {
   const steps = await listSteps(store, attempt);
@@ -30,9 +33,18 @@ export async function spanOfStep(store: Store, attempt: AttemptKey, name: string
 }
 
 function findStep(steps: readonly JobStep[], name: string): JobStep | null {
-  const named = steps.find((step) => step.name === name);
+  const [named, ...others] = steps.filter((step) => step.name === name);
+  if (named !== undefined && others.length > 0) throw severalSteps([named, ...others], name);
   if (named !== undefined || !/^\d+$/.test(name)) return named ?? null;
   return steps.find(({ index }) => index === Number(name)) ?? null;
+}
+
+function severalSteps(steps: readonly JobStep[], name: string) {
+  const places = steps.slice(0, namedPlaces).map(({ index }) => index);
+  const more = steps.length > places.length ? " …" : "";
+  return new SolsticeError("conflict", `${steps.length} steps have the name ${JSON.stringify(name)}.`, {
+    remedy: `Give the index of one, from 0: ${places.join(", ")}${more}`,
+  });
 }
 
 function noSuchStep({ jobId, attempt }: AttemptKey, steps: readonly JobStep[], name: string) {

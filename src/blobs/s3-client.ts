@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { AwsV4Signer } from "aws4fetch";
 import { Agent, request } from "undici";
+import { withoutTrailing } from "../core/text-ends.ts";
 import { readS3Error, type S3Answer } from "./s3-answers.ts";
 import type { CredentialSource } from "./s3-credentials.ts";
 import { isTransient } from "./s3-errors.ts";
@@ -70,7 +71,7 @@ export function createS3Client(place: S3Place, credentials: CredentialSource): S
  * certificate of AWS does not cover bucket names with dots: these get the bucket as a part of the path.
  */
 export function urlOfBucket({ bucket, endpoint, region }: S3Place): string {
-  if (endpoint !== null) return `${endpoint.replace(/\/+$/, "")}/${bucket}/`;
+  if (endpoint !== null) return `${withoutTrailing(endpoint, "/")}/${bucket}/`;
   const host = `s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
   return bucket.includes(".") ? `https://${host}/${bucket}/` : `https://${bucket}.${host}/`;
 }

@@ -110,6 +110,13 @@ test("what is wrong in a job file is told with its place, all at once, before an
     assert.equal(code, 2, stderr);
     for (const problem of problems) assert.match(stderr, problem);
   }
+  const latin1 = join(directory, "latin1");
+  writeFileSync(latin1, Buffer.from("script: |\n  echo gr\u00fc\u00df\n", "latin1"));
+  for (const flag of ["--file", "--script-file"]) {
+    const { code, stderr } = await runCli(["enqueue", "--no-repo", "--api-url", api.url, flag, latin1]);
+    assert.equal(code, 2);
+    assert.match(stderr, new RegExp(`${flag}: line 2 of ${latin1} is not UTF-8 text`));
+  }
   const both = ["enqueue", "--no-repo", "--api-url", api.url, "--file", fileOf("script: a"), "--script", "b"];
   assert.match((await runCli(both)).stderr, /A job file says what to run/);
   const none = ["enqueue", "--no-repo", "--api-url", api.url, "--file", "/nonexistent"];

@@ -4,6 +4,7 @@ import { SolsticeError } from "../core/errors.ts";
 import {
   type JobRequest,
   jobRequestSchema,
+  placeText,
   safeParseRequest,
   unknownRequestKeys,
   unknownRequestPlaces,
@@ -76,7 +77,7 @@ function unknownKey(path: readonly (string | number)[]): string {
 }
 
 function problemText(path: readonly PropertyKey[], message: string, file: FileParts): string {
-  const what = `${path.join(".") || "request"}: ${message}`;
+  const what = `${placeText(path)}: ${message}`;
   if (path.length > 0 && !Object.hasOwn(file.document, String(path[0]))) return what;
   const offset = file.source.offsetOf({ path, at: "value" });
   return placed(file.source, { shownName: file.shownName, offset, message: what });

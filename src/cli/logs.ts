@@ -25,9 +25,10 @@ export const registerLogs: RegisterCommand = (program, context) => {
     .option("-f, --follow", "go on while the job runs")
     .option("--console", "the guest's serial console instead of the steps' output")
     .addOption(
-      new Option("--step <NAME>", "only what this step wrote, by its name or its index from 0").conflicts(
-        "console",
-      ),
+      new Option(
+        "--step <NAME>",
+        "only what this step wrote: its name, or its index from 0 (where several have the name)",
+      ).conflicts("console"),
     )
     .option("--attempt <N>", "the log of this attempt (default: the latest)", parseAttempt);
   addClientOptions(command)

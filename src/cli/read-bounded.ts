@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { SolsticeError } from "../core/errors.ts";
 import { fileProblem } from "../core/file-problem.ts";
+import { readUtf8 } from "../core/utf8-text.ts";
 import type { CliContext } from "./context.ts";
 
 /** Which file a flag names, and how much of it may be read. */
@@ -14,9 +15,21 @@ export interface BoundedFile {
 
 /**
  * The text of a file or of standard input. At most one byte more than the limit is read: who checks the text then says
- * what the limit is. Throws `usage` when it cannot be read.
+ * what the limit is. Throws `usage` when it cannot be read, and when it is not UTF-8: what was replaced would run otherwise.
  */
 export async function readBounded(file: BoundedFile, context: CliContext): Promise<string> {
+  const bytes = await readBytes(file, context);
+  // A text that is too long is refused for that; its last character may be cut.
+  if (bytes.length > file.limitBytes) return bytes.toString("utf8");
+  const read = readUtf8(bytes);
+  if ("text" in read) return read.text;
+  const which = file.fileName === "-" ? "standard input" : file.fileName;
+  throw new SolsticeError("usage", `${file.flag}: line ${read.wrongLine} of ${which} is not UTF-8 text.`, {
+    remedy: "Save the file as UTF-8, for example with: iconv -f latin1 -t utf-8 FILE",
+  });
+}
+
+async function readBytes(file: BoundedFile, context: CliContext): Promise<Buffer> {
   try {
     return file.fileName === "-" ? await readStream(context.stdin, file.limitBytes) : await readFile(file);
   } catch (error) {
@@ -26,13 +39,13 @@ export async function readBounded(file: BoundedFile, context: CliContext): Promi
   }
 }
 
-async function readFile({ fileName, limitBytes }: BoundedFile): Promise<string> {
+async function readFile({ fileName, limitBytes }: BoundedFile): Promise<Buffer> {
   await using file = await open(fileName);
   const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(limitBytes + 1) });
-  return buffer.toString("utf8", 0, bytesRead);
+  return buffer.subarray(0, bytesRead);
 }
 
-async function readStream(stream: NodeJS.ReadableStream, limitBytes: number): Promise<string> {
+async function readStream(stream: NodeJS.ReadableStream, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream) {
@@ -40,5 +53,5 @@ async function readStream(stream: NodeJS.ReadableStream, limitBytes: number): Pr
     length += chunk.length;
     if (length > limitBytes) break;
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }

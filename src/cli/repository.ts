@@ -2,6 +2,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { parseRepositoryUrl } from "../core/repository-url.ts";
 import { readGitCheckout } from "./git-checkout.ts";
 import { isFullCommit, resolveRemoteRef } from "./git-ref.ts";
+import { repositoryPath } from "./text.ts";
 
 /** The flags of `enqueue` that say what to check out. */
 export interface RepositoryFlags {
@@ -75,7 +76,7 @@ async function fromRemote(url: string, flags: RepositoryFlags): Promise<Reposito
 }
 
 function describe(url: string, commit: string, ref: string | null): RepositoryChoice["request"] {
-  const [, owner, name] = /([^/:]+)\/([^/]+?)(?:\.git)?\/*$/.exec(parseRepositoryUrl(url)?.path ?? "") ?? [];
+  const [, owner, name] = /([^/:]+)\/([^/]+)$/.exec(repositoryPath(url)) ?? [];
   return {
     repo_url: url,
     commit_sha: commit,

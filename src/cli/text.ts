@@ -1,4 +1,5 @@
 import { parseRepositoryUrl } from "../core/repository-url.ts";
+import { withoutTrailing } from "../core/text-ends.ts";
 
 /**
  * Text of somebody else (a job's label, a step's name, a message) as one harmless line: control characters, and with
@@ -25,14 +26,17 @@ export function durationText(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)}d${twoDigits(Math.floor((seconds % 86_400) / 3600))}h`;
 }
 
+/** The path of a repository's URL without slashes and `.git` at its end; empty where it is no URL. */
+export function repositoryPath(url: string): string {
+  const [path = ""] = (parseRepositoryUrl(url)?.path ?? "").split(/[?#]/, 1);
+  return withoutTrailing(path, "/").replace(/\.git$/, "");
+}
+
 /** A repository's URL without what everyone knows: `owner/name` of a forge, else host and path. */
 export function repositoryText(url: string): string {
   const address = parseRepositoryUrl(url);
   if (!address) return oneLine(url);
-  const path = address.path
-    .replace(/[?#].*$/s, "")
-    .replace(/^\/+/, "")
-    .replace(/(\.git)?\/*$/, "");
+  const path = repositoryPath(url).replace(/^\/+/, "");
   const host = address.port === null ? address.host : `${address.host}:${address.port}`;
   return oneLine(/^[^/]+\/[^/]+$/.test(path) ? path : `${host}/${path}`);
 }

@@ -11,8 +11,16 @@ export interface PlacedProblem extends Place {
 interface Names {
   readonly defaultLabel: string | undefined;
   readonly aliases: ReadonlyMap<string, string>;
-  readonly images: readonly string[];
+  readonly images: ReadonlySet<string>;
+  /** Aliases and images. */
+  readonly known: readonly string[];
 }
+
+/** How many names a message lists. */
+const namesShown = 20;
+
+/** For how many names that lead nowhere the nearest one is looked for, which compares it with every other. */
+const hintsMax = 50;
 
 /**
  * What is wrong between the parts of a map: an alias to nothing, in a circle, or with an image's name; a default label
@@ -29,56 +37,82 @@ export function findReferenceProblems(data: unknown): PlacedProblem[] {
   const names: Names = {
     defaultLabel: typeof defaultLabel === "string" ? defaultLabel : undefined,
     aliases,
-    images: [...images.keys()],
+    images: new Set(images.keys()),
+    known: [...new Set([...aliases.keys(), ...images.keys()])],
   };
   return [...defaultLabelProblems(names), ...aliasProblems(names), ...imageProblems(images)];
 }
 
 function defaultLabelProblems(names: Names): PlacedProblem[] {
   const label = names.defaultLabel;
-  if (label === undefined || names.aliases.has(label) || names.images.includes(label)) return [];
-  return [{ path: ["default_label"], at: "value", message: leadsNowhere("default_label", label, names) }];
+  if (label === undefined || names.aliases.has(label) || names.images.has(label)) return [];
+  return [
+    {
+      path: ["default_label"],
+      at: "value",
+      message: leadsNowhere({ what: "default_label", target: label, hasHint: true }, names),
+    },
+  ];
 }
 
 function aliasProblems(names: Names): PlacedProblem[] {
   const problems: PlacedProblem[] = [];
-  const inKnownCycle = new Set<string>();
+  let hints = 0;
   for (const [alias, target] of names.aliases) {
     const path = ["aliases", alias];
-    if (names.images.includes(alias)) {
+    if (names.images.has(alias)) {
       problems.push({
         path,
         message: `alias "${alias}" has the name of an image; rename or remove one of them`,
       });
     }
-    if (!names.aliases.has(target) && !names.images.includes(target)) {
-      problems.push({ path, at: "value", message: leadsNowhere(`alias "${alias}"`, target, names) });
+    if (!names.aliases.has(target) && !names.images.has(target)) {
+      hints += 1;
+      const hasHint = hints <= hintsMax;
+      const message = leadsNowhere({ what: `alias "${alias}"`, target, hasHint }, names);
+      problems.push({ path, at: "value", message });
     }
-    const cycle = inKnownCycle.has(alias) ? [] : cycleFrom(alias, names.aliases);
-    for (const member of cycle) inKnownCycle.add(member);
-    if (cycle.length > 0) {
-      const circle = [...cycle, alias].join(" → ");
-      problems.push({ path, message: `aliases lead in a circle: ${circle}; let one of them name an image` });
-    }
+  }
+  for (const [first = "", ...others] of circles(names.aliases)) {
+    const circle = listed([first, ...others, first], " → ");
+    const message = `aliases lead in a circle: ${circle}; let one of them name an image`;
+    problems.push({ path: ["aliases", first], message });
   }
   return problems;
 }
 
-/** The aliases passed on the way from `alias` back to itself; empty when the way does not return. */
-function cycleFrom(alias: string, aliases: ReadonlyMap<string, string>): string[] {
-  const passed = [alias];
-  let next = aliases.get(alias);
-  while (next !== undefined && next !== alias && !passed.includes(next)) {
-    passed.push(next);
-    next = aliases.get(next);
+/** Each circle of aliases once, from the alias in it that comes first in the file. Visits each alias once. */
+function circles(aliases: ReadonlyMap<string, string>): string[][] {
+  const order = new Map([...aliases.keys()].map((alias, at) => [alias, at]));
+  const walkOf = new Map<string, number>();
+  const found: string[][] = [];
+  for (const [start, walk] of order) {
+    const passed: string[] = [];
+    let next: string | undefined = start;
+    for (; next !== undefined && aliases.has(next) && !walkOf.has(next); next = aliases.get(next)) {
+      walkOf.set(next, walk);
+      passed.push(next);
+    }
+    if (next === undefined || passed.length === 0 || walkOf.get(next) !== walk) continue;
+    const circle = passed.slice(passed.indexOf(next));
+    const first = circle.reduce((one, two) => ((order.get(one) ?? 0) < (order.get(two) ?? 0) ? one : two));
+    const at = circle.indexOf(first);
+    found.push([...circle.slice(at), ...circle.slice(0, at)]);
   }
-  return next === alias ? passed : [];
+  return found;
 }
 
-function leadsNowhere(what: string, target: string, names: Names): string {
-  const known = [...new Set([...names.aliases.keys(), ...names.images])];
-  const hint = didYouMean(target, known);
-  return `${what} leads to "${target}", which is no image or alias${hint}; known: ${known.join(", ") || "none"}`;
+function leadsNowhere(
+  { what, target, hasHint }: { what: string; target: string; hasHint: boolean },
+  names: Names,
+): string {
+  const hint = hasHint ? didYouMean(target, names.known) : "";
+  return `${what} leads to "${target}", which is no image or alias${hint}; known: ${listed(names.known, ", ") || "none"}`;
+}
+
+function listed(names: readonly string[], separator: string): string {
+  if (names.length <= namesShown) return names.join(separator);
+  return `${names.slice(0, namesShown).join(separator)} and ${names.length - namesShown} more`;
 }
 
 function imageProblems(images: ReadonlyMap<string, unknown>): PlacedProblem[] {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { withoutTrailing } from "../core/text-ends.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { invalid } from "./load-orchestrator-config.ts";
 import { clientOptions } from "./options.ts";
@@ -37,7 +38,7 @@ export async function loadClientConfig(flags: RawFlags, env: Environment): Promi
 export async function readNotedUrl(dataDir: string): Promise<string | null> {
   try {
     const note = noteSchema.parse(JSON.parse(await readFile(join(dataDir, orchestratorNoteName), "utf8")));
-    return note.apiUrl.replace(/\/+$/, "");
+    return withoutTrailing(note.apiUrl, "/");
   } catch {
     return null;
   }

@@ -7,6 +7,7 @@ import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { fileProblem } from "../core/file-problem.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import { knownLabels } from "../core/labels.ts";
+import { readUtf8, type Utf8Reading } from "../core/utf8-text.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { imageMapLimits } from "./image-map-schema.ts";
 import { loadSecrets } from "./load-secrets.ts";
@@ -84,7 +85,12 @@ async function readFiles(values: Partial<Values>, env: Environment) {
   const configPath = values.config ?? shippedImageMapPath;
   const dataDir = values.dataDir ?? defaultDataDir(env, process.getuid?.());
   try {
-    const { map, problems } = readImageMap(await readBounded(configPath), { fileName: configPath, dataDir });
+    const read = await readBounded(configPath);
+    if ("wrongLine" in read) {
+      const problem = `${configPath}:${read.wrongLine}:1: not UTF-8 text; needs the image map saved as UTF-8`;
+      return { configPath, dataDir, imageMap: null, problems: [problem] };
+    }
+    const { map, problems } = readImageMap(read.text, { fileName: configPath, dataDir });
     return { configPath, dataDir, imageMap: map, problems };
   } catch (error) {
     const problem = `--config: cannot read the image map ${configPath}: ${fileProblem(error)}; needs a YAML file.`;
@@ -107,10 +113,12 @@ async function readSecrets(
 }
 
 /** Reads one byte more than is allowed, so that a device or a huge file cannot fill the memory. */
-async function readBounded(filePath: string): Promise<string> {
+async function readBounded(filePath: string): Promise<Utf8Reading> {
   await using file = await open(filePath);
   const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(imageMapLimits.fileBytes + 1) });
-  return buffer.toString("utf8", 0, bytesRead);
+  // Of a file that is too long, and refused for that, the last character may be cut.
+  if (bytesRead > imageMapLimits.fileBytes) return { text: buffer.toString("latin1", 0, bytesRead) };
+  return readUtf8(buffer.subarray(0, bytesRead));
 }
 
 function listenProblems(values: Partial<Values>): string[] {

@@ -4,8 +4,9 @@ import { searchBytesMax } from "../core/secrets/byte-search.ts";
 import { fragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
 import type { CheckoutUse, Secret, SecretSet } from "../core/secrets/secret.ts";
 import { SecretValue } from "../core/secrets/secret-value.ts";
+import { readUtf8 } from "../core/utf8-text.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
-import { readPrivateFile, utf8Text } from "./read-private-file.ts";
+import { readPrivateFile } from "./read-private-file.ts";
 import type { SecretsReading, SecretsSource } from "./secrets-config.ts";
 import {
   knownSecretKeysAt,
@@ -28,8 +29,15 @@ export async function loadSecrets({ path, env }: SecretsSource): Promise<Secrets
   const read = await readPrivateFile(path, secretsLimits.fileBytes);
   versions.set(path, read.version);
   if ("problem" in read) throw new SolsticeError("config_invalid", `--secrets-file: ${read.problem}`);
-  const text = utf8Text(read.bytes);
-  if (text === null) throw new SolsticeError("config_invalid", `--secrets-file: ${path} is not UTF-8 text`);
+  const decoded = readUtf8(read.bytes);
+  if ("wrongLine" in decoded) {
+    const where = `${path}:${decoded.wrongLine}:1`;
+    throw new SolsticeError(
+      "config_invalid",
+      `${where}: not UTF-8 text; needs the secrets file saved as UTF-8`,
+    );
+  }
+  const { text } = decoded;
   const source = parseYaml(text, { secret: true });
   const parsed =
     source.data === undefined ? null : secretsSchema.safeParse(source.data, { reportInput: true });
@@ -130,11 +138,11 @@ async function readValue(
   const read = await readPrivateFile(entry.file, secretsLimits.valueBytes + 1);
   versions.set(entry.file, read.version);
   if ("problem" in read) return { problem: `has no value: ${read.problem}` };
-  const text = utf8Text(read.bytes);
-  if (text === null)
+  const decoded = readUtf8(read.bytes);
+  if ("wrongLine" in decoded)
     return { problem: `has a value that is not UTF-8 text; needs base64 of it, for example` };
   // As with $(cat FILE): an editor's last line end is not part of a token.
-  return { text: text.replace(/\r?\n$/, "") };
+  return { text: decoded.text.replace(/\r?\n$/, "") };
 }
 
 function valueProblem(text: string): string | null {

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { withoutTrailing } from "../core/text-ends.ts";
 import type { BlobPlace, ListenAddress } from "./orchestrator-config.ts";
 
 /** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
@@ -75,7 +76,7 @@ export function listenAddress(text: string): Parsed<ListenAddress> {
 export function httpUrl(text: string): Parsed<string> {
   const url = URL.parse(text);
   if (url && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "") {
-    return { value: url.href.replace(/\/+$/, "") };
+    return { value: withoutTrailing(url.href, "/") };
   }
   return { expected: "a http or https URL, such as http://192.168.122.1:7411" };
 }
@@ -140,7 +141,7 @@ export function blobPlace(text: string): Parsed<BlobPlace> {
     return "value" in directory ? { value: { kind: "directory", path: directory.value } } : directory;
   }
   const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([a-z0-9][a-z0-9._/-]{0,200}))?$/.exec(text);
-  const prefix = (match?.[2] ?? "").replace(/\/+$/, "");
+  const prefix = withoutTrailing(match?.[2] ?? "", "/");
   if (match?.[1] === undefined || /\/[^a-z0-9]|\/$/.test(prefix)) {
     return { expected: "a directory, or s3://BUCKET/PREFIX in lower-case letters, digits, dots and dashes" };
   }

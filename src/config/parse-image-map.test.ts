@@ -172,7 +172,7 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
   {
     what: "an anchor of nothing",
     text: "images: *x\n",
-    problems: [["1:9", /not valid YAML: Unresolved alias/]],
+    problems: [["1:9", /not valid YAML: the alias \*x has no anchor before it/]],
   },
   { what: "two documents", text: "a: 1\n---\nb: 1\n", problems: [["2:1", /a second YAML document/]] },
 ];
@@ -196,11 +196,35 @@ test("anchors that multiply are refused before they fill the memory", () => {
     const inner = level === 0 ? "x" : `*${levels[level - 1]}`;
     return `${name}: &${name} [${Array(9).fill(inner).join(",")}]`;
   });
-  assert.match(problemsOf(lines.join("\n"))[0] ?? "", /anchors are repeated more than 100 times/);
+  assert.match(
+    problemsOf(lines.join("\n"))[0] ?? "",
+    /anchors are repeated so often that there are more than 200000 values/,
+  );
 });
 
-test("a nesting too deep for the parser is a problem of the file, not a crash", () => {
-  assert.match(problemsOf("[".repeat(20_000))[0] ?? "", /not valid YAML/);
+test("a hundred images and more share the defaults of one anchor", () => {
+  const images = Array.from(
+    { length: 500 },
+    (_, at) => `  i${at}: { source: /i${at}.img, defaults: *small }\n`,
+  );
+  const text = `default_label: i0\nimages:\n  first: { source: /a.img, defaults: &small { cpu: 1 } }\n${images.join("")}`;
+  assert.equal(parseImageMap(text, places).images.get("i499")?.defaults.cpu, 1);
+});
+
+test("a nesting too deep is a problem of the file that says so, whatever is nested", () => {
+  const indented = Array.from({ length: 200 }, (_, depth) => `${" ".repeat(depth)}a:\n`).join("");
+  for (const text of [
+    "[".repeat(20_000),
+    "{a: ".repeat(20_000),
+    "- ".repeat(20_000),
+    "? ".repeat(20_000),
+    indented,
+  ]) {
+    const problems = problemsOf(text);
+    assert.deepEqual(problems.length, 1);
+    assert.match(problems[0] ?? "", /lists and maps are nested more than 50 deep; needs fewer levels/);
+  }
+  assert.doesNotMatch(problemsOf(`${"[".repeat(50)}${"]".repeat(50)}`)[0] ?? "", /nested/);
 });
 
 test("a file beyond 1 MiB is refused unread", () => {

@@ -4,7 +4,8 @@ import { createImageDefinition, type MapPlaces } from "./image-definition.ts";
 import { findReferenceProblems } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapLimits } from "./image-map-schema.ts";
 import { readShape } from "./image-map-shape.ts";
-import { parseYaml, type SourceProblem, type YamlSource } from "./yaml-source.ts";
+import type { SourceProblem } from "./yaml-data.ts";
+import { parseYaml, type YamlSource } from "./yaml-source.ts";
 
 /** A message names at most this many problems: whoever has more mends those first. */
 const problemsShownMax = 50;

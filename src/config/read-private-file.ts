@@ -35,12 +35,3 @@ export async function readPrivateFile(path: string, maxBytes: number): Promise<P
     return { problem: `${path} cannot be read (${errorText(error)})`, version: "none" };
   }
 }
-
-/** The text in some bytes, or null where they are not UTF-8. */
-export function utf8Text(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return null;
-  }
-}

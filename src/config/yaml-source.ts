@@ -1,15 +1,23 @@
-import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
+import {
+  Composer,
+  type CST,
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Pair,
+  Parser,
+  type YAMLMap,
+} from "yaml";
+import { repeatedKey, type SourceProblem, toYamlData } from "./yaml-data.ts";
+import { tooDeepAt, yamlDepthMax } from "./yaml-nesting.ts";
 
 /** A place in the file: the path of keys (and places in lists) that leads to it, and whether the key or its value is meant. */
 export interface Place {
   readonly path: readonly PropertyKey[];
   readonly at?: "key" | "value";
-}
-
-/** A problem at an offset of the text. */
-export interface SourceProblem {
-  readonly offset: number;
-  readonly message: string;
 }
 
 /** A YAML text as data, with the way back from data to line and column. */
@@ -23,65 +31,79 @@ export interface YamlSource {
   position(offset: number): string;
 }
 
-/** Anchors may be repeated this often: enough for shared defaults, too few for a text that grows without end. */
-const aliasCountMax = 100;
+/** Problems of the syntax that are kept: a text that is no YAML at all has one for every few characters. */
+const syntaxProblemsMax = 100;
 
 /**
- * Parses YAML 1.2. It never throws: what is wrong is returned, and `data` holds what could be read. Of a `secret` text no
- * part is repeated in a problem.
+ * Parses YAML 1.2, in time linear in the text. It never throws: what is wrong is returned, and `data` holds what could be read. Of a
+ * `secret` text no part is repeated in a problem.
  */
 export function parseYaml(text: string, options: { readonly secret?: boolean } = {}): YamlSource {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-  const errors = [...document.errors, ...document.warnings];
-  const problems: SourceProblem[] = errors.map((error) => ({
-    offset: error.pos[0],
-    message: yamlMessage(error.code, options.secret ? error.code : error.message),
-  }));
-  let data: unknown;
-  try {
-    const isReadable = errors.every((error) => error.code === "DUPLICATE_KEY");
-    data = isReadable ? document.toJS({ maxAliasCount: aliasCountMax }) : undefined;
-  } catch (error) {
-    problems.push({ offset: firstAliasOffset(document.contents), message: aliasMessage(error, options) });
-  }
-  return {
-    data,
-    problems,
-    offsetOf: (place) => offsetOf(document.contents, place),
-    position: (offset) => {
-      const { line, col } = lines.linePos(Math.min(offset, text.length));
-      return `${Math.max(line, 1)}:${Math.max(col, 1)}`;
-    },
+  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const position = (offset: number) => {
+    const { line, col } = lines.linePos(Math.min(offset, text.length));
+    return `${Math.max(line, 1)}:${Math.max(col, 1)}`;
   };
-}
-
-function yamlMessage(code: string, message: string): string {
-  if (code === "DUPLICATE_KEY") return "this key is there already; keep one of the two";
-  if (code === "MULTIPLE_DOCS") return "a second YAML document begins here; keep one";
-  return `not valid YAML: ${message.replace(/\s+/g, " ").replace(/\.$/, "")}`;
-}
-
-function aliasMessage(error: unknown, options: { readonly secret?: boolean }): string {
-  const text = error instanceof Error ? error.message : String(error);
-  if (!text.startsWith("Excessive alias count")) {
-    return options.secret ? "not valid YAML: an anchor" : `not valid YAML: ${text}`;
+  const deepAt = tooDeepAt(tokens);
+  if (deepAt !== null) {
+    const message = `lists and maps are nested more than ${yamlDepthMax} deep; needs fewer levels`;
+    return { data: undefined, problems: [{ offset: deepAt, message }], offsetOf: () => 0, position };
   }
-  return `YAML anchors are repeated more than ${aliasCountMax} times; write the values out`;
+  const { document, problems } = compose(tokens, text.length, options);
+  const places = new PairsByKey();
+  const offsetOfPlace = (place: Place) => offsetOf(document?.contents, place, places);
+  if (problems.length > 0 || document === null) {
+    return { data: undefined, problems, offsetOf: offsetOfPlace, position };
+  }
+  const read = toYamlData(document, { secret: options.secret ?? false });
+  const isReadable = read.problems.every(({ message }) => message === repeatedKey);
+  const data = isReadable ? read.data : undefined;
+  return { data, problems: read.problems, offsetOf: offsetOfPlace, position };
 }
 
-function firstAliasOffset(contents: unknown): number {
-  let offset = 0;
-  visit(contents as Node, {
-    Alias: (_key, alias) => {
-      offset = alias.range?.[0] ?? 0;
-      return visit.BREAK;
-    },
-  });
-  return offset;
+/** The first document of the tokens, and what is wrong with the syntax. */
+function compose(
+  tokens: readonly CST.Token[],
+  length: number,
+  options: { readonly secret?: boolean },
+): { document: Document.Parsed | null; problems: SourceProblem[] } {
+  // That keys are unique is seen in a way that takes linear time.
+  const composer = new Composer({ prettyErrors: false, stringKeys: true, uniqueKeys: false });
+  const [document, second] = [...composer.compose(tokens, true, length)];
+  const errors = [...(document?.errors ?? []), ...(document?.warnings ?? [])].slice(0, syntaxProblemsMax);
+  const problems = errors.map(({ pos, code, message }) => ({
+    offset: pos[0],
+    message: yamlMessage(options.secret ? code : message),
+  }));
+  if (second !== undefined) {
+    problems.push({ offset: second.range[0], message: "a second YAML document begins here; keep one" });
+  }
+  return { document: document ?? null, problems };
 }
 
-function offsetOf(contents: unknown, place: Place): number {
+function yamlMessage(message: string): string {
+  return `not valid YAML: ${message.replaceAll(/\s+/g, " ").replace(/\.$/, "")}`;
+}
+
+/** The pairs of each map by their keys, made when the map is looked at first. */
+class PairsByKey {
+  readonly #maps = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+  find(map: YAMLMap, key: PropertyKey): Pair | undefined {
+    let pairs = this.#maps.get(map);
+    if (pairs === undefined) {
+      // Of a repeated key the last one became data.
+      pairs = new Map(
+        map.items.flatMap((pair) => (isScalar(pair.key) ? [[String(pair.key.value), pair]] : [])),
+      );
+      this.#maps.set(map, pairs);
+    }
+    return pairs.get(String(key));
+  }
+}
+
+function offsetOf(contents: unknown, place: Place, pairs: PairsByKey): number {
   let node = contents;
   let offset = startOf(contents) ?? 0;
   for (const [index, key] of place.path.entries()) {
@@ -93,8 +115,7 @@ function offsetOf(contents: unknown, place: Place): number {
       continue;
     }
     if (!isMap(node)) break;
-    // Of a repeated key the last one became data.
-    const pair = node.items.findLast((item) => isScalar(item.key) && String(item.key.value) === String(key));
+    const pair = pairs.find(node, key);
     if (!pair) break;
     const isLast = index === place.path.length - 1;
     const keyOffset = startOf(pair.key) ?? offset;

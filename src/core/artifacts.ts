@@ -37,16 +37,19 @@ const artifactPattern = z
     '"**" may be there once',
   );
 
-/** One entry of `artifacts`. */
+const artifactEntry = z.object({
+  paths: z.array(artifactPattern).min(1).max(artifactRequestLimits.pathsPerEntry),
+  /** Whether the job fails when one of the patterns matches nothing. */
+  required: z.boolean().default(true),
+  when: z.enum(artifactMoments).default("always"),
+});
+
+/** The keys of one entry of `artifacts`. */
+export const artifactKeys: readonly string[] = Object.keys(artifactEntry.shape);
+
+/** The `artifacts` of a request. */
 export const artifactsSchema = z
-  .array(
-    z.object({
-      paths: z.array(artifactPattern).min(1).max(artifactRequestLimits.pathsPerEntry),
-      /** Whether the job fails when one of the patterns matches nothing. */
-      required: z.boolean().default(true),
-      when: z.enum(artifactMoments).default("always"),
-    }),
-  )
+  .array(artifactEntry)
   .max(artifactRequestLimits.entries)
   .refine(
     (entries) => entries.reduce((sum, { paths }) => sum + paths.length, 0) <= artifactRequestLimits.patterns,

@@ -6,6 +6,8 @@ export function closestName(name: string, known: Iterable<string>): string | nul
   let best: string | null = null;
   let bestDistance = Math.floor(name.length / 3) + 1;
   for (const candidate of known) {
+    // Each letter more is one that differs: a very long name costs nothing.
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }

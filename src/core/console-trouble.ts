@@ -21,14 +21,20 @@ const panics = [
   /^panic: (.+)/,
 ] as const;
 
+/**
+ * Repetitions have bounds, so that a guest's line costs time linear in its length: without them each beginning of a pattern in it
+ * would read on to its end. A kernel's names of processes have at most 19 characters.
+ */
 const memoryKills = [
   // Linux, since 5.2 and before; also of a control group
-  /[Oo]ut of memory:? Kill(?:ed)? process (\d+) \(([^)]*)\)/,
+  /[Oo]ut of memory:? Kill(?:ed)? process (\d{1,10}) \(([^)]{0,64})\)/,
   // FreeBSD
-  /pid (\d+) \(([^)]*)\),.* was killed: (?:out of swap|failed to reclaim memory|a thread waited too long)/,
-  // Linux, the summary before the line above
-  /oom-kill:constraint=.*,task=([^,]*),pid=(\d+)/,
+  /pid (\d{1,10}) \(([^)]{0,64})\),.{0,64} was killed: (?:out of swap|failed to reclaim memory|a thread waited too long)/,
 ] as const;
+
+/** How Linux summarises a kill for want of memory, and the end of that summary: the process. */
+const summary = "oom-kill:constraint=";
+const summarised = /,task=([^,]{0,64}),pid=(\d{1,10})/;
 
 /** Reads panics and kills for want of memory of Linux, illumos and the BSDs from a console's text. */
 export function findTrouble(text: string): ConsoleTrouble {
@@ -44,7 +50,7 @@ export function findTrouble(text: string): ConsoleTrouble {
 
 function firstGroup(patterns: readonly RegExp[], line: string): string | null {
   // The time that a kernel puts before its messages.
-  const message = line.replace(/^\s*\[\s*\d+\.\d+\]\s*/, "");
+  const message = line.replace(/^\s*\[\s*\d{1,10}\.\d{1,10}\]\s*/, "");
   for (const pattern of patterns) {
     const found = pattern.exec(message)?.[1];
     if (found !== undefined) return quote(found);
@@ -54,16 +60,17 @@ function firstGroup(patterns: readonly RegExp[], line: string): string | null {
 
 function killedProcess(line: string): string | null {
   for (const pattern of memoryKills) {
-    const [, first = "", second = ""] = pattern.exec(line) ?? [];
-    if (first === "") continue;
-    const [pid, name] = /^\d+$/.test(first) ? [first, second] : [second, first];
-    return `process ${pid} (${quote(name)})`;
+    const [, pid = "", name = ""] = pattern.exec(line) ?? [];
+    if (pid !== "") return `process ${pid} (${quote(name)})`;
   }
-  return null;
+  const at = line.indexOf(summary);
+  const [, name = "", pid = ""] = at < 0 ? [] : (summarised.exec(line.slice(at)) ?? []);
+  return pid === "" ? null : `process ${pid} (${quote(name)})`;
 }
 
 function quote(text: string): string {
   return text
+    .slice(0, 2 * quotedChars)
     .replace(/\p{Cc}/gu, "")
     .trim()
     .slice(0, quotedChars);

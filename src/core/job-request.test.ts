@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isSolsticeError } from "./errors.ts";
-import { parseJobRequest, requestLimits, stepsOf, unknownRequestKeys } from "./job-request.ts";
+import {
+  parseJobRequest,
+  requestLimits,
+  stepsOf,
+  unknownRequestKeys,
+  unknownRequestPlaces,
+} from "./job-request.ts";
 
 const least = { request_id: "0b6f1d3e-6f0a-4a52-9d55-0d5d7f0f7a10", script: "make test" };
 const commit = { repo_url: "https://example.org/a.git", commit_sha: "a".repeat(40) };
@@ -130,6 +136,63 @@ test("names of variables are names; values may be anything but NUL", () => {
   });
 });
 
+test("the name of a variable that is none is told with what a name is, and not at its whole length", () => {
+  refuses(
+    { env: { "A-B": "1" } },
+    /env\.A-B: this name cannot be used: it must be a name like CARGO_HOME\.$/,
+  );
+  assert.ok(problemsOf({ ...least, env: { ["-".repeat(100_000)]: "1" } }).length < 500);
+});
+
+test("a value that is none of the known ones is told with those", () => {
+  refuses({ schema_version: "v2" }, /schema_version: needs "jobrequest\.v1"/);
+  refuses(
+    { artifacts: [{ paths: ["a"], when: "never" }] },
+    /artifacts\.0\.when: needs "always" or "success" or "failure"/,
+  );
+  refuses({ submitted_at: "today" }, /submitted_at: must be a time such as 2026-/);
+  refuses({ request_id: "7" }, /request_id: must be a UUID such as 0198/);
+});
+
+test("a field that is null is absent, at any depth; a variable is no field", () => {
+  assert.deepEqual(
+    accepts({
+      ref: null,
+      size: null,
+      env: null,
+      artifacts: null,
+      cache: null,
+      repo_url: null,
+      priority: null,
+    }),
+    parseJobRequest(least),
+  );
+  assert.deepEqual(
+    parseJobRequest({
+      request_id: least.request_id,
+      script: null,
+      steps: [{ name: "a", run: "b", always: null, timeout_seconds: null }],
+      artifacts: [{ paths: ["a"], when: null, required: null }],
+      cache: [{ key: "a", paths: ["b"], restore_keys: null }],
+    }),
+    parseJobRequest({
+      request_id: least.request_id,
+      steps: [{ name: "a", run: "b" }],
+      artifacts: [{ paths: ["a"] }],
+      cache: [{ key: "a", paths: ["b"] }],
+    }),
+  );
+  refuses({ env: { A: null } }, /env\.A: needs a text/);
+  refuses({ script: null }, /nothing says what to run/);
+  assert.match(problemsOf({ script: "true", request_id: null }), /request_id: is missing/);
+});
+
+test("request ids are UUIDs of every version, also those that are made of a hash", () => {
+  for (const request_id of ["d41d8cd9-8f00-b204-e980-0998ecf8427e", "00000000-0000-0000-0000-000000000000"]) {
+    assert.equal(accepts({ request_id }).request_id, request_id);
+  }
+});
+
 test("names that objects have by themselves do no harm as variables", () => {
   const env = JSON.parse('{"__proto__": "x", "constructor": "y"}');
   const parsed = accepts({ env });
@@ -192,6 +255,9 @@ test("whatever is sent, the answer is a request or a usage error, and a request 
 test("keys of a newer version are dropped, and named", () => {
   const input = { ...least, matrix: [1], colour: "red" };
   assert.deepEqual(unknownRequestKeys(input), ["matrix", "colour"]);
+  const written = { ...input, ref: null, also: null };
+  const places = [["matrix"], ["colour"], ["also"]];
+  assert.deepEqual(unknownRequestPlaces(written, parseJobRequest(written)), places);
   assert.deepEqual(parseJobRequest(input), parseJobRequest(least));
   refuses({ schema_version: "jobrequest.v2" }, /schema_version:/);
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { artifactsSchema } from "./artifacts.ts";
-import { type CacheWish, cacheSchema } from "./cache/request.ts";
+import { type MessageKeys, presentFields, unreadPlaces } from "./absent-fields.ts";
+import { artifactKeys, artifactsSchema } from "./artifacts.ts";
+import { type CacheWish, cacheKeys, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
 import { longestHoldSeconds } from "./hold-limits.ts";
 import { parseRepositoryUrl } from "./repository-url.ts";
@@ -17,6 +18,8 @@ export const requestLimits = {
   urlChars: 2048,
   /** A hostile request can have very many. */
   problemsShown: 50,
+  /** Of the place of a problem. */
+  placeChars: 250,
   timeoutSecondsMax: 7 * 24 * 3600,
 } as const;
 
@@ -27,6 +30,23 @@ const atMostBytes = (limit: number) =>
 const script = atMostBytes(requestLimits.scriptBytes)
   .min(1)
   .refine(noNul, "must not contain a NUL character");
+
+/** What a text of another form is told with; texts that are none are told with the type that is needed. */
+const inForm = (what: string) => (issue: z.core.$ZodRawIssue) =>
+  issue.code === "invalid_format" ? `must be ${what}` : undefined;
+
+/** Names and texts. How many is looked at before each is: a hostile message has a million wrong ones. */
+const environment = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value !== "object" || Object.keys(value ?? {}).length <= requestLimits.envEntries,
+    `at most ${requestLimits.envEntries} entries, ${requestLimits.totalEnvBytes} bytes`,
+  )
+  .pipe(
+    z.record(
+      envName,
+      atMostBytes(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
+    ),
+  );
 
 /** Never a leading dash, which git would read as an option, nor `ext::` and the like. */
 const repositoryUrl = z
@@ -60,7 +80,10 @@ export const jobRequestSchema = z
   .object({
     schema_version: z.literal("jobrequest.v1").default("jobrequest.v1"),
     // One id, however it is spelt: it is the key that makes a repetition the same job.
-    request_id: z.uuid().toLowerCase(),
+    // Of any version: programs also make UUIDs of hashes.
+    request_id: z
+      .guid({ error: inForm("a UUID such as 0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01") })
+      .toLowerCase(),
     source: z.string().max(200).refine(noNul, "must not contain a NUL character").default("unknown"),
     repo_url: repositoryUrl.optional(),
     repo_owner: z.string().max(200).optional(),
@@ -78,12 +101,7 @@ export const jobRequestSchema = z
     size: z.string().min(1).max(100).optional(),
     steps: z.array(stepSchema).min(1).max(requestLimits.steps).optional(),
     script: script.optional(),
-    env: z
-      .record(
-        envName,
-        atMostBytes(requestLimits.envValueBytes).refine(noNul, "must not contain a NUL character"),
-      )
-      .default({}),
+    env: environment.default({}),
     artifacts: artifactsSchema,
     secrets: z.array(envName).max(100).default([]),
     // Of a pull request from a fork: anybody may have written the steps. Such a job gets no secret, and saves no cache.
@@ -93,7 +111,9 @@ export const jobRequestSchema = z
     group_id: z.string().max(200).optional(),
     /** Keep the guest for so long when the job fails, for people to enter. */
     hold_on_failure_seconds: z.int().min(1).max(longestHoldSeconds).optional(),
-    submitted_at: z.iso.datetime({ offset: true }).optional(),
+    submitted_at: z.iso
+      .datetime({ offset: true, error: inForm("a time such as 2026-11-24T02:00:00Z") })
+      .optional(),
     cache: cacheSchema.optional(),
   })
   .check((context) => {
@@ -102,9 +122,18 @@ export const jobRequestSchema = z
     }
   });
 
-/** Validates without throwing; the issues say what is needed in words for people. */
+const requestKeys: MessageKeys = {
+  keys: Object.keys(jobRequestSchema.shape),
+  inner: {
+    steps: { keys: Object.keys(stepSchema.shape) },
+    artifacts: { keys: artifactKeys },
+    cache: { keys: cacheKeys },
+  },
+};
+
+/** Validates without throwing; the issues say what is needed in words for people. A field that is null counts as absent. */
 export function safeParseRequest(input: unknown) {
-  return jobRequestSchema.safeParse(input, { error: wrongTypeText });
+  return jobRequestSchema.safeParse(presentFields(input, requestKeys), { error: problemText });
 }
 
 /** What a type of the schema is called, and what a person who wrote another one may want. */
@@ -118,7 +147,12 @@ const typeNames: Readonly<Record<string, string>> = {
   record: "a map of keys",
 };
 
-function wrongTypeText(issue: z.core.$ZodRawIssue): string | undefined {
+function problemText(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "invalid_key") {
+    return `this name cannot be used: it ${issue.issues.map(({ message }) => message).join(", and ")}`;
+  }
+  if (issue.code === "invalid_value")
+    return `needs ${issue.values.map((value) => `"${String(value)}"`).join(" or ")}`;
   if (issue.code !== "invalid_type") return undefined;
   const needed = `needs ${typeNames[issue.expected] ?? issue.expected}`;
   if (issue.input === undefined) return `is missing; ${needed}`;
@@ -179,14 +213,18 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
 export function parseJobRequest(input: unknown): JobRequest {
   const parsed = safeParseRequest(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(
-    (issue) => `${issue.path.join(".") || "request"}: ${issue.message}`,
-  );
+  const problems = parsed.error.issues.map((issue) => `${placeText(issue.path)}: ${issue.message}`);
   const shown = problems.slice(0, requestLimits.problemsShown);
   if (problems.length > shown.length) shown.push(`and ${problems.length - shown.length} more problems`);
   throw new SolsticeError("usage", `The job request is not valid: ${shown.join("; ")}.`, {
     cause: parsed.error,
   });
+}
+
+/** A place in a request for people; a hostile key may be very long. */
+export function placeText(path: readonly PropertyKey[]): string {
+  const text = path.join(".") || "request";
+  return text.length > requestLimits.placeChars ? `${text.slice(0, requestLimits.placeChars)}…` : text;
 }
 
 /** The top-level keys of `input` that this version does not know, for the one log line about a newer producer. */
@@ -199,18 +237,7 @@ export function unknownRequestKeys(input: object): string[] {
  * where such a key is a mistake. `request` is what {@link parseJobRequest} made of it.
  */
 export function unknownRequestPlaces(input: unknown, request: unknown): (string | number)[][] {
-  if (Array.isArray(input) && Array.isArray(request)) {
-    return input.flatMap((item, at) => unknownRequestPlaces(item, request[at]).map((path) => [at, ...path]));
-  }
-  if (!isRecord(input) || !isRecord(request)) return [];
-  return Object.entries(input).flatMap(([key, value]): (string | number)[][] => {
-    if (!Object.hasOwn(request, key)) return [[key]];
-    return unknownRequestPlaces(value, request[key]).map((path) => [key, ...path]);
-  });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return unreadPlaces(input, request, requestKeys);
 }
 
 /** The steps of a request; a lone script is one step called `script`. */

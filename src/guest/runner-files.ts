@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { GuestFile } from "../core/guest.ts";
+import { withoutTrailing } from "../core/text-ends.ts";
 import { shellQuote } from "./shell-quote.ts";
 
 /** Where the runner lives in a guest: a file system in memory on Linux, gone with the guest everywhere. */
@@ -48,6 +49,6 @@ export function runnerFiles(access: RunnerAccess): GuestFile[] {
 }
 
 function conf({ runnerUrl, bootstrapToken }: RunnerAccess): string {
-  const url = runnerUrl.replace(/\/+$/, "");
+  const url = withoutTrailing(runnerUrl, "/");
   return `RUNNER_URL=${shellQuote(url)}\nBOOTSTRAP_TOKEN=${shellQuote(bootstrapToken)}\n`;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutTrailing } from "../text-ends.ts";
 import { parseCacheKey } from "./key.ts";
 import { cacheLimits } from "./limits.ts";
 import { cachePathProblem } from "./path.ts";
@@ -11,7 +12,7 @@ const cacheKey = z.string().superRefine((text, context) => {
 const cachePath = z
   .string()
   // What a shell completes to a directory is the same directory.
-  .transform((path) => path.replace(/\/+$/, ""))
+  .transform((path) => withoutTrailing(path, "/"))
   .superRefine((path, context) => {
     const problem = cachePathProblem(path);
     if (problem !== null) context.addIssue({ code: "custom", message: problem });
@@ -22,6 +23,9 @@ const cacheWish = z.object({
   paths: z.array(cachePath).min(1).max(cacheLimits.paths),
   restore_keys: z.array(cacheKey).max(cacheLimits.restoreKeys).default([]),
 });
+
+/** The keys of one entry of `cache`. */
+export const cacheKeys: readonly string[] = Object.keys(cacheWish.shape);
 
 /** One cache that a job asks for, as its request has it. */
 export type CacheWish = z.output<typeof cacheWish>;

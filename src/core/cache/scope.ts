@@ -1,4 +1,5 @@
 import { parseRepositoryUrl, type RepositoryAddress } from "../repository-url.ts";
+import { withoutTrailing } from "../text-ends.ts";
 
 /** What keeps the caches of one repository from those of another, in a job's words. */
 export interface CacheScope {
@@ -35,8 +36,8 @@ function sameAsUrl({ login, host, port, path }: RepositoryAddress): string {
 }
 
 function withoutTail(path: string): string {
-  const trimmed = path.replace(/[?#].*$/, "").replace(/\/+$/, "");
-  return trimmed.replace(/\.git$/, "");
+  const [plain = ""] = path.split(/[?#]/, 1);
+  return withoutTrailing(plain, "/").replace(/\.git$/, "");
 }
 
 /** The name of a ref in the scope of a cache: a branch without `refs/heads/`, anything else as it is; empty for none. */

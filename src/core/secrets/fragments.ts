@@ -1,3 +1,5 @@
+import { withoutTrailing } from "../text-ends.ts";
+
 /** Limits of what can be a secret, and of what is masked because of it. */
 export const fragmentLimits = {
   /** Shorter ones occur by chance, and would be masked all over a log. */
@@ -43,7 +45,7 @@ export function fragmentsOf(value: string): Buffer[] {
 }
 
 function withoutLineEnd(value: string): string {
-  return value.replace(/[\r\n]+$/, "");
+  return withoutTrailing(value, "\r\n");
 }
 
 function linesOf(text: string): string[] {

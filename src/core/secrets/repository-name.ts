@@ -1,4 +1,5 @@
 import { parseRepositoryUrl } from "../repository-url.ts";
+import { withoutTrailing } from "../text-ends.ts";
 import { starProblem } from "./path-pattern.ts";
 
 const defaultPorts: Readonly<Record<string, number>> = { https: 443, ssh: 22, http: 80, git: 9418 };
@@ -22,7 +23,7 @@ const segmentForm = /^[A-Za-z0-9._~+-]+$/;
  */
 export function repositoryName(url: string): string | null {
   const [, scheme = "", host = "", port, rest = ""] = urlForm.exec(withScheme(url)) ?? [];
-  const path = rest.replace(/\/+$/, "").replace(/(?<=[^/])\.git$/, "");
+  const path = withoutTrailing(rest, "/").replace(/(?<=[^/])\.git$/, "");
   const segments = path.split("/");
   if (!segments.every((segment) => segmentForm.test(segment) && !/^\.(\.|git)?$/.test(segment))) return null;
   const shownPort = port === undefined || Number(port) === defaultPorts[scheme] ? "" : `:${Number(port)}`;

@@ -5,6 +5,7 @@ import type { Job } from "../../core/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/job-request.ts";
 import { type Placement, place, placeHere } from "../../core/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
+import { withoutTrailing } from "../../core/text-ends.ts";
 import { insertJob } from "../../store/jobs.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
@@ -96,8 +97,5 @@ function refuseFailedImage(context: Context, image: string, others: readonly Hos
 /** Jobs of one repository share a key, whatever the spelling of its URL's tail. */
 function fairKeyOf(request: JobRequest): string {
   const url = request.repo_url ?? `source:${request.source}`;
-  return url
-    .toLowerCase()
-    .replace(/\/+$/, "")
-    .replace(/\.git$/, "");
+  return withoutTrailing(url.toLowerCase(), "/").replace(/\.git$/, "");
 }

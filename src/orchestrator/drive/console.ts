@@ -1,8 +1,8 @@
-import { stripVTControlCharacters } from "node:util";
 import { explainWithConsole, findTrouble } from "../../core/console-trouble.ts";
 import type { Job } from "../../core/job.ts";
 import type { ByteSearch } from "../../core/secrets/byte-search.ts";
 import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
+import { withoutTerminalSequences } from "../../core/terminal-sequences.ts";
 import type { Verdict } from "../../core/verdict.ts";
 import { appendLog, digestBoundary, logStatus } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
@@ -88,7 +88,7 @@ export async function explainVerdict(
 ): Promise<Verdict> {
   if (ended.reason === "completed") return ended;
   const text = await readConsoleEnd(context, job);
-  const explained = explainWithConsole(ended, findTrouble(stripVTControlCharacters(text)));
+  const explained = explainWithConsole(ended, findTrouble(withoutTerminalSequences(text)));
   if (!withTail) return explained;
   return { ...explained, message: explained.message + describeConsole(text) + imageHint(job, ended, text) };
 }
@@ -124,7 +124,7 @@ async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string
 
 /** What a console's text adds to a verdict's sentence. */
 export function describeConsole(text: string): string {
-  const lines = stripVTControlCharacters(text)
+  const lines = withoutTerminalSequences(text)
     .split(/[\r\n]+/)
     .filter((line) => line.trim() !== "");
   if (lines.length === 0) return " Its console is empty.";

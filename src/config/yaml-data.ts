@@ -1,0 +1,114 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, type ParsedNode } from "yaml";
+
+/**
+ * Values that a file may have, where each alias counts for everything that it stands for. More than ten times what the largest valid
+ * file has; far less than what a few lines of aliases of aliases make.
+ */
+export const yamlValuesMax = 200_000;
+
+/** A problem at an offset of the text. */
+export interface SourceProblem {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** What is said about a key that its map has already. */
+export const repeatedKey = "this key is there already; keep one of the two";
+
+/** Plain data, and what was found on the way. `data` is of use only where there are no problems but repeated keys. */
+export interface YamlData {
+  readonly data: unknown;
+  readonly problems: readonly SourceProblem[];
+}
+
+interface Value {
+  readonly data: unknown;
+  /** Values in it, those of aliases included. */
+  readonly count: number;
+}
+
+/** What a value is where something is wrong with it. */
+const nothing: Value = { data: undefined, count: 1 };
+
+/**
+ * Makes plain data of a document, in time linear in its text: what an alias stands for is made once and shared. (The library's own
+ * conversion looks through the document for each alias, and compares each key of a map with each other one.) The document must not
+ * be nested deeply. Of a repeated key the last one counts. With `secret`, no problem repeats a part of the text.
+ */
+export function toYamlData(document: Document.Parsed, options: { readonly secret: boolean }): YamlData {
+  const reader = new Reader(options.secret);
+  const { data, count } = reader.read(document.contents);
+  if (count > yamlValuesMax) {
+    const message = `YAML anchors are repeated so often that there are more than ${yamlValuesMax} values; write the values out`;
+    reader.problems.push({ offset: reader.firstAlias ?? 0, message });
+  }
+  return { data, problems: reader.problems };
+}
+
+class Reader {
+  readonly problems: SourceProblem[] = [];
+  firstAlias: number | null = null;
+  readonly #isSecret: boolean;
+  /** What the anchors stand for here; undefined within their own values. */
+  readonly #anchors = new Map<string, Value | undefined>();
+
+  constructor(isSecret: boolean) {
+    this.#isSecret = isSecret;
+  }
+
+  read(node: ParsedNode | null | undefined): Value {
+    if (node === null || node === undefined) return { data: null, count: 1 };
+    if (isAlias(node)) return this.#readAlias(node.source, node.range[0]);
+    const { anchor } = node;
+    if (anchor !== undefined) this.#anchors.set(anchor, undefined);
+    const value = this.#readPlain(node);
+    if (anchor !== undefined) this.#anchors.set(anchor, value);
+    return value;
+  }
+
+  #readPlain(node: ParsedNode): Value {
+    if (isMap(node)) return this.#readMap(node);
+    if (isSeq(node)) {
+      const items = node.items.map((item) => this.read(item as ParsedNode));
+      return { data: items.map(({ data }) => data), count: countOf(items) };
+    }
+    return isScalar(node) ? { data: node.value, count: 1 } : nothing;
+  }
+
+  #readMap({ items }: Extract<ParsedNode, { items: readonly { key: unknown }[] }>): Value {
+    const seen = new Set<string>();
+    const values: Value[] = [];
+    const entries = items.map(({ key, value }): [string, unknown] => {
+      const name = String(isScalar(key) ? key.value : key);
+      const offset = key?.range[0] ?? 0;
+      if (seen.has(name)) this.#tell(offset, repeatedKey);
+      seen.add(name);
+      const read = this.read(value);
+      values.push(read);
+      return [name, read.data];
+    });
+    return { data: Object.fromEntries(entries), count: countOf(values) };
+  }
+
+  #readAlias(name: string, offset: number): Value {
+    this.firstAlias ??= offset;
+    const value = this.#anchors.get(name);
+    if (value !== undefined) return value;
+    const which = this.#isSecret ? "an alias" : `the alias *${name}`;
+    const why = this.#anchors.has(name) ? "stands for itself" : "has no anchor before it";
+    this.#tell(offset, `not valid YAML: ${which} ${why}`);
+    return nothing;
+  }
+
+  #tell(offset: number, message: string): void {
+    this.problems.push({ offset, message });
+  }
+}
+
+/** Bounded, so that it stays a number however often the values are repeated. */
+function countOf(values: readonly Value[]): number {
+  return Math.min(
+    yamlValuesMax + 1,
+    values.reduce((sum, { count }) => sum + count, 1),
+  );
+}

@@ -1,0 +1,9 @@
+/**
+ * The text without the characters of `characters` at its end. A pattern such as `/\/+$/` does the same in quadratic time:
+ * it tries again from each slash of a long row that something else follows.
+ */
+export function withoutTrailing(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
