@@ -32,11 +32,11 @@ test("the exit code of a mistake is the process's, and what is wrong goes to sta
   assert.match(stderr, /unknown option '--frobnicate'/);
 });
 
-test("files are fetched into the working directory", async (t) => {
+test("files are fetched into a directory of the job's below the working directory", async (t) => {
   const { jobId, env, directory } = await keepArtifacts(t, { "dist/note.txt": Buffer.from("hi") });
   const cli = startCliProcess(["artifacts", "get", jobId], { env, cwd: directory });
   assert.equal(await cli.ended, 0, cli.stderr());
-  assert.equal(readFileSync(join(directory, "dist/note.txt"), "utf8"), "hi");
+  assert.equal(readFileSync(join(directory, jobId, "dist/note.txt"), "utf8"), "hi");
 });
 
 test("Ctrl-C says that the job goes on and how to cancel it, and exits 130", async () => {
