@@ -7,7 +7,8 @@ if command -v flock >/dev/null 2>&1; then
   exec 9<package-lock.json
   flock 9
 fi
-if [ ! -e node_modules/.package-lock.json ] ||
+# `npm ci --omit=dev` leaves out what tests and checks need, such as the compiler.
+if [ ! -e node_modules/.package-lock.json ] || [ ! -e node_modules/.bin/tsc ] ||
   [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
   echo "Installing npm packages, Node 24 among them (500 MB on disk) …" >&2
   npm ci --no-audit --no-fund --no-update-notifier --loglevel=error >&2
