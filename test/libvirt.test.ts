@@ -174,14 +174,12 @@ test("jobs in fresh guests: success, failure, power-off, a killed runner, a cras
   gate.open("go");
   const first = await untilEnd(orchestrator, whole);
   const firstLog = (await readLog(orchestrator, whole)).toString();
-  await context.test("success", async () => {
+  await context.test("success", () => {
     assert.equal(first.state, "succeeded", `${first.verdict?.message}\n${firstLog}`);
     assert.equal(first.log?.completeness, "complete");
     assert.match(firstLog, /^cache .*\nLinux\n/);
     assert.match(firstLog, /whole \*{28}\./);
     assert.deepEqual(usesOf(first), ["restore miss", "save saved"]);
-    const console = (await readLog(orchestrator, whole, { stream: "console" })).toString();
-    assert.match(console, /power button pressed/, "the guest was asked to shut down");
   });
   const again = await submit(orchestrator, { script: `${freshOnly}${build}exit 4`, cache });
   await context.test("in guests: artifacts are fetched whole", async () => {
@@ -234,7 +232,7 @@ test("jobs in fresh guests: success, failure, power-off, a killed runner, a cras
 /** Follows the console of a job that runs until it has `text`. */
 async function untilOnConsole({ api }: OrchestratorProcess, jobId: string, text: string): Promise<void> {
   const end = new AbortController();
-  const signal = AbortSignal.any([end.signal, AbortSignal.timeout(120_000)]);
+  const signal = AbortSignal.any([end.signal, AbortSignal.timeout(300_000)]);
   let seen = "";
   for await (const { data } of api.logs({ jobId, stream: "console", follow: true }, { signal })) {
     seen += Buffer.from(data).toString();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdir, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
 import {
   missingSystemLibvirt,
@@ -12,6 +14,7 @@ import {
   tinyImage,
   writeTestSeed,
 } from "../../../test/hypervisor-contract/libvirt-harness.ts";
+import { runCommand } from "../../host/command.ts";
 import type { Hypervisor } from "../hypervisor.ts";
 import { listTables, removeTables } from "./firewall/nft.ts";
 import { tapPrefix } from "./firewall/tap-names.ts";
@@ -47,6 +50,24 @@ describe("guests behind a firewall", { skip }, async () => {
     });
   }
 
+  /** How a start fails in a process whose PATH loses its `nft` after the firewall was made. */
+  async function startWithoutNft(jobId: string): Promise<{ code: string; isRemedied: boolean }> {
+    const tools = join(dataDir, "tools");
+    await mkdir(tools);
+    for (const tool of ["nft", "bridge"]) {
+      const { stdout } = await runCommand("sh", ["-c", `command -v ${tool}`]);
+      await symlink(stdout.trim(), join(tools, tool));
+    }
+    const script = join(import.meta.dirname, "../../../test/support/start-without-nft.ts");
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [script, dataDir, owners[0], jobId, runnerUrl, join(tools, "nft")],
+      { env: { PATH: tools } },
+    );
+    const { code, remedy } = JSON.parse(stdout);
+    return { code, isRemedied: /nftables.*FIREWALL=off/.test(remedy) };
+  }
+
   after(async () => {
     for (const hypervisor of open) await hypervisor.close();
     for (const owner of owners) await removeTables(tapPrefix(owner));
@@ -66,16 +87,10 @@ describe("guests behind a firewall", { skip }, async () => {
     const spec = await newSpec();
     await hypervisor.create(spec);
     context.after(() => hypervisor.remove(spec.jobId));
-    const path = process.env.PATH;
-    process.env.PATH = "/nonexistent";
-    try {
-      await assert.rejects(hypervisor.start(spec.jobId), {
-        code: "host_missing_tool",
-        remedy: /nftables.*FIREWALL=off/,
-      });
-    } finally {
-      process.env.PATH = path;
-    }
+    assert.deepEqual(await startWithoutNft(spec.jobId), {
+      code: "host_missing_tool",
+      isRemedied: true,
+    });
     assert.equal(await hypervisor.power(spec.jobId), "stopped");
     await hypervisor.start(spec.jobId);
     assert.equal(await hypervisor.power(spec.jobId), "running");

@@ -219,20 +219,23 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
 
   test("QEMU takes every disk bus and network card of the image map", async () => {
     const hypervisor = await prepared();
-    for (const devices of [
+    const variants = [
       { diskBus: "sata", nicModel: "e1000" },
       { diskBus: "scsi", nicModel: "e1000e" },
       { diskBus: "ide", nicModel: "rtl8139" },
       // A seed of another form than an ISO is no CD-ROM on these.
       { diskBus: "sata", seedFormat: "vfat" },
       { diskBus: "ide", seedFormat: "cpio" },
-    ] as const) {
-      const spec = newSpec(devices);
-      await hypervisor.create(spec);
-      await hypervisor.start(spec.jobId);
-      assert.equal(await hypervisor.power(spec.jobId), "running", devices.diskBus);
-      await hypervisor.remove(spec.jobId);
-    }
+    ] as const;
+    await Promise.all(
+      variants.map(async (devices) => {
+        const spec = newSpec(devices);
+        await hypervisor.create(spec);
+        await hypervisor.start(spec.jobId);
+        assert.equal(await hypervisor.power(spec.jobId), "running", devices.diskBus);
+        await hypervisor.remove(spec.jobId);
+      }),
+    );
   });
 
   test("a guest's lease and the host's end of its card are listed as its own; the card goes with it, the lease stays", async () => {
