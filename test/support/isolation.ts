@@ -176,16 +176,17 @@ export async function ownerOfAddress(address: string): Promise<string> {
 }
 
 /**
- * Once the gate opens `spanning-tree`, runs a bridge whose frames claim to be the best root of the spanning tree there can be,
- * and prints `claiming`.
+ * Makes a bridge whose frames claim to be the best root of the spanning tree there can be, and prints `claiming`. Joins the
+ * host's once the gate opens `spanning-tree`: from then on the guest may be cut off, and prints nothing.
  */
 export function claimSpanningTree({ gate }: Scene): string[] {
   return [
-    gate.waitFor("spanning-tree"),
     'while read -r module; do insmod "$module" 2>/dev/null || true; done </lib/modules/spare-order',
     "brctl addbr evil",
     "cd /sys/class/net/evil/bridge; echo 0 >priority; echo 100 >hello_time; echo 200 >forward_delay; echo 1 >stp_state",
-    "ip link set evil up; echo claiming; sleep 2; brctl addif evil eth0; sleep 600",
+    "ip link set evil up; echo claiming",
+    gate.waitFor("spanning-tree"),
+    "brctl addif evil eth0; sleep 600",
   ];
 }
 
@@ -194,11 +195,11 @@ export async function rootOfBridge(
   { gate, bridge }: Scene,
   actor: Actor,
 ): Promise<"its own" | "the guest's"> {
-  gate.open("spanning-tree");
   await actor.until("claiming\n");
   const read = (file: string) => readFileSync(`/sys/class/net/${file}`, "utf8").trim();
   const own = read(`${bridge}/bridge/bridge_id`);
   const tap = await tapOf(actor.id);
+  gate.open("spanning-tree");
   const root = await until("the frames are seen", () => {
     const isCutOff = read(`${tap}/brport/state`) === "0";
     const seen = read(`${bridge}/bridge/root_id`);
