@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { didYouMean } from "../core/closest-name.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
 
 /** How problems with the shape of a file are told. */
@@ -52,6 +53,6 @@ function valueText(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(typeof value === "string" ? shownUrl(value) : value) ?? String(value);
   return text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}…` : text;
 }

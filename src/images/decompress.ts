@@ -2,10 +2,12 @@ import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { constants, createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
 import type { Decompress } from "../core/image-map.ts";
 import { missingTool, runCommand } from "../host/command.ts";
+import { formatBytes } from "../host/disk-space.ts";
+import { imageInvalid } from "./errors.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 
 /** How a compressed file is read. */
@@ -16,6 +18,9 @@ export interface DecompressOptions {
 }
 
 const chunkBytes = 1024 * 1024;
+const usualWindowBytes = 128 * 1024 * 1024;
+/** The largest of zstd itself (ZSTD_WINDOWLOG_MAX_64): `zstd --long=31`. */
+const largestWindowLog = 31;
 
 /** More memory than this for one file would be an attack. */
 const xzMemoryLimit = "1GiB";
@@ -68,8 +73,21 @@ async function* unpackZstd(path: string, options: DecompressOptions): AsyncGener
   await using handle = await open(path);
   for await (const frame of zstdFrames(handle, (await handle.stat()).size)) {
     const source = countedStream(path, options, frame);
-    yield* throughTransform(source, createZstdDecompress({ chunkSize: chunkBytes }));
+    requireMemory(frame.windowBytes);
+    const params = { [constants.ZSTD_d_windowLogMax]: largestWindowLog };
+    yield* throughTransform(source, createZstdDecompress({ chunkSize: chunkBytes, params }));
   }
+}
+
+/** zstd and Node refuse windows above 128 MiB unless they are told: that much every host has. */
+function requireMemory(windowBytes: number): void {
+  if (windowBytes <= usualWindowBytes) return;
+  const freeBytes = process.availableMemory();
+  if (windowBytes <= 2 ** largestWindowLog && windowBytes + usualWindowBytes <= freeBytes) return;
+  throw imageInvalid(
+    `Unpacking needs ${formatBytes(windowBytes)} of memory (the window of zstd --long), and ${formatBytes(freeBytes)} are free.`,
+    "Free some memory, or compress the image again with zstd --long=27.",
+  );
 }
 
 async function* unpackXz(path: string, options: DecompressOptions): AsyncGenerator<Buffer> {

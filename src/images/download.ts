@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import { convertWriteError, imageInvalid, isPermanent } from "./errors.ts";
 import { requireFreeSpace } from "./free-space.ts";
 import { continuationHeaders, readAnswer } from "./http-answer.ts";
-import { discardBody, getFollowing, withoutCredentials } from "./http-request.ts";
+import { discardBody, getFollowing } from "./http-request.ts";
 import type { ImageFiles } from "./image-files.ts";
 import { PartialFile } from "./partial-file.ts";
 import type { PreparationContext } from "./types.ts";
@@ -21,6 +22,8 @@ interface Download extends DownloadSource {
   readonly partial: PartialFile;
   readonly dispatcher: Dispatcher;
   readonly context: PreparationContext;
+  /** What the last try failed of; null once bytes arrive. */
+  trouble: string | null;
 }
 
 /**
@@ -39,7 +42,7 @@ export async function downloadImage(
   const partial = await PartialFile.open(files, source.url);
   const dispatcher = new EnvHttpProxyAgent({ connect: { timeout: context.limits.connectSeconds * 1000 } });
   try {
-    await downloadWithTries({ ...source, files, partial, dispatcher, context });
+    await downloadWithTries({ ...source, files, partial, dispatcher, context, trouble: null });
   } catch (error) {
     throw convertWriteError(error, files.part);
   } finally {
@@ -55,6 +58,8 @@ async function downloadWithTries(download: Download): Promise<void> {
   for (let tries = 1; !partial.isComplete; tries += 1) {
     const before = partial.bytes;
     try {
+      // Before the first answer: looking up a name or a silent server may take a while.
+      reportProgress(download);
       await tryOnce(download);
     } catch (error) {
       signal.throwIfAborted();
@@ -62,9 +67,20 @@ async function downloadWithTries(download: Download): Promise<void> {
       fruitless = hasGained ? 0 : fruitless + 1;
       if (isPermanent(error) || isSolsticeError(error, "disk_full")) throw error;
       if (fruitless >= limits.fruitlessTries || tries >= limits.tries) throw gaveUp(download, error);
+      download.trouble = errorText(error);
+      reportProgress(download);
       await sleep(pauseMs(fruitless, limits), undefined, { signal });
     }
   }
+}
+
+function reportProgress({ partial, context, trouble }: Download): void {
+  context.report({
+    phase: "downloading",
+    doneBytes: partial.bytes,
+    totalBytes: partial.version.totalBytes,
+    ...(trouble !== null && { trouble }),
+  });
 }
 
 /** One request. Returns when there may be more to ask, or the file is complete. */
@@ -100,11 +116,8 @@ async function receiveBody(download: Download, body: AsyncIterable<Buffer>): Pro
       watch.count(chunk.length);
       requireAllowedSize(partial.bytes + chunk.length, context.limits.downloadBytes);
       await partial.append(chunk);
-      context.report({
-        phase: "downloading",
-        doneBytes: partial.bytes,
-        totalBytes: partial.version.totalBytes,
-      });
+      download.trouble = null;
+      reportProgress(download);
       if (partial.unsyncedBytes >= context.limits.checkpointBytes) await checkpoint(download);
     }
   } catch (error) {
@@ -152,8 +165,11 @@ function gaveUp(download: Download, cause: unknown): SolsticeError {
   const have = download.partial.bytes;
   return new SolsticeError(
     "image_download_failed",
-    `${withoutCredentials(download.url)} could not be downloaded: ${errorText(cause)}`,
-    { remedy: `It is tried again by itself, and goes on after the ${have} bytes that are here.`, cause },
+    `${shownUrl(download.url)} could not be downloaded: ${errorText(cause)}`,
+    {
+      remedy: `The orchestrator, and solstice images pull, try again, and go on after the ${have} bytes that are here.`,
+      cause,
+    },
   );
 }
 

@@ -20,6 +20,15 @@ test("a range continues only where it begins right and belongs to the same versi
   assert.equal(kind("nonsense"), "start_over");
 });
 
+test("a range that was not asked for is the beginning of the file, or of no use", () => {
+  const answer = (range: string) => readAnswer(partial(range), 0, { ...known, etag: null });
+  const version = { etag: '"one"', lastModified: null, totalBytes: 1000 };
+  assert.deepEqual(answer("bytes 0-999/1000"), { kind: "whole", version });
+  assert.deepEqual(answer("bytes 0-99/1000"), { kind: "whole", version });
+  assert.throws(() => answer("bytes 5-999/1000"), /answered 206/);
+  assert.throws(() => answer("bytes 0-99/*"), /answered 206/);
+});
+
 test("a range beyond the end means complete, or a file that became shorter", () => {
   const kind = (range?: string) =>
     readAnswer({ statusCode: 416, headers: { "content-range": range } }, 1000, known).kind;

@@ -4,7 +4,7 @@ import type { RemoteVersion } from "./partial-file.ts";
 
 /** What a server's answer means for a download of which `haveBytes` are here already. */
 export type AnswerMeaning =
-  /** The body is the whole file. */
+  /** The body is the whole file, or its beginning where it is shorter than the version says. */
   | { readonly kind: "whole"; readonly version: RemoteVersion }
   /** The body is what follows the bytes that are here. */
   | { readonly kind: "rest" }
@@ -28,7 +28,9 @@ const transientStatuses: readonly number[] = [408, 425, 429];
 export function readAnswer(head: AnswerHead, haveBytes: number, known: RemoteVersion): AnswerMeaning {
   const { statusCode, headers } = head;
   if (statusCode === 200) return { kind: "whole", version: versionOf(headers) };
-  if (statusCode === 206 && haveBytes > 0) return readPartial(headers, haveBytes, known);
+  if (statusCode === 206) {
+    return haveBytes > 0 ? readPartial(headers, haveBytes, known) : readUnasked(headers);
+  }
   if (statusCode === 416 && haveBytes > 0) return readUnsatisfied(headers, haveBytes);
   throw refusal(statusCode);
 }
@@ -61,6 +63,13 @@ function readPartial(headers: IncomingHttpHeaders, haveBytes: number, known: Rem
   return hasChanged ? { kind: "start_over", why: "the file changed at its source" } : { kind: "rest" };
 }
 
+/** A range for a request that asked for none: the beginning of the file, whose rest is asked for then, or of no use. */
+function readUnasked(headers: IncomingHttpHeaders): AnswerMeaning {
+  const total = /^bytes 0-\d+\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
+  if (total === undefined) throw refusal(206);
+  return { kind: "whole", version: { ...versionOf(headers), totalBytes: Number(total) } };
+}
+
 function readUnsatisfied(headers: IncomingHttpHeaders, haveBytes: number): AnswerMeaning {
   const total = /^bytes \*\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
   if (total !== undefined && Number(total) === haveBytes) return { kind: "nothing_missing" };
@@ -84,6 +93,6 @@ export function refusal(statusCode: number): SolsticeError {
         remedy: "Check the image's source in the map.",
       })
     : new SolsticeError("image_download_failed", `The server answered ${statusCode}.`, {
-        remedy: "It is tried again by itself.",
+        remedy: "Try again later.",
       });
 }

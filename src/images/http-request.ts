@@ -37,8 +37,8 @@ export function discardBody(body: Dispatcher.ResponseData["body"]): void {
   body.destroy();
 }
 
-/** `url` without user and password, for messages and logs. */
-export function withoutCredentials(url: string): string {
+/** `url` without user and password, which go into a header. */
+function withoutCredentials(url: string): string {
   const parsed = new URL(url);
   parsed.username = "";
   parsed.password = "";

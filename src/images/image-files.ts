@@ -17,6 +17,8 @@ export interface ImageFiles {
   readonly lock: string;
   /** The digest, and what identifies the file it was computed for. */
   readonly facts: string;
+  /** Why the last preparation failed, for listings; gone once one succeeded. */
+  readonly failure: string;
   /** Since when the image map does not name it. */
   readonly unused: string;
 }
@@ -33,6 +35,7 @@ export function imageFiles(localPath: string): ImageFiles {
     unpacking: `${prefix}.unpacking`,
     lock: `${prefix}.lock`,
     facts: `${prefix}.json`,
+    failure: `${prefix}.failure`,
     unused: `${prefix}.unused`,
   };
 }

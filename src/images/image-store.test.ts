@@ -185,6 +185,32 @@ function progressOf(store: ImageStore, name: string): number {
   return state.kind === "preparing" ? state.doneBytes : 0;
 }
 
+test("inspect says why the last try failed, also where no byte arrived, until one succeeds", async (t) => {
+  const { open, image, server } = await setUp(t);
+  server.always = { status: 503 };
+  const images = [image("down", { source: `${server.url}?sig=SECRETSIG` })];
+  await assert.rejects(open(images).pull("down"));
+  const [row] = await open(images).inspect();
+  assert.deepEqual([row?.state, row?.partialBytes], ["missing", null]);
+  assert.match(
+    row?.message ?? "",
+    /^20\S+Z: http:\S+\/image\?\*\*\* could not be downloaded: The server answered 503/,
+  );
+  server.always = {};
+  await open(images).pull("down");
+  assert.equal((await open(images).inspect())[0]?.message, null);
+});
+
+test("progress is reported before the first answer, and with the reason of a try that failed", async (t) => {
+  const { open, image, server } = await setUp(t);
+  server.script.push({ status: 503 });
+  const reports: ImageProgress[] = [];
+  await open([image("slow")]).pull("slow", { onProgress: (progress) => reports.push(progress) });
+  assert.deepEqual(reports[0], { phase: "downloading", doneBytes: 0, totalBytes: null });
+  assert.match(reports[1]?.trouble ?? "", /answered 503/);
+  assert.equal(reports.findLast(({ phase }) => phase === "downloading")?.trouble, undefined);
+});
+
 test("inspect tells what is on disk without anything running", async (t) => {
   const { open, image } = await setUp(t);
   const bad = image("bad");

@@ -217,7 +217,8 @@ class Store implements ImageStore {
     const since = before.kind === "preparing" ? before.since : Date.now();
     entry.state = { kind: "preparing", since, ...progress };
     for (const watcher of entry.watchers) watcher(progress);
-    const isNews = before.kind !== "preparing" || before.phase !== progress.phase;
+    const isNews =
+      before.kind !== "preparing" || before.phase !== progress.phase || before.trouble !== progress.trouble;
     if (isNews) this.#changed(entry.definition.name);
   }
 

@@ -4,6 +4,7 @@ import type { ImageDefinition } from "../core/image-map.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
 import { findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { imageFiles } from "./image-files.ts";
+import { readFailure } from "./last-failure.ts";
 import type { ImageLimits } from "./limits.ts";
 import type { ImageFormat } from "./types.ts";
 
@@ -23,7 +24,7 @@ export interface ImageRow {
   readonly totalBytes: number | null;
   /** The process that prepares it. */
   readonly holderPid: number | null;
-  /** What is wrong with it and what to do. */
+  /** What is wrong with it, or why the last try to fetch it failed, and what to do. */
   readonly message: string | null;
 }
 
@@ -68,16 +69,18 @@ const emptyRow = {
 
 async function inspectPreparation(
   localPath: string,
-): Promise<Pick<ImageRow, "state" | "partialBytes" | "totalBytes" | "holderPid">> {
+): Promise<Pick<ImageRow, "state" | "partialBytes" | "totalBytes" | "holderPid" | "message">> {
   const files = imageFiles(localPath);
   const part = await stat(files.part).catch(() => null);
-  const partialBytes = part?.size ?? null;
+  const partialBytes = part?.size || null;
+  const failure = await readFailure(files);
+  const message = failure && `${new Date(failure.at).toISOString()}: ${failure.message}`;
   const totalBytes = await readTotalBytes(files.partState);
   if (await isPreparing(files.lock)) {
     const holderPid = readLockHolder(files.lock)?.pid ?? null;
-    return { state: "preparing", partialBytes, totalBytes, holderPid };
+    return { state: "preparing", partialBytes, totalBytes, holderPid, message };
   }
-  return { state: part ? "partial" : "missing", partialBytes, totalBytes, holderPid: null };
+  return { state: partialBytes ? "partial" : "missing", partialBytes, totalBytes, holderPid: null, message };
 }
 
 /** Whether some process holds the lock of a preparation. */

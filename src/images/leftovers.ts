@@ -17,7 +17,7 @@ const minuteMs = 60_000;
 /** What a preparation that was killed leaves beside an image. Each name begins with the image's. */
 const forms = [
   {
-    pattern: /^(.+?)(?:\.part)?\.(?:json|unused)\.\d+\.tmp$/,
+    pattern: /^(.+?)(?:\.part)?\.(?:json|unused|failure)\.\d+\.tmp$/,
     isResumed: false,
     staleAfterMs: 10 * minuteMs,
     what: "a note about an image that was being written",

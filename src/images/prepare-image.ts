@@ -14,6 +14,7 @@ import { requireFreeSpace } from "./free-space.ts";
 import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "./image-facts.ts";
 import { type ImageFiles, imageFiles } from "./image-files.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "./image-format.ts";
+import { removeFailure, saveFailure } from "./last-failure.ts";
 import { removePartialFile } from "./partial-file.ts";
 import { SparseWriter } from "./sparse-writer.ts";
 import type { PreparationContext, ReadyImage } from "./types.ts";
@@ -65,11 +66,14 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
     await unpack(published, definition, workplace);
     const ready = await publish(definition, proof, workplace);
     if (source.kind === "http") await removePartialFile(files);
+    await removeFailure(files);
     return ready;
   } catch (error) {
     // Bytes that are proven to be wrong must not be resumed.
     if (source.kind === "http" && isSolsticeError(error, "image_invalid")) await removePartialFile(files);
-    throw convertWriteError(error, files.image);
+    const converted = convertWriteError(error, files.image);
+    if (!context.signal.aborted) await saveFailure(files, converted);
+    throw converted;
   } finally {
     await rm(files.unpacking, { force: true });
   }

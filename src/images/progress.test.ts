@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createProgressLog } from "./progress.ts";
 
-test("log lines: at a change of phase, then after a tenth of the way but 5 s apart, and once a minute", () => {
+test("log lines: at a change of phase, then after a tenth of the way but 5 s apart, once a minute, and when a try fails in a new way", () => {
   const lines: string[] = [];
   let now = 0;
   const log = { info: (_fields: object, message: string) => lines.push(message), warn() {}, error() {} };
@@ -18,10 +18,15 @@ test("log lines: at a change of phase, then after a tenth of the way but 5 s apa
   show(12, 57);
   show(67, 58);
   show(68, 1, "unpacking");
+  for (const trouble of ["no DNS", "no DNS", "no route"]) {
+    view.show("other", { phase: "downloading", doneBytes: 0, totalBytes: null, trouble });
+  }
   assert.deepEqual(lines, [
     "image debian: downloading, 0 B of 100 MiB",
     "image debian: downloading, 55.0 MiB of 100 MiB",
     "image debian: downloading, 58.0 MiB of 100 MiB",
     "image debian: unpacking, 1.0 MiB of 100 MiB",
+    "image other: downloading, 0 B of an unknown size (tries again: no DNS)",
+    "image other: downloading, 0 B of an unknown size (tries again: no route)",
   ]);
 });

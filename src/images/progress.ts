@@ -11,7 +11,7 @@ export interface ProgressView {
 }
 
 /**
- * A log line comes when the phase changes; then after each tenth of the way, but not within 5 s of the last line; and
+ * A log line comes when the phase changes or a try fails in a new way; then after each tenth of the way, but not within 5 s of the last line; and
  * once a minute in any case.
  */
 const logMinSeconds = 5;
@@ -30,10 +30,16 @@ export function createProgressBars(stream: NodeJS.WriteStream): ProgressView {
     fps: 4,
   });
   const byName = new Map<string, SingleBar>();
+  const troubles = new Map<string, string | undefined>();
   return {
     show(name, progress) {
       const bar = byName.get(name) ?? bars.create(1, 0, payloadOf(name, progress));
       byName.set(name, bar);
+      // A line above the bars, once for each kind of failure.
+      if (progress.trouble !== undefined && progress.trouble !== troubles.get(name)) {
+        bars.log(`${name}: tries again: ${progress.trouble}\n`);
+      }
+      troubles.set(name, progress.trouble);
       bar.setTotal(Math.max(1, progress.totalBytes ?? progress.doneBytes));
       bar.update(progress.totalBytes === null ? 0 : progress.doneBytes, payloadOf(name, progress));
     },
@@ -57,7 +63,8 @@ export function createProgressLog(log: ImageLog, now: () => number = () => perfo
       last.set(name, { at: now(), progress });
       const all = progress.totalBytes === null ? "an unknown size" : formatBytes(progress.totalBytes);
       const done = `${formatBytes(progress.doneBytes)} of ${all}`;
-      log.info({ image: name, ...progress }, `image ${name}: ${describePhase(progress)}, ${done}`);
+      const trouble = progress.trouble === undefined ? "" : ` (tries again: ${progress.trouble})`;
+      log.info({ image: name, ...progress }, `image ${name}: ${describePhase(progress)}, ${done}${trouble}`);
     },
     finish(name) {
       last.delete(name);
@@ -74,6 +81,7 @@ function isWorthALine(
   at: number,
 ): boolean {
   if (previous.progress.phase !== progress.phase) return true;
+  if (progress.trouble !== undefined && progress.trouble !== previous.progress.trouble) return true;
   const seconds = (at - previous.at) / 1000;
   const share =
     (progress.doneBytes - previous.progress.doneBytes) / (progress.totalBytes ?? Number.POSITIVE_INFINITY);

@@ -6,11 +6,13 @@ export type ImageFormat = "raw" | "qcow2";
 /** What is being done to an image. `waiting`: another process prepares it, or it is not its turn yet. */
 export type PreparationPhase = "waiting" | "downloading" | "verifying" | "unpacking";
 
-/** How far the phase is. `totalBytes` is null while nobody has told it. */
+/** How far the phase is. `totalBytes` is null while it is not known. */
 export interface ImageProgress {
   readonly phase: PreparationPhase;
   readonly doneBytes: number;
   readonly totalBytes: number | null;
+  /** Why the last try of the download failed, while the next is waited for or made. */
+  readonly trouble?: string;
   /** While waiting: the process that works on it, where known. */
   readonly holderPid?: number;
 }

@@ -66,7 +66,7 @@ async function realPathOf(path: string): Promise<string> {
 async function preparedNames(folder: string): Promise<Set<string>> {
   const entries = await readdir(join(folder, ".solstice")).catch(() => []);
   const names = entries.flatMap(
-    (entry) => /^(.+?)(\.part\.json|\.json|\.part|\.unpacking)$/.exec(entry)?.[1] ?? [],
+    (entry) => /^(.+?)(\.part\.json|\.json|\.part|\.unpacking|\.failure)$/.exec(entry)?.[1] ?? [],
   );
   return new Set(names);
 }
@@ -91,7 +91,7 @@ async function removeLocked(files: ImageFiles, dataDir: string): Promise<Removed
     const isOurs = await isPreparedByUs(files.image);
     const bytes = await removeAll([
       ...(isOurs ? [files.image] : []),
-      ...[files.part, files.partState, files.unpacking],
+      ...[files.part, files.partState, files.unpacking, files.failure],
       // Facts about somebody else's file cost nothing, and took a while to find out.
       ...(isOurs || !(await exists(files.image)) ? [files.facts, files.unused] : []),
     ]);

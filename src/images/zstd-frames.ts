@@ -6,6 +6,8 @@ export interface ZstdFrame {
   readonly end: number;
   /** Its length when unpacked, or null where the frame does not tell. */
   readonly contentBytes: number | null;
+  /** So much of what was unpacked must be in memory to unpack the next byte. */
+  readonly windowBytes: number;
 }
 
 const frameMagic = 0xfd2fb528;
@@ -32,11 +34,11 @@ export async function* zstdFrames(handle: FileHandle, fileBytes: number): AsyncG
       continue;
     }
     if (bytesRead < 6 || magic !== frameMagic) throw new Error(`no zstd frame begins at byte ${start}`);
-    const { headerBytes, contentBytes, hasChecksum } = parseFrameHeader(header);
+    const { headerBytes, contentBytes, windowBytes, hasChecksum } = parseFrameHeader(header);
     const blocksEnd = await findBlocksEnd(reader, start + headerBytes, fileBytes);
     const end = blocksEnd + (hasChecksum ? checksumBytes : 0);
     if (end > fileBytes) throw new Error("the zstd file ends in the middle of a frame");
-    yield { start, end, contentBytes };
+    yield { start, end, contentBytes, windowBytes };
     start = end;
   }
 }
@@ -48,11 +50,18 @@ function parseFrameHeader(header: Buffer) {
   const contentFieldBytes = contentField === 0 ? (isSingleSegment ? 1 : 0) : 1 << contentField;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
   const contentAt = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes;
+  const contentBytes = readContentSize(header, contentAt, contentFieldBytes);
   return {
     headerBytes: contentAt + contentFieldBytes,
-    contentBytes: readContentSize(header, contentAt, contentFieldBytes),
+    contentBytes,
+    windowBytes: isSingleSegment ? (contentBytes ?? 0) : readWindowSize(header.readUInt8(5)),
     hasChecksum: (descriptor & 4) !== 0,
   };
+}
+
+function readWindowSize(descriptor: number): number {
+  const base = 2 ** (10 + (descriptor >> 3));
+  return base + (base / 8) * (descriptor & 7);
 }
 
 function readContentSize(header: Buffer, at: number, fieldBytes: number): number | null {

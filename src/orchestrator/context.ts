@@ -96,5 +96,6 @@ export function imageReadiness(context: Context, image: string): { state: string
   if (state.kind === "failed") return { state: "failed", message: state.message };
   if (state.kind !== "preparing") return { state: state.kind, message: "" };
   const done = `${formatBytes(state.doneBytes)}${state.totalBytes === null ? "" : ` of ${formatBytes(state.totalBytes)}`}`;
-  return { state: "preparing", message: `${state.phase}: ${done}` };
+  const trouble = state.trouble === undefined ? "" : `; the last try failed: ${state.trouble}`;
+  return { state: "preparing", message: `${state.phase}: ${done}${trouble}` };
 }

@@ -37,9 +37,13 @@ export function judgeImage(row: ImageRow, source: string | null): Finding {
   }
   const pull = `solstice images pull ${row.name}`;
   if (row.state === "partial") {
-    return warn(`${formatBytes(row.partialBytes ?? 0)} of it are downloaded.`, pull);
+    return warn(`${formatBytes(row.partialBytes ?? 0)} of it are downloaded.${lastTry(row)}`, pull);
   }
   if (source === null)
     return fail(`It is not at ${row.path}, and has no source.`, `Put the file at ${row.path}`);
-  return warn("It is not there yet. The orchestrator fetches it when it starts.", pull);
+  return warn(`It is not there yet. The orchestrator fetches it when it starts.${lastTry(row)}`, pull);
+}
+
+function lastTry({ message }: ImageRow): string {
+  return message === null ? "" : ` The last try failed at ${message}`;
 }

@@ -67,7 +67,7 @@ function withLocation(error: unknown, location: string): SolsticeError {
   const text = isSolsticeError(error) ? error.message : errorText(error);
   const remedy = isPermanent(error)
     ? "Check the image's checksum in the map."
-    : "It is tried again by itself.";
+    : "Try again: solstice images pull. The orchestrator does it by itself.";
   const message = `The checksum file ${shownUrl(location)} could not be fetched: ${text}`;
   return new SolsticeError(code, message, { remedy, cause: error });
 }
