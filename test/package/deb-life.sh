@@ -24,7 +24,8 @@ step installed state
 step settings settings
 step enabled enabled
 step unit systemd-analyze verify solstice-orchestrator.service
-step doctor solstice doctor --hypervisor noop
+# As the service reads it.
+step doctor sh -c 'set -a; . /etc/solstice/orchestrator.env; solstice doctor --hypervisor noop'
 step node sh -c 'dpkg --listfiles solstice-ci | grep /bin/node$; command -v solstice'
 mkdir -p /var/lib/solstice/state
 echo MAX_CONCURRENCY=7 >>/etc/solstice/orchestrator.env
