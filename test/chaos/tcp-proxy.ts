@@ -8,6 +8,8 @@ export interface TcpProxy {
    * Nothing passes any more, in either direction, and nobody is told: as when a switch dies. What was on its way waits.
    */
   cut(): void;
+  /** Closes every connection, and each new one at once: as when the server was killed. */
+  drop(): void;
   /** Everything passes again, what waited first. */
   mend(): void;
   close(): Promise<void>;
@@ -17,7 +19,12 @@ export interface TcpProxy {
 export async function startTcpProxy(port: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
+  let isDropped = false;
   const server = createServer({ pauseOnConnect: true }, (near) => {
+    if (isDropped) {
+      near.destroy();
+      return;
+    }
     const far = connect({ port, host: "127.0.0.1" });
     for (const [from, to] of [
       [near, far],
@@ -44,8 +51,13 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
       isCut = true;
       for (const socket of sockets) socket.pause();
     },
+    drop() {
+      isDropped = true;
+      for (const socket of sockets) socket.destroy();
+    },
     mend() {
       isCut = false;
+      isDropped = false;
       for (const socket of sockets) socket.resume();
     },
     async close() {

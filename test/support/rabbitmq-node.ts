@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 
 /** A queue, as its RabbitMQ sees it at this moment. */
 export interface QueueState {
-  readonly name: string;
+  /** The module of RabbitMQ's that implements it, such as `rabbit_quorum_queue`. */
   readonly type: string;
   readonly durable: boolean;
   readonly messages_ready: number;
@@ -23,21 +23,28 @@ export interface RabbitmqNode {
 /** The user of every private broker; RabbitMQ accepts this name and password from loopback only. */
 export const administrator: RabbitmqUser = { username: "guest", password: "guest" };
 
-/** A queue's state; null when the virtual host has none of that name. */
+/** A quorum queue's state, as its leader has it at this moment; null when the virtual host has none of that name, or none with a leader yet. */
 export async function readQueueState(
   node: RabbitmqNode,
   name: string,
   virtualHost = "/",
 ): Promise<QueueState | null> {
-  const columns = "[name, type, durable, messages_ready, messages_unacknowledged, consumers]";
-  const value = "case Value of {resource, _, _, Name} -> Name; _ -> Value end";
   const json = await evaluate(
     node,
-    `binary_to_list(base64:encode(rabbit_json:encode([maps:from_list([{Key, ${value}} || {Key, Value} <- Queue])
-      || Queue <- rabbit_amqqueue:info_all(${binary(virtualHost)}, ${columns})])))`,
+    `Json = fun(Term) -> binary_to_list(base64:encode(rabbit_json:encode(Term))) end,
+     try rabbit_amqqueue:lookup(rabbit_misc:r(${binary(virtualHost)}, queue, ${binary(name)})) of
+       {error, not_found} -> Json(null);
+       {ok, Queue} ->
+         Ask = fun(Query) -> {ok, {_, Answer}, _} = ra:leader_query(amqqueue:get_pid(Queue), Query), Answer end,
+         Json(#{type => amqqueue:get_type(Queue),
+                durable => amqqueue:is_durable(Queue),
+                messages_ready => Ask(fun rabbit_fifo:query_messages_ready/1),
+                messages_unacknowledged => Ask(fun rabbit_fifo:query_messages_checked_out/1),
+                consumers => Ask(fun rabbit_fifo:query_consumer_count/1)})
+     catch error:{badmatch, {error, _}} -> Json(null)
+     end`,
   );
-  const queues: QueueState[] = JSON.parse(Buffer.from(json, "base64").toString());
-  return queues.find((queue) => queue.name === name) ?? null;
+  return JSON.parse(Buffer.from(json, "base64").toString());
 }
 
 /** Makes a virtual host in which the administrator may do everything. */
