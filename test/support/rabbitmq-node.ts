@@ -32,7 +32,7 @@ export async function readQueueState(
   const json = await evaluate(
     node,
     `Json = fun(Term) -> binary_to_list(base64:encode(rabbit_json:encode(Term))) end,
-     try rabbit_amqqueue:lookup(rabbit_misc:r(${binary(virtualHost)}, queue, ${binary(name)})) of
+     try case rabbit_amqqueue:lookup(rabbit_misc:r(${binary(virtualHost)}, queue, ${binary(name)})) of
        {error, not_found} -> Json(null);
        {ok, Queue} ->
          Ask = fun(Query) -> {ok, {_, Answer}, _} = ra:leader_query(amqqueue:get_pid(Queue), Query), Answer end,
@@ -41,7 +41,7 @@ export async function readQueueState(
                 messages_ready => Ask(fun rabbit_fifo:query_messages_ready/1),
                 messages_unacknowledged => Ask(fun rabbit_fifo:query_messages_checked_out/1),
                 consumers => Ask(fun rabbit_fifo:query_consumer_count/1)})
-     catch error:{badmatch, {error, _}} -> Json(null)
+     end catch error:{badmatch, _} -> Json(null)
      end`,
   );
   return JSON.parse(Buffer.from(json, "base64").toString());
