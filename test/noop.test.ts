@@ -168,6 +168,28 @@ test("a running job survives kill -9 of the orchestrator: adopted, its log whole
   assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
 });
 
+test("an exception in a library's event handler ends the orchestrator as kill -9 does: its job is adopted", async (context) => {
+  const setup = processSetup(context);
+  const thrower = 'process.on("SIGWINCH", () => { throw new Error("assert(!this.paused)"); });';
+  const preload = `--import=data:text/javascript,${encodeURIComponent(thrower)}`;
+  const first = await startOrchestrator(setup, [], { NODE_OPTIONS: preload });
+  const go = join(setup.dataDir, "go-on");
+  const id = await submit(first, {
+    script: `echo before; while [ ! -e ${go} ]; do sleep 0.05; done; echo after`,
+  });
+  await untilLogged(first, id, "before");
+  first.signal("SIGWINCH");
+  assert.equal(await first.ended, 1);
+  const last = JSON.parse(first.log().trim().split("\n").at(-1) ?? "");
+  assert.deepEqual([last.origin, last.err.message], ["uncaughtException", "assert(!this.paused)"]);
+
+  const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
+  await once(spawn("touch", [go]), "exit");
+  const job = await untilEnd(second, id);
+  assert.deepEqual([job.state, job.attempt], ["succeeded", 1], second.log());
+  assert.equal((await readLog(second, id)).toString(), "before\nafter\n");
+});
+
 for (const state of ["queued", "provisioning", "booting", "running", "finalizing"]) {
   test(`kill -9 when a job is ${state} loses and repeats nothing`, async (context) => {
     const setup = processSetup(context, "--max-concurrency", "1");

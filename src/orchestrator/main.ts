@@ -30,6 +30,7 @@ import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { createShellDesk } from "./shells/shell-desk.ts";
 import { drain, untilSignalled } from "./shutdown.ts";
+import { endAtUnexpectedError } from "./unexpected-error.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { startFileLoop } from "./upkeep/file-loop.ts";
@@ -57,6 +58,7 @@ const guestPollMs = 10_000;
 export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
   const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
+  closing.defer(endAtUnexpectedError(log));
   const context = await openContext(config, { log, closing });
   const lease = await startLease(context);
   closing.defer(() => lease.stop());
