@@ -48,15 +48,32 @@ describe("runners as processes", () => {
   });
 
   test("a job sees nothing of the orchestrator's environment, and finds its files", async () => {
-    process.env.SOLSTICE_TEST_SECRET = "do not tell";
-    const jobId = await createWith('env; pwd; ls "$SOLSTICE_CONF"');
+    const jobId = await createWith('env | sed "s/^/env: /"; pwd; ls "$SOLSTICE_CONF"');
     await hypervisor.start(jobId);
-    delete process.env.SOLSTICE_TEST_SECRET;
     await untilPower(hypervisor, jobId, "stopped");
     const seen = await consoleOf(jobId);
     const { directory, work } = pathsOf(jobId);
-    assert.match(seen, /^PATH=/m);
-    assert.doesNotMatch(seen, /do not tell/);
+    const names = [...seen.matchAll(/^env: (\w+)=/gm)].map(([, name = ""]) => name);
+    const ofTheGuest = [
+      "PATH",
+      "HOME",
+      "TMPDIR",
+      "LANG",
+      "SOLSTICE_CONF",
+      "SOLSTICE_WORK",
+      "SOLSTICE_NOOP_GUEST",
+    ];
+    for (const name of ofTheGuest) assert.ok(names.includes(name), name);
+    // What a shell sets by itself.
+    const allowed = [...ofTheGuest, "PWD", "OLDPWD", "SHLVL", "_"];
+    assert.deepEqual(
+      names.filter((name) => !allowed.includes(name)),
+      [],
+    );
+    assert.ok(
+      Object.keys(process.env).some((name) => !allowed.includes(name)),
+      "there was something to see",
+    );
     assert.ok(seen.includes(`SOLSTICE_CONF=${directory}/run/solstice/runner.conf`));
     assert.ok(seen.includes(`SOLSTICE_WORK=${work}`));
   });
