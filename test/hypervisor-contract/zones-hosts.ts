@@ -11,6 +11,9 @@ import { createZonesHarness } from "./zones-harness.ts";
 /** What the tests' image is imported under: one import for all guests. */
 const imageDigest = "ab".repeat(32);
 
+/** How large the image is of guests that read none; no multiple of a block. */
+const imageBytes = 2.5 * 1024 * 1024 + 100;
+
 /** Quicker than on a real host: the tests wait for what the watch sees. */
 const quickPace = { pollMs: 50, lookPauseMs: 20 };
 
@@ -88,9 +91,9 @@ export async function createZonesOnIllumos(options: {
 }
 
 function scriptedSpec({ directory }: StandIn): ContractHarness["spec"] {
-  const imagePath = join(directory, "images", "empty.raw");
+  const imagePath = join(directory, "images", "none.raw");
   mkdirSync(join(directory, "images"));
-  writeFileSync(imagePath, Buffer.alloc(1024 * 1024));
+  writeFileSync(imagePath, Buffer.alloc(imageBytes, "solstice"));
   return ({ behaviour, ...guest }) => ({
     ...testSpec({ ...guest, behaviour, imagePath }),
     imageFormat: "raw",

@@ -27,7 +27,7 @@ export async function liveInProcess(
     },
   };
   const victim: Hypervisor = model.open(counted(model));
-  await victim.prepare();
+  if (model.part !== "first use") await victim.prepare();
   const release = point?.moment === "cut" ? model.haltAt?.(point) : undefined;
   await Promise.race([within(life, () => live(victim, spec, model.part)), ended.promise]);
   release?.();

@@ -1,13 +1,14 @@
 import type { GuestSpec, Hypervisor } from "../../../../src/hypervisor/hypervisor.ts";
 
-/** How far a guest is taken. */
-export type LifePart = "whole" | "creation";
+/** What a life is: all that a backend does with a guest; a guest's creation only; or the first use of a host, and a creation. */
+export type LifePart = "whole" | "creation" | "first use";
 
-/** Takes a guest through all that a backend does with one, or through its creation only. */
+/** Lives a life; but for the first use, the host has been prepared before. */
 export async function live(hypervisor: Hypervisor, spec: GuestSpec, part: LifePart = "whole"): Promise<void> {
   const { jobId } = spec;
+  if (part === "first use") await hypervisor.prepare();
   await hypervisor.create(spec);
-  if (part === "creation") return;
+  if (part !== "whole") return;
   await hypervisor.start(jobId);
   await hypervisor.requestShutdown(jobId);
   await hypervisor.destroy(jobId);
