@@ -50,9 +50,11 @@ export interface JobServiceContext extends ShellContext {
 /** Named limits of what people may ask for at a time. */
 export const jobLimits = {
   /** What the largest valid request needs (scripts, environment), with room for JSON's escapes. */
-  requestJsonBytes: 3 * 1024 * 1024,
+  requestJsonBytes: 1024 * 1024,
   listDefault: 50,
   listMax: 1000,
+  /** States that one list is asked for; there are fewer. */
+  listStates: 100,
   openStreams: 200,
   openShells: 64,
 } as const;
@@ -149,7 +151,7 @@ function parseRequestJson(text: string): unknown {
 }
 
 function parseListRequest(request: ListRequest) {
-  const states = request.states.map(parseState);
+  const states = [...new Set(request.states.slice(0, jobLimits.listStates))].map(parseState);
   const limit = request.limit || jobLimits.listDefault;
   if (limit > jobLimits.listMax) {
     throw new SolsticeError("limit_exceeded", `At most ${jobLimits.listMax} jobs are listed at a time.`, {

@@ -13,6 +13,7 @@ import {
 import { listCacheUses } from "../store/caches.ts";
 import { listHolds } from "../store/holds.ts";
 import { getJob, listRetries, listTransitions } from "../store/jobs.ts";
+import { type ListedJob, listedJob } from "../store/list-jobs.ts";
 import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
@@ -21,7 +22,11 @@ import { cacheUseMessage } from "./caches/cache-listing.ts";
 import { proofOf } from "./log-proof.ts";
 
 /** Jobs without what belongs to their attempts, as lists show them; but those on hold are told. */
-export async function summarizeJobs(store: Store, jobs: readonly Job[], now: number): Promise<JobMessage[]> {
+export async function summarizeJobs(
+  store: Store,
+  jobs: readonly ListedJob[],
+  now: number,
+): Promise<JobMessage[]> {
   const mayBeOnHold = jobs.filter((job) => job.state === "finalizing");
   const holds = await listHolds(store, mayBeOnHold);
   return jobs.map((job) => {
@@ -31,19 +36,19 @@ export async function summarizeJobs(store: Store, jobs: readonly Job[], now: num
   });
 }
 
-function summarizeJob(job: Job): JobMessage {
-  const { request, size } = job;
+function summarizeJob(job: ListedJob): JobMessage {
+  const { shown, size } = job;
   return create(JobSchema, {
     id: job.id,
-    requestId: request.request_id,
+    requestId: shown.requestId,
     state: job.state,
     stateSinceMs: BigInt(job.stateSinceAt),
     label: job.label,
     image: job.image,
-    repoUrl: withoutSecrets(request.repo_url ?? ""),
-    commitSha: request.commit_sha ?? "",
-    ref: request.ref ?? "",
-    source: request.source,
+    repoUrl: withoutSecrets(shown.repoUrl ?? ""),
+    commitSha: shown.commitSha ?? "",
+    ref: shown.ref ?? "",
+    source: shown.source,
     attempt: job.attempt,
     maxAttempts: job.maxAttempts,
     hostId: job.hostId ?? "",
@@ -78,7 +83,7 @@ export async function describeJob(
     listRetries(store, jobId),
   ]);
   return create(JobSchema, {
-    ...summarizeJob(job),
+    ...summarizeJob(listedJob(job)),
     steps: steps.map(stepMessage),
     transitions: transitions.map(transitionMessage),
     cache: cacheUses.map(cacheUseMessage),
@@ -93,7 +98,7 @@ function hasHold({ holdUntilAt, holdRefusal }: Machine): boolean {
 }
 
 /** A hold is over, for people, as soon as its guest cannot be entered any more. */
-function holdMessage(job: Job, hold: HoldFacts, now: number) {
+function holdMessage(job: Pick<Job, "state" | "cancelRequestedAt">, hold: HoldFacts, now: number) {
   const { holdUntilAt, holdReleasedAt, holdRefusal } = hold;
   const isOn = holdEndsAt(job, hold, now) !== null;
   const state = holdRefusal !== null ? "refused" : isOn ? "on_hold" : isFinal(job.state) ? "ended" : "ending";

@@ -19,22 +19,18 @@ export async function listRejected(
   if (request.limit > listMax) {
     throw new SolsticeError("limit_exceeded", `At most ${listMax} messages are listed at a time.`);
   }
-  const messages = await listRejectedMessages(store, request.limit || listDefault);
-  let left = bodyBytesMax;
+  const messages = await listRejectedMessages(store, request.limit || listDefault, bodyBytesMax);
   return {
-    messages: messages.map((message) => {
-      left -= message.body.byteLength;
-      return {
-        id: message.id,
-        receivedMs: BigInt(message.receivedAt),
-        reason: message.reason,
-        message: message.message,
-        ...(message.requestId !== null && { requestId: message.requestId }),
-        hostId: message.hostId,
-        body: left >= 0 ? new Uint8Array(message.body) : new Uint8Array(),
-        bodyBytes: BigInt(message.bodyBytes),
-        times: message.times,
-      };
-    }),
+    messages: messages.map((message) => ({
+      id: message.id,
+      receivedMs: BigInt(message.receivedAt),
+      reason: message.reason,
+      message: message.message,
+      ...(message.requestId !== null && { requestId: message.requestId }),
+      hostId: message.hostId,
+      body: new Uint8Array(message.body),
+      bodyBytes: BigInt(message.bodyBytes),
+      times: message.times,
+    })),
   };
 }

@@ -11,10 +11,12 @@ export const requestLimits = {
   steps: 500,
   stepNameChars: 200,
   scriptBytes: 256 * 1024,
-  totalScriptBytes: 1024 * 1024,
+  totalScriptBytes: 256 * 1024,
   envEntries: 500,
-  envValueBytes: 64 * 1024,
-  totalEnvBytes: 256 * 1024,
+  envValueBytes: 32 * 1024,
+  totalEnvBytes: 64 * 1024,
+  /** The whole request as JSON: every look at a job reads it. */
+  totalBytes: 512 * 1024,
   urlChars: 2048,
   /** A hostile request can have very many. */
   problemsShown: 50,
@@ -204,6 +206,13 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
     problems.push({
       path: ["secrets"],
       message: `${double.join(", ")} is in env as well; keep one of the two`,
+    });
+  }
+  if (Buffer.byteLength(JSON.stringify(request)) > requestLimits.totalBytes) {
+    const most = `${requestLimits.totalBytes} bytes`;
+    problems.push({
+      path: [],
+      message: `is longer than ${most} as JSON; keep long scripts in the repository`,
     });
   }
   return problems;

@@ -1,13 +1,12 @@
-import { type SelectQueryBuilder, sql } from "kysely";
-import { SolsticeError } from "../core/errors.ts";
 import type { Job, JobTransition } from "../core/job.ts";
 import { activeStates, type JobState, jobStates } from "../core/job-state.ts";
 import { boundedLimit, toJob, toTransition } from "./rows.ts";
-import type { Database, JobsTable } from "./schema.ts";
+import type { JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 
 export { listActive, recentDurations } from "./capacity.ts";
 export { applyEvent, awaitClaims, claimJob, requestCancel } from "./job-changes.ts";
+export { listJobs } from "./list-jobs.ts";
 export { listQueued } from "./waiting.ts";
 
 /** What intake knows of a job. Times in ms since the epoch. */
@@ -83,6 +82,10 @@ function newJobRow(job: NewJob): JobsTable {
     submitted_at: job.submittedAt,
     claimed_at: null,
     finished_at: null,
+    source: job.request.source,
+    repo_url: job.request.repo_url ?? null,
+    commit_sha: job.request.commit_sha ?? null,
+    ref: job.request.ref ?? null,
   };
 }
 
@@ -140,51 +143,6 @@ export async function findJobs(store: Store, idPrefix: string, limit: number): P
     .limit(boundedLimit(limit))
     .execute();
   return rows.map(toJob);
-}
-
-/** Which jobs {@link listJobs} gives. */
-export interface JobFilter {
-  /** Only jobs in these states; all when absent. */
-  readonly states?: readonly JobState[];
-  /** At most 1000. */
-  readonly limit: number;
-  /** Only jobs older than this one: the last of the page before. */
-  readonly beforeJobId?: string;
-}
-
-/** Jobs, newest first. Throws `not_found` when the job to go on from does not exist. */
-export async function listJobs(store: Store, filter: JobFilter): Promise<Job[]> {
-  const limit = boundedLimit(filter.limit);
-  const before = filter.beforeJobId === undefined ? null : await requireJob(store, filter.beforeJobId);
-  const all = store.db.selectFrom("jobs").selectAll();
-  if (filter.states === undefined) return (await newestFirst(all, before, limit)).map(toJob);
-  // One indexed range per state, then merged: with a list of states the database would walk or sort every job.
-  const pages = await Promise.all(
-    [...new Set(filter.states)].map((state) => newestFirst(all.where("state", "=", state), before, limit)),
-  );
-  return pages
-    .flat()
-    .sort((a, b) => b.submitted_at - a.submitted_at || (a.id < b.id ? 1 : -1))
-    .slice(0, limit)
-    .map(toJob);
-}
-
-function newestFirst(
-  query: SelectQueryBuilder<Database, "jobs", JobsTable>,
-  before: Job | null,
-  limit: number,
-): Promise<JobsTable[]> {
-  const older =
-    before === null
-      ? query
-      : query.where(sql<boolean>`(submitted_at, id) < (${before.submittedAt}, ${before.id})`);
-  return older.orderBy("submitted_at", "desc").orderBy("id", "desc").limit(limit).execute();
-}
-
-async function requireJob(store: Store, jobId: string): Promise<Job> {
-  const job = await getJob(store, jobId);
-  if (job === null) throw new SolsticeError("not_found", `There is no job ${jobId}.`);
-  return job;
 }
 
 /** Where a state stands within one attempt: a retry is queued after its attempt, and ends after that. */

@@ -20,6 +20,7 @@ export const migrations: readonly Migration[] = [
   { name: "0007_retries", statements: addRetries },
   { name: "0007_caches", statements: createCacheTables },
   { name: "0008_holds", statements: addHolds },
+  { name: "0009_shown_requests", statements: addShownRequests },
 ];
 
 function createJobs({ keyType, bytesType }: SchemaDialect): string[] {
@@ -205,4 +206,11 @@ function addHolds(): string[] {
     "alter table machines add column hold_released_at bigint",
     "alter table machines add column hold_refusal text",
   ];
+}
+
+/** Jobs that are there already keep null: lists read their requests. */
+function addShownRequests(): string[] {
+  return ["source", "repo_url", "commit_sha", "ref"].map(
+    (name) => `alter table jobs add column ${name} text`,
+  );
 }

@@ -110,15 +110,24 @@ async function removeSurplus(trx: Transaction<Database>): Promise<void> {
   await trx.deleteFrom("rejected_messages").where("id", "in", ids).execute();
 }
 
-/** Refused messages, the latest first. */
-export async function listRejectedMessages(store: Store, limit: number): Promise<RejectedMessage[]> {
+/**
+ * The messages that were refused, newest first. Bodies are read until they have `bodyBytes` together; messages behind that
+ * come with an empty one.
+ */
+export async function listRejectedMessages(
+  store: Store,
+  limit: number,
+  bodyBytes = Number.POSITIVE_INFINITY,
+): Promise<RejectedMessage[]> {
   const rows = await store.db
     .selectFrom("rejected_messages")
-    .selectAll()
+    .select(["id", "received_at", "reason", "message", "request_id", "host_id", "body_bytes", "times"])
+    .select(sql<number>`length(body)`.as("kept_bytes"))
     .orderBy("received_at", "desc")
     .orderBy("id", "desc")
     .limit(boundedLimit(limit))
     .execute();
+  const bodies = await bodiesOf(store, within(rows, bodyBytes));
   return rows.map((row) => ({
     id: row.id,
     receivedAt: row.received_at,
@@ -126,8 +135,31 @@ export async function listRejectedMessages(store: Store, limit: number): Promise
     message: row.message,
     requestId: row.request_id,
     hostId: row.host_id,
-    body: row.body,
+    body: bodies.get(row.id) ?? new Uint8Array(),
     bodyBytes: row.body_bytes,
     times: row.times,
   }));
+}
+
+/** The ids of the first rows, as many as have at most so many bytes together. */
+function within(
+  rows: readonly { readonly id: string; readonly kept_bytes: number }[],
+  bytes: number,
+): string[] {
+  let left = bytes;
+  const end = rows.findIndex((row) => {
+    left -= row.kept_bytes;
+    return left < 0;
+  });
+  return rows.slice(0, end < 0 ? rows.length : end).map(({ id }) => id);
+}
+
+async function bodiesOf(store: Store, ids: readonly string[]): Promise<Map<string, Uint8Array>> {
+  if (ids.length === 0) return new Map();
+  const rows = await store.db
+    .selectFrom("rejected_messages")
+    .select(["id", "body"])
+    .where("id", "in", ids)
+    .execute();
+  return new Map(rows.map(({ id, body }) => [id, body]));
 }

@@ -13,8 +13,11 @@ export function boundedLimit(limit: number, most: number = maxListed): number {
   return Math.max(1, Math.min(most, Math.floor(limit)));
 }
 
+/** The columns that repeat what is in the request. */
+type ShownColumn = "source" | "repo_url" | "commit_sha" | "ref";
+
 /** A row of `jobs` as the rest of the program sees it. */
-export function toJob(row: Selectable<JobsTable>): Job {
+export function toJob(row: Omit<Selectable<JobsTable>, ShownColumn>): Job {
   return {
     id: row.id,
     request: parseRequest(row),
@@ -39,7 +42,7 @@ export function toJob(row: Selectable<JobsTable>): Job {
 }
 
 /** The request was validated before it was written, by this version or an older one, so its shape is trusted here. */
-function parseRequest(row: Selectable<JobsTable>): JobRequest {
+function parseRequest(row: Pick<JobsTable, "id" | "request">): JobRequest {
   try {
     return JSON.parse(row.request);
   } catch (cause) {
@@ -47,7 +50,9 @@ function parseRequest(row: Selectable<JobsTable>): JobRequest {
   }
 }
 
-function toVerdict(row: Selectable<JobsTable>): Verdict | null {
+function toVerdict(
+  row: Pick<JobsTable, "verdict_reason" | "verdict_message" | "verdict_exit_code">,
+): Verdict | null {
   if (row.verdict_reason === null) return null;
   return verdict(row.verdict_reason, row.verdict_message ?? "", row.verdict_exit_code);
 }

@@ -90,6 +90,10 @@ create table jobs (
   finished_at bigint,
   retry_of text collate "C",
   cancel_now_at bigint,
+  source text,
+  repo_url text,
+  commit_sha text,
+  ref text,
   UNIQUE (request_id),
   PRIMARY KEY (id)
 );

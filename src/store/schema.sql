@@ -86,7 +86,7 @@ CREATE TABLE jobs (
   submitted_at bigint not null,
   claimed_at bigint,
   finished_at bigint
-, retry_of text, cancel_now_at bigint);
+, retry_of text, cancel_now_at bigint, source text, repo_url text, commit_sha text, ref text);
 
 CREATE INDEX jobs_by_age on jobs (submitted_at, id);
 

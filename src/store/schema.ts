@@ -55,6 +55,11 @@ export interface JobsTable {
   /** When the last attempt was claimed: durations are counted from here. */
   claimed_at: number | null;
   finished_at: number | null;
+  /** What lists show of the request, which they do not read; null in rows of versions that did not write this. */
+  source: string | null;
+  repo_url: string | null;
+  commit_sha: string | null;
+  ref: string | null;
 }
 
 /** One row per change of a job's state. A state is entered at most once per attempt, which the key enforces. */

@@ -117,6 +117,36 @@ function queriesContract(create: CreateDatabase): void {
     await assert.rejects(listJobs(store, { limit: 1, beforeJobId: "gone" }), { code: "not_found" });
   });
 
+  test("a list shows of a request what people look for, and does not read the rest", async (context) => {
+    const store = await openForTest(context, create);
+    const asked = {
+      repo_url: "https://example.org/a/b.git",
+      commit_sha: "a".repeat(40),
+      ref: "main",
+      source: "test",
+    };
+    const jobs = ["a", "b"].map((id) => ({
+      ...newJob(id),
+      request: { ...newJob(id).request, ...asked },
+    }));
+    for (const job of jobs) await insertJob(store, job);
+    // What a list does not read cannot hurt it.
+    await store.db.updateTable("jobs").set({ request: "damaged" }).where("id", "=", "a").execute();
+    // A row of a version that wrote the request alone.
+    const unknown = { source: null, repo_url: null, commit_sha: null, ref: null };
+    await store.db.updateTable("jobs").set(unknown).where("id", "=", "b").execute();
+    for (const job of await listJobs(store, { limit: 9 })) {
+      const { requestId, ...shown } = job.shown;
+      assert.equal(requestId, jobs.find(({ id }) => id === job.id)?.request.request_id);
+      assert.deepEqual(shown, {
+        repoUrl: asked.repo_url,
+        commitSha: asked.commit_sha,
+        ref: "main",
+        source: "test",
+      });
+    }
+  });
+
   test("no list is longer than its bound, however much is asked for", async (context) => {
     const store = await openForTest(context, create);
     await Promise.all(Array.from({ length: 1003 }, (_, index) => insertJob(store, newJob(`j${index}`))));

@@ -43,6 +43,11 @@ export function rejectedContract(create: CreateDatabase): void {
       assert.equal(first?.requestId, "r1");
       assert.match(first?.id ?? "", /^[0-9a-f]{64}$/);
       assert.equal((await listRejectedMessages(store, 1)).length, 1);
+      const withoutSome = await listRejectedMessages(store, 10, 5);
+      assert.deepEqual(
+        withoutSome.map(({ body }) => Buffer.from(body).toString()),
+        ["one", ""],
+      );
     });
 
     test("of a long body the beginning is kept, and any text is storable", async (context) => {
