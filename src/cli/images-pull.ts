@@ -1,7 +1,7 @@
 import type { ImagesConfig } from "../config/load-orchestrator-config.ts";
 import { expectedBackend, imagesFor, unfitness } from "../core/backend-fit.ts";
 import { didYouMean } from "../core/closest-name.ts";
-import { SolsticeError } from "../core/errors.ts";
+import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import type { ImageRow, ImageStore, ProgressView } from "../images/index.ts";
 import type { CliContext } from "./context.ts";
@@ -59,8 +59,15 @@ async function pullOne(name: string, { store, view, stop, options }: OnePull): P
     return null;
   } catch (error) {
     view.finish(name);
-    return error;
+    return ofImage(name, error);
   }
+}
+
+/** Which of several images it is, is part of what happened. */
+function ofImage(name: string, error: unknown): unknown {
+  if (!isSolsticeError(error) || error.code === "unavailable") return error;
+  const advice = error.remedy === undefined ? {} : { remedy: error.remedy };
+  return new SolsticeError(error.code, `Image ${name}: ${error.message}`, { ...advice, cause: error });
 }
 
 /** The image of a name, or all that this host runs. Nothing is fetched that no guest can be started from. */

@@ -181,7 +181,10 @@ test("images: lists what the map names, and pulls a file", async () => {
   assert.match(pulled.stdout, /^tiny is ready: .*tiny\.raw \(1\.0 MiB\)\n$/);
   const all = await run("images", "pull", ...flags, "--json");
   assert.equal(all.code, 1);
-  assert.match(all.stderr, /"error":/);
+  assert.match(all.stderr, /"error":.*Image gone: The image's source/s);
+  const after = await run("images", ...flags);
+  assert.match(after.stdout, /^gone +missing /m);
+  assert.match(after.stdout, /^gone: 20\S+Z: The image's source .*absent\.raw is not there\./m);
   const { images } = JSON.parse(all.stdout);
   assert.deepEqual(images[0].labels, ["tiny", "latest"]);
   assert.equal(images[0].state, "ready");

@@ -108,8 +108,12 @@ const remedies: Readonly<Partial<Record<FileKind, string>>> = {
 };
 
 function compressionRemedy(kind: FileKind): string {
-  return remedies[kind] ?? `Unpack or convert it first, for example: ${conversionOf(kind)}`;
+  const isDisk = diskKinds.includes(kind);
+  return remedies[kind] ?? (isDisk ? "Convert it first: qemu-img convert -O qcow2 OLD NEW" : unpackRemedy);
 }
+
+const unpackRemedy =
+  "Unpack it first, and name the disk that is inside; solstice itself unpacks zstd, xz and gzip.";
 
 /** Disks of other programs; everything else holds files. */
 const diskKinds: readonly FileKind[] = [
@@ -123,7 +127,3 @@ const diskKinds: readonly FileKind[] = [
   "bochs",
   "dmg",
 ];
-
-function conversionOf(kind: FileKind): string {
-  return diskKinds.includes(kind) ? "qemu-img convert -O qcow2 OLD NEW" : "take the disk out of it";
-}

@@ -63,7 +63,8 @@ export function createProgressLog(log: ImageLog, now: () => number = () => perfo
       last.set(name, { at: now(), progress });
       const all = progress.totalBytes === null ? "an unknown size" : formatBytes(progress.totalBytes);
       const done = `${formatBytes(progress.doneBytes)} of ${all}`;
-      const trouble = progress.trouble === undefined ? "" : ` (tries again: ${progress.trouble})`;
+      const trouble =
+        progress.trouble === undefined ? "" : ` (tries again: ${progress.trouble.replace(/\.$/, "")})`;
       log.info({ image: name, ...progress }, `image ${name}: ${describePhase(progress)}, ${done}${trouble}`);
     },
     finish(name) {
