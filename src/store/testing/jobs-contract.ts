@@ -380,6 +380,20 @@ function eventsContract(create: CreateDatabase): void {
     }
   });
 
+  test("an event of a host that saw an older state changes nothing that came after it", async (context) => {
+    const store = await openForTest(context, create);
+    const seen = await insertClaimed(store, "job1");
+    const change = { jobId: "job1", attempt: 1, at: 10 };
+    for (const event of ["boot", "start"] as const) await applyEvent(store, { ...change, event });
+    const answer = await applyEvent(store, { ...change, event: "boot", seen });
+    assert.equal(answer?.state, "running");
+    assert.equal((await getJob(store, "job1"))?.state, "running");
+    assert.deepEqual(
+      (await listTransitions(store, "job1")).map(({ to }) => to),
+      ["queued", "provisioning", "booting", "running"],
+    );
+  });
+
   test("an event of an attempt that is over does nothing", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
