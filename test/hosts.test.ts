@@ -62,8 +62,8 @@ function startTwo(context: TestContext, url: string): Promise<[Host, Host]> {
   return Promise.all([startHost(context, url), startHost(context, url)]);
 }
 
-async function restartHost(setup: OrchestratorSetup): Promise<Host> {
-  const process = await startOrchestrator(setup);
+async function restartHost(setup: OrchestratorSetup, environment: NodeJS.ProcessEnv = {}): Promise<Host> {
+  const process = await startOrchestrator(setup, [], environment);
   const { hosts } = await process.api.capacity({});
   return { setup, process, hostId: hosts[0]?.hostId ?? "" };
 }
@@ -83,6 +83,30 @@ async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Ho
   assert.equal(job.hostId, holder.hostId);
   return { holder, other };
 }
+
+test("a host whose event loop is held up keeps its lease, and its job runs once", async (context) => {
+  const url = await database.createDatabase();
+  const held = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)";
+  const heldMs = leaseSeconds * 4000;
+  const hold = `process.on("SIGWINCH", () => { const end = Date.now() + ${heldMs}; while (Date.now() < end) ${held}; console.error("held"); });`;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(hold)}`;
+  const flags = [...processFlags, ...shortLease, "--database-url", url];
+  const first = await restartHost(makeSetup(context, imageMap("any"), flags), { NODE_OPTIONS: preload });
+  const go = join(first.setup.dataDir, "go");
+  const jobId = await submit(first.process, { script: untilFile(go) });
+  await untilLogged(first.process, jobId, "started");
+  const second = await startHost(context, url);
+
+  first.process.signal("SIGWINCH");
+  await until("the loop is free again", () => first.process.log().split("\n").includes("held"), 90);
+  await until("the host reports it", () => first.process.log().includes("kept this host's lease"));
+  assert.doesNotMatch(second.process.log(), /lease ran out/);
+  const hosts = (await second.process.api.capacity({})).hosts.map(({ state }) => state);
+  assert.deepEqual(hosts, ["serving", "serving"]);
+  writeFileSync(go, "");
+  const job = await untilEnd(second.process, jobId);
+  assert.deepEqual([job.state, job.attempt, job.hostId], ["succeeded", 1, first.hostId]);
+});
 
 test("a killed host's job is taken over, and when the host is back it only cleans up", async (context) => {
   const url = await database.createDatabase();

@@ -4,6 +4,7 @@ import type { HostRecord } from "../../core/host-facts.ts";
 import { type HostWatch, look, lostLeases, nothingSeen } from "../../core/host-watch.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts.ts";
 import { compactLogs } from "../../store/logs.ts";
+import type { LeaseKeeper } from "../../store/postgres/lease-keeper.ts";
 import { type Takeover, takeOver } from "../../store/takeover.ts";
 import { audit } from "../audit/audit.ts";
 import type { Context } from "../context.ts";
@@ -12,6 +13,9 @@ import { factsOfHost, urlForOthers } from "./host-facts.ts";
 
 /** How often a lease is renewed, and the others are looked at, within one lease. */
 const renewalsPerLease = 5;
+
+/** After how many missed renewals a thread of its own renews. */
+const overdueRounds = 1.5;
 
 /** The part of a lease that may pass between two looks without beginning to observe anew. */
 const gapPerLease = 0.5;
@@ -37,7 +41,7 @@ export interface Lease {
  * database is away keeps its jobs running, and when it is back, nobody is lost before a whole lease has passed.
  */
 export async function startLease(context: Context): Promise<Lease> {
-  const holder = new LeaseHolder(context);
+  const holder = new LeaseHolder(context, await openKeeper(context));
   await holder.register();
   const loop = startLoop({ name: "lease", log: context.log, run: () => holder.round() });
   const refresh = () => {
@@ -52,6 +56,7 @@ export async function startLease(context: Context): Promise<Lease> {
   const stop = async () => {
     for (const end of unsubscribe) end();
     await loop.stop();
+    await holder.stopKeeper();
   };
   return {
     refresh,
@@ -68,7 +73,18 @@ export async function startLease(context: Context): Promise<Lease> {
   };
 }
 
+/** A file of this host's own needs none: no other host looks at it. */
+async function openKeeper({ config, identity }: Context): Promise<LeaseKeeper | null> {
+  const { databaseUrl: url, leaseTimeoutSeconds } = config;
+  if (url === null) return null;
+  // Loaded only where it is used, as the shared store is.
+  const { startLeaseKeeper } = await import("../../store/postgres/lease-keeper.ts");
+  const overdueMs = (leaseTimeoutSeconds * 1000 * overdueRounds) / renewalsPerLease;
+  return startLeaseKeeper({ url, hostId: identity.hostId, overdueMs });
+}
+
 class LeaseHolder {
+  readonly #keeper: LeaseKeeper | null;
   apiUrl: string | null = null;
   readonly #context: Context;
   readonly #leaseMs: number;
@@ -79,14 +95,19 @@ class LeaseHolder {
   #isAuditDue = false;
   #isAuditing = false;
 
-  constructor(context: Context) {
+  constructor(context: Context, keeper: LeaseKeeper | null) {
     this.#context = context;
+    this.#keeper = keeper;
     this.#leaseMs = context.config.leaseTimeoutSeconds * 1000;
   }
 
   /** What a start finds is dealt with by the audit that follows: whether the host was lost before makes no difference. */
   async register(): Promise<void> {
     await this.#renew();
+  }
+
+  async stopKeeper(): Promise<void> {
+    await this.#keeper?.stop();
   }
 
   hasNews(): boolean {
@@ -106,6 +127,7 @@ class LeaseHolder {
       if (this.problem !== null) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
       this.problem = null;
     } catch (error) {
+      this.#keeper?.failed();
       this.#watch = nothingSeen;
       if (this.problem === null)
         this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
@@ -134,8 +156,17 @@ class LeaseHolder {
     const { store, identity } = this.#context;
     const facts = this.#facts();
     const renewed = await renewLease(store, { hostId: identity.hostId, at: Date.now(), facts });
+    this.#keeper?.renewed();
+    this.#reportHeldLoop();
     this.#told = JSON.stringify(facts);
     return renewed;
+  }
+
+  #reportHeldLoop(): void {
+    const renewals = this.#keeper?.takeCount() ?? 0;
+    if (renewals === 0) return;
+    const what = "the event loop was held up; a thread beside it kept this host's lease";
+    this.#context.log.warn({ loop: "lease", renewals }, what);
   }
 
   /** Others have our jobs now. Drivers let go of them, and what is left of them on this host is removed. */

@@ -3,8 +3,8 @@ import { type ClientConfig, types } from "pg";
 /** Connections of a host's pool at most. */
 export const poolConnections = 8;
 
-/** With the one that listens for wakes. */
-export const connectionsPerHost = poolConnections + 1;
+/** With the one that listens for wakes, and the one that renews a lease while the event loop is held up. */
+export const connectionsPerHost = poolConnections + 2;
 
 /** How long connecting may take, and waiting for one of the pool's connections, in ms. */
 const connectTimeoutMs = 10_000;
