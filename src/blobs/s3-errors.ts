@@ -1,4 +1,5 @@
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { networkProblem } from "../core/network-problem.ts";
 
 /** What an S3 server answers instead of a success. */
 export class S3Error extends Error {
@@ -61,7 +62,7 @@ export function convertS3Error(error: unknown, place: string): unknown {
 
 function reasonOf(error: unknown): string | null {
   if (error instanceof CredentialsError) return error.message;
-  if (!(error instanceof S3Error)) return networkCode(error);
+  if (!(error instanceof S3Error)) return networkProblem(error)?.replace(/\.$/, "") ?? networkCode(error);
   return error.code === null ? `HTTP ${error.status}` : `${error.code}, HTTP ${error.status}`;
 }
 

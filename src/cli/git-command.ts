@@ -1,33 +1,9 @@
 import { SolsticeError } from "../core/errors.ts";
 import { type CommandResult, runCommand } from "../host/command.ts";
+import { gitEnvironment } from "../host/git-environment.ts";
 
 const localSeconds = 30;
 const networkSeconds = 60;
-
-/**
- * What git sets for its hooks and aliases, and what then wins over the directory that was named. As git does for a
- * submodule, all of `git rev-parse --local-env-vars` is removed but the configuration that the caller chose.
- */
-const variablesOfAnotherRepository = [
-  "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-  "GIT_COMMON_DIR",
-  "GIT_CONFIG",
-  "GIT_DIR",
-  "GIT_GRAFT_FILE",
-  "GIT_IMPLICIT_WORK_TREE",
-  "GIT_INDEX_FILE",
-  "GIT_INTERNAL_SUPER_PREFIX",
-  "GIT_NAMESPACE",
-  "GIT_NO_REPLACE_OBJECTS",
-  "GIT_OBJECT_DIRECTORY",
-  "GIT_PREFIX",
-  "GIT_QUARANTINE_PATH",
-  "GIT_REPLACE_REF_BASE",
-  "GIT_SHALLOW_FILE",
-  "GIT_WORK_TREE",
-];
-
-const env = Object.fromEntries(variablesOfAnotherRepository.map((name) => [name, undefined]));
 
 /** Which of git's exit codes are answers; default: only 0. */
 interface GitAnswers {
@@ -43,7 +19,7 @@ export async function gitIn(
   return await runCommand("git", ["-C", directory, ...args], {
     acceptExitCodes: exitCodes,
     deadlineSeconds: localSeconds,
-    env,
+    env: gitEnvironment,
     errorCode: "usage",
     remedy: `Correct what git reports: run git there yourself (git -C ${directory} status).`,
   });
@@ -62,7 +38,7 @@ export async function listRemote(
 ): Promise<readonly { readonly hash: string; readonly name: string }[]> {
   const { stdout } = await runCommand("git", ["ls-remote", "--", url, ...names], {
     deadlineSeconds: networkSeconds,
-    env,
+    env: gitEnvironment,
     errorCode: "usage",
     remedy: "Check the URL and the access to it, or name the commit with --commit.",
   });

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../host/command.ts";
+import { gitEnvironment } from "../host/git-environment.ts";
 
 /** The files directly in `directory`: name to content, as text. */
 export async function readFiles(directory: string): Promise<Record<string, string>> {
@@ -20,11 +21,14 @@ export async function commitFiles(
   objectFormat: "sha1" | "sha256" = "sha1",
 ): Promise<string> {
   const git = async (args: string[], input = "") => {
-    const result = await runCommand("git", ["-c", "safe.directory=*", "--git-dir", path, ...args], { input });
+    const result = await runCommand("git", ["-c", "safe.directory=*", "--git-dir", path, ...args], {
+      input,
+      env: gitEnvironment,
+    });
     return result.stdout.trim();
   };
   const form = ["--initial-branch=main", `--object-format=${objectFormat}`];
-  await runCommand("git", ["init", "--quiet", "--bare", ...form, path]);
+  await runCommand("git", ["init", "--quiet", "--bare", ...form, path], { env: gitEnvironment });
   const parent = await git(["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
   const stream = fastImport(files, parent);
   await git(["fast-import", "--quiet", "--force"], stream);

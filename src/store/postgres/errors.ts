@@ -1,5 +1,5 @@
 import { DatabaseError } from "pg";
-import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import { type ErrorCode, errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 
 // Conditions of https://www.postgresql.org/docs/current/errcodes-appendix.html, by SQLSTATE or by its class (the first
 // two characters).
@@ -63,7 +63,8 @@ function explain(error: unknown): Explanation {
 /** Several addresses that were all tried fail with an `AggregateError`, whose own message is empty. */
 function wordsOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(wordsOf).join("; ");
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof DatabaseError) return error.message;
+  return errorText(error).replace(/\.$/, "");
 }
 
 /** True when a transaction failed for the sake of another one, or of a newer schema: the same again may well do. */
