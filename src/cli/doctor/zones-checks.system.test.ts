@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openStandIn, type StandIn } from "../../../test/illumos/stand-in.ts";
 import { must } from "../../../test/illumos/testing.ts";
-import { runCli } from "../testing/run-cli.ts";
+import { resultOf, startCliProcess } from "../testing/run-cli.ts";
 import type { CheckResult } from "./check.ts";
 import { runCheck } from "./check.ts";
 import { hostChecks } from "./zones/host-checks.ts";
@@ -23,7 +23,7 @@ after(async () => {
 
 async function doctor(env: Record<string, string> = {}): Promise<Map<string, CheckResult>> {
   const all = { ...standIn.environment, HYPERVISOR: "zones", SOLSTICE_DATA_DIR: dataDir, ...env };
-  const { code, stdout, stderr } = await runCli(["doctor", "--json"], { env: all });
+  const { code, stdout, stderr } = await resultOf(startCliProcess(["doctor", "--json"], { env: all }));
   assert.equal(code, 1, stderr);
   const { checks } = JSON.parse(stdout) as { checks: CheckResult[] };
   return new Map(checks.map((check) => [check.name, check]));
