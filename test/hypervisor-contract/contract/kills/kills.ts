@@ -29,6 +29,7 @@ export function testKills(scene: Scene, name: string): void {
     const { victim } = scene.harness;
     assert.ok(victim, "a backend whose guests outlive its process needs a victim");
     const model = victim.model ?? null;
+    await useOnce(scene);
     const { cases: known, left } = model === null ? noCases : await lifeInModel(scene, model);
     context.diagnostic(`${known.length} kills in the model`);
     const whole = model?.part === "creation" ? left : undefined;
@@ -49,6 +50,13 @@ export function testKills(scene: Scene, name: string): void {
 
 function casesOf(steps: readonly Step[]): Case[] {
   return killPoints(steps).flatMap((point) => recoveries.map((how) => ({ point, how })));
+}
+
+/** What is done once on a host, such as the import of an image, is no step of each life. */
+async function useOnce(scene: Scene): Promise<void> {
+  const spec = newSpec(scene, "deaf");
+  await scene.hypervisor.create(spec);
+  await scene.hypervisor.remove(spec.jobId);
 }
 
 const noCases = { cases: [], left: [] };
