@@ -242,6 +242,6 @@ note_killed_for_memory() {
 
 # tell_step started|finished: leaves a line for the sender, with the length of the output at this moment.
 tell_step() {
-  guest_time=$(now)
+  guest_time=$(wall_clock)
   printf '%s %s %s %s %s\n' "$1" "$index" "$code" $(($(wc -c <"$spool"))) "$guest_time" >>"$state/events"
 }

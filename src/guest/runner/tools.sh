@@ -7,11 +7,51 @@ note() { printf 'solstice: %s\n' "$*" >>"$spool"; }
 # A message for who reads the guest's console.
 say() { printf 'solstice: %s\n' "$*" >&2; }
 
+uptime_file=/proc/uptime
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
-now() { date +%s; }
+wall_clock() { date +%s; }
+
+# Leaves in $clock how `now` measures time. A step may set the date, so a deadline must not be a date. Where none of the
+# known clocks is there, the date has to do.
+find_clock() {
+  clock=date
+  if uptime=0 && read -r uptime _ <"$uptime_file" && is_number "${uptime%%.*}"; then clock=uptime
+  elif have kstat && is_number "$(kstat_seconds)"; then clock=kstat
+  elif have sysctl && is_number "$(boot_seconds)"; then clock=boot
+  fi
+} 2>/dev/null
+
+is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac }
+
+# Prints the seconds since some moment in the past, by a clock that no change of the date moves.
+now() {
+  case $clock in
+    uptime) read -r uptime _ <"$uptime_file" && printf '%s\n' "${uptime%%.*}" ;;
+    kstat) kstat_seconds ;;
+    # The BSDs move the time of the boot when the date is set: the difference stays right.
+    boot) printf '%s\n' "$(($(wall_clock) - $(boot_seconds)))" ;;
+    *) wall_clock ;;
+  esac
+}
+
+# illumos: the moment of the snapshot, in seconds since the boot: "unix:0:system_misc:snaptime<TAB>5271.993412".
+kstat_seconds() {
+  snapshot=$(kstat -p unix:0:system_misc:snaptime 2>/dev/null)
+  snapshot=${snapshot##*[!0-9.]}
+  printf '%s\n' "${snapshot%%.*}"
+}
+
+# The BSDs: "{ sec = 1271934886, usec = 667779 } Thu Apr 22 11:14:46 2010", or the number alone.
+boot_seconds() {
+  booted=$(sysctl -n kern.boottime 2>/dev/null)
+  booted=${booted#*sec = }
+  printf '%s\n' "${booted%%[!0-9]*}"
+}
 
 find_tools() {
+  find_clock
   find_client || return 1
   if [ "$(printf x | base64 -w0 2>/dev/null)" = eA== ]; then base64=wide
   elif [ "$(printf x | base64 2>/dev/null)" = eA== ]; then base64=plain
