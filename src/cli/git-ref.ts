@@ -1,3 +1,4 @@
+import { shownUrl } from "../core/shown-url.ts";
 import { askGit, gitIn, listRemote, wrongRepository } from "./git-command.ts";
 
 /** A branch or tag by its full name, and the commit that it is at. */
@@ -34,10 +35,10 @@ export async function resolveRemoteRef(url: string, ref: string | null): Promise
     const commit = hashOf.get(`${name}^{}`) ?? hashOf.get(name);
     return commit === undefined ? [] : [{ name: name === "HEAD" ? null : name, commit }];
   });
-  const only = requireOne(found, ref ?? "HEAD", `The repository ${url}`);
+  const only = requireOne(found, ref ?? "HEAD", `The repository ${shownUrl(url)}`);
   if (only !== null) return only;
   const what = ref === null ? "default branch (HEAD)" : `branch or tag "${ref}"`;
-  throw wrongRepository(`The repository ${url} has no ${what}.`, "Name the commit with --commit.");
+  throw wrongRepository(`The repository ${shownUrl(url)} has no ${what}.`, "Name the commit with --commit.");
 }
 
 /** The commit that exactly `ref` is at in the checkout `directory`; `remote` is asked where no local branch has the name. */

@@ -1,5 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
 import { parseRepositoryUrl } from "../core/repository-url.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import { readGitCheckout } from "./git-checkout.ts";
 import { isFullCommit, resolveRemoteRef } from "./git-ref.ts";
 import { repositoryPath } from "./text.ts";
@@ -92,7 +93,7 @@ function requireReachable(url: string | null): string {
   if (url === null) throw new SolsticeError("usage", "The checkout has no remote repository.", { remedy });
   const reachable = url.replace(/^(git\+ssh|ssh\+git):/, "ssh:");
   if (parseRepositoryUrl(reachable) !== null) return reachable;
-  throw new SolsticeError("usage", `A guest cannot reach the repository "${url}".`, { remedy });
+  throw new SolsticeError("usage", `A guest cannot reach the repository "${shownUrl(url)}".`, { remedy });
 }
 
 /** As git decides it: a scheme, or a colon before the first slash. */
