@@ -2,6 +2,7 @@ import { type Channel, Connection } from "rabbitmq-client";
 import { bounded } from "./bounded.ts";
 import type { BrokerLog, BrokerStatus } from "./broker.ts";
 import { brokerErrorText, shownBrokerUrl } from "./broker-errors.ts";
+import { frameBytesMax } from "./frame-size.ts";
 import { keepBodiesRaw } from "./raw-bodies.ts";
 
 /** How the client library behaves; a URL may say otherwise for heartbeat and connection_timeout. */
@@ -14,6 +15,7 @@ const settings = {
   retryLow: 200,
   retryHigh: 5000,
   noDelay: true,
+  frameMax: frameBytesMax,
 } as const;
 
 /** A connection that comes back by itself. */

@@ -4,10 +4,11 @@ import { SolsticeError } from "../core/errors.ts";
 import { bounded } from "./bounded.ts";
 import { toBrokerError } from "./broker-errors.ts";
 import type { BrokerConnection } from "./connection.ts";
+import { frameBytesMax, propertiesBytes } from "./frame-size.ts";
 
 /** Publishes persistent messages, each confirmed by the broker and routed to a queue. */
 export interface Publisher {
-  /** Rejects with `broker_unavailable` or `unroutable`, within the confirm's time limit. */
+  /** Rejects with `broker_unavailable`, `unroutable` or `limit_exceeded` (its headers), within the confirm's time limit. */
   publish(envelope: Envelope, body: Buffer): Promise<void>;
   close(): Promise<void>;
 }
@@ -38,6 +39,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
   return {
     async publish(envelope, body) {
+      refuseTooLong(envelope);
       refuseWhileBlocked(connection);
       opening ??= openPublishChannel(options);
       const current = opening;
@@ -57,6 +59,16 @@ export function createPublisher(options: PublisherOptions): Publisher {
     },
     close: () => bounded(discard(), { milliseconds, what: "The end of the channel" }).catch(() => undefined),
   };
+}
+
+/** Sent all the same, it would close the channel, and with it end all that others are publishing there. */
+function refuseTooLong(envelope: Envelope): void {
+  const bytes = propertiesBytes(envelope);
+  if (bytes <= frameBytesMax) return;
+  throw new SolsticeError(
+    "limit_exceeded",
+    `The message's headers have about ${bytes} bytes; at most ${frameBytesMax} fit in one frame.`,
+  );
 }
 
 /** The client library would keep it for later, and each repetition as well. */
