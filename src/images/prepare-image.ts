@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
 import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
+import { isProvenByList } from "./checksums/keep-proven.ts";
 import { digestMismatch, type WantedDigest, wantedDigest } from "./checksums/wanted-digest.ts";
 import { declaredContentBytes, decompressFile } from "./decompress.ts";
 import { downloadImage } from "./download.ts";
@@ -61,6 +62,10 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
   try {
     // The list of checksums comes first: what is wrong with it shows before gigabytes are fetched.
     const wanted = await wantedDigest(definition, context);
+    if (await isProvenByList(definition, wanted, context)) {
+      const ready = await findReadyImage(definition, context);
+      if (ready) return ready;
+    }
     const published = await fetchPublished(definition, workplace);
     const proof = await verify(published, definition, { wanted, context });
     await unpack(published, definition, workplace);

@@ -86,6 +86,20 @@ test("a list that is not there, names no such file or is too long is an error be
   assert.equal(images.ranges.length, 0);
 });
 
+test("an image that was fetched before the map named a list is compared with it, and fetched again only if it differs", async (t) => {
+  const { images, lists, prepare } = await setUp(t, sumOf("sha512", content));
+  await prepare(null);
+  await prepare();
+  assert.equal(images.ranges.length, 1);
+  await prepare();
+  assert.deepEqual([images.ranges.length, lists.ranges.length], [1, 1], "and that is remembered");
+  images.content = other;
+  images.etag = '"two"';
+  lists.content = Buffer.from(sumOf("sha512", other));
+  await prepare({ kind: "list", location: `${lists.url}?other` });
+  assert.equal(images.ranges.length, 2);
+});
+
 test("a list that fails for a moment is asked for again", async (t) => {
   const { lists, prepare } = await setUp(t, sumOf("sha512", content));
   lists.script.push({ status: 503 }, { cutAfter: 10 });
