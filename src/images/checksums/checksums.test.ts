@@ -67,6 +67,9 @@ test("a file of checksums names the digest of the image's own file, and is asked
   await prepare();
   await prepare();
   assert.deepEqual([images.ranges.length, lists.ranges.length], [1, 1]);
+  lists.content = Buffer.from(`\ufeff${list}`, "utf16le");
+  rmSync(localPath);
+  await prepare();
   images.content = other;
   rmSync(localPath);
   await fails(prepare(), "image_invalid", /and the checksum file http:\S+ says [0-9a-f]{64}\. Try again/);

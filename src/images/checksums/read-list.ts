@@ -124,10 +124,6 @@ function requireListSize(list: Buffer): Buffer {
 /** Text as Windows writes it as well: with a byte order mark, or as UTF-16. */
 function decodeList(list: Buffer): string {
   const mark = list.toString("latin1", 0, 2);
-  if (mark === "\xff\xfe") return list.toString("utf16le", 2);
-  if (mark === "\xfe\xff")
-    return Buffer.from(list.subarray(0, list.length & ~1))
-      .swap16()
-      .toString("utf16le", 2);
-  return list.toString("utf8").replace(/^\ufeff/, "");
+  const encoding = mark === "\xff\xfe" ? "utf-16le" : mark === "\xfe\xff" ? "utf-16be" : "utf-8";
+  return new TextDecoder(encoding).decode(list);
 }

@@ -132,14 +132,10 @@ function textKind(head: Buffer): FileKind | null {
   return /[\s{]/.test(text) ? "text file" : null;
 }
 
+/** Null where there are characters that no text has. The piece may end in the middle of a character. */
 function decodeText(head: Buffer): string | null {
   const mark = head.toString("latin1", 0, 2);
-  if (mark === "\xff\xfe") return head.toString("utf16le", 2).replace(/\ufffd$/, "");
-  if (mark === "\xfe\xff")
-    return Buffer.from(head.subarray(0, head.length & ~1))
-      .swap16()
-      .toString("utf16le", 2);
-  // The piece may end in the middle of a character.
-  const text = new TextDecoder("utf-8").decode(head, { stream: true });
+  const encoding = mark === "\xff\xfe" ? "utf-16le" : mark === "\xfe\xff" ? "utf-16be" : "utf-8";
+  const text = new TextDecoder(encoding).decode(head, { stream: true });
   return /[^\P{Cc}\s]|\ufffd/u.test(text) ? null : text;
 }

@@ -129,6 +129,7 @@ test("what servers send in place of an image is named", async (t) => {
   }
   const wide = Buffer.from(`\ufeff<html>${sentences}`, "utf16le");
   await assert.rejects(inspect(fileOf(t, wide)), /looks like web page,/);
+  await assert.rejects(inspect(fileOf(t, Buffer.from(wide).swap16())), /looks like web page,/);
 });
 
 /** The first sectors of a disk of 64 MiB whose only partition reaches to its end. */
