@@ -123,7 +123,9 @@ async function killForReal(
 /** False where the life ended before its kill point, as one may in which a guest ends by itself. */
 async function killOneForReal(scene: Scene, victim: Victim, one: RealCase): Promise<boolean> {
   const { model, point, how } = one;
-  const expected = model && (await whatTheModelLeaves(scene, model, point));
+  // How far a program has come that cannot be waited for is a matter of time.
+  const isCertain = point.moment === "before" || model?.endedCommands !== undefined;
+  const expected = model && isCertain ? await whatTheModelLeaves(scene, model, point) : null;
   const spec = newSpec(scene, "deaf");
   const release = point.moment === "cut" ? model?.haltAt?.(point) : undefined;
   const settled = settledAfter(model, point);
