@@ -1,7 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SolsticeError } from "../core/errors.ts";
+import { hasErrorCode } from "./error-code.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** A lock held by this process until {@link ProcessLock.release}, or until the process ends in any way. */
 export interface ProcessLock {
@@ -82,10 +84,25 @@ function beginExclusive(path: string): DatabaseSync | null {
 
 function openLockFile(path: string): DatabaseSync {
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    return new DatabaseSync(path, { timeout: 0 });
+    makeDirectory(dirname(path), 0o755);
+    const database = new DatabaseSync(path, { timeout: 0 });
+    makePrivate(path);
+    return database;
   } catch (error) {
     throw lockFailed(path, error);
+  }
+}
+
+/**
+ * Whoever can read a lock's file can hold it, too. By its name: closing a second handle of the file would give the lock back
+ * that this process may hold.
+ */
+function makePrivate(path: string): void {
+  try {
+    chmodSync(path, 0o600);
+  } catch (error) {
+    // Of another user, who then is asked for it below.
+    if (!hasErrorCode(error, "EPERM")) throw error;
   }
 }
 
@@ -107,7 +124,7 @@ function holderPath(path: string): string {
 
 function writeHolder(path: string, holder: LockHolder): void {
   try {
-    writeFileSync(holderPath(path), JSON.stringify(holder));
+    writeFileSync(holderPath(path), JSON.stringify(holder), { mode: 0o644 });
   } catch {
     // It only makes messages better: a full disk must not stop the lock.
   }

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { chmod, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { ImageDefinition } from "../core/image-map.ts";
-import { imageFiles } from "./image-files.ts";
+import { makeDirectory } from "../host/make-directory.ts";
+import { folderMode, imageFiles } from "./image-files.ts";
 
 /** What was once found out about a file, and stays true while it is the same file. */
 const factsSchema = z.object({
@@ -99,9 +100,11 @@ export async function digestFile(
 
 /** Writes a small file so that readers see the old or the new text, never a part. */
 export async function writeFileAtomically(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeDirectory(dirname(path), folderMode);
   const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, text);
+  // Whoever may write here says which bytes an image has.
+  await writeFile(temporary, text, { mode: 0o644 });
+  await chmod(temporary, 0o644);
   await rename(temporary, path);
 }
 

@@ -23,6 +23,9 @@ export interface ImageFiles {
   readonly unused: string;
 }
 
+/** Of the hidden folder, and of the facts' one: all may look, nobody else may write. */
+export const folderMode = 0o755;
+
 /** Where the files of the image at `localPath` are. */
 export function imageFiles(localPath: string): ImageFiles {
   const folder = join(dirname(localPath), ".solstice");

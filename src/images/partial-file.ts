@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
+import { type FileHandle, open, readFile, rm } from "node:fs/promises";
 import { z } from "zod";
+import { makeDirectory } from "../host/make-directory.ts";
 import { writeFileAtomically } from "./image-facts.ts";
-import type { ImageFiles } from "./image-files.ts";
+import { folderMode, type ImageFiles } from "./image-files.ts";
 import { writeFully } from "./sparse-writer.ts";
 
 const stateSchema = z.object({
@@ -44,7 +45,7 @@ export class PartialFile {
 
   /** Opens what there is of `url`, or begins anew when it is of something else. */
   static async open(files: ImageFiles, url: string): Promise<PartialFile> {
-    await mkdir(files.folder, { recursive: true });
+    makeDirectory(files.folder, folderMode);
     const handle = await openForUpdate(files.part);
     const sourceHash = createHash("sha256").update(url).digest("hex");
     const saved = await readState(files.partState);

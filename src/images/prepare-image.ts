@@ -1,9 +1,10 @@
-import { chmod, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { chmod, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map.ts";
+import { makeDirectory, passableMode } from "../host/make-directory.ts";
 import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
 import { isProvenByList } from "./checksums/keep-proven.ts";
 import { digestMismatch, type WantedDigest, wantedDigest } from "./checksums/wanted-digest.ts";
@@ -13,7 +14,7 @@ import { convertWriteError, imageInvalid } from "./errors.ts";
 import { findReadyImage } from "./find-ready-image.ts";
 import { requireFreeSpace } from "./free-space.ts";
 import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "./image-facts.ts";
-import { type ImageFiles, imageFiles } from "./image-files.ts";
+import { folderMode, type ImageFiles, imageFiles } from "./image-files.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "./image-format.ts";
 import { removeFailure, saveFailure } from "./last-failure.ts";
 import { removePartialFile } from "./partial-file.ts";
@@ -227,7 +228,8 @@ async function waitForLock(
 
 async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    makeDirectory(dirname(folder), passableMode);
+    makeDirectory(folder, folderMode);
   } catch (cause) {
     throw new SolsticeError("image_unavailable", `The folder ${dirname(folder)} cannot be written.`, {
       remedy: "Give this user the right to write there, or set another local_path.",

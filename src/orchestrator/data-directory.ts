@@ -1,11 +1,12 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { SolsticeError } from "../core/errors.ts";
 import { fileProblem } from "../core/file-problem.ts";
+import { makeDirectory, passableMode } from "../host/make-directory.ts";
 
 /** Makes the data directory where it is missing. Throws `config_invalid` when it cannot be made, read or written. */
 export function openDataDirectory(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    makeDirectory(dataDir, passableMode);
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new SolsticeError(

@@ -1,8 +1,9 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { SolsticeError } from "../core/errors.ts";
+import { makeDirectory, passableMode } from "../host/make-directory.ts";
 
 /** Who this orchestrator is. Kept in the data directory, so it outlives every restart. */
 export interface HostIdentity {
@@ -17,7 +18,7 @@ export const hostIdFileName = "host-id";
 
 /** Reads the identity from `dataDir`, or makes it on the first start. */
 export function loadIdentity(dataDir: string): HostIdentity {
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  makeDirectory(dataDir, passableMode);
   const shortHostname =
     hostname()
       .split(".")[0]

@@ -56,6 +56,8 @@ const guestPollMs = 10_000;
  * cannot start.
  */
 export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
+  // Not what the shell or service manager that started us happened to have: modes below are what they say.
+  process.umask(0o022);
   const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));

@@ -1,6 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { makeDirectory } from "../host/make-directory.ts";
 import { openSqliteStore, type Store } from "../store/store.ts";
 import type { Log } from "./context.ts";
 
@@ -19,6 +19,6 @@ export async function openStore(config: OrchestratorConfig, log: Log): Promise<S
   }
   // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
   const stateDir = join(config.dataDir, "state");
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  makeDirectory(stateDir, 0o700);
   return openSqliteStore({ path: join(stateDir, "solstice.db"), recordsResults });
 }

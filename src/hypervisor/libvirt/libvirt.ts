@@ -1,8 +1,9 @@
-import { chmod, mkdir, stat } from "node:fs/promises";
+import { chmod, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName, jobIdOfGuest } from "../../core/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
+import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
@@ -155,13 +156,20 @@ function forwardChanges(client: LibvirtClient, listeners: ReadonlySet<(jobId: st
 
 async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions): Promise<void> {
   const guestsDir = guestsDirectory(dataDir);
-  await mkdir(guestsDir, { recursive: true });
-  await chmod(guestsDir, 0o711);
+  makeDirectory(guestsDir, passableMode);
+  await chmod(guestsDir, passableMode);
   if (isSystem(uri)) {
+    await openOwn(dataDir);
     const closed = await closedParent(dataDir);
     if (closed)
       log.warn({ directory: closed }, "QEMU's user cannot pass through this directory: chmod o+x it");
   }
+}
+
+/** Lets QEMU's user pass through a directory of ours that an earlier start made under a narrow umask. */
+async function openOwn(directory: string): Promise<void> {
+  const { mode, uid } = await stat(directory);
+  if (uid === process.getuid?.() && (mode & 0o001) === 0) await chmod(directory, (mode & 0o777) | 0o011);
 }
 
 /** The first directory from `path` upwards that others cannot pass through, or null. */

@@ -1,4 +1,4 @@
-import { rename } from "node:fs/promises";
+import { chmod, rename } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
 import type { RunCommand } from "../../host/command.ts";
 import type { GuestSpec } from "../hypervisor.ts";
@@ -18,6 +18,8 @@ export async function createOverlay(run: RunCommand, path: string, spec: GuestSp
   await run("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, partial, String(size)], {
     errorCode: "hypervisor_failed",
   });
+  // All that the guest has is in it. As of the seed, libvirt makes QEMU's user its owner while the guest runs.
+  await chmod(partial, 0o600);
   await rename(partial, path);
 }
 

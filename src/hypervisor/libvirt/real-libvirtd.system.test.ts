@@ -156,6 +156,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     const mode = async (path: string) => (await stat(path)).mode & 0o777;
     assert.equal(await mode(paths.directory), 0o711);
     assert.equal(await mode(paths.seed), 0o600);
+    assert.equal(await mode(paths.overlay), 0o600);
     await hypervisor.remove(spec.jobId);
   });
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import {
   type DirectoryEntry,
   type DomainEntry,
@@ -11,6 +11,7 @@ import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts"
 import { guestName } from "../../core/job.ts";
 import type { ShellOrder } from "../../core/shell-order.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
+import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import { readPart } from "../../host/read-part.ts";
 import { guestsDirectory, readGuestDirectories } from "../guest-directories.ts";
 import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
@@ -67,7 +68,7 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
     async guard() {},
     async unguard() {},
     async prepare() {
-      await mkdir(host.guestsDir, { recursive: true });
+      makeDirectory(host.guestsDir, passableMode);
       options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");
     },
     runnerHost: async () => "127.0.0.1",

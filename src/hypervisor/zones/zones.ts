@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import pLimit from "p-limit";
@@ -7,6 +7,7 @@ import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { jobIdOfGuest } from "../../core/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
+import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import { readPart } from "../../host/read-part.ts";
 import { guestsDirectory } from "../guest-directories.ts";
 import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
@@ -154,8 +155,8 @@ function shelfOptions({
 
 async function prepare(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
   await refuseUnfitHost(host, options);
-  await mkdir(host.guestsDir, { recursive: true });
-  await chmod(host.guestsDir, 0o711);
+  makeDirectory(host.guestsDir, passableMode);
+  await chmod(host.guestsDir, passableMode);
   await preparePool(host, { pool: host.settings.pool, ownerId: host.ownerId });
   await prepareNetwork(host, host.settings);
   await takeUpGuests(host);
