@@ -59,7 +59,8 @@ function encodeHeader(text: string): string {
  */
 export function errorInterceptor(log: ApiLog): Interceptor {
   return (next) => async (request) => {
-    const convert = (error: unknown) => presentable(error, { log, method: request.method.name });
+    const { signal, method } = request;
+    const convert = (error: unknown) => presentable(error, { log, method: method.name, signal });
     try {
       const response = await next(request);
       return response.stream ? { ...response, message: convertErrors(response.message, convert) } : response;
@@ -77,11 +78,29 @@ async function* convertErrors<T>(messages: AsyncIterable<T>, convert: (error: un
   }
 }
 
-function presentable(error: unknown, context: { log: ApiLog; method: string }): ConnectError {
+interface CallContext {
+  readonly log: ApiLog;
+  readonly method: string;
+  readonly signal: AbortSignal;
+}
+
+/** Whether a call failed only because it was aborted: its caller went away, or its time was over. */
+function isAbort(error: unknown, { signal }: CallContext): boolean {
+  if (!signal.aborted) return false;
+  if (error === signal.reason) return true;
+  const { name, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  return name === "AbortError" || code === "ECONNRESET" || code === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
+function presentable(error: unknown, context: CallContext): ConnectError {
   const unreadable = unreadableError(error);
   if (unreadable !== null) return toConnectError(unreadable);
   if (error instanceof ConnectError) return error;
   if (isSolsticeError(error) && error.code !== "internal") return toConnectError(error);
+  if (isAbort(error, context)) {
+    context.log.debug({ err: error, method: context.method }, "The caller went away before the answer.");
+    return new ConnectError("The call was aborted.", Code.Canceled, undefined, undefined, error);
+  }
   const errorId = randomUUID();
   context.log.error({ err: error, errorId, method: context.method }, "A call failed unexpectedly.");
   return toConnectError(

@@ -55,8 +55,17 @@ export async function writeGuest(paths: GuestPaths, spec: GuestSpec, ownerId: st
     await writeFile(path, file.content, { mode: Number.parseInt(file.permissions, 8) });
   }
   const partial = `${paths.mark}.partial`;
-  await writeFile(partial, JSON.stringify({ owner: ownerId, jobId: spec.jobId, attempt: spec.attempt }));
+  await writeFile(
+    partial,
+    JSON.stringify({ owner: ownerId, jobId: spec.jobId, attempt: spec.attempt, diskGb: spec.size.diskGb }),
+  );
   await rename(partial, paths.mark);
+}
+
+/** The disk of a guest that has its mark, in GiB. One that an older version made has the smallest. */
+export async function readDiskGb(paths: GuestPaths): Promise<number> {
+  const { diskGb } = JSON.parse(await readFile(paths.mark, "utf8"));
+  return typeof diskGb === "number" && diskGb >= 1 ? diskGb : 1;
 }
 
 /** Where a path of the guest is on the host: below the guest's directory, whatever it says. */

@@ -20,6 +20,8 @@ const KILL_ROUND_MS = 10;
  * shell goes on to say how it ended.
  */
 const POWER_ON = `trap : TERM
+trap '' XFSZ
+ulimit -f "$4"
 echo $$ >"$1"
 sh "$3" run
 code=$?
@@ -27,8 +29,16 @@ sh "$3" aftermath
 echo $code >"$2"
 kill -KILL 0`;
 
+/** `ulimit -f` of POSIX counts in blocks of 512 bytes. */
+const blocksPerGib = 2 * 1024 * 1024;
+
 /** How {@link spawnGuest} starts a guest. */
 export interface SpawnOptions {
+  /**
+   * No file that the guest writes grows beyond this, in GiB, its output included: writing more fails as on a full disk. In a
+   * virtual machine the disk itself is the bound.
+   */
+  readonly diskGb: number;
   /** PATH of the runner and its steps. */
   readonly searchPath: string;
   /** Called once when the guest has ended, perhaps before `spawnGuest` resolves. */
@@ -42,13 +52,18 @@ export interface SpawnOptions {
 export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Promise<ChildProcess> {
   const console = await open(paths.console, "w", 0o600);
   try {
+    const blocks = String(options.diskGb * blocksPerGib);
     const runner = placeInside(paths.directory, RUNNER_FILE);
-    const child = spawn("/bin/sh", ["-c", POWER_ON, "solstice-guest", paths.pid, paths.exit, runner], {
-      cwd: paths.work,
-      detached: true,
-      stdio: ["ignore", console.fd, console.fd],
-      env: guestEnvironment(paths, options.searchPath),
-    });
+    const child = spawn(
+      "/bin/sh",
+      ["-c", POWER_ON, "solstice-guest", paths.pid, paths.exit, runner, blocks],
+      {
+        cwd: paths.work,
+        detached: true,
+        stdio: ["ignore", console.fd, console.fd],
+        env: guestEnvironment(paths, options.searchPath),
+      },
+    );
     child.once("exit", options.onExit);
     child.unref();
     await once(child, "spawn");

@@ -47,6 +47,18 @@ describe("runners as processes", () => {
     assert.match(warnings.join(), /without any isolation/);
   });
 
+  test("no file of a job grows beyond its disk, its output included, and it fails as on a full disk", async () => {
+    const jobId = await createWith(
+      'dd if=/dev/zero of=big bs=1M count=1 seek=100000; echo "dd: $?"; ulimit -f',
+    );
+    await hypervisor.start(jobId);
+    await untilPower(hypervisor, jobId, "stopped");
+    const seen = await consoleOf(jobId);
+    assert.match(seen, /File too large/);
+    assert.match(seen, /^dd: 1$/m);
+    assert.doesNotMatch(seen, /unlimited/);
+  });
+
   test("a job sees nothing of the orchestrator's environment, and finds its files", async () => {
     const jobId = await createWith('env | sed "s/^/env: /"; pwd; ls "$SOLSTICE_CONF"');
     await hypervisor.start(jobId);

@@ -19,6 +19,7 @@ import {
   findGuest,
   type GuestPaths,
   guestPaths,
+  readDiskGb,
   readIfPresent,
   removeFiles,
   writeGuest,
@@ -122,6 +123,7 @@ async function startGuest(host: ProcessHost, jobId: string): Promise<void> {
   await killAll(paths);
   await rm(paths.exit, { force: true });
   const child = await spawnGuest(paths, {
+    diskGb: await readDiskGb(paths),
     searchPath: host.searchPath,
     onExit: () => {
       host.children.delete(jobId);
