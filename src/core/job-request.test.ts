@@ -224,6 +224,13 @@ test("everything is bounded, counted in bytes where it is stored in bytes", () =
   refuses({ priority: Number.NaN }, /priority:/);
 });
 
+test("scripts come as a shell reads them, whatever editor wrote them", () => {
+  assert.equal(accepts({ script: "#!/bin/bash\r\necho one\r\n" }).script, "#!/bin/bash\necho one\n");
+  const steps = [{ name: "a", run: "\ufeffecho one\r\necho two\r\n" }];
+  assert.equal(accepts({ script: undefined, steps }).steps?.[0]?.run, "echo one\necho two\n");
+  refuses({ script: "\ufeff" }, /script:/);
+});
+
 test("a script of many-byte characters is bounded by its bytes", () => {
   refuses({ script: "😀".repeat(requestLimits.scriptBytes / 4 + 1) }, /script:/);
   refuses({ env: { A: "ä".repeat(requestLimits.envValueBytes / 2 + 1) } }, /env\.A:/);

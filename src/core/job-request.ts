@@ -5,6 +5,7 @@ import { type CacheWish, cacheKeys, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
 import { longestHoldSeconds } from "./hold-limits.ts";
 import { parseRepositoryUrl } from "./repository-url.ts";
+import { inUnixForm } from "./script-form.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */
 export const requestLimits = {
@@ -29,7 +30,13 @@ const envName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,199}$/, "must be a na
 const noNul = (text: string) => !text.includes("\0");
 const atMostBytes = (limit: number) =>
   z.string().refine((text) => Buffer.byteLength(text) <= limit, `must be at most ${limit} bytes`);
-const script = atMostBytes(requestLimits.scriptBytes)
+const script = z
+  .string()
+  .overwrite(inUnixForm)
+  .refine(
+    (text) => Buffer.byteLength(text) <= requestLimits.scriptBytes,
+    `must be at most ${requestLimits.scriptBytes} bytes`,
+  )
   .min(1)
   .refine(noNul, "must not contain a NUL character");
 

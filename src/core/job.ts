@@ -90,6 +90,7 @@ export const runnerFailures = [
   "checkout",
   "step_timeout",
   "runner_killed",
+  "disk_full",
   "guest_shutdown",
   "artifact_missing",
   "artifact_refused",

@@ -208,6 +208,7 @@ test("what kept the steps from deciding is told apart, whatever exit code came w
     reasonOf({ machine: { ...told, runnerFailure } }, start + 10);
   assert.equal(reason("checkout"), "checkout_failed");
   assert.equal(reason("runner_killed"), "runner_lost");
+  assert.equal(reason("disk_full"), "runner_lost");
   assert.equal(reason("guest_shutdown"), "guest_stopped");
 });
 

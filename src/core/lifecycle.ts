@@ -296,6 +296,12 @@ function verdictOfRunner(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "f
   if (machine.runnerFailure === "runner_killed") {
     return verdict("runner_lost", "Something in the guest killed the runner, probably a step of the job.");
   }
+  if (machine.runnerFailure === "disk_full") {
+    return verdict(
+      "runner_lost",
+      "The guest's disk is full, so the runner could not go on. Let the job write less, or give its guest a larger disk or size.",
+    );
+  }
   if (machine.runnerFailure === "guest_shutdown") {
     return verdict(
       "guest_stopped",

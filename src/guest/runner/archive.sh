@@ -44,7 +44,7 @@ pack() {
   else compression=none
   fi
   rm -f "$exchange/pack-failed" "$exchange/packed"
-  : >"$archive" && in_root CHECKOUT pack_paths || return 1
+  true >"$archive" && in_root CHECKOUT pack_paths || return 1
   first_part=$(($(wc -c <"$archive")))
   in_root HOME pack_paths || return 1
   [ ! -e "$exchange/pack-failed" ] || return 1
@@ -63,8 +63,8 @@ pack_paths() {
     path_number=$((path_number + 1))
   done
   [ $# -gt 0 ] || return 0
-  : >"$exchange/packed"
-  { $tar "$pack_letters" - "$@" || : >"$exchange/pack-failed"; } | compress >>"$archive"
+  true >"$exchange/packed"
+  { $tar "$pack_letters" - "$@" || true >"$exchange/pack-failed"; } | compress >>"$archive"
 }
 
 compress() {
@@ -120,6 +120,6 @@ for_paths() {
   done
 }
 
-note_absent() { is_there "$1" || : >"$2"; }
+note_absent() { is_there "$1" || true >"$2"; }
 
 remove_if_absent() { [ ! -e "$2" ] || rm -rf "$1"; }

@@ -17,12 +17,13 @@ collect_artifacts() {
     case $when:$code in success:0 | failure:[1-9]* | always:*) ;; *) continue ;; esac
     collect_pattern || break
   done
-  [ -z "$artifact_detail" ] || printf '%s' "$artifact_detail" | encode >"$state/detail"
+  [ -z "$artifact_detail" ] || printf '%s' "$artifact_detail" | encode >"$state/detail" || rm -f "$state/detail"
 }
 
 # Sends the files of one pattern. Returns 1 when the others are not to be tried.
 collect_pattern() {
   (cd "$work/checkout" && /bin/sh "$here/list-files.sh" pattern "$pattern") >"$exchange/list" 2>>"$spool"
+  can_keep || { artifact_problem artifact_upload "the guest's disk is full: the files of '$pattern' cannot be listed" && return 1; }
   kept=0 listed=0
   while IFS= read -r line; do
     listed=$((listed + 1))

@@ -5,6 +5,7 @@
 
 here=${0%/*}
 unit=solstice-runner.service
+hosts=/etc/hosts
 : "${PATH:=/usr/bin:/bin}"
 for directory in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /usr/gnu/bin /opt/ooce/bin; do
   case :$PATH: in *:$directory:*) ;; *) [ ! -d $directory ] || PATH=$PATH:$directory ;; esac
@@ -21,6 +22,19 @@ done
 # Whoever looks why a guest does not report finds the answer on its console.
 say() { { echo "solstice: $*" >/dev/console; } 2>/dev/null || echo "solstice: $*"; }
 
+# Programs look their own machine up by its name. Only Linux answers for every address that begins with 127.
+name_itself() {
+  name=$(hostname 2>/dev/null || uname -n)
+  [ -n "$name" ] && [ "$name" != localhost ] || return 0
+  while read -r address names; do
+    case $address:" $names " in '#'*) ;; *" $name "*) return 0 ;; esac
+  done <"$hosts"
+  address=127.0.0.1
+  [ "$(uname -s)" != Linux ] || address=127.0.1.1
+  printf '%s %s\n' "$address" "$name" >>"$hosts"
+} 2>/dev/null
+
+# IgnoreSIGPIPE: `yes | head` in a step has to end. The limits are those of systemd, as in a login.
 # KillMode: what the job leaves behind ends with the runner. OOM: the kernel takes the job first, and systemd does not
 # take that for a failure of the unit. Conflicts: a guest that shuts down ends the runner while there is a network.
 write_unit() {
@@ -33,7 +47,7 @@ Conflicts=shutdown.target
 Before=shutdown.target
 
 [Service]
-Environment=PATH=$PATH SOLSTICE_CONF=$SOLSTICE_CONF SOLSTICE_POWEROFF=yes SOLSTICE_SHELL_DEVICE=$shell_device
+Environment=PATH=$PATH SOLSTICE_CONF=$SOLSTICE_CONF SOLSTICE_POWEROFF=yes SOLSTICE_LOGIN=yes SOLSTICE_SHELL_DEVICE=$shell_device
 ExecStart=/bin/sh $here/runner.sh run
 ExecStopPost=/bin/sh $here/runner.sh aftermath
 KillMode=control-group
@@ -41,7 +55,7 @@ TimeoutStopSec=75
 OOMScoreAdjust=-900
 OOMPolicy=continue
 TasksMax=infinity
-LimitNOFILE=1048576
+IgnoreSIGPIPE=no
 StandardOutput=journal+console
 StandardError=journal+console
 END
@@ -56,8 +70,8 @@ start_unit() {
 start_supervisor() {
   console=/dev/console
   [ -w $console ] || console=/dev/null
-  SOLSTICE_POWEROFF=yes SOLSTICE_SHELL_DEVICE=$shell_device
-  export SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE
+  SOLSTICE_POWEROFF=yes SOLSTICE_LOGIN=yes SOLSTICE_SHELL_DEVICE=$shell_device
+  export SOLSTICE_POWEROFF SOLSTICE_LOGIN SOLSTICE_SHELL_DEVICE
   # Not with `&` where something else can start it: the job, and the shells of people, would ignore Ctrl-C for good.
   setsid -f true 2>/dev/null && setsid -f /bin/sh "$0" supervise </dev/null >$console 2>&1 && return
   start-stop-daemon -S -b -p "$here/supervisor.pid" -x /bin/sh -- "$0" supervise 2>/dev/null && return
@@ -75,11 +89,12 @@ shorten_connects() { { echo 4 >/proc/sys/net/ipv4/tcp_syn_retries; } 2>/dev/null
 
 if [ "${1:-}" = supervise ]; then
   # Whoever started it may have sent its words nowhere.
-  { : >/dev/console; } 2>/dev/null && exec >/dev/console 2>&1
+  { true >/dev/console; } 2>/dev/null && exec >/dev/console 2>&1
   /bin/sh "$here/runner.sh" run
   exec /bin/sh "$here/runner.sh" aftermath
 fi
 shorten_connects
+name_itself
 if [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1 && start_unit; then say "runner started by systemd"
 else start_supervisor && say "runner started"
 fi

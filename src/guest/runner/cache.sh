@@ -113,7 +113,7 @@ restore_cache() {
 }
 
 fetch_archive() {
-  : >"$archive" && download "cache/$entry" "$size" "$archive" || return 1
+  true >"$archive" && download "cache/$entry" "$size" "$archive" || return 1
   [ "$(hash_stdin <"$archive")" = "$sha256" ]
 }
 

@@ -18,7 +18,7 @@ save_credentials() {
 # $exchange/answer and the HTTP status in $status, 000 where no whole answer came. Each process has its own $exchange.
 call() {
   status=000
-  : >"$exchange/answer"
+  true >"$exchange/answer"
   posted=${body:-"$exchange/request"}
   case $1 in
     /*) url=$RUNNER_URL$1 ;;
@@ -33,7 +33,7 @@ call() {
 
 call_with_curl() {
   curl -q --config "$state/$1" --data-binary "@$posted" --output "$exchange/answer" \
-    --write-out '%{http_code}\n' "$url" >"$exchange/status" 2>/dev/null || : >"$exchange/status"
+    --write-out '%{http_code}\n' "$url" >"$exchange/status" 2>/dev/null || true >"$exchange/status"
   read -r status <"$exchange/status" || status=000
 }
 

@@ -88,12 +88,15 @@ become_shell() {
   # shellcheck source=/dev/null
   . "$state/open-plan" || return 1
   step_name=shell
+  load_login
+  eval "$login"
   choose_home
   build_environment
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
   umask 022
   cd "$work/checkout" || return 1
-  unset JOURNAL_STREAM INVOCATION_ID SYSTEMD_EXEC_PID OLDPWD SOLSTICE_RUNNER
+  unset_service_variables
+  unset SOLSTICE_RUNNER
   program=/bin/sh options=''
   if [ "$5" = terminal ]; then
     greet

@@ -15,6 +15,7 @@
 # Environment: SOLSTICE_CONF (the file with RUNNER_URL and BOOTSTRAP_TOKEN), SOLSTICE_WORK (where to work),
 # SOLSTICE_VMSTAT (for tests: what to read instead of /proc/vmstat), SOLSTICE_SHELL_DEVICE (the line for shells; without it
 # whoever enters starts `runner.sh shell` himself),
+# SOLSTICE_LOGIN=yes (steps get the environment of a login shell; set by boot.sh),
 # SOLSTICE_POWEROFF=yes (power off at the end: set by boot.sh only, so that nobody's own machine goes down).
 # shellcheck disable=SC2034,SC2154  # variables are shared with the files beside this one
 
@@ -30,8 +31,9 @@ spool=$work/output
 exchange=$state body=''
 vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
 shell_device=${SOLSTICE_SHELL_DEVICE:-}
+logs_in=${SOLSTICE_LOGIN:-no}
 # What the environment exports under a name we assign would reach the steps.
-unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE RUNNER_URL BOOTSTRAP_TOKEN
+unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE SOLSTICE_LOGIN RUNNER_URL BOOTSTRAP_TOKEN
 unset token authorization
 
 # Limits; seconds unless named otherwise.
@@ -63,13 +65,20 @@ flowing_looks=40 # two seconds of short pauses after output
 . "$here/artifacts.sh"
 # shellcheck source=/dev/null
 . "$here/hold.sh"
+# shellcheck source=/dev/null
+. "$here/login.sh"
+# shellcheck source=/dev/null
+. "$here/state.sh"
 
 prepare() {
   umask 077
   rm -rf "$state" "$work/checkout"
   mkdir -p "$state" "$work/checkout" || return 1
+  mount_state
   chmod 755 "$work/checkout"
-  : >"$spool" && : >"$state/events" && : >"$state/step" && echo 0 >"$state/reported" || return 1
+  dd if=/dev/zero of="$state/reserve" bs="$block_bytes" count="$reserve_blocks" 2>/dev/null || rm -f "$state/reserve"
+  true >"$spool" && mark events && make_fixed_files || return 1
+  keep reported 0 && keep whole yes || return 1
   # Room for one last sentence when the disk is full.
   dd if=/dev/zero of="$work/reserve" bs="$block_bytes" count=4 2>/dev/null
   choose_home
@@ -85,9 +94,10 @@ choose_home() {
 start() {
   token=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
   jitter=$token
-  printf '%s\n' "$token" >"$state/token"
-  save_credentials bootstrap "$BOOTSTRAP_TOKEN"
-  save_credentials session "$token"
+  if ! { keep token "$token" && save_credentials bootstrap "$BOOTSTRAP_TOKEN" && save_credentials session "$token"; }; then
+    say "cannot write to $state"
+    return 1
+  fi
   failures=0
   give_up_at=$(($(now) + start_seconds))
   while :; do
@@ -109,7 +119,7 @@ read_plan() {
   tr '"' '\n' <"$state/answer" >"$state/words"
   sed -n '/^plan$/{n;n;p;q;}' "$state/words" | decode >"$state/plan"
   heartbeat_seconds=$(sed -n '/^heartbeatSeconds$/{n;s/[^0-9]//g;p;q;}' "$state/words")
-  printf '%s\n' "${heartbeat_seconds:-10}" >"$state/heartbeat"
+  keep heartbeat "${heartbeat_seconds:-10}"
   rm -f "$state/words" "$state/answer"
   PLAN_COMPLETE=no
   # shellcheck source=/dev/null
@@ -125,7 +135,7 @@ run() {
   start || return 1
   say "started"
   give_up_at=$(($(now) + PLAN_DEADLINE_SECONDS))
-  printf '%s\n' "$give_up_at" >"$state/give-up-at"
+  keep give-up-at "$give_up_at"
   # A signal that means the whole runner must not keep the sender from telling so.
   (
     trap '' TERM HUP INT
@@ -133,8 +143,10 @@ run() {
     kill -0 $$ 2>/dev/null || power_off
   ) &
   sender=$!
-  printf '%s\n' "$sender" >"$state/sender"
+  keep sender "$sender"
   execute
+  # Without it the sender waits for our end, and says why itself.
+  keep_result "$result_code $result_failure" || exit 1
   wait "$sender"
   # The sender itself may have been killed.
   [ -e "$state/finished" ] || [ -e "$state/abandoned" ] || send
@@ -168,6 +180,7 @@ main() {
   fi
   # shellcheck source=/dev/null
   . "$conf" && find_tools || return 1
+  find_signal_reset
   case $mode in
     run) run ;;
     aftermath) aftermath ;;

@@ -9,7 +9,7 @@ send() {
 # Sends the spool and the events until the job is over and everything has arrived.
 send_all() {
   sent=0 size=0 final='' event='' failures=0 refusals=0 stuck=0 lost=false
-  twentieths=0 quiet_twentieths=0 flowing=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
+  given_up='' twentieths=0 quiet_twentieths=0 flowing=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
   read -r jitter <"$state/token"
   read -r heartbeat_seconds <"$state/heartbeat"
   # Half the time: ticks are counted, not measured, and each takes longer than it should.
@@ -17,10 +17,10 @@ send_all() {
   reported=0
   # A sender before this one may have told of some.
   read -r told_before <"$state/reported"
-  : >"$state/looked"
+  mark looked
   exec 3<"$state/events"
   while :; do
-    if [ -e "$state/abandoned" ]; then end_job && return 1; fi
+    if is_abandoned; then end_job && return 1; fi
     [ ! -e "$state/stop" ] || stop_step
     # Asked before looking, so that nothing written before the end is overlooked.
     if [ -z "$final" ] && job_over; then
@@ -50,19 +50,22 @@ job_over() {
   give_up_at=$(($(now) + killed_seconds))
   kill_step
   [ -e "$state/killed" ] || note "$explanation: the job did not end by itself"
-  : >"$state/killed"
+  mark killed
 }
 
 # Who shuts a guest down has its runner ended too. Only systemd tells the two apart.
 why_killed() {
   failure=runner_killed
   explanation='something in this guest killed the runner'
+  if ! can_keep; then
+    failure=disk_full
+    explanation="the disk of the runner's state is full"
+    return
+  fi
   [ -d /run/systemd/system ] && [ "$(systemctl is-system-running 2>/dev/null)" = stopping ] || return 0
   failure=guest_shutdown
   explanation='this guest is being shut down or restarted'
 }
-
-read_result() { [ -s "$state/result" ] && read -r code failure <"$state/result"; }
 
 measure() { size=$(($(wc -c <"$spool"))); }
 
@@ -94,7 +97,7 @@ idle() {
     append_log
   elif [ "$twentieths" -ge 20 ] || spool_changed; then
     twentieths=0
-    : >"$state/looked"
+    mark looked
     measure
   fi
 }
@@ -106,10 +109,10 @@ spool_changed() { [ ! "$spool" -ot "$state/looked" ] 2>/dev/null; }
 
 # Sends what is not there yet, or a sign of life. A chunk starts small and grows, so that a slow line gets it through.
 append_log() {
-  write_append_request >"$state/request"
   before=$sent
   quiet_twentieths=0
-  if call_runner AppendLog; then
+  if { write_append_request >"$exchange/request" || { make_room && write_append_request >"$exchange/request"; }; } 2>/dev/null &&
+    call_runner AppendLog; then
     sent=$received
     [ "$chunk_blocks" -ge "$chunk_blocks_max" ] || chunk_blocks=$((chunk_blocks * 2))
     # An orchestrator that takes nothing is no reason to hurry. Nor is a spool that cannot be read, for whatever reason:
@@ -149,11 +152,11 @@ report_step() {
   phase_number=2
   [ "$phase" = finished ] || phase_number=1 event_code=0
   printf '{"index":%s,"phase":%s,"exitCode":%s,"logOffset":"%s","guestTimeMs":"%s000"}' "$event_index" $phase_number \
-    "$event_code" "$event_offset" "$event_time" >"$state/request"
+    "$event_code" "$event_offset" "$event_time" >"$exchange/request"
   quiet_twentieths=0
   if call_runner ReportStep; then
     event=''
-    printf '%s\n' "$reported" >"$state/reported"
+    keep reported "$reported"
   else
     # What is refused for itself must not hold up the rest for ever.
     case $status in 4*) [ "$failures" -lt "$refusals_max" ] || event='' ;; esac
@@ -163,16 +166,21 @@ report_step() {
 
 # Waits, or gives the attempt up when its time is over.
 after_failure() {
-  [ ! -e "$state/abandoned" ] || return
+  ! is_abandoned || return
   [ "$(now)" -lt "$give_up_at" ] || abandon "no orchestrator in time"
+  # Where neither a request nor an answer fits, the spool's disk may have room for them.
+  can_keep || exchange=$work
   back_off
 }
 
 # Tells the end. The orchestrator takes it only when it has the whole output.
 finish() {
   log_sha256=$(hash_spool)
+  count_lost
+  # What is lost in the guest lets the other side take an end before it has the rest: so it is asked first.
+  [ "$lost_bytes" = 0 ] || { lost=false && send_missing && lost=true; }
   until tell_end; do
-    [ ! -e "$state/abandoned" ] || return 1
+    ! is_abandoned || return 1
     case $status in
       4*)
         refusals=$((refusals + 1))
@@ -183,7 +191,7 @@ finish() {
     after_failure
   done
   keep_hold
-  : >"$state/finished"
+  mark finished
 }
 
 # Where the guest is to be kept, for how many seconds: the answer to Finish says so.
@@ -192,7 +200,7 @@ keep_hold() {
     *'"holdSeconds"'*)
       held=${answer#*'"holdSeconds"'}
       held=${held#"${held%%[0-9]*}"}
-      printf '%s\n' "${held%%[!0-9]*}" >"$state/hold"
+      keep hold "${held%%[!0-9]*}"
       ;;
   esac
 }
@@ -201,7 +209,7 @@ tell_end() {
   detail=''
   [ ! -s "$state/detail" ] || detail=$(cat "$state/detail")
   printf '{"exitCode":%s,"logLength":"%s","logSha256":"%s","failure":"%s","failureDetail":"%s","logLost":%s}' \
-    "$code" "$final" "$log_sha256" "$failure" "$detail" "$lost" >"$state/request"
+    "$code" $((final + lost_bytes)) "$log_sha256" "$failure" "$detail" "$lost" >"$exchange/request"
   call_runner Finish
 }
 
@@ -209,7 +217,7 @@ tell_end() {
 send_missing() {
   sent=$final
   append_log
-  while [ "$sent" -lt "$final" ] && [ "$lost" = false ] && [ ! -e "$state/abandoned" ]; do append_log; done
+  while [ "$sent" -lt "$final" ] && [ "$lost" = false ] && ! is_abandoned; do append_log; done
 }
 
 hash_spool() {
@@ -220,29 +228,33 @@ hash_spool() {
 
 # Tells the main process that the job is to end, and until when what always runs may.
 request_stop() {
-  [ -e "$state/stop" ] || printf '%s\n' $(($(now) + ${PLAN_CLEANUP_SECONDS:-0})) >"$state/stop"
+  [ -e "$state/stop" ] || keep stop $(($(now) + ${PLAN_CLEANUP_SECONDS:-0}))
 }
 
 # Not even what always runs is to run any more.
 request_stop_now() {
   request_stop
-  : >"$state/stop-now"
+  mark stop-now
 }
 
 # abandon REASON: ends the job without telling anybody, since nobody listens.
 abandon() {
   say "giving up: $1"
-  : >"$state/abandoned"
+  given_up=yes
+  mark abandoned
   request_stop_now
 }
 
+# Also where no file could say so to the other processes.
+is_abandoned() { [ -n "$given_up" ] || [ -e "$state/abandoned" ]; }
+
 # Ends the running step, once, beside the sending of its last output. Called again and again.
 stop_step() {
-  read -r step_pid step_kind <"$state/step" || return 0
+  read_step || return 0
   [ "$step_pid" != "$stopped_pid" ] || return 0
   if [ "$step_kind" = always ] && [ ! -e "$state/stop-now" ]; then
     read -r clean_until <"$state/stop" && [ "$(now)" -ge "$clean_until" ] || return 0
-    : >"$state/cleanup-over"
+    mark cleanup-over
   fi
   stopped_pid=$step_pid
   kill_step &
@@ -252,7 +264,7 @@ signal_step() { kill "-$1" "-$step_pid" 2>/dev/null || kill "-$1" "$step_pid" 2>
 
 # Ends the running step: TERM, and KILL when it is not gone after some seconds. A step that was stopped is woken to hear it.
 kill_step() {
-  read -r step_pid step_kind <"$state/step" || return 0
+  read_step || return 0
   signal_step TERM
   signal_step CONT
   polls=0

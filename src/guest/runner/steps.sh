@@ -2,17 +2,25 @@
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
 # Runs the plan: its steps in order until one fails, or is not to go on; from then on only those that always run. The
-# first failure is the job's. Leaves "EXIT_CODE FAILURE" in $state/result.
+# first failure is the job's. Leaves $result_code and $result_failure.
 execute() {
   build_environment
-  [ -z "$PLAN_NOTES" ] || printf '%s\n' "$PLAN_NOTES" >>"$spool"
+  [ -z "$PLAN_NOTES" ] || printf '%s\n' "$PLAN_NOTES" >>"$spool" || lose_output
   result_code=0 result_failure='' index=0 leftovers='' clean_until='' step_secrets=''
   killed_before=$(memory_kills)
+  # All of them before the job begins to fill the disk.
+  if ! { write_scripts && make_pipes; }; then
+    rm -f "$state"/step-[0-9]* "$state"/pipe-*
+    result_code=1 result_failure=disk_full
+    return
+  fi
+  read_login
   if [ -n "$PLAN_REPO_URL" ]; then
     # shellcheck disable=SC2016  # expanded by the eval
     step_secrets='export SOLSTICE_CHECKOUT_KIND="$PLAN_CHECKOUT_KIND" SOLSTICE_CHECKOUT_USER="$PLAN_CHECKOUT_USER"'
     # shellcheck disable=SC2016
-    step_secrets=$step_secrets' SOLSTICE_CHECKOUT_SECRET="$PLAN_CHECKOUT_SECRET" SOLSTICE_CHECKOUT_KEY="$state/key"'
+    step_secrets=$step_secrets' SOLSTICE_CHECKOUT_SECRET="$PLAN_CHECKOUT_SECRET"'
+    step_secrets="$step_secrets SOLSTICE_CHECKOUT_KEY='$state/key'"
     step_kind='' step_seconds='' step_failure=checkout
     if may_run; then run_step checkout /bin/sh "$here/checkout.sh"; take_result; fi
     index=1
@@ -34,7 +42,6 @@ execute() {
   collect_artifacts
   [ "$result_code" != 0 ] || [ -e "$state/stop" ] || result_failure=$artifact_failure
   [ -n "$result_failure" ] || run_cache save
-  printf '%s %s\n' "$result_code" "$result_failure" >"$state/result"
 }
 
 # Whether the next step is to run. The time that is left for cleaning up may be less than its own.
@@ -71,7 +78,7 @@ take_result() {
 # run_cache restore|save: a step of its own where the job has caches. What goes wrong in it is not the job's failure.
 run_cache() {
   [ "$PLAN_CACHE_COUNT" -gt 0 ] || return 0
-  printf '%s\n' "$PLAN_CACHE_PLAN" >"$state/cache-plan"
+  keep cache-plan "$PLAN_CACHE_PLAN" || { note "no cache: the guest's disk is full" && return; }
   step_kind='' step_seconds='' step_failure=''
   if [ "$result_code" = 0 ] && may_run; then run_step "$1 cache" /bin/sh "$here/cache.sh" "$1" "$work"; fi
   index=$((index + 1))
@@ -103,11 +110,30 @@ build_secrets() {
   done
 }
 
+write_scripts() {
+  number=1
+  while [ $number -le "$PLAN_STEP_COUNT" ]; do
+    eval "keep step-$number \"\$PLAN_STEP_${number}_RUN\"" || return 1
+    number=$((number + 1))
+  done
+}
+
+# A pipe for each step, the checkout and the caches among them.
+make_pipes() {
+  index=$((PLAN_STEP_COUNT + 2))
+  set --
+  while [ $index -ge 0 ]; do
+    set -- "$@" "$state/pipe-$index"
+    index=$((index - 1))
+  done
+  index=0
+  mkfifo "$@"
+}
+
 # Runs $script as the step $name: with /bin/sh -e, or what its first line names. The kernel is not asked to find the
 # interpreter, since the directory may be mounted without execution.
 run_script() {
   file=$state/step-$number
-  printf '%s\n' "$script" >"$file"
   case $script in
     '#!'*)
       read -r line <"$file"
@@ -135,8 +161,10 @@ run_step() {
   eval "in_step $environment"' "$@"' 2>/dev/null
   code=$?
   stop_watchdog
-  read -r step_pid kind <"$state/step" && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
-  : >"$state/step"
+  kind=$step_kind
+  read_step && kill -0 "-$step_pid" 2>/dev/null && leftovers="$leftovers -$step_pid"
+  step_kind=$kind
+  clear_step
   drain
   [ $code = 0 ] || note_killed_for_memory
   if [ -e "$state/overdue" ] || [ -e "$state/cleanup-over" ]; then note_overdue; fi
@@ -161,9 +189,9 @@ watch_step() {
   wait "$sleeper"
   [ -z "$relieved" ] && kill -0 $$ 2>/dev/null || exit 0
   trap '' TERM
-  : >"$state/overdue"
+  mark overdue
   polls=0
-  until [ -s "$state/step" ] || [ $polls -ge "$start_polls" ]; do
+  until read_step || [ $polls -ge "$start_polls" ]; do
     sleep "$tick"
     polls=$((polls + 1))
   done
@@ -193,30 +221,35 @@ in_step() (
   exec </dev/null >"$pipe" 2>&1
   umask 022
   cd "$work/checkout" || exit 126
-  unset JOURNAL_STREAM INVOCATION_ID SYSTEMD_EXEC_PID OLDPWD
+  unset_service_variables
   # This runner must outlive a job that runs out of memory; the job must not be spared.
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
   # shellcheck disable=SC2086,SC2016  # perhaps no word at all; the inner shell expands
-  set -- $own_session /bin/sh -c 'echo $$ "$1" >"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
-  eval "$step_secrets"
+  set -- $with_signals $own_session /bin/sh -c 'echo $$ "$1" 1<>"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
+  # One text, since a profile may export what we call our own.
+  eval "$login
+$step_secrets"
   exec "$@"
 )
 
 # Makes the step's own pipe, since a process left behind may hold on to the one it was given, and what empties it. Where
-# the spool cannot grow, the output is thrown away: the step goes on, and the log says so.
+# the spool cannot grow, the output is counted only: the step goes on, and the log says so.
 prepare_pipe() {
   pipe=$state/pipe-$index
-  mkfifo "$pipe"
   {
-    cat >>"$spool" || { : >"$state/lost" && cat >/dev/null; }
-    : >"$pipe-drained"
+    cat >>"$spool" || {
+      lose_output
+      mark lost
+      keep_also lost-bytes "$(wc -c)"
+    }
+    mark "pipe-$index-drained"
   } <"$pipe" 2>/dev/null &
 }
 
 # Waits until what the step wrote is in the spool. A process left behind keeps the pipe open: then only a moment.
 drain() {
   polls=0
-  while [ ! -e "$pipe-drained" ] && [ ! -e "$state/lost" ] && [ $polls -lt "$drain_polls" ]; do
+  while [ ! -e "$pipe-drained" ] && [ $polls -lt "$drain_polls" ]; do
     sleep 0.05 2>/dev/null || { sleep 1 && polls=$drain_polls; }
     polls=$((polls + 1))
   done
@@ -243,5 +276,5 @@ note_killed_for_memory() {
 # tell_step started|finished: leaves a line for the sender, with the length of the output at this moment.
 tell_step() {
   guest_time=$(wall_clock)
-  printf '%s %s %s %s %s\n' "$1" "$index" "$code" $(($(wc -c <"$spool"))) "$guest_time" >>"$state/events"
+  keep_also events "$1 $index $code $(($(wc -c <"$spool"))) $guest_time"
 }

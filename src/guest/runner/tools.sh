@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
 # A message for people, into the log of the job.
-note() { printf 'solstice: %s\n' "$*" >>"$spool"; }
+note() { printf 'solstice: %s\n' "$*" >>"$spool" || lose_output; } 2>/dev/null
 
 # A message for who reads the guest's console.
 say() { printf 'solstice: %s\n' "$*" >&2; }
@@ -16,7 +16,7 @@ wall_clock() { date +%s; }
 # Leaves in $clock how `now` measures time. A step may set the date, so a deadline must not be a date. Where none of the
 # known clocks is there, the date has to do.
 find_clock() {
-  clock=date
+  clock='date'
   if uptime=0 && read -r uptime _ <"$uptime_file" && is_number "${uptime%%.*}"; then clock=uptime
   elif have kstat && is_number "$(kstat_seconds)"; then clock=kstat
   elif have sysctl && is_number "$(boot_seconds)"; then clock=boot

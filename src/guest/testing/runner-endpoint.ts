@@ -29,6 +29,7 @@ export interface Finish {
   readonly logSha256: string;
   readonly failure: string;
   readonly failureDetail: string;
+  readonly logLost: boolean;
 }
 
 /** How an endpoint is set up. */
@@ -243,6 +244,7 @@ export class RunnerEndpoint {
       logSha256: String(body.logSha256),
       failure: String(body.failure ?? ""),
       failureDetail: Buffer.from(String(body.failureDetail ?? ""), "base64").toString(),
+      logLost: body.logLost === true,
     };
     const { holdSeconds = 0 } = this.#options;
     return [200, holdSeconds === 0 ? {} : { holdSeconds }];

@@ -44,6 +44,10 @@ export interface StartOptions {
   readonly shellDevice?: string;
   /** Limits of `runner.sh` by name, instead of its own: a test need not wait for half a minute to see a timeout. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Further variables of the runner's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with the runner's directory before anything is in it. */
+  readonly furnish?: (home: string) => Promise<void>;
   /** Instead of the kernel's /proc/vmstat. */
   readonly vmstat?: string;
 }
@@ -90,6 +94,7 @@ export class RunnerHarness {
     const endpoint = new RunnerEndpoint({ plan, bootstrapToken, heartbeatSeconds, holdSeconds });
     await endpoint.listen();
     const home = await this.directory();
+    await options.furnish?.(home);
     const runnerUrl = (await options.connect?.(Number(new URL(endpoint.url).port))) ?? endpoint.url;
     await (options.bring ?? writeRunner)(home, { runnerUrl, bootstrapToken });
     await changeLimits(join(home, "runner.sh"), options.limits ?? {});
@@ -135,6 +140,7 @@ export class RunnerHarness {
         SOLSTICE_CONF: join(home, "runner.conf"),
         SOLSTICE_WORK: work,
         ...(options.shellDevice && { SOLSTICE_SHELL_DEVICE: options.shellDevice }),
+        ...options.env,
         ...(options.vmstat && { SOLSTICE_VMSTAT: options.vmstat }),
       },
       stdio: ["ignore", "ignore", "inherit"],

@@ -218,6 +218,7 @@ export type FinishRequest = Message<"solstice.v1.FinishRequest"> & {
    * "step_timeout": the first step that failed was ended because it ran longer than its limit; its exit code is 124.
    * "runner_killed": something in the guest killed the runner's main process, and the steps did not end by themselves.
    * "guest_shutdown": as before, but the guest was being shut down or restarted from inside.
+   * "disk_full": the disk of the runner's state is full.
    * "artifact_missing", "artifact_refused", "artifact_upload": a file that was to be kept was not there, was not taken, or
    * could not be sent.
    *
