@@ -1,6 +1,6 @@
 import type { Job } from "../core/job.ts";
 import { ByteSearch } from "../core/secrets/byte-search.ts";
-import { fragmentsOf } from "../core/secrets/fragments.ts";
+import { fragmentsOfAll } from "../core/secrets/fragments.ts";
 import type { Masker } from "../core/secrets/masker.ts";
 
 /** Attempts whose secrets are kept at a time; what is forgotten is made again from the operator's file. */
@@ -77,7 +77,7 @@ export class AttemptMasks {
 
   #searchFor(values: readonly string[]): ByteSearch {
     const key = JSON.stringify(values.toSorted());
-    const search = this.#searches.get(key) ?? new ByteSearch(values.flatMap(fragmentsOf));
+    const search = this.#searches.get(key) ?? new ByteSearch(fragmentsOfAll(values));
     keepNewest(this.#searches, [key, search], searchesMax);
     return search;
   }

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { SolsticeError } from "../core/errors.ts";
 import { searchBytesMax } from "../core/secrets/byte-search.ts";
-import { fragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
+import { leastFragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
 import type { CheckoutUse, Secret, SecretSet } from "../core/secrets/secret.ts";
 import { SecretValue } from "../core/secrets/secret-value.ts";
 import { readUtf8 } from "../core/utf8-text.ts";
@@ -100,7 +100,7 @@ async function readSecrets(file: SecretsFile, reading: Reading): Promise<PlacedP
 
 /** What masking has to look for at most, should one job ask for everything. */
 function searchedBytes(secrets: SecretSet): number {
-  const fragments = [...secrets.values()].flatMap(({ value }) => fragmentsOf(value.reveal()));
+  const fragments = [...secrets.values()].flatMap(({ value }) => leastFragmentsOf(value.reveal()));
   return fragments.reduce((sum, fragment) => sum + fragment.length, 0);
 }
 

@@ -3,7 +3,13 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ByteSearch } from "./byte-search.ts";
-import { fragmentsOf, maskableProblem } from "./fragments.ts";
+import {
+  fragmentLimits,
+  fragmentsOf,
+  fragmentsOfAll,
+  leastFragmentsOf,
+  maskableProblem,
+} from "./fragments.ts";
 import { Masker } from "./masker.ts";
 
 function mask(text: string, ...secrets: string[]): string {
@@ -90,6 +96,52 @@ test("the forms that URLs, JSON and shells give to a value", () => {
   ]) {
     assert.match(mask(`<${form}>`, secret), /^<\*+>$/, form);
   }
+});
+
+test("the forms that Python, Go, XML and shells give to a value", () => {
+  const cases: readonly (readonly [secret: string, forms: readonly string[]])[] = [
+    [
+      "pa<ss&wo>rd-77x",
+      ["pa\\u003css\\u0026wo\\u003erd-77x", "pa&lt;ss&amp;wo&gt;rd-77x", "pa\\<ss\\&wo\\>rd-77x"],
+    ],
+    [
+      "pässwörd-çafé-9",
+      [
+        "p\\u00e4ssw\\u00f6rd-\\u00e7af\\u00e9-9",
+        "p\\u00E4ssw\\u00F6rd-\\u00E7af\\u00E9-9",
+        "p&#228;ssw&#246;rd-&#231;af&#233;-9",
+      ],
+    ],
+    [
+      'it\'s "quoted" $HOME `x`',
+      [
+        "it%27s%20%22quoted%22%20%24HOME%20%60x%60",
+        "it&#x27;s &quot;quoted&quot; $HOME `x`",
+        "it&#39;s &#34;quoted&#34; $HOME `x`",
+        'it\'s \\"quoted\\" \\$HOME \\`x\\`',
+        'it\\\'s\\ \\"quoted\\"\\ \\$HOME\\ \\`x\\`',
+        'it\'s \\\\\\"quoted\\\\\\" $HOME `x`',
+      ],
+    ],
+    [
+      "a b*c!(d)-5",
+      ["a%20b%2Ac%21%28d%29-5", "a%20b%2ac%21%28d%29-5", "a+b%2Ac%21%28d%29-5", "a+b*c%21%28d%29-5"],
+    ],
+  ];
+  for (const [secret, forms] of cases)
+    for (const form of forms) assert.match(mask(`(${form})`, secret), /^\(\*+\)$/, form);
+});
+
+test("however many secrets there are, what is looked for has a bound, and each value is in it", () => {
+  const values = Array.from(
+    { length: 500 },
+    (_, at) => `<${String(at).padStart(3, "0")}>&'"${"\u00e4".repeat(100)}`,
+  );
+  const found = fragmentsOfAll(values);
+  const bytes = (all: readonly Buffer[]) => all.reduce((sum, { length }) => sum + length, 0);
+  assert.ok(bytes(found) - bytes(values.flatMap(leastFragmentsOf)) <= fragmentLimits.moreBytes);
+  const texts = new Set(found.map(String));
+  for (const value of values) assert.ok(texts.has(value));
 });
 
 test("a value that occurs by chance is refused", () => {

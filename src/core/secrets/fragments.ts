@@ -1,4 +1,5 @@
 import { withoutTrailing } from "../text-ends.ts";
+import { writtenForms } from "./written-forms.ts";
 
 /** Limits of what can be a secret, and of what is masked because of it. */
 export const fragmentLimits = {
@@ -10,6 +11,10 @@ export const fragmentLimits = {
   lineWordCharsMin: 6,
   jsonDepth: 8,
   jsonTexts: 200,
+  /** Longer texts, and their lines, are not looked for in the rarer notations. */
+  writtenChars: 1024,
+  /** All rarer notations of the secrets of one job. */
+  moreBytes: 1024 * 1024,
 } as const;
 
 /** How `base64` and `openssl base64` break their lines. */
@@ -31,15 +36,52 @@ export function maskableProblem(value: string): string | null {
 
 /**
  * The texts to look for in a log because of one secret: the value, its longer lines, the longer texts inside a JSON
- * document, and what the usual encodings make of the value.
+ * document, and what the usual encodings and notations make of the value.
  */
 export function fragmentsOf(value: string): Buffer[] {
-  const text = withoutLineEnd(value);
-  const texts = new Set<string>();
-  for (const whole of [text, ...textsOfJson(text)]) {
-    for (const form of [...linesOf(whole), ...writtenForms(whole), ...base64Forms(whole)]) texts.add(form);
+  const { least, more } = formsByNeed(value);
+  return toBytes(new Set([...least, ...more]));
+}
+
+/** {@link fragmentsOf} without the rarer notations: what is looked for however many secrets there are. */
+export function leastFragmentsOf(value: string): Buffer[] {
+  return toBytes(formsByNeed(value).least);
+}
+
+/** The texts to look for because of all values; the rarer notations of the later ones are left out beyond a bound. */
+export function fragmentsOfAll(values: readonly string[]): Buffer[] {
+  const found = values.flatMap(leastFragmentsOf);
+  let left: number = fragmentLimits.moreBytes;
+  for (const value of values) {
+    if (left < 0) break;
+    const more = toBytes(formsByNeed(value).more);
+    left -= more.reduce((sum, { length }) => sum + length, 0);
+    if (left >= 0) found.push(...more);
   }
-  return [...texts]
+  return found;
+}
+
+function formsByNeed(value: string): { readonly least: Set<string>; readonly more: Set<string> } {
+  const least = new Set<string>();
+  const more = new Set<string>();
+  const text = withoutLineEnd(value);
+  let left: number = fragmentLimits.moreBytes;
+  for (const whole of [text, ...textsOfJson(text)]) {
+    for (const form of [...linesOf(whole), ...formsOf(whole), ...base64Forms(whole)]) least.add(form);
+    // Of a longer text, such as a key, each line is looked for by itself.
+    for (const part of [whole, ...linesOf(whole)]) {
+      if (part.length > fragmentLimits.writtenChars || left < 0) continue;
+      for (const form of writtenForms(part)) {
+        more.add(form);
+        left -= form.length;
+      }
+    }
+  }
+  return { least, more };
+}
+
+function toBytes(forms: ReadonlySet<string>): Buffer[] {
+  return [...forms]
     .map((form) => Buffer.from(form))
     .filter((form) => form.length >= fragmentLimits.valueBytesMin);
 }
@@ -60,7 +102,7 @@ function isTelling(line: string): boolean {
 }
 
 /** How programs write a text: as it is, with other line ends, escaped for JSON, for URLs, and as `set -x` shows it. */
-function writtenForms(text: string): string[] {
+function formsOf(text: string): string[] {
   const unix = text.replaceAll("\r\n", "\n");
   const url = encodeURIComponent(text.toWellFormed());
   return [
