@@ -10,8 +10,11 @@ import { assertNothingLeft, openZonesHost, type ZonesHost } from "./support/zone
 /** About so many commands change a host while one job is run on it, the first of which make the pool and the network. */
 const changesOfALife = 27;
 
+/** A life that goes well on its first try has at least so many. */
+const leastChangesOfALife = 24;
+
 /** So many orchestrators are killed in `npm test`. */
-const sampledKills = 2;
+const sampledKills = 1;
 
 test("jobs in fresh zones: kill -9 when guests run, which are adopted; success with log and console, failure; a host's restart; cancel", async (context) => {
   const host = await openZonesHost(context, "--max-concurrency", "2");
@@ -71,7 +74,8 @@ test("an orchestrator is killed at a command that changes its host: the next one
   const chosen = sample("kills of an orchestrator with zones", points, sampledKills);
   const killed: boolean[] = [];
   for (const point of chosen) killed.push(await killAndGoOn(context, point));
-  assert.ok(killed.includes(true), "no orchestrator came to its kill point");
+  const isWithinLife = chosen.some(({ nth }) => nth <= leastChangesOfALife);
+  assert.ok(killed.includes(true) || !isWithinLife, "no orchestrator came to its kill point");
 });
 
 /** One host's life with one job, killed at one point. False where the life was over before. */

@@ -18,7 +18,7 @@ import { cutProgram, filesIn, openSmallDisk, smallDiskNeedsRoot } from "./host-t
 const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
 
 /** So many processes are killed in `npm test`. */
-const SAMPLED_KILLS = 12;
+const SAMPLED_KILLS = 6;
 
 /** A spec for a backend without guests: only the files and the runner's address matter. */
 export function noopSpec(guest: {

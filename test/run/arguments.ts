@@ -33,6 +33,8 @@ export const runHelp = `Usage: npm test -- [OPTIONS] [FILE, FOLDER or GLOB ...]
   --help          prints this text
 `;
 
+/** Files that start programs wait for half of their time. */
+const filesPerProcessor = 2.5;
 const maxJobs = 64;
 const maxSeed = 2 ** 31 - 1;
 
@@ -55,7 +57,7 @@ export function parseRunArguments(
     },
   });
   if (values.help) return null;
-  const jobs = values.jobs ?? String(2 * availableParallelism());
+  const jobs = values.jobs ?? String(Math.ceil(filesPerProcessor * availableParallelism()));
   return {
     tier: values.all ? "all" : values.unit ? "unit" : "default",
     files: positionals,

@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 /** Twice the input may cost at most this many times as much: a linear function costs 2 times, a quadratic one 4 times. */
 const ratioMax = 2.5;
 
-/** What is judged takes at least so long, in ms: shorter times are those of the compiler and of the garbage collector. */
-const shortestMs = 10;
+/**
+ * What is judged takes at least so long, in ms: shorter times are those of the compiler and of the garbage collector, and some
+ * kernels count a thread's time in ticks of 4 ms.
+ */
+const shortestMs = 40;
 
 /** Pairs of measurements at most. The shortest time of each size counts: everything else is the machine's. */
 const pairsMax = 5;
