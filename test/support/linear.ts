@@ -10,7 +10,7 @@ const ratioMax = 2.5;
 const shortestMs = 40;
 
 /** Pairs of measurements at most. The shortest time of each size counts: everything else is the machine's. */
-const pairsMax = 5;
+const pairsMax = 3;
 
 /** What is too slow is so at each size: one where the processor's cache or the heap begins to be too small says nothing. */
 const doublingsMax = 2;
@@ -47,7 +47,7 @@ function bestCosts<Input>(run: (input: Input) => unknown, small: Input, large: I
   for (let pairs = 1; pairs <= pairsMax; pairs += 1) {
     one = Math.min(one, costOf(run, small));
     two = Math.min(two, costOf(run, large));
-    if (pairs > 2 && two <= ratioMax * one) break;
+    if (pairs > 1 && two <= ratioMax * one) break;
   }
   return [one, two];
 }
