@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { test } from "node:test";
 import type { GuestShell } from "../../../src/hypervisor/hypervisor.ts";
+import { until } from "../../support/until.ts";
 import { GUEST_TIMEOUT_MS, waitForConsole } from "./look.ts";
 import { newSpec, randomJobId, type Scene } from "./scene.ts";
+
+/** How often a text is typed again that has not come back. */
+const TYPE_AGAIN_MS = 2000;
 
 const order = { number: 7, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
 
@@ -41,13 +44,24 @@ export function testShells(scene: Scene, inMemory: boolean): void {
   });
 }
 
+/**
+ * Types a text until it comes back. A guest that is up may not have opened its line yet: what is typed before then is lost, so
+ * the text is typed again. One listener stays for the whole time, since bytes come in pieces.
+ */
 async function echoes({ stream }: GuestShell, text: string): Promise<void> {
-  stream.write(`${text}\n`);
   let seen = "";
-  const end = AbortSignal.timeout(GUEST_TIMEOUT_MS);
-  while (!seen.includes(text)) {
-    const [bytes] = await once(stream, "data", { signal: end });
+  const keep = (bytes: Uint8Array) => {
     seen += String(bytes);
+  };
+  const type = () => stream.write(`${text}\n`);
+  stream.on("data", keep);
+  const again = setInterval(type, TYPE_AGAIN_MS);
+  try {
+    type();
+    await until(`the shell gives back ${text}`, () => seen.includes(text), GUEST_TIMEOUT_MS / 1000);
+  } finally {
+    clearInterval(again);
+    stream.off("data", keep);
   }
 }
 
