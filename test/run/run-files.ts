@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
-import { type RunServers, startServers } from "../support/servers.ts";
+import { startServers } from "../support/servers.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { type FileResult, type RunFileOptions, runFile } from "./run-file.ts";
 import type { TestFile } from "./select-files.ts";
@@ -30,16 +30,19 @@ export async function runFiles(
   // A failed start is reported where it is awaited.
   starting?.catch(() => {});
   const progress = startProgress(files.length);
-  let servers: RunServers | null = null;
   try {
     const ofUnits = await runSideBySide(units, progress, { ...options, jobs: availableParallelism() });
-    servers = await starting;
+    const servers = await starting;
     const environment = { ...options.environment, ...servers?.environment };
     const ofSystems = await runSideBySide(systems, progress, { ...options, environment });
     return [...ofUnits, ...ofSystems];
   } finally {
     progress.close();
-    await servers?.stop();
+    // Also where the unit tests ended early, and the servers are still starting.
+    await starting?.then(
+      (servers) => servers.stop(),
+      () => {},
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-/** The test runner itself, as a process, on test files that pass, fail, crash, hang and skip. */
+/** The test runner itself, as a process, on test files that pass, fail, crash, skip and have no test. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
