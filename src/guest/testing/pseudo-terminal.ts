@@ -8,8 +8,11 @@ export interface PseudoTerminal {
   /** All that was shown so far, as bytes. */
   shown(): Buffer;
   type(text: string): void;
-  /** Waits until the text is shown after `from`; fails after a minute with what was. Returns the offset behind it. */
-  until(text: string, from?: number): Promise<number>;
+  /**
+   * Waits until the text, or the first match of the pattern, is shown after `from`; fails after a minute with what was. Returns the
+   * offset behind it. A pattern sees bytes as latin1.
+   */
+  until(text: string | RegExp, from?: number): Promise<number>;
   close(): void;
 }
 
@@ -51,17 +54,25 @@ export async function openPseudoTerminal(): Promise<PseudoTerminal> {
 
 async function untilShown(
   line: { child: ChildProcess; shown: () => Buffer },
-  text: string,
+  text: string | RegExp,
   from: number,
 ): Promise<number> {
   const end = AbortSignal.timeout(patienceMs);
   for (;;) {
-    const at = line.shown().indexOf(text, from);
-    if (at !== -1) return at + Buffer.byteLength(text);
+    const at = endOf(text, line.shown(), from);
+    if (at !== null) return at;
     await once(line.child.stdout as NodeJS.ReadableStream, "data", { signal: end }).catch(() => {
-      throw new Error(
-        `${JSON.stringify(text)} was not shown, but ${JSON.stringify(line.shown().toString())}`,
-      );
+      throw new Error(`${String(text)} was not shown, but ${JSON.stringify(line.shown().toString())}`);
     });
   }
+}
+
+/** The offset behind the first place of the text, or null. */
+function endOf(text: string | RegExp, shown: Buffer, from: number): number | null {
+  if (typeof text === "string") {
+    const at = shown.indexOf(text, from);
+    return at === -1 ? null : at + Buffer.byteLength(text);
+  }
+  const match = text.exec(shown.toString("latin1", from));
+  return match === null ? null : from + match.index + match[0].length;
 }
