@@ -2,9 +2,6 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { openStandIn } from "./illumos/stand-in.ts";
@@ -18,6 +15,7 @@ import {
   startOrchestrator,
 } from "./support/orchestrator.ts";
 import { sharedPostgres } from "./support/servers.ts";
+import { zonesFlags } from "./support/zones.ts";
 
 const run = promisify(execFile);
 
@@ -147,17 +145,12 @@ test("a host with zones runs what is for zones, and says at once what it cannot 
   const hopeless = await submit(plain.process, { runs_on: "odd", script: "true" });
   for (const jobId of [waiting, hopeless]) assert.match(await explained(plain, jobId), /^no_backend .*zones/);
 
-  const standIn = await openStandIn({ shutdownSeconds: 30 });
+  const standIn = await openStandIn({ guests: "scripted" });
   context.after(() => standIn.close());
-  const port = await freePort();
   const able = await startHost(context, {
     map,
     url,
-    flags: [
-      ...["--hypervisor", "zones", "--zones-nameservers", "192.0.2.53", "--stop-timeout", "3s"],
-      // The guests' gateway leads to this machine's loopback.
-      ...["--runner-listen", `127.0.0.1:${port}`, "--runner-url", `http://10.88.0.1:${port}`],
-    ],
+    flags: await zonesFlags(),
     environment: standIn.environment,
   });
   const refused = await untilEnd(plain.process, hopeless);
@@ -174,12 +167,3 @@ test("a host with zones runs what is for zones, and says at once what it cannot 
   for (const has of [`${plain.hostId} has noop`, `${able.hostId} has zones`])
     assert.ok(why.includes(has), why);
 });
-
-/** A port that was free a moment ago: guests are told it before anybody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}

@@ -1,9 +1,6 @@
 /** Each form of a seed, read by real guests in zones of the stand-in; `failures-libvirt.test.ts` has those of libvirt. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openStandIn } from "./illumos/stand-in.ts";
@@ -11,6 +8,7 @@ import { readLog, submit, untilEnd } from "./support/jobs.ts";
 import { guestImage } from "./support/libvirt.ts";
 import { makeSetup, type OrchestratorProcess, startOrchestrator } from "./support/orchestrator.ts";
 import { sample } from "./support/sampling.ts";
+import { zonesFlags } from "./support/zones.ts";
 
 /** An image map with an image of its own for each label, all the same disk. */
 function imageMapOf(
@@ -28,27 +26,14 @@ function imageMapOf(
   return `default_label: ${Object.keys(images.seeds)[0]}\nimages:\n${entries.join("")}`;
 }
 
-const patient = ["--stop-timeout", "3s", "--max-attempts", "1", "--boot-timeout", "10m"];
+const patient = ["--max-attempts", "1", "--boot-timeout", "10m"];
 
-/** On the stand-in for an illumos host, whose guests find this machine's loopback at their gateway's address. */
+/** On the stand-in for an illumos host. */
 async function startInZones(context: TestContext, imageMap: string): Promise<OrchestratorProcess> {
   const standIn = await openStandIn({ shutdownSeconds: 30 });
   context.after(() => standIn.close());
-  const port = await freePort();
-  const setup = makeSetup(context, imageMap, [
-    ...["--hypervisor", "zones", "--zones-nameservers", "192.0.2.53", ...patient],
-    ...["--runner-listen", `127.0.0.1:${port}`, "--runner-url", `http://10.88.0.1:${port}`],
-  ]);
+  const setup = makeSetup(context, imageMap, [...(await zonesFlags()), ...patient]);
   return startOrchestrator(setup, [], standIn.environment);
-}
-
-/** A port that was free a moment ago: guests are told it before anybody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 /** Runs a job that says its guest's name and shows a few bytes of its seed's disk, and returns what it said. */

@@ -27,9 +27,12 @@ export interface StandInOptions {
   readonly shutdownSeconds?: number;
   /** The bus of `cdrom`: `ahci` as bhyve has it, or `virtio`, for guests without a driver for it; default `virtio`. */
   readonly cdromBus?: "ahci" | "virtio";
-  /** What a guest is: QEMU, or a process that sleeps and behaves as its seed says (zones/scripted-guest.ts); default `qemu`. */
-  readonly guests?: "qemu" | "scripted";
+  /** What a guest is when it starts; default `qemu`. */
+  readonly guests?: GuestKind;
 }
+
+/** QEMU; or a process that behaves as its seed says, and runs the runner where that is in it (zones/scripted-guest.ts). */
+export type GuestKind = "qemu" | "scripted";
 
 /** An ordered fault. */
 export interface Fault {
@@ -59,6 +62,8 @@ export interface StandIn {
   volumeFile(name: string): string;
   /** The process that is a zone's guest; null when it does not run. */
   guestPid(zone: string): number | null;
+  /** Changes what a guest is that starts from now on. */
+  setGuests(kind: GuestKind): void;
   /** Changes the size of the pool. */
   setPoolBytes(bytes: number): void;
   /** The host loses its power and comes back: guests are gone, temporary links and addresses as well. */
@@ -90,6 +95,7 @@ export async function openStandIn(options: StandInOptions = {}): Promise<StandIn
     links: () => allLinks(context),
     volumeFile: (name) => volumeFile(context, name),
     guestPid: (name) => liveZones(context).find((zone) => zone.name === name)?.pid ?? null,
+    setGuests: (kind) => saveSetting(database, "guests", kind),
     setPoolBytes: (bytes) => saveSetting(database, "pool:rpool", String(bytes)),
     rebootHost: () => rebootHost(context),
     async close() {

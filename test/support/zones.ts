@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { KillPoint } from "../hypervisor-contract/contract/kills/steps.ts";
-import { openStandIn, type StandIn } from "../illumos/stand-in.ts";
+import { type GuestKind, openStandIn, type StandIn } from "../illumos/stand-in.ts";
 import { guestImage } from "./libvirt.ts";
 import {
   type Afterwards,
@@ -33,20 +33,19 @@ export interface ZonesHost {
 const killer = new URL("kill-orchestrator.ts", import.meta.url).href;
 
 /** A host with the tiny guest as its image; everything is ended and removed after the test. */
-export async function openZonesHost(context: Afterwards, ...flags: string[]): Promise<ZonesHost> {
+export async function openZonesHost(
+  context: Afterwards,
+  guests: GuestKind,
+  ...flags: string[]
+): Promise<ZonesHost> {
   const imageMap = `
 default_label: tiny
 images:
   tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 192, disk_gb: 1 } }
 `;
-  const port = await freePort();
-  const setup = makeSetup(context, imageMap, [
-    ...["--hypervisor", "zones", "--zones-nameservers", "192.0.2.53", "--stop-timeout", "3s"],
-    // The guests' gateway leads to this machine's loopback.
-    ...["--runner-listen", `127.0.0.1:${port}`, "--runner-url", `http://10.88.0.1:${port}`, ...flags],
-  ]);
+  const setup = makeSetup(context, imageMap, [...(await zonesFlags()), ...flags]);
   // Registered after the set-up's: an orchestrator that still runs would make guests anew.
-  const standIn = await openStandIn({ shutdownSeconds: 30 });
+  const standIn = await openStandIn({ guests, shutdownSeconds: 30 });
   context.after(() => standIn.close());
   return {
     standIn,
@@ -57,6 +56,15 @@ images:
         ...(kill && { NODE_OPTIONS: `--import=${killer}`, SOLSTICE_TEST_KILL: JSON.stringify(kill) }),
       }),
   };
+}
+
+/** The flags of an orchestrator on a stand-in, whose guests find this machine's loopback at their gateway's address. */
+export async function zonesFlags(): Promise<string[]> {
+  const port = await freePort();
+  return [
+    ...["--hypervisor", "zones", "--zones-nameservers", "192.0.2.53", "--stop-timeout", "3s"],
+    ...["--runner-listen", `127.0.0.1:${port}`, "--runner-url", `http://10.88.0.1:${port}`],
+  ];
 }
 
 /** A port that was free a moment ago: guests are told it before anybody listens. */

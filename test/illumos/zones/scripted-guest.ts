@@ -3,20 +3,21 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { identify, type ProcessIdentity } from "../host/processes.ts";
 import type { Machine } from "./machine.ts";
-
-/** A guest that a failed test leaves behind ends after this, in seconds. */
-const longestLifeSeconds = "3600";
+import { longestLifeSeconds, startRunner } from "./runner-guest.ts";
 
 /**
- * A guest without a machine: a process that sleeps, and sockets of this process that behave as a booted guest's. Its seed says
- * how it behaves: `behaviour: obedient` (ends when its power button is pressed), `deaf` (says that it heard), or `brief` (ends
- * by itself). Each says "guest is up", and gives back what comes on its second line.
+ * A guest without a machine: a process, and sockets of this process that behave as a booted guest's. Its seed says how it
+ * behaves: `behaviour: obedient` (ends when its power button is pressed), `deaf` (says that it heard), or `brief` (ends by itself). A
+ * seed with the runner makes a guest that runs its job, and ends. Each says "guest is up", and gives back what comes on its second line.
  */
 export function startScriptedGuest(machine: Machine): ProcessIdentity {
-  const child = spawn("sleep", [longestLifeSeconds], { detached: true, stdio: "ignore" });
+  const seed = seedOf(machine);
+  const child = startRunner(machine, seed) ?? startSleep();
   const identity = child.pid === undefined ? null : identify(child.pid);
-  if (identity === null) throw new Error("sleep cannot be started");
-  const guest = { child, behaviour: behaviourOf(machine), console: { isRead: false, socket: null } };
+  if (identity === null) throw new Error(`${child.spawnfile} cannot be started`);
+  const behaviour = /behaviour: (\w+)/.exec(seed)?.[1] ?? "obedient";
+  const guest: ScriptedGuest = { child, behaviour, console: { isRead: false, socket: null } };
+  for (const output of [child.stdout, child.stderr]) output?.on("data", (text) => say(guest, text));
   const open = new Set<Socket>();
   const serve = (path: string, answer: (socket: Socket) => void): Server =>
     createServer((socket) => {
@@ -34,9 +35,9 @@ export function startScriptedGuest(machine: Machine): ProcessIdentity {
     for (const socket of open) socket.end();
     for (const server of servers) server.close();
   });
-  // Neither keeps a process alive that has nothing else to do.
+  // None of them keeps a process alive that has nothing else to do.
   child.unref();
-  for (const server of servers) server.unref();
+  for (const held of [child.stdout, child.stderr, ...servers]) (held as Socket | Server | null)?.unref();
   return identity;
 }
 
@@ -46,9 +47,13 @@ interface ScriptedGuest {
   readonly console: { isRead: boolean; socket: Socket | null };
 }
 
-function behaviourOf({ disks }: Machine): string {
+function startSleep(): ChildProcess {
+  return spawn("sleep", [longestLifeSeconds], { detached: true, stdio: "ignore" });
+}
+
+function seedOf({ disks }: Machine): string {
   const seeds = disks.filter(({ readOnly }) => readOnly).map(({ file }) => readFileSync(file, "latin1"));
-  return /behaviour: (\w+)/.exec(seeds.join("\n"))?.[1] ?? "obedient";
+  return seeds.join("\n");
 }
 
 /** The guest waits for its first reader, as bhyve does. */
@@ -62,7 +67,7 @@ function speak(socket: Socket, guest: ScriptedGuest): void {
   if (isFirst && guest.behaviour === "brief") socket.end(() => guest.child.kill("SIGKILL"));
 }
 
-function say({ console }: ScriptedGuest, text: string): void {
+function say({ console }: ScriptedGuest, text: string | Buffer): void {
   console.socket?.write(text);
 }
 
