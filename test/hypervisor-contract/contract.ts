@@ -4,7 +4,7 @@ import { testCreation, testQuietness } from "./contract/basics.ts";
 import { testFailures } from "./contract/failures.ts";
 import type { ContractOptions } from "./contract/harness.ts";
 import { testKills } from "./contract/kills/kills.ts";
-import { testLives, testObedience } from "./contract/lives.ts";
+import { testLives } from "./contract/lives.ts";
 import { testOwnership } from "./contract/ownership.ts";
 import { testPersistence, testVanishing } from "./contract/persistence.ts";
 import type { Scene } from "./contract/scene.ts";
@@ -29,11 +29,6 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
     if (cannotHappen["the process is killed"] === undefined) testKills(scene, name);
     tellWhatCannotHappen(cannotHappen);
   });
-}
-
-/** The life of one guest only, for a backend whose other promises are tried with guests that cost less. */
-export function testOneGuest(name: string, options: ContractOptions): void {
-  onScene(`one guest: ${name}`, options, testObedience);
 }
 
 function onScene(title: string, options: ContractOptions, testAll: (scene: Scene) => void): void {

@@ -18,7 +18,7 @@ const imageBytes = 2.5 * 1024 * 1024 + 100;
 const quickPace = { pollMs: 50, lookPauseMs: 20 };
 
 /** So many processes are killed on the stand-in in `npm test`, to check the model of a kill. */
-const sampledOnStandIn = 2;
+const sampledOnStandIn = 1;
 
 /** On a real host there is no model. */
 const sampledOnIllumos = 30;

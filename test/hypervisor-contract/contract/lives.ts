@@ -11,7 +11,7 @@ export function testLives(scene: Scene): void {
 }
 
 /** The life of a guest that does what it is asked to. */
-export function testObedience(scene: Scene): void {
+function testObedience(scene: Scene): void {
   test("a guest starts once, speaks on its console and obeys", async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "obedient");
