@@ -191,7 +191,7 @@ function listText({ artifacts, jobId }: ListArtifactsResponse, { stdout, now }: 
     durationText(now() - Number(artifact.storedMs)),
     artifact.expiredMs > 0n ? "removed" : artifact.hostId === "" ? "" : `on host ${oneLine(artifact.hostId)}`,
   ]);
-  return tableText({ head: ["NAME", "SIZE", "SHA-256", "AGE", ""], rows, flexible: [0] }, stdout);
+  return tableText({ head: ["NAME", "SIZE", "SHA-256", "AGE", ""], rows, whole: [0] }, stdout);
 }
 
 function document({ jobId, attempt, artifacts }: ListArtifactsResponse): object {

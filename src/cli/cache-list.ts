@@ -37,7 +37,7 @@ export function cacheEntriesText(entries: readonly CacheEntry[], output: Output,
     `${durationText(now - Number(entry.lastUsedMs))} ago`,
     String(entry.uses),
   ]);
-  return tableText({ head, rows, flexible: [1, 2, 3] }, output);
+  return tableText({ head, rows, flexible: [1, 2, 3], whole: [0] }, output);
 }
 
 /** What a job did with its caches, as `--json` prints it. */

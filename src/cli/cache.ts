@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { SolsticeError } from "../core/errors.ts";
 import type { CacheEntry } from "../gen/solstice/v1/jobs_pb.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import { cacheEntriesText, cacheEntryDocument } from "./cache-list.ts";
@@ -29,6 +30,7 @@ export const registerCache: RegisterCommand = (program, context) => {
 function registerList(cache: Command, context: CliContext): void {
   const command = cache
     .command("list")
+    .alias("ls")
     .summary("list the entries, latest used first")
     .description("Lists the entries of the cache, latest used first, with their ids.");
   addFilters(command).option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 100);
@@ -53,10 +55,11 @@ function registerList(cache: Command, context: CliContext): void {
 function registerDelete(cache: Command, context: CliContext): void {
   const command = cache
     .command("delete [ID...]")
+    .aliases(["rm", "remove"])
     .summary("delete entries by id, repository or key")
     .description(
       "Deletes the entries with these ids, or those of a repository or with a key: at most 1000 at a time. A job that is " +
-        "restoring one goes on without it; the next that succeeds saves anew.",
+        "restoring one goes on without it; the next that succeeds saves it again.",
     );
   addFilters(command).option("--all", "every entry of every repository");
   addClientOptions(command)
@@ -69,6 +72,7 @@ function registerDelete(cache: Command, context: CliContext): void {
       ]),
     )
     .action(async (ids: string[], flags: FilterFlags & { all?: true }) => {
+      refuseUnclearWish(ids, flags);
       const session = await openSession(command, context);
       const wishes =
         ids.length > 0 ? ids.map((id) => ({ id })) : [{ ...filterOf(flags), all: flags.all ?? false }];
@@ -80,6 +84,16 @@ function registerDelete(cache: Command, context: CliContext): void {
       if (flags.json) await writeJson(context.stdout, { deleted: deleted.map(cacheEntryDocument) });
       else await write(context.stdout, deletedText(deleted));
     });
+}
+
+/** Without this, a filter beside an id would be ignored, and more deleted than was meant. */
+function refuseUnclearWish(ids: readonly string[], { repo, key, all }: FilterFlags & { all?: true }): void {
+  const hasFilter = repo !== undefined || key !== undefined;
+  if ([ids.length > 0, hasFilter, all === true].filter(Boolean).length === 1) return;
+  throw new SolsticeError("usage", "Name the entries to delete in one way.", {
+    remedy:
+      "Give each ID, or --repo URL and --key KEY (one or both), or --all. `solstice cache list` shows the ids.",
+  });
 }
 
 function addFilters(command: Command): Command {

@@ -61,7 +61,7 @@ function capacityText(answer: CapacityResponse, output: Output): string {
   if (answer.labels.length === 0) return summary;
   const head = ["LABEL", "IMAGE", "RUNNING", "WAITING", "IMAGE STATE"];
   const rows = answer.labels.map((label) => labelRow(label, output));
-  return `${summary}\n${tableText({ head, rows, flexible: [4] }, output)}${hostsText(answer, output)}`;
+  return `${summary}\n${tableText({ head, rows, flexible: [4], whole: [0] }, output)}${hostsText(answer, output)}`;
 }
 
 /** The hosts, where there are several; the numbers above are of the one that answers, which is the first. */
@@ -69,7 +69,7 @@ function hostsText({ hosts }: CapacityResponse, output: Output): string {
   if (hosts.length < 2) return "";
   const head = ["HOST", "BACKEND", "RUNNING", "LABELS", "STATE"];
   const rows = hosts.map((host) => hostRow(host, output));
-  return `\n${tableText({ head, rows, flexible: [3, 4] }, output)}`;
+  return `\n${tableText({ head, rows, flexible: [3, 4], whole: [0] }, output)}`;
 }
 
 function hostRow(host: HostCapacity, output: Output): string[] {

@@ -1,5 +1,5 @@
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
-import { oneLine } from "./text.ts";
+import { oneLine, timeText } from "./text.ts";
 
 /** Whether the job has failed for good, and only its guest is left, for people to enter. */
 export function isOnHold(job: Job): boolean {
@@ -10,7 +10,7 @@ export function isOnHold(job: Job): boolean {
 export function holdText(job: Job): string {
   if (!isOnHold(job)) return "";
   return (
-    `Its guest is kept until ${timeOf(job)}.\n` +
+    `Its guest is kept until ${timeText(job.hold?.untilMs ?? 0)}.\n` +
     `  Enter it with:  solstice shell ${job.id}\n  Remove it with: solstice release ${job.id}\n`
   );
 }
@@ -18,10 +18,7 @@ export function holdText(job: Job): string {
 /** A job's hold in a few words, for a list of facts. */
 export function holdFact({ hold }: Job): string {
   if (!hold) return "";
-  const until = new Date(Number(hold.untilMs))
-    .toISOString()
-    .replace("T", " ")
-    .replace(/\.\d+Z$/, " UTC");
+  const until = timeText(hold.untilMs);
   switch (hold.state) {
     case "on_hold":
       return `on hold until ${until}`;
@@ -32,8 +29,4 @@ export function holdFact({ hold }: Job): string {
     default:
       return hold.releasedMs === 0n ? `was on hold until ${until}` : "was on hold, and released";
   }
-}
-
-function timeOf({ hold }: Job): string {
-  return new Date(Number(hold?.untilMs ?? 0)).toLocaleTimeString();
 }

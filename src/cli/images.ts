@@ -117,7 +117,7 @@ function listText(rows: readonly ImageRow[], config: ImagesConfig, output: Outpu
     const message = unfitnessOf(row, config)?.problem ?? row.message;
     return message === null ? [] : [`\n${row.name}: ${manyLines(message)}\n`];
   });
-  return tableText({ head, rows: cells, flexible: [1, 5] }, output) + notes.join("");
+  return tableText({ head, rows: cells, flexible: [1, 5], whole: [0] }, output) + notes.join("");
 }
 
 /** Of an image that this host does not run, its files matter less than that. */

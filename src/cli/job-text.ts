@@ -5,7 +5,7 @@ import { holdFact } from "./hold-text.ts";
 import { stateTimings } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
 import { tableText } from "./table.ts";
-import { durationText, manyLines, oneLine } from "./text.ts";
+import { durationText, manyLines, oneLine, timeText } from "./text.ts";
 import { completenessText } from "./verdict-text.ts";
 
 /** Everything about one job, for a person. */
@@ -35,8 +35,8 @@ function factsText(job: Job, output: Output): string {
     ["Guest", holdFact(job)],
     ["Priority", String(job.priority)],
     ["Timeout", durationText(job.timeoutSeconds * 1000)],
-    ["Submitted", timeText(job.submittedMs) + (job.source ? ` by ${oneLine(job.source)}` : "")],
-    ["Finished", timeText(job.finishedMs)],
+    ["Submitted", momentText(job.submittedMs) + (job.source ? ` by ${oneLine(job.source)}` : "")],
+    ["Finished", momentText(job.finishedMs)],
     ["Log", job.log ? `${job.log.receivedBytes} bytes, ${completenessText(job.log)}` : ""],
     ["Request", oneLine(job.requestId)],
     ["Repeats", oneLine(job.retryOf)],
@@ -76,18 +76,14 @@ function statesText(job: Job, output: Output, now: number): string {
   const rows = job.transitions.map((transition, index) => [
     String(transition.attempt),
     paintState(output, transition.to, oneLine(transition.to)),
-    timeText(transition.atMs),
+    momentText(transition.atMs),
     timings[index] ? durationText(timings[index].ms) : "",
     oneLine(transition.reason),
   ]);
   return tableText({ head, rows, flexible: [4] }, output);
 }
 
-function timeText(ms: bigint): string {
-  return ms === 0n
-    ? ""
-    : new Date(Number(ms))
-        .toISOString()
-        .replace("T", " ")
-        .replace(/\.\d+Z$/, " UTC");
+/** Empty for what has not happened yet. */
+function momentText(ms: bigint): string {
+  return ms === 0n ? "" : timeText(ms);
 }

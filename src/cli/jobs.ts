@@ -96,7 +96,8 @@ function refuseContradiction(jobId: string | undefined, flags: JobsFlags): void 
 function listText(jobs: readonly Job[], output: Output, now: number): string {
   if (jobs.length === 0) return "No jobs.\n";
   const head = ["ID", "STATE", "LABEL", "SOURCE", "AGE", "TOOK", "VERDICT"];
-  return tableText({ head, rows: jobs.map((job) => listRow(job, output, now)), flexible: [3, 6] }, output);
+  const rows = jobs.map((job) => listRow(job, output, now));
+  return tableText({ head, rows, flexible: [3, 6], whole: [0] }, output);
 }
 
 function listRow(job: Job, output: Output, now: number): string[] {

@@ -69,6 +69,33 @@ test("where bytes were not kept one line says so, and stderr what the log is", a
   assert.equal(stderr, "The log is truncated: bytes 10–20 (10 B) were not kept.\n");
 });
 
+test("--json: a document for each line, with its place, and with the bytes where they are not UTF-8", async () => {
+  const job = addJob(api, "7k3m9x", { state: "succeeded", attempt: 1 });
+  const long = "x".repeat(64 * 1024);
+  api.append(
+    "7k3m9x",
+    Buffer.concat([Buffer.from("ünicode\n\n"), Buffer.of(0xff, 10), Buffer.from(`${long}y\nlost`)]),
+  );
+  const end = 12 + long.length + 2;
+  job.dropped = { from: end, to: end + 4 };
+  api.append("7k3m9x", "no newline");
+  const { code, stdout, stderr } = await runCli(["logs", "--json", "7k3m9x", "--api-url", api.url]);
+  assert.equal(code, 0, stderr);
+  const documents = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const usual = { attempt: 1, base64: null, ends_line: true, skipped_bytes: 0 };
+  assert.deepEqual(documents, [
+    { ...usual, offset: 0, text: "ünicode" },
+    { ...usual, offset: 9, text: "" },
+    { ...usual, offset: 10, text: "\ufffd", base64: "/w==" },
+    { ...usual, offset: 12, text: long, ends_line: false },
+    { ...usual, offset: 12 + long.length, text: "y" },
+    { ...usual, offset: end + 4, text: "no newline", ends_line: false, skipped_bytes: 4 },
+  ]);
+});
+
 test("a job that does not exist: its error, the API's remedy, exit code 1", async () => {
   const { code, stderr } = await runCli(["logs", "-f", "zzz", "--api-url", api.url]);
   assert.equal(code, 1);

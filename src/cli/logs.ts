@@ -2,8 +2,9 @@ import { InvalidArgumentError, Option } from "commander";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { followLog, skippedText } from "./follow-log.ts";
-import { guestOutput, write } from "./output.ts";
+import { followLog, type LogPiece, skippedText } from "./follow-log.ts";
+import { type LogLineDocument, LogLines } from "./log-lines.ts";
+import { guestOutput, jsonText, write } from "./output.ts";
 import { completenessText, isWhole } from "./verdict-text.ts";
 
 interface LogsFlags {
@@ -11,6 +12,7 @@ interface LogsFlags {
   readonly console?: true;
   readonly attempt?: number;
   readonly step?: string;
+  readonly json?: true;
 }
 
 /** `solstice logs JOB`: what the steps wrote, or the guest's console, byte for byte. */
@@ -20,7 +22,7 @@ export const registerLogs: RegisterCommand = (program, context) => {
     .summary("print a job's log")
     .description(
       "Prints what a job's steps wrote, byte for byte. With --follow it goes on until the job has ended (over all its " +
-        "attempts), also while the orchestrator restarts. On a terminal, what would act on it is left out, but for colours. JOB is the job's id or a beginning of it.",
+        "attempts), also while the orchestrator restarts. On a terminal, what would act on it is left out, but for colours. With --json each line is one JSON document, also with --follow. JOB is the job's id or a beginning of it.",
     )
     .option("-f, --follow", "go on while the job runs")
     .option("--console", "the guest's serial console instead of the steps' output")
@@ -38,6 +40,7 @@ export const registerLogs: RegisterCommand = (program, context) => {
         ["solstice logs 7k3m", "everything so far"],
         ["solstice logs -f 7k3m | tee build.log", "live, until the job has ended"],
         ["solstice logs --step test 7k3m", "what one step wrote"],
+        ["solstice logs --json 7k3m | jq -r .text", "for programs: a document for each line"],
         ["solstice logs --console --attempt 1 7k3m", "why the first attempt's machine did not boot"],
       ]),
     )
@@ -61,19 +64,45 @@ async function printLog(
   // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
   await session.ask((client, options) => client.get({ jobId }, options));
   const onLost = (message: string) => context.stderr.write(`${message} Waiting for it.\n`);
-  const output = guestOutput(context.stdout);
+  const printer = flags.json ? documentPrinter(context) : bytePrinter(context);
   let attempt = 0;
   for await (const piece of followLog(place, { session, onLost })) {
-    if (attempt > 0 && piece.attempt !== attempt) context.stderr.write(`==> attempt ${piece.attempt}\n`);
     attempt = piece.attempt;
-    if (piece.skipped > 0) {
-      await output.end();
-      await write(context.stdout, skippedText(piece));
-    }
-    if (piece.data.length > 0) await output.write(piece.data);
+    await printer.add(piece);
   }
-  await output.end();
+  await printer.end();
   if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
+}
+
+/** Prints the pieces of a log, in order. */
+interface LogPrinter {
+  add(piece: LogPiece): Promise<void>;
+  end(): Promise<void>;
+}
+
+function bytePrinter({ stdout, stderr }: CliContext): LogPrinter {
+  const output = guestOutput(stdout);
+  let attempt = 0;
+  return {
+    async add(piece) {
+      if (attempt > 0 && piece.attempt !== attempt) stderr.write(`==> attempt ${piece.attempt}\n`);
+      attempt = piece.attempt;
+      if (piece.skipped > 0) {
+        await output.end();
+        await write(stdout, skippedText(piece));
+      }
+      if (piece.data.length > 0) await output.write(piece.data);
+    },
+    end: () => output.end(),
+  };
+}
+
+function documentPrinter({ stdout }: CliContext): LogPrinter {
+  const lines = new LogLines();
+  const print = async (documents: Iterable<LogLineDocument>) => {
+    for (const document of documents) await write(stdout, `${jsonText(document)}\n`);
+  };
+  return { add: (piece) => print(lines.add(piece)), end: () => print(lines.end()) };
 }
 
 /** Says on stderr what is wrong with a log that was printed. The API tells it of the latest attempt's. */

@@ -21,10 +21,24 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   images: async () => (await import("./images.ts")).registerImages,
   doctor: async () => (await import("./doctor.ts")).registerDoctor,
   demo: async () => (await import("./demo.ts")).registerDemo,
+  completion: async () => (await import("./completion.ts")).registerCompletion,
+  version: async () => (await import("./version.ts")).registerVersion,
+};
+
+/** The command that describes all the others. */
+const needsAll = "completion";
+
+/** Other names of commands, as people know them from other tools. */
+const aliases: Readonly<Record<string, readonly string[]>> = {
+  enqueue: ["submit", "run"],
+  jobs: ["job", "ls", "list"],
+  logs: ["log"],
+  artifacts: ["artifact"],
+  images: ["image"],
 };
 
 /**
- * The command line `solstice` for these arguments. It throws instead of ending the process, and leaves telling errors to
+ * The command line `solstice` for these arguments. It throws instead of ending the process, and leaves reporting errors to
  * the caller. Only the command that the first argument names is loaded, all of them where it names none: the others
  * would take time from a short command, and memory from the daemon for as long as it runs.
  */
@@ -33,7 +47,7 @@ export async function createProgram(context: CliContext, args: readonly string[]
     .description("Self-hosted CI in which every job gets a fresh virtual machine.")
     .version(projectVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
-    .helpCommand("help [COMMAND]", "print the help of a command")
+    .helpCommand("help [COMMAND...]", "print the help of a command")
     // Options belong to the command they stand behind, also to a command of a command (`images pull --json`).
     .enablePositionalOptions()
     .exitOverride()
@@ -45,9 +59,11 @@ export async function createProgram(context: CliContext, args: readonly string[]
     .showSuggestionAfterError()
     .addHelpText("after", `\n${gettingStarted}\n\nExit codes:\n${exitCodesText()}`);
   const asked = args[0];
-  const names = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands);
+  const isOne = asked !== undefined && asked !== needsAll && Object.hasOwn(commands, asked);
+  const names = isOne ? [asked] : Object.keys(commands);
   const registrations = await Promise.all(names.map((name) => commands[name]?.()));
   for (const register of registrations) register?.(program, context);
+  for (const command of program.commands) command.aliases([...(aliases[command.name()] ?? [])]);
   return program;
 }
 

@@ -29,7 +29,7 @@ export function rejectedText(messages: readonly RejectedMessage[], output: Outpu
     oneLine(rejected.message),
   ]);
   return tableText(
-    { head: ["AGE", "REASON", "TIMES", "REQUEST", "MESSAGE"], rows, flexible: [4, 3] },
+    { head: ["AGE", "REASON", "TIMES", "REQUEST", "MESSAGE"], rows, flexible: [4], whole: [3] },
     output,
   );
 }

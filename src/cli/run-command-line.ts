@@ -3,6 +3,7 @@ import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { createProgram } from "./program.ts";
 import { reportError } from "./report-error.ts";
+import { readCommandWords } from "./words/command-words.ts";
 
 /** Runs one command line in the given surroundings and returns what the process is to exit with. */
 export async function runCommandLine(
@@ -18,7 +19,7 @@ export async function runCommandLine(
   };
   try {
     const program = await createProgram(context, args);
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(readCommandWords(program, args), { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;

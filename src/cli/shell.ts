@@ -8,7 +8,7 @@ import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { converse, type Outcome } from "./shell/converse.ts";
 import { escapeHelp } from "./shell/escape.ts";
-import { oneLine } from "./text.ts";
+import { oneLine, timeText } from "./text.ts";
 
 /** `solstice shell JOB`: enters the guest of a failed job that is on hold. */
 export const registerShell: RegisterCommand = (program, context) => {
@@ -60,9 +60,8 @@ async function converseAt(apiUrl: string, jobId: string, { context, session }: M
   const terminal = stdin instanceof ReadStream && stdout.isTTY ? stdin : null;
   const onOpened = (openedId: string, untilMs: number) => {
     if (terminal === null) return;
-    const until = new Date(untilMs).toLocaleTimeString();
     stderr.write(
-      `Entered the guest of job ${oneLine(openedId)}, which is kept until ${until}. ${escapeHelp}\n`,
+      `Entered the guest of job ${oneLine(openedId)}, which is kept until ${timeText(untilMs)}. ${escapeHelp}\n`,
     );
   };
   try {

@@ -7,6 +7,8 @@ export interface TableContent {
   readonly rows: readonly (readonly string[])[];
   /** Columns (by index) that give way first when the terminal is too narrow. */
   readonly flexible?: readonly number[];
+  /** Columns that people copy from, such as ids: never cut, however narrow the terminal. */
+  readonly whole?: readonly number[];
   /** Whether a cell that is too narrow goes on in further lines; else it is cut. */
   readonly isWrapped?: boolean;
 }
@@ -20,47 +22,72 @@ const noBorders = {
   ...{ left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "" },
 };
 
-/** The table as text, no wider than the terminal; a pipe gets it whole. */
+/**
+ * The table as text, no wider than the terminal; a pipe gets it whole. On a terminal that is too narrow for its columns, each row
+ * becomes a block with a line for each column.
+ */
 export function tableText(content: TableContent, output: Output): string {
-  const widths = fit(
-    naturalWidths(content),
-    content.flexible ?? [],
-    output.isTTY ? output.columns : undefined,
-  );
-  const table = new Table({
-    head: [...content.head],
-    chars: noBorders,
-    colWidths: widths,
-    wordWrap: content.isWrapped ?? false,
-    style: { "padding-left": 0, "padding-right": gap, head: [], border: [] },
-  });
-  table.push(...content.rows.map((row) => [...row]));
+  const available = output.isTTY ? output.columns : undefined;
+  const widths = fit(content, available);
+  if (widths === null) return blocksText(content, available ?? 0);
+  const rows = [content.head, ...content.rows];
+  return linesText(rows, { widths, isWrapped: content.isWrapped ?? false });
+}
+
+function linesText(
+  rows: readonly (readonly string[])[],
+  { widths, isWrapped }: { widths: number[]; isWrapped: boolean },
+): string {
+  const table = new Table({ ...plainStyle, colWidths: widths, wordWrap: isWrapped });
+  table.push(...rows.map((row) => [...row]));
   const lines = table.toString().split("\n");
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 
-/** As wide as the widest cell; the table itself measures it, because it knows of colours and wide letters. */
-function naturalWidths({ head, rows }: TableContent): number[] {
-  return head.map((title, column) => {
-    const single = new Table({ chars: noBorders, style: { "padding-left": 0, "padding-right": gap } });
-    single.push([title], ...rows.map((row) => [row[column] ?? ""]));
-    return single.width;
-  });
+const plainStyle = {
+  chars: noBorders,
+  style: { "padding-left": 0, "padding-right": gap, head: [], border: [] },
+};
+
+/** Each row as lines of title and cell, with an empty line between two rows. */
+function blocksText({ head, rows, whole = [], isWrapped = false }: TableContent, available: number): string {
+  const titleWidth = Math.max(...head.map((title) => title.length)) + gap;
+  const blocks = rows.map((row) =>
+    head
+      .map((title, column) => {
+        const room = Math.max(available + gap - titleWidth, narrowestColumn);
+        const cell = row[column] ?? "";
+        const width = whole.includes(column) ? Math.max(widthOf([cell]), room) : room;
+        return linesText([[title, cell]], { widths: [titleWidth, width], isWrapped });
+      })
+      .join(""),
+  );
+  return blocks.join("\n");
 }
 
-/** Takes what is too much from the widest flexible column, again and again, then from any column. */
-function fit(widths: number[], flexible: readonly number[], available: number | undefined): number[] {
+/** As wide as the widest cell; the table itself measures it, because it measures colours and wide letters. */
+function widthOf(cells: readonly string[]): number {
+  const single = new Table(plainStyle);
+  single.push(...cells.map((cell) => [cell]));
+  return single.width;
+}
+
+/**
+ * The widths of the columns. Takes what is too much from the widest flexible column, again and again, then from any column that
+ * may be cut. Null where the terminal is too narrow for that.
+ */
+function fit({ head, rows, flexible = [], whole = [] }: TableContent, available?: number): number[] | null {
+  const widths = head.map((title, column) => widthOf([title, ...rows.map((row) => row[column] ?? "")]));
   if (available === undefined) return widths;
-  const fitted = [...widths];
-  const all = fitted.map((_, column) => column);
-  let excess = fitted.reduce((sum, width) => sum + width, 0) - available;
+  const cut = widths.map((_, column) => column).filter((column) => !whole.includes(column));
+  let excess = widths.reduce((sum, width) => sum + width, 0) - gap - available;
   while (excess > 0) {
-    const column = widest(fitted, flexible) ?? widest(fitted, all);
-    if (column === undefined) break;
-    fitted[column] = (fitted[column] ?? 0) - 1;
+    const column = widest(widths, flexible) ?? widest(widths, cut);
+    if (column === undefined) return null;
+    widths[column] = (widths[column] ?? 0) - 1;
     excess -= 1;
   }
-  return fitted;
+  return widths;
 }
 
 function widest(widths: readonly number[], columns: readonly number[]): number | undefined {

@@ -9,7 +9,7 @@ import { exitCodeOfJob } from "./exit-codes.ts";
 import { guestOutput, jsonText } from "./output.ts";
 import { createStepPrinter } from "./step-printer.ts";
 import { tableText } from "./table.ts";
-import { durationText, manyLines, oneLine, repositoryText } from "./text.ts";
+import { durationText, manyLines, oneLine, repositoryText, timeText } from "./text.ts";
 
 test("a table is never wider than the terminal, as long as there is room for its columns", () => {
   const cell = fc.string({ minLength: 0, maxLength: 60 }).map(oneLine);
@@ -25,6 +25,31 @@ test("a table is never wider than the terminal, as long as there is room for its
       },
     ),
   );
+});
+
+test("an id is whole at any width, and no other line is wider than the terminal", () => {
+  const id = "7k3m9x2q4w8z";
+  for (const columns of [24, 40, 60, 80]) {
+    const output = { isTTY: true, columns } as Output;
+    const head = ["ID", "STATE", "LABEL", "SOURCE", "AGE", "TOOK", "VERDICT"];
+    const row = [
+      "finalizing (on hold)",
+      "debian-latest",
+      "octo/cat@01234567",
+      "3m05s",
+      "3m05s",
+      "It failed.",
+    ];
+    const rows = [0, 1].map(() => [id, ...row]);
+    const text = tableText({ head, rows, flexible: [3, 6], whole: [0] }, output);
+    assert.equal(text.split(id).length, 3, text);
+    for (const line of text.split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
+    assert.equal(text.includes("\n\nID"), columns < 60, "a block for each row where columns have no room");
+  }
+});
+
+test("a point in time is in UTC and 24 hours", () => {
+  assert.equal(timeText(1_764_440_963_123n), "2025-11-29 18:29:23 UTC");
 });
 
 test("a pipe gets a table whole", () => {

@@ -26,6 +26,19 @@ export function durationText(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)}d${twoDigits(Math.floor((seconds % 86_400) / 3600))}h`;
 }
 
+/** A point in time (ms since 1970) for people, the same on every machine: `2026-11-29 07:09:23 UTC`. */
+export function timeText(ms: number | bigint): string {
+  return new Date(Number(ms))
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, " UTC");
+}
+
+/** The day of a point in time (ms since 1970), in UTC: `2026-11-29`. */
+export function dayText(ms: number | bigint): string {
+  return timeText(ms).slice(0, 10);
+}
+
 /** The path of a repository's URL without slashes and `.git` at its end; empty where it is no URL. */
 export function repositoryPath(url: string): string {
   const [path = ""] = (parseRepositoryUrl(url)?.path ?? "").split(/[?#]/, 1);

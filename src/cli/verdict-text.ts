@@ -3,7 +3,7 @@ import { formatBytes } from "../host/disk-space.ts";
 import type { Output } from "./context.ts";
 import { failedStep, stateTimings } from "./job-document.ts";
 import { paintState } from "./output.ts";
-import { durationText, manyLines, oneLine } from "./text.ts";
+import { dayText, durationText, manyLines, oneLine } from "./text.ts";
 
 /** How a job ended, for a person: state, sentence, failing step, and the time each state took. */
 export function verdictText(job: Job, output: Output, now: number): string {
@@ -50,10 +50,6 @@ export function rangeText(from: number, to: number): string {
 function missingText(log: LogStatus): string {
   const { missingFrom: from, missingTo: to } = log;
   return from === undefined || to === undefined ? "some bytes" : rangeText(Number(from), Number(to));
-}
-
-function dayText(ms: bigint): string {
-  return new Date(Number(ms)).toISOString().slice(0, 10);
 }
 
 /** ` (exit code 3)`, or nothing where none is known. */

@@ -127,7 +127,7 @@ function leaksText({ leaks, ledgers, unread }: FindLeaksResponse, output: Output
     oneLine(leak.cause),
     remedyText(leak, output),
   ]);
-  return `${tableText({ head, rows, flexible: [3, 4], isWrapped: true }, output)}\n${compared} ${countText(leaks)}\n`;
+  return `${tableText({ head, rows, flexible: [3, 4], whole: [1, 2], isWrapped: true }, output)}\n${compared} ${countText(leaks)}\n`;
 }
 
 function remedyText(leak: Leak, output: Output): string {
