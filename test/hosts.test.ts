@@ -142,6 +142,45 @@ test("a killed host's job is taken over, and when the host is back it only clean
   );
 });
 
+test("a host that restarts keeps its jobs for RESTART_GRACE, and loses them after it", async (context) => {
+  const url = await database.createDatabase();
+  const hosts = await startTwo(context, url);
+  const jobId = await submit(hosts[0].process, { script: "echo started; sleep 1000" });
+  const { holder, other } = await whoRuns(hosts, jobId);
+  await untilLogged(other.process, jobId, "started");
+  assert.equal(await holder.process.stop("SIGUSR2"), 0, holder.process.log());
+  const leftAlone = async () => (await renewalsOf(url)).get(other.hostId) ?? 0;
+  const since = await leftAlone();
+  await until("two leases pass", async () => (await leftAlone()) > since + 2 * renewalsPerLease);
+  const [stateOfHolder] = await statesOf(other, holder.hostId);
+  assert.deepEqual(stateOfHolder, "restarting");
+  const job = await untilState(other.process, jobId, "running");
+  assert.deepEqual([job.attempt, job.hostId], [1, holder.hostId]);
+
+  const runnerListen = ["--runner-listen", new URL(holder.process.runnerUrl).host];
+  const grace = ["--restart-grace", `${leaseSeconds + 1}s`];
+  const back = await restartHost({
+    ...holder.setup,
+    flags: [...holder.setup.flags, ...runnerListen, ...grace],
+  });
+  assert.deepEqual(await statesOf(other, holder.hostId), ["serving"]);
+  assert.equal((await untilState(back.process, jobId, "running")).attempt, 1);
+  assert.equal(await back.process.stop("SIGUSR2"), 0, back.process.log());
+  const again = await untilJob(
+    other.process,
+    jobId,
+    (seen) => seen.attempt === 2 && seen.state === "running",
+  );
+  assert.equal(again.hostId, other.hostId);
+  await other.process.api.cancel({ jobId });
+  await untilEnd(other.process, jobId);
+});
+
+async function statesOf(asked: Host, hostId: string): Promise<string[]> {
+  const { hosts } = await asked.process.api.capacity({});
+  return hosts.filter((host) => host.hostId === hostId).map(({ state }) => state);
+}
+
 test("a host that was stopped for longer than its lease acts on nothing that it lost", async (context) => {
   const url = await database.createDatabase();
   const hosts = await startTwo(context, url);

@@ -14,6 +14,7 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { until } from "./support/until.ts";
 
 const imageMap = `
 default_label: any
@@ -166,6 +167,37 @@ test("a running job survives kill -9 of the orchestrator: adopted, its log whole
   assert.equal(lines[0], "before");
   assert.deepEqual(lines.slice(-3), ["waiting", "after", ""]);
   assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
+});
+
+test("SIGUSR2 leaves a running job to the next start, also when a drain waits for it already", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "1");
+  const first = await startOrchestrator(setup);
+  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
+  const go = join(setup.dataDir, "go-on");
+  const id = await submit(first, {
+    script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
+  });
+  await untilLogged(first, id, "waiting");
+  const waiting = await submit(first, { script: "echo later" });
+  assert.equal(await first.stop("SIGUSR2"), 0, first.log());
+
+  const second = await startOrchestrator(setup, runnerListen);
+  second.signal("SIGTERM");
+  await until("it drains", () => second.log().includes('"phase":"draining"'));
+  assert.equal(await second.stop("SIGUSR2"), 0, second.log());
+
+  const third = await startOrchestrator(setup, runnerListen);
+  await once(spawn("touch", [go]), "exit");
+  const job = await untilEnd(third, id);
+  assert.deepEqual(
+    [job.state, job.attempt, job.log?.completeness],
+    ["succeeded", 1, "complete"],
+    third.log(),
+  );
+  const lines = (await readLog(third, id)).toString().split("\n");
+  assert.deepEqual([lines[0], lines.at(-2)], ["before", "after"]);
+  assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
+  assert.equal((await untilEnd(third, waiting)).state, "succeeded");
 });
 
 test("an exception in a library's event handler ends the orchestrator as kill -9 does: its job is adopted", async (context) => {

@@ -209,6 +209,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     maxQueued: values.maxQueued ?? (values.databaseUrl === null ? 1000 : 200_000),
     databaseUrl: values.databaseUrl,
     leaseTimeoutSeconds: values.leaseTimeout,
+    restartGraceSeconds: values.restartGrace,
     amqp: amqpConfig(values),
     diskReserveBytes: values.diskReserveMb * mebibyte,
     auditIntervalSeconds: values.auditInterval,

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { restartGraceMaxMs } from "../core/host-watch.ts";
 import { withoutTrailing } from "../core/text-ends.ts";
 import type { BlobPlace, ListenAddress } from "./orchestrator-config.ts";
 
@@ -42,6 +43,13 @@ function spanSeconds(text: string): number | null {
   if (!match) return null;
   const parts = [...(match[2] ?? `${match[1]}s`).matchAll(/(\d+)([dhms])/g)];
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitSeconds[unit ?? ""] ?? 0), 0);
+}
+
+/** A time span from one second to an hour, as whole seconds: what other hosts wait for at most (`restartGraceMaxMs`). */
+export function restartGrace(text: string): Parsed<number> {
+  const expected = "a time span from 1s to 1h, such as 90s or 5m";
+  const value = spanSeconds(text);
+  return value !== null && value >= 1 && value * 1000 <= restartGraceMaxMs ? { value } : { expected };
 }
 
 const retentionMaxSeconds = 36_500 * 86_400;

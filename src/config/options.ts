@@ -16,6 +16,7 @@ import {
   networkName,
   oneOf,
   path,
+  restartGrace,
   token,
   wholeNumber,
 } from "./option-parsers.ts";
@@ -206,6 +207,16 @@ export const orchestratorOptions = {
     description: "how long a host may not be heard of in the database until others take over its jobs",
     defaultText: "30s",
     parse: duration,
+  } as const satisfies OptionDefinition<number>,
+  restartGrace: {
+    flag: "restart-grace",
+    placeholder: "TIME",
+    environment: "RESTART_GRACE",
+    group: sharing,
+    description:
+      "how long other hosts leave this host's jobs alone after SIGUSR2, which a restart of the service sends",
+    defaultText: "5m",
+    parse: restartGrace,
   } as const satisfies OptionDefinition<number>,
   ...brokerOptions,
   amqpPrefetch: {

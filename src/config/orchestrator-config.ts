@@ -63,6 +63,8 @@ export interface OrchestratorConfig {
   readonly databaseUrl: string | null;
   /** How long a host may be silent before others take over its jobs. */
   readonly leaseTimeoutSeconds: number;
+  /** How long others leave the jobs of a host alone that was told to restart (SIGUSR2). */
+  readonly restartGraceSeconds: number;
   /** Null: no broker, jobs come through the API only. */
   readonly amqp: AmqpConfig | null;
   /** No job starts while less than this is free in the data directory. */

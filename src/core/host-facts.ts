@@ -12,6 +12,8 @@ export interface HostFacts {
   readonly backend: Backend;
   /** True once it was told to stop: it claims nothing any more. */
   readonly draining: boolean;
+  /** How long it asked the others to leave its jobs alone while it restarts, in seconds; null where it does not restart. */
+  readonly restartGraceSeconds: number | null;
   readonly maxConcurrency: number;
   /** How many guests may be on hold beside that. */
   readonly maxHolds: number;

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type HostWatch, look, lostLeases, nothingSeen } from "./host-watch.ts";
+import { type HostWatch, look, lostLeases, nothingSeen, restartGraceMaxMs } from "./host-watch.ts";
 
 const leaseMs = 100;
 const maxGapMs = 40;
+
+/** What each host asked for before it restarted, in ms: c asks for less than a lease lasts. */
+const graces: Readonly<Record<string, number | null>> = { a: null, b: 150, c: 50 };
+const lease = (hostId: string, renewals: number) => ({
+  hostId,
+  renewals,
+  restartGraceMs: graces[hostId] ?? null,
+});
 
 /** One turn of an observer: time passes, some hosts renew, and the look succeeds or fails. */
 const turn = fc.record({
@@ -40,15 +48,18 @@ function play(turns: readonly { passed: number; renewing: string[]; succeeds: bo
   return turns.map(({ passed, renewing, succeeds }) => {
     now += passed;
     for (const hostId of renewing) renewals.set(hostId, (renewals.get(hostId) ?? 0) + 1);
-    const leases = [...renewals].map(([hostId, count]) => ({ hostId, renewals: count }));
+    const leases = [...renewals].map(([hostId, count]) => lease(hostId, count));
     watch = succeeds ? look(watch, leases, { now, maxGapMs }) : nothingSeen;
     return { at: now, succeeds, leases, watch };
   });
 }
 
-/** The definition, word for word: the same number at every look of an unbroken row of looks that spans a lease. */
+/**
+ * The definition, word for word: the same number at every look of an unbroken row of looks that spans a lease, and the grace where
+ * its host restarts.
+ */
 function isLost(turns: readonly Turn[], index: number, hostId: string): boolean {
-  const count = (turn: Turn) => turn.leases.find((lease) => lease.hostId === hostId)?.renewals;
+  const count = (turn: Turn) => turn.leases.find((one) => one.hostId === hostId)?.renewals;
   const last = turns[index] as Turn;
   if (!last.succeeds) return false;
   let first = last;
@@ -57,7 +68,7 @@ function isLost(turns: readonly Turn[], index: number, hostId: string): boolean 
     if (!earlier.succeeds || first.at - earlier.at > maxGapMs || count(earlier) !== count(last)) break;
     first = earlier;
   }
-  return last.at - first.at >= leaseMs;
+  return last.at - first.at >= Math.max(leaseMs, graces[hostId] ?? 0);
 }
 
 test("exactly those hosts are lost that stood still for a lease of uninterrupted looks", () => {
@@ -66,7 +77,7 @@ test("exactly those hosts are lost that stood still for a lease of uninterrupted
     fc.property(scriptWithSilentHosts, (script) => {
       const turns = play(script);
       for (const [index, { watch }] of turns.entries()) {
-        const lost = lostLeases(watch, leaseMs).map((lease) => lease.hostId);
+        const lost = lostLeases(watch, leaseMs).map(({ hostId }) => hostId);
         losses += lost.length;
         assert.deepEqual(
           lost,
@@ -82,7 +93,7 @@ test("exactly those hosts are lost that stood still for a lease of uninterrupted
 test("after a failed look, and for a fresh observer, nobody is lost before a whole lease has passed", () => {
   fc.assert(
     fc.property(fc.array(turn, { maxLength: 20 }), fc.integer({ min: 0, max: 99 }), (script, within) => {
-      const leases = [{ hostId: "a", renewals: 1 }];
+      const leases = [lease("a", 1)];
       const broken = [...script.map((one) => ({ ...one, renewing: [] })), { passed: 0, renewing: [] }];
       const turns = play(broken.map((one) => ({ ...one, succeeds: false })));
       const start = turns.at(-1)?.at ?? 0;
@@ -94,9 +105,25 @@ test("after a failed look, and for a fresh observer, nobody is lost before a who
 });
 
 test("a host that is no longer listed is forgotten, and what is lost is told with the number that stood still", () => {
-  let watch = look(nothingSeen, [{ hostId: "a", renewals: 7 }], { now: 0, maxGapMs: 200 });
-  watch = look(watch, [{ hostId: "a", renewals: 7 }], { now: 100, maxGapMs: 200 });
-  assert.deepEqual(lostLeases(watch, leaseMs), [{ hostId: "a", renewals: 7 }]);
+  let watch = look(nothingSeen, [lease("a", 7)], { now: 0, maxGapMs: 200 });
+  watch = look(watch, [lease("a", 7)], { now: 100, maxGapMs: 200 });
+  assert.deepEqual(lostLeases(watch, leaseMs), [lease("a", 7)]);
   watch = look(watch, [], { now: 150, maxGapMs: 200 });
   assert.deepEqual(lostLeases(watch, leaseMs), []);
+});
+
+test("a host that restarts is left alone for its grace, and for an hour at most", () => {
+  const lostAfter = (restartGraceMs: number, passedMs: number) => {
+    const leases = [{ hostId: "a", renewals: 7, restartGraceMs }];
+    const gap = { maxGapMs: Number.MAX_SAFE_INTEGER };
+    const first = look(nothingSeen, leases, { now: 0, ...gap });
+    return lostLeases(look(first, leases, { now: passedMs, ...gap }), leaseMs).length === 1;
+  };
+  assert.deepEqual([lostAfter(300_000, 299_999), lostAfter(300_000, 300_000)], [false, true]);
+  assert.deepEqual([lostAfter(1, leaseMs - 1), lostAfter(1, leaseMs)], [false, true]);
+  const absurd = restartGraceMaxMs * 10;
+  assert.deepEqual(
+    [lostAfter(absurd, restartGraceMaxMs - 1), lostAfter(absurd, restartGraceMaxMs)],
+    [false, true],
+  );
 });

@@ -3,7 +3,12 @@ export interface SeenLease {
   readonly hostId: string;
   /** Grows with each renewal. */
   readonly renewals: number;
+  /** How long this lease lasts beyond the usual, in ms, since its host restarts; null where it does not. */
+  readonly restartGraceMs: number | null;
 }
+
+/** The longest that a restarting host's jobs are left alone, whatever its lease says, in ms. */
+export const restartGraceMaxMs = 60 * 60_000;
 
 /**
  * What one observer knows of the other hosts' leases. It trusts no other host's clock: only that a number which the host
@@ -12,8 +17,13 @@ export interface SeenLease {
 export interface HostWatch {
   /** When the last successful look was; null before the first one, and after a failed one. */
   readonly lookedAt: number | null;
-  /** For each host the last number of its lease, and since when it is known to stand still. */
-  readonly seen: ReadonlyMap<string, { readonly renewals: number; readonly since: number }>;
+  /** For each host the last lease that was seen, and since when it is known to stand still. */
+  readonly seen: ReadonlyMap<string, StandingLease>;
+}
+
+interface StandingLease {
+  readonly lease: SeenLease;
+  readonly since: number;
 }
 
 /**
@@ -33,19 +43,26 @@ export function look(
 ): HostWatch {
   const isUninterrupted = watch.lookedAt !== null && time.now - watch.lookedAt <= time.maxGapMs;
   const before = isUninterrupted ? watch.seen : nothingSeen.seen;
-  const seen = new Map<string, { renewals: number; since: number }>();
-  for (const { hostId, renewals } of leases) {
-    const known = before.get(hostId);
-    seen.set(hostId, known?.renewals === renewals ? known : { renewals, since: time.now });
+  const seen = new Map<string, StandingLease>();
+  for (const lease of leases) {
+    const known = before.get(lease.hostId);
+    seen.set(lease.hostId, known?.lease.renewals === lease.renewals ? known : { lease, since: time.now });
   }
   return { lookedAt: time.now, seen };
 }
 
-/** The leases that stood still for `leaseMs` or longer when the watch last looked: their hosts are lost. */
+/**
+ * The leases that stood still for `leaseMs` or longer when the watch last looked: their hosts are lost. Where a host asked for
+ * time to restart, that longer time counts.
+ */
 export function lostLeases(watch: HostWatch, leaseMs: number): SeenLease[] {
   const { lookedAt } = watch;
   if (lookedAt === null) return [];
-  return [...watch.seen]
-    .filter(([, { since }]) => lookedAt - since >= leaseMs)
-    .map(([hostId, { renewals }]) => ({ hostId, renewals }));
+  return [...watch.seen.values()]
+    .filter(({ lease, since }) => lookedAt - since >= Math.max(leaseMs, graceMs(lease)))
+    .map(({ lease }) => lease);
+}
+
+function graceMs({ restartGraceMs }: SeenLease): number {
+  return Math.min(restartGraceMs ?? 0, restartGraceMaxMs);
 }

@@ -19,7 +19,7 @@ test("a store that does not say, and a host that goes down, hold it whatever els
   assert.equal(decideIntake({ ...serving, waiting: null, held: "full" }), "store_away");
   assert.equal(decideIntake({ ...serving, waiting: 9, held: "store_away" }), null);
   assert.equal(decideIntake({ ...serving, waiting: 10, held: "store_away" }), "full");
-  for (const phase of ["draining", "drained", "forced"] as const) {
+  for (const phase of ["restarting", "draining", "drained", "forced"] as const) {
     assert.equal(decideIntake({ ...serving, phase, waiting: 0 }), "going_down");
     assert.equal(decideIntake({ ...serving, phase, waiting: null }), "going_down");
   }

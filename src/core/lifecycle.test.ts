@@ -105,6 +105,12 @@ const kept = {
 test("a guest on hold is left alone until its hold ends, and then goes the one way", () => {
   const held = { job: finalizing("step_failed"), machine: kept } as const;
   assert.deepEqual(decide(snapshot(held), start + 60_000), { kind: "wait", until: start + 75_000 });
+  const restarting = snapshot({ ...held, hostPhase: "restarting" });
+  assert.equal(
+    decide(restarting, start + 60_000).kind,
+    "wait",
+    "a restart of the host leaves the guest alone",
+  );
   const seen = { ...kept, runnerSeenAt: start + 599_000 };
   assert.deepEqual(decide(snapshot({ ...held, machine: seen }), start + 599_999), {
     kind: "wait",
@@ -237,6 +243,10 @@ test("cancelling and a host that goes down end an attempt in every state before 
   for (const state of ["provisioning", "booting", "running"] as const) {
     assert.equal(reasonOf({ job: { state, cancelRequestedAt: start } }, start), "cancelled_by_user");
     assert.equal(reasonOf({ job: { state }, hostPhase: "drained" }, start), "host_shutdown");
+    assert.deepEqual(
+      decide(snapshot({ job: { state }, hostPhase: "restarting" }), start),
+      decide(snapshot({ job: { state }, hostPhase: "serving" }), start),
+    );
     assert.notEqual(
       decide(snapshot({ job: { state }, hostPhase: "draining" }), start).kind,
       "apply:conclude",
@@ -296,7 +306,7 @@ const anyTime = fc.integer({ min: start - 10_000_000, max: start + 10_000_000 })
 const anySnapshot = fc.record({
   state: fc.constantFrom(...activeStates),
   power: fc.constantFrom("absent", "stopped", "running", "paused", "crashed"),
-  hostPhase: fc.constantFrom("serving", "draining", "drained", "forced"),
+  hostPhase: fc.constantFrom("serving", "restarting", "draining", "drained", "forced"),
   machineState: fc.constantFrom("intended", "created", "running", "stopping", "gone"),
   reason: fc.constantFrom(...(Object.keys(verdictReasons) as VerdictReason[])),
   cancelRequestedAt: fc.option(anyTime),

@@ -24,8 +24,11 @@ export interface LifecycleLimits {
   readonly pollMs: number;
 }
 
-/** How far a host is on its way down: `drained` when the time for jobs to end by themselves is over. */
-export type HostPhase = "serving" | "draining" | "drained" | "forced";
+/**
+ * How far a host is on its way down: `drained` when the time for jobs to end by themselves is over. `restarting`: its guests
+ * are left running for its next start.
+ */
+export type HostPhase = "serving" | "restarting" | "draining" | "drained" | "forced";
 
 /** What a decision needs to know of the step that failed. */
 export interface FailedStep {
@@ -190,7 +193,8 @@ function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAc
  */
 function keptUntil(snapshot: LifecycleSnapshot, now: number): number | null {
   const { job, machine, limits, power, hostPhase } = snapshot;
-  if (power !== "running" || hostPhase !== "serving" || machine.state === "stopping") return null;
+  const keepsGuests = hostPhase === "serving" || hostPhase === "restarting";
+  if (power !== "running" || !keepsGuests || machine.state === "stopping") return null;
   const endsAt = holdEndsAt(job, machine, now);
   if (endsAt === null) return null;
   const heardAt = Math.max(

@@ -16,6 +16,7 @@ import { createAuditState } from "./audit/audit-state.ts";
 import type { Context, Log } from "./context.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { startLifecycle } from "./drive/lifecycle-loop.ts";
+import { handOver } from "./hand-over.ts";
 import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
 import { loadIdentity } from "./identity.ts";
@@ -29,7 +30,7 @@ import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { createShellDesk } from "./shells/shell-desk.ts";
-import { drain, untilSignalled } from "./shutdown.ts";
+import { drain, endAtEarlyRestart, untilSignalled } from "./shutdown.ts";
 import { endAtUnexpectedError } from "./unexpected-error.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
@@ -58,6 +59,7 @@ const guestPollMs = 10_000;
 export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
   // Not what the shell or service manager that started us happened to have: modes below are what they say.
   process.umask(0o022);
+  endAtEarlyRestart();
   const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));
@@ -97,6 +99,10 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   await scheduler.stop();
   await intakeClosed;
   const isEmpty = await drain(context, lifecycle);
+  if (isRestarting(context)) {
+    await handOver(context, { lease, messages });
+    return 0;
+  }
   await messages.close();
   if (!isEmpty) {
     log.error({}, "stopped, though jobs of this host may still be active: its next start goes on with them");
@@ -107,6 +113,11 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   await removeGuard(context);
   log.info({}, "stopped; every guest of this host is gone");
   return 0;
+}
+
+/** A signal changes the phase at any time. */
+function isRestarting({ phase }: Context): boolean {
+  return phase === "restarting";
 }
 
 /** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */

@@ -26,3 +26,14 @@ test("a host that cannot find out whether it has jobs, for want of its database,
   assert.deepEqual(await drainWith(never), { isDown: false, phases: ["drained"] });
   assert.deepEqual(await drainWith(never, "forced"), { isDown: false, phases: [] });
 });
+
+test("a SIGUSR2 during the drain ends it at once: the guests are left running", async () => {
+  const context = {
+    config: { drainTimeoutSeconds: 3600, stopTimeoutSeconds: 3600 },
+    log: { info: () => assert.fail("no phase is entered") },
+    phase: "draining",
+  } as unknown as Context;
+  const draining = drain(context, { wakeAll: () => {}, idle: never } as unknown as Lifecycle);
+  context.phase = "restarting";
+  assert.equal(await draining, false);
+});

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { HostPhase } from "../core/lifecycle.ts";
 import type { Context } from "./context.ts";
 import type { Lifecycle } from "./drive/lifecycle-loop.ts";
+import { boundHandOver } from "./hand-over.ts";
 
 /** A first signal drains, a second one skips the waiting, a third one is left to the system. */
 const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];
@@ -12,30 +13,49 @@ const phaseLookMs = 250;
 /** How long, beside `STOP_TIMEOUT`, the guests that are left may take to be removed, in ms. */
 const longestReleaseMs = 45_000;
 
-/** Resolves at the first SIGINT or SIGTERM, and follows the phases of {@link phaseOfSignal} from then on. */
+/**
+ * Resolves at the first SIGINT, SIGTERM or SIGUSR2. From then on SIGINT and SIGTERM follow the phases of {@link phaseOfSignal};
+ * SIGUSR2 leaves the guests running, also those that a drain still waits for.
+ */
 export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<void> {
   return new Promise<void>((resolve) => {
     let count = 0;
-    const onSignal = (signal: NodeJS.Signals) => {
-      const phase = phaseOfSignal[count++];
+    const onStop = (signal: NodeJS.Signals) => {
+      const phase = context.phase === "restarting" ? undefined : phaseOfSignal[count++];
       if (phase === undefined) {
         // The default action ends the process at once: the next start cleans up.
-        process.removeListener("SIGINT", onSignal).removeListener("SIGTERM", onSignal);
+        process.removeListener("SIGINT", onStop).removeListener("SIGTERM", onStop);
         process.kill(process.pid, signal);
         return;
       }
       enter(context, lifecycle, phase);
       resolve();
     };
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
+    const onRestart = () => {
+      if (context.phase !== "serving" && context.phase !== "draining") return;
+      enter(context, lifecycle, "restarting");
+      boundHandOver(context.log);
+      resolve();
+    };
+    process.on("SIGINT", onStop);
+    process.on("SIGTERM", onStop);
+    process.removeAllListeners("SIGUSR2").on("SIGUSR2", onRestart);
   });
+}
+
+/**
+ * Ends the process at once, with 0, at a SIGUSR2 that comes before {@link untilSignalled}: a start that is under way has
+ * nothing to hand over. The default action would be a failure in the eyes of a service manager.
+ */
+export function endAtEarlyRestart(): void {
+  process.on("SIGUSR2", () => process.exit(0));
 }
 
 /**
  * Takes the host down, once nothing is claimed any more: running jobs may end within `DRAIN_TIMEOUT`, the rest is asked
  * to shut down, then cut off, and goes back to the queue. True once no job of this host is active; false when that could
- * not be brought about, or found out, in time: the database is away, or the hypervisor does not answer.
+ * not be brought about, or found out, in time: the database is away, or the hypervisor does not answer. False also, at once, when a
+ * SIGUSR2 ends the drain: the phase is `restarting` then.
  * `releaseMs` is for tests.
  */
 export async function drain(
@@ -52,6 +72,7 @@ export async function drain(
     if (!isIdle && context.phase === "draining" && Date.now() >= drainedAt)
       enter(context, lifecycle, "drained");
   }
+  if (context.phase === "restarting") return false;
   const end = new AbortController();
   const isDown = await Promise.race([
     idle,
@@ -69,6 +90,7 @@ function enter(
   context.phase = phase;
   const what: Record<HostPhase, string> = {
     serving: "serving",
+    restarting: "asked to restart (SIGUSR2): the guests run on, and the next start adopts them",
     draining: `draining: running jobs may end within ${context.config.drainTimeoutSeconds} s; a second signal skips the waiting`,
     drained: "the time to drain is over: stopping the jobs that are left; they go back to the queue",
     forced: "asked twice: cutting off the jobs that are left; they go back to the queue",

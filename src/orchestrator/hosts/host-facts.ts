@@ -25,6 +25,7 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     startedAt: context.startedAt,
     backend: context.hypervisor.backend,
     draining: context.phase !== "serving",
+    restartGraceSeconds: context.phase === "restarting" ? config.restartGraceSeconds : null,
     maxConcurrency: config.maxConcurrency,
     maxHolds: config.maxHolds,
     labelCaps: Object.fromEntries(config.capacityMap),

@@ -1,7 +1,8 @@
 import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "../../core/errors.ts";
 import type { HostRecord } from "../../core/host-facts.ts";
-import { type HostWatch, look, lostLeases, nothingSeen } from "../../core/host-watch.ts";
+import { type HostWatch, look, lostLeases, nothingSeen, type SeenLease } from "../../core/host-watch.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts.ts";
 import { compactLogs } from "../../store/logs.ts";
 import type { LeaseKeeper } from "../../store/postgres/lease-keeper.ts";
@@ -33,6 +34,8 @@ export interface Lease {
   problem(): string | null;
   /** Says farewell: the last thing a host does, once it holds no job. */
   leave(): Promise<void>;
+  /** Renews the lease a last time, for as long as the next start may take; false where that failed or took `timeoutMs`. */
+  handOver(timeoutMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -70,6 +73,10 @@ export async function startLease(context: Context): Promise<Lease> {
       await stop();
       await holder.leave();
     },
+    async handOver(timeoutMs) {
+      const renewed = stop().then(() => holder.handOver());
+      return await Promise.race([renewed, sleep(timeoutMs, false, { ref: false })]);
+    },
   };
 }
 
@@ -81,6 +88,10 @@ async function openKeeper({ config, identity }: Context): Promise<LeaseKeeper | 
   const { startLeaseKeeper } = await import("../../store/postgres/lease-keeper.ts");
   const overdueMs = (leaseTimeoutSeconds * 1000 * overdueRounds) / renewalsPerLease;
   return startLeaseKeeper({ url, hostId: identity.hostId, overdueMs });
+}
+
+function seenLease({ hostId, renewals, facts: { restartGraceSeconds: grace } }: HostRecord): SeenLease {
+  return { hostId, renewals, restartGraceMs: grace === null ? null : grace * 1000 };
 }
 
 class LeaseHolder {
@@ -148,6 +159,17 @@ class LeaseHolder {
     }
   }
 
+  /** The facts say how long the others are to wait: `RESTART_GRACE`. */
+  async handOver(): Promise<boolean> {
+    try {
+      await this.#renew();
+      return true;
+    } catch (error) {
+      this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
+      return false;
+    }
+  }
+
   #facts() {
     return factsOfHost(this.#context, this.apiUrl);
   }
@@ -202,7 +224,7 @@ class LeaseHolder {
     const { store, identity } = this.#context;
     const others = (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
     const time = { now: performance.now(), maxGapMs: this.#leaseMs * gapPerLease };
-    this.#watch = look(this.#watch, others, time);
+    this.#watch = look(this.#watch, others.map(seenLease), time);
     const lost = lostLeases(this.#watch, this.#leaseMs);
     if (lost.length === 0) return;
     const active = await countActiveByHost(store);

@@ -47,10 +47,16 @@ function hostCapacity(host: HostRecord, active: ActiveJobs): HostCapacity {
 /** What keeps a host from starting jobs, the most final first. */
 function condition({ lostAt, facts }: HostRecord): { state: string; message: string } {
   if (lostAt !== null) {
-    const how = facts.draining ? "It was shut down." : "Its lease ran out; its jobs were taken over.";
+    const isShutDown = facts.draining && facts.restartGraceSeconds === null;
+    const how = isShutDown ? "It was shut down." : "Its lease ran out; its jobs were taken over.";
     return { state: "lost", message: how };
   }
+  if (facts.restartGraceSeconds !== null) return { state: "restarting", message: restarting(facts) };
   if (facts.draining) return { state: "draining", message: "It ends its jobs and starts no more." };
   if (facts.paused !== null) return { state: "paused", message: facts.paused };
   return { state: "serving", message: "" };
+}
+
+function restarting({ restartGraceSeconds: grace }: HostRecord["facts"]): string {
+  return `It restarts; its guests run on. Others take its jobs over unless it is back within ${grace} s.`;
 }

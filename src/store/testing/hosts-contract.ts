@@ -24,6 +24,7 @@ export const facts: HostFacts = {
   startedAt: 1,
   backend: "noop",
   draining: false,
+  restartGraceSeconds: null,
   maxConcurrency: 4,
   maxHolds: 1,
   labelCaps: { debian: 2 },

@@ -1082,7 +1082,7 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
   backend: string;
 
   /**
-   * serving, draining, paused (see message), lost (its lease ran out)
+   * serving, restarting (its guests run on), draining, paused (see message), lost (its lease ran out)
    *
    * @generated from field: string state = 4;
    */
