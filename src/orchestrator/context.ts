@@ -53,7 +53,7 @@ export interface Context {
   readonly retention: RetentionState;
   /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
   readonly pausedReason: () => string | null;
-  /** How far this host is on its way down. Changed only by `shutdown.ts`. */
+  /** How far this host is on its way down. Changed only by `process/shutdown.ts`. */
   phase: HostPhase;
 }
 

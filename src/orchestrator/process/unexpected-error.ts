@@ -1,4 +1,4 @@
-import type { Log } from "./context.ts";
+import type { Log } from "../context.ts";
 
 /**
  * Ends the process at an exception that no code of ours can catch, such as one in an event handler of a library: what state that left

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { HostPhase } from "../core/lifecycle.ts";
-import type { Context } from "./context.ts";
-import type { Lifecycle } from "./drive/lifecycle-loop.ts";
+import type { HostPhase } from "../../core/lifecycle.ts";
+import type { Context } from "../context.ts";
+import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import { boundHandOver } from "./hand-over.ts";
 
 /** A first signal drains, a second one skips the waiting, a third one is left to the system. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Context } from "./context.ts";
-import type { Lifecycle } from "./drive/lifecycle-loop.ts";
+import type { Context } from "../context.ts";
+import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import { drain } from "./shutdown.ts";
 
 /** Drains within tenths of a second; gives the outcome, and the phases that were entered. */

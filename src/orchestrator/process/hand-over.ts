@@ -1,6 +1,6 @@
-import type { Context, Log } from "./context.ts";
-import type { Lease } from "./hosts/lease-loop.ts";
-import type { MessageLoops } from "./messages/message-loops.ts";
+import type { Context, Log } from "../context.ts";
+import type { Lease } from "../hosts/lease-loop.ts";
+import type { MessageLoops } from "../messages/message-loops.ts";
 
 /** How long the whole hand-over may take, in ms. After that the process ends at once, as `kill -9` ends it. */
 const handOverMaxMs = 60_000;
