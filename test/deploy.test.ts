@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { orchestratorOptions } from "../src/config/options.ts";
+import { handOverMaxMs } from "../src/orchestrator/process/hand-over.ts";
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 
@@ -14,7 +15,7 @@ const exposureMax = "35";
 
 const variables = new Set<string>(Object.values(orchestratorOptions).map((option) => option.environment));
 
-test("the systemd unit is valid, hardened, and waits longer than a drain", (context) => {
+test("the systemd unit is valid, hardened, and a stop leaves the guests to the next start", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-unit-"));
   context.after(() => rmSync(directory, { recursive: true }));
   // What the unit starts is not installed here; everything else is checked as it is.
@@ -31,9 +32,25 @@ test("the systemd unit is valid, hardened, and waits longer than a drain", (cont
   execFileSync("systemd-analyze", ["security", "--offline=true", `--threshold=${exposureMax}`, path], {
     stdio: "ignore",
   });
-  const stopMinutes = Number(/^TimeoutStopSec=(\d+)min$/m.exec(unit)?.[1]);
+  const setting = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(unit)?.[1];
+  assert.deepEqual(["Type", "NotifyAccess", "KillSignal", "KillMode", "SuccessExitStatus"].map(setting), [
+    "notify",
+    "all",
+    "SIGUSR2",
+    "process",
+    "SIGUSR2",
+  ]);
+  assert.equal(setting("ExecReload"), "kill -HUP $MAINPID");
+  const stopMinutes = Number(/^(\d+)min$/.exec(setting("TimeoutStopSec") ?? "")?.[1]);
+  assert.ok(stopMinutes * 60_000 > handOverMaxMs, `${stopMinutes} min are not enough for a hand-over`);
+  const ownSetting = /^# .*KillSignal=SIGTERM, TimeoutStopSec=(\d+)min/m;
+  const forGood = /KillSignal=SIGTERM\\nTimeoutStopSec=(\d+)min/;
   const drainMinutes = Number(/^(\d+)m$/.exec(orchestratorOptions.drainTimeout.defaultText)?.[1]);
-  assert.ok(stopMinutes > drainMinutes, `${stopMinutes} min are not enough for ${drainMinutes} min`);
+  for (const minutes of [ownSetting.exec(unit)?.[1], forGood.exec(read("packaging/deb/prerm"))?.[1]])
+    assert.ok(
+      Number(minutes) > drainMinutes,
+      `${minutes} min are not enough for a drain of ${drainMinutes} min`,
+    );
 });
 
 test("the files for systemd name only variables that exist", () => {

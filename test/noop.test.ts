@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
@@ -169,9 +169,21 @@ test("a running job survives kill -9 of the orchestrator: adopted, its log whole
   assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
 });
 
+/** A `systemd-notify` that only writes its arguments down: no systemd runs here. */
+function systemdNotify({ dataDir }: OrchestratorSetup) {
+  const record = join(dataDir, "notified");
+  writeFileSync(join(dataDir, "systemd-notify"), `#!/bin/sh\necho "$*" >>${record}\n`, { mode: 0o755 });
+  const { PATH } = cleanEnvironment();
+  return {
+    environment: { NOTIFY_SOCKET: "/nonexistent/notify", PATH: `${dataDir}:${PATH}` },
+    notified: () => (existsSync(record) ? readFileSync(record, "utf8").trimEnd().split("\n") : []),
+  };
+}
+
 test("SIGUSR2 leaves a running job to the next start, also when a drain waits for it already", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "1");
-  const first = await startOrchestrator(setup);
+  const systemd = systemdNotify(setup);
+  const first = await startOrchestrator(setup, [], systemd.environment);
   const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
   const go = join(setup.dataDir, "go-on");
   const id = await submit(first, {
@@ -179,7 +191,12 @@ test("SIGUSR2 leaves a running job to the next start, also when a drain waits fo
   });
   await untilLogged(first, id, "waiting");
   const waiting = await submit(first, { script: "echo later" });
+  await until("systemd is told", () => systemd.notified().length === 1);
   assert.equal(await first.stop("SIGUSR2"), 0, first.log());
+  assert.deepEqual(
+    systemd.notified().map((line) => line.split(" ")[0]),
+    ["READY=1", "STOPPING=1"],
+  );
 
   const second = await startOrchestrator(setup, runnerListen);
   second.signal("SIGTERM");

@@ -116,7 +116,7 @@ test("the manifest: restarted for ever, stopped later than a drain, its method a
   const [timeout, ownLimit] = [Number(stop.timeout_seconds), Number(/ -t (\d+) /.exec(stop.exec ?? "")?.[1])];
   const drainMinutes = Number(/^(\d+)m$/.exec(orchestratorOptions.drainTimeout.defaultText)?.[1]);
   assert.ok(ownLimit > drainMinutes * 60 + 120 && timeout > ownLimit, `${timeout} s, ${ownLimit} s`);
-  for (const method of ["start", "stop"]) {
+  for (const method of ["start", "stop", "refresh"]) {
     const { exec = "" } = named("exec_method", method);
     assert.ok(
       existsSync(new URL(`..${exec.split(" ")[0]?.replace("/opt/solstice", "")}`, import.meta.url)),
@@ -234,6 +234,8 @@ class Place {
 /** Ends at once when it is asked to, and says how often it was. */
 const patient = `env >environment
 trap 'echo term >>terms; rm -f sleeper; exit 0' TERM
+trap ': >hup' HUP
+trap ': >usr2' USR2
 : >ready
 while :; do sleep 0.05; done`;
 
@@ -271,10 +273,18 @@ for (const shell of shells) {
     });
     assert.ok(commandLines.some((line) => line.includes(place.directory)));
     assert.ok(!commandLines.some((line) => line.includes("quoted secret") || line.includes("u:p&x")));
+    for (const [method, signal] of [
+      ["refresh", "hup"],
+      ["hand-over", "usr2"],
+    ] as const) {
+      assert.equal(await place.run(method).ended, 0);
+      await until("the stand-in has the signal", () => place.has(signal));
+    }
     const stop = place.run("stop");
     assert.equal(await stop.ended, 0);
     assert.equal(await start.ended, 0);
     assert.equal(place.text("terms"), "term\n");
+    assert.equal(await place.run("refresh").ended, 0, "nothing runs any more, and nothing is signalled");
     assert.deepEqual(
       readdirSync(place.directory).filter((name) => name.endsWith(".pids")),
       [],

@@ -3,11 +3,14 @@
 #
 #   solstice-orchestrator.sh [-e FILE] [-d SECONDS] [-c COMMAND] [-r DIR] start
 #   solstice-orchestrator.sh [-t SECONDS] [-r DIR] stop
+#   solstice-orchestrator.sh [-r DIR] refresh|hand-over
 #
 # `start` stays as long as the orchestrator runs and ends with its exit code, so that SMF (model "child") starts it again;
 # but a configuration that is wrong ends it with SMF_EXIT_ERR_CONFIG, and SMF puts the service into maintenance.
 # `stop` signals the orchestrator alone. SMF's `:kill` would signal every process of the service's contract: the tools that
 # the orchestrator has under way as well, and the orchestrator twice, which skips the draining.
+# `refresh` has the orchestrator read its image map, API token and secrets again (SIGHUP). `hand-over` has it end and leave its guests
+# running (SIGUSR2); SMF starts it again at once, and it adopts them: after an upgrade, instead of `svcadm restart`, which drains.
 #
 #   -e  the file with the environment; it may be absent            -d  pause before an orchestrator that failed is given back
 #   -c  the solstice command                                       -t  how long `stop` waits until it kills
@@ -148,11 +151,21 @@ stop() {
   exit $smf_exit_ok
 }
 
+# Sends a signal to the orchestrator, where it runs.
+signal() {
+  [ -r "$note" ] || exit $smf_exit_ok
+  read -r method orchestrator <"$note"
+  is_ours "$method" || exit $smf_exit_ok
+  kill "-$1" "$orchestrator"
+}
+
 case ${1:-} in
   start) start ;;
   stop) stop ;;
+  refresh) signal HUP ;;
+  hand-over) signal USR2 ;;
   *)
-    say "usage: $0 [-e FILE] [-t SECONDS] start|stop"
+    say "usage: $0 [-e FILE] [-t SECONDS] start|stop|refresh|hand-over"
     exit $smf_exit_err_fatal
     ;;
 esac

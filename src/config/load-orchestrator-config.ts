@@ -54,7 +54,9 @@ export async function loadOrchestratorConfig(flags: RawFlags, env: Environment):
     ...secrets.problems,
   ];
   if (!isComplete(reading) || !files.imageMap || problems.length > 0) throw invalid(problems);
-  return freezeConfig(reading.values, { ...files, imageMap: files.imageMap, secrets: secrets.config });
+  const { imageMap } = files;
+  const hasNotifySocket = Boolean(env.NOTIFY_SOCKET);
+  return freezeConfig(reading.values, { ...files, imageMap, secrets: secrets.config, hasNotifySocket });
 }
 
 /** The part of the configuration that concerns images; reads `config`, `dataDir` and `hypervisor`. Throws `config_invalid`. */
@@ -173,6 +175,7 @@ interface ConfigFiles {
   readonly dataDir: string;
   readonly imageMap: ImageMap;
   readonly secrets: SecretsConfig | null;
+  readonly hasNotifySocket: boolean;
 }
 
 function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
@@ -225,6 +228,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
       sharedRefs: values.cacheSharedRefs,
     }),
     noop: Object.freeze({ runner: values.noopRunner, delayMs: values.noopDelayMs }),
+    hasNotifySocket: files.hasNotifySocket,
     logLevel: values.logLevel,
   });
 }

@@ -83,6 +83,8 @@ export interface OrchestratorConfig {
   readonly artifactRetentionSeconds: number;
   readonly cache: CacheConfig;
   readonly noop: NoopConfig;
+  /** Whether a service manager waits for `systemd-notify` (`NOTIFY_SOCKET`, which systemd sets). */
+  readonly hasNotifySocket: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 

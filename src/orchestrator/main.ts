@@ -24,8 +24,9 @@ import { createLogger } from "./logger.ts";
 import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
 import { openStore } from "./open-store.ts";
-import { handOver } from "./process/hand-over.ts";
-import { drain, endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
+import { goDown } from "./process/go-down.ts";
+import { createServiceManager } from "./process/service-manager.ts";
+import { endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
 import { endAtUnexpectedError } from "./process/unexpected-error.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
 import { createSecretBook } from "./secrets/secret-book.ts";
@@ -35,7 +36,7 @@ import { createShellDesk } from "./shells/shell-desk.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { startFileLoop } from "./upkeep/file-loop.ts";
-import { removeGuard, startGuardLoop } from "./upkeep/guard-loop.ts";
+import { startGuardLoop } from "./upkeep/guard-loop.ts";
 import { createHostCaches } from "./upkeep/host-caches.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
 import { createRetentionState } from "./upkeep/retention-state.ts";
@@ -63,6 +64,7 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));
+  const serviceManager = createServiceManager({ isWaiting: config.hasNotifySocket, log });
   const context = await openContext(config, { log, closing });
   const lease = await startLease(context);
   closing.defer(() => lease.stop());
@@ -91,33 +93,15 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   closing.defer(() => removeNote(config.dataDir));
   const messages = startMessageLoops(context, admission);
   closing.defer(() => messages.close());
+  const signalled = untilSignalled(context, lifecycle);
   log.info(readyFacts(context, userServer.url), "ready");
+  await serviceManager.ready(`Serves on ${userServer.url}`);
 
-  await untilSignalled(context, lifecycle);
-  const intakeClosed = messages.closeIntake();
-  lease.refresh();
-  await scheduler.stop();
-  await intakeClosed;
-  const isEmpty = await drain(context, lifecycle);
-  if (isRestarting(context)) {
-    await handOver(context, { lease, messages });
-    return 0;
-  }
-  await messages.close();
-  if (!isEmpty) {
-    log.error({}, "stopped, though jobs of this host may still be active: its next start goes on with them");
-    return 1;
-  }
-  await lease.leave();
-  await guarding.stop();
-  await removeGuard(context);
-  log.info({}, "stopped; every guest of this host is gone");
-  return 0;
-}
-
-/** A signal changes the phase at any time. */
-function isRestarting({ phase }: Context): boolean {
-  return phase === "restarting";
+  const { phase } = await signalled;
+  const told = serviceManager.stopping(phase === "restarting" ? "Restarts; its guests run on" : "Drains");
+  closing.defer(() => told);
+  // Awaited here, since what `closing` closes must stay open until then.
+  return await goDown(context, { lifecycle, lease, messages, scheduler, guarding });
 }
 
 /** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */

@@ -3,7 +3,7 @@ import type { Lease } from "../hosts/lease-loop.ts";
 import type { MessageLoops } from "../messages/message-loops.ts";
 
 /** How long the whole hand-over may take, in ms. After that the process ends at once, as `kill -9` ends it. */
-const handOverMaxMs = 60_000;
+export const handOverMaxMs = 60_000;
 
 /** How long the last renewal of the lease may take, in ms: the database may be away. */
 const lastRenewalMs = 10_000;

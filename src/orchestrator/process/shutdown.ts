@@ -14,11 +14,11 @@ const phaseLookMs = 250;
 const longestReleaseMs = 45_000;
 
 /**
- * Resolves at the first SIGINT, SIGTERM or SIGUSR2. From then on SIGINT and SIGTERM follow the phases of {@link phaseOfSignal};
+ * Resolves with the context at the first SIGINT, SIGTERM or SIGUSR2. From then on SIGINT and SIGTERM follow the phases of {@link phaseOfSignal};
  * SIGUSR2 leaves the guests running, also those that a drain still waits for.
  */
-export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<void> {
-  return new Promise<void>((resolve) => {
+export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<Pick<Context, "phase">> {
+  return new Promise((resolve) => {
     let count = 0;
     const onStop = (signal: NodeJS.Signals) => {
       const phase = context.phase === "restarting" ? undefined : phaseOfSignal[count++];
@@ -29,13 +29,13 @@ export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<
         return;
       }
       enter(context, lifecycle, phase);
-      resolve();
+      resolve(context);
     };
     const onRestart = () => {
       if (context.phase !== "serving" && context.phase !== "draining") return;
       enter(context, lifecycle, "restarting");
       boundHandOver(context.log);
-      resolve();
+      resolve(context);
     };
     process.on("SIGINT", onStop);
     process.on("SIGTERM", onStop);

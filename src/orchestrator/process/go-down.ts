@@ -1,0 +1,45 @@
+import type { Context } from "../context.ts";
+import type { Lifecycle } from "../drive/lifecycle-loop.ts";
+import type { Lease } from "../hosts/lease-loop.ts";
+import type { Loop } from "../loop.ts";
+import type { MessageLoops } from "../messages/message-loops.ts";
+import { removeGuard } from "../upkeep/guard-loop.ts";
+import { handOver } from "./hand-over.ts";
+import { drain } from "./shutdown.ts";
+
+/** What is stopped in order; the caller closes the rest. */
+export interface RunningParts {
+  readonly lifecycle: Lifecycle;
+  readonly lease: Lease;
+  readonly messages: MessageLoops;
+  readonly scheduler: Pick<Loop, "stop">;
+  readonly guarding: Pick<Loop, "stop">;
+}
+
+/**
+ * What follows a signal: nothing is claimed any more, then the guests are left to the next start (SIGUSR2), or running jobs end
+ * and every guest is removed. Returns the exit code of the process.
+ */
+export async function goDown(context: Context, parts: RunningParts): Promise<number> {
+  const { lifecycle, lease, messages } = parts;
+  const intakeClosed = messages.closeIntake();
+  lease.refresh();
+  await parts.scheduler.stop();
+  await intakeClosed;
+  const isEmpty = await drain(context, lifecycle);
+  if (context.phase === "restarting") {
+    await handOver(context, { lease, messages });
+    return 0;
+  }
+  await messages.close();
+  if (!isEmpty) {
+    const what = "stopped, though jobs of this host may still be active: its next start goes on with them";
+    context.log.error({}, what);
+    return 1;
+  }
+  await lease.leave();
+  await parts.guarding.stop();
+  await removeGuard(context);
+  context.log.info({}, "stopped; every guest of this host is gone");
+  return 0;
+}
