@@ -27,11 +27,11 @@ function processSetup(context: TestContext, ...flags: string[]): OrchestratorSet
   ]);
 }
 
-const failing = {
-  script: "echo left >file; exit 3",
-  env: { GREETING: "hello" },
-  hold_on_failure_seconds: 600,
-};
+const script = "echo left >file; exit 3";
+
+const failing = { script, env: { GREETING: "hello" }, hold_on_failure_seconds: 600 };
+
+const enqueueFailing = ["enqueue", "--no-repo", "--env", "GREETING=hello", "--script", script];
 
 const isOnHold = (job: { hold?: { state: string }; verdict?: unknown }) =>
   job.hold?.state === "on_hold" && job.verdict !== undefined;
@@ -63,13 +63,16 @@ async function readAll(stream: AsyncIterable<Buffer>): Promise<string> {
 test("a failed job's guest is entered, others run beside it, a killed orchestrator keeps it, release removes it", async (context) => {
   const setup = processSetup(context);
   const first = await startOrchestrator(setup);
-  const id = await submit(first, failing);
-  const job = await untilJob(first, id, isOnHold);
+  const told = await run(first, [...enqueueFailing, "--hold-on-failure", "10m", "--wait"]);
+  assert.equal(told.code, 3, told.stderr);
+  const id = /solstice shell (\w+)/.exec(told.stdout)?.[1] ?? "";
+  const { job } = await first.api.get({ jobId: id });
+  assert.ok(job && isOnHold(job), told.stdout);
   assert.equal(job.state, "finalizing");
   assert.equal(job.verdict?.reason, "step_failed");
 
-  const script = 'cat file; printf "<%s>" "$GREETING" "$SOLSTICE_JOB_ID"; echo; exit 7\n';
-  const entered = await run(first, ["shell", id.slice(0, 8)], script);
+  const commands = 'cat file; printf "<%s>" "$GREETING" "$SOLSTICE_JOB_ID"; echo; exit 7\n';
+  const entered = await run(first, ["shell", id.slice(0, 8)], commands);
   assert.deepEqual(entered, { stdout: `left\n<hello><${id}>\n`, stderr: "", code: 7 });
 
   // It takes no slot of the one that there is.
@@ -96,7 +99,7 @@ test("a failed job's guest is entered, others run beside it, a killed orchestrat
   assert.match((await run(second, ["release", id])).stderr, /not on hold/);
 });
 
-test("enqueue --wait tells of the hold and does not wait for its end; the deadline removes the guest", async (context) => {
+test("a longer hold than the host allows is cut, and enqueue --wait says so; the deadline removes the guest", async (context) => {
   const setup = processSetup(context, "--hold-limit", "5s");
   const orchestrator = await startOrchestrator(setup);
   const args = ["enqueue", "--no-repo", "--script", "echo out; exit 4", "--hold-on-failure", "30m", "--wait"];

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { getJob } from "../store/jobs.ts";
+import { verdict } from "../core/verdict.ts";
+import { applyEvent, getJob } from "../store/jobs.ts";
 import { appendLog } from "../store/logs.ts";
+import { recordFinish } from "../store/machines.ts";
 import { finishStep, startStep } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
 import { type JobLogOptions, type LogPiece, readJobLog } from "./job-logs.ts";
 import { type BootedJob, bootJob, endAttempt, insertTestJob, openTestStore } from "./testing/fixture.ts";
 
-async function setUp(t: TestContext, stepNames?: readonly string[]) {
+async function setUp(t: TestContext, stepNames?: readonly string[], request: object = {}) {
   const store = await openTestStore(t);
-  const booted = await bootJob(store, (await insertTestJob(store)).id, stepNames);
+  const booted = await bootJob(store, (await insertTestJob(store, { request })).id, stepNames);
   let offset = 0;
   const write = async (text: string, limitBytes = 1e9) => {
     const log = { jobId: booted.jobId, attempt: booted.attempt, stream: "output" } as const;
@@ -93,6 +95,27 @@ test("a step that is followed is waited for, and its log ends with it", async (t
   const never = textOf(await read(store, booted, { step: "checkout", follow: true }));
   await endAttempt(store, booted, "requeue");
   assert.equal(await never, "");
+});
+
+test("followed output ends when only the guest is left, on hold; its console goes on", async (t) => {
+  const { store, booted, write } = await setUp(t, ["test"], { hold_on_failure_seconds: 600 });
+  const { jobId, attempt } = booted;
+  const output = textOf(await read(store, booted, { follow: true }));
+  const console = await read(store, booted, { follow: true, stream: "console" });
+  await console.next();
+  await write("all of it");
+  await recordFinish(store, {
+    ...{ jobId, attempt, at: 3001, exitCode: 3, failure: null, logLength: 9, logSha256: "0".repeat(64) },
+    hold: { hostId: "host-1", decide: () => ({ kind: "granted", seconds: 600 }) },
+  });
+  const failed = verdict("step_failed", "It failed.", 3);
+  await applyEvent(store, { jobId, attempt, event: "conclude", at: 3002, verdict: failed });
+  assert.equal(await output, "all of it");
+  const log = { jobId, attempt, stream: "console" } as const;
+  await appendLog(store, { ...log, offset: 0, data: Buffer.from("later"), limitBytes: 1e9 });
+  const { value } = await console.next();
+  assert.equal(Buffer.from(value?.data ?? "").toString(), "later");
+  await console.return?.(undefined);
 });
 
 test("bytes that were not kept are skipped, and said to be", async (t) => {

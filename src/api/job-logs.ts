@@ -3,6 +3,7 @@ import type { Job, LogStream } from "../core/job.ts";
 import { isFinal } from "../core/job-state.ts";
 import { getJob } from "../store/jobs.ts";
 import { logStatus, readLogBeyond } from "../store/logs.ts";
+import { getMachine } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";
 import { type LogSpan, spanOfStep, wholeLog } from "./log-span.ts";
 import { listenForWakes } from "./wakes.ts";
@@ -38,7 +39,7 @@ export interface LogPiece {
 
 /**
  * An attempt's log from an offset on. Without `follow` it ends where the log ended when it began; with it, when the
- * attempt has ended and all of it was sent. Rejects with the reason of `signal`.
+ * attempt has ended, or only its guest is left on hold, and all of it was sent. Rejects with the reason of `signal`.
  */
 export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGenerator<LogPiece> {
   const { job, stream, signal } = options;
@@ -93,13 +94,14 @@ async function* followLog(
   for (;;) {
     // The job is read before its log: what an ended attempt wrote is then certainly in the log.
     const job = await getJob(store, jobId);
+    const hasEnded = job === null || attemptEnded(job, attempt) || (await isOnlyHeld(store, job, options));
     const span = await findSpan(store, options);
     for await (const piece of span === null ? [] : sendSpan(store, { ...options, offset }, span)) {
       offset = piece.offset + piece.data.length;
       yield piece;
     }
     const hasAll = span !== null && span.end !== null && span.start + offset >= span.end;
-    if (job === null || hasAll || attemptEnded(job, attempt)) return refuseExpired(store, options);
+    if (hasAll || hasEnded) return refuseExpired(store, options);
     await wakes.next({ timeoutMs: pollMs, signal });
   }
 }
@@ -141,4 +143,16 @@ async function* sendLog(
 function attemptEnded(job: Job, attempt: number): boolean {
   if (isFinal(job.state) || job.attempt > attempt) return true;
   return job.attempt === attempt && job.state === "queued";
+}
+
+/**
+ * Whether only the guest of a failed job is left, on hold: a hold begins when the runner has sent all output. The guest's console
+ * goes on.
+ */
+async function isOnlyHeld(store: Store, job: Job, { jobId, attempt, stream }: LogName): Promise<boolean> {
+  const { request, state } = job;
+  if (stream !== "output" || state !== "finalizing" || request.hold_on_failure_seconds === undefined)
+    return false;
+  const machine = await getMachine(store, { jobId, attempt });
+  return machine !== null && machine.holdUntilAt !== null;
 }

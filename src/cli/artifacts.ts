@@ -12,6 +12,7 @@ import { addClientOptions, examplesText, openSession, type RegisterCommand } fro
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { write, writeJson } from "./output.ts";
+import { createStatusLine, type StatusLine } from "./status-line.ts";
 import { tableText } from "./table.ts";
 import { durationText, oneLine } from "./text.ts";
 
@@ -117,7 +118,8 @@ async function fetchFiles(
   for (const [at, artifact] of wanted.entries()) {
     const path = paths[at] ?? "_";
     const url = `/v1/jobs/${answer.jobId}/artifacts/${answer.attempt}/${artifact.id}`;
-    const onProgress = progressOf(artifact, context);
+    const line = createStatusLine(context.stderr);
+    const onProgress = progressOf(artifact, line);
     const place = { directory, path, isForced: flags.force ?? false };
     const outcome = await downloadArtifact(session, { artifact, url, ...place, onProgress }).then(
       (isFetched) => ({ state: isFetched ? "fetched" : "unchanged", problem: null }),
@@ -129,7 +131,7 @@ async function fetchFiles(
       size_bytes: Number(artifact.sizeBytes),
       ...outcome,
     });
-    if (context.stderr.isTTY) context.stderr.write("\r\u001b[K");
+    line.clear();
     if (!flags.json) await tell(view, results.at(-1), path);
   }
   if (flags.json)
@@ -158,16 +160,23 @@ async function tell({ context }: View, result: Result | undefined, path: string)
     await write(context.stdout, `${path === result.name ? name : `${name} (saved as ${oneLine(path)})`}\n`);
 }
 
-/** One line on a terminal, that the next thing said takes the place of. */
-function progressOf({ name, sizeBytes }: Artifact, { stderr }: CliContext): (bytes: number) => void {
-  if (!stderr.isTTY) return () => {};
+/** How often a terminal's line changes, and how often a line is written elsewhere, in ms. */
+const terminalMs = 200;
+const lineMs = 10_000;
+
+/** A file that comes within this time, in ms, needs no line. */
+const silentMs = 2000;
+
+/** Shows how far a file has come. */
+function progressOf({ name, sizeBytes }: Artifact, line: StatusLine): (bytes: number) => void {
+  const startedAt = performance.now();
   let shownAt = 0;
   return (bytes) => {
     const now = performance.now();
-    if (now - shownAt < 200) return;
+    if (now - shownAt < terminalMs || now - startedAt < silentMs) return;
     shownAt = now;
-    const line = `${formatBytes(bytes)} of ${formatBytes(Number(sizeBytes))}  ${oneLine(name)}`;
-    stderr.write(`\r\u001b[K${line.slice(0, (stderr.columns ?? 80) - 1)}`);
+    const text = `${formatBytes(bytes)} of ${formatBytes(Number(sizeBytes))}  ${oneLine(name)}`;
+    line.show(text, String(Math.floor((now - startedAt - silentMs) / lineMs)));
   };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { JobStepSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { addJob, type FakeApi, startFakeApi } from "./testing/fake-api.ts";
+import { addJob, type FakeApi, labelIsFull, startFakeApi } from "./testing/fake-api.ts";
 import { runCli, startCli } from "./testing/run-cli.ts";
 
 let api: FakeApi;
@@ -12,6 +12,7 @@ before(async () => {
 afterEach(() => {
   api.jobs.clear();
   api.submitted.length = 0;
+  api.explanation = null;
 });
 after(() => api.stop());
 
@@ -153,6 +154,53 @@ test("--wait --json keeps stdout for one document; the log goes to stderr", asyn
   assert.equal(document.state, "succeeded");
   assert.equal(document.finished_ms, 1_700_000_060_000);
   assert.deepEqual(document.steps[1].exit_code, 0);
+});
+
+/** Plays a job that fails and whose guest is put on hold. */
+async function failOnHold(saw: (text: string) => Promise<void>): Promise<void> {
+  api.update("7k3m9x", { state: "running", attempt: 1 });
+  api.append("7k3m9x", "the end\n");
+  await saw("the end");
+  api.update("7k3m9x", {
+    state: "finalizing",
+    verdict: { state: "failed", reason: "step_failed", message: "It failed.", exitCode: 7 },
+    hold: { state: "on_hold", untilMs: BigInt(Date.parse("2100-01-02T13:04:05Z")) },
+  });
+}
+
+const enter =
+  /kept until 2100-01-02 13:04:05 UTC .*\n.* solstice shell 7k3m9x\n.* solstice release 7k3m9x\n$/;
+
+test("--wait --hold-on-failure says how to enter the guest while it is there, and exits as the job did", async () => {
+  api.onSubmit = () => addJob(api, "7k3m9x");
+  const cli = startCli(enqueue("--script", "x", "--hold-on-failure", "30m", "--wait"));
+  await cli.sawError("queued");
+  await failOnHold(cli.sawOutput);
+  assert.equal(await cli.ended, 7, cli.stderr());
+  assert.equal(api.submitted[0]?.hold_on_failure_seconds, 1800);
+  assert.match(cli.stdout().toString(), /^the end\nJob 7k3m9x failed: It failed\.\n/);
+  assert.match(cli.stdout().toString(), enter);
+});
+
+test("--wait --hold-on-failure --json prints the job with its hold, and how to enter on stderr", async () => {
+  api.onSubmit = () => addJob(api, "7k3m9x");
+  const cli = startCli(enqueue("--script", "x", "--hold-on-failure", "30m", "--wait", "--json"));
+  await cli.sawError("queued");
+  await failOnHold(cli.sawError);
+  assert.equal(await cli.ended, 7, cli.stderr());
+  const { state, verdict, hold } = JSON.parse(cli.stdout().toString());
+  assert.deepEqual([state, verdict.exit_code, hold.state], ["finalizing", 7, "on_hold"]);
+  assert.match(cli.stderr(), enter);
+});
+
+test("--wait says while the job waits why it does", async () => {
+  api.onSubmit = () => addJob(api, "7k3m9x");
+  api.explanation = labelIsFull;
+  const cli = startCli(enqueue("--script", "x", "--wait", "--json"));
+  await cli.sawError(`Job 7k3m9x waits: ${labelIsFull.message}\n`);
+  api.update("7k3m9x", { state: "succeeded" });
+  assert.equal(await cli.ended, 0, cli.stderr());
+  assert.equal(JSON.parse(cli.stdout().toString()).state, "succeeded");
 });
 
 test("--wait survives a restart of the orchestrator, without losing or repeating a byte", async () => {

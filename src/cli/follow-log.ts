@@ -2,7 +2,7 @@ import { SolsticeError } from "../core/errors.ts";
 import { isFinal } from "../core/job-state.ts";
 import type { Job, LogsResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import { readStream } from "./api-streams.ts";
-import { isOnHold } from "./hold-text.ts";
+import { hasHeldGuest } from "./hold-text.ts";
 import { jobStateOf } from "./job-document.ts";
 import { askPatiently, createPatience, endedEarly, type PatienceOptions } from "./patience.ts";
 import { rangeText } from "./verdict-text.ts";
@@ -83,7 +83,7 @@ async function whatFollows(place: LogPlace, offset: number, options: PatienceOpt
   if (!job) return "nothing";
   if (job.attempt > place.attempt) return "attempt";
   // Nothing is added to the output of a job whose guest is on hold.
-  const hasEnded = isFinal(jobStateOf(job)) || (place.stream === "output" && isOnHold(job));
+  const hasEnded = isFinal(jobStateOf(job)) || (place.stream === "output" && hasHeldGuest(job));
   if (job.attempt === place.attempt && job.state === "queued") return "attempt";
   // The API ends a step's log with the step, and knows best when that is.
   if (place.step !== undefined && (hasEnded || hasStepEnded(job, place.step))) return "nothing";

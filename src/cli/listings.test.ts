@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { JobStepSchema, TransitionSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { addJob, type FakeApi, startFakeApi } from "./testing/fake-api.ts";
+import { addJob, type FakeApi, labelIsFull, startFakeApi } from "./testing/fake-api.ts";
 import { runCli } from "./testing/run-cli.ts";
 
 let api: FakeApi;
@@ -129,6 +129,7 @@ test("cancel: each job on its own, exit code 1 when one is not there", async () 
 
 test("explain and capacity", async () => {
   addJob(api, "7k3m9x");
+  api.explanation = labelIsFull;
   assert.match(
     (await run("explain", "7k")).stdout,
     /^2 of 2 jobs of debian-latest run\. It may start in 0\.0s\.\n$/,

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { addJob, type FakeApi, startFakeApi } from "./testing/fake-api.ts";
+import { addJob, type FakeApi, labelIsFull, startFakeApi } from "./testing/fake-api.ts";
 import { runCli, startCli } from "./testing/run-cli.ts";
 
 let api: FakeApi;
 before(async () => {
   api = await startFakeApi();
 });
-afterEach(() => api.jobs.clear());
+afterEach(() => {
+  api.jobs.clear();
+  api.explanation = null;
+});
 after(() => api.stop());
 
 test("prints the bytes as they are: binary, escape sequences, no newline at the end", async () => {
@@ -52,6 +55,19 @@ test("follows over restarts and attempts, from the offset reached", async () => 
   assert.equal(await cli.ended, 0, cli.stderr());
   assert.equal(cli.stdout().toString(), "one\ntwo\nagain\n");
   assert.match(cli.stderr(), /==> attempt 2\n$/);
+});
+
+test("followed before its job runs it says why the job waits, and nothing of that on stdout", async () => {
+  addJob(api, "7k3m9x");
+  api.explanation = labelIsFull;
+  const cli = startCli(["logs", "-f", "7k3", "--api-url", api.url]);
+  await cli.sawError(`Job 7k3m9x waits: ${labelIsFull.message}\n`);
+  api.update("7k3m9x", { state: "running", attempt: 1 });
+  api.append("7k3m9x", "one\n");
+  await cli.sawOutput("one");
+  api.update("7k3m9x", { state: "succeeded" });
+  assert.equal(await cli.ended, 0, cli.stderr());
+  assert.equal(cli.stdout().toString(), "one\n");
 });
 
 test("where bytes were not kept one line says so, and stderr what the log is", async () => {

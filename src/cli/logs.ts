@@ -2,10 +2,11 @@ import { InvalidArgumentError, Option } from "commander";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { followLog, type LogPiece, skippedText } from "./follow-log.ts";
+import { followLog, type LogPiece, type LogPlace, skippedText } from "./follow-log.ts";
 import { type LogLineDocument, LogLines } from "./log-lines.ts";
 import { guestOutput, jsonText, write } from "./output.ts";
 import { completenessText, isWhole } from "./verdict-text.ts";
+import { createWaitReason, type WaitReason } from "./wait-reason.ts";
 
 interface LogsFlags {
   readonly follow?: true;
@@ -49,11 +50,12 @@ export const registerLogs: RegisterCommand = (program, context) => {
     });
 };
 
-async function printLog(
-  jobId: string,
-  flags: LogsFlags,
-  { context, session }: { context: CliContext; session: ApiSession },
-): Promise<void> {
+interface Means {
+  readonly context: CliContext;
+  readonly session: ApiSession;
+}
+
+async function printLog(jobId: string, flags: LogsFlags, { context, session }: Means): Promise<void> {
   const place = {
     jobId,
     stream: flags.console ? ("console" as const) : ("output" as const),
@@ -62,16 +64,42 @@ async function printLog(
     ...(flags.step !== undefined && { step: flags.step }),
   };
   // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
-  await session.ask((client, options) => client.get({ jobId }, options));
-  const onLost = (message: string) => context.stderr.write(`${message} Waiting for it.\n`);
+  const { job } = await session.ask((client, options) => client.get({ jobId }, options));
+  const reason = createWaitReason(job?.id ?? jobId, { context, session });
   const printer = flags.json ? documentPrinter(context) : bytePrinter(context);
   let attempt = 0;
+  try {
+    attempt = await printPieces(place, { context, session, reason, printer });
+  } finally {
+    reason.end();
+  }
+  if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
+}
+
+/** Returns the attempt whose log was printed last. */
+async function printPieces(
+  place: LogPlace,
+  {
+    context,
+    session,
+    reason,
+    printer,
+  }: Means & { readonly reason: WaitReason; readonly printer: LogPrinter },
+): Promise<number> {
+  const onLost = (message: string) => {
+    reason.end();
+    context.stderr.write(`${message} Waiting for it.\n`);
+  };
+  let attempt = 0;
   for await (const piece of followLog(place, { session, onLost })) {
+    reason.end();
     attempt = piece.attempt;
     await printer.add(piece);
+    // A log begins without a byte: perhaps its job waits.
+    if (place.follow && piece.data.length === 0) reason.begin();
   }
   await printer.end();
-  if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
+  return attempt;
 }
 
 /** Prints the pieces of a log, in order. */
@@ -108,7 +136,7 @@ function documentPrinter({ stdout }: CliContext): LogPrinter {
 /** Says on stderr what is wrong with a log that was printed. The API tells it of the latest attempt's. */
 async function tellCompleteness(
   printed: { jobId: string; attempt: number },
-  { context, session }: { context: CliContext; session: ApiSession },
+  { context, session }: Means,
 ): Promise<void> {
   const { job } = await session.ask((client, options) => client.get({ jobId: printed.jobId }, options));
   if (!job?.log || job.attempt !== printed.attempt || isWhole(job.log)) return;

@@ -5,9 +5,13 @@ import { failedStep, stateTimings } from "./job-document.ts";
 import { paintState } from "./output.ts";
 import { dayText, durationText, manyLines, oneLine } from "./text.ts";
 
-/** How a job ended, for a person: state, sentence, failing step, and the time each state took. */
+/**
+ * How a job ended, for a person: state, sentence, failing step, and the time each state took. Of a job whose guest is on hold
+ * the state is the one that the job will have after it.
+ */
 export function verdictText(job: Job, output: Output, now: number): string {
-  const state = paintState(output, job.state, oneLine(job.state));
+  const ended = job.verdict?.state ?? job.state;
+  const state = paintState(output, ended, oneLine(ended));
   const message = manyLines(job.verdict?.message ?? "");
   const lines = [`Job ${job.id} ${state}${message ? `: ${message}` : ""}`];
   const step = failedStep(job);

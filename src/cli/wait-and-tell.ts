@@ -23,7 +23,9 @@ export async function waitAndTell(
   stopTelling();
   const now = context.now();
   if (json) await writeJson(context.stdout, jobDocument(ended, now));
-  else await write(context.stdout, verdictText(ended, context.stdout, now) + holdText(ended));
+  else await write(context.stdout, verdictText(ended, context.stdout, now));
+  // With --json too: who reads along can enter the guest only while it is there.
+  await write(logOutput, holdText(ended, now));
   // A job on hold still has the state finalizing; how it ended is known.
   context.setExitCode(exitCodeOfJob(ended.verdict?.state ?? ended.state, ended.verdict?.exitCode));
 }

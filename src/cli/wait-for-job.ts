@@ -9,6 +9,7 @@ import { paint, paintState } from "./output.ts";
 import { askPatiently, type PatienceOptions } from "./patience.ts";
 import { createStepPrinter, type StepPrinter } from "./step-printer.ts";
 import { oneLine } from "./text.ts";
+import { createWaitReason, type WaitReason } from "./wait-reason.ts";
 import { watchJob } from "./watch-job.ts";
 
 /** What {@link waitForJob} needs besides the job. */
@@ -28,33 +29,49 @@ export async function waitForJob(jobId: string, options: WaitOptions): Promise<J
   const patience: PatienceOptions = {
     session: options.session,
     signal: stop.signal,
-    onLost: (message) => options.context.stderr.write(`${message} Waiting for it.\n`),
+    onLost: (message) => {
+      view.reason.end();
+      options.context.stderr.write(`${message} Waiting for it.\n`);
+    },
   };
-  const printer = createStepPrinter(options.logOutput);
+  const view: View = {
+    context: options.context,
+    printer: createStepPrinter(options.logOutput),
+    reason: createWaitReason(jobId, options),
+  };
+  const { printer } = view;
   try {
     const [ended] = await Promise.all([
-      showStates(jobId, patience, { context: options.context, printer }),
+      showStates(jobId, patience, view),
       // Both streams notice a lost API; one of them tells.
-      showLog(jobId, { session: options.session, signal: stop.signal }, printer),
+      showLog(jobId, { session: options.session, signal: stop.signal }, view),
     ]);
     await printer.setSteps(ended.attempt, ended.steps);
     await printer.finish();
     return ended;
   } finally {
     stop.abort();
+    view.reason.end();
   }
 }
 
-async function showStates(
-  jobId: string,
-  patience: PatienceOptions,
-  { context, printer }: { context: CliContext; printer: StepPrinter },
-): Promise<Job> {
+/** What {@link waitForJob} shows, and where. */
+interface View {
+  readonly context: CliContext;
+  readonly printer: StepPrinter;
+  /** Shown while the job is queued. */
+  readonly reason: WaitReason;
+}
+
+async function showStates(jobId: string, patience: PatienceOptions, view: View): Promise<Job> {
+  const { context, printer, reason } = view;
   let shown = "";
   for await (const job of watchJob(jobId, patience)) {
     const line = stateLine(job, context);
+    if (line !== shown) reason.end();
     if (line !== shown && !isFinal(jobStateOf(job))) context.stderr.write(`${line}\n`);
     shown = line;
+    if (job.state === "queued") reason.begin();
     await printer.setSteps(job.attempt, job.steps);
     if (isFinal(jobStateOf(job)) || isOnHold(job)) return job;
   }
@@ -71,7 +88,7 @@ function stateLine(job: Job, { stderr }: CliContext): string {
  * The log with its headings. Before a piece is written the steps are asked for: the runner tells a step's start before
  * it sends its output, so the answer knows every step the piece may hold, which the watch may not know yet.
  */
-async function showLog(jobId: string, patience: PatienceOptions, printer: StepPrinter): Promise<void> {
+async function showLog(jobId: string, patience: PatienceOptions, { printer, reason }: View): Promise<void> {
   let hasEnded = false;
   for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, patience)) {
     if (piece.data.length > 0 && !hasEnded) {
@@ -79,6 +96,7 @@ async function showLog(jobId: string, patience: PatienceOptions, printer: StepPr
       hasEnded = job !== undefined && (isFinal(jobStateOf(job)) || isOnHold(job));
       if (job) await printer.setSteps(job.attempt, job.steps);
     }
+    if (piece.data.length > 0) reason.end();
     await printer.print(piece);
   }
 }

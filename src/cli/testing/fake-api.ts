@@ -28,10 +28,14 @@ export interface FakeApi {
   /** The JSON of every request submitted. */
   readonly submitted: Record<string, unknown>[];
   readonly logRequests: LogsRequest[];
-  /** What `listRejected` answers. */
   /** What was asked to end, in order. */
   readonly cancelled: { jobId: string; now: boolean }[];
+  /** What `listRejected` answers. */
   readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
+  /** The jobs that `explain` was asked about, in order. */
+  readonly explained: string[];
+  /** What `explain` answers for a queued job; without one it fails, and nothing is shown of a wait that a slow test makes. */
+  explanation: { constraint: string; message: string; estimatedStartMs?: bigint } | null;
   /** The hosts that `capacity` tells of. */
   hosts: MessageInitShape<typeof HostCapacitySchema>[];
   readonly url: string;
@@ -78,6 +82,8 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     rejected: [],
     cancelled: [],
     hosts: [],
+    explained: [],
+    explanation: null,
     onSubmit: () => addJob(api, "7k3m9x"),
     get url() {
       return `http://127.0.0.1:${port}`;
@@ -103,6 +109,13 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
   await listen();
   return api;
 }
+
+/** An answer of `explain` for tests that want one. */
+export const labelIsFull = {
+  constraint: "label_cap",
+  message: "2 of 2 jobs of debian-latest run.",
+  estimatedStartMs: 1n,
+};
 
 /** Puts a queued job into the fake. */
 export function addJob(api: FakeApi, id: string, change: MessageInitShape<typeof JobSchema> = {}): FakeJob {
@@ -178,11 +191,13 @@ function serve(router: ConnectRouter, api: FakeApi): void {
         { label: "debian-latest", image: "debian-12", cap: 2, running: 1, queued: 2, imageState: "ready" },
       ],
     }),
-    explain: () => ({
-      constraint: "label_cap",
-      message: "2 of 2 jobs of debian-latest run.",
-      estimatedStartMs: 1n,
-    }),
+    explain({ jobId }) {
+      const { id, state } = mustGet(api.jobs, jobId).message;
+      api.explained.push(id);
+      if (state !== "queued") return { constraint: "not_waiting", message: "It does not wait." };
+      if (api.explanation !== null) return { ...api.explanation };
+      throw new ConnectError("This test has no explanation.", Code.Unavailable);
+    },
   });
 }
 
@@ -208,11 +223,15 @@ async function* sendLog(api: FakeApi, request: LogsRequest, signal: AbortSignal)
       offset += data.length;
     }
     offset = log.length;
-    const isRepeated =
-      message.attempt > attempt || (message.attempt === attempt && message.state === "queued");
-    if (!request.follow || finalStates.includes(message.state) || isRepeated) return;
+    if (!request.follow || hasEnded(message, { attempt, stream: request.stream })) return;
     await sleep(pollMs, undefined, { signal });
   }
+}
+
+function hasEnded(job: Job, log: { attempt: number; stream: string }): boolean {
+  const isOnlyHeld = log.stream !== "console" && job.hold?.state === "on_hold";
+  const isRepeated = job.attempt > log.attempt || (job.attempt === log.attempt && job.state === "queued");
+  return finalStates.includes(job.state) || isOnlyHeld || isRepeated;
 }
 
 function mustGet(jobs: ReadonlyMap<string, FakeJob>, prefix: string): FakeJob {
