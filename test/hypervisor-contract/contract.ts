@@ -8,7 +8,6 @@ import { testLives } from "./contract/lives.ts";
 import { testOwnership } from "./contract/ownership.ts";
 import { testPersistence, testVanishing } from "./contract/persistence.ts";
 import type { Scene } from "./contract/scene.ts";
-import { testShells } from "./contract/shells.ts";
 
 export type { Behaviour, BrokenHost, ContractHarness, ContractOptions, Foreign } from "./contract/harness.ts";
 export { waitForPower } from "./contract/look.ts";
@@ -20,8 +19,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
   onScene(`hypervisor contract: ${name}`, options, (scene) => {
     testQuietness(scene);
     testCreation(scene);
-    testLives(scene);
-    testShells(scene, inMemory);
+    testLives(scene, inMemory);
     if (inMemory) testVanishing(scene);
     else testPersistence(scene);
     if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);

@@ -23,7 +23,7 @@ export const SYSTEM_URI = "qemu:///system";
 const IMAGE_BUILD_SECONDS = 1800;
 
 /** So many processes are killed in `npm test`; each takes some seconds. */
-const SAMPLED_KILLS = 4;
+const SAMPLED_KILLS = 2;
 
 /** Says nothing to anyone. */
 export const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };

@@ -18,7 +18,7 @@ import { cutProgram, filesIn, openSmallDisk, smallDiskNeedsRoot } from "./host-t
 const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
 
 /** So many processes are killed in `npm test`. */
-const SAMPLED_KILLS = 6;
+const SAMPLED_KILLS = 3;
 
 /** A spec for a backend without guests: only the files and the runner's address matter. */
 export function noopSpec(guest: {
@@ -84,8 +84,12 @@ export async function createProcessHarness(): Promise<ContractHarness> {
       };
     },
     async crash(jobId) {
-      const pid = Number(await readFile(guestPaths(guestsDir, jobId).pid, "utf8"));
-      process.kill(-pid, "SIGKILL");
+      const { pid } = guestPaths(guestsDir, jobId);
+      const group = await until(
+        "the guest has noted its process",
+        async () => Number(await readFile(pid, "utf8").catch(() => "")) || null,
+      );
+      process.kill(-group, "SIGKILL");
     },
     failures: processFailures(options),
     victim: {

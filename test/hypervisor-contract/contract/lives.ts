@@ -2,21 +2,27 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 import { consoleOf, find, waitForConsole, waitForOneOf, waitForPower } from "./look.ts";
-import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
+import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
+import { assertNoShell, useShells } from "./shells.ts";
 
 /** How guests live and end. */
-export function testLives(scene: Scene): void {
-  testObedience(scene);
+export function testLives(scene: Scene, inMemory: boolean): void {
+  testObedience(scene, inMemory);
   testEnds(scene);
 }
 
-/** The life of a guest that does what it is asked to. */
-function testObedience(scene: Scene): void {
-  test("a guest starts once, speaks on its console and obeys", async () => {
+/** The life of a guest that does what it is asked to: one boot for all of it. */
+function testObedience(scene: Scene, inMemory: boolean): void {
+  const shells = inMemory
+    ? "it has no line to a shell"
+    : "a line to its shell takes bytes both ways, outlives another start, gives way to a new one, and ends with its guest";
+  test(`a guest starts once, speaks on its console and obeys; ${shells}`, async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
+    await assertNoShell(hypervisor, randomJobId());
     await hypervisor.create(spec);
+    await assertNoShell(hypervisor, jobId);
     await Promise.all([waitForPower(hypervisor, jobId, "running"), hypervisor.start(jobId)]);
     await hypervisor.start(jobId);
     await waitForConsole(hypervisor, jobId, "guest is up");
@@ -26,10 +32,15 @@ function testObedience(scene: Scene): void {
     assert.match(await consoleOf(hypervisor, jobId), /guest is up/);
     assert.equal((await find(hypervisor, jobId))?.power, "running");
     await assertConsoleOffsets(hypervisor, jobId);
+    const line = inMemory ? null : await useShells(hypervisor, jobId);
+    if (inMemory) await assertNoShell(hypervisor, jobId);
 
     const stopped = waitForPower(hypervisor, jobId, "stopped");
     await hypervisor.requestShutdown(jobId);
     await stopped;
+    // A guest without a machine of its own ends what is left of it only now.
+    await hypervisor.destroy(jobId);
+    await line?.ended;
     await hypervisor.remove(jobId);
     await assertNothingLeft(scene, jobId);
   });
@@ -53,7 +64,7 @@ function testEnds(scene: Scene): void {
     const { jobId } = spec;
     await hypervisor.create(spec);
     await hypervisor.start(jobId);
-    await waitForConsole(hypervisor, jobId, "guest is up");
+    await waitForPower(hypervisor, jobId, "running");
     const seen = waitForOneOf(hypervisor, jobId, ["crashed", "stopped"]);
     await harness.crash(jobId);
     await seen;

@@ -1,47 +1,35 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import type { GuestShell } from "../../../src/hypervisor/hypervisor.ts";
+import type { GuestShell, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 import { until } from "../../support/until.ts";
-import { GUEST_TIMEOUT_MS, waitForConsole } from "./look.ts";
-import { newSpec, randomJobId, type Scene } from "./scene.ts";
+import { GUEST_TIMEOUT_MS } from "./look.ts";
 
 /** How often a text is typed again that has not come back. */
 const TYPE_AGAIN_MS = 2000;
 
 const order = { number: 7, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
 
-/** An obedient guest gives back what is typed on its line for shells. */
-export function testShells(scene: Scene, inMemory: boolean): void {
-  test("a line to the shell of a guest: only of one that runs; bytes both ways; it outlives another start; a new one takes over; it ends with its guest", async () => {
-    const { hypervisor } = scene;
-    await assert.rejects(hypervisor.openShell(randomJobId(), order), { code: "hypervisor_failed" });
-    const spec = newSpec(scene, "obedient");
-    const { jobId } = spec;
-    await hypervisor.create(spec);
-    await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
-    await hypervisor.start(jobId);
-    if (inMemory) {
-      await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
-      await hypervisor.remove(jobId);
-      return;
-    }
-    await waitForConsole(hypervisor, jobId, "guest is up");
-    const first = await hypervisor.openShell(jobId, order);
-    await echoes(first, "one");
-    // A running guest stays as it is, and so does what runs in it.
-    await hypervisor.start(jobId);
-    await echoes(first, "still one");
-    await first.resize({ rows: 50, columns: 120 });
-    const ended = closed(first);
-    const second = await hypervisor.openShell(jobId, { ...order, number: 8 });
-    first.stream.destroy();
-    await ended;
-    await echoes(second, "two");
-    const over = closed(second);
-    await hypervisor.destroy(jobId);
-    await over;
-    await hypervisor.remove(jobId);
-  });
+/** Asserts that a job's guest cannot be entered. */
+export async function assertNoShell(hypervisor: Hypervisor, jobId: string): Promise<void> {
+  await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
+}
+
+/**
+ * Uses the line to the shell of an obedient guest that is up, which gives back what is typed; then a second one, which stays open:
+ * `ended` resolves once it is closed.
+ */
+export async function useShells(hypervisor: Hypervisor, jobId: string): Promise<{ ended: Promise<void> }> {
+  const first = await hypervisor.openShell(jobId, order);
+  await echoes(first, "one");
+  // A running guest stays as it is, and so does what runs in it.
+  await hypervisor.start(jobId);
+  await echoes(first, "still one");
+  await first.resize({ rows: 50, columns: 120 });
+  const ended = closed(first);
+  const second = await hypervisor.openShell(jobId, { ...order, number: 8 });
+  first.stream.destroy();
+  await ended;
+  await echoes(second, "two");
+  return { ended: closed(second) };
 }
 
 /**
@@ -65,8 +53,9 @@ async function echoes({ stream }: GuestShell, text: string): Promise<void> {
   }
 }
 
-function closed({ stream }: GuestShell): Promise<void> {
+/** Waits for the end of a line, whether it is a good one or an error. */
+async function closed({ stream }: GuestShell): Promise<void> {
   stream.on("error", () => {});
   stream.resume();
-  return new Promise((resolve) => stream.once("close", resolve));
+  await until("the line to the shell is closed", () => stream.closed, GUEST_TIMEOUT_MS / 1000);
 }
