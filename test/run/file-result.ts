@@ -1,4 +1,3 @@
-import { run } from "node:test";
 import { inspect } from "node:util";
 
 /** A test that failed. */
@@ -27,43 +26,18 @@ export interface FileResult {
   readonly output: string;
 }
 
-/** How files are run. */
-export interface RunFileOptions {
-  readonly environment: NodeJS.ProcessEnv;
-  readonly timeoutSeconds: number;
-  readonly only: string | null;
-  readonly signal: AbortSignal;
-}
-
 /** So much of a file's output is kept. */
 const outputCharsKept = 8000;
 const inspectDepth = 4;
-/** How long a file may go on after its tests had to end: their clean-up. */
-const graceSeconds = 30;
 
-/** Runs one test file in a process of its own. */
-export async function runFile(path: string, options: RunFileOptions): Promise<FileResult> {
-  const begun = performance.now();
-  const collected = collector();
-  const stream = run({
-    files: [path],
-    concurrency: 1,
-    env: options.environment,
-    execArgv: ["--disable-warning=ExperimentalWarning", `--test-timeout=${options.timeoutSeconds * 1000}`],
-    // A file whose tests have ended, but whose process has not, is ended as well.
-    signal: AbortSignal.any([
-      options.signal,
-      AbortSignal.timeout((options.timeoutSeconds + graceSeconds) * 1000),
-    ]),
-    ...(options.only === null ? {} : { testNamePatterns: [options.only] }),
-  });
-  for await (const event of stream) collected.add(event);
-  return { path, ms: performance.now() - begun, ...collected.result(options.only === null) };
+/** An event of Node's test runner. */
+export interface TestEvent {
+  readonly type: string;
+  readonly data?: EventData;
 }
 
-type TestEvent = { readonly type: string; readonly data?: unknown };
-
-interface EventData {
+/** What an event has; the fields differ with its type. */
+export interface EventData {
   readonly name?: string;
   readonly nesting?: number;
   readonly line?: number;
@@ -72,6 +46,7 @@ interface EventData {
   readonly skip?: string | boolean;
   readonly entryFile?: string;
   readonly details?: {
+    readonly duration_ms?: number;
     readonly type?: string;
     readonly error?: Error & {
       readonly failureType?: string;
@@ -81,8 +56,18 @@ interface EventData {
   };
 }
 
-/** Reads the events of a file's tests. Only leaves count: a suite whose test failed is not a second failure. */
-function collector() {
+/** Reads events and makes a file's result of them. */
+export interface Collector {
+  add(event: TestEvent): void;
+  /** `mustHaveTests`: a file without a test has failed. */
+  result(mustHaveTests: boolean): Omit<FileResult, "path" | "ms">;
+}
+
+/**
+ * Reads the events of a file's tests. Only leaves count: a suite whose test failed is not a second failure. `outermost` is how deep
+ * the tests of the file are: 1 where the file is a suite itself.
+ */
+export function createCollector(outermost: number): Collector {
   const open: string[] = [];
   const failures: Failure[] = [];
   const skipped: Skipped[] = [];
@@ -93,17 +78,16 @@ function collector() {
   };
   const end = (type: string, data: EventData) => {
     const { name = "", nesting = 0, skip, details } = data;
-    // Node makes a test of the file as well, which passes also where the file has none.
-    if (data.entryFile === undefined && type === "test:pass") return;
-    const path = [...open.slice(0, nesting), name];
+    // Node makes a test of the file as well, which passes also where the file has none; so does the suite of a file.
+    if (type === "test:pass" && (data.entryFile === undefined || nesting < outermost)) return;
+    const path = [...open.slice(outermost, nesting), ...(nesting < outermost ? ["(file)"] : [name])];
     if (skip !== undefined && skip !== false) skipped.push({ name: path.join(" > "), reason: String(skip) });
     else if (type === "test:pass") passed += details?.type === "suite" ? 0 : 1;
     else if (details?.error?.failureType !== "subtestsFailed")
       failures.push({ name: path, line: data.line ?? null, error: describeError(details?.error) });
   };
   return {
-    add({ type, data }: TestEvent): void {
-      const event = (data ?? {}) as EventData;
+    add({ type, data: event = {} }: TestEvent): void {
       if (type === "test:start") open.splice(event.nesting ?? 0, Number.POSITIVE_INFINITY, event.name ?? "");
       else if (type === "test:pass" || type === "test:fail") end(type, event);
       else if (type === "test:stdout" || type === "test:stderr") keep(event.message);

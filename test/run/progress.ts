@@ -1,4 +1,4 @@
-import type { FileResult } from "./run-file.ts";
+import type { FileObserver } from "./run-file.ts";
 import { formatEnd, formatRunning } from "./summary.ts";
 
 /** On a terminal the line about what runs is drawn again this often; elsewhere it is printed only after such a silence, in ms. */
@@ -13,9 +13,7 @@ export interface Output {
 }
 
 /** Reports what begins and ends. */
-export interface Progress {
-  begin(path: string): void;
-  end(result: FileResult): void;
+export interface Progress extends FileObserver {
   close(): void;
 }
 

@@ -1,12 +1,17 @@
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
 import { startServers } from "../support/servers.ts";
+import type { FileResult } from "./file-result.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { type FileResult, type RunFileOptions, runFile } from "./run-file.ts";
+import { type RunFileOptions, runFile } from "./run-file.ts";
+import { runTogether } from "./run-together.ts";
 import type { TestFile } from "./select-files.ts";
 
 /** With fewer files that start programs, each starts the servers that it needs itself. */
 const filesWorthServers = 5;
+
+/** So many unit test files run in one process. With more, a failure of the process says less; with fewer, Node starts more often. */
+const filesTogether = 12;
 
 /** How {@link runFiles} runs them. */
 export interface RunFilesOptions extends RunFileOptions {
@@ -15,7 +20,7 @@ export interface RunFilesOptions extends RunFileOptions {
 }
 
 /**
- * Runs unit tests, one file for each processor, then the files that start programs; those mostly wait, and so more of them run
+ * Runs unit tests, some files in a process and one process for each processor, then the files that start programs; those mostly wait, and so more of them run
  * side by side. The servers that they share start meanwhile. After an interruption no further file begins.
  */
 export async function runFiles(
@@ -31,10 +36,14 @@ export async function runFiles(
   starting?.catch(() => {});
   const progress = startProgress(files.length);
   try {
-    const ofUnits = await runSideBySide(units, progress, { ...options, jobs: availableParallelism() });
+    const together = options.only === null ? filesTogether : 1;
+    const ofUnits = await runSideBySide(inGroups(units, together), progress, {
+      ...options,
+      jobs: availableParallelism(),
+    });
     const servers = await starting;
     const environment = { ...options.environment, ...servers?.environment };
-    const ofSystems = await runSideBySide(systems, progress, { ...options, environment });
+    const ofSystems = await runSideBySide(inGroups(systems, 1), progress, { ...options, environment });
     return [...ofUnits, ...ofSystems];
   } finally {
     progress.close();
@@ -47,16 +56,22 @@ export async function runFiles(
 }
 
 async function runSideBySide(
-  files: readonly TestFile[],
+  groups: readonly (readonly string[])[],
   progress: Progress,
   options: RunFilesOptions,
 ): Promise<FileResult[]> {
-  const results = await pLimit(options.jobs).map(files, async ({ path }) => {
-    if (options.signal.aborted) return null;
-    progress.begin(path);
-    const result = await runFile(path, options);
-    progress.end(result);
-    return result;
+  const results = await pLimit(options.jobs).map(groups, async (paths) => {
+    if (options.signal.aborted) return [];
+    const [only] = paths;
+    if (only === undefined || paths.length > 1) return runTogether(paths, progress, options);
+    return [await runFile(only, progress, options)];
   });
-  return results.filter((result) => result !== null);
+  return results.flat();
+}
+
+function inGroups(files: readonly TestFile[], size: number): readonly (readonly string[])[] {
+  const count = Math.ceil(files.length / size);
+  return Array.from({ length: count }, (_, place) =>
+    files.slice(place * size, (place + 1) * size).map(({ path }) => path),
+  );
 }

@@ -12,6 +12,7 @@ const files = {
   crashes: `test("dies", () => process.kill(process.pid, "SIGKILL"));`,
   throws: `test("ok", () => {}); throw new Error("at the top");`,
   skips: `test("left out", { skip: "no such machine" }, () => {});`,
+  exits: `test("ok", () => process.on("exit", () => (process.exitCode = 3)));`,
   empty: "",
 };
 let directory = "";
@@ -43,41 +44,41 @@ function runOn(names: readonly string[], args: readonly string[] = [], environme
   return { status, text: stdout + stderr };
 }
 
-test("all pass: exit code 0, a line for the file, the counts alone on a line", () => {
-  const { status, text } = runOn(["passes"], ["--seed", "41"]);
+test("all pass: exit code 0, a line for each file, skipped tests with their reason, the counts alone on a line", () => {
+  const { status, text } = runOn(["passes", "skips"], ["--seed", "41"]);
   assert.equal(status, 0, text);
-  assert.match(text, /^1 test files; seed 41 /);
-  assert.match(text, /^\[1\/1\] ok .*passes\.test\.ts \(2 passed\)$/m);
-  assert.match(text, /^2 passed, 0 failed$/m);
+  assert.match(text, /^2 test files; seed 41 /);
+  assert.match(text, /^\[1\/2\] ok .*passes\.test\.ts \(2 passed\)$/m);
+  assert.match(text, /skips\.test\.ts: left out: no such machine/);
+  assert.match(text, /^2 passed, 0 failed, 1 skipped$/m);
 });
 
 test("a failure is shown with its place, its names, its error, what the file printed, and how to repeat it", () => {
-  const { status, text } = runOn(["fails", "passes"], ["--seed", "41"]);
+  const { status, text } = runOn(["fails"], ["--seed", "41"]);
   assert.equal(status, 1);
   assert.match(text, /^FAILED .*fails\.test\.ts:\d+: a suite > two$/m);
   assert.match(text, /not the same/);
   assert.match(text, /^ {4}printed$/m);
   assert.match(text, /repeat: npm test -- --seed 41 .*fails\.test\.ts/);
-  assert.match(text, /^3 passed, 1 failed$/m);
+  assert.match(text, /^1 passed, 1 failed$/m);
 });
 
-test("a file that is killed, throws at its top or has no test fails", () => {
-  for (const [name, reason] of [
-    ["crashes", /SIGKILL/],
-    ["throws", /at the top/],
-    ["empty", /ran no test/],
-  ] as const) {
-    const { status, text } = runOn([name]);
-    assert.equal(status, 1, name);
-    assert.match(text, reason);
-  }
+test("a file that ends the process of several is named, and the others still run", () => {
+  const { status, text } = runOn(["throws", "empty", "crashes", "fails", "passes"]);
+  assert.equal(status, 1);
+  assert.match(text, /^FAILED .*crashes\.test\.ts:1: .*\n.*SIGKILL/m);
+  for (const reason of [/at the top/, /ran no test/, /not the same/]) assert.match(text, reason);
+  assert.match(text, /passes\.test\.ts \(2 passed\)$/m);
+  assert.match(text, /^FAILED .*throws\.test\.ts/m);
 });
 
-test("skipped tests are listed with their reason; with --no-skips, and in CI, they fail the run", () => {
-  const { status, text } = runOn(["skips"]);
-  assert.equal(status, 0, text);
-  assert.match(text, /skips\.test\.ts: left out: no such machine/);
-  assert.match(text, /^0 passed, 0 failed, 1 skipped$/m);
+test("a process that fails after the tests of its files fails the run", () => {
+  const { status, text } = runOn(["exits", "passes"]);
+  assert.equal(status, 1, text);
+  assert.match(text, /exit code 3/);
+});
+
+test("with --no-skips, and in CI, skipped tests fail the run", () => {
   assert.equal(runOn(["skips"], ["--no-skips"]).status, 1);
   assert.equal(runOn(["skips"], [], { CI: "true" }).status, 1);
 });

@@ -1,4 +1,4 @@
-import type { FileResult } from "./run-file.ts";
+import type { FileResult } from "./file-result.ts";
 
 /** So many of the slowest files are listed. */
 const slowestListed = 10;
