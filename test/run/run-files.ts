@@ -1,13 +1,17 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import pLimit from "p-limit";
-import { startServers } from "../support/servers.ts";
+import { type RunServers, startServers } from "../support/servers.ts";
+import { bundleProgram } from "./bundle.ts";
 import type { FileResult } from "./file-result.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { type RunFileOptions, runFile } from "./run-file.ts";
 import { runTogether } from "./run-together.ts";
 import type { TestFile } from "./select-files.ts";
 
-/** With fewer files that start programs, each starts the servers that it needs itself. */
+const root = join(import.meta.dirname, "../..");
+
+/** With fewer files that start programs, each starts the servers that it needs itself, and the program runs from its sources. */
 const filesWorthServers = 5;
 
 /** So many unit test files run in one process. With more, a failure of the process says less; with fewer, Node starts more often. */
@@ -31,7 +35,7 @@ export async function runFiles(
     files.filter(({ isSystem }) => !isSystem),
     files.filter(({ isSystem }) => isSystem),
   ];
-  const starting = systems.length < filesWorthServers ? null : startServers();
+  const starting = systems.length < filesWorthServers ? null : prepareSystems();
   // A failed start is reported where it is awaited.
   starting?.catch(() => {});
   const progress = startProgress(files.length);
@@ -53,6 +57,13 @@ export async function runFiles(
       () => {},
     );
   }
+}
+
+/** What the files that start programs share. */
+async function prepareSystems(): Promise<RunServers> {
+  const variables = await bundleProgram(root);
+  const servers = await startServers();
+  return { environment: { ...servers.environment, ...variables }, stop: servers.stop };
 }
 
 async function runSideBySide(
