@@ -217,6 +217,64 @@ test("SIGUSR2 leaves a running job to the next start, also when a drain waits fo
   assert.equal((await untilEnd(third, waiting)).state, "succeeded");
 });
 
+test("SIGHUP takes image map, token and secrets over and logs what changed; a mistake changes nothing", async (context) => {
+  const setup = processSetup(context);
+  const { environment, notified } = systemdNotify(setup);
+  const [variables, secrets] = ["orchestrator.env", "secrets.yaml"].map((name) => join(setup.dataDir, name));
+  assert.ok(variables && secrets);
+  writeFileSync(variables, "MAX_CONCURRENCY=1\n");
+  writeFileSync(secrets, "secrets: {}\n", { mode: 0o600 });
+  const files = ["--environment-file", variables, "--secrets-file", secrets];
+  const orchestrator = await startOrchestrator(setup, files, environment);
+  const reloads = () => notified().filter((line) => line.startsWith("READY=1")).length - 1;
+  const logged = (text: string) =>
+    orchestrator
+      .log()
+      .split("\n")
+      .filter((line) => line.includes(text))
+      .map((line) => JSON.parse(line));
+
+  writeFileSync(setup.imageMapPath, imageMap.replace("nocloud: true", "nocloud: perhaps, typo: 1"));
+  writeFileSync(variables, "MAX_CONCURRENCY=1\nMAX_HOLDS=many\n");
+  orchestrator.signal("SIGHUP");
+  await until("the first reload is over", () => reloads() === 1);
+  const [refused] = logged("not reloaded");
+  assert.equal(refused.problems.length, 3, orchestrator.log());
+  assert.match(refused.problems.join(), /MAX_HOLDS: got "many".*nocloud.*typo/s);
+  assert.match(notified().at(-1) ?? "", /STATUS=Not reloaded: MAX_HOLDS: .* \(and 2 more\)/);
+  assert.equal(
+    (await untilEnd(orchestrator, await submit(orchestrator, { script: "true" }))).state,
+    "succeeded",
+  );
+
+  writeFileSync(setup.imageMapPath, imageMap.replaceAll("any", "new"));
+  const entry = "without_repository: true, value: very-secret-value";
+  writeFileSync(secrets, `secrets: { NEW_SECRET: { ${entry} } }\n`);
+  writeFileSync(variables, "MAX_CONCURRENCY=2\n");
+  orchestrator.signal("SIGHUP");
+  await until("the second reload is over", () => reloads() === 2);
+  const [report] = logged("reloaded: images");
+  assert.equal(
+    report.msg,
+    "reloaded: images: 1 added (new), 1 removed (any); labels or sizes changed; secrets: 1 added (NEW_SECRET); " +
+      "only a restart takes on: MAX_CONCURRENCY",
+  );
+  await assert.rejects(submit(orchestrator, { script: "true", runs_on: "any" }), /any.*other, new/s);
+  const script = '[ "$NEW_SECRET" = very-secret-value ] && echo "it is $NEW_SECRET"';
+  const id = await submit(orchestrator, { script, runs_on: "new", secrets: ["NEW_SECRET"] });
+  assert.equal((await untilEnd(orchestrator, id)).state, "succeeded");
+  assert.doesNotMatch((await readLog(orchestrator, id)).toString(), /very-secret/);
+
+  writeFileSync(variables, "MAX_CONCURRENCY=1\nAPI_TOKEN=new-token\n");
+  orchestrator.signal("SIGHUP");
+  await until("the third reload is over", () => reloads() === 3);
+  await assert.rejects(orchestrator.api.capacity({}), /wants a token/);
+  const headers = { Authorization: "Bearer new-token" };
+  assert.equal((await orchestrator.api.capacity({}, { headers })).maxConcurrency, 1);
+  assert.equal(logged("the API token was set").length, 1);
+  assert.doesNotMatch(orchestrator.log(), /new-token|very-secret/);
+});
+
 test("an exception in a library's event handler ends the orchestrator as kill -9 does: its job is adopted", async (context) => {
   const setup = processSetup(context);
   const thrower = 'process.on("SIGWINCH", () => { throw new Error("assert(!this.paused)"); });';

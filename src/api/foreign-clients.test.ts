@@ -108,7 +108,7 @@ test("grpc-js: a method that does not exist, and a service that is not here", as
 
 test("grpc-js: the user API with its token, and its streams", async (t) => {
   const store = await openTestStore(t);
-  const server = await startTestUserServer(t, { store, token: "right" });
+  const server = await startTestUserServer(t, { store, token: () => "right" });
   const client = openClient(t, "JobService", { url: server.url, token: "right" });
   const stranger = openClient(t, "JobService", { url: server.url, token: "wrong" });
   const booted = await bootJob(store, (await insertTestJob(store)).id);
@@ -144,7 +144,7 @@ test("grpc-js: the user API with its token, and its streams", async (t) => {
 test("the tokens of one port are nothing at the other", async (t) => {
   const { store, server, booted, start } = await setUp(t);
   await start();
-  const users = await startTestUserServer(t, { store, token: "operator" });
+  const users = await startTestUserServer(t, { store, token: () => "operator" });
   const asRunner = openClient(t, "RunnerService", { url: server.url, token: "operator" });
   const asUser = openClient(t, "JobService", { url: users.url, token: booted.sessionToken });
   assert.equal((await failureOf(asRunner.call("AppendLog", {}))).code, "guest_refused");

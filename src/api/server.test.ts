@@ -42,7 +42,7 @@ async function rawExchange(t: TestContext, server: ApiServer, bytes: string): Pr
 }
 
 test("a token is asked for where one is set", async (t) => {
-  const server = await startTestUserServer(t, { store: await openTestStore(t), token: "right" });
+  const server = await startTestUserServer(t, { store: await openTestStore(t), token: () => "right" });
   const call = (token?: string) => postJson(server.url + capacityPath, { body: {}, token });
   assert.equal((await call("right")).status, 200);
   for (const token of [undefined, "wrong", "righ", "right1"]) {
@@ -63,7 +63,7 @@ test("a token is asked for where one is set", async (t) => {
 
 test("close does not wait for a gRPC client that was refused", { timeout: 10_000 }, async (t) => {
   const store = await openTestStore(t);
-  const server = await startTestUserServer(t, { store, token: "right", closeGraceMs });
+  const server = await startTestUserServer(t, { store, token: () => "right", closeGraceMs });
   const client = createClient(JobService, createGrpcTransport({ baseUrl: server.url }));
   await assert.rejects(client.capacity({}), { code: Code.Unauthenticated });
   const began = performance.now();
@@ -143,7 +143,7 @@ test("pages of other sites may not call", async (t) => {
     assert.equal(await from({ origin }), 401, origin);
   assert.equal(await from({ origin: server.url }), 200);
   assert.equal(await from({ origin: server.url.replace("http", "https") }), 200, "behind a proxy with TLS");
-  const withToken = await startTestUserServer(t, { store: await openTestStore(t), token: "right" });
+  const withToken = await startTestUserServer(t, { store: await openTestStore(t), token: () => "right" });
   const call = { body: {}, token: "right", headers: { origin: "https://evil.test" } };
   assert.equal((await postJson(withToken.url + capacityPath, call)).status, 401);
   assert.equal(await from({ "content-type": "text/plain" }), 415, "a form cannot send JSON");
@@ -153,7 +153,7 @@ test("pages of other sites may not call", async (t) => {
 test("health, readiness and metrics", async (t) => {
   const checks = [{ name: "libvirt", ok: true, message: "" }];
   const store = await openTestStore(t);
-  const server = await startTestUserServer(t, { store, token: "right", readiness: async () => checks });
+  const server = await startTestUserServer(t, { store, token: () => "right", readiness: async () => checks });
   const get = (path: string, token?: string) =>
     fetch(server.url + path, token ? { headers: { authorization: `Bearer ${token}` } } : {});
   assert.equal((await get("/healthz")).status, 200);

@@ -30,8 +30,8 @@ export interface ApiServer {
 /** What {@link startUserServer} needs. */
 export interface UserServerOptions extends JobServiceContext {
   readonly listen: ListenAddress;
-  /** Null: no token is asked for, and only requests that name a local host are served. */
-  readonly token: string | null;
+  /** The token now. Null: none is asked for, and only requests that name a local host are served. */
+  readonly token: () => string | null;
   readonly log: ApiLog;
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
   readonly metrics: MetricsSource;
@@ -93,7 +93,7 @@ export const runnerConnectionLimits: ConnectionLimits = {
 /** Serves the API for people: RPC, artifacts, `/healthz`, `/readyz` and `/metrics`. */
 export function startUserServer(options: UserServerOptions): Promise<ApiServer> {
   const refusal = (request: Parameters<NodeHandler>[0]) =>
-    accessRefusal(request, { token: options.token, listenHost: options.listen.host });
+    accessRefusal(request, { token: options.token(), listenHost: options.listen.host });
   const pages = createArtifactRoute({ ...options, refusal }, createHttpRoutes({ ...options, refusal }));
   return start({
     address: options.listen,

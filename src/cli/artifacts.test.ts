@@ -161,7 +161,7 @@ test("a file that another host has is fetched from that host's API", async (t) =
   const other = await startTestUserServer(t, {
     store,
     artifacts: { blobs, hostId: "host-2" },
-    token: "operator",
+    token: () => "operator",
   });
   const facts = { hostname: "two", apiUrl: null as string | null };
   const tellHost = (apiUrl: string | null) =>

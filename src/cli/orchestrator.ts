@@ -1,5 +1,5 @@
-import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../config/options.ts";
+import { createConfigSource } from "../config/reload/config-source.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 
@@ -10,7 +10,8 @@ export const registerOrchestrator: RegisterCommand = (program, context) => {
     .summary("start the daemon that runs jobs on this host")
     .description(
       "Starts the daemon that takes jobs and runs each in a fresh virtual machine on this host. SIGTERM or SIGINT stops " +
-        "it gracefully, a second one at once; jobs that still run go on after a restart where that is possible.",
+        "it gracefully, a second one at once. SIGUSR2 stops it for a restart: its guests run on, and the next start adopts " +
+        "them. SIGHUP reads the image map, the API token and the secrets again.",
     );
   addOptions(command, orchestratorOptions)
     .addHelpText(
@@ -28,9 +29,10 @@ export const registerOrchestrator: RegisterCommand = (program, context) => {
       ]),
     )
     .action(async () => {
-      const config = await loadOrchestratorConfig(flagsGiven(command), context.env);
+      const source = createConfigSource(flagsGiven(command), context.env);
+      const config = await source.load();
       // Loaded only here: the other commands need none of the daemon's parts, and start faster without them.
       const { runOrchestrator } = await import("../orchestrator/main.ts");
-      context.setExitCode(await runOrchestrator(config));
+      context.setExitCode(await runOrchestrator(config, source));
     });
 };

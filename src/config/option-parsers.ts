@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { restartGraceMaxMs } from "../core/host-watch.ts";
 import { withoutTrailing } from "../core/text-ends.ts";
-import type { BlobPlace, ListenAddress } from "./orchestrator-config.ts";
+import type { BlobPlace, EnvironmentFilePlace, ListenAddress } from "./orchestrator-config.ts";
 
 /** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
 export type Parsed<Value> = { readonly value: Value } | { readonly expected: string };
@@ -67,6 +67,13 @@ export function path(text: string): Parsed<string> {
   if (text.includes("\0")) return { expected: "a path without NUL characters" };
   if (text.startsWith("~")) return { expected: `a path without ~, such as ${text.replace(/^~/, homedir())}` };
   return { value: resolve(text) };
+}
+
+/** A path that may have a `-` before it: the file may be absent, as in systemd's `EnvironmentFile=`. */
+export function environmentFile(text: string): Parsed<EnvironmentFilePlace> {
+  const isOptional = text.startsWith("-");
+  const parsed = path(isOptional ? text.slice(1) : text);
+  return "value" in parsed ? { value: { path: parsed.value, isOptional } } : parsed;
 }
 
 /** `HOST:PORT` or `[IPv6]:PORT`. Port 0 lets the kernel choose. */

@@ -10,6 +10,7 @@ import {
   capacityMap,
   databaseUrl,
   duration,
+  environmentFile,
   httpUrl,
   libvirtUri,
   listenAddress,
@@ -20,7 +21,7 @@ import {
   token,
   wholeNumber,
 } from "./option-parsers.ts";
-import type { ListenAddress } from "./orchestrator-config.ts";
+import type { EnvironmentFilePlace, ListenAddress } from "./orchestrator-config.ts";
 import { upkeepOptions } from "./upkeep-options.ts";
 import { zonesOptions } from "./zones-options.ts";
 
@@ -136,6 +137,17 @@ export const orchestratorOptions = {
     defaultNote: "none: no job gets a secret",
     parse: path,
   } as const satisfies OptionDefinition<string>,
+  environmentFile: {
+    flag: "environment-file",
+    placeholder: "FILE",
+    environment: "ENVIRONMENT_FILE",
+    group: files,
+    description:
+      "more variables, as NAME=value lines (systemd's EnvironmentFile=), which win over the environment; -FILE may be absent",
+    defaultText: null,
+    defaultNote: "none",
+    parse: environmentFile,
+  } as const satisfies OptionDefinition<EnvironmentFilePlace>,
   maxConcurrency: {
     flag: "max-concurrency",
     placeholder: "N",

@@ -10,6 +10,13 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** A file of variables. */
+export interface EnvironmentFilePlace {
+  /** Absolute. */
+  readonly path: string;
+  readonly isOptional: boolean;
+}
+
 /** The one frozen value every part of the orchestrator is configured by: flags over environment over defaults. */
 export interface OrchestratorConfig {
   /** Path of the image map file. */

@@ -76,7 +76,8 @@ const openers: Readonly<Record<Backend, (options: HypervisorOptions) => Promise<
 
 function firewallSettings(config: HypervisorOptions["config"]) {
   if (config.firewall === "off") return null;
-  const egress = [...imagesFor(config.imageMap, "libvirt").images.values()].map((image) => image.egress);
+  const egress = () =>
+    [...imagesFor(config.imageMap, "libvirt").images.values()].map((image) => image.egress);
   return { egress, lanAccess: config.guestLanAccess, hostPorts: config.guestHostPorts };
 }
 

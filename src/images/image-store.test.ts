@@ -228,3 +228,39 @@ test("inspect tells what is on disk without anything running", async (t) => {
   );
   assert.match(rows[2]?.message ?? "", /bzip2/);
 });
+
+test("another map takes over at once: the same images go on, new ones are prepared, work on others ends", async (t) => {
+  const { open, image, server } = await setUp(t);
+  const [kept, changed, gone, late] = ["kept", "changed", "gone", "late"].map((name) => image(name));
+  assert.ok(kept && changed && gone && late);
+  for (const { localPath } of [kept, changed]) writeFileSync(localPath, content);
+  const store = open([kept, changed, gone]);
+  await store.start(forever);
+  await whenState(store, "gone", "ready");
+  const requests = server.requests.length;
+
+  const news = { ...changed, defaults: { cpu: 2, ramMb: 1, diskGb: 1 } };
+  const show = await store.stage(imageMapOf(kept, news, late));
+  assert.equal(store.state("gone").kind, "ready", "nothing changes before it is shown");
+  const seen: string[] = [];
+  store.onChange((name) => void seen.push(name));
+  show();
+  assert.throws(() => store.state("gone"), /no image gone/);
+  assert.equal(store.state("kept").kind, "ready");
+  assert.equal(store.state("changed").kind, "ready", "what lies there is ready before anybody looks");
+  assert.deepEqual(seen, ["changed", "gone", "late"], "what is the same goes on undisturbed");
+  await whenState(store, "late", "ready");
+  assert.ok(server.requests.length > requests);
+});
+
+test("a download for a map that was replaced ends, and the next one of that file goes on from there", async (t) => {
+  const { open, image, server } = await setUp(t);
+  server.script.push({ stallAfter: 200_000 });
+  const store = open([image("cut")], { stalledSeconds: 3600 });
+  await store.start(forever);
+  while (progressOf(store, "cut") === 0) await new Promise(setImmediate);
+  const show = await store.stage(imageMapOf(image("cut", { seed: "vfat" })));
+  show();
+  await whenState(store, "cut", "ready");
+  assert.match(server.ranges[1] ?? "", /^bytes=/);
+});

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import pLimit from "p-limit";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition, ImageMap } from "../core/image-map.ts";
@@ -39,6 +40,11 @@ export interface ImageStore {
   pull(name: string, options?: PullOptions): Promise<ReadyImage>;
   /** What is on disk, also for a process that has not started anything. */
   inspect(): Promise<ImageRow[]>;
+  /**
+   * Looks at the images of another map. The function that it resolves with puts them in the place of the present ones, at once: what
+   * is the same goes on undisturbed, work on what is gone ends. Nothing changes before that is called.
+   */
+  stage(imageMap: Pick<ImageMap, "images">): Promise<() => void>;
   /** Stops all work, and resolves when nothing is written any more. What has arrived stays for the next time. */
   close(): Promise<void>;
 }
@@ -62,18 +68,23 @@ interface Entry {
   readonly watchers: Set<(progress: ImageProgress) => void>;
   /** Ends the pause of the background loop. */
   wake: () => void;
+  /** Aborted when the map has it no more, or otherwise. */
+  readonly gone: AbortController;
 }
 
 const silentLog: ImageLog = { info() {}, warn() {}, error() {} };
 
 class Store implements ImageStore {
-  readonly #entries: ReadonlyMap<string, Entry>;
+  #entries: ReadonlyMap<string, Entry>;
+  /** What ends the background work; null before `start`. */
+  #started: AbortSignal | null = null;
+  readonly #onProgress: ImageStoreOptions["onProgress"];
   readonly #dataDir: string;
   readonly #log: ImageLog;
   readonly #limits: ImageLimits;
   readonly #listeners = new Set<ImageListener>();
   readonly #closing = new AbortController();
-  readonly #loops: Promise<void>[] = [];
+  readonly #loops = new Set<Promise<void>>();
   readonly #queue;
 
   constructor(options: ImageStoreOptions) {
@@ -81,24 +92,60 @@ class Store implements ImageStore {
     this.#log = options.log ?? silentLog;
     this.#limits = { ...defaultImageLimits, ...options.limits };
     this.#queue = pLimit(this.#limits.concurrency);
-    const { onProgress } = options;
-    this.#entries = new Map(
-      [...options.imageMap.images.values()].map((definition) => {
-        const watchers: Entry["watchers"] = new Set();
-        if (onProgress) watchers.add((progress) => onProgress(definition.name, progress));
-        return [
-          definition.name,
-          { definition, state: waitingState(), attempt: null, watchers, wake: () => {} },
-        ];
-      }),
-    );
+    this.#onProgress = options.onProgress;
+    const definitions = [...options.imageMap.images.values()];
+    this.#entries = new Map(definitions.map((definition) => [definition.name, this.#newEntry(definition)]));
   }
 
   async start(signal: AbortSignal): Promise<void> {
     const entries = [...this.#entries.values()];
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     await Promise.all(entries.map((entry) => this.#lookOnce(entry, stop)));
-    for (const entry of entries) this.#loops.push(this.#keepReady(entry, stop));
+    this.#started = stop;
+    for (const entry of entries) this.#startLoop(entry, stop);
+  }
+
+  async stage(imageMap: Pick<ImageMap, "images">): Promise<() => void> {
+    const before = this.#entries;
+    const after = new Map<string, Entry>();
+    const fresh: Entry[] = [];
+    for (const [name, definition] of imageMap.images) {
+      const known = before.get(name);
+      const entry =
+        known && isDeepStrictEqual(known.definition, definition) ? known : this.#newEntry(definition);
+      after.set(name, entry);
+      if (entry !== known) fresh.push(entry);
+    }
+    const stop = this.#started;
+    if (stop !== null) await Promise.all(fresh.map((entry) => this.#lookOnce(entry, stop)));
+    return () => this.#swap(after, fresh);
+  }
+
+  #swap(after: ReadonlyMap<string, Entry>, fresh: readonly Entry[]): void {
+    const before = this.#entries;
+    const gone = [...before.values()].filter((entry) => after.get(entry.definition.name) !== entry);
+    this.#entries = after;
+    for (const entry of gone) entry.gone.abort(imageGone(entry.definition.name));
+    // Two preparations of one file must not meet.
+    const ended = Promise.allSettled(gone.map(({ attempt }) => attempt));
+    const stop = this.#started;
+    if (stop !== null) void ended.then(() => fresh.map((entry) => this.#startLoop(entry, stop)));
+    const changed = new Set([...gone, ...fresh].map(({ definition }) => definition.name));
+    for (const name of changed) this.#changed(name);
+  }
+
+  #startLoop(entry: Entry, stop: AbortSignal): void {
+    const loop = this.#keepReady(entry, AbortSignal.any([stop, entry.gone.signal]));
+    this.#loops.add(loop);
+    void loop.finally(() => this.#loops.delete(loop));
+  }
+
+  #newEntry(definition: ImageDefinition): Entry {
+    const watchers: Entry["watchers"] = new Set();
+    const onProgress = this.#onProgress;
+    if (onProgress) watchers.add((progress) => onProgress(definition.name, progress));
+    const gone = new AbortController();
+    return { definition, state: waitingState(), attempt: null, watchers, wake: () => {}, gone };
   }
 
   state(name: string): ImageState {
@@ -159,7 +206,7 @@ class Store implements ImageStore {
   }
 
   async #prepare(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
-    const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal]));
+    const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal, entry.gone.signal]));
     try {
       // Loaded with the first image that is missing: the HTTP client and the decompressors take some 5 MB.
       const { prepareImage } = await import("./prepare-image.ts");
@@ -262,6 +309,13 @@ class Store implements ImageStore {
       remedy: `It has: ${[...this.#entries.keys()].join(", ")}.`,
     });
   }
+}
+
+function imageGone(name: string): SolsticeError {
+  return new SolsticeError(
+    "not_found",
+    `The image map has image ${name} no more, or another one of that name.`,
+  );
 }
 
 function waitingState(): ImageState {

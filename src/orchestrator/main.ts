@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { AttemptMasks } from "../api/attempt-masks.ts";
 import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import type { ConfigSource } from "../config/reload/config-source.ts";
 import type { LifecycleLimits } from "../core/lifecycle.ts";
 import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
 import { writeSeed } from "../guest/seed-image.ts";
@@ -25,6 +26,8 @@ import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
 import { openStore } from "./open-store.ts";
 import { goDown } from "./process/go-down.ts";
+import { createLiveConfig } from "./process/live-config.ts";
+import { catchReloads } from "./process/reload.ts";
 import { createServiceManager } from "./process/service-manager.ts";
 import { endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
 import { endAtUnexpectedError } from "./process/unexpected-error.ts";
@@ -54,13 +57,19 @@ const powerOffGraceMs = 10_000;
 const guestPollMs = 10_000;
 
 /**
- * Runs an orchestrator until it is told to stop. Returns the exit code of the process; throws a `SolsticeError` when it
+ * Runs an orchestrator until it is told to stop; `source` is where a SIGHUP finds its configuration anew. Returns the exit code of the process; throws a `SolsticeError` when it
  * cannot start.
  */
-export async function runOrchestrator(config: OrchestratorConfig): Promise<number> {
+export async function runOrchestrator(
+  initial: OrchestratorConfig,
+  source: Pick<ConfigSource, "reload">,
+): Promise<number> {
   // Not what the shell or service manager that started us happened to have: modes below are what they say.
   process.umask(0o022);
   endAtEarlyRestart();
+  const reloads = catchReloads();
+  const live = createLiveConfig(initial);
+  const { config } = live;
   const log = await createLogger(config.logLevel);
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));
@@ -96,6 +105,8 @@ export async function runOrchestrator(config: OrchestratorConfig): Promise<numbe
   const signalled = untilSignalled(context, lifecycle);
   log.info(readyFacts(context, userServer.url), "ready");
   await serviceManager.ready(`Serves on ${userServer.url}`);
+  reloads.start(context, { live, source, serviceManager });
+  closing.defer(() => reloads.stop());
 
   const { phase } = await signalled;
   const told = serviceManager.stopping(phase === "restarting" ? "Restarts; its guests run on" : "Drains");

@@ -11,7 +11,7 @@ const [dataDir = "", ownerId = "", jobId = "", runnerUrl = "", nft = ""] = proce
 const hypervisor = createLibvirtHypervisor({
   ...{ uri: SYSTEM_URI, network: "default", virtType: "qemu", dataDir, ownerId },
   ...{ writeSeed: writeTestSeed, log: silentLog },
-  firewall: { egress: ["open"], lanAccess: [], hostPorts: [] },
+  firewall: { egress: () => ["open"], lanAccess: [], hostPorts: [] },
 });
 await hypervisor.prepare();
 await hypervisor.guard(runnerUrl);

@@ -159,7 +159,7 @@ export async function startTestUserServer(
   const { store } = options;
   const server = await startUserServer({
     listen: { host: "127.0.0.1", port: 0 },
-    token: null,
+    token: () => null,
     log: new MemoryLog(),
     now: Date.now,
     accept: async (input) => {

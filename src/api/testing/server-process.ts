@@ -34,7 +34,7 @@ const store = await openTestStore(context);
 const runner = await startTestRunnerServer(context, { store, limits });
 const user = await startUserServer({
   listen: { host: "127.0.0.1", port: 0 },
-  token: "operator",
+  token: () => "operator",
   log: new MemoryLog(),
   store,
   now: Date.now,

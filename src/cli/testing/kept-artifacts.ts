@@ -39,7 +39,7 @@ export async function keepArtifacts(
     await recordStored(store, { ...key, at: 2 }, async () => {});
   }
   const artifacts = { blobs, hostId: "host-1" };
-  const server = await startTestUserServer(t, { store, artifacts, token: "operator" });
+  const server = await startTestUserServer(t, { store, artifacts, token: () => "operator" });
   const directory = mkdtempSync(join(tmpdir(), "solstice-get-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const env = { SOLSTICE_API_URL: server.url, API_TOKEN: "operator" };

@@ -1,5 +1,5 @@
 import { haveSecretsChanged, loadSecrets } from "../../config/load-secrets.ts";
-import type { SecretsConfig } from "../../config/secrets-config.ts";
+import type { SecretsConfig, SecretsReading } from "../../config/secrets-config.ts";
 import { errorText } from "../../core/errors.ts";
 import type { SecretSet } from "../../core/secrets/secret.ts";
 import type { Log } from "../log.ts";
@@ -12,23 +12,29 @@ export interface SecretBook {
    * stays, and the log says why. Never rejects.
    */
   refresh(): Promise<void>;
+  /** Takes over what was read of another configuration; null: there are no secrets any more. */
+  replace(config: SecretsConfig | null): void;
 }
 
 /** Makes the book; without a secrets file it stays empty. */
-export function createSecretBook(config: SecretsConfig | null, log: Log): SecretBook {
-  if (config === null) return { current: () => new Map(), refresh: async () => undefined };
-  let reading = config.initial;
+export function createSecretBook(initial: SecretsConfig | null, log: Log): SecretBook {
+  let config = initial;
+  let reading = initial?.initial ?? noSecrets;
   let refreshing: Promise<void> | null = null;
   let lastProblem = "";
-  const names = () => [...reading.secrets.keys()];
-  log.info({ file: config.source.path, names: names() }, "secrets are known by these names");
+  const facts = () => ({ file: config?.source.path, names: [...reading.secrets.keys()] });
+  if (config !== null) log.info(facts(), "secrets are known by these names");
 
   const refresh = async () => {
-    if (!(await haveSecretsChanged(reading.versions))) return;
+    const present = config;
+    if (present === null || !(await haveSecretsChanged(reading.versions))) return;
     try {
-      reading = await loadSecrets(config.source);
+      const next = await loadSecrets(present.source);
+      // Another configuration may have come meanwhile.
+      if (config !== present) return;
+      reading = next;
       lastProblem = "";
-      log.info({ file: config.source.path, names: names() }, "the secrets were read again");
+      log.info(facts(), "the secrets were read again");
     } catch (error) {
       // Said once, however many jobs come while it is wrong.
       const problem = errorText(error);
@@ -45,5 +51,12 @@ export function createSecretBook(config: SecretsConfig | null, log: Log): Secret
       });
       return refreshing;
     },
+    replace(next) {
+      config = next;
+      reading = next?.initial ?? noSecrets;
+      lastProblem = "";
+    },
   };
 }
+
+const noSecrets: SecretsReading = { secrets: new Map(), versions: new Map() };

@@ -123,7 +123,7 @@ export function startUserEndpoint(
   const countQueued = createQueueCounts(context.store);
   return startUserServer({
     listen: context.config.apiListen,
-    token: context.config.apiToken,
+    token: () => context.config.apiToken,
     store: context.store,
     log: context.log,
     now: Date.now,

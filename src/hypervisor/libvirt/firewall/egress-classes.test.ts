@@ -31,8 +31,20 @@ test("two lists that taps could not tell apart are refused", () => {
 test("a guest that runs under a policy which the map has no more keeps its card, and reaches nothing else", () => {
   const former = parseTapName("host-1", tapName("host-1", poolAddress("host-1", 3), ["10.0.0.0/8"]));
   assert.ok(former);
-  const { cards, classes } = cardsAndClasses("host-1", classesOf([]), [former]);
+  const known = { present: classesOf([]), meanings: new Map() };
+  const { cards, classes } = cardsAndClasses("host-1", known, [former]);
   assert.equal(cards.length, 2 * poolSize + 1);
   assert.deepEqual(cards.at(-1), { tap: former.name, macAddress: former.macAddress });
   assert.deepEqual(classes.at(-1), { code: former.egressCode, egress: "none" });
+});
+
+test("a guest whose policy went with a reload keeps it to its end", () => {
+  const list = ["10.0.0.0/8"];
+  const former = parseTapName("host-1", tapName("host-1", poolAddress("host-1", 3), list));
+  assert.ok(former);
+  const meanings = new Map(classesOf([list]).map(({ code, egress }) => [code, egress]));
+  const { classes } = cardsAndClasses("host-1", { present: classesOf([]), meanings }, [former]);
+  assert.deepEqual(classes.at(-1), { code: former.egressCode, egress: list });
+  const ended = cardsAndClasses("host-1", { present: classesOf([]), meanings }, []);
+  assert.deepEqual(ended.classes, classesOf([]), "without such a guest the policy is gone");
 });

@@ -25,19 +25,28 @@ export function classesOf(policies: readonly Egress[]): EgressClass[] {
 }
 
 /**
- * Every tap that a guest may have. One that runs already under a policy that the map has no more may go on with its job, and
- * reach nothing but its runner endpoint.
+ * Every tap that a guest may have. One that runs already under a policy that the map has no more keeps what `meanings` has for its
+ * code; where that is not known, it may go on with its job, and reach nothing but its runner endpoint.
  */
-export function cardsAndClasses(ownerId: string, classes: readonly EgressClass[], taps: readonly TapName[]) {
-  const known = new Set(classes.map(({ code }) => code));
-  const former = [...new Set(taps.map((tap) => tap.egressCode))].filter((code) => !known.has(code));
+export function cardsAndClasses(
+  ownerId: string,
+  known: { readonly present: readonly EgressClass[]; readonly meanings: ReadonlyMap<string, Egress> },
+  taps: readonly TapName[],
+) {
+  const codes = new Set(known.present.map(({ code }) => code));
+  const former = [...new Set(taps.map((tap) => tap.egressCode))].filter((code) => !codes.has(code));
   const cards = [];
   for (let index = 0; index < poolSize; index += 1) {
     const macAddress = poolAddress(ownerId, index);
-    for (const { egress } of classes) cards.push({ tap: tapName(ownerId, macAddress, egress), macAddress });
+    for (const { egress } of known.present)
+      cards.push({ tap: tapName(ownerId, macAddress, egress), macAddress });
   }
   for (const { name, macAddress, egressCode: code } of taps) {
     if (former.includes(code)) cards.push({ tap: name, macAddress });
   }
-  return { cards, classes: [...classes, ...former.map((code) => ({ code, egress: "none" as const }))] };
+  const formerClasses = former.map((code) => ({
+    code,
+    egress: known.meanings.get(code) ?? ("none" as const),
+  }));
+  return { cards, classes: [...known.present, ...formerClasses] };
 }

@@ -14,8 +14,8 @@ import { tapName, tapPrefix } from "./tap-names.ts";
 
 /** What the operator decides about the guests' network. */
 export interface FirewallSettings {
-  /** Every policy that an image of the map has. */
-  readonly egress: readonly Egress[];
+  /** Every policy that an image of the map has now: a reload may bring others. */
+  readonly egress: () => readonly Egress[];
   /** IPv4 ranges of the operator's own networks that `open` guests may reach. */
   readonly lanAccess: readonly string[];
   /** TCP ports of the host's address on the guests' network that guests may call. */
@@ -69,13 +69,15 @@ interface State {
 /** What stays as it is. */
 interface Fixed extends FirewallParts {
   readonly prefix: string;
-  readonly classes: readonly EgressClass[];
+  /** What each egress code meant in a map that this process had, for guests that run since then. */
+  readonly meanings: Map<string, Egress>;
 }
 
 /** Makes the firewall of an installation; nothing is in place before `guard`. */
 export function createFirewall(parts: FirewallParts): Firewall {
   const { ownerId } = parts;
-  const fixed: Fixed = { ...parts, prefix: tapPrefix(ownerId), classes: classesOf(parts.settings.egress) };
+  const fixed: Fixed = { ...parts, prefix: tapPrefix(ownerId), meanings: new Map() };
+  presentClasses(fixed);
   const state: State = {
     ...{ runner: null, applied: null, bindings: [] },
     ...{ last: Promise.resolve(), unwatch: null, isLeaseNews: false },
@@ -116,7 +118,8 @@ async function bring(fixed: Fixed, state: State, look: { readonly atKernel: bool
   await closeToSpanningTree(taps);
   state.bindings = await currentBindings(fixed, { taps, previous: state.bindings });
   const plan = { ...facts, ...settings, prefix, runner, bindings: state.bindings };
-  const ruleset = buildRuleset({ ...plan, ...cardsAndClasses(ownerId, fixed.classes, taps) });
+  const classes = { present: presentClasses(fixed), meanings: fixed.meanings };
+  const ruleset = buildRuleset({ ...plan, ...cardsAndClasses(ownerId, classes, taps) });
   state.unwatch ??= watchLeases(facts.bridge, () => bringWithLeases(fixed, state));
   if (applied?.ruleset === ruleset) {
     if (!look.atKernel || (await listTables(prefix)) === applied.listing) return;
@@ -124,6 +127,13 @@ async function bring(fixed: Fixed, state: State, look: { readonly atKernel: bool
   }
   await applyRuleset(ruleset);
   state.applied = { ruleset, listing: await listTables(prefix) };
+}
+
+/** The classes of the map as it is now; throws as {@link classesOf}. */
+function presentClasses({ settings, meanings }: Pick<Fixed, "settings" | "meanings">): EgressClass[] {
+  const classes = classesOf(settings.egress());
+  for (const { code, egress } of classes) meanings.set(code, egress);
+  return classes;
 }
 
 /** A lease has changed: its guest can use its address from now on. */

@@ -1,0 +1,53 @@
+/** The same files as systemd itself reads them, where a part of it can be asked without a running systemd. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parseEnvironment } from "./parse-environment.ts";
+
+/** Prints the variables of `~/.config/environment.d/*.conf` for a shell; it reads them as `EnvironmentFile=` is read. */
+const generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
+
+/** What values are made of. No `$`, which only this generator replaces, and no line end alone: the next line may be a comment, whose end differs between versions. */
+const pieces = ["a", "=", " ", "  ", "\t", "'", '"', "\\", "\\\n", "#", ";", "`", "é", "x y"];
+
+function asSystemdReadsIt(text: string): Record<string, string> {
+  const home = mkdtempSync(join(tmpdir(), "solstice-environment-"));
+  try {
+    mkdirSync(join(home, "environment.d"));
+    writeFileSync(join(home, "environment.d/a.conf"), text);
+    const options = { env: { XDG_CONFIG_HOME: home, HOME: "/nonexistent" }, encoding: "utf8" } as const;
+    const lines = execFileSync(generator, { ...options, stdio: "pipe" }).split("\n");
+    const variables = lines.map((line) => /^(V\d+)=(.*)$/.exec(line)).filter((match) => match !== null);
+    return Object.fromEntries(variables.map(([, name = "", shown = ""]) => [name, asMeant(shown)]));
+  } finally {
+    rmSync(home, { recursive: true });
+  }
+}
+
+/** A value as the generator prints it: where it needs quotes, with escapes as in C. */
+function asMeant(shown: string): string {
+  const quoted = /^"(.*)"$/.exec(shown)?.[1];
+  const blanks: Record<string, string> = { n: "\n", t: "\t" };
+  return quoted?.replace(/\\(.)/g, (_, char: string) => blanks[char] ?? char) ?? shown;
+}
+
+test("values are read as systemd reads them, whatever is quoted or escaped", {
+  skip: existsSync(generator) ? false : `${generator} is not installed`,
+}, () => {
+  const value = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 100, maxLength: 100 }), (values) => {
+      const text = values.map((one, index) => `V${index}=${one}\n`).join("");
+      const ours = [...parseEnvironment(text).variables].filter(([name]) => /^V\d+$/.test(name));
+      // An empty value is no variable for the generator.
+      const given = ours.filter(([, one]) => one !== "");
+      const theirs = Object.entries(asSystemdReadsIt(text)).filter(([, one]) => one !== "");
+      assert.deepEqual(Object.fromEntries(given), Object.fromEntries(theirs));
+    }),
+    { numRuns: 10 },
+  );
+});

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ImageMap } from "../../core/image-map.ts";
+import type { Secret } from "../../core/secrets/secret.ts";
+import { SecretValue } from "../../core/secrets/secret-value.ts";
+import { compareConfigs, type Reloadable, reportText } from "./reload-report.ts";
+
+const policy = { repositories: [], refs: [], withoutRepository: true };
+
+function reloadable(given: {
+  images?: Record<string, number>;
+  secrets?: Record<string, string>;
+  token?: string | null;
+  label?: string;
+}): Reloadable {
+  const images = Object.entries(given.images ?? {}).map(([name, cpu]) => [name, { name, defaults: { cpu } }]);
+  const secrets = Object.entries(given.secrets ?? {}).map(([name, value]): [string, Secret] => [
+    name,
+    { name, value: new SecretValue(value), policy, checkout: null },
+  ]);
+  const imageMap = { defaultLabel: given.label ?? "a", aliases: new Map(), sizes: new Map() };
+  return {
+    imageMap: { ...imageMap, images: new Map(images as [string, never][]) } as ImageMap,
+    apiToken: given.token ?? null,
+    secretSet: new Map(secrets),
+  };
+}
+
+test("what came, went and changed is named, with no value of a secret or token", () => {
+  const before = reloadable({
+    images: { a: 1, b: 1, c: 1 },
+    secrets: { ONE: "value-1", TWO: "x" },
+    token: "t0ken",
+  });
+  const after = reloadable({
+    images: { a: 1, b: 2, d: 1 },
+    secrets: { ONE: "value-2", THREE: "value-3" },
+    token: "t1ken",
+    label: "d",
+  });
+  const report = compareConfigs(before, after, ["MAX_CONCURRENCY"]);
+  assert.deepEqual(report, {
+    images: { added: ["d"], removed: ["c"], changed: ["b"] },
+    labels: "changed",
+    secrets: { added: ["THREE"], removed: ["TWO"], changed: ["ONE"] },
+    apiToken: "changed",
+    needRestart: ["MAX_CONCURRENCY"],
+  });
+  assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|t.ken/);
+});
+
+test("without a change the report says that, and a long list of names is cut", () => {
+  const same = reloadable({ images: { a: 1 }, secrets: { ONE: "x" } });
+  assert.equal(reportText(compareConfigs(same, same, [])), "reloaded: nothing has changed");
+  const many = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`image-${index}`, 1]));
+  const text = reportText(compareConfigs(reloadable({ images: {} }), reloadable({ images: many }), []));
+  assert.match(text, /images: 30 added \(image-0, .*image-19 and 10 more\)$/);
+});
