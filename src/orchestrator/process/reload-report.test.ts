@@ -30,12 +30,12 @@ test("what came, went and changed is named, with no value of a secret or token",
   const before = reloadable({
     images: { a: 1, b: 1, c: 1 },
     secrets: { ONE: "value-1", TWO: "x" },
-    token: "t0ken",
+    token: "first-pass",
   });
   const after = reloadable({
     images: { a: 1, b: 2, d: 1 },
     secrets: { ONE: "value-2", THREE: "value-3" },
-    token: "t1ken",
+    token: "second-pass",
     label: "d",
   });
   const report = compareConfigs(before, after, ["MAX_CONCURRENCY"]);
@@ -46,7 +46,7 @@ test("what came, went and changed is named, with no value of a secret or token",
     apiToken: "changed",
     needRestart: ["MAX_CONCURRENCY"],
   });
-  assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|t.ken/);
+  assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|-pass/);
 });
 
 test("without a change the report says that, and a long list of names is cut", () => {
