@@ -12,6 +12,8 @@ export const longestLifeSeconds = "3600";
 /** The seed's #cloud-config, a file of the disc: what follows it there is filled up with NULs. */
 const cloudConfig = /#cloud-config\n[^\0]*/;
 
+const runnerScript = join(runnerDirectory, "runner.sh");
+
 /**
  * The guest's whole life: the runner and its aftermath. In namespaces of its own, so that nothing which a step started
  * outlives the guest.
@@ -30,14 +32,14 @@ interface SeedFile {
  * a network of its own. Null where the seed brings none.
  */
 export function startRunner(machine: Machine, seed: string): ChildProcess | null {
-  const text = cloudConfig.exec(seed)?.[0];
-  if (text === undefined) return null;
+  const files = filesOf(seed);
+  if (!files.some(({ path }) => path === runnerScript)) return null;
   const directory = `${machine.monitor}.files`;
   rmSync(directory, { recursive: true, force: true });
   const work = join(directory, "work");
   mkdirSync(work, { recursive: true, mode: 0o700 });
-  for (const file of (parse(text) as { write_files: SeedFile[] }).write_files) writeSeedFile(directory, file);
-  const runner = join(directory, runnerDirectory, "runner.sh");
+  for (const file of files) writeSeedFile(directory, file);
+  const runner = join(directory, runnerScript);
   const conf = join(directory, runnerDirectory, "runner.conf");
   const life = `sh ${runner} run; sh ${runner} aftermath`;
   return spawn("unshare", [...power, "timeout", longestLifeSeconds, "sh", "-c", life], {
@@ -46,6 +48,11 @@ export function startRunner(machine: Machine, seed: string): ChildProcess | null
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, LANG: "C.UTF-8", HOME: work, SOLSTICE_CONF: conf, SOLSTICE_WORK: work },
   });
+}
+
+function filesOf(seed: string): readonly SeedFile[] {
+  const text = cloudConfig.exec(seed)?.[0];
+  return text === undefined ? [] : ((parse(text) as { write_files?: SeedFile[] }).write_files ?? []);
 }
 
 function writeSeedFile(directory: string, { path, permissions, content }: SeedFile): void {
