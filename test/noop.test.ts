@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { runCli } from "../src/cli/testing/run-cli.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import {
   cleanEnvironment,
@@ -369,7 +370,7 @@ test("when the time to drain is over, or a second signal comes, the job goes bac
   }
 });
 
-test("a second orchestrator on the same data directory is refused, and the first goes on", async (context) => {
+test("a second orchestrator on a data directory is refused; the first goes on, and commands report what it has", async (context) => {
   const setup = processSetup(context);
   const first = await startOrchestrator(setup);
   const arguments_ = [
@@ -391,4 +392,15 @@ test("a second orchestrator on the same data directory is refused, and the first
   assert.match(message, new RegExp(`${first.pid}`));
   const job = await untilEnd(first, await submit(first, { script: "true" }));
   assert.equal(job.state, "succeeded");
+
+  const env = { SOLSTICE_DATA_DIR: setup.dataDir, HYPERVISOR: "libvirt" };
+  const listed = await runCli(["images", "--json"], { env });
+  const { images, orchestrator } = JSON.parse(listed.stdout);
+  assert.deepEqual([images[0].name, orchestrator.api_url], ["any", first.apiUrl], listed.stderr);
+  assert.deepEqual([orchestrator.data_dir, orchestrator.image_map], [setup.dataDir, setup.imageMapPath]);
+  assert.match(listed.stderr, /HYPERVISOR is libvirt here/);
+  await first.stop("SIGKILL");
+  // Its note is still there.
+  assert.equal((await runCli(["jobs"], { env })).code, 69);
+  assert.match((await runCli(["images"], { env })).stdout, /No orchestrator is running: /);
 });

@@ -6,6 +6,7 @@ import { type JobState, jobStates } from "../core/job-state.ts";
 import { jsonProblem, requestJsonBounds } from "../core/json-bounds.ts";
 import type {
   CapacityResponseSchema,
+  DescribeHostResponseSchema,
   ExplainResponseSchema,
   FindLeaksResponseSchema,
   Job as JobMessage,
@@ -37,6 +38,10 @@ export interface JobServiceContext extends ShellContext {
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
   /** The files that jobs kept, as far as this host can serve them. */
   readonly artifacts: ArtifactSource;
+  /** What this host runs with; with `images` also what is on its disk of each. */
+  readonly describeHost: (options: {
+    images: boolean;
+  }) => Promise<MessageInitShape<typeof DescribeHostResponseSchema>>;
   /** What holds a job back. */
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
   /** Compares this host with the store; with `fix` it mends what it may. */
@@ -110,6 +115,7 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
       return { job: await mustDescribe(store, job.id, now()), existed };
     },
     capacity: () => context.capacity(),
+    describeHost: ({ images }) => context.describeHost({ images }),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
     listArtifacts: async ({ jobId, attempt }) =>
       listArtifacts(context, { job: await lookUpJob(store, jobId), attempt }),

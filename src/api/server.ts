@@ -5,6 +5,7 @@ import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";
 import { isLoopback } from "./address-counts.ts";
 import { createArtifactRoute } from "./artifacts.ts";
+import { wrongHostRefusal } from "./asked-host.ts";
 import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
 import { createHostGate } from "./host-gate.ts";
 import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
@@ -93,6 +94,7 @@ export const runnerConnectionLimits: ConnectionLimits = {
 /** Serves the API for people: RPC, artifacts, `/healthz`, `/readyz` and `/metrics`. */
 export function startUserServer(options: UserServerOptions): Promise<ApiServer> {
   const refusal = (request: Parameters<NodeHandler>[0]) =>
+    wrongHostRefusal(request, options.hostId) ??
     accessRefusal(request, { token: options.token(), listenHost: options.listen.host });
   const pages = createArtifactRoute({ ...options, refusal }, createHttpRoutes({ ...options, refusal }));
   return start({

@@ -2,11 +2,15 @@ import { type CallOptions, type Client, createClient, type Interceptor } from "@
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type ClientConfig, loadClientConfig } from "../config/load-client-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
+import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { fromApiError } from "./api-error.ts";
 
 /** The generated client of the API. */
 export type JobClient = Client<typeof JobService>;
+
+// The same name as in src/api/asked-host.ts, which the command line does not import: it talks to the API over the wire.
+const askedHostHeader = "solstice-host";
 
 /** How long the API may take to answer one question. */
 const callTimeoutMs = 30_000;
@@ -19,6 +23,8 @@ export interface ApiSession {
   /** The client for streams. Their errors go through {@link fromApiError}. */
   readonly client: JobClient;
   readonly apiUrl: string;
+  /** How the API was found. */
+  readonly place: ClientConfig;
   /** A client for calls that stream both ways, which need HTTP/2; of another host's API where its URL is given. */
   twoWay(apiUrl?: string): JobClient;
   /** Asks one question with a deadline. Throws our errors. */
@@ -29,49 +35,85 @@ export interface ApiSession {
   refresh(): Promise<void>;
 }
 
-/** Opens a session as flags and environment say. Throws `config_invalid`; nothing is sent yet. */
+/**
+ * Opens a session as flags and environment name it. Throws `config_invalid`; nothing is sent yet. Where the data directory is named
+ * and its orchestrator does not run, each call fails with `unavailable`: no other orchestrator is called.
+ */
 export async function openApiSession(flags: RawFlags, env: Environment): Promise<ApiSession> {
-  let config = await loadClientConfig(flags, env);
-  let client = createJobClient(config);
+  let place = await loadClientConfig(flags, env);
+  let client: JobClient | null = null;
+  const ownClient = () => {
+    client ??= createJobClient(place, urlOf(place));
+    return client;
+  };
   return {
     get client() {
-      return client;
+      return ownClient();
     },
     get apiUrl() {
-      return config.apiUrl;
+      return place.apiUrl ?? `the orchestrator of ${place.dataDir}`;
     },
-    twoWay: (apiUrl = config.apiUrl) => createJobClient({ ...config, apiUrl }, "2"),
+    get place() {
+      return place;
+    },
+    twoWay: (apiUrl) => createJobClient(place, apiUrl ?? urlOf(place), "2"),
     async ask(question) {
       try {
-        return await question(client, { timeoutMs: callTimeoutMs });
+        return await question(ownClient(), { timeoutMs: callTimeoutMs });
       } catch (error) {
-        throw fromApiError(error, config.apiUrl);
+        throw fromApiError(error, place.apiUrl ?? "");
       }
     },
-    fetchFile(path, { apiUrl, signal }) {
-      const headers = config.apiToken === null ? {} : { authorization: `Bearer ${config.apiToken}` };
-      return fetch(`${apiUrl ?? config.apiUrl}${path}`, { headers, signal, redirect: "error" });
+    async fetchFile(path, { apiUrl, signal }) {
+      const url = apiUrl ?? urlOf(place);
+      return fetch(`${url}${path}`, { headers: headersFor(place, url), signal, redirect: "error" });
     },
     async refresh() {
-      config = await loadClientConfig(flags, env);
-      client = createJobClient(config);
+      const found = await loadClientConfig(flags, env);
+      // An orchestrator that restarts has no note for a moment: meanwhile no other host may answer.
+      place = { ...found, hostId: found.hostId ?? place.hostId };
+      client = null;
     },
   };
 }
 
-function createJobClient(config: ClientConfig, httpVersion: "1.1" | "2" = "1.1"): JobClient {
+function urlOf({ apiUrl, dataDir, dataDirFrom }: ClientConfig): string {
+  if (apiUrl !== null) return apiUrl;
+  throw new SolsticeError(
+    "unavailable",
+    `No orchestrator runs with the data directory ${dataDir} (${dataDirFrom}).`,
+    {
+      remedy:
+        `Start it: solstice orchestrator --data-dir ${dataDir}\n` +
+        `Or name another data directory with ${dataDirFrom}, or an API with --api-url.`,
+    },
+  );
+}
+
+function createJobClient(place: ClientConfig, apiUrl: string, httpVersion: "1.1" | "2" = "1.1"): JobClient {
   const transport = createConnectTransport({
-    baseUrl: config.apiUrl,
+    baseUrl: apiUrl,
     httpVersion,
-    interceptors: config.apiToken === null ? [] : [authorize(config.apiToken)],
+    interceptors: [addHeaders(headersFor(place, apiUrl))],
     readMaxBytes: messageBytesMax,
   });
   return createClient(JobService, transport);
 }
 
-function authorize(token: string): Interceptor {
+/** The token; and to the address that a host noted, that host's id, so that no other one answers there. */
+function headersFor(
+  { apiToken, hostId, apiUrl: ownUrl }: ClientConfig,
+  apiUrl: string,
+): Record<string, string> {
+  return {
+    ...(apiToken !== null && { authorization: `Bearer ${apiToken}` }),
+    ...(hostId !== null && apiUrl === ownUrl && { [askedHostHeader]: hostId }),
+  };
+}
+
+function addHeaders(headers: Readonly<Record<string, string>>): Interceptor {
   return (next) => (request) => {
-    request.header.set("Authorization", `Bearer ${token}`);
+    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
     return next(request);
   };
 }

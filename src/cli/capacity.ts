@@ -1,6 +1,7 @@
 import type { CapacityResponse, HostCapacity, LabelCapacity } from "../gen/solstice/v1/jobs_pb.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
 import type { Output } from "./context.ts";
+import { askHost, hostDocument, hostSentence, type RunningHost } from "./installation/running-host.ts";
 import { paintState, write, writeJson } from "./output.ts";
 import { tableText } from "./table.ts";
 import { oneLine } from "./text.ts";
@@ -18,10 +19,17 @@ export const registerCapacity: RegisterCommand = (program, context) => {
     .action(async (flags: { json?: true }) => {
       const session = await openSession(command, context);
       const answer = await session.ask((client, options) => client.capacity({}, options));
-      if (flags.json) await writeJson(context.stdout, capacityDocument(answer));
-      else await write(context.stdout, capacityText(answer, context.stdout));
+      const host = await askHost(session, { images: false });
+      const running = "absence" in host ? null : host;
+      const orchestrator = running && hostDocument(running);
+      if (flags.json) await writeJson(context.stdout, { ...capacityDocument(answer), orchestrator });
+      else await write(context.stdout, capacityText(answer, context.stdout) + askedText(running));
     });
 };
+
+function askedText(host: RunningHost | null): string {
+  return host === null ? "" : `\n${hostSentence(host)}\n`;
+}
 
 function capacityDocument(answer: CapacityResponse) {
   return {

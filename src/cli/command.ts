@@ -2,7 +2,10 @@ import type { Command } from "commander";
 import { clientOptions } from "../config/options.ts";
 import { type ApiSession, openApiSession } from "./api-session.ts";
 import type { CliContext } from "./context.ts";
+import { contradiction } from "./installation/contradiction.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
+import { paint } from "./output.ts";
+import { oneLine } from "./text.ts";
 
 /** One command of the program: it makes itself known to `program`. Each lives in its own file. */
 export type RegisterCommand = (program: Command, context: CliContext) => void;
@@ -13,9 +16,20 @@ export function addClientOptions(command: Command): Command {
   return addOptions(command, clientOptions);
 }
 
-/** The connection that a command's flags and environment describe. */
-export function openSession(command: Command, context: CliContext): Promise<ApiSession> {
-  return openApiSession(flagsGiven(command), context.env);
+/**
+ * The connection that a command's flags and environment describe. Where they name an API and another installation's data directory, a
+ * warning says which of them is used.
+ */
+export async function openSession(command: Command, context: CliContext): Promise<ApiSession> {
+  const session = await openApiSession(flagsGiven(command), context.env);
+  const warning = await contradiction(session);
+  if (warning !== null) warn(context, warning);
+  return session;
+}
+
+/** Writes a warning to stderr, in one line. */
+export function warn({ stderr }: CliContext, text: string): void {
+  stderr.write(`${paint(stderr, "yellow", "Warning:")} ${oneLine(text)}\n`);
 }
 
 /** Examples for the end of a command's help: pairs of what to type and what it does. */

@@ -1,15 +1,15 @@
 import { join } from "node:path";
-import { loadOrchestratorConfig } from "../config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../config/options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../config/read-options.ts";
 import { zonesOptions } from "../config/zones-options.ts";
 import { expectedBackend } from "../core/backend-fit.ts";
-import { errorText, SolsticeError } from "../core/errors.ts";
+import { SolsticeError } from "../core/errors.ts";
 import type { Backend } from "../core/job.ts";
 import { examplesText, type RegisterCommand } from "./command.ts";
 import type { CliContext, Output } from "./context.ts";
-import { type Check, type CheckResult, type CheckStatus, fail, ok, runCheck } from "./doctor/check.ts";
+import { type Check, type CheckResult, type CheckStatus, runCheck } from "./doctor/check.ts";
+import { doctorSettings } from "./doctor/configuration.ts";
 import { spaceCheck, traversableCheck } from "./doctor/disk-checks.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
 import { isolationChecks } from "./doctor/isolation-checks.ts";
@@ -22,6 +22,7 @@ import { nodeCheck, toolChecks } from "./doctor/tool-checks.ts";
 import { thisHost } from "./doctor/zones/observe.ts";
 import { zonesChecks } from "./doctor/zones-checks.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { hostDocument, type RunningHost } from "./installation/running-host.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint, write, writeJson } from "./output.ts";
 import { manyLines } from "./text.ts";
@@ -48,7 +49,8 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     .summary("check this host, and say how to mend what is wrong")
     .description(
       "Checks what the orchestrator needs of this host: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
-        "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ where they are configured. Changes nothing. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
+        "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ where they are configured. Changes nothing. " +
+        "Where an orchestrator runs on this machine, its settings are examined, and other ones given here are warnings. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
         "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
         "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
     )
@@ -73,42 +75,37 @@ export const registerDoctor: RegisterCommand = (program, context) => {
         const options = { fix: flags.fix ?? false, json: flags.json ?? false };
         return examineLeaks(flagsGiven(command), context, options);
       }
-      const results = await examine(flagsGiven(command), context, flags.json ?? false);
+      const { results, running } = await examine(flagsGiven(command), context, flags.json ?? false);
       const hasFailed = results.some(({ status }) => status === "fail");
-      if (flags.json) await writeJson(context.stdout, { ok: !hasFailed, checks: results });
+      if (flags.json)
+        await writeJson(context.stdout, {
+          ok: !hasFailed,
+          orchestrator: running && hostDocument(running),
+          checks: results,
+        });
       else await write(context.stdout, summaryText(results));
       if (hasFailed) context.setExitCode(exitCodes.failure);
     });
 };
 
-/** Runs the checks one after the other, because some measure time, and tells each as soon as it is known. */
-async function examine(flags: RawFlags, context: CliContext, isQuiet: boolean): Promise<CheckResult[]> {
+/** Runs the checks one after the other, because some measure time, and reports each as soon as it is known. */
+async function examine(
+  flags: RawFlags,
+  context: CliContext,
+  isQuiet: boolean,
+): Promise<{ results: readonly CheckResult[]; running: RunningHost | null }> {
   const results: CheckResult[] = [];
-  const tell = async (result: CheckResult) => {
+  const report = async (result: CheckResult) => {
     results.push(result);
     if (!isQuiet) await write(context.stdout, resultText(result, context.stdout));
   };
-  const configuration = await readConfiguration(flags, context.env);
-  await tell(configuration.result);
-  const checks = configuration.config
-    ? await configuredChecks(configuration.config, context.env)
+  const settings = await doctorSettings({ table: doctorOptions, flags, env: context.env });
+  for (const result of settings.results) await report(result);
+  const checks = settings.config
+    ? await configuredChecks(settings.config, context.env)
     : [nodeCheck(), ...toolChecks()];
-  for (const check of checks) await tell(await runCheck(check));
-  return results;
-}
-
-async function readConfiguration(
-  flags: RawFlags,
-  env: Environment,
-): Promise<{ result: CheckResult; config: OrchestratorConfig | null }> {
-  const name = "configuration";
-  try {
-    const loaded = await loadOrchestratorConfig(flags, env);
-    return { result: { name, ...ok(`The image map ${loaded.configPath} is valid.`) }, config: loaded };
-  } catch (error) {
-    const remedy = "Correct the above; everything else is looked at once it is right.";
-    return { result: { name, ...fail(errorText(error), remedy) }, config: null };
-  }
+  for (const check of checks) await report(await runCheck(check));
+  return { results, running: settings.running };
 }
 
 async function configuredChecks(settings: OrchestratorConfig, env: Environment): Promise<Check[]> {

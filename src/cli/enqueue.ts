@@ -8,14 +8,14 @@ import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import { publishRequest } from "../queue/publish-request.ts";
 import type { ApiSession } from "./api-session.ts";
 import { buildRequest, type RequestFlags } from "./build-request.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { findPublishedJob } from "./find-published-job.ts";
 import { jobDocument } from "./job-document.ts";
 import type { StepFlag } from "./job-script.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
-import { paint, write, writeJson } from "./output.ts";
+import { write, writeJson } from "./output.ts";
 import { oneLine } from "./text.ts";
 import { tellOnSignals, waitAndTell } from "./wait-and-tell.ts";
 
@@ -136,8 +136,7 @@ interface Means {
 
 async function enqueue(flags: EnqueueFlags, { context, session, broker }: Means): Promise<void> {
   const { request, warnings } = await buildRequest(flags, context);
-  for (const warning of warnings)
-    context.stderr.write(`${paint(context.stderr, "yellow", "Warning:")} ${oneLine(warning)}\n`);
+  for (const warning of warnings) warn(context, warning);
   if (broker) await sendThroughBroker(request, flags, { context, session, broker });
   else await sendToApi(request, flags, { context, session });
 }

@@ -3,7 +3,7 @@ import { expectedBackend, imagesFor, unfitness } from "../core/backend-fit.ts";
 import { didYouMean } from "../core/closest-name.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { formatBytes } from "../host/disk-space.ts";
-import type { ImageRow, ImageStore, ProgressView } from "../images/index.ts";
+import type { ImageStore, ProgressView } from "../images/index.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { reportError } from "./report-error.ts";
@@ -16,8 +16,8 @@ export interface PullContext {
   readonly json: boolean;
 }
 
-/** Prepares one image (or all) and returns what is on disk then. A failure is told and sets the exit code. */
-export async function pullImages(name: string | undefined, options: PullContext): Promise<ImageRow[]> {
+/** Prepares one image (or all) and returns their names. A failure is reported and sets the exit code. */
+export async function pullImages(name: string | undefined, options: PullContext): Promise<string[]> {
   const { config, context } = options;
   const names = chooseImages(name, config);
   const { createProgressBars, createProgressLog, openImageStore } = await import("../images/index.ts");
@@ -33,7 +33,7 @@ export async function pullImages(name: string | undefined, options: PullContext)
     view.close();
     for (const failure of failures) if (failure) context.setExitCode(reportError(context, failure, options));
     if (stop.signal.aborted) context.setExitCode(exitCodes.interrupted);
-    return (await store.inspect()).filter((row) => names.includes(row.name));
+    return names;
   } finally {
     process.off("SIGINT", onSignal);
     await store.close();

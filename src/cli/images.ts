@@ -1,27 +1,29 @@
+import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { type ImagesConfig, loadImagesConfig } from "../config/load-orchestrator-config.ts";
-import { imageOptions } from "../config/options.ts";
-import { expectedBackend, type Unfit, unfitness } from "../core/backend-fit.ts";
-import type { ImageMap } from "../core/image-map.ts";
-import { resolveLabel } from "../core/labels.ts";
-import { formatBytes } from "../host/disk-space.ts";
-import type { ImageRow } from "../images/index.ts";
-import { examplesText, type RegisterCommand } from "./command.ts";
-import type { CliContext, Output } from "./context.ts";
+import { clientOptions, imageOptions } from "../config/options.ts";
+import type { RawFlags } from "../config/read-options.ts";
+import { expectedBackend } from "../core/backend-fit.ts";
+import { type HostImage, HostImageSchema } from "../gen/solstice/v1/jobs_pb.ts";
+import { openApiSession } from "./api-session.ts";
+import { examplesText, type RegisterCommand, warn } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { imageDocument, imagesText } from "./images-list.ts";
 import { pullImages } from "./images-pull.ts";
+import { differences, settingOf } from "./installation/differences.ts";
+import { askHost, type HostAnswer, hostDocument, hostSentence } from "./installation/running-host.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
-import { paintState, write, writeJson } from "./output.ts";
-import { tableText } from "./table.ts";
-import { manyLines } from "./text.ts";
+import { write, writeJson } from "./output.ts";
+import { oneLine } from "./text.ts";
 
-/** `solstice images [pull [NAME]]`: the images of this host. Works on its files, with or without an orchestrator. */
+/** `solstice images [pull [NAME]]`: the images of the orchestrator that runs, or of this machine's map and files. */
 export const registerImages: RegisterCommand = (program, context) => {
   const images = program
     .command("images")
     .summary("list the images of this host, or fetch them")
     .description(
-      "Lists the images of the image map and what is on this host's disk of each. It needs no running orchestrator; " +
-        "one that runs prepares missing images by itself, but for those of another backend (elsewhere).",
+      "Lists the images of the running orchestrator and what is on its host's disk of each; where none runs, those of the image " +
+        "map here. An orchestrator prepares missing images by itself, but for those of another backend (elsewhere).",
     )
     .enablePositionalOptions();
   addImageOptions(images)
@@ -32,13 +34,7 @@ export const registerImages: RegisterCommand = (program, context) => {
         ["solstice images pull debian-12", "fetch one now"],
       ]),
     )
-    .action(async (flags: { json?: true }) => {
-      const config = await loadImagesConfig(flagsGiven(images), context.env);
-      const rows = await inspect(config);
-      if (flags.json)
-        await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config)) });
-      else await write(context.stdout, listText(rows, config, context.stdout));
-    });
+    .action((flags: { json?: true }) => listImages(flagsGiven(images), context, flags.json ?? false));
   registerPull(images, context);
 };
 
@@ -48,7 +44,8 @@ function registerPull(images: Command, context: CliContext): void {
     .summary("fetch and prepare one image, or all")
     .description(
       "Fetches, checks and unpacks an image (without NAME all that this host runs). What was interrupted goes on where it stopped; an " +
-        "orchestrator that is at it is waited for. Exits 1 when an image could not be had; the others are fetched.",
+        "orchestrator that is at it is waited for. Where one runs on this machine, its image map and data directory are used, " +
+        "unless flags name others. Exits 1 when an image could not be had; the others are fetched.",
     );
   addImageOptions(pull)
     .addHelpText(
@@ -56,83 +53,76 @@ function registerPull(images: Command, context: CliContext): void {
       examplesText([["solstice images pull", "make every image ready before the first job"]]),
     )
     .action(async (name: string | undefined, flags: { json?: true }) => {
-      const config = await loadImagesConfig({ ...flagsGiven(images), ...flagsGiven(pull) }, context.env);
-      const rows = await pullImages(name, { config, context, json: flags.json ?? false });
+      const given = { ...flagsGiven(images), ...flagsGiven(pull) };
+      const config = await pullConfig(given, context);
+      const names = await pullImages(name, { config, context, json: flags.json ?? false });
       if (!flags.json) return;
-      await writeJson(context.stdout, { images: rows.map((row) => rowDocument(row, config)) });
+      const rows = (await readImages(config)).filter((row) => names.includes(row.name));
+      await writeJson(context.stdout, { images: rows.map(imageDocument) });
     });
 }
 
 function addImageOptions(command: Command): Command {
   command.option("--json", "print one JSON document (and errors as JSON on stderr)");
-  return addOptions(command, imageOptions);
+  const { apiUrl, apiToken } = clientOptions;
+  return addOptions(command, { ...imageOptions, apiUrl, apiToken });
 }
 
-async function inspect({ imageMap, dataDir }: ImagesConfig): Promise<ImageRow[]> {
-  // Loaded only here: the other commands need none of it, and start faster without.
-  const { openImageStore } = await import("../images/index.ts");
-  const store = openImageStore({ imageMap, dataDir });
-  try {
-    return await store.inspect();
-  } finally {
-    await store.close();
+async function listImages(flags: RawFlags, context: CliContext, isJson: boolean): Promise<void> {
+  const answer = await askHost(await openApiSession(flags, context.env), { images: true });
+  if ("absence" in answer) return listOwnImages(answer.absence, { flags, context, isJson });
+  const { images } = answer.description;
+  const differing = differencesHere(answer, flags, context);
+  for (const sentence of differing) warn(context, sentence);
+  const asked = { orchestrator: hostDocument(answer), image_map: answer.description.imageMapPath };
+  if (isJson) await writeJson(context.stdout, { ...asked, images: images.map(imageDocument) });
+  else await write(context.stdout, `${imagesText(images, context.stdout)}\n${hostSentence(answer)}\n`);
+}
+
+async function listOwnImages(
+  absence: string,
+  { flags, context, isJson }: { flags: RawFlags; context: CliContext; isJson: boolean },
+): Promise<void> {
+  const config = await loadImagesConfig(flags, context.env);
+  const images = await readImages(config);
+  const asked = { orchestrator: null, image_map: config.configPath };
+  if (isJson) return writeJson(context.stdout, { ...asked, images: images.map(imageDocument) });
+  const files = `image map ${config.configPath}, data directory ${config.dataDir}`;
+  const note = `No orchestrator is running: these are the files of this machine (${files}). ${oneLine(absence)}`;
+  await write(context.stdout, `${imagesText(images, context.stdout)}\n${note}\n`);
+}
+
+function differencesHere(answer: HostAnswer, flags: RawFlags, { env }: CliContext): string[] {
+  return "absence" in answer ? [] : differences({ table: imageOptions, flags, env }, answer.description);
+}
+
+/** What to fetch, and where: flags first, then what the orchestrator on this machine has, then the environment. */
+async function pullConfig(flags: RawFlags, context: CliContext): Promise<ImagesConfig> {
+  const answer = await askHost(await openApiSession(flags, context.env), { images: false });
+  if ("absence" in answer) return loadImagesConfig(flags, context.env);
+  if (!answer.isHere) {
+    warn(
+      context,
+      `${hostSentence(answer)} It runs elsewhere: images are fetched as this machine is configured.`,
+    );
+    return loadImagesConfig(flags, context.env);
   }
+  for (const sentence of differencesHere(answer, flags, context)) warn(context, sentence);
+  const { description } = answer;
+  const theirs = ["config", "data-dir", "hypervisor"].map((flag) => settingOf(description, flag)?.value);
+  const [config, dataDir, hypervisor] = theirs;
+  const loaded = await loadImagesConfig({ config, dataDir, hypervisor, ...flags }, context.env);
+  const isChanged =
+    loaded.configPath === description.imageMapPath && loaded.imageMapSha256 !== description.imageMapSha256;
+  if (isChanged) warn(context, `${loaded.configPath} was changed after the orchestrator read it.`);
+  return loaded;
 }
 
-/** Why this host does not run the image of a row, or null. */
-function unfitnessOf({ name }: ImageRow, { imageMap, hypervisor }: ImagesConfig): Unfit | null {
-  const image = imageMap.images.get(name);
-  return image === undefined ? null : unfitness(image, expectedBackend(hypervisor, process.platform));
-}
-
-function rowDocument(row: ImageRow, config: ImagesConfig) {
-  return {
-    name: row.name,
-    labels: labelsOf(row.name, config.imageMap),
-    state: row.state,
-    unfit: unfitnessOf(row, config)?.problem ?? null,
-    format: row.format,
-    virtual_size_bytes: row.virtualSizeBytes,
-    file_size_bytes: row.fileSizeBytes,
-    sha256: row.digest,
-    path: row.path,
-    partial_bytes: row.partialBytes,
-    total_bytes: row.totalBytes,
-    holder_pid: row.holderPid,
-    message: row.message,
-  };
-}
-
-function listText(rows: readonly ImageRow[], config: ImagesConfig, output: Output): string {
-  const head = ["NAME", "LABELS", "STATE", "SIZE", "SHA-256", "PATH"];
-  const cells = rows.map((row) => [
-    row.name,
-    labelsOf(row.name, config.imageMap).slice(1).join(", "),
-    stateText(row, unfitnessOf(row, config), output),
-    row.fileSizeBytes === null ? "" : formatBytes(row.fileSizeBytes),
-    row.digest?.slice(0, 12) ?? "",
-    row.path,
-  ]);
-  const notes = rows.flatMap((row) => {
-    const message = unfitnessOf(row, config)?.problem ?? row.message;
-    return message === null ? [] : [`\n${row.name}: ${manyLines(message)}\n`];
-  });
-  return tableText({ head, rows: cells, flexible: [1, 5], whole: [0] }, output) + notes.join("");
-}
-
-/** Of an image that this host does not run, its files matter less than that. */
-function stateText(row: ImageRow, unfit: Unfit | null, output: Output): string {
-  if (unfit === null) return paintState(output, row.state) + progressText(row);
-  return unfit.needs === null ? paintState(output, "failed", "unfit") : paintState(output, "elsewhere");
-}
-
-function progressText(row: ImageRow): string {
-  if (row.state === "ready" || row.partialBytes === null) return "";
-  const total = row.totalBytes === null ? "" : ` of ${formatBytes(row.totalBytes)}`;
-  return ` (${formatBytes(row.partialBytes)}${total})`;
-}
-
-/** The image's own name, and every alias that ends at it. */
-function labelsOf(image: string, map: ImageMap): string[] {
-  return [image, ...[...map.aliases.keys()].filter((alias) => resolveLabel(map, alias).image.name === image)];
+async function readImages({ imageMap, dataDir, hypervisor }: ImagesConfig): Promise<HostImage[]> {
+  // Loaded only here: the other commands need none of it, and start faster without.
+  const { describeImages } = await import("../orchestrator/serve/host-images.ts");
+  const backend = expectedBackend(hypervisor, process.platform);
+  return (await describeImages({ imageMap, dataDir, backend })).map((image) =>
+    create(HostImageSchema, image),
+  );
 }

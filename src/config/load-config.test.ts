@@ -110,7 +110,24 @@ test("the client finds the API: flag, environment, the orchestrator's note, defa
     /^--api-url: got "ftp:\/\/h"; needs a http/,
   );
   await writeFile(join(directory, "orchestrator.json"), '{"pid": 1, "apiU');
-  assert.equal((await loadClientConfig({}, noted)).apiUrl, "http://127.0.0.1:7410");
+  const { apiUrl, dataDirFrom } = await loadClientConfig({}, noted);
+  assert.deepEqual(
+    [apiUrl, dataDirFrom],
+    [null, "SOLSTICE_DATA_DIR"],
+    "what is named has no default in its place",
+  );
+});
+
+test("a data directory that a flag names wins over an API that the environment names", async () => {
+  await writeFile(
+    join(directory, "orchestrator.json"),
+    '{"apiUrl": "http://127.0.0.1:5", "hostId": "host-a"}',
+  );
+  const env = { SOLSTICE_API_URL: "https://ci.example" };
+  const byFlag = await loadClientConfig({ dataDir: directory }, env);
+  assert.deepEqual([byFlag.apiUrl, byFlag.hostId], ["http://127.0.0.1:5", "host-a"]);
+  const byVariable = await loadClientConfig({}, env);
+  assert.deepEqual([byVariable.apiUrl, byVariable.hostId], ["https://ci.example", null]);
 });
 
 test("the data directory is the system's for root, else the user's", () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -17,6 +18,7 @@ import type { AmqpConfig, ListenAddress, OrchestratorConfig } from "./orchestrat
 import { readImageMap } from "./parse-image-map.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
+import { readSettings, type Setting } from "./settings.ts";
 import { zonesConfig, zonesProblems } from "./zones-config.ts";
 
 /** The image map that comes with the project. */
@@ -33,6 +35,7 @@ export interface ImagesConfig {
   readonly configPath: string;
   readonly dataDir: string;
   readonly imageMap: ImageMap;
+  readonly imageMapSha256: string;
   readonly hypervisor: OrchestratorConfig["hypervisor"];
 }
 
@@ -56,7 +59,9 @@ export async function loadOrchestratorConfig(flags: RawFlags, env: Environment):
   if (!isComplete(reading) || !files.imageMap || problems.length > 0) throw invalid(problems);
   const { imageMap } = files;
   const hasNotifySocket = Boolean(env.NOTIFY_SOCKET);
-  return freezeConfig(reading.values, { ...files, imageMap, secrets: secrets.config, hasNotifySocket });
+  const settings = Object.freeze(readSettings(orchestratorOptions, flags, env));
+  const read = { ...files, imageMap, secrets: secrets.config };
+  return freezeConfig(reading.values, { ...read, hasNotifySocket, settings });
 }
 
 /** The part of the configuration that concerns images; reads `config`, `dataDir` and `hypervisor`. Throws `config_invalid`. */
@@ -67,8 +72,8 @@ export async function loadImagesConfig(flags: RawFlags, env: Environment): Promi
   const problems = [...reading.problems, ...files.problems];
   const { hypervisor: asked } = reading.values;
   if (!imageMap || asked === undefined || problems.length > 0) throw invalid(problems);
-  const { configPath, dataDir: folder } = files;
-  return Object.freeze({ configPath, dataDir: folder, imageMap, hypervisor: asked });
+  const { configPath, dataDir: folder, imageMapSha256 } = files;
+  return Object.freeze({ configPath, dataDir: folder, imageMap, imageMapSha256, hypervisor: asked });
 }
 
 /** One error out of all problems. */
@@ -90,13 +95,14 @@ async function readFiles(values: Partial<Values>, env: Environment) {
     const read = await readBounded(configPath);
     if ("wrongLine" in read) {
       const problem = `${configPath}:${read.wrongLine}:1: not UTF-8 text; needs the image map saved as UTF-8`;
-      return { configPath, dataDir, imageMap: null, problems: [problem] };
+      return { configPath, dataDir, imageMap: null, imageMapSha256: "", problems: [problem] };
     }
     const { map, problems } = readImageMap(read.text, { fileName: configPath, dataDir });
-    return { configPath, dataDir, imageMap: map, problems };
+    const imageMapSha256 = createHash("sha256").update(read.text).digest("hex");
+    return { configPath, dataDir, imageMap: map, imageMapSha256, problems };
   } catch (error) {
     const problem = `--config: cannot read the image map ${configPath}: ${fileProblem(error)}; needs a YAML file.`;
-    return { configPath, dataDir, imageMap: null, problems: [problem] };
+    return { configPath, dataDir, imageMap: null, imageMapSha256: "", problems: [problem] };
   }
 }
 
@@ -174,14 +180,18 @@ interface ConfigFiles {
   readonly configPath: string;
   readonly dataDir: string;
   readonly imageMap: ImageMap;
+  readonly imageMapSha256: string;
   readonly secrets: SecretsConfig | null;
   readonly hasNotifySocket: boolean;
+  readonly settings: readonly Setting[];
 }
 
 function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
   return Object.freeze({
     configPath: files.configPath,
     imageMap: files.imageMap,
+    imageMapSha256: files.imageMapSha256,
+    settings: files.settings,
     dataDir: files.dataDir,
     secrets: files.secrets,
     maxConcurrency: values.maxConcurrency,

@@ -2,6 +2,7 @@ import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import type { Backend } from "../core/job.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
+import type { Setting } from "./settings.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */
@@ -22,6 +23,10 @@ export interface OrchestratorConfig {
   /** Path of the image map file. */
   readonly configPath: string;
   readonly imageMap: ImageMap;
+  /** SHA-256 (hex) of the image map's file as it was read. */
+  readonly imageMapSha256: string;
+  /** Every option that has a value, as text and without secrets: what this was made from. */
+  readonly settings: readonly Setting[];
   /** Absolute path. */
   readonly dataDir: string;
   /** Null: no job gets a secret. */

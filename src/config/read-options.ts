@@ -38,11 +38,27 @@ export function readOptions<Table extends OptionTable>(
   return { values: values as Partial<OptionValues<Table>>, problems };
 }
 
-function givenText(option: OptionDefinition<unknown>, flag: string | undefined, env: Environment) {
-  if (flag !== undefined) return { text: flag, from: `--${option.flag}` };
+/** What was given for an option: its text, and the flag or variable that it came from. */
+export interface GivenText {
+  readonly text: string;
+  readonly from: string;
+  /** Nothing was given: it is the default. */
+  readonly isDefault: boolean;
+}
+
+/** The text of an option, by flag, environment or default, or null where it has none. */
+export function givenText(
+  option: OptionDefinition<unknown>,
+  flag: string | undefined,
+  env: Environment,
+): GivenText | null {
+  const asFlag = `--${option.flag}`;
+  if (flag !== undefined) return { text: flag, from: asFlag, isDefault: false };
   const variable = env[option.environment];
-  if (variable !== undefined && variable !== "") return { text: variable, from: option.environment };
-  return option.defaultText === null ? null : { text: option.defaultText, from: `--${option.flag}` };
+  if (variable !== undefined && variable !== "") {
+    return { text: variable, from: option.environment, isDefault: false };
+  }
+  return option.defaultText === null ? null : { text: option.defaultText, from: asFlag, isDefault: true };
 }
 
 function shown(option: OptionDefinition<unknown>, text: string): string {

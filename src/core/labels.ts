@@ -33,6 +33,11 @@ export function resolveLabel(map: ImageMap, runsOn: string | undefined): Resolve
   throw unknownLabel(label, knownLabels(map));
 }
 
+/** The image's own name, and every alias that ends at it. */
+export function labelsOfImage(map: ImageMap, image: string): string[] {
+  return [image, ...[...map.aliases.keys()].filter((alias) => resolveLabel(map, alias).image.name === image)];
+}
+
 /** The `unknown_label` error for a label that is none of `known`. */
 export function unknownLabel(label: string, known: readonly string[]): SolsticeError {
   // In the message, not in the remedy: it also ends in places that only keep a message, such as a dead-letter header.

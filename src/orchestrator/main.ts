@@ -36,6 +36,7 @@ import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { createShellDesk } from "./shells/shell-desk.ts";
+import { noteStoreKind } from "./store-kind.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { startFileLoop } from "./upkeep/file-loop.ts";
@@ -98,7 +99,8 @@ export async function runOrchestrator(
   const userServer = await startUserEndpoint(context, { admission, lease });
   closing.defer(() => userServer.close());
   lease.publishApiUrl(userServer.url);
-  writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl: context.runnerUrl });
+  const { runnerUrl, identity } = context;
+  writeNote(config.dataDir, { apiUrl: userServer.url, runnerUrl, hostId: identity.hostId });
   closing.defer(() => removeNote(config.dataDir));
   const messages = startMessageLoops(context, admission);
   closing.defer(() => messages.close());
@@ -127,6 +129,7 @@ async function openContext(
   const identity = loadIdentity(config.dataDir);
   const store = await openStore(config, log);
   closing.defer(() => store.close());
+  noteStoreKind(config);
   const messaging = openMessaging(config, log);
   closing.defer(() => messaging?.broker.close());
   const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });

@@ -178,6 +178,7 @@ export async function startTestUserServer(
       hostId: "host-1",
     },
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
+    describeHost: async () => ({ hostId: "host" }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),
     caches: createTestCaches(store),

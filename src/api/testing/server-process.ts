@@ -42,6 +42,7 @@ const user = await startUserServer({
   retry: async () => ({ job: await insertTestJob(store), existed: false }),
   artifacts: { blobs: (await openTestTransfers(context, store)).blobs, hostId: "host-1" },
   capacity: async () => ({ maxConcurrency: 2, running: 1 }),
+  describeHost: async () => ({ hostId: "host" }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),
   caches: createTestCaches(store),

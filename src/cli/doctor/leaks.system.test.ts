@@ -10,6 +10,7 @@ import { stripVTControlCharacters } from "node:util";
 import { makeSetup, startOrchestrator } from "../../../test/support/orchestrator.ts";
 import { until } from "../../../test/support/until.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
+import { noteStoreKind } from "../../orchestrator/store-kind.ts";
 import type { CliContext, Output } from "../context.ts";
 import { createProgram } from "../program.ts";
 
@@ -72,6 +73,17 @@ test("without an orchestrator: a table of what was left, mended on request, and 
   assert.ok(!existsSync(stray));
   assert.match((await doctor(dataDir, ["--leaks"])).text, /No differences\.\n$/);
   assert.ok(!existsSync(join(dataDir, "orchestrator.json")));
+});
+
+test("a data directory whose orchestrator used PostgreSQL is not compared with an empty SQLite", async (t) => {
+  const dataDir = usedDirectory(t);
+  noteStoreKind({ dataDir, databaseUrl: "postgres://h/solstice" });
+  const stray = join(dataDir, "guests", "job-stray");
+  mkdirSync(stray);
+  await assert.rejects(doctor(dataDir, ["--leaks", "--fix"]), /PostgreSQL, not in SQLite.*/);
+  assert.ok(existsSync(stray));
+  noteStoreKind({ dataDir, databaseUrl: null });
+  assert.equal((await doctor(dataDir, ["--leaks", "--fix"])).exitCode, 0);
 });
 
 test("bytes that no record owns are told and mended, without an orchestrator and by one that runs", async (t) => {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { loadClientConfig, readNotedUrl } from "../../config/load-client-config.ts";
+import { loadClientConfig, readNote } from "../../config/load-client-config.ts";
 import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
 import type { RawFlags } from "../../config/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
@@ -65,14 +65,14 @@ async function askOrchestrator(
   context: CliContext,
   { dataDir, fix }: Question,
 ): Promise<FindLeaksResponse> {
-  const apiUrl = await readNotedUrl(dataDir);
-  if (apiUrl === null) {
+  const note = await readNote(dataDir);
+  if (note === null) {
     throw new SolsticeError("unavailable", `The orchestrator of ${dataDir} is just starting or stopping.`, {
       remedy: "Ask again in a moment.",
     });
   }
-  // Another orchestrator that the environment names knows nothing of this data directory.
-  const session = await openApiSession({ ...flags, apiUrl }, context.env);
+  // The data directory decides, whatever API the environment names.
+  const session = await openApiSession({ ...flags, dataDir }, context.env);
   return session.ask((client, options) =>
     client.findLeaks({ fix }, { ...options, timeoutMs: auditTimeoutMs }),
   );

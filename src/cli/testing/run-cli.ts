@@ -31,8 +31,13 @@ const deadlineMs = 60_000;
 
 const mainPath = fileURLToPath(new URL("../main.ts", import.meta.url));
 
-/** What every command line of a test has in its environment. */
-const usualEnv = { SOLSTICE_DATA_DIR: "/nonexistent", GIT_CONFIG_NOSYSTEM: "1" };
+/** What a command line of a test has in its environment: it must not find an orchestrator of this machine's own. */
+function environmentOf({ env = {} }: CliOptions): Record<string, string> {
+  // A variable that names the API is enough; with both, the command would warn that they disagree.
+  const place: Record<string, string> =
+    "SOLSTICE_API_URL" in env ? {} : { SOLSTICE_DATA_DIR: "/nonexistent" };
+  return { GIT_CONFIG_NOSYSTEM: "1", ...place, ...env };
+}
 
 /** Runs `solstice` with `args` in this process, which costs a hundredth of a process, with streams and environment of its own. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
@@ -46,7 +51,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
     stdout,
     stderr: stderr as unknown as CliContext["stderr"],
     stdin: Readable.from([options.input ?? ""]),
-    env: { ...usualEnv, ...options.env },
+    env: environmentOf(options),
     now: Date.now,
   });
   const ended = Promise.race([running, late]).finally(async () => {
@@ -65,7 +70,7 @@ export function startCliProcess(
   options: CliOptions & { readonly cwd?: string } = {},
 ): CliProcess {
   const { PATH = "", HOME = "" } = process.env;
-  const env = { PATH, HOME, ...usualEnv, ...options.env };
+  const env = { PATH, HOME, ...environmentOf(options) };
   const flags = ["--disable-warning=ExperimentalWarning", mainPath, ...args];
   const child = spawn(process.execPath, flags, { env, cwd: options.cwd ?? "/", stdio: "pipe" });
   child.stdin.end(options.input ?? "");

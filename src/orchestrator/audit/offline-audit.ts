@@ -12,13 +12,14 @@ import { openDataDirectory } from "../data-directory.ts";
 import { hostIdFileName, loadIdentity } from "../identity.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import { openStore } from "../open-store.ts";
+import { refuseOtherStore } from "../store-kind.ts";
 import { createAuditState } from "./audit-state.ts";
 import { reportLeaks } from "./leak-report.ts";
 
 /**
  * Compares a host's ledgers where no orchestrator runs, and with `fix` mends what can be mended without one. It holds
  * the data directory meanwhile, and starts nothing: no server, no guest, no network, no download. Throws `locked` where
- * an orchestrator runs, and `not_found` where none ever did.
+ * an orchestrator runs, `not_found` where none ever did, and `config_invalid` where it used another kind of store.
  */
 export async function auditOffline(
   config: OrchestratorConfig,
@@ -31,6 +32,7 @@ export async function auditOffline(
       remedy: "Name the right one with --data-dir.",
     });
   }
+  refuseOtherStore(config);
   openDataDirectory(dataDir);
   await using closing = new AsyncDisposableStack();
   const lock = acquireProcessLock(join(dataDir, "orchestrator.lock"), "solstice doctor --leaks");

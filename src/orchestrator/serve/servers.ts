@@ -21,6 +21,7 @@ import type { Lease } from "../hosts/lease-loop.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
 import type { ShellDesk } from "../shells/shell-desk.ts";
 import { explainView } from "./explain-view.ts";
+import { createHostDescription } from "./host-description.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
 import { createQueueCounts } from "./queue-counts.ts";
 import { readiness } from "./readiness.ts";
@@ -133,6 +134,7 @@ export function startUserEndpoint(
     retry: (job, requestId) => admission.retry(job, requestId),
     artifacts: { blobs: context.blobs, hostId: context.identity.hostId },
     capacity: () => capacityView(context, countQueued),
+    describeHost: createHostDescription(context),
     explain: (job) => explainView(context, job),
     caches: context.caches,
     findLeaks: (options) => reportLeaks(context, options),
@@ -141,8 +143,16 @@ export function startUserEndpoint(
   });
 }
 
-/** Tells commands on this host where the orchestrator is; written last, so that who finds it can use it. */
-export function writeNote(dataDir: string, urls: { apiUrl: string; runnerUrl: string }): void {
+/** Where an orchestrator can be reached, for commands on its host. */
+export interface OrchestratorUrls {
+  readonly apiUrl: string;
+  readonly runnerUrl: string;
+  /** A command refuses another host's answer at these addresses. */
+  readonly hostId: string;
+}
+
+/** Notes for commands on this host where the orchestrator is; written last: whatever reads it can call the API at once. */
+export function writeNote(dataDir: string, urls: OrchestratorUrls): void {
   const path = join(dataDir, orchestratorNoteName);
   writeFileSync(`${path}.new`, `${JSON.stringify({ pid: process.pid, ...urls })}\n`);
   chmodSync(`${path}.new`, 0o644);

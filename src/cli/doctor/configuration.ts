@@ -1,0 +1,119 @@
+import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
+import type { OptionDefinition } from "../../config/option-definition.ts";
+import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import { type Environment, givenText, type RawFlags } from "../../config/read-options.ts";
+import { errorText, isSolsticeError } from "../../core/errors.ts";
+import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
+import { openApiSession } from "../api-session.ts";
+import { differences, settingOf } from "../installation/differences.ts";
+import { askHost, type HostAnswer, hostSentence, type RunningHost } from "../installation/running-host.ts";
+import { type CheckResult, fail, ok, warn } from "./check.ts";
+
+/** What the doctor was given, and the options of the orchestrator that its checks depend on. */
+export interface DoctorInput {
+  readonly table: Readonly<Record<string, OptionDefinition<unknown>>>;
+  readonly flags: RawFlags;
+  readonly env: Environment;
+}
+
+/** What the checks examine: the settings, or null where they are wrong; and what was found on the way there. */
+export interface DoctorSettings {
+  readonly results: readonly CheckResult[];
+  readonly config: OrchestratorConfig | null;
+  /** The orchestrator whose settings they are. */
+  readonly running: RunningHost | null;
+}
+
+/**
+ * The settings to examine: those of the orchestrator that runs on this machine, else those of flags and environment. What was given
+ * here and differs from the running orchestrator is a warning.
+ */
+export async function doctorSettings(input: DoctorInput): Promise<DoctorSettings> {
+  const answer = await askLocalHost(input);
+  const running = "absence" in answer ? null : answer;
+  const flags = running === null ? input.flags : flagsOf(running.description, input);
+  const env = running === null ? input.env : {};
+  const name = "configuration";
+  try {
+    const config = await loadOrchestratorConfig(flags, env);
+    const valid = `The image map ${config.configPath} is valid.`;
+    const results = [
+      { name, ...ok(`${valid} ${answerText(answer)}`) },
+      ...(answer.problem ? [{ name: "settings", ...warn(answer.problem, null) }] : []),
+      ...(running === null ? [] : settingsResults(running, input, config)),
+    ];
+    return { results, config, running };
+  } catch (error) {
+    const remedy = "Correct the above; everything else is looked at once it is right.";
+    return { results: [{ name, ...fail(errorText(error), remedy) }], config: null, running };
+  }
+}
+
+/** The orchestrator of this machine; the doctor examines no other. `problem`: one runs, and could not be asked. */
+async function askLocalHost({ flags, env }: DoctorInput): Promise<HostAnswer & { problem?: string }> {
+  try {
+    const { apiToken, dataDir } = flags;
+    const answer = await askHost(await openApiSession({ apiToken, dataDir }, env), { images: false });
+    if ("absence" in answer || answer.isHere) return answer;
+    return { absence: `${hostSentence(answer)} It runs elsewhere, and is not examined.` };
+  } catch (error) {
+    if (isSolsticeError(error, "config_invalid")) return { absence: "" };
+    return { absence: "", problem: `An orchestrator runs, and could not be asked: ${errorText(error)}` };
+  }
+}
+
+function answerText(answer: HostAnswer): string {
+  if (!("absence" in answer)) return hostSentence(answer);
+  return `These are the settings of this command, not of a running orchestrator. ${answer.absence}`.trim();
+}
+
+/** The orchestrator's settings as flags. Secrets are not in its answer: those given here stand in for them. */
+function flagsOf(host: DescribeHostResponse, { table, flags, env }: DoctorInput): RawFlags {
+  const pairs = Object.entries(table).flatMap(([name, option]) => {
+    const theirs = settingOf(host, option.flag);
+    if (theirs === null) return [];
+    const text = theirs.secret ? givenText(option, flags[name], env)?.text : theirs.value;
+    return text === undefined ? [] : [[name, text]];
+  });
+  return Object.fromEntries(pairs);
+}
+
+function settingsResults(
+  { description }: RunningHost,
+  input: DoctorInput,
+  config: OrchestratorConfig,
+): CheckResult[] {
+  const differing = differences(input, description);
+  const isChanged = config.imageMapSha256 !== description.imageMapSha256;
+  return [
+    ...differing.map((sentence) => ({
+      name: "settings",
+      ...warn(
+        `${sentence} The orchestrator's is examined.`,
+        "Restart the orchestrator with it, or unset it here.",
+      ),
+    })),
+    ...(isChanged
+      ? [
+          {
+            name: "settings",
+            ...warn(`${config.configPath} was changed after the orchestrator read it.`, null),
+          },
+        ]
+      : []),
+    ...unexamined(description, input).map((flag) => ({
+      name: "settings",
+      ...warn(
+        `The orchestrator has --${flag}, whose value it does not show: what it names is not examined.`,
+        "Run this command with the orchestrator's environment.",
+      ),
+    })),
+  ];
+}
+
+/** Services that the orchestrator uses, and whose addresses were not given here. */
+function unexamined(host: DescribeHostResponse, { table, flags, env }: DoctorInput): string[] {
+  return Object.entries(table)
+    .filter(([name, option]) => settingOf(host, option.flag)?.secret && !givenText(option, flags[name], env))
+    .map(([, option]) => option.flag);
+}

@@ -1,0 +1,33 @@
+import { readNote } from "../../config/load-client-config.ts";
+import type { ApiSession } from "../api-session.ts";
+import { oneLine } from "../text.ts";
+
+/** How long the question may take; a command does not wait longer for a warning. */
+const askTimeoutMs = 5_000;
+
+/**
+ * A sentence where the API and the data directory were both named, by variables or both by flags, and belong to different
+ * orchestrators; else null. Says nothing of an API that does not answer: the command itself reports that.
+ */
+export async function contradiction(session: ApiSession): Promise<string | null> {
+  const { apiUrl, apiUrlFrom, dataDir, dataDirFrom } = session.place;
+  if (apiUrlFrom === null || dataDirFrom === null) return null;
+  // A flag beats the other option's variable, and whoever gave it knows.
+  if (apiUrlFrom.startsWith("--") !== dataDirFrom.startsWith("--")) return null;
+  const host = await session.client
+    .describeHost({ images: false }, { timeoutMs: askTimeoutMs })
+    .catch(() => null);
+  if (host === null || (await isOf(dataDir, host))) return null;
+  return (
+    `${apiUrlFrom} (${apiUrl}) is used: the orchestrator of host ${oneLine(host.hostId)} with the data directory ` +
+    `${oneLine(host.dataDir)}. ${dataDirFrom} names another one: ${dataDir}.`
+  );
+}
+
+async function isOf(
+  dataDir: string,
+  host: { readonly hostId: string; readonly dataDir: string },
+): Promise<boolean> {
+  const note = await readNote(dataDir);
+  return note?.hostId ? note.hostId === host.hostId : dataDir === host.dataDir;
+}

@@ -1,0 +1,46 @@
+import type { OptionDefinition } from "../../config/option-definition.ts";
+import type { Environment, RawFlags } from "../../config/read-options.ts";
+import { readSettings, type Setting } from "../../config/settings.ts";
+import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
+import { oneLine } from "../text.ts";
+
+/** What a command was given. */
+export interface Given {
+  readonly table: Readonly<Record<string, OptionDefinition<unknown>>>;
+  readonly flags: RawFlags;
+  readonly env: Environment;
+}
+
+/** How a command reaches the API differs from host to host; it is no setting of the orchestrator's. */
+const ownBusiness: readonly string[] = ["api-url", "api-token"];
+
+/** A sentence for each option that was given here with another value than the running orchestrator has. */
+export function differences({ table, flags, env }: Given, host: DescribeHostResponse): string[] {
+  return readSettings(table, flags, env)
+    .filter(({ isDefault, flag }) => !isDefault && !ownBusiness.includes(flag))
+    .flatMap((mine) => {
+      const theirs = settingOf(host, mine.flag);
+      if (isSame(mine, theirs)) return [];
+      const there = theirs === null ? "is not set" : `is ${theirs.secret ? "secret" : oneLine(theirs.value)}`;
+      const here = mine.value === null ? "is set here" : `is ${oneLine(mine.value)} here`;
+      return [`${mine.from} ${here}; in the running orchestrator --${mine.flag} ${there}.`];
+    });
+}
+
+/** The value that the orchestrator has for a flag; of those with a default of its own host, that one. */
+export function settingOf(
+  host: DescribeHostResponse,
+  flag: string,
+): { readonly value: string; readonly secret: boolean } | null {
+  if (flag === "data-dir") return { value: host.dataDir, secret: false };
+  if (flag === "config") return { value: host.imageMapPath, secret: false };
+  if (flag === "hypervisor") return { value: host.backend, secret: false };
+  return host.settings.find((setting) => setting.flag === flag) ?? null;
+}
+
+function isSame(mine: Setting, theirs: ReturnType<typeof settingOf>): boolean {
+  if (theirs === null) return false;
+  // Neither side shows a secret to the other.
+  if (mine.value === null || theirs.secret) return true;
+  return mine.value === theirs.value || (mine.flag === "hypervisor" && mine.value === "auto");
+}

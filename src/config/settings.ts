@@ -1,0 +1,28 @@
+import type { OptionDefinition } from "./option-definition.ts";
+import { type Environment, givenText, type RawFlags } from "./read-options.ts";
+
+type OptionTable = Readonly<Record<string, OptionDefinition<unknown>>>;
+
+/** One option that has a value, as text. */
+export interface Setting {
+  /** Long flag without its dashes. */
+  readonly flag: string;
+  /** As a flag would have it; paths are absolute, URLs in their usual form. Null for a secret. */
+  readonly value: string | null;
+  /** The flag or variable it came from, such as `ORCH_CONFIG`. */
+  readonly from: string;
+  readonly isDefault: boolean;
+}
+
+/** Every option of `table` that has a valid value: flag over environment over default. Secrets are without theirs. */
+export function readSettings(table: OptionTable, flags: RawFlags, env: Environment): Setting[] {
+  return Object.entries(table).flatMap(([name, option]) => {
+    const given = givenText(option, flags[name], env);
+    const parsed = given === null ? null : option.parse(given.text);
+    if (given === null || parsed === null || !("value" in parsed)) return [];
+    const { flag } = option;
+    const plain = typeof parsed.value === "string" ? parsed.value : given.text;
+    const { from, isDefault } = given;
+    return [{ flag, value: option.secret ? null : plain, from, isDefault }];
+  });
+}

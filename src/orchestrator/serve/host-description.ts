@@ -1,0 +1,41 @@
+import { hostname } from "node:os";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DescribeHostResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
+import { projectVersion } from "../../host/version.ts";
+import type { Context } from "../context.ts";
+import { describeImages } from "./host-images.ts";
+
+/** What the API's DescribeHost reports. */
+export type DescribeHost = (options: {
+  images: boolean;
+}) => Promise<MessageInitShape<typeof DescribeHostResponseSchema>>;
+
+/** Creates the answers of DescribeHost. Callers at the same time share one look at the disk. */
+export function createHostDescription(context: Context): DescribeHost {
+  const { identity, hypervisor } = context;
+  let looking: ReturnType<typeof describeImages> | null = null;
+  const look = () => {
+    const { imageMap, dataDir } = context.config;
+    looking ??= describeImages({ imageMap, dataDir, backend: hypervisor.backend }).finally(() => {
+      looking = null;
+    });
+    return looking;
+  };
+  return async ({ images }) => ({
+    hostId: identity.hostId,
+    hostname: hostname(),
+    version: projectVersion(),
+    backend: hypervisor.backend,
+    ...configured(context.config),
+    images: images ? await look() : [],
+  });
+}
+
+function configured({ dataDir, configPath, imageMapSha256, settings }: Context["config"]) {
+  return {
+    dataDir,
+    imageMapPath: configPath,
+    imageMapSha256,
+    settings: settings.map(({ flag, value }) => ({ flag, value: value ?? "", secret: value === null })),
+  };
+}
