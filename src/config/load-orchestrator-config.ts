@@ -14,11 +14,11 @@ import { imageMapLimits } from "./image-map-schema.ts";
 import { loadSecrets } from "./load-secrets.ts";
 import type { OptionValues } from "./option-definition.ts";
 import { orchestratorOptions } from "./options.ts";
-import type { AmqpConfig, ListenAddress, OrchestratorConfig } from "./orchestrator-config.ts";
+import type { AmqpConfig, ListenAddress, OrchestratorConfig, Setting } from "./orchestrator-config.ts";
 import { readImageMap } from "./parse-image-map.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
-import { readSettings, type Setting } from "./settings.ts";
+import { readSettings } from "./settings.ts";
 import { zonesConfig, zonesProblems } from "./zones-config.ts";
 
 /** The image map that comes with the project. */

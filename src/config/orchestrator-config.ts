@@ -2,7 +2,6 @@ import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map.ts";
 import type { Backend } from "../core/job.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
-import type { Setting } from "./settings.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */
@@ -98,6 +97,17 @@ export interface OrchestratorConfig {
   /** Whether a service manager waits for `systemd-notify` (`NOTIFY_SOCKET`, which systemd sets). */
   readonly hasNotifySocket: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** One option that has a value, as text. */
+export interface Setting {
+  /** Long flag without its dashes. */
+  readonly flag: string;
+  /** As a flag would have it; paths are absolute, URLs in their usual form. Null for a secret. */
+  readonly value: string | null;
+  /** The flag or variable it came from, such as `ORCH_CONFIG`. */
+  readonly from: string;
+  readonly isDefault: boolean;
 }
 
 /** How much the cache keeps, for how long and for whom. */

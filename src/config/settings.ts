@@ -1,18 +1,8 @@
 import type { OptionDefinition } from "./option-definition.ts";
+import type { Setting } from "./orchestrator-config.ts";
 import { type Environment, givenText, type RawFlags } from "./read-options.ts";
 
 type OptionTable = Readonly<Record<string, OptionDefinition<unknown>>>;
-
-/** One option that has a value, as text. */
-export interface Setting {
-  /** Long flag without its dashes. */
-  readonly flag: string;
-  /** As a flag would have it; paths are absolute, URLs in their usual form. Null for a secret. */
-  readonly value: string | null;
-  /** The flag or variable it came from, such as `ORCH_CONFIG`. */
-  readonly from: string;
-  readonly isDefault: boolean;
-}
 
 /** Every option of `table` that has a valid value: flag over environment over default. Secrets are without theirs. */
 export function readSettings(table: OptionTable, flags: RawFlags, env: Environment): Setting[] {
