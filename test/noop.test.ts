@@ -1,7 +1,7 @@
 /** The real orchestrator as a process with the real runner script, as child processes of the noop backend. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -261,6 +261,14 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
       "only a restart takes on: MAX_CONCURRENCY",
   );
   await assert.rejects(submit(orchestrator, { script: "true", runs_on: "any" }), /any.*other, new/s);
+  const described = await orchestrator.api.describeHost({ images: true });
+  assert.deepEqual(
+    described.images.map(({ name }) => name),
+    ["new"],
+  );
+  const mapText = readFileSync(setup.imageMapPath);
+  assert.equal(described.imageMapSha256, createHash("sha256").update(mapText).digest("hex"));
+  assert.equal(described.settings.find(({ flag }) => flag === "max-concurrency")?.value, "1");
   const script = '[ "$NEW_SECRET" = very-secret-value ] && echo "it is $NEW_SECRET"';
   const id = await submit(orchestrator, { script, runs_on: "new", secrets: ["NEW_SECRET"] });
   assert.equal((await untilEnd(orchestrator, id)).state, "succeeded");

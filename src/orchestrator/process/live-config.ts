@@ -10,7 +10,7 @@ export interface LiveConfig {
 
 /** Makes the configuration of a running orchestrator out of that of its start. */
 export function createLiveConfig(initial: OrchestratorConfig): LiveConfig {
-  let { configPath, imageMap, apiToken, secrets } = initial;
+  let { configPath, imageMap, imageMapSha256, settings, apiToken, secrets } = initial;
   const config: OrchestratorConfig = {
     ...initial,
     get configPath() {
@@ -18,6 +18,12 @@ export function createLiveConfig(initial: OrchestratorConfig): LiveConfig {
     },
     get imageMap() {
       return imageMap;
+    },
+    get imageMapSha256() {
+      return imageMapSha256;
+    },
+    get settings() {
+      return settings;
     },
     get apiToken() {
       return apiToken;
@@ -29,7 +35,7 @@ export function createLiveConfig(initial: OrchestratorConfig): LiveConfig {
   return {
     config: Object.freeze(config),
     replace(next) {
-      ({ configPath, imageMap, apiToken, secrets } = next);
+      ({ configPath, imageMap, imageMapSha256, settings, apiToken, secrets } = next);
     },
   };
 }
