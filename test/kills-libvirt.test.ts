@@ -11,28 +11,6 @@ import { assertGone, tinySetup } from "./support/tiny-guests.ts";
 
 const skip = noLibvirt;
 
-for (const state of sample("kills", ["provisioning", "booting", "running", "finalizing"], 1)) {
-  test(`kill -9 when a guest's job is ${state}: adopted or cleaned up, and it ends well`, {
-    skip,
-  }, async (context) => {
-    const setup = await tinySetup(context, []);
-    const first = await startOrchestrator(setup);
-    const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
-    const id = await submit(first, { script: "echo begin; sleep 3; echo end" });
-    if (state === "running") await untilLogged(first, id, "begin");
-    else await untilJob(first, id, (job) => job.transitions.some(({ to }) => to === state));
-    await first.stop("SIGKILL");
-
-    const second = await startOrchestrator(setup, runnerListen);
-    const job = await untilEnd(second, id);
-    assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
-    assert.equal(job.attempt, 1, "the guest was adopted, not made again");
-    assert.equal((await readLog(second, id)).toString(), "begin\nend\n");
-    assert.match((await readLog(second, id, { stream: "console" })).toString(), /Linux version|solstice/);
-    await assertGone(setup, id);
-  });
-}
-
 /** Defines a domain of somebody else whose name looks like a guest's. */
 async function plantForeignGuest(context: TestContext, name: string): Promise<void> {
   const xml = `<domain type='qemu'><name>${name}</name><memory unit='MiB'>16</memory>
@@ -46,40 +24,61 @@ async function plantForeignGuest(context: TestContext, name: string): Promise<vo
   await virsh("define", file);
 }
 
-test("three orchestrators, one after the other", { skip }, async (context) => {
+test("orchestrators on one host, one after the other", { skip }, async (context) => {
   const setup = await tinySetup(context, ["--drain-timeout", "1s"]);
   const foreign = `job-foreign${process.pid}`;
   await plantForeignGuest(context, foreign);
   const first = await startOrchestrator(setup);
-  const id = await submit(first, { script: "echo up; sleep 600" });
-  await untilLogged(first, id, "up");
+  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
+  const [state = assert.fail()] = sample("kills", ["provisioning", "booting", "running", "finalizing"], 1);
+  const adopted = await submit(first, { script: "echo begin; sleep 3; echo end" });
+  if (state === "running") await untilLogged(first, adopted, "begin");
+  else await untilJob(first, adopted, (job) => job.transitions.some(({ to }) => to === state));
+  await first.stop("SIGKILL");
+  const second = await startOrchestrator(setup, runnerListen);
 
+  await context.test(
+    `kill -9 when a guest's job is ${state}: adopted or cleaned up, and it ends well`,
+    async () => {
+      const job = await untilEnd(second, adopted);
+      assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
+      assert.equal(job.attempt, 1, "the guest was adopted, not made again");
+      assert.equal((await readLog(second, adopted)).toString(), "begin\nend\n");
+      const console = await readLog(second, adopted, { stream: "console" });
+      assert.match(console.toString(), /Linux version|solstice/);
+      await assertGone(setup, adopted);
+    },
+  );
+
+  const id = await submit(second, { script: "echo up; sleep 600" });
   await context.test(
     "on SIGTERM after the drain time, guests are shut down and the job is queued",
     async () => {
-      assert.equal(await first.stop("SIGTERM"), 0, first.log());
+      await untilState(second, id, "booting");
+      assert.ok((await domainNames()).includes(`job-${id}`));
+      assert.equal(await second.stop("SIGTERM"), 0, second.log());
       await assertGone(setup, id);
     },
   );
 
-  const second = await startOrchestrator(setup);
+  const third = await startOrchestrator(setup);
   await context.test("the next start tries the job again", async () => {
-    const { job } = await second.api.get({ jobId: id });
+    const { job } = await third.api.get({ jobId: id });
     assert.ok(job?.transitions.slice(1).some(({ to }) => to === "queued"));
-    await untilState(second, id, "booting");
+    await untilState(third, id, "booting");
   });
 
   await context.test(
     "a start removes what an unknown job left, and never touches what is not ours",
     async () => {
       assert.ok((await domainNames()).includes(`job-${id}`));
-      await second.stop("SIGKILL");
+      await third.stop("SIGKILL");
       // The store is lost with its job, as after a restore from an old backup: the guest is ours, and no job's.
       rmSync(join(setup.dataDir, "state"), { recursive: true });
-      const third = await startOrchestrator(setup);
+      const fourth = await startOrchestrator(setup);
       await assertGone(setup, id);
       assert.ok((await domainNames()).includes(foreign));
-      assert.equal(await third.stop("SIGTERM"), 0);
+      assert.equal(await fourth.stop("SIGTERM"), 0);
     },
   );
 });
