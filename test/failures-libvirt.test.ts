@@ -14,6 +14,7 @@ import {
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
+import { sample } from "./support/sampling.ts";
 import { assertGone, copyTinyImage, tinyDefaults, tinySetup } from "./support/tiny-guests.ts";
 
 const collect = { name: "collect", run: "echo collecting", always: true };
@@ -40,31 +41,63 @@ async function otherSeeds(context: TestContext): Promise<string> {
   return entry("fat", fat, "vfat") + entry("archive", archive, "cpio");
 }
 
-/** A step that does not heed TERM, and runs out of time; then the hold of its guest does. */
-function submitLate(orchestrator: OrchestratorProcess): Promise<string> {
-  const run = "trap '' TERM; echo begun; while :; do sleep 1; done";
-  return submit(orchestrator, {
-    runs_on: "fat",
-    steps: [showSeed("skip=54 count=5"), { name: "slow", run, timeout_seconds: 2 }, never, collect],
-    hold_on_failure_seconds: 5,
-  });
+/** A job beside the one that failed: it runs when the orchestrator is killed, and its seed has another form than an ISO. */
+interface OtherJob {
+  readonly claim: string;
+  submit(orchestrator: OrchestratorProcess): Promise<string>;
+  /** Brings its end about, and asserts what it is. `log` has ID in place of the job's id. */
+  assertEnd(orchestrator: OrchestratorProcess, jobId: string, log: () => Promise<string>): Promise<void>;
 }
 
-/** A step that ends when it is cancelled. */
-function submitObedient(orchestrator: OrchestratorProcess): Promise<string> {
-  const run = "trap 'echo going; exit 1' TERM; echo begun; while :; do sleep 1; done";
-  return submit(orchestrator, {
-    runs_on: "archive",
-    steps: [showSeed("count=6"), { name: "work", run }, never, collect],
-  });
-}
+/** Of which one is tried: each needs a guest. */
+const otherJobs: readonly OtherJob[] = [
+  {
+    claim: "beside it, a step out of time is ended, and what always runs runs; its seed is on FAT",
+    // The step does not heed TERM; then the hold of its guest runs out as well.
+    submit(orchestrator) {
+      const run = "trap '' TERM; echo begun; while :; do sleep 1; done";
+      return submit(orchestrator, {
+        runs_on: "fat",
+        steps: [showSeed("skip=54 count=5"), { name: "slow", run, timeout_seconds: 2 }, never, collect],
+        hold_on_failure_seconds: 5,
+      });
+    },
+    async assertEnd(orchestrator, jobId, log) {
+      const job = await untilEnd(orchestrator, jobId);
+      assert.deepEqual([job.state, job.verdict?.reason, job.attempt], ["timed_out", "step_timeout", 1]);
+      assert.match(
+        await log(),
+        /^job-ID\nFAT12\n\/run\/solstice\/started-ID-1\nbegun\n(Killed\n)?solstice: .*limit of 2 s\ncollecting\n$/,
+      );
+    },
+  },
+  {
+    claim: "a job cancelled while it runs ends in its own way; its seed is an archive",
+    submit(orchestrator) {
+      const run = "trap 'echo going; exit 1' TERM; echo begun; while :; do sleep 1; done";
+      return submit(orchestrator, {
+        runs_on: "archive",
+        steps: [showSeed("count=6"), { name: "work", run }, never, collect],
+      });
+    },
+    async assertEnd(orchestrator, jobId, log) {
+      await orchestrator.api.cancel({ jobId });
+      const job = await untilEnd(orchestrator, jobId);
+      assert.deepEqual([job.state, job.attempt], ["cancelled", 1]);
+      assert.match(
+        await log(),
+        /^job-ID\n070707\n\/run\/solstice\/started-ID-1\nbegun\n(Terminated\n)?going\ncollecting\n$/,
+      );
+      assert.equal(job.log?.completeness, "complete");
+    },
+  },
+];
 
 test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
   const flags = ["--max-concurrency", "1", "--max-holds", "2"];
   const setup = await tinySetup(context, flags, await otherSeeds(context));
   const first = await startOrchestrator(setup);
   const held = await submit(first, hungry);
-  const late = await submitLate(first);
   const heldJob = await untilJob(
     first,
     held,
@@ -87,19 +120,8 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     const many = await pipe(first, held, "seq 1 20000\necho kept >>file\n");
     assert.equal(many.stdout, Array.from({ length: 20_000 }, (_, at) => `${at + 1}\n`).join(""));
   });
-  await context.test(
-    "beside it, a step out of time is ended, and what always runs runs; its seed is on FAT",
-    async () => {
-      const job = await untilEnd(first, late);
-      assert.deepEqual([job.state, job.verdict?.reason], ["timed_out", "step_timeout"]);
-      const log = (await readLog(first, late)).toString().replaceAll(late, "ID");
-      assert.match(
-        log,
-        /^job-ID\nFAT12\n\/run\/solstice\/started-ID-1\nbegun\n(Killed\n)?solstice: .*limit of 2 s\ncollecting\n$/,
-      );
-    },
-  );
-  const running = await submitObedient(first);
+  const [other = assert.fail()] = sample("a job beside a failed one", otherJobs, 1);
+  const running = await other.submit(first);
   await untilLogged(first, running, "begun");
 
   await first.stop("SIGKILL");
@@ -109,20 +131,10 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     await onTerminal(context, second, held);
     assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\ntyped\n");
   });
-  await context.test(
-    "a job cancelled while it runs ends in its own way; its seed is an archive",
-    async () => {
-      await second.api.cancel({ jobId: running });
-      const job = await untilEnd(second, running);
-      assert.deepEqual([job.state, job.attempt], ["cancelled", 1]);
-      const log = (await readLog(second, running)).toString().replaceAll(running, "ID");
-      assert.match(
-        log,
-        /^job-ID\n070707\n\/run\/solstice\/started-ID-1\nbegun\n(Terminated\n)?going\ncollecting\n$/,
-      );
-      assert.equal(job.log?.completeness, "complete");
-    },
-  );
+  await context.test(other.claim, async () => {
+    const log = async () => (await readLog(second, running)).toString().replaceAll(running, "ID");
+    await other.assertEnd(second, running, log);
+  });
   const booting = await submit(second, { steps: [never, collect] });
   await context.test("a job cancelled while it boots runs nothing", async () => {
     await untilState(second, booting, "booting");
@@ -134,7 +146,7 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     await second.api.release({ jobId: held });
     const ended = await untilEnd(second, held);
     assert.equal(ended.state, "failed");
-    await assertGone(setup, held, late, running, booting);
+    await assertGone(setup, held, running, booting);
   });
 });
 
