@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 
 const schema = `
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -45,19 +45,30 @@ export function exclusively<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
+/** Statements are prepared once: the stand-in runs some twenty for each command. */
+const prepared = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
+
+function prepare(database: DatabaseSync, sql: string): StatementSync {
+  const known = prepared.get(database) ?? new Map<string, StatementSync>();
+  prepared.set(database, known);
+  const statement = known.get(sql) ?? database.prepare(sql);
+  known.set(sql, statement);
+  return statement;
+}
+
 /** All rows of a query, as the type that its columns have. */
 export function rows<T>(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): T[] {
-  return database.prepare(sql).all(...values) as T[];
+  return prepare(database, sql).all(...values) as T[];
 }
 
 /** The first row of a query, if there is one. */
 export function row<T>(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): T | undefined {
-  return database.prepare(sql).get(...values) as T | undefined;
+  return prepare(database, sql).get(...values) as T | undefined;
 }
 
 /** Runs a statement that changes something; how many rows it changed. */
 export function change(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): number {
-  return Number(database.prepare(sql).run(...values).changes);
+  return Number(prepare(database, sql).run(...values).changes);
 }
 
 /** A number that grows with each call: creation order of datasets, zones' ids. */
