@@ -1,6 +1,7 @@
 /** What a hostile job can reach and pretend, tried from inside real guests. docs/security.md names each test by its claim. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -106,6 +107,27 @@ async function assertSize({ setup }: Scene, peer: Peer): Promise<void> {
   assert.ok(statSync(overlay).size <= 1024 ** 3 + 8 * 1024 ** 2);
 }
 
+/** Submits jobs that wait for a slot, with repositories that guests reach and do not reach, and cancels them. */
+async function assertClosedWays({ orchestrator, neighbour, gateway, gate, otherPort }: Scene): Promise<void> {
+  const warnedOf = async (server: string) => {
+    const repo = { repo_url: `http://${server}/a.git`, commit_sha: "0".repeat(40) };
+    const request = { request_id: randomUUID(), runs_on: "tiny", script: "true", ...repo };
+    const { job, warnings } = await orchestrator.api.submit({ jobRequestJson: JSON.stringify(request) });
+    const { constraint, message } = await orchestrator.api.explain({ jobId: job?.id ?? "" });
+    await orchestrator.api.cancel({ jobId: job?.id ?? "" });
+    assert.equal(constraint, "global_cap");
+    assert.ok(message.endsWith(warnings.join(" ")), message);
+    return warnings.join(" ");
+  };
+  const { lanAddress, publicAddress, port } = neighbour;
+  assert.ok((await warnedOf(`${lanAddress}:${port}`)).includes(`GUEST_LAN_ACCESS=${lanAddress}.`));
+  assert.ok(
+    (await warnedOf(`${gateway}:${otherPort}`)).includes(`GUEST_HOST_PORTS=${gate.port},${otherPort}.`),
+  );
+  assert.equal(await warnedOf(`${gateway}:${gate.port}`), "");
+  assert.equal(await warnedOf(`${publicAddress}:${port}`), "");
+}
+
 /** The process that has the guest's disk. */
 async function qemuOf(overlay: string): Promise<number> {
   const { stdout } = await run("pgrep", ["-f", `^/usr/bin/qemu-system-x86_64 .*${overlay}`]);
@@ -145,6 +167,12 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
   ]);
   const peer = await startPeer(scene, takeTooMuch());
 
+  await context.test(
+    "a repository that guests cannot reach is told at submission and by explain",
+    async () => {
+      await assertClosedWays(scene);
+    },
+  );
   await context.test("a guest has the processors, memory and disk of its size, and not more", async () => {
     await assertSize(scene, peer);
   });

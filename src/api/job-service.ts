@@ -28,12 +28,19 @@ import { watchJob } from "./job-watch.ts";
 import { listRejected } from "./rejected-messages.ts";
 import { StreamSlots } from "./stream-slots.ts";
 
+/** A job that was taken in; `warnings` are sentences for the one who sent it. */
+export interface Accepted {
+  readonly job: Job;
+  readonly existed: boolean;
+  readonly warnings?: readonly string[];
+}
+
 /** What the handlers of {@link createJobService} need from the process they run in. */
 export interface JobServiceContext extends ShellContext {
   /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
-  readonly accept: (input: unknown) => Promise<{ job: Job; existed: boolean }>;
+  readonly accept: (input: unknown) => Promise<Accepted>;
   /** Makes a new job of the request of one that has ended, under the new request id. */
-  readonly retry: (job: Job, requestId: string) => Promise<{ job: Job; existed: boolean }>;
+  readonly retry: (job: Job, requestId: string) => Promise<Accepted>;
   /** The caps, what runs, and what waits. */
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
   /** The files that jobs kept, as far as this host can serve them. */
@@ -71,8 +78,8 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
   const shellSlots = new StreamSlots(jobLimits.openShells);
   return {
     async submit({ jobRequestJson }) {
-      const { job, existed } = await context.accept(parseRequestJson(jobRequestJson));
-      return { job: await mustDescribe(store, job.id, now()), existed };
+      const accepted = await context.accept(parseRequestJson(jobRequestJson));
+      return describeAccepted(context, accepted);
     },
     async get({ jobId }) {
       return { job: await mustDescribe(store, (await lookUpJob(store, jobId)).id, now()) };
@@ -111,8 +118,8 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
       return { job: await mustDescribe(store, id, now()) };
     },
     async retry({ jobId, requestId }) {
-      const { job, existed } = await context.retry(await lookUpJob(store, jobId), requestId);
-      return { job: await mustDescribe(store, job.id, now()), existed };
+      const accepted = await context.retry(await lookUpJob(store, jobId), requestId);
+      return describeAccepted(context, accepted);
     },
     capacity: () => context.capacity(),
     describeHost: ({ images }) => context.describeHost({ images }),
@@ -130,6 +137,13 @@ function notOnHold(jobId: string): SolsticeError {
   return new SolsticeError("conflict", `The guest of job ${jobId} is not on hold.`, {
     remedy: "There is nothing to release: `solstice jobs JOB` shows the job.",
   });
+}
+
+async function describeAccepted(
+  { store, now }: JobServiceContext,
+  { job, existed, warnings = [] }: Accepted,
+) {
+  return { job: await mustDescribe(store, job.id, now()), existed, warnings: [...warnings] };
 }
 
 async function mustDescribe(store: Store, jobId: string, now: number): Promise<JobMessage> {

@@ -57,6 +57,22 @@ test("sends what the flags say, and tells the job's id", async () => {
   });
 });
 
+test("warnings of the API go to stderr, and into the document of --json", async (t) => {
+  api.onSubmit = () => addJob(api, "7k3m9x");
+  t.after(() => api.warnings.splice(0));
+  api.warnings.push("Guests cannot reach\u001b[2J git.lan.");
+  const text = await runCli(enqueue("--script", "x"));
+  assert.match(text.stdout, /^Job 7k3m9x is queued\./);
+  assert.equal(text.stderr, "Warning: Guests cannot reach\ufffd[2J git.lan.\n");
+  assert.deepEqual(
+    JSON.parse((await runCli(enqueue("--script", "x", "--json"))).stdout).warnings,
+    api.warnings,
+  );
+  api.update("7k3m9x", { state: "failed" });
+  const retried = await runCli(["retry", "7k3m9x", "--api-url", api.url, "--json"]);
+  assert.deepEqual([JSON.parse(retried.stdout).warnings, retried.stderr], [api.warnings, text.stderr]);
+});
+
 test("a script comes from standard input, and a request id is kept", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const requestId = "11111111-2222-4333-8444-555555555555";

@@ -16,6 +16,7 @@ import { jobDocument } from "./job-document.ts";
 import type { StepFlag } from "./job-script.ts";
 import { addOptions, flagsGiven } from "./option-flags.ts";
 import { write, writeJson } from "./output.ts";
+import type { Submitted } from "./submitted.ts";
 import { oneLine } from "./text.ts";
 import { tellOnSignals, waitAndTell } from "./wait-and-tell.ts";
 
@@ -146,9 +147,11 @@ async function sendToApi(
   flags: EnqueueFlags,
   { context, session }: Omit<Means, "broker">,
 ): Promise<void> {
-  const { job, existed } = await submit(request, session);
+  const { job, existed, warnings } = await submit(request, session);
+  for (const warning of warnings) warn(context, warning);
   if (flags.wait) await waitAndTell(job, { context, session, json: flags.json });
-  else if (flags.json) await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed });
+  else if (flags.json)
+    await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, submittedText(job, existed));
 }
 
@@ -187,11 +190,13 @@ function publishedText(requestId: string, { exchange, routingKey }: PublishConfi
   );
 }
 
-async function submit(request: JobRequest, session: ApiSession): Promise<{ job: Job; existed: boolean }> {
+async function submit(request: JobRequest, session: ApiSession): Promise<Submitted> {
   const message = { jobRequestJson: JSON.stringify(request) };
   try {
-    const { job, existed } = await session.ask((client, options) => client.submit(message, options));
-    if (job) return { job, existed };
+    const { job, existed, warnings } = await session.ask((client, options) =>
+      client.submit(message, options),
+    );
+    if (job) return { job, existed, warnings };
   } catch (error) {
     if (!isSolsticeError(error, "unavailable")) throw error;
     throw withRequestId(error, request);

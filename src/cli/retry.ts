@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { jobDocument } from "./job-document.ts";
 import { write, writeJson } from "./output.ts";
+import type { Submitted } from "./submitted.ts";
 import { oneLine } from "./text.ts";
 import { waitAndTell } from "./wait-and-tell.ts";
 
@@ -46,19 +47,18 @@ async function retry(
   { context, session }: { context: CliContext; session: ApiSession },
 ): Promise<void> {
   const requestId = flags.requestId ?? randomUUID();
-  const { job, existed } = await send({ jobId, requestId }, session);
+  const { job, existed, warnings } = await send({ jobId, requestId }, session);
+  for (const warning of warnings) warn(context, warning);
   if (flags.wait) await waitAndTell(job, { context, session, json: flags.json });
-  else if (flags.json) await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed });
+  else if (flags.json)
+    await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, retriedText(job, existed));
 }
 
-async function send(
-  message: { jobId: string; requestId: string },
-  session: ApiSession,
-): Promise<{ job: Job; existed: boolean }> {
+async function send(message: { jobId: string; requestId: string }, session: ApiSession): Promise<Submitted> {
   try {
-    const { job, existed } = await session.ask((client, options) => client.retry(message, options));
-    if (job) return { job, existed };
+    const { job, existed, warnings } = await session.ask((client, options) => client.retry(message, options));
+    if (job) return { job, existed, warnings };
   } catch (error) {
     if (!isSolsticeError(error, "unavailable")) throw error;
     const again = `If you try again, add --request-id ${message.requestId}: should this one have arrived, it is the same job.`;

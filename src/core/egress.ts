@@ -9,6 +9,23 @@ export type Egress = "open" | "none" | readonly string[];
 /** The most ranges that one list may have; every packet is compared with them. */
 export const egressRangesMax = 100;
 
+/**
+ * What is nobody's on the internet, and so may be the operator's own: RFC 6890's private, shared, link-local, loopback and
+ * reserved ranges, and multicast. Ranges for documentation are left out: nobody uses them, or somebody means to.
+ */
+export const privateRanges: readonly string[] = [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "224.0.0.0/3",
+];
+
 /** What a range must look like, to follow the word "needs". */
 export const rangeRule =
   "an IPv4 address or range, such as 10.1.2.3 or 10.1.0.0/16 (no bits after the prefix)";

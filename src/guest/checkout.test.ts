@@ -119,3 +119,17 @@ describe("a failed fetch", { concurrency: 4 }, () => {
     });
   }
 });
+
+test("a server that the host's firewall closes is tried once, and the log ends with what opens the way", async () => {
+  const gone = await startGitServer(directory);
+  await gone.close();
+  const SOLSTICE_CHECKOUT_CLOSED = "Guests cannot reach it: set GUEST_LAN_ACCESS=10.0.0.5.";
+  const url = `${gone.url}/one.git`;
+  const env = { SOLSTICE_CHECKOUT_CLOSED };
+  const { exitCode, lastLine } = await checkOut({ url, commit: commits.sha1, env });
+  assert.deepEqual([exitCode, lastLine], [128, `solstice: ${SOLSTICE_CHECKOUT_CLOSED}`]);
+  // The host may be wrong: a server that answers counts.
+  const answered = await checkOut({ url: `${server.url}/one.git`, commit: missing, env });
+  assert.equal(answered.lastLine, `solstice: commit ${missing} does not exist in ${server.url}/one.git`);
+  assert.equal((await checkOut({ url: `${server.url}/one.git`, commit: commits.sha1, env })).exitCode, 0);
+});

@@ -35,6 +35,8 @@ export interface PlanInput {
   readonly secrets?: readonly { readonly name: string; readonly value: string }[];
   /** What git needs for the checkout; no step gets it. */
   readonly checkout?: PlanCheckout | null;
+  /** Why the guest cannot reach the repository, as far as its host knows: then a failed checkout says so and is not repeated. */
+  readonly closedWay?: string | null;
   /** Lines for the beginning of the log. */
   readonly notes?: readonly string[];
   readonly steps: readonly PlanStep[];
@@ -61,6 +63,7 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_REPO_URL", input.repoUrl ?? ""],
     ["PLAN_COMMIT", input.commitSha ?? ""],
     ["PLAN_REF", input.ref ?? ""],
+    ["PLAN_CHECKOUT_CLOSED", input.closedWay ?? ""],
     ["PLAN_DEADLINE_SECONDS", Math.ceil(input.deadlineSeconds)],
     ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
     ["PLAN_ENV_COUNT", env.length],

@@ -13,6 +13,7 @@ import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
+import type { RepositoryReach } from "./reach/repository-reach.ts";
 import type { SecretBook } from "./secrets/secret-book.ts";
 import type { ShellDesk } from "./shells/shell-desk.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
@@ -45,6 +46,8 @@ export interface Context {
   readonly messaging: Messaging | null;
   /** Who is in which guest on hold. */
   readonly shells: ShellDesk;
+  /** Whether guests get at their jobs' repositories. */
+  readonly reach: RepositoryReach;
   readonly diskGuard: DiskGuard;
   /** The operator's secrets, as they are now. */
   readonly secrets: SecretBook;

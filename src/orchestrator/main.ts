@@ -31,6 +31,7 @@ import { catchReloads } from "./process/reload.ts";
 import { createServiceManager } from "./process/service-manager.ts";
 import { endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
 import { endAtUnexpectedError } from "./process/unexpected-error.ts";
+import { createRepositoryReach } from "./reach/repository-reach.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
 import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
@@ -149,16 +150,9 @@ async function openContext(
   const transfers = openTransfers({ config, identity, store, blobs, caches, diskGuard, log });
   const shells = createShellDesk({ store, hypervisor, log });
   closing.defer(() => shells.close());
+  const reach = createRepositoryReach({ config, hypervisor, log });
   const runnerServer = await startRunnerEndpoint({
-    config,
-    store,
-    hypervisor,
-    transfers,
-    caches,
-    log,
-    secrets,
-    masks,
-    shells,
+    ...{ config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach },
   });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.
@@ -179,6 +173,7 @@ async function openContext(
     guestLock: createKeyedLock(),
     messaging,
     shells,
+    reach,
     diskGuard,
     secrets,
     masks,

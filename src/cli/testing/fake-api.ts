@@ -32,6 +32,8 @@ export interface FakeApi {
   readonly cancelled: { jobId: string; now: boolean }[];
   /** What `listRejected` answers. */
   readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
+  /** What each submission is answered with. */
+  readonly warnings: string[];
   /** The jobs that `explain` was asked about, in order. */
   readonly explained: string[];
   /** What `explain` answers for a queued job; without one it fails, and nothing is shown of a wait that a slow test makes. */
@@ -82,6 +84,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     rejected: [],
     cancelled: [],
     hosts: [],
+    warnings: [],
     explained: [],
     explanation: null,
     onSubmit: () => addJob(api, "7k3m9x"),
@@ -145,7 +148,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
     submit({ jobRequestJson }) {
       const request = JSON.parse(jobRequestJson);
       api.submitted.push(request);
-      return { job: api.onSubmit(request).message, existed: false };
+      return { job: api.onSubmit(request).message, existed: false, warnings: [...api.warnings] };
     },
     get: ({ jobId }) => ({ job: mustGet(api.jobs, jobId).message }),
     list: ({ states, limit }) => ({
@@ -182,7 +185,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
       }
       const known = [...api.jobs.values()].find(({ message }) => message.requestId === requestId);
       const job = known ?? addJob(api, `again${id}`, { requestId, retryOf: id });
-      return { job: job.message, existed: known !== undefined };
+      return { job: job.message, existed: known !== undefined, warnings: [...api.warnings] };
     },
     listRejected: () => ({ messages: api.rejected }),
     capacity: () => ({

@@ -2,11 +2,16 @@
 # Checks out SOLSTICE_COMMIT of SOLSTICE_REPO_URL into the working directory: the first step of a job with a repository.
 # SOLSTICE_REF may be empty. The last line of its output says what went wrong, and with exit code 128 git did.
 #
+# Where the host knows that its firewall closes the way, SOLSTICE_CHECKOUT_CLOSED says why: then one attempt is enough.
+#
 # Where the repository wants credentials: SOLSTICE_CHECKOUT_KIND is `password` (of SOLSTICE_CHECKOUT_USER) or `ssh_key`, and
 # SOLSTICE_CHECKOUT_SECRET has it. It comes to git through the environment, or a key file that only its owner can read:
 # never in the URL, an argument list or .git/config.
 
 fetch_attempts=3
+# How long a server may be silent. One that is closed to this guest does not answer at all.
+patience_seconds=30
+[ -z "${SOLSTICE_CHECKOUT_CLOSED:-}" ] || patience_seconds=10
 trouble=.git/solstice-trouble
 
 report_trouble() { printf 'solstice: %s\n' "$*" >&2; }
@@ -33,7 +38,7 @@ prepare_credentials() {
       (umask 077 && printf '%s\n' "$SOLSTICE_CHECKOUT_SECRET" >"$SOLSTICE_CHECKOUT_KEY") || return
       unset SOLSTICE_CHECKOUT_SECRET
       trap 'rm -f "$SOLSTICE_CHECKOUT_KEY"' EXIT
-      GIT_SSH_COMMAND="ssh -i '$SOLSTICE_CHECKOUT_KEY' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=30"
+      GIT_SSH_COMMAND="ssh -i '$SOLSTICE_CHECKOUT_KEY' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=$patience_seconds"
       GIT_SSH_COMMAND="$GIT_SSH_COMMAND -o StrictHostKeyChecking=accept-new"
       ;;
   esac
@@ -92,10 +97,16 @@ is_network() {
     -e 'could not read from remote' -e 'early eof' -e 'hung up' -e 'rpc failed' -e 'unexpected disconnect'
 }
 
+# Whether the host's firewall is why the server does not answer, as the host said; then says what opens the way.
+is_closed() {
+  [ -n "${SOLSTICE_CHECKOUT_CLOSED:-}" ] && is_network && report_trouble "$SOLSTICE_CHECKOUT_CLOSED"
+}
+
 # Fetches the commit alone where the server allows that, else everything. Returns 75 where another attempt may help.
 fetch_commit() {
   if fetch --depth 1 origin "$SOLSTICE_COMMIT"; then return; fi
   is_permanent && return 128
+  is_closed && return 128
   is_network && return 75
   # The server answers, and does not give this commit by its hash: perhaps it gives it with a ref.
   echo "$where does not give the commit by itself; fetching more"
@@ -147,8 +158,8 @@ main() {
   unset GIT_DIR GIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
     GIT_CONFIG GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_DEFAULT_HASH
   # Nobody is there to type a password, and a server that falls silent is given up on.
-  : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=30}"
-  : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=30 -o StrictHostKeyChecking=accept-new}"
+  : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=$patience_seconds}"
+  : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=$patience_seconds -o StrictHostKeyChecking=accept-new}"
   # The texts that is_permanent and is_network look for are English.
   GIT_TERMINAL_PROMPT=0 LC_ALL=C
   export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_SSH_COMMAND GIT_TERMINAL_PROMPT LC_ALL

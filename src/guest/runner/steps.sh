@@ -20,7 +20,7 @@ execute() {
     step_secrets='export SOLSTICE_CHECKOUT_KIND="$PLAN_CHECKOUT_KIND" SOLSTICE_CHECKOUT_USER="$PLAN_CHECKOUT_USER"'
     # shellcheck disable=SC2016
     step_secrets=$step_secrets' SOLSTICE_CHECKOUT_SECRET="$PLAN_CHECKOUT_SECRET"'
-    step_secrets="$step_secrets SOLSTICE_CHECKOUT_KEY='$state/key'"
+    step_secrets="$step_secrets SOLSTICE_CHECKOUT_KEY='$state/key' SOLSTICE_CHECKOUT_CLOSED=\"\$PLAN_CHECKOUT_CLOSED\""
     step_kind='' step_seconds='' step_failure=checkout
     if may_run; then run_step checkout /bin/sh "$here/checkout.sh"; take_result; fi
     index=1

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Accepted } from "../../api/job-service.ts";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import { repeatRequest } from "../../core/job-request.ts";
@@ -7,12 +8,6 @@ import { findJobByRequest } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
 import { createQueueRoom, type QueueRoom } from "./queue-room.ts";
-
-/** A job, and whether it was there before. */
-export interface Accepted {
-  readonly job: Job;
-  readonly existed: boolean;
-}
 
 /** The way in for requests, from whichever side. Both ways are {@link accept}, and a repeat is always answered. */
 export interface Admission {
@@ -60,15 +55,25 @@ export function createAdmission(context: Context): Admission {
     });
   return {
     room,
-    accept: (input) => takeWhereRoom(input, null),
+    accept: async (input) => withWarnings(context, await takeWhereRoom(input, null)),
     async retry(job, requestId) {
       refuseUnended(job);
       const accepted = await takeWhereRoom(repeatRequest(job.request, { requestId, at: Date.now() }), job.id);
       refuseForeign(accepted, job);
+      return withWarnings(context, accepted);
+    },
+    async acceptDelivered(input) {
+      const accepted = await orKnown(input, () => take(input));
+      // Its sender does not wait for an answer: the log has it, and `explain`.
+      void context.reach.report(accepted.job);
       return accepted;
     },
-    acceptDelivered: (input) => orKnown(input, () => take(input)),
   };
+}
+
+async function withWarnings(context: Context, accepted: Accepted): Promise<Accepted> {
+  const closed = isFinal(accepted.job.state) ? null : await context.reach.whyClosed(accepted.job);
+  return { ...accepted, warnings: closed === null ? [] : [closed] };
 }
 
 async function refuseWhenFull(room: QueueRoom): Promise<void> {

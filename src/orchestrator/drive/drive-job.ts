@@ -7,6 +7,7 @@ import { applyEvent } from "../../store/jobs.ts";
 import { setMachineState } from "../../store/machines.ts";
 import { listSteps } from "../../store/steps.ts";
 import type { Context } from "../context.ts";
+import { explainCheckout } from "../reach/repository-reach.ts";
 import { explainVerdict } from "./console.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
@@ -112,7 +113,8 @@ async function applyAction(
   action: Extract<LifecycleAction, { kind: "apply" }>,
 ): Promise<Job | null> {
   const { verdict: ended, withConsole: withTail = false } = action;
-  const verdict = ended && (await explainVerdict(context, job, { ended, withTail }));
+  const explained = ended && (await explainVerdict(context, job, { ended, withTail }));
+  const verdict = explained && (await explainCheckout(context.reach, job, explained));
   const after = await applyEvent(context.store, {
     jobId: job.id,
     attempt: job.attempt,

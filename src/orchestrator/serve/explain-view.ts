@@ -61,9 +61,10 @@ export async function explainView(
     ? imageReadiness(context, job.image)
     : { message: "" };
   const detail = answer.constraint === "image_not_ready" && imageMessage !== "" ? ` ${imageMessage}` : "";
+  const closed = answer.constraint === "not_waiting" ? null : await context.reach.whyClosed(job);
   return {
     constraint: answer.constraint,
-    message: answer.message + detail,
+    message: answer.message + detail + (closed === null ? "" : ` ${closed}`),
     ...(answer.estimatedStartAt !== null && {
       estimatedStartMs: BigInt(Math.round(answer.estimatedStartAt)),
     }),

@@ -18,6 +18,7 @@ import type { Admission } from "../accept/admission.ts";
 import { reportLeaks } from "../audit/leak-report.ts";
 import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
+import type { RepositoryReach } from "../reach/repository-reach.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
 import type { ShellDesk } from "../shells/shell-desk.ts";
 import { explainView } from "./explain-view.ts";
@@ -50,11 +51,12 @@ export interface RunnerServerParts {
   readonly secrets: SecretBook;
   readonly masks: AttemptMasks;
   readonly shells: ShellDesk;
+  readonly reach: Pick<RepositoryReach, "lastAnswer">;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
-  const { config, store, hypervisor, transfers, caches, log, secrets, masks, shells } = parts;
+  const { config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
     host: await hypervisor.runnerHost(),
     port: defaultRunnerPort,
@@ -64,7 +66,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     store,
     log,
     now: Date.now,
-    buildPlan: (job) => planOf(job, config, secrets.current()),
+    buildPlan: (job) => planOf(job, { config, secrets: secrets.current(), closedWay: reach.lastAnswer(job) }),
     masks,
     transfers,
     caches,
@@ -80,14 +82,18 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
 /** The plan, made anew for each `Start`: what it holds of secrets is written down nowhere. */
 function planOf(
   job: Job,
-  { cleanupTimeoutSeconds }: OrchestratorConfig,
-  secrets: SecretSet,
+  known: {
+    readonly config: OrchestratorConfig;
+    readonly secrets: SecretSet;
+    readonly closedWay: string | null;
+  },
 ): { plan: string; secrets: string[] } {
   const { id, attempt, request, timeoutSeconds } = job;
+  const { config, secrets, closedWay } = known;
   const { given, notes, unknown, checkout } = secretsOfJob(secrets, request);
   // Provisioning refuses what is not known here; this is for a file that was changed since.
   const gone = unknown.map((name) => noteOf(name, "this host has no such secret any more"));
-  const cleanupSeconds = hasAlwaysSteps(request) ? cleanupTimeoutSeconds : 0;
+  const cleanupSeconds = hasAlwaysSteps(request) ? config.cleanupTimeoutSeconds : 0;
   const plan = buildPlan({
     jobId: id,
     attempt,
@@ -97,6 +103,7 @@ function planOf(
     env: request.env,
     secrets: given.map(({ name, value }) => ({ name, value: value.reveal() })),
     checkout: checkout && planCheckout(checkout),
+    closedWay,
     notes: [...notes, ...gone],
     steps: stepsOf(request).map(({ timeout_seconds, ...step }) => ({
       ...step,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
-import { buildRemoval, buildRuleset, type FirewallPlan, privateRanges } from "./ruleset.ts";
+import { privateRanges } from "../../../core/egress.ts";
+import { buildRemoval, buildRuleset, type FirewallPlan } from "./ruleset.ts";
 
 const prefix = "sol3f9a1c";
 const macAddress = "52:54:3f:9a:1c:00";

@@ -1,4 +1,5 @@
 import { type AddressRange, distinctRanges, isWithin, parseRange, rangeText } from "../../../core/cidr.ts";
+import { privateRanges } from "../../../core/egress.ts";
 import type { Binding } from "./bindings.ts";
 
 /** One policy of the image map, with the four characters that taps name it by. */
@@ -28,23 +29,6 @@ export interface FirewallPlan {
   /** Where runners call. */
   readonly runner: { readonly address: string; readonly port: number };
 }
-
-/**
- * What is nobody's on the internet, and so may be the operator's own: RFC 6890's private, shared, link-local, loopback and
- * reserved ranges, and multicast. Ranges for documentation are left out: nobody uses them, or somebody means to.
- */
-export const privateRanges: readonly string[] = [
-  "0.0.0.0/8",
-  "10.0.0.0/8",
-  "100.64.0.0/10",
-  "127.0.0.0/8",
-  "169.254.0.0/16",
-  "172.16.0.0/12",
-  "192.0.0.0/24",
-  "192.168.0.0/16",
-  "198.18.0.0/15",
-  "224.0.0.0/3",
-];
 
 /** Before everything of other tables, connection tracking and address translation included: what we drop never was. */
 const priority = -310;

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseJobRequest } from "../../core/job-request.ts";
+import { verdict } from "../../core/verdict.ts";
+import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
+import { createLookUps } from "./look-up.ts";
+import { createRepositoryReach, explainCheckout, type ReachParts } from "./repository-reach.ts";
+
+const addresses: Readonly<Record<string, string[]>> = {
+  "git.lan": ["10.0.0.5"],
+  "git.example": ["203.0.113.9"],
+};
+
+function setUp(change: { backend?: "libvirt" | "zones" | "noop"; firewall?: "on" | "off" } = {}) {
+  const warned: object[] = [];
+  const lookUp = async (host: string) => addresses[host] ?? new Promise<never>(() => {});
+  const parts: ReachParts = {
+    config: {
+      firewall: change.firewall ?? "on",
+      guestLanAccess: [],
+      guestHostPorts: [],
+      imageMap: imageMapOf(imageDefinition({ name: "red", localPath: "/nonexistent" })),
+    },
+    hypervisor: { backend: change.backend ?? "libvirt", runnerHost: async () => "192.168.122.1" },
+    log: { warn: (fields: object) => void warned.push(fields) },
+    lookUp,
+    patienceMs: 5,
+  };
+  return { reach: createRepositoryReach(parts), warned };
+}
+
+function jobOf(repoUrl: string, image = "red") {
+  const request = parseJobRequest({
+    request_id: "4b7cf2a5-5f0e-4f0b-9f52-6b1f0d1f7a11",
+    script: "true",
+    repo_url: repoUrl,
+    commit_sha: "0".repeat(40),
+  });
+  return { id: "7k3m9x", image, request };
+}
+
+const lan = jobOf("https://git.lan/a/b.git");
+
+test("a closed way has its reason, and the last answer is remembered for who cannot wait", async () => {
+  const { reach } = setUp();
+  assert.equal(reach.lastAnswer(lan), null);
+  assert.match((await reach.whyClosed(lan)) ?? "", /git\.lan \(10\.0\.0\.5\).*GUEST_LAN_ACCESS=10\.0\.0\.5/);
+  assert.equal(reach.lastAnswer(lan), await reach.whyClosed(lan));
+  assert.equal(await reach.whyClosed(jobOf("https://git.example/a.git")), null);
+});
+
+test("nothing is said where it would not be true: other backends, no firewall, images of other hosts", async () => {
+  for (const change of [{ backend: "zones" }, { backend: "noop" }, { firewall: "off" }] as const)
+    assert.equal(await setUp(change).reach.whyClosed(lan), null);
+  assert.equal(await setUp().reach.whyClosed(jobOf("https://git.lan/a.git", "elsewhere")), null);
+  const localhost = jobOf("http://127.0.0.1:3000/a.git");
+  assert.match((await setUp({ backend: "zones" }).reach.whyClosed(localhost)) ?? "", /the guest itself/);
+  assert.equal(await setUp({ backend: "noop" }).reach.whyClosed(localhost), null);
+});
+
+test("a name that does not resolve in time delays nobody and gives no reason", async () => {
+  assert.equal(await setUp().reach.whyClosed(jobOf("https://slow.example/a.git")), null);
+});
+
+test("the log has a reason once for each server", async () => {
+  const { reach, warned } = setUp();
+  for (const job of [lan, jobOf("https://git.lan/other.git"), jobOf("http://10.9.9.9/a.git"), lan])
+    await reach.report(job);
+  assert.equal(warned.length, 2);
+});
+
+test("the verdict of a failed checkout names the setting, others stay as they are", async () => {
+  const { reach } = setUp();
+  const failed = await explainCheckout(reach, lan, verdict("checkout_failed", "It failed.", 128));
+  assert.match(failed.message, /^It failed\. .*GUEST_LAN_ACCESS=/);
+  const step = verdict("step_failed", "It failed.", 1);
+  assert.equal(await explainCheckout(reach, lan, step), step);
+});
+
+test("look-ups are shared and kept for a minute, and two are open at most", async () => {
+  const asked: string[] = [];
+  const answer = Promise.withResolvers<string[]>();
+  let now = 0;
+  const lookUp = createLookUps(
+    (host) => {
+      asked.push(host);
+      return answer.promise;
+    },
+    () => now,
+  );
+  const open = [lookUp("a"), lookUp("a"), lookUp("b")];
+  assert.deepEqual(await lookUp("c"), []);
+  answer.resolve(["192.0.2.1"]);
+  assert.deepEqual(await Promise.all(open), [["192.0.2.1"], ["192.0.2.1"], ["192.0.2.1"]]);
+  await lookUp("a");
+  assert.deepEqual(asked, ["a", "b"]);
+  now = 60_000;
+  await lookUp("a");
+  await lookUp("c");
+  assert.deepEqual(asked, ["a", "b", "a", "c"]);
+});
