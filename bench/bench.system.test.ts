@@ -11,7 +11,11 @@ import type { Report } from "./report.ts";
 const main = new URL("main.ts", import.meta.url).pathname;
 
 /** The sections that need no guest; a run without a given seed tries another one each time. */
-const sections = sample("sections of the bench", ["throughput", "backlog", "logs", "follow", "artifacts"], 1);
+const sections = sample(
+  "sections of the bench",
+  ["throughput", "backlog", "logs", "follow", "artifacts", "delays"],
+  1,
+);
 
 test(`a quick run measures everything that ${sections.join(", ")} names`, async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-bench-"));

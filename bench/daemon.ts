@@ -27,6 +27,7 @@ export interface Daemon {
   cpuMs(): number;
   /** Resident memory now, in MB of 10^6 bytes: all, and without what is shared with other processes of this Node. */
   memoryMb(): { readonly rss: number; readonly pss: number };
+  signal(signal: NodeJS.Signals): void;
   /** Ends it at once; what it was doing stays in its store. */
   kill(): Promise<void>;
 }
@@ -60,6 +61,7 @@ export async function startDaemon(bench: Bench, options: DaemonOptions): Promise
     api: createClient(JobService, transport),
     cpuMs: () => readCpuMs(pid),
     memoryMb: () => ({ rss: readMemoryMb(pid, "Rss"), pss: readMemoryMb(pid, "Pss") }),
+    signal: (signal) => void process.kill(pid, signal),
     async kill() {
       process.kill(pid, "SIGKILL");
       await child.stop();

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { measureArtifacts } from "./artifacts.ts";
 import { measureBacklog } from "./backlog.ts";
 import { createBench, type Section } from "./bench.ts";
+import { measureDelays } from "./delays.ts";
 import { measureFirewall } from "./firewall.ts";
 import { measureFollowing } from "./follow.ts";
 import { measureLogs } from "./logs.ts";
@@ -22,6 +23,7 @@ const sections = {
   logs: measureLogs,
   follow: measureFollowing,
   artifacts: measureArtifacts,
+  delays: measureDelays,
 } as const satisfies Record<string, Section>;
 
 const help = `npm run bench -- [SECTION ...] [--quick] [--output FILE]
