@@ -45,7 +45,8 @@ aliases: { peer: tiny }
   const setup = await tinySetup(
     context,
     [
-      ...["--max-attempts", "1", "--max-concurrency", "4"],
+      // As many as one test has guests: a further job of it waits.
+      ...["--max-attempts", "1", "--max-concurrency", "3"],
       ...["--firewall", firewall, "--guest-host-ports", String(gate.port)],
     ],
     images,
