@@ -91,7 +91,6 @@ async function http2Requests(
 }
 
 const megabyte = Buffer.alloc(1024 * 1024, "x");
-const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024), { level: 9 });
 const nothing = Buffer.alloc(0);
 
 const attacks: Record<string, (attack: Attack) => Promise<void>> = {
@@ -125,15 +124,17 @@ const attacks: Record<string, (attack: Attack) => Promise<void>> = {
       socket.write(`${head("AppendLog", json, "Transfer-Encoding: chunked")}1;`);
       await flood(attack, socket, megabyte);
     }),
-  "256 MiB in 256 KiB of gzip": (attack) =>
-    again(attack, async (socket) => {
+  "256 MiB in 256 KiB of gzip": (attack) => {
+    const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024), { level: 9 });
+    return again(attack, async (socket) => {
       const lines = ["Content-Encoding: gzip", `Content-Length: ${bomb.length}`];
       socket.write(head("AppendLog", json, `Authorization: Bearer ${attack.token}`, ...lines));
       await writeSlowly(socket, bomb, attack.signal);
       await Promise.race([once(socket, "data", { signal: attack.signal }), once(socket, "close")]).catch(
         () => {},
       );
-    }),
+    });
+  },
   "headers without end": (attack) =>
     again(attack, async (socket) => {
       socket.write("POST / HTTP/1.1\r\n");

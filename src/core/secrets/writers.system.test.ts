@@ -97,7 +97,7 @@ const isInstalled = async ([program = ""]: readonly string[]) =>
 const installed: (readonly string[])[] = [];
 for (const writer of writers) if (await isInstalled(writer)) installed.push(writer);
 
-for (const writer of sample("writers", installed, 6)) {
+for (const writer of sample("writers", installed, 4)) {
   const name = [writer[0]?.split("/").at(-1), ...writer.slice(1)].join(" ").split("\n").at(-1)?.slice(0, 90);
   test(`what ${name} writes is masked`, () => {
     const text = fc.string({

@@ -42,7 +42,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
 test("two hosts at one queue both fill their slots, whenever one gets free, and claim each job once", async (context) => {
   const hostIds = ["host-a", "host-b"];
   const [one, two] = (await openSeveral(context, () => createPostgresDatabase(server), 2)) as [Store, Store];
-  const jobIds = Array.from({ length: 60 }, (_, index) => `job${index + 100}`);
+  const jobIds = Array.from({ length: 36 }, (_, index) => `job${index + 100}`);
   for (const id of jobIds) await insertJob(one, newJob(id, { fairKey: `repository-${id.at(-1)}` }));
   startHost(context, one, "host-a");
   startHost(context, two, "host-b");
