@@ -56,6 +56,7 @@ test("all pass: exit code 0, a line for each file, skipped tests with their reas
 test("a failure is shown with its place, its names, its error, what the file printed, and how to repeat it", () => {
   const { status, text } = runOn(["fails"], ["--seed", "41"]);
   assert.equal(status, 1);
+  assert.match(text, /^\[1\/1\] FAILED .*\n {4}a suite > two: .*not the same$/m);
   assert.match(text, /^FAILED .*fails\.test\.ts:\d+: a suite > two$/m);
   assert.match(text, /not the same/);
   assert.match(text, /^ {4}printed$/m);

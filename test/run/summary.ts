@@ -14,13 +14,14 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** The line for a file that has ended: its number, how it ended, how long it took. */
+/** The line for a file that has ended: its number, how it ended, how long it took; below it what failed, in a line each. */
 export function formatEnd(result: FileResult, ended: number, total: number): string {
   const { path, ms, passed, failures } = result;
   const place = `[${String(ended).padStart(String(total).length)}/${total}]`;
   const how = failures.length > 0 ? "FAILED" : "ok    ";
   const tests = failures.length > 0 ? `${failures.length} failed, ${passed} passed` : `${passed} passed`;
-  return `${place} ${how} ${formatDuration(ms).padStart(10)}  ${path} (${tests})`;
+  const failed = failures.map(({ name, error }) => `    ${name.join(" > ")}: ${error.split("\n", 1)[0]}`);
+  return [`${place} ${how} ${formatDuration(ms).padStart(10)}  ${path} (${tests})`, ...failed].join("\n");
 }
 
 /** What runs now, for how long, and how many files are left. */
