@@ -6,6 +6,8 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { wayCheck } from "../src/cli/doctor/way-checks.ts";
+import { loadOrchestratorConfig } from "../src/config/load-orchestrator-config.ts";
 import {
   claimAddress,
   claimSpanningTree,
@@ -128,6 +130,16 @@ async function assertClosedWays({ orchestrator, neighbour, gateway, gate, otherP
   assert.equal(await warnedOf(`${publicAddress}:${port}`), "");
 }
 
+/** `doctor` finds the repositories of the jobs of {@link assertClosedWays} that are closed. */
+async function assertDoctorFindsThem({ setup, gate, neighbour, otherPort }: Scene): Promise<void> {
+  const flags = { config: setup.imageMapPath, dataDir: setup.dataDir, guestHostPorts: String(gate.port) };
+  const { status, detail } = await wayCheck(await loadOrchestratorConfig(flags, {})).run();
+  assert.equal(status, "warn", detail);
+  assert.ok(detail.includes(`GUEST_LAN_ACCESS=${neighbour.lanAddress}.`), detail);
+  assert.ok(detail.includes(`GUEST_HOST_PORTS=${gate.port},${otherPort}.`), detail);
+  assert.equal(detail.split("\n").length, 3, detail);
+}
+
 /** The process that has the guest's disk. */
 async function qemuOf(overlay: string): Promise<number> {
   const { stdout } = await run("pgrep", ["-f", `^/usr/bin/qemu-system-x86_64 .*${overlay}`]);
@@ -168,9 +180,10 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
   const peer = await startPeer(scene, takeTooMuch());
 
   await context.test(
-    "a repository that guests cannot reach is told at submission and by explain",
+    "a repository that guests cannot reach is told at submission, by explain and by doctor",
     async () => {
       await assertClosedWays(scene);
+      await assertDoctorFindsThem(scene);
     },
   );
   await context.test("a guest has the processors, memory and disk of its size, and not more", async () => {

@@ -19,6 +19,7 @@ import { libvirtChecks } from "./doctor/libvirt-checks.ts";
 import { portChecks } from "./doctor/port-checks.ts";
 import { serviceChecks } from "./doctor/service-checks.ts";
 import { nodeCheck, toolChecks } from "./doctor/tool-checks.ts";
+import { wayCheck } from "./doctor/way-checks.ts";
 import { thisHost } from "./doctor/zones/observe.ts";
 import { zonesChecks } from "./doctor/zones-checks.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -29,7 +30,7 @@ import { manyLines } from "./text.ts";
 
 const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
   orchestratorOptions;
-const { hypervisor, noopRunner, databaseUrl, firewall } = orchestratorOptions;
+const { hypervisor, noopRunner, databaseUrl, firewall, guestLanAccess, guestHostPorts } = orchestratorOptions;
 const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = orchestratorOptions;
 const { maxConcurrency, maxHolds } = orchestratorOptions;
 
@@ -37,7 +38,7 @@ const { maxConcurrency, maxHolds } = orchestratorOptions;
 const doctorOptions = {
   ...{ config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType },
   ...{ apiListen, runnerListen, apiToken },
-  ...{ hypervisor, noopRunner, databaseUrl, firewall },
+  ...{ hypervisor, noopRunner, databaseUrl, firewall, guestLanAccess, guestHostPorts },
   ...{ amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey },
   ...{ maxConcurrency, maxHolds, ...zonesOptions },
 };
@@ -133,6 +134,7 @@ const backendChecks: Readonly<Record<Exclude<Backend, "noop">, BackendChecks>> =
     ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
     ...isolationChecks(settings),
+    wayCheck(settings),
     ...kvmChecks(settings.libvirtVirtType),
     traversableCheck(settings.dataDir),
   ],

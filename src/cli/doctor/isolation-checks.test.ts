@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { judgeConfinement, judgeHostFirewall } from "./isolation-checks.ts";
+import { judgeWays } from "./way-checks.ts";
 
 const input = { family: "ip", table: "filter", name: "INPUT", hook: "input" };
 
@@ -16,6 +17,18 @@ test("ufw, firewalld and others are named with what opens the runner's port", ()
   assert.match(ufw.remedy ?? "", /^ufw allow in on virbr0 to any port 7500 proto tcp/);
   const firewalld = judgeHostFirewall([{ ...input, table: "firewalld", policy: "accept" }], 7411);
   assert.match(firewalld.remedy ?? "", /^firewall-cmd --permanent --zone=libvirt --add-port=7411\/tcp/);
+});
+
+test("guests' ways: what the settings open, and each closed repository on a line", () => {
+  const none = judgeWays({ guestLanAccess: [], guestHostPorts: [] }, []);
+  assert.equal(none.status, "ok");
+  assert.match(none.detail, /own networks nothing \(GUEST_LAN_ACCESS\).*DHCP, DNS \(GUEST_HOST_PORTS\)/);
+  const some = judgeWays({ guestLanAccess: ["10.1.0.0/16"], guestHostPorts: [80, 9418] }, [
+    "a\u001b[2J",
+    "b",
+  ]);
+  assert.equal(some.status, "warn");
+  assert.match(some.detail, /10\.1\.0\.0\/16.*TCP port 80, 9418.*\na\ufffd\[2J\nb$/);
 });
 
 test("QEMU's confinement: by AppArmor or SELinux, by its user only, or not at all", () => {

@@ -58,6 +58,13 @@ test("nothing is said where it would not be true: other backends, no firewall, i
   assert.equal(await setUp({ backend: "noop" }).reach.whyClosed(localhost), null);
 });
 
+test("of many jobs one for each server and image counts, and only those with a way to look at", () => {
+  const { reach } = setUp();
+  const none = { ...lan, request: { ...lan.request, repo_url: undefined } };
+  const jobs = [lan, jobOf("https://git.lan/other.git"), jobOf("http://git.lan/a.git"), none];
+  assert.equal(reach.distinct(jobs).length, 2);
+});
+
 test("a name that does not resolve in time delays nobody and gives no reason", async () => {
   assert.equal(await setUp().reach.whyClosed(jobOf("https://slow.example/a.git")), null);
 });

@@ -9,7 +9,7 @@ import type { Log } from "../context.ts";
 import { createLookUps, type LookUp, lookUpHost } from "./look-up.ts";
 
 /** What of a job decides which way its guest goes. */
-export type ReachedJob = Pick<Job, "id" | "image" | "request">;
+export type ReachedJob = Pick<Job, "id" | "image"> & { readonly request: Pick<Job["request"], "repo_url"> };
 
 /** Whether guests of this host can reach their jobs' repositories. */
 export interface RepositoryReach {
@@ -18,6 +18,8 @@ export interface RepositoryReach {
    * known soon. Never fails.
    */
   whyClosed(job: ReachedJob): Promise<string | null>;
+  /** One job for each server and image among those that need a way from here. */
+  distinct<Reached extends ReachedJob>(jobs: readonly Reached[]): Reached[];
   /** The last answer for such a job, for callers that cannot wait. */
   lastAnswer(job: ReachedJob): string | null;
   /** Logs such a reason, once for each server. */
@@ -54,6 +56,13 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
       if (answers.size >= answersMax) answers.clear();
       answers.set(place.key, answer);
       return answer;
+    },
+    distinct(jobs) {
+      const placed = jobs.flatMap((job) => {
+        const key = placeOf(parts, job)?.key;
+        return key === undefined ? [] : [[key, job] as const];
+      });
+      return [...new Map(placed).values()];
     },
     lastAnswer: (job) => answers.get(placeOf(parts, job)?.key ?? "") ?? null,
     async report(job) {
