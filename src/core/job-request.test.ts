@@ -154,6 +154,19 @@ test("a value that is none of the known ones is told with those", () => {
   refuses({ request_id: "7" }, /request_id: must be a UUID such as 0198/);
 });
 
+test("an empty text in place of a repository or commit is absent; elsewhere it is a mistake", () => {
+  const empty = { repo_url: "", repo_owner: "", repo_name: "", commit_sha: "" };
+  const input = { ...least, source: "Manual", ...empty };
+  const request = parseJobRequest(input);
+  for (const key of Object.keys(empty)) assert.ok(!Object.hasOwn(request, key), key);
+  assert.deepEqual(unknownRequestPlaces(input, request), []);
+  for (const key of ["runs_on", "size", "ref", "script"]) {
+    assert.throws(() => parseJobRequest({ ...input, [key]: "" }), new RegExp(`${key}: `), key);
+  }
+  const half = { ...input, repo_url: "https://example.org/a.git" };
+  assert.throws(() => parseJobRequest(half), /repo_url and commit_sha belong together/);
+});
+
 test("a field that is null is absent, at any depth; a variable is no field", () => {
   assert.deepEqual(
     accepts({

@@ -133,6 +133,7 @@ export const jobRequestSchema = z
 
 const requestKeys: MessageKeys = {
   keys: Object.keys(jobRequestSchema.shape),
+  emptyIsAbsent: ["repo_url", "repo_owner", "repo_name", "commit_sha"],
   inner: {
     steps: { keys: Object.keys(stepSchema.shape) },
     artifacts: { keys: artifactKeys },
@@ -140,7 +141,7 @@ const requestKeys: MessageKeys = {
   },
 };
 
-/** Validates without throwing; the issues say what is needed in words for people. A field that is null counts as absent. */
+/** Validates without throwing; the issues say what is needed in words for people. A field that counts as absent is left out. */
 export function safeParseRequest(input: unknown) {
   return jobRequestSchema.safeParse(presentFields(input, requestKeys), { error: problemText });
 }
