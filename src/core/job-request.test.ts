@@ -104,7 +104,6 @@ test("repository URLs that git would take for an option, a command or a file are
     "https://example.org/a\0b",
     "ftp://example.org/a",
     `https://example.org/${"a".repeat(requestLimits.urlChars)}`,
-    "",
   ]) {
     refuses({ ...commit, repo_url }, /repo_url:/);
   }
