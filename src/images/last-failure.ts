@@ -9,14 +9,24 @@ const failureSchema = z.object({
   message: z.string().max(10_000),
   /** Ms since the epoch. */
   at: z.number(),
+  /** How many bytes had come where the download may have been cut. */
+  cutBytes: z.number().optional(),
 });
 
 /** Why the last preparation of an image failed. */
 export type LastFailure = z.output<typeof failureSchema>;
 
-/** Remembers a failure for every process that lists the image. A disk that takes no note is not what went wrong. */
-export async function saveFailure(files: ImageFiles, error: unknown): Promise<void> {
-  const failure: LastFailure = { message: errorText(error).slice(0, 10_000), at: Date.now() };
+/**
+ * Remembers a failure for every process that lists the image; `cutBytes` where its download may have been cut there. A disk that
+ * takes no note is not what went wrong.
+ */
+export async function saveFailure(
+  files: ImageFiles,
+  error: unknown,
+  cutBytes: number | null = null,
+): Promise<void> {
+  const message = errorText(error).slice(0, 10_000);
+  const failure: LastFailure = { message, at: Date.now(), ...(cutBytes !== null && { cutBytes }) };
   await writeFileAtomically(files.failure, JSON.stringify(failure)).catch(() => {});
 }
 

@@ -15,6 +15,8 @@ const stateSchema = z.object({
   /** So much of the file is on disk for sure, whatever the host went through. */
   syncedBytes: z.number(),
   isComplete: z.boolean(),
+  /** False where the server did not name the file's length: one that was cut looks like a whole one. */
+  hasNamedLength: z.boolean().default(true),
 });
 
 type PartialState = z.output<typeof stateSchema>;
@@ -80,7 +82,9 @@ export class PartialFile {
     this.#bytes = 0;
     const { etag, lastModified, totalBytes } = version;
     const { sourceHash } = this.#state;
-    await this.#save({ sourceHash, etag, lastModified, totalBytes, syncedBytes: 0, isComplete: false });
+    const hasNamedLength = totalBytes !== null;
+    const begun = { syncedBytes: 0, isComplete: false, hasNamedLength };
+    await this.#save({ sourceHash, etag, lastModified, totalBytes, ...begun });
   }
 
   async append(chunk: Buffer): Promise<void> {
@@ -110,6 +114,12 @@ export class PartialFile {
   }
 }
 
+/** How many bytes lie here of a complete download whose length the server did not name; else null. */
+export async function bytesOfUnnamedLength(files: ImageFiles): Promise<number | null> {
+  const state = await readState(files.partState);
+  return state?.isComplete && !state.hasNamedLength ? state.syncedBytes : null;
+}
+
 /** Removes what was downloaded of an image. */
 export async function removePartialFile(files: ImageFiles): Promise<void> {
   await rm(files.partState, { force: true });
@@ -117,7 +127,8 @@ export async function removePartialFile(files: ImageFiles): Promise<void> {
 }
 
 function emptyState(sourceHash: string): PartialState {
-  return { sourceHash, etag: null, lastModified: null, totalBytes: null, syncedBytes: 0, isComplete: false };
+  const begun = { syncedBytes: 0, isComplete: false, hasNamedLength: false };
+  return { sourceHash, etag: null, lastModified: null, totalBytes: null, ...begun };
 }
 
 async function openForUpdate(path: string): Promise<FileHandle> {

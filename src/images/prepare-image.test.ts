@@ -183,6 +183,23 @@ test("a body without a length is whole when it ends well, and broken when it is 
   assert.ok(readFileSync(localPath).equals(content));
 });
 
+test("a broken file of unnamed length may have been cut: another try is due soon, until the same bytes come again", async (t) => {
+  const whole = gzipSync(content);
+  const { prepare, server, localPath } = await setUp(t, whole.subarray(0, 300_000));
+  server.always = { withoutLength: true };
+  const cut = withCode(
+    "image_download_failed",
+    /may have been cut.*300000 bytes.*cannot be unpacked.*tried again/,
+  );
+  await assert.rejects(prepare({ decompress: "gzip" }), cut);
+  await assert.rejects(prepare({ decompress: "gzip" }), withCode("image_invalid", /cannot be unpacked/));
+  server.content = whole.subarray(0, 400_000);
+  await assert.rejects(prepare({ decompress: "gzip" }), withCode("image_download_failed", /400000 bytes/));
+  server.content = whole;
+  await prepare({ decompress: "gzip" });
+  assert.ok(readFileSync(localPath).equals(content));
+});
+
 for (const [what, behaviour] of [
   ["stops in mid-body", { stallAfter: 1000 }],
   ["brings a byte now and then", { trickleMs: 50 }],

@@ -16,8 +16,8 @@ import { requireFreeSpace } from "./free-space.ts";
 import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "./image-facts.ts";
 import { folderMode, type ImageFiles, imageFiles } from "./image-files.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "./image-format.ts";
-import { removeFailure, saveFailure } from "./last-failure.ts";
-import { removePartialFile } from "./partial-file.ts";
+import { readFailure, removeFailure, saveFailure } from "./last-failure.ts";
+import { bytesOfUnnamedLength, removePartialFile } from "./partial-file.ts";
 import { SparseWriter } from "./sparse-writer.ts";
 import type { PreparationContext, ReadyImage } from "./types.ts";
 
@@ -75,14 +75,37 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
     await removeFailure(files);
     return ready;
   } catch (error) {
+    const isWrong = source.kind === "http" && isSolsticeError(error, "image_invalid");
+    const cutBytes = isWrong ? await bytesOfUnnamedLength(files) : null;
+    const converted = await asPossiblyCut(convertWriteError(error, files.image), { files, cutBytes });
     // Bytes that are proven to be wrong must not be resumed.
-    if (source.kind === "http" && isSolsticeError(error, "image_invalid")) await removePartialFile(files);
-    const converted = convertWriteError(error, files.image);
-    if (!context.signal.aborted) await saveFailure(files, converted);
+    if (isWrong) await removePartialFile(files);
+    if (!context.signal.aborted) await saveFailure(files, converted, cutBytes);
     throw converted;
   } finally {
     await rm(files.unpacking, { force: true });
   }
+}
+
+/**
+ * What is wrong with a file whose length the server did not name may be that it was cut, which another try corrects: a failure that
+ * may pass, unless the try before brought as many bytes.
+ */
+async function asPossiblyCut(
+  error: unknown,
+  { files, cutBytes }: { files: ImageFiles; cutBytes: number | null },
+): Promise<unknown> {
+  if (!isSolsticeError(error) || cutBytes === null) return error;
+  if ((await readFailure(files))?.cutBytes === cutBytes) return error;
+  const came = `The server did not name the length of the file, and ended it after ${cutBytes} bytes.`;
+  return new SolsticeError(
+    "image_download_failed",
+    `The download may have been cut. ${came} ${error.message}`,
+    {
+      remedy: `It is tried again soon; \`solstice images pull\` does it now. ${error.remedy ?? ""}`.trimEnd(),
+      cause: error,
+    },
+  );
 }
 
 /** The path of the file as published: the download, or the operator's own file. */

@@ -209,6 +209,8 @@ function sendBody(response: ServerResponse, body: Buffer, behaviour: Behaviour):
   } else if (behaviour.trickleMs !== undefined) {
     trickle(response, body, behaviour.trickleMs);
   } else {
+    // Node names the length of what is sent with the end alone.
+    if (behaviour.withoutLength) response.flushHeaders();
     response.end(body);
   }
 }
