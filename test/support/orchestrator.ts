@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after, before } from "node:test";
 import { promisify } from "node:util";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -140,6 +141,29 @@ export async function startOrchestrator(
     },
     ended,
   };
+}
+
+/** An orchestrator, and what it was started with. */
+export interface SharedOrchestrator {
+  readonly setup: OrchestratorSetup;
+  readonly orchestrator: OrchestratorProcess;
+}
+
+/**
+ * One orchestrator for all tests of the suite that calls this, which must not depend on what the others leave in it. It is there
+ * once the suite's first test runs.
+ */
+export function shareOrchestrator(imageMap: string, flags: readonly string[]): SharedOrchestrator {
+  const shared = {} as { setup: OrchestratorSetup; orchestrator: OrchestratorProcess };
+  const afterwards: (() => Promise<void>)[] = [];
+  before(async () => {
+    shared.setup = makeSetup({ after: (work) => void afterwards.push(work) }, imageMap, flags);
+    shared.orchestrator = await startOrchestrator(shared.setup);
+  });
+  after(async () => {
+    for (const work of afterwards) await work();
+  });
+  return shared;
 }
 
 /** The environment without anything that configures an orchestrator, so that a test sees only its own flags. */
