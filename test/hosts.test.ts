@@ -76,6 +76,8 @@ function guestsOf({ setup }: Host): string[] {
 /** A job that ends when `file` is there, and says which host's guest it is by its working directory. */
 const untilFile = (file: string) => `echo started; while [ ! -e ${file} ]; do sleep 0.1; done; echo ended`;
 
+const endless = "echo started; sleep 1000";
+
 /** Which of the two hosts runs a job, and the other one. */
 async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Host; other: Host }> {
   const job = await untilState(hosts[0].process, jobId, "running");
@@ -84,19 +86,16 @@ async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Ho
   return { holder, other };
 }
 
-test("a host whose event loop is held up keeps its lease, and its job runs once", async (context) => {
-  const url = await database.createDatabase();
+/** What the event loop of the first host does on SIGWINCH: it stands still for several leases. */
+function holdUp(): string {
   const held = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)";
   const heldMs = leaseSeconds * 4000;
   const hold = `process.on("SIGWINCH", () => { const end = Date.now() + ${heldMs}; while (Date.now() < end) ${held}; console.error("held"); });`;
-  const preload = `--import=data:text/javascript,${encodeURIComponent(hold)}`;
-  const flags = [...processFlags, ...shortLease, "--database-url", url];
-  const first = await restartHost(makeSetup(context, imageMap("any"), flags), { NODE_OPTIONS: preload });
-  const go = join(first.setup.dataDir, "go");
-  const jobId = await submit(first.process, { script: untilFile(go) });
-  await untilLogged(first.process, jobId, "started");
-  const second = await startHost(context, url);
+  return `--import=data:text/javascript,${encodeURIComponent(hold)}`;
+}
 
+/** Its job was started when it was alone. */
+async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId: string; go: string }) {
   first.process.signal("SIGWINCH");
   await until("the loop is free again", () => first.process.log().split("\n").includes("held"), 90);
   await until("the host reports it", () => first.process.log().includes("kept this host's lease"));
@@ -106,13 +105,11 @@ test("a host whose event loop is held up keeps its lease, and its job runs once"
   writeFileSync(go, "");
   const job = await untilEnd(second.process, jobId);
   assert.deepEqual([job.state, job.attempt, job.hostId], ["succeeded", 1, first.hostId]);
-});
+}
 
-test("a killed host's job is taken over, and when the host is back it only cleans up", async (context) => {
-  const url = await database.createDatabase();
-  const hosts = await startTwo(context, url);
-  const go = join(hosts[0].setup.dataDir, "go");
-  const jobId = await submit(hosts[0].process, { script: untilFile(go) });
+/** The hosts afterwards: the one that is back, and the other. */
+async function killHolder(hosts: [Host, Host]): Promise<[Host, Host]> {
+  const jobId = await submit(hosts[0].process, { script: endless });
   const { holder, other } = await whoRuns(hosts, jobId);
   await untilLogged(other.process, jobId, "started");
   await holder.process.stop("SIGKILL");
@@ -140,12 +137,11 @@ test("a killed host's job is taken over, and when the host is back it only clean
       ["cancelled", 2, "cancelled_by_user", other.hostId],
     ],
   );
-});
+  return [back, other];
+}
 
-test("a host that restarts keeps its jobs for RESTART_GRACE, and loses them after it", async (context) => {
-  const url = await database.createDatabase();
-  const hosts = await startTwo(context, url);
-  const jobId = await submit(hosts[0].process, { script: "echo started; sleep 1000" });
+async function restartHolder(hosts: [Host, Host], url: string): Promise<void> {
+  const jobId = await submit(hosts[0].process, { script: endless });
   const { holder, other } = await whoRuns(hosts, jobId);
   await untilLogged(other.process, jobId, "started");
   assert.equal(await holder.process.stop("SIGUSR2"), 0, holder.process.log());
@@ -174,18 +170,15 @@ test("a host that restarts keeps its jobs for RESTART_GRACE, and loses them afte
   assert.equal(again.hostId, other.hostId);
   await other.process.api.cancel({ jobId });
   await untilEnd(other.process, jobId);
-});
+}
 
 async function statesOf(asked: Host, hostId: string): Promise<string[]> {
   const { hosts } = await asked.process.api.capacity({});
   return hosts.filter((host) => host.hostId === hostId).map(({ state }) => state);
 }
 
-test("a host that was stopped for longer than its lease acts on nothing that it lost", async (context) => {
-  const url = await database.createDatabase();
-  const hosts = await startTwo(context, url);
-  const go = join(hosts[0].setup.dataDir, "go");
-  const jobId = await submit(hosts[0].process, { script: untilFile(go) });
+async function stopHolder(hosts: [Host, Host], url: string): Promise<void> {
+  const jobId = await submit(hosts[0].process, { script: endless });
   const { holder, other } = await whoRuns(hosts, jobId);
   await recordLosses(url);
   holder.process.signal("SIGSTOP");
@@ -199,6 +192,31 @@ test("a host that was stopped for longer than its lease acts on nothing that it 
   assert.deepEqual(await lossesOf(url), [holder.hostId]);
   const next = await submit(other.process, { script: "echo well" });
   assert.equal((await untilEnd(holder.process, next)).state, "succeeded");
+}
+
+test("two hosts of one database", async (context) => {
+  const url = await database.createDatabase();
+  const flags = [...processFlags, ...shortLease, "--database-url", url];
+  const first = await restartHost(makeSetup(context, imageMap("any"), flags), { NODE_OPTIONS: holdUp() });
+  const go = join(first.setup.dataDir, "go");
+  const jobId = await submit(first.process, { script: untilFile(go) });
+  await untilLogged(first.process, jobId, "started");
+  let hosts: [Host, Host] = [first, await startHost(context, url)];
+  await context.test("a host whose event loop is held up keeps its lease, and its job runs once", () =>
+    holdUpFirst(hosts, { jobId, go }),
+  );
+  await context.test("a host that was stopped for longer than its lease acts on nothing that it lost", () =>
+    stopHolder(hosts, url),
+  );
+  await context.test(
+    "a killed host's job is taken over, and when the host is back it only cleans up",
+    async () => {
+      hosts = await killHolder(hosts);
+    },
+  );
+  await context.test("a host that restarts keeps its jobs for RESTART_GRACE, and loses them after it", () =>
+    restartHolder(hosts, url),
+  );
 });
 
 test("hosts with different images and caps: each runs its own, and any host's API serves any job", async (context) => {

@@ -5,13 +5,14 @@ import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { runCli } from "../src/cli/testing/run-cli.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import {
   cleanEnvironment,
   makeSetup,
   type OrchestratorSetup,
+  shareOrchestrator,
   solstice,
   startOrchestrator,
 } from "./support/orchestrator.ts";
@@ -24,10 +25,10 @@ images:
   any: { local_path: /nonexistent/any.img, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
 `;
 
+const processFlags = ["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0"];
+
 function processSetup(context: TestContext, ...flags: string[]): OrchestratorSetup {
-  return makeSetup(context, imageMap, [
-    ...["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0", ...flags],
-  ]);
+  return makeSetup(context, imageMap, [...processFlags, ...flags]);
 }
 
 /** Whether anything of a guest is left in a data directory. */
@@ -36,138 +37,117 @@ function leftovers({ dataDir }: OrchestratorSetup): string[] {
   return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
 }
 
-test("a job runs its steps in order, stops at the first failure, and its log is whole", async (context) => {
-  const setup = processSetup(context);
-  const orchestrator = await startOrchestrator(setup);
-  const steps = [
-    { name: "one", run: "echo first; echo second >&2" },
-    { name: "two", run: "printf 'no newline at the end'; exit 7" },
-    { name: "three", run: "echo never" },
-  ];
-  const job = await untilEnd(orchestrator, await submit(orchestrator, { steps }));
-  assert.equal(job.state, "failed");
-  assert.equal(job.verdict?.reason, "step_failed");
-  assert.equal(job.verdict?.exitCode, 7);
-  assert.match(job.verdict?.message ?? "", /"two" exited with code 7/);
-  assert.deepEqual(
-    job.steps.map((step) => [step.name, step.state, step.exitCode]),
-    [
-      ["one", "succeeded", 0],
-      ["two", "failed", 7],
-      ["three", "skipped", undefined],
-    ],
-  );
-  assert.equal((await readLog(orchestrator, job.id)).toString(), "first\nsecond\nno newline at the end");
-  assert.equal(job.log?.completeness, "complete");
-  assert.deepEqual(
-    job.transitions.map((transition) => transition.to),
-    ["queued", "provisioning", "booting", "running", "finalizing", "failed"],
-  );
-  assert.deepEqual(leftovers(setup), []);
-});
+describe("jobs of one orchestrator", () => {
+  const caps = ["--max-concurrency", "3", "--capacity-map", "other=1", "--stop-timeout", "1s"];
+  const shared = shareOrchestrator(imageMap, [...processFlags, ...caps]);
 
-test("the same request_id is the same job, and a wrong request is refused with every problem", async (context) => {
-  const orchestrator = await startOrchestrator(processSetup(context));
-  const request_id = randomUUID();
-  const id = await submit(orchestrator, { request_id, script: "true" });
-  assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
-  await untilEnd(orchestrator, id);
-  assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
-
-  await assert.rejects(
-    submit(orchestrator, { script: "x", steps: [], priority: 1000 }),
-    /priority.*steps|steps.*priority/s,
-  );
-  await assert.rejects(submit(orchestrator, { script: "x", runs_on: "beos" }), /beos.*other, any/s);
-});
-
-test("running jobs never exceed a cap, and a full label holds back nobody else", async (context) => {
-  const setup = processSetup(context, "--max-concurrency", "3", "--capacity-map", "other=1");
-  const orchestrator = await startOrchestrator(setup);
-  const labels = ["other", "other", "other", "any", "any", "any"];
-  const ids = await Promise.all(
-    labels.map((runs_on) => submit(orchestrator, { runs_on, script: "sleep 0.3" })),
-  );
-  const jobs = await Promise.all(ids.map((id) => untilEnd(orchestrator, id)));
-  assert.ok(jobs.every((job) => job.state === "succeeded"));
-
-  const events = jobs.flatMap((job) =>
-    job.transitions
-      .filter(({ to }) => to === "provisioning" || to === "succeeded")
-      .map(({ to, atMs }) => ({ at: atMs, label: job.label, change: to === "provisioning" ? 1 : -1 })),
-  );
-  // At one instant ends come first: a slot may be taken again in the millisecond in which it became free.
-  events.sort((a, b) => Number(a.at - b.at) || a.change - b.change);
-  let running = 0;
-  let runningOther = 0;
-  let most = 0;
-  for (const { label, change } of events) {
-    running += change;
-    if (label === "other") runningOther += change;
-    most = Math.max(most, running);
-    assert.ok(running <= 3 && runningOther <= 1, `${running} running, ${runningOther} of the capped label`);
-  }
-  assert.equal(most, 3);
-});
-
-test("a job can be cancelled while it waits and while it runs; its last output arrives", async (context) => {
-  const setup = processSetup(context, "--max-concurrency", "1");
-  const orchestrator = await startOrchestrator(setup);
-  const running = await submit(orchestrator, {
-    script: "trap 'echo going; exit 1' TERM; echo started; while :; do sleep 0.1; done",
+  test("a job runs its steps in order, stops at the first failure, and its log is whole", async () => {
+    const { setup, orchestrator } = shared;
+    const steps = [
+      { name: "one", run: "echo first; echo second >&2" },
+      { name: "two", run: "printf 'no newline at the end'; exit 7" },
+      { name: "three", run: "echo never" },
+    ];
+    const job = await untilEnd(orchestrator, await submit(orchestrator, { steps }));
+    assert.equal(job.state, "failed");
+    assert.equal(job.verdict?.reason, "step_failed");
+    assert.equal(job.verdict?.exitCode, 7);
+    assert.match(job.verdict?.message ?? "", /"two" exited with code 7/);
+    assert.deepEqual(
+      job.steps.map((step) => [step.name, step.state, step.exitCode]),
+      [
+        ["one", "succeeded", 0],
+        ["two", "failed", 7],
+        ["three", "skipped", undefined],
+      ],
+    );
+    assert.equal((await readLog(orchestrator, job.id)).toString(), "first\nsecond\nno newline at the end");
+    assert.equal(job.log?.completeness, "complete");
+    assert.deepEqual(
+      job.transitions.map((transition) => transition.to),
+      ["queued", "provisioning", "booting", "running", "finalizing", "failed"],
+    );
+    assert.deepEqual(leftovers(setup), []);
   });
-  await untilLogged(orchestrator, running, "started");
-  const waiting = await submit(orchestrator, { script: "echo never" });
-  const why = await orchestrator.api.explain({ jobId: waiting });
-  assert.equal(why.constraint, "global_cap");
 
-  await orchestrator.api.cancel({ jobId: waiting });
-  const never = await untilEnd(orchestrator, waiting);
-  assert.equal(never.verdict?.reason, "cancelled_by_user");
-  assert.deepEqual(
-    never.transitions.map((transition) => transition.to),
-    ["queued", "cancelled"],
-  );
+  test("the same request_id is the same job, and a wrong request is refused with every problem", async () => {
+    const { orchestrator } = shared;
+    const request_id = randomUUID();
+    const id = await submit(orchestrator, { request_id, script: "true" });
+    assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
+    await untilEnd(orchestrator, id);
+    assert.equal(await submit(orchestrator, { request_id, script: "true" }), id);
 
-  await orchestrator.api.cancel({ jobId: running });
-  const cancelled = await untilEnd(orchestrator, running);
-  assert.equal(cancelled.state, "cancelled");
-  // A shell may say that its `sleep` was terminated.
-  assert.match((await readLog(orchestrator, running)).toString(), /^started\n(Terminated\n)?going\n/);
-  assert.deepEqual(leftovers(setup), []);
-});
-
-test("a job that never ends is stopped at its limit", async (context) => {
-  const orchestrator = await startOrchestrator(processSetup(context, "--stop-timeout", "1s"));
-  const id = await submit(orchestrator, { script: "echo on and on; sleep 1000", timeout_seconds: 1 });
-  const job = await untilEnd(orchestrator, id);
-  assert.equal(job.state, "timed_out");
-  assert.equal(job.verdict?.reason, "job_timeout");
-  assert.match((await readLog(orchestrator, id)).toString(), /on and on/);
-});
-
-test("a running job survives kill -9 of the orchestrator: adopted, its log whole", async (context) => {
-  const setup = processSetup(context);
-  const first = await startOrchestrator(setup);
-  // The next start must be found where the guest looks for it.
-  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
-  const go = join(setup.dataDir, "go-on");
-  const id = await submit(first, {
-    script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
+    await assert.rejects(
+      submit(orchestrator, { script: "x", steps: [], priority: 1000 }),
+      /priority.*steps|steps.*priority/s,
+    );
+    await assert.rejects(submit(orchestrator, { script: "x", runs_on: "beos" }), /beos.*other, any/s);
   });
-  await untilLogged(first, id, "waiting");
-  await first.stop("SIGKILL");
 
-  const second = await startOrchestrator(setup, runnerListen);
-  await once(spawn("touch", [go]), "exit");
-  const job = await untilEnd(second, id);
-  assert.equal(job.state, "succeeded", second.log());
-  assert.equal(job.attempt, 1);
-  assert.equal(job.log?.completeness, "complete");
-  const lines = (await readLog(second, id)).toString().split("\n");
-  assert.equal(lines[0], "before");
-  assert.deepEqual(lines.slice(-3), ["waiting", "after", ""]);
-  assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
+  test("running jobs never exceed a cap, and a full label holds back nobody else", async () => {
+    const { orchestrator } = shared;
+    const labels = ["other", "other", "other", "any", "any", "any"];
+    const ids = await Promise.all(
+      labels.map((runs_on) => submit(orchestrator, { runs_on, script: "sleep 0.3" })),
+    );
+    const jobs = await Promise.all(ids.map((id) => untilEnd(orchestrator, id)));
+    assert.ok(jobs.every((job) => job.state === "succeeded"));
+
+    const events = jobs.flatMap((job) =>
+      job.transitions
+        .filter(({ to }) => to === "provisioning" || to === "succeeded")
+        .map(({ to, atMs }) => ({ at: atMs, label: job.label, change: to === "provisioning" ? 1 : -1 })),
+    );
+    // At one instant ends come first: a slot may be taken again in the millisecond in which it became free.
+    events.sort((a, b) => Number(a.at - b.at) || a.change - b.change);
+    let running = 0;
+    let runningOther = 0;
+    let most = 0;
+    for (const { label, change } of events) {
+      running += change;
+      if (label === "other") runningOther += change;
+      most = Math.max(most, running);
+      assert.ok(running <= 3 && runningOther <= 1, `${running} running, ${runningOther} of the capped label`);
+    }
+    assert.equal(most, 3);
+  });
+
+  test("a job can be cancelled while it waits and while it runs; its last output arrives", async () => {
+    const { setup, orchestrator } = shared;
+    const running = await submit(orchestrator, {
+      runs_on: "other",
+      script: "trap 'echo going; exit 1' TERM; echo started; while :; do sleep 0.1; done",
+    });
+    await untilLogged(orchestrator, running, "started");
+    const waiting = await submit(orchestrator, { runs_on: "other", script: "echo never" });
+    const why = await orchestrator.api.explain({ jobId: waiting });
+    assert.equal(why.constraint, "label_cap");
+
+    await orchestrator.api.cancel({ jobId: waiting });
+    const never = await untilEnd(orchestrator, waiting);
+    assert.equal(never.verdict?.reason, "cancelled_by_user");
+    assert.deepEqual(
+      never.transitions.map((transition) => transition.to),
+      ["queued", "cancelled"],
+    );
+
+    await orchestrator.api.cancel({ jobId: running });
+    const cancelled = await untilEnd(orchestrator, running);
+    assert.equal(cancelled.state, "cancelled");
+    // A shell may say that its `sleep` was terminated.
+    assert.match((await readLog(orchestrator, running)).toString(), /^started\n(Terminated\n)?going\n/);
+    assert.deepEqual(leftovers(setup), []);
+  });
+
+  test("a job that never ends is stopped at its limit", async () => {
+    const { orchestrator } = shared;
+    const id = await submit(orchestrator, { script: "echo on and on; sleep 1000", timeout_seconds: 1 });
+    const job = await untilEnd(orchestrator, id);
+    assert.equal(job.state, "timed_out");
+    assert.equal(job.verdict?.reason, "job_timeout");
+    assert.match((await readLog(orchestrator, id)).toString(), /on and on/);
+  });
 });
 
 /** A `systemd-notify` that only writes its arguments down: no systemd runs here. */
@@ -284,52 +264,68 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.doesNotMatch(orchestrator.log(), /new-token|very-secret/);
 });
 
-test("an exception in a library's event handler ends the orchestrator as kill -9 does: its job is adopted", async (context) => {
+test("a running job survives an exception in a library's event handler, and kill -9: adopted, its log whole", async (context) => {
   const setup = processSetup(context);
   const thrower = 'process.on("SIGWINCH", () => { throw new Error("assert(!this.paused)"); });';
   const preload = `--import=data:text/javascript,${encodeURIComponent(thrower)}`;
   const first = await startOrchestrator(setup, [], { NODE_OPTIONS: preload });
+  // The next start must be found where the guest looks for it.
+  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
   const go = join(setup.dataDir, "go-on");
   const id = await submit(first, {
-    script: `echo before; while [ ! -e ${go} ]; do sleep 0.05; done; echo after`,
+    script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
   });
-  await untilLogged(first, id, "before");
+  await untilLogged(first, id, "waiting");
   first.signal("SIGWINCH");
   assert.equal(await first.ended, 1);
   const last = JSON.parse(first.log().trim().split("\n").at(-1) ?? "");
   assert.deepEqual([last.origin, last.err.message], ["uncaughtException", "assert(!this.paused)"]);
 
-  const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
-  await once(spawn("touch", [go]), "exit");
-  const job = await untilEnd(second, id);
-  assert.deepEqual([job.state, job.attempt], ["succeeded", 1], second.log());
-  assert.equal((await readLog(second, id)).toString(), "before\nafter\n");
+  const second = await startOrchestrator(setup, runnerListen);
+  const had = (await readLog(second, id)).length;
+  await until("more of its log has come", async () => (await readLog(second, id)).length > had);
+  await second.stop("SIGKILL");
+  const third = await startOrchestrator(setup, runnerListen);
+  writeFileSync(go, "");
+  const job = await untilEnd(third, id);
+  assert.equal(job.state, "succeeded", third.log());
+  assert.deepEqual([job.attempt, job.log?.completeness], [1, "complete"]);
+  const lines = (await readLog(third, id)).toString().split("\n");
+  assert.equal(lines[0], "before");
+  assert.deepEqual(lines.slice(-3), ["waiting", "after", ""]);
+  assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
 });
 
-for (const state of ["queued", "provisioning", "booting", "running", "finalizing"]) {
-  test(`kill -9 when a job is ${state} loses and repeats nothing`, async (context) => {
-    const setup = processSetup(context, "--max-concurrency", "1");
-    const first = await startOrchestrator(setup);
-    const ids = [];
-    for (let count = 0; count < 2; count++) ids.push(await submit(first, { script: "sleep 0.2; echo done" }));
-    const [one = "", two = ""] = ids;
-    // The second job is the one that certainly waits for a while.
-    const passed = (job: { state: string; transitions: { to: string }[] }) =>
-      job.state === state || job.transitions.some(({ to }) => to === state);
-    await untilJob(first, state === "queued" ? two : one, passed);
-    await first.stop("SIGKILL");
+test("kill -9 in any state of a job loses and repeats nothing", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "1");
+  let running = await startOrchestrator(setup);
+  const runnerListen = ["--runner-listen", new URL(running.runnerUrl).host];
+  for (const state of ["queued", "provisioning", "booting", "running", "finalizing"]) {
+    await context.test(state, async () => {
+      const first = running;
+      const ids = [];
+      for (let count = 0; count < 2; count++)
+        ids.push(await submit(first, { script: "sleep 0.2; echo done" }));
+      const [one = "", two = ""] = ids;
+      // The second job is the one that certainly waits for a while.
+      const passed = (job: { state: string; transitions: { to: string }[] }) =>
+        job.state === state || job.transitions.some(({ to }) => to === state);
+      await untilJob(first, state === "queued" ? two : one, passed);
+      await first.stop("SIGKILL");
 
-    const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
-    for (const id of ids) {
-      const job = await untilEnd(second, id);
-      assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
-      assert.equal((await readLog(second, id)).toString(), "done\n");
-      const ends = job.transitions.filter(({ to }) => to === "succeeded");
-      assert.equal(ends.length, 1);
-    }
-    assert.deepEqual(leftovers(setup), []);
-  });
-}
+      const second = await startOrchestrator(setup, runnerListen);
+      running = second;
+      for (const id of ids) {
+        const job = await untilEnd(second, id);
+        assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${second.log()}`);
+        assert.equal((await readLog(second, id)).toString(), "done\n");
+        const ends = job.transitions.filter(({ to }) => to === "succeeded");
+        assert.equal(ends.length, 1);
+      }
+      assert.deepEqual(leftovers(setup), []);
+    });
+  }
+});
 
 test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next start runs them", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "1");
@@ -354,28 +350,26 @@ test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next s
 
 test("when the time to drain is over, or a second signal comes, the job goes back to the queue", async (context) => {
   const setup = processSetup(context, "--stop-timeout", "1s");
-  for (const [flags, signals] of [
-    [["--drain-timeout", "1s"], ["SIGTERM"]],
-    [
-      ["--drain-timeout", "1h"],
-      ["SIGTERM", "SIGINT"],
-    ],
-  ] as const) {
-    const first = await startOrchestrator(setup, flags);
-    const id = await submit(first, { script: "echo up; sleep 1000" });
-    await untilLogged(first, id, "up");
-    for (const signal of signals) first.signal(signal);
-    assert.equal(await first.ended, 0, first.log());
-    assert.deepEqual(leftovers(setup), []);
+  const first = await startOrchestrator(setup, ["--drain-timeout", "1s"]);
+  const id = await submit(first, { script: "echo up; sleep 1000" });
+  await untilLogged(first, id, "up");
+  first.signal("SIGTERM");
+  assert.equal(await first.ended, 0, first.log());
+  assert.deepEqual(leftovers(setup), []);
 
-    const second = await startOrchestrator(setup);
-    const job = await untilState(second, id, "running");
-    assert.equal(job.attempt, 2);
-    assert.equal(job.maxAttempts, 3, "a host that is told to stop costs the job no attempt");
-    await second.api.cancel({ jobId: id });
-    await untilEnd(second, id);
-    await second.stop("SIGTERM");
-  }
+  const second = await startOrchestrator(setup, ["--drain-timeout", "1h"]);
+  const again = await untilState(second, id, "running");
+  assert.equal(again.attempt, 2);
+  assert.equal(again.maxAttempts, 3, "a host that is told to stop costs the job no attempt");
+  for (const signal of ["SIGTERM", "SIGINT"] as const) second.signal(signal);
+  assert.equal(await second.ended, 0, second.log());
+  assert.deepEqual(leftovers(setup), []);
+
+  const third = await startOrchestrator(setup);
+  const last = await untilState(third, id, "running");
+  assert.deepEqual([last.attempt, last.maxAttempts], [3, 4]);
+  await third.api.cancel({ jobId: id });
+  await untilEnd(third, id);
 });
 
 test("a second orchestrator on a data directory is refused; the first goes on, and commands report what it has", async (context) => {
