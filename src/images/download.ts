@@ -61,8 +61,9 @@ async function downloadWithTries(download: Download): Promise<void> {
       // Before the first answer: looking up a name or a silent server may take a while.
       reportProgress(download);
       await tryOnce(download);
-    } catch (error) {
+    } catch (thrown) {
       signal.throwIfAborted();
+      const error = convertWriteError(thrown, download.files.part);
       const hasGained = partial.bytes - before >= limits.stalledBytes;
       fruitless = hasGained ? 0 : fruitless + 1;
       if (isPermanent(error) || isSolsticeError(error, "disk_full")) throw error;
