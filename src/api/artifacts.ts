@@ -6,6 +6,7 @@ import type { ListArtifactsResponseSchema } from "../gen/solstice/v1/jobs_pb.ts"
 import { listHosts } from "../store/hosts.ts";
 import type { Store } from "../store/store.ts";
 import { getUpload, listUploads, type Upload } from "../store/uploads.ts";
+import { noSuchAttempt } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import type { ApiLog } from "./log.ts";
 import {
@@ -38,6 +39,7 @@ export async function listArtifacts(
   { job, attempt }: { job: Job; attempt: number },
 ): Promise<MessageInitShape<typeof ListArtifactsResponseSchema>> {
   if (attempt < 0) throw new SolsticeError("usage", "attempt must not be negative.");
+  if (attempt > job.attempt) throw noSuchAttempt(job, attempt);
   const key = { jobId: job.id, attempt: attempt || job.attempt, kind: artifactKind };
   const uploads = await listUploads(store, key);
   const apis = uploads.some((upload) => isElsewhere(upload, artifacts)) ? await apiUrls(store) : new Map();

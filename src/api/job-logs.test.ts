@@ -97,6 +97,16 @@ test("a step that is followed is waited for, and its log ends with it", async (t
   assert.equal(await never, "");
 });
 
+test("an attempt that will never come is refused, also where the log is followed", async (t) => {
+  const { store, booted } = await setUp(t);
+  const second = () => read(store, booted, { attempt: 2, follow: true });
+  const waiting = await second();
+  await waiting.next();
+  await endAttempt(store, booted, "settle_succeeded");
+  assert.equal(await textOf(waiting), "");
+  await assert.rejects(async () => textOf(await second()), { code: "not_found" });
+});
+
 test("followed output ends when only the guest is left, on hold; its console goes on", async (t) => {
   const { store, booted, write } = await setUp(t, ["test"], { hold_on_failure_seconds: 600 });
   const { jobId, attempt } = booted;

@@ -60,9 +60,14 @@ export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGe
 /** Attempt 0 of a job that was never claimed means the first one: there is none before it. */
 function chooseAttempt({ job, attempt, follow }: JobLogOptions): number {
   const chosen = attempt === 0 ? Math.max(job.attempt, 1) : attempt;
-  const last = follow ? job.attempt + 1 : Math.max(job.attempt, 1);
+  const last = follow && !isFinal(job.state) ? job.attempt + 1 : Math.max(job.attempt, 1);
   if (chosen >= 1 && chosen <= last) return chosen;
-  throw new SolsticeError(
+  throw noSuchAttempt(job, attempt);
+}
+
+/** The error for an attempt that a job did not have. */
+export function noSuchAttempt(job: Pick<Job, "id" | "attempt">, attempt: number): SolsticeError {
+  return new SolsticeError(
     "not_found",
     `Job ${job.id} has no attempt ${attempt}; it had ${job.attempt} so far.`,
   );

@@ -47,6 +47,10 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
   assert.deepEqual(readFileSync(join(directory, "out/dist/app")), app);
   const again = JSON.parse((await cli(["get", jobId, "-o", out, "--json"])).stdout);
   assert.ok(again.artifacts.every((one: { state: string }) => one.state === "unchanged"));
+  for (const args of [[jobId], ["get", jobId]]) {
+    const absent = await cli([...args, "--attempt", "4"]);
+    assert.match(`${absent.code} ${absent.stderr}`, /^1 .*has no attempt 4; it had 1 so far/);
+  }
   const nothing = await cli(["get", jobId, "no/such"]);
   assert.deepEqual([nothing.code, /kept no file that matches no\/such/.test(nothing.stderr)], [1, true]);
 });

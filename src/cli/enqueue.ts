@@ -149,7 +149,7 @@ async function sendToApi(
 ): Promise<void> {
   const { job, existed, warnings } = await submit(request, session);
   for (const warning of warnings) warn(context, warning);
-  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json });
+  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json, existed });
   else if (flags.json)
     await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, submittedText(job, existed));

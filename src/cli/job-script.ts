@@ -25,6 +25,15 @@ export type ScriptChoice = { readonly script: string } | { readonly steps: reado
 /** What to run: exactly one of a script, a file (`-` is standard input) and steps. Throws `usage`. */
 export async function chooseScript(flags: ScriptFlags, context: CliContext): Promise<ScriptChoice> {
   const steps = stepsOfFlags(flags);
+  if (flags.stepTimeout !== undefined && steps === undefined) {
+    throw new SolsticeError(
+      "usage",
+      "--step-timeout limits each --step and --always-step, and there is none.",
+      {
+        remedy: "The whole job's limit is --timeout.",
+      },
+    );
+  }
   const ways = [flags.script, flags.scriptFile, steps];
   if (ways.filter((way) => way !== undefined).length !== 1) {
     throw new SolsticeError(

@@ -49,6 +49,9 @@ export const registerJobs: RegisterCommand = (program, context) => {
     )
     .action(async (jobId: string | undefined, flags: JobsFlags) => {
       refuseContradiction(jobId, flags);
+      const isGiven = (option: string) => command.getOptionValueSource(option) === "cli";
+      if (jobId !== undefined && (isGiven("state") || isGiven("limit")))
+        throw new SolsticeError("usage", "--state and --limit are for the list: give no JOB with them.");
       const view = { context, flags, session: await openSession(command, context) };
       if (flags.rejected) await showRejected(view);
       else if (jobId === undefined) await showList(view);

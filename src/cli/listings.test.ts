@@ -127,6 +127,17 @@ test("cancel: each job on its own, exit code 1 when one is not there", async () 
   assert.equal(jobs[0].state, "cancelled");
 });
 
+test("options of the list are refused beside a job", async () => {
+  addJob(api, "7k3m9x");
+  for (const args of [
+    ["--state", "queued"],
+    ["--limit", "5"],
+  ]) {
+    const { code, stderr } = await run("jobs", "7k3m9x", ...args);
+    assert.deepEqual([code, /--state and --limit are for the list/.test(stderr)], [2, true], stderr);
+  }
+});
+
 test("explain and capacity", async () => {
   addJob(api, "7k3m9x");
   api.explanation = labelIsFull;

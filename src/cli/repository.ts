@@ -28,11 +28,28 @@ export interface RepositoryChoice {
 
 /** Finds repository and commit: from a checkout, from a remote repository, or none. Throws `usage`. */
 export async function chooseRepository(flags: RepositoryFlags): Promise<RepositoryChoice> {
+  refuseContradictions(flags);
   if (flags.repo === false) return { request: {}, warnings: [] };
   const url = flags.repoUrl ?? flags.repo;
   if (flags.repo === "." && flags.repoUrl === undefined) return await fromCheckout(".", flags);
   if (!isUrl(flags.repo)) return await fromCheckout(flags.repo, flags);
   return await fromRemote(requireReachable(url), flags);
+}
+
+/** Flags of which one would be ignored without a word. */
+function refuseContradictions({ repo, repoUrl, commit, ref }: RepositoryFlags): void {
+  if (repo === false && [repoUrl, commit, ref].some((flag) => flag !== undefined)) {
+    throw new SolsticeError(
+      "usage",
+      "With --no-repo the job starts in an empty directory: give no --repo-url, --commit or --ref with it.",
+    );
+  }
+  if (repo !== false && isUrl(repo) && repoUrl !== undefined) {
+    throw new SolsticeError(
+      "usage",
+      "--repo and --repo-url are both URLs. Give one; --repo-url says where the remote of a checkout is for guests.",
+    );
+  }
 }
 
 async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<RepositoryChoice> {

@@ -40,6 +40,16 @@ test("--wait follows the new job and exits as it did", async () => {
   assert.match(cli.stdout().toString(), /Job again7k3m9x failed: Again\./);
 });
 
+test("--wait says where the request id is that of a job which was there before", async () => {
+  addJob(api, "7k3m9x", { state: "failed" });
+  const id = ["--request-id", "11111111-2222-4333-8444-555555555555"];
+  await runCli(retry("7k3m9x", ...id));
+  api.update("again7k3m9x", { state: "failed" });
+  const { stdout, stderr, code } = await runCli(retry("7k3m9x", "--wait", ...id));
+  assert.deepEqual([code, stderr], [1, "Job again7k3m9x was there already; this is its log.\n"]);
+  assert.match(stdout, /^Job again7k3m9x failed/);
+});
+
 test("a job that has not ended is refused", async () => {
   addJob(api, "7k3m9x", { state: "running" });
   const { code, stderr } = await runCli(retry("7k3m9x"));

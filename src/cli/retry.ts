@@ -49,7 +49,7 @@ async function retry(
   const requestId = flags.requestId ?? randomUUID();
   const { job, existed, warnings } = await send({ jobId, requestId }, session);
   for (const warning of warnings) warn(context, warning);
-  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json });
+  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json, existed });
   else if (flags.json)
     await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, retriedText(job, existed));

@@ -8,11 +8,21 @@ import { write, writeJson } from "./output.ts";
 import { verdictText } from "./verdict-text.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
+/** What {@link waitAndTell} needs besides the job. */
+export interface WaitAndTellOptions {
+  readonly context: CliContext;
+  readonly session: ApiSession;
+  readonly json: boolean | undefined;
+  /** Whether the request was that of a job which was there before. */
+  readonly existed?: boolean;
+}
+
 /** Shows a job until it has ended, tells its verdict, and has the process exit as the job did: `--wait` of any command. */
 export async function waitAndTell(
   job: Job,
-  { context, session, json }: { context: CliContext; session: ApiSession; json: boolean | undefined },
+  { context, session, json, existed = false }: WaitAndTellOptions,
 ): Promise<void> {
+  if (existed) context.stderr.write(`Job ${job.id} was there already; this is its log.\n`);
   const stopTelling = tellOnSignals(
     `Job ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
     context,
