@@ -40,52 +40,61 @@ async function artifacts({ apiUrl }: OrchestratorProcess, ...args: string[]) {
   }[];
 }
 
-test("a job's files are kept, listed and fetched; a missing one fails it by name", async (context) => {
+test("files of jobs on this host", async (context) => {
   const setup = setUp(context);
-  const orchestrator = await startOrchestrator(setup);
-  const id = await submit(orchestrator, {
-    script: "mkdir -p dist; echo one >dist/a; echo two >'dist/b c'",
-    artifacts: [{ paths: ["dist/**"] }, { paths: ["core.*"], required: false }],
-  });
-  const job = await untilEnd(orchestrator, id);
-  assert.deepEqual([job.state, job.verdict?.message], ["succeeded", "Every step succeeded."]);
-  assert.deepEqual(
-    (await artifacts(orchestrator, id)).map(({ name }) => name),
-    ["dist/a", "dist/b c"],
-  );
-  await artifacts(orchestrator, "get", id, "-o", join(setup.dataDir, "got"));
-  assert.equal(readFileSync(join(setup.dataDir, "got/dist/b c"), "utf8"), "two\n");
-
-  const missing = await submit(orchestrator, { script: "true", artifacts: [{ paths: ["no/such*"] }] });
-  const failed = await untilEnd(orchestrator, missing);
-  assert.deepEqual([failed.state, failed.verdict?.reason], ["failed", "artifact_missing"]);
-  assert.match(failed.verdict?.message ?? "", /no file matches the artifact pattern 'no\/such\*'/);
-  assert.match((await readLog(orchestrator, missing)).toString(), /no\/such\*/);
-});
-
-test("kill -9 in the middle of a file: the next process goes on with it, and its digest is right", async (context) => {
-  const setup = setUp(context);
-  const staging = join(setup.dataDir, "files", "staging");
   const first = await startOrchestrator(setup);
-  const id = await submit(first, {
-    script: "head -c 60000000 /dev/urandom >big; sha256sum big",
-    artifacts: [{ paths: ["big"] }],
-  });
-  const staged = () => readdirSync(staging).map((name) => statSync(join(staging, name)).size)[0] ?? 0;
-  await until("the first bytes", () => staged() > 1_000_000);
-  await first.stop("SIGKILL");
-  const before = staged();
-  assert.ok(before > 0 && before < 60_000_000, `${before} bytes had come`);
-  const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
-  const job = await untilEnd(second, id);
-  assert.deepEqual([job.state, job.attempt], ["succeeded", 1]);
-  const [artifact] = await artifacts(second, id);
-  assert.match((await readLog(second, id)).toString(), new RegExp(`^${artifact?.sha256}  big`));
-  await artifacts(second, "get", id, "-o", join(setup.dataDir, "got"));
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(join(setup.dataDir, "got", "big"))) hash.update(chunk as Buffer);
-  assert.equal(hash.digest("hex"), artifact?.sha256);
-  assert.deepEqual(readdirSync(staging), []);
+
+  await context.test(
+    "a job's files are kept, listed and fetched; a missing one fails it by name",
+    async () => {
+      const orchestrator = first;
+      const id = await submit(orchestrator, {
+        script: "mkdir -p dist; echo one >dist/a; echo two >'dist/b c'",
+        artifacts: [{ paths: ["dist/**"] }, { paths: ["core.*"], required: false }],
+      });
+      const job = await untilEnd(orchestrator, id);
+      assert.deepEqual([job.state, job.verdict?.message], ["succeeded", "Every step succeeded."]);
+      assert.deepEqual(
+        (await artifacts(orchestrator, id)).map(({ name }) => name),
+        ["dist/a", "dist/b c"],
+      );
+      await artifacts(orchestrator, "get", id, "-o", join(setup.dataDir, "got"));
+      assert.equal(readFileSync(join(setup.dataDir, "got/dist/b c"), "utf8"), "two\n");
+
+      const missing = await submit(orchestrator, { script: "true", artifacts: [{ paths: ["no/such*"] }] });
+      const failed = await untilEnd(orchestrator, missing);
+      assert.deepEqual([failed.state, failed.verdict?.reason], ["failed", "artifact_missing"]);
+      assert.match(failed.verdict?.message ?? "", /no file matches the artifact pattern 'no\/such\*'/);
+      assert.match((await readLog(orchestrator, missing)).toString(), /no\/such\*/);
+    },
+  );
+
+  await context.test(
+    "kill -9 in the middle of a file: the next process goes on with it, and its digest is right",
+    async () => {
+      const staging = join(setup.dataDir, "files", "staging");
+      const id = await submit(first, {
+        script: "head -c 60000000 /dev/urandom >big; sha256sum big",
+        artifacts: [{ paths: ["big"] }],
+      });
+      const staged = () => readdirSync(staging).map((name) => statSync(join(staging, name)).size)[0] ?? 0;
+      await until("the first bytes", () => staged() > 1_000_000);
+      await first.stop("SIGKILL");
+      const before = staged();
+      assert.ok(before > 0 && before < 60_000_000, `${before} bytes had come`);
+      const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
+      const job = await untilEnd(second, id);
+      assert.deepEqual([job.state, job.attempt], ["succeeded", 1]);
+      const [artifact] = await artifacts(second, id);
+      assert.match((await readLog(second, id)).toString(), new RegExp(`^${artifact?.sha256}  big`));
+      await artifacts(second, "get", id, "-o", join(setup.dataDir, "got-big"));
+      const hash = createHash("sha256");
+      for await (const chunk of createReadStream(join(setup.dataDir, "got-big", "big")))
+        hash.update(chunk as Buffer);
+      assert.equal(hash.digest("hex"), artifact?.sha256);
+      assert.deepEqual(readdirSync(staging), []);
+    },
+  );
 });
 
 test("files lie in a bucket, which may be away for a while; nothing of them stays on the host", {

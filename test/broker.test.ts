@@ -94,95 +94,104 @@ async function queued({ requests }: Place): Promise<{ ready: number; atHand: num
   };
 }
 
-test("a stranger's request becomes one job, and its result says all of it", { skip }, async (context) => {
+test("messages of a stranger", { skip }, async (context) => {
   const place = createPlace(context, "--noop-delay-ms", "50");
   const orchestrator = await startOrchestrator(place.setup);
-  const commit_sha = "0123456789abcdef0123456789abcdef01234567";
-  const request = createRequest({ repo_url: "https://example.org/a/b.git", commit_sha, group_id: "g1" });
-  await place.outsider.publish(request);
-  await place.outsider.publish(request);
-  const result = await takeResult(place);
-  const { jobs } = await orchestrator.api.list({});
-  assert.equal(jobs.length, 1);
-  assert.equal(result.messageId, jobs[0]?.id);
-  const { schema_version, request_id, job_id, state, reason, exit_code, source, group_id } = result;
-  assert.deepEqual(
-    { schema_version, request_id, job_id, state, reason, exit_code, source, group_id },
-    {
-      schema_version: "jobresult.v1",
-      request_id: request.request_id,
-      job_id: jobs[0]?.id,
-      state: "succeeded",
-      reason: "completed",
-      exit_code: 0,
-      source: "stranger",
-      group_id: "g1",
-    },
-  );
-  assert.deepEqual(
-    result.transitions.map((change) => change.to),
-    ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
-  );
-  assert.deepEqual(
-    result.steps.map((step) => step.name),
-    ["checkout", "script"],
-  );
-  // Sent through the API it has a result as well; and a third copy through the broker is still the same job.
-  const throughApi = await submit(orchestrator, { script: "true" });
-  assert.equal((await takeResult(place)).job_id, throughApi);
-  await place.outsider.publish(request);
-  await until("the copy is dealt with", async () => {
-    const { ready, atHand } = await queued(place);
-    return ready + atHand === 0 ? true : null;
+
+  await context.test("a stranger's request becomes one job, and its result says all of it", async () => {
+    const commit_sha = "0123456789abcdef0123456789abcdef01234567";
+    const request = createRequest({ repo_url: "https://example.org/a/b.git", commit_sha, group_id: "g1" });
+    await place.outsider.publish(request);
+    await place.outsider.publish(request);
+    const result = await takeResult(place);
+    const { jobs } = await orchestrator.api.list({});
+    assert.equal(jobs.length, 1);
+    assert.equal(result.messageId, jobs[0]?.id);
+    const { schema_version, request_id, job_id, state, reason, exit_code, source, group_id } = result;
+    assert.deepEqual(
+      { schema_version, request_id, job_id, state, reason, exit_code, source, group_id },
+      {
+        schema_version: "jobresult.v1",
+        request_id: request.request_id,
+        job_id: jobs[0]?.id,
+        state: "succeeded",
+        reason: "completed",
+        exit_code: 0,
+        source: "stranger",
+        group_id: "g1",
+      },
+    );
+    assert.deepEqual(
+      result.transitions.map((change) => change.to),
+      ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
+    );
+    assert.deepEqual(
+      result.steps.map((step) => step.name),
+      ["checkout", "script"],
+    );
+    // Sent through the API it has a result as well; and a third copy through the broker is still the same job.
+    const throughApi = await submit(orchestrator, { script: "true" });
+    assert.equal((await takeResult(place)).job_id, throughApi);
+    await place.outsider.publish(request);
+    await until("the copy is dealt with", async () => {
+      const { ready, atHand } = await queued(place);
+      return ready + atHand === 0 ? true : null;
+    });
+    assert.equal((await orchestrator.api.list({})).jobs.length, 2);
+    assert.equal((await rabbitmq.queueState(place.results))?.messages_ready, 0);
   });
-  assert.equal((await orchestrator.api.list({})).jobs.length, 2);
-  assert.equal((await rabbitmq.queueState(place.results))?.messages_ready, 0);
-});
 
-test("what cannot become a job is dead-lettered with its reason, and listed", { skip }, async (context) => {
-  const place = createPlace(context, "--noop-delay-ms", "50");
-  const orchestrator = await startOrchestrator(place.setup);
-  const unknownLabel = createRequest({ runs_on: "beos" });
-  const wrong: (Buffer | object)[] = [
-    Buffer.from("{ this is not JSON"),
-    Buffer.from([0xff, 0xfe, 0x00, 0x01]),
-    { request_id: "no-uuid", script: "true" },
-    unknownLabel,
-  ];
-  for (const body of wrong) await place.outsider.publish(body);
-  await place.outsider.publish(unknownLabel);
-  const good = createRequest();
-  await place.outsider.publish(good);
-  assert.equal(
-    (await takeResult(place)).request_id,
-    good.request_id,
-    "a wrong message holds up no right one",
-  );
+  await context.test("what cannot become a job is dead-lettered with its reason, and listed", async () => {
+    const unknownLabel = createRequest({ runs_on: "beos" });
+    const wrong: (Buffer | object)[] = [
+      Buffer.from("{ this is not JSON"),
+      Buffer.from([0xff, 0xfe, 0x00, 0x01]),
+      { request_id: "no-uuid", script: "true" },
+      unknownLabel,
+    ];
+    for (const body of wrong) await place.outsider.publish(body);
+    await place.outsider.publish(unknownLabel);
+    const good = createRequest();
+    await place.outsider.publish(good);
+    assert.equal(
+      (await takeResult(place)).request_id,
+      good.request_id,
+      "a wrong message holds up no right one",
+    );
 
-  const reasons: unknown[] = [];
-  for (let index = 0; index < 5; index += 1) {
-    const dead = await place.outsider.take(place.dead);
-    reasons.push(dead.headers["x-solstice-reason"]);
-  }
-  assert.deepEqual(reasons.sort(), ["unknown_label", "unknown_label", "usage", "usage", "usage"]);
+    const reasons: unknown[] = [];
+    for (let index = 0; index < 5; index += 1) {
+      const dead = await place.outsider.take(place.dead);
+      reasons.push(dead.headers["x-solstice-reason"]);
+    }
+    assert.deepEqual(reasons.sort(), ["unknown_label", "unknown_label", "usage", "usage", "usage"]);
 
-  const client = ["--api-url", orchestrator.apiUrl];
-  const { stdout } = await run(solstice, ["jobs", "--rejected", "--json", ...client], {
-    env: cleanEnvironment(),
+    const client = ["--api-url", orchestrator.apiUrl];
+    const { stdout } = await run(solstice, ["jobs", "--rejected", "--json", ...client], {
+      env: cleanEnvironment(),
+    });
+    const { messages } = JSON.parse(stdout);
+    assert.equal(messages.length, 4);
+    const listed = messages.find((message: { reason: string }) => message.reason === "unknown_label");
+    assert.equal(listed.request_id, unknownLabel.request_id);
+    assert.equal(listed.times, 2);
+    assert.match(listed.message, /beos.*any/s);
+    assert.deepEqual(JSON.parse(Buffer.from(listed.body_base64, "base64").toString()), unknownLabel);
+    const table = await run(solstice, ["jobs", "--rejected", ...client], { env: cleanEnvironment() });
+    assert.match(table.stdout, /^AGE +REASON +TIMES +REQUEST +MESSAGE$/m);
+    assert.match(table.stdout, /usage +1 +no-uuid +The job request is not valid: request_id/);
+    const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
+    assert.match(metrics, /^solstice_rejected_messages_total\{reason="unknown_label"\} 2$/m);
+    assert.match(metrics, /^solstice_broker_connected 1$/m);
   });
-  const { messages } = JSON.parse(stdout);
-  assert.equal(messages.length, 4);
-  const listed = messages.find((message: { reason: string }) => message.reason === "unknown_label");
-  assert.equal(listed.request_id, unknownLabel.request_id);
-  assert.equal(listed.times, 2);
-  assert.match(listed.message, /beos.*any/s);
-  assert.deepEqual(JSON.parse(Buffer.from(listed.body_base64, "base64").toString()), unknownLabel);
-  const table = await run(solstice, ["jobs", "--rejected", ...client], { env: cleanEnvironment() });
-  assert.match(table.stdout, /^AGE +REASON +TIMES +REQUEST +MESSAGE$/m);
-  assert.match(table.stdout, /usage +1 +no-uuid +The job request is not valid: request_id/);
-  const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
-  assert.match(metrics, /^solstice_rejected_messages_total\{reason="unknown_label"\} 2$/m);
-  assert.match(metrics, /^solstice_broker_connected 1$/m);
+
+  await context.test("a request queue that is deleted comes back by itself", async () => {
+    await until("there is a consumer", async () => ((await queued(place)).consumers > 0 ? true : null));
+    await place.outsider.deleteQueue(place.requests);
+    const request = createRequest();
+    await place.outsider.publish(request);
+    assert.equal((await takeResult(place)).request_id, request.request_id);
+  });
 });
 
 test("a verdict without a broker is published when it is back; a host starts without it", {
@@ -221,16 +230,6 @@ test("a verdict without a broker is published when it is back; a host starts wit
   const later = createRequest();
   await place.outsider.publish(later);
   assert.equal((await takeResult(place)).request_id, later.request_id);
-});
-
-test("a request queue that is deleted comes back by itself", { skip }, async (context) => {
-  const place = createPlace(context, "--noop-delay-ms", "50");
-  await startOrchestrator(place.setup);
-  await until("there is a consumer", async () => ((await queued(place)).consumers > 0 ? true : null));
-  await place.outsider.deleteQueue(place.requests);
-  const request = createRequest();
-  await place.outsider.publish(request);
-  assert.equal((await takeResult(place)).request_id, request.request_id);
 });
 
 test("a full host leaves requests in the broker, also when it stops, and takes them later", {
