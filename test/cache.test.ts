@@ -21,6 +21,7 @@ import {
   makeSetup,
   type OrchestratorProcess,
   type OrchestratorSetup,
+  shareOrchestrator,
   startOrchestrator,
 } from "./support/orchestrator.ts";
 import { until } from "./support/until.ts";
@@ -33,10 +34,10 @@ images:
   another: { local_path: /nonexistent/another.img, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
 `;
 
+const processFlags = ["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0"];
+
 function setUp(context: TestContext, ...flags: string[]): OrchestratorSetup {
-  return makeSetup(context, imageMap, [
-    ...["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0", ...flags],
-  ]);
+  return makeSetup(context, imageMap, [...processFlags, ...flags]);
 }
 
 type Request = Omit<JobRequestInput, "request_id">;
@@ -114,9 +115,63 @@ const useCache = `
 
 const digestOf = (job: { text: string }) => /digest ([0-9a-f]{64})/.exec(job.text)?.[1];
 
-describe("caches of jobs", { concurrency: 2 }, () => {
+describe("caches of one orchestrator's jobs", () => {
+  const shared = shareOrchestrator(imageMap, processFlags);
+
+  test("a job that failed or was cancelled saves nothing, and a step after it is skipped", async () => {
+    const { setup, orchestrator } = shared;
+    const cache = { key: "k", paths: ["kept"] };
+    const failed = await run(orchestrator, { script: "echo x >kept; exit 3", cache });
+    assert.equal(failed.verdict?.exitCode, 3);
+    assert.deepEqual(
+      failed.steps.map((step) => [step.name, step.state]),
+      [
+        ["restore cache", "succeeded"],
+        ["script", "failed"],
+        ["save cache", "skipped"],
+      ],
+    );
+    const id = await submit(orchestrator, { script: "echo x >kept; echo up; sleep 1000", cache });
+    await untilLogged(orchestrator, id, "up");
+    await orchestrator.api.cancel({ jobId: id });
+    assert.equal((await untilEnd(orchestrator, id)).state, "cancelled");
+    assert.deepEqual((await orchestrator.api.listCache({})).entries, []);
+    assert.deepEqual(blobsOf(setup), []);
+  });
+
+  test("other images, refs and lists of paths are other caches; a fork reads and never writes", async () => {
+    const { orchestrator } = shared;
+    const cache = { key: "k", paths: ["kept"] };
+    const request = { script: "[ -e kept ] || date >kept; cat kept", cache, ref: "main" };
+    succeeded(await run(orchestrator, request), orchestrator);
+    const restored = async (change: Request) =>
+      (await run(orchestrator, { ...request, ...change })).cache[0]?.outcome;
+    assert.equal(await restored({ runs_on: "other", from_fork: true }), "miss");
+    assert.equal(await restored({ cache: { key: "k", paths: ["kept", "more"] }, from_fork: true }), "miss");
+    const fork = await run(orchestrator, { ...request, ref: "refs/pull/1/head", from_fork: true });
+    assert.deepEqual(usesOf(fork), ["restore hit k", "save read_only k"]);
+    assert.match(fork.text, /not saved: pull requests from forks save nothing/);
+    const second = await run(orchestrator, { ...request, cache: { ...cache, key: "new" }, from_fork: true });
+    assert.deepEqual(usesOf(second), ["restore miss new", "save read_only new"]);
+    assert.equal((await orchestrator.api.listCache({})).entries.length, 1);
+  });
+
+  test("several caches of one job, some of whose paths are not there, and a key of no file", async () => {
+    const { orchestrator } = shared;
+    const cache = [
+      { key: "a-{hash:no such file}", paths: ["a", "missing"] },
+      { key: "b", paths: ["missing"] },
+    ];
+    const job = await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache });
+    succeeded(job, orchestrator);
+    assert.deepEqual(usesOf(job), ["restore miss a-none", "restore miss b", "save saved a-none"]);
+    assert.match(job.text, /cache a-none: missing is not there/);
+    assert.match(job.text, /cache b: not saved: none of its paths is there/);
+    assert.match((await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache })).text, /^2$/m);
+  });
+
   test("a job that misses saves, and the next restores the same bytes; a changed lock file finds the older", async (context) => {
-    const orchestrator = await startOrchestrator(setUp(context));
+    const { orchestrator } = shared;
     const repository = await makeRepository(context);
     const cache = { key: "deps-{hash:lock file}", paths: ["deps dir", "~/store"], restore_keys: ["deps-"] };
     const env = { HOME: mkdtempSync("/var/tmp/solstice-cache-home-"), ODD: `it's "odd" $HOME \\ ü` };
@@ -155,60 +210,9 @@ describe("caches of jobs", { concurrency: 2 }, () => {
     const { entries } = await orchestrator.api.listCache({ repoUrl: repository.url });
     assert.deepEqual(entries.map((entry) => entry.key).sort(), [keyOf("one"), keyOf("two")].sort());
   });
+});
 
-  test("a job that failed or was cancelled saves nothing, and a step after it is skipped", async (context) => {
-    const setup = setUp(context);
-    const orchestrator = await startOrchestrator(setup);
-    const cache = { key: "k", paths: ["kept"] };
-    const failed = await run(orchestrator, { script: "echo x >kept; exit 3", cache });
-    assert.equal(failed.verdict?.exitCode, 3);
-    assert.deepEqual(
-      failed.steps.map((step) => [step.name, step.state]),
-      [
-        ["restore cache", "succeeded"],
-        ["script", "failed"],
-        ["save cache", "skipped"],
-      ],
-    );
-    const id = await submit(orchestrator, { script: "echo x >kept; echo up; sleep 1000", cache });
-    await untilLogged(orchestrator, id, "up");
-    await orchestrator.api.cancel({ jobId: id });
-    assert.equal((await untilEnd(orchestrator, id)).state, "cancelled");
-    assert.deepEqual((await orchestrator.api.listCache({})).entries, []);
-    assert.deepEqual(blobsOf(setup), []);
-  });
-
-  test("other images, refs and lists of paths are other caches; a fork reads and never writes", async (context) => {
-    const orchestrator = await startOrchestrator(setUp(context));
-    const cache = { key: "k", paths: ["kept"] };
-    const request = { script: "[ -e kept ] || date >kept; cat kept", cache, ref: "main" };
-    succeeded(await run(orchestrator, request), orchestrator);
-    const restored = async (change: Request) =>
-      (await run(orchestrator, { ...request, ...change })).cache[0]?.outcome;
-    assert.equal(await restored({ runs_on: "other", from_fork: true }), "miss");
-    assert.equal(await restored({ cache: { key: "k", paths: ["kept", "more"] }, from_fork: true }), "miss");
-    const fork = await run(orchestrator, { ...request, ref: "refs/pull/1/head", from_fork: true });
-    assert.deepEqual(usesOf(fork), ["restore hit k", "save read_only k"]);
-    assert.match(fork.text, /not saved: pull requests from forks save nothing/);
-    const second = await run(orchestrator, { ...request, cache: { ...cache, key: "new" }, from_fork: true });
-    assert.deepEqual(usesOf(second), ["restore miss new", "save read_only new"]);
-    assert.equal((await orchestrator.api.listCache({})).entries.length, 1);
-  });
-
-  test("several caches of one job, some of whose paths are not there, and a key of no file", async (context) => {
-    const orchestrator = await startOrchestrator(setUp(context));
-    const cache = [
-      { key: "a-{hash:no such file}", paths: ["a", "missing"] },
-      { key: "b", paths: ["missing"] },
-    ];
-    const job = await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache });
-    succeeded(job, orchestrator);
-    assert.deepEqual(usesOf(job), ["restore miss a-none", "restore miss b", "save saved a-none"]);
-    assert.match(job.text, /cache a-none: missing is not there/);
-    assert.match(job.text, /cache b: not saved: none of its paths is there/);
-    assert.match((await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache })).text, /^2$/m);
-  });
-
+describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
   test("what was not used for longest goes when there is no room, with its bytes", async (context) => {
     const setup = setUp(context, "--cache-entry-limit-mb", "2", "--cache-repository-limit-mb", "3");
     const orchestrator = await startOrchestrator(setup);
@@ -261,7 +265,7 @@ describe("caches of jobs", { concurrency: 2 }, () => {
     const setup = setUp(context);
     const first = await startOrchestrator(setup);
     const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
-    const script = "[ -e kept ] || head -c 60000000 /dev/urandom >kept; sha256sum <kept";
+    const script = "[ -e kept ] || head -c 20000000 /dev/urandom >kept; sha256sum <kept";
     const request = { script, cache: { key: "k", paths: ["kept"] } };
     const id = await submit(first, request);
     const staging = join(setup.dataDir, "files/staging");

@@ -113,49 +113,58 @@ test("a longer hold than the host allows is cut, and enqueue --wait says so; the
   assert.deepEqual(guestsOf(setup), []);
 });
 
-test("beyond MAX_HOLDS no guest is kept, and the verdict says so; cancelling releases, the verdict stays", async (context) => {
+test("guests on hold", async (context) => {
   const setup = processSetup(context);
   const orchestrator = await startOrchestrator(setup);
-  const kept = await submit(orchestrator, failing);
-  await untilJob(orchestrator, kept, isOnHold);
-  const refused = await untilEnd(orchestrator, await submit(orchestrator, failing));
-  assert.match(refused.verdict?.message ?? "", /code 3\. The guest was not kept: .*MAX_HOLDS/);
-  assert.equal(refused.hold?.state, "refused");
-  await orchestrator.api.cancel({ jobId: kept });
-  const ended = await untilEnd(orchestrator, kept);
-  assert.equal(ended.state, "failed");
-  assert.deepEqual(guestsOf(setup), []);
-});
 
-test("a job that ran out of time is kept too; a host that drains releases its guests", async (context) => {
-  const setup = processSetup(context);
-  const orchestrator = await startOrchestrator(setup);
-  const request = { script: "echo left >file; sleep 1000", timeout_seconds: 2, hold_on_failure_seconds: 600 };
-  const id = await submit(orchestrator, request);
-  const job = await untilJob(orchestrator, id, isOnHold);
-  assert.equal(job.verdict?.reason, "job_timeout");
-  assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
-  assert.equal(await orchestrator.stop("SIGTERM"), 0);
-  assert.deepEqual(guestsOf(setup), []);
-});
+  await context.test(
+    "beyond MAX_HOLDS no guest is kept, and the verdict says so; cancelling releases, the verdict stays",
+    async () => {
+      const kept = await submit(orchestrator, failing);
+      await untilJob(orchestrator, kept, isOnHold);
+      const refused = await untilEnd(orchestrator, await submit(orchestrator, failing));
+      assert.match(refused.verdict?.message ?? "", /code 3\. The guest was not kept: .*MAX_HOLDS/);
+      assert.equal(refused.hold?.state, "refused");
+      await orchestrator.api.cancel({ jobId: kept });
+      const ended = await untilEnd(orchestrator, kept);
+      assert.equal(ended.state, "failed");
+      assert.deepEqual(guestsOf(setup), []);
+    },
+  );
 
-test("a second shell takes the place of the first, whose owner is told", async (context) => {
-  const setup = processSetup(context);
-  const orchestrator = await startOrchestrator(setup);
-  const id = await submit(orchestrator, failing);
-  await untilJob(orchestrator, id, isOnHold);
-  const child = spawn(solstice, ["shell", id], {
-    env: { ...cleanEnvironment(), SOLSTICE_API_URL: orchestrator.apiUrl },
+  await context.test("a second shell takes the place of the first, whose owner is told", async () => {
+    const id = await submit(orchestrator, failing);
+    await untilJob(orchestrator, id, isOnHold);
+    const child = spawn(solstice, ["shell", id], {
+      env: { ...cleanEnvironment(), SOLSTICE_API_URL: orchestrator.apiUrl },
+    });
+    child.stdin.write("echo here\n");
+    const told = readAll(child.stderr);
+    await new Promise<void>((resolve) => {
+      child.stdout.on("data", (piece) => String(piece).includes("here") && resolve());
+    });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
+    assert.equal(await ended, 1);
+    assert.match(await told, /Somebody else has entered/);
+    await orchestrator.api.release({ jobId: id });
+    await untilEnd(orchestrator, id);
   });
-  child.stdin.write("echo here\n");
-  const told = readAll(child.stderr);
-  await new Promise<void>((resolve) => {
-    child.stdout.on("data", (piece) => String(piece).includes("here") && resolve());
-  });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
-  assert.equal(await ended, 1);
-  assert.match(await told, /Somebody else has entered/);
-  await orchestrator.api.release({ jobId: id });
-  await untilEnd(orchestrator, id);
+
+  await context.test(
+    "a job that ran out of time is kept too; a host that drains releases its guests",
+    async () => {
+      const request = {
+        script: "echo left >file; sleep 1000",
+        timeout_seconds: 2,
+        hold_on_failure_seconds: 600,
+      };
+      const id = await submit(orchestrator, request);
+      const job = await untilJob(orchestrator, id, isOnHold);
+      assert.equal(job.verdict?.reason, "job_timeout");
+      assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
+      assert.equal(await orchestrator.stop("SIGTERM"), 0);
+      assert.deepEqual(guestsOf(setup), []);
+    },
+  );
 });
