@@ -5,7 +5,7 @@
 # Usage: setup-host.sh [--check] [--tests] [--quiet]
 #   --check   only tell what is missing
 #   --tests   also what the test suite needs
-#   --quiet   no progress lines; errors still show
+#   --quiet   a line for each step that takes time, and nothing where all is ready; errors still show
 # Exit: 0 ready; 1 something is missing (--check) or could not be mended; 2 wrong option; 3 not root or not Debian.
 set -eu
 
@@ -33,7 +33,10 @@ quiet=no
 packages="$host_packages $image_packages"
 script_arguments=
 
-# Prints a progress line for people.
+# Prints that a step begins which takes time. Every long wait has a line, also with --quiet.
+begin() { printf '==> %s\n' "$*"; }
+
+# Prints a further line for people.
 say() { [ "$quiet" = yes ] || printf '%s\n' "$*"; }
 
 # Prints an error and ends.
@@ -121,11 +124,11 @@ update_lists_when_old() {
 }
 
 update_lists() {
-  say "==> updating the package lists"
+  begin "updating the package lists"
   apt_get update >/dev/null || fail "apt-get update failed: check the network and /etc/apt/sources.list"
 }
 
-# Installs the packages given; shows a line for each that gets configured.
+# Installs the packages given; shows a line for each that gets configured, with --quiet for every twentieth.
 # The pipe would hide apt-get's status, so it travels through a file.
 apt_install() {
   status_file=$(mktemp)
@@ -133,9 +136,10 @@ apt_install() {
   {
     apt_get install --no-install-recommends "$@" 2>&1 || echo failed >"$status_file"
   } | tee "$log_file" | awk -v quiet="$quiet" '
+      BEGIN { every = quiet == "no" ? 1 : 20 }
       /newly installed/ { total = $3 }
-      /^Need to get / && quiet == "no" { sub(/^Need to get /, ""); sub(/ of archives.*/, ""); print "    downloading " $0; fflush() }
-      /^Setting up / && quiet == "no" { printf "    %d/%d %s\n", ++done, total, $3; fflush() }'
+      /^Need to get / { sub(/^Need to get /, ""); sub(/ of archives.*/, ""); print "    downloading " $0; fflush() }
+      /^Setting up / && ++done % every == 0 { printf "    %d/%d %s\n", done, total, $3; fflush() }'
   status=$(cat "$status_file")
   [ -z "$status" ] || tail -n 15 "$log_file" >&2
   rm -f "$status_file" "$log_file"
@@ -147,7 +151,7 @@ install_packages() {
   [ -n "$missing" ] || return 0
   update_lists_when_old
   # shellcheck disable=SC2086
-  say "==> installing" $missing
+  if [ "$quiet" = yes ]; then begin "installing $(echo $missing | wc -w) packages"; else begin installing $missing; fi
   # shellcheck disable=SC2086
   apt_install $missing && return 0
   # The lists may be younger than a week and yet older than the mirror.
@@ -160,7 +164,7 @@ install_packages() {
 # define (10 s instead of 30 ms), because its QEMU user cannot open what it opened as root.
 mend_kvm() {
   kvm_needs_mending || return 0
-  say "==> giving /dev/kvm to group kvm, as udev would"
+  begin "giving /dev/kvm to group kvm, as udev would"
   getent group kvm >/dev/null || groupadd --system kvm
   if ! chgrp kvm /dev/kvm || ! chmod 0660 /dev/kvm; then
     say "    not allowed here: guests will run under software emulation"
@@ -176,7 +180,7 @@ daemon_runs() {
 # Starts a daemon that forks. It must not inherit our lock, or no later copy of this script would ever get it.
 start_daemon() {
   daemon_runs "$1" && return 0
-  say "==> starting $1"
+  begin "starting $1"
   "$1" -d 9>&- || daemon_runs "$1" || fail "$1 did not start; run '$1' in the foreground to see why"
 }
 
@@ -192,7 +196,7 @@ wait_for_libvirtd() {
 start_libvirtd() {
   libvirtd_answers && return 0
   if [ -d /run/systemd/system ]; then
-    say "==> starting libvirtd"
+    begin "starting libvirtd"
     systemctl enable --now libvirtd 9>&- || fail "systemctl enable --now libvirtd failed; see 'journalctl -u libvirtd'"
   else
     start_daemon virtlogd
@@ -204,7 +208,7 @@ start_libvirtd() {
 define_network() {
   for file in "/etc/libvirt/qemu/networks/$network_name.xml" "/usr/share/libvirt/networks/$network_name.xml"; do
     [ -r "$file" ] || continue
-    say "==> defining network $network_name"
+    begin "defining network $network_name"
     virsh -q -c "$uri" net-define "$file" && return 0
   done
   fail "no definition of network $network_name found; install libvirt-daemon-config-network"
@@ -251,7 +255,7 @@ set_up_network() {
   case $state in
     yes*) ;;
     *)
-      say "==> starting network $network_name"
+      begin "starting network $network_name"
       start_network
       ;;
   esac
