@@ -151,7 +151,7 @@ install_packages() {
   [ -n "$missing" ] || return 0
   update_lists_when_old
   # shellcheck disable=SC2086
-  if [ "$quiet" = yes ]; then begin "installing $(echo $missing | wc -w) packages"; else begin installing $missing; fi
+  if [ "$quiet" = yes ]; then begin "installing packages: $(echo $missing | wc -w)"; else begin installing $missing; fi
   # shellcheck disable=SC2086
   apt_install $missing && return 0
   # The lists may be younger than a week and yet older than the mirror.
