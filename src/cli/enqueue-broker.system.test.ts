@@ -66,8 +66,14 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     const env = await consume(t, () => {
       isTaken = true;
     });
+    api.hosts = [
+      { hostId: "host-a", state: "serving" },
+      { hostId: "host-b", state: "draining", message: "It ends its jobs." },
+    ];
     const cli = startCli([...args, "--wait"], { env });
-    await cli.sawError("no orchestrator has taken it yet");
+    await cli.sawError(
+      "no orchestrator has taken it yet. Host host-b is draining: It ends its jobs. Waiting.\n",
+    );
     assert.equal(isTaken, true);
     addJob(api, "7k3m9x", { requestId, state: "running", attempt: 1 });
     api.append("7k3m9x", "hello from the guest\n");

@@ -4,7 +4,8 @@ import type { Job, RejectedMessage } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import type { CliContext } from "./context.ts";
 import { askPatiently, type PatienceOptions } from "./patience.ts";
-import { oneLine } from "./text.ts";
+import { createStatusLine, type StatusLine } from "./status-line.ts";
+import { durationText, oneLine } from "./text.ts";
 
 /** How long a published request may wait in the broker until a host has room for it. */
 const appearTimeoutMs = 15 * 60_000;
@@ -29,27 +30,53 @@ export interface FindOptions {
  * `unavailable` when neither has happened for a long time; the request then still waits.
  */
 export async function findPublishedJob(requestId: string, { context, session }: FindOptions): Promise<Job> {
+  const line = createStatusLine(context.stderr);
   const patience: PatienceOptions = {
     session,
-    onLost: (message) => context.stderr.write(`${message} Waiting for it.\n`),
+    onLost: (message) => {
+      line.clear();
+      context.stderr.write(`${message} Waiting for it.\n`);
+    },
   };
   const startedAt = performance.now();
-  let isTold = false;
   let pauseMs = firstPauseMs;
-  while (performance.now() - startedAt < appearTimeoutMs) {
-    const job = await findByRequest(requestId, patience);
-    if (job) return job;
-    await throwIfRefused(requestId, patience);
-    if (!isTold && performance.now() - startedAt > tellAfterMs) {
-      context.stderr.write(
-        `Request ${requestId} is in RabbitMQ; no orchestrator has taken it yet. Waiting.\n`,
-      );
-      isTold = true;
+  try {
+    for (;;) {
+      const job = await findByRequest(requestId, patience);
+      if (job) return job;
+      await throwIfRefused(requestId, patience);
+      const waitedMs = performance.now() - startedAt;
+      if (waitedMs > appearTimeoutMs) throw notTaken(requestId);
+      if (waitedMs > tellAfterMs) await showWaiting(requestId, { context, line, patience, waitedMs });
+      await sleep(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
-    await sleep(pauseMs);
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+  } finally {
+    line.clear();
   }
-  throw notTaken(requestId);
+}
+
+/** Shows that the request waits in the broker, and which hosts cannot take it now. */
+async function showWaiting(
+  requestId: string,
+  showing: {
+    readonly context: CliContext;
+    readonly line: StatusLine;
+    readonly patience: PatienceOptions;
+    readonly waitedMs: number;
+  },
+): Promise<void> {
+  const { context, line, patience, waitedMs } = showing;
+  const { hosts } = await askPatiently(patience, (client, call) => client.capacity({}, call));
+  const away = hosts
+    .filter(({ state }) => state !== "serving")
+    .map(({ hostId, state, message }) => ` Host ${hostId} is ${state}${message ? `: ${message}` : "."}`);
+  const time = context.stderr.isTTY ? ` (${durationText(waitedMs)})` : "";
+  const reason = oneLine(away.join(""));
+  line.show(
+    `Request ${requestId} is in RabbitMQ; no orchestrator has taken it yet${time}.${reason} Waiting.`,
+    reason,
+  );
 }
 
 async function findByRequest(requestId: string, patience: PatienceOptions): Promise<Job | null> {
