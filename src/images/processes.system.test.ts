@@ -71,7 +71,8 @@ test("kill -9 in mid-download: the next process goes on with what was safely wri
   assert.equal((await store.inspect())[0]?.state, "partial");
   assert.ok(!existsSync(definition.localPath));
   await store.pull(definition.name);
-  assert.ok(Number(/\d+/.exec(server.ranges[1] ?? "")?.[0]) >= 900_000, String(server.ranges[1]));
+  // The last checkpoint lies before what was reported: by its distance, and by the piece that reaches it.
+  assert.ok(Number(/\d+/.exec(server.ranges[1] ?? "")?.[0]) >= 700_000, String(server.ranges[1]));
   assert.ok(readFileSync(definition.localPath).equals(content));
 });
 
