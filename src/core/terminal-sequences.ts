@@ -1,17 +1,50 @@
-/** Ends a string that a terminal takes as a whole (OSC, DCS, SOS, PM, APC). */
-const stringEnd = "(?:\\u0007|\\u001b\\\\|\\u009c)";
+/** The parts of a terminal's sequences, as ECMA-48 has them: sources of regular expressions. */
+export const sequenceParts = {
+  escape: "\\u001b",
+  /** Of a control sequence, between its introducer and its last character. */
+  parameter: "[0-?]",
+  /** Between those and the last character; also in shorter escape sequences. */
+  intermediate: "[ -/]",
+  /** The last character of a control sequence. */
+  controlEnd: "[@-~]",
+  /** The last character of a shorter escape sequence. */
+  escapeEnd: "[0-~]",
+  /** Behind an escape: it begins a control sequence. */
+  opensControl: "\\[",
+  /** Behind an escape: it opens a string that a terminal takes as a whole (OSC, DCS, SOS, PM, APC). */
+  opensString: "[\\]PX^_]",
+  /** Behind an escape: it changes the next character alone. */
+  shiftsOne: "[NO]",
+} as const;
+
+const {
+  escape: esc,
+  parameter,
+  intermediate,
+  controlEnd,
+  escapeEnd,
+  opensControl,
+  opensString,
+} = sequenceParts;
+
+/** The same openings as one character, of the 8-bit control characters. */
+const control8 = "\\u009b";
+const string8 = "\\u009d\\u0090\\u0098\\u009e\\u009f";
+
+/** Ends a string. */
+const stringEnd = `(?:\\u0007|${esc}\\\\|\\u009c)`;
 
 /**
- * A terminal's sequences as ECMA-48 has them, then what is left of broken ones. No class of characters here contains the
- * character that begins the next sequence, and no two classes in a row share one: the time is linear in any text. (Node's
- * `stripVTControlCharacters` takes 14 s for 256 KiB of semicolons.)
+ * A terminal's sequences, then what is left of broken ones. No class of characters here contains the character that begins the next
+ * sequence, and no two classes in a row share one: the time is linear in any text. (Node's `stripVTControlCharacters` takes 14 s for
+ * 256 KiB of semicolons.)
  */
 const sequences = new RegExp(
   [
-    "(?:\\u001b\\[|\\u009b)[0-?]*[ -/]*[@-~]",
-    `(?:\\u001b[\\]PX^_]|[\\u009d\\u0090\\u0098\\u009e\\u009f])[^\\u0007\\u001b\\u009c\\r\\n]*${stringEnd}`,
-    "\\u001b[ -/]*[0-~]",
-    "[\\u001b\\u0090\\u0098\\u009b-\\u009f]",
+    `(?:${esc}${opensControl}|${control8})${parameter}*${intermediate}*${controlEnd}`,
+    `(?:${esc}${opensString}|[${string8}])[^\\u0007\\u001b\\u009c\\r\\n]*${stringEnd}`,
+    `${esc}${intermediate}*${escapeEnd}`,
+    `[${esc}\\u0090\\u0098\\u009b-\\u009f]`,
   ].join("|"),
   "g",
 );

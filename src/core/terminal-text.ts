@@ -1,8 +1,16 @@
+import { sequenceParts } from "./terminal-sequences.ts";
+
+const { controlEnd, escapeEnd, intermediate, opensControl, opensString, parameter, shiftsOne } =
+  sequenceParts;
+
 const esc = "\u001b";
 
 /** Most characters of a sequence's parameters, and of what may stand between them and its last character. */
-const parameters = "[0-?]{0,64}";
-const between = "[ -/]{0,4}";
+const parameters = `${parameter}{0,64}`;
+const between = `${intermediate}{0,4}`;
+
+/** The end of a shorter escape sequence that ends in itself. */
+const ownEnd = `(?!${opensControl}|${opensString}|${shiftsOne})${escapeEnd}`;
 
 /**
  * What a terminal acts on, each bounded, so that the work grows with the text alone: control sequences; shorter escape
@@ -10,7 +18,7 @@ const between = "[ -/]{0,4}";
  * characters, and those that turn the writing direction.
  */
 const actedOn = new RegExp(
-  `${esc}\\[${parameters}${between}[@-~]|${esc}${between}[0-MQ-WYZ\\\\\`-~]|[\\p{Cc}\\p{Bidi_Control}\\u2028\\u2029]`,
+  `${esc}${opensControl}${parameters}${between}${controlEnd}|${esc}${between}${ownEnd}|[\\p{Cc}\\p{Bidi_Control}\\u2028\\u2029]`,
   "gu",
 );
 
@@ -18,7 +26,7 @@ const actedOn = new RegExp(
 const harmless = new RegExp(`^(?:${esc}\\[[0-9;:]*m|${esc}\\[[0-2]?K|[\\n\\r\\t])$`, "u");
 
 /** The beginning of a sequence whose end has not come. */
-const unfinished = new RegExp(`${esc}(?:\\[${parameters}${between}|${between})$`, "u");
+const unfinished = new RegExp(`${esc}(?:${opensControl}${parameters}${between}|${between})$`, "u");
 
 /** No unfinished sequence is longer. */
 const unfinishedMax = 70;
