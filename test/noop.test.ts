@@ -6,11 +6,13 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { runCli } from "../src/cli/testing/run-cli.ts";
+import { exitCodes } from "../src/cli/exit-codes.ts";
+import { resultOf, runCli, startCli } from "../src/cli/testing/run-cli.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import {
   cleanEnvironment,
   makeSetup,
+  type OrchestratorProcess,
   type OrchestratorSetup,
   shareOrchestrator,
   solstice,
@@ -262,6 +264,42 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.equal((await orchestrator.api.capacity({}, { headers })).maxConcurrency, 1);
   assert.equal(logged("the API token was set").length, 1);
   assert.doesNotMatch(orchestrator.log(), /new-token|very-secret/);
+});
+
+test("solstice drain empties a host and waits for it; the drain outlives a restart, until --end", async (context) => {
+  const setup = processSetup(context, "--max-concurrency", "3");
+  const first = await startOrchestrator(setup);
+  const cli = (orchestrator: OrchestratorProcess, ...args: string[]) =>
+    startCli(["drain", ...args], { env: { SOLSTICE_API_URL: orchestrator.apiUrl } });
+  const go = join(setup.dataDir, "go-on");
+  const running = await submit(first, { script: `echo up; while [ ! -e ${go} ]; do sleep 0.05; done` });
+  await untilLogged(first, running, "up");
+  const impatient = await resultOf(cli(first, "--timeout", "1s", "--json"));
+  assert.equal(impatient.code, exitCodes.timedOut, impatient.stderr);
+  const { draining_since_ms: since, jobs } = JSON.parse(impatient.stdout);
+  assert.ok(since > 0);
+  assert.deepEqual(jobs, [{ id: running, label: "any", state: "running", on_hold: false }]);
+
+  const draining = cli(first);
+  await draining.sawOutput("1 job is left there");
+  const waiting = await submit(first, { script: "echo later" });
+  const why = await first.api.explain({ jobId: waiting });
+  assert.equal(why.constraint, "draining");
+  assert.match(why.message, /solstice drain --end/);
+  const [host] = (await first.api.capacity({})).hosts;
+  assert.deepEqual([host?.state, host?.running], ["draining", 1]);
+  await once(spawn("touch", [go]), "exit");
+  const done = await resultOf(draining);
+  assert.deepEqual([done.code, /is empty/.test(done.stdout)], [0, true]);
+  assert.equal((await untilEnd(first, running)).state, "succeeded");
+
+  assert.equal(await first.stop("SIGUSR2"), 0);
+  assert.match(first.log(), /every guest of this host is gone/, "an empty host has nothing to hand over");
+  const second = await startOrchestrator(setup);
+  assert.equal((await second.api.explain({ jobId: waiting })).constraint, "draining");
+  assert.equal((await resultOf(cli(second, "--end"))).code, 0);
+  assert.equal((await untilEnd(second, waiting)).state, "succeeded");
+  await assert.rejects(second.api.drain({ action: "stop" }), /start, end/);
 });
 
 test("a running job survives an exception in a library's event handler, and kill -9: adopted, its log whole", async (context) => {

@@ -7,6 +7,7 @@ import { jsonProblem, requestJsonBounds } from "../core/json-bounds.ts";
 import type {
   CapacityResponseSchema,
   DescribeHostResponseSchema,
+  DrainResponseSchema,
   ExplainResponseSchema,
   FindLeaksResponseSchema,
   Job as JobMessage,
@@ -51,6 +52,8 @@ export interface JobServiceContext extends ShellContext {
   }) => Promise<MessageInitShape<typeof DescribeHostResponseSchema>>;
   /** What holds a job back. */
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
+  /** Has this host take no more jobs, or take them again, and tells what still runs there. */
+  readonly drain: (action: DrainAction) => Promise<MessageInitShape<typeof DrainResponseSchema>>;
   /** Compares this host with the store; with `fix` it mends what it may. */
   readonly findLeaks: (options: {
     fix: boolean;
@@ -58,6 +61,9 @@ export interface JobServiceContext extends ShellContext {
   /** The cache of the called host. */
   readonly caches: Pick<CacheContext, "remove">;
 }
+
+/** What Drain is to do; `look` changes nothing. */
+export type DrainAction = "start" | "end" | "look";
 
 /** Named limits of what people may ask for at a time. */
 export const jobLimits = {
@@ -124,6 +130,7 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     capacity: () => context.capacity(),
     describeHost: ({ images }) => context.describeHost({ images }),
     explain: async ({ jobId }) => context.explain(await lookUpJob(store, jobId)),
+    drain: ({ action }) => context.drain(parseDrainAction(action)),
     listArtifacts: async ({ jobId, attempt }) =>
       listArtifacts(context, { job: await lookUpJob(store, jobId), attempt }),
     listRejected: (request) => listRejected(store, request),
@@ -131,6 +138,12 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
     listCache: (request) => listCache(store, request),
     deleteCache: (request) => deleteCache(context, request),
   };
+}
+
+function parseDrainAction(action: string): DrainAction {
+  if (action === "") return "look";
+  if (action === "start" || action === "end") return action;
+  throw new SolsticeError("usage", "The action of Drain is none that exists; needs start, end, or nothing.");
 }
 
 function notOnHold(jobId: string): SolsticeError {

@@ -64,12 +64,17 @@ function capacityDocument(answer: CapacityResponse) {
 }
 
 function capacityText(answer: CapacityResponse, output: Output): string {
-  const draining = answer.draining ? " The orchestrator is stopping and starts no more." : "";
+  const draining = answer.draining ? ` ${drainingText(answer)}` : "";
   const summary = `${answer.running} of ${answer.maxConcurrency} running, ${answer.queued} waiting.${draining}\n`;
   if (answer.labels.length === 0) return summary;
   const head = ["LABEL", "IMAGE", "RUNNING", "WAITING", "IMAGE STATE"];
   const rows = answer.labels.map((label) => labelRow(label, output));
   return `${summary}\n${tableText({ head, rows, flexible: [4], whole: [0] }, output)}${hostsText(answer, output)}`;
+}
+
+/** Why the host that answers starts no more, as it says itself; it is the first of the hosts. */
+function drainingText({ hosts }: CapacityResponse): string {
+  return `This host starts no more jobs.${hosts[0]?.message ? ` ${oneLine(hosts[0].message)}` : ""}`;
 }
 
 /** The hosts, where there are several; the numbers above are of the one that answers, which is the first. */

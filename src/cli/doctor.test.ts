@@ -78,7 +78,14 @@ test("a host without guests needs neither libvirt nor images", async (t) => {
   const args = ["--data-dir", folder, "--hypervisor", "noop", "--api-listen", "127.0.0.1:0"];
   const { document } = await runDoctor([...args, "--runner-listen", "127.0.0.1:0"]);
   const names = document.checks.map(({ name }) => name);
-  assert.deepEqual(names, ["configuration", "Node.js", "disk space", "API port", "runner port"]);
+  assert.deepEqual(names, [
+    "configuration",
+    "Node.js",
+    "disk space",
+    "API port",
+    "runner port",
+    "takes jobs",
+  ]);
 });
 
 async function check(checks: ReturnType<typeof portChecks>, name: string): Promise<CheckResult> {

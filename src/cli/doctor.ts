@@ -11,6 +11,7 @@ import type { CliContext, Output } from "./context.ts";
 import { type Check, type CheckResult, type CheckStatus, runCheck } from "./doctor/check.ts";
 import { doctorSettings } from "./doctor/configuration.ts";
 import { spaceCheck, traversableCheck } from "./doctor/disk-checks.ts";
+import { drainCheck } from "./doctor/drain-check.ts";
 import { imageChecks } from "./doctor/image-checks.ts";
 import { isolationChecks } from "./doctor/isolation-checks.ts";
 import { kvmChecks } from "./doctor/kvm-checks.ts";
@@ -114,12 +115,14 @@ async function configuredChecks(settings: OrchestratorConfig, env: Environment):
   const ports = portChecks({ apiListen, runnerListen, lockPath: join(folder, "orchestrator.lock") });
   const backend = expectedBackend(settings.hypervisor, process.platform);
   // Without guests nothing is needed that only guests need, such as images.
-  if (backend === "noop") return [nodeCheck(), spaceCheck(folder), ...ports, ...serviceChecks(settings)];
+  if (backend === "noop")
+    return [nodeCheck(), spaceCheck(folder), ...ports, drainCheck(folder), ...serviceChecks(settings)];
   return [
     nodeCheck(),
     ...(await backendChecks[backend](settings, env)),
     spaceCheck(folder),
     ...ports,
+    drainCheck(folder),
     ...imageChecks(settings.imageMap, folder, backend),
     ...serviceChecks(settings),
   ];

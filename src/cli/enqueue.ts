@@ -1,6 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { loadPublishConfig, type PublishConfig } from "../config/load-publish-config.ts";
-import { duration } from "../config/option-parsers.ts";
 import { publishOptions } from "../config/options.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { JobRequest } from "../core/job-request.ts";
@@ -14,7 +13,7 @@ import { exitCodes } from "./exit-codes.ts";
 import { findPublishedJob } from "./find-published-job.ts";
 import { jobDocument } from "./job-document.ts";
 import type { StepFlag } from "./job-script.ts";
-import { addOptions, flagsGiven } from "./option-flags.ts";
+import { addOptions, flagsGiven, parseTime } from "./option-flags.ts";
 import { write, writeJson } from "./output.ts";
 import type { Submitted } from "./submitted.ts";
 import { oneLine } from "./text.ts";
@@ -228,12 +227,6 @@ let stepsGiven = 0;
 function collectStep(text: string, previous: readonly StepFlag[] = []): readonly StepFlag[] {
   stepsGiven += 1;
   return [...previous, { place: stepsGiven, text }];
-}
-
-function parseTime(text: string): number {
-  const parsed = duration(text);
-  if ("value" in parsed) return parsed.value;
-  throw new InvalidArgumentError(`It needs ${parsed.expected}.`);
 }
 
 function parsePriority(text: string): number {

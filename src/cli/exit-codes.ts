@@ -26,7 +26,7 @@ export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> 
   cancelled: "with --wait: the job was cancelled",
   unauthenticated: "the API wants a token, or another one",
   configInvalid: "the configuration is wrong",
-  timedOut: "with --wait: the job timed out, as timeout(1) says it",
+  timedOut: "with --wait: the job timed out, as timeout(1) says it; drain: --timeout was over",
   interrupted: "interrupted with Ctrl-C; a job that was being waited for goes on",
   brokenPipe: "the reader of the output went away, as for a program ended by SIGPIPE",
   terminated: "ended by SIGTERM; a job that was being waited for goes on",

@@ -1,5 +1,6 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type OptionDefinition, shownDefault } from "../config/option-definition.ts";
+import { duration } from "../config/option-parsers.ts";
 import type { RawFlags } from "../config/read-options.ts";
 
 /**
@@ -29,4 +30,11 @@ export function flagsGiven(command: Command): RawFlags {
     if (command.getOptionValueSource(name) === "cli" && typeof value === "string") given[name] = value;
   }
   return given;
+}
+
+/** The argument of an option that is a time span, in seconds. Throws what commander reports. */
+export function parseTime(text: string): number {
+  const parsed = duration(text);
+  if ("value" in parsed) return parsed.value;
+  throw new InvalidArgumentError(`It needs ${parsed.expected}.`);
 }

@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   cancel: async () => (await import("./cancel.ts")).registerCancel,
   explain: async () => (await import("./explain.ts")).registerExplain,
   capacity: async () => (await import("./capacity.ts")).registerCapacity,
+  drain: async () => (await import("./drain.ts")).registerDrain,
   cache: async () => (await import("./cache.ts")).registerCache,
   images: async () => (await import("./images.ts")).registerImages,
   doctor: async () => (await import("./doctor.ts")).registerDoctor,

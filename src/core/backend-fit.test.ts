@@ -91,7 +91,7 @@ test("no unfit image is started, explain agrees, and the other backends' images 
         const image = images[job.image as keyof typeof images];
         if (unfitness(image, backend) !== null) assert.ok(!chosen.has(job.id));
         if (chosen.has(job.id) && image.backend !== null) assert.equal(image.backend, backend);
-        const rest = { recentDurations: [], paused: null, queuedIsCut: false };
+        const rest = { recentDurations: [], paused: null, queuedIsCut: false, drain: null };
         const { constraint } = explain({ ...job, state: "queued" }, { ...snapshot, ...rest });
         assert.equal(constraint === "starting", chosen.has(job.id));
       }

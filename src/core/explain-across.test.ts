@@ -9,9 +9,9 @@ const job = { ...queuedJob("a"), state: "queued" as const };
 const full = { maxConcurrency: 1, running: [runningJob("r")], recentDurations: [1000] };
 
 function host(name: string, given: Partial<ExplainSnapshot> = {}) {
-  const { recentDurations = [], paused = null, queuedIsCut = false } = given;
+  const { recentDurations = [], paused = null, queuedIsCut = false, drain = null } = given;
   const seen = snapshotOf({ queued: [job], now: 0, ...given });
-  return { name, snapshot: { ...seen, recentDurations, paused, queuedIsCut } };
+  return { name, snapshot: { ...seen, recentDurations, paused, queuedIsCut, drain } };
 }
 
 function constraintOf(...serving: ReturnType<typeof host>[]) {

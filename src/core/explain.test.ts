@@ -8,8 +8,8 @@ import { arbitrarySnapshot, queuedJob, runningJob, snapshotOf } from "./testing/
 const waiting = (job: QueuedJob) => ({ ...job, state: "queued" as const });
 
 function explainSnapshot(given: Partial<ExplainSnapshot>): ExplainSnapshot {
-  const { recentDurations = [], paused = null, queuedIsCut = false } = given;
-  return { ...snapshotOf(given), recentDurations, paused, queuedIsCut };
+  const { recentDurations = [], paused = null, queuedIsCut = false, drain = null } = given;
+  return { ...snapshotOf(given), recentDurations, paused, queuedIsCut, drain };
 }
 
 test("starting is said of exactly the jobs that the scheduler would start", () => {
@@ -17,7 +17,7 @@ test("starting is said of exactly the jobs that the scheduler would start", () =
     fc.property(arbitrarySnapshot, (snapshot: SchedulerSnapshot) => {
       const chosen = new Set(schedule(snapshot));
       for (const job of snapshot.queued) {
-        const rest = { recentDurations: [], paused: null, queuedIsCut: false };
+        const rest = { recentDurations: [], paused: null, queuedIsCut: false, drain: null };
         const { constraint } = explain(waiting(job), { ...snapshot, ...rest });
         assert.equal(constraint === "starting", chosen.has(job.id));
       }
@@ -97,6 +97,8 @@ test("an image that is not ready, a host that drains, and one that is paused are
   assert.equal(explain(waiting(job), unready).constraint, "image_not_ready");
   const draining = explainSnapshot({ queued: [job], draining: true });
   assert.equal(explain(waiting(job), draining).constraint, "draining");
+  const byRequest = explain(waiting(job), { ...draining, drain: "requested" });
+  assert.match(byRequest.message, /solstice drain --end/);
   const paused = explain(
     waiting(job),
     explainSnapshot({ queued: [job], paused: "The disk is nearly full." }),

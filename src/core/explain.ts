@@ -1,3 +1,4 @@
+import { drainTexts, type HostDrain } from "./host-drain.ts";
 import type { JobState } from "./job-state.ts";
 import { leftToOthers, otherHostFirstMs } from "./other-host-first.ts";
 import {
@@ -41,6 +42,8 @@ export interface ExplainSnapshot extends SchedulerSnapshot {
   readonly recentDurations: readonly number[];
   /** Whether more jobs wait than `queued` holds: what is ahead is then counted too low. */
   readonly queuedIsCut: boolean;
+  /** Why the host drains; null where it does not. */
+  readonly drain: HostDrain | null;
   /** Why the host starts nothing although it serves; null when it does. */
   readonly paused: string | null;
 }
@@ -63,10 +66,7 @@ export function explain(job: QueuedJob & { readonly state: JobState }, known: Ex
   const isListed = known.queued.some((queued) => queued.id === job.id);
   const snapshot = isListed ? known : { ...known, queued: [...known.queued, job] };
   if (snapshot.draining) {
-    return explanation(
-      "draining",
-      "The host is shutting down and starts no more jobs; the job stays queued.",
-    );
+    return explanation("draining", `${drainTexts[snapshot.drain ?? "stopping"]} The job stays queued.`);
   }
   if (snapshot.paused !== null)
     return explanation("paused", `The host starts no jobs now: ${snapshot.paused}`);

@@ -10,8 +10,10 @@ export interface HostFacts {
   readonly version: string;
   readonly startedAt: number;
   readonly backend: Backend;
-  /** True once it was told to stop: it claims nothing any more. */
+  /** It claims nothing any more: it was told to stop or to restart, or an operator drains it. */
   readonly draining: boolean;
+  /** Since when an operator drains it, in ms since the epoch; null where none does. */
+  readonly drainRequestedAt: number | null;
   /** How long it asked the others to leave its jobs alone while it restarts, in seconds; null where it does not restart. */
   readonly restartGraceSeconds: number | null;
   readonly maxConcurrency: number;

@@ -1,11 +1,13 @@
 import type { HostPhase } from "./lifecycle.ts";
 
-/** Why a host leaves requests in the broker: it goes down, its store is away, or as many jobs wait as may. */
-export type IntakeHold = "going_down" | "store_away" | "full";
+/** Why a host leaves requests in the broker: it goes down, an operator drains it, its store is away, or as many jobs wait as may. */
+export type IntakeHold = "going_down" | "draining" | "store_away" | "full";
 
 /** What {@link decideIntake} looks at. */
 export interface IntakeSnapshot {
   readonly phase: HostPhase;
+  /** Whether an operator drains the host. */
+  readonly draining: boolean;
   /** How many jobs wait; null when the store does not say. */
   readonly waiting: number | null;
   readonly limit: number;
@@ -17,8 +19,10 @@ export interface IntakeSnapshot {
 const reopenShare = 0.9;
 
 /** Whether a host takes requests from the broker now (null), or what holds it back. */
-export function decideIntake({ phase, waiting, limit, held }: IntakeSnapshot): IntakeHold | null {
+export function decideIntake(snapshot: IntakeSnapshot): IntakeHold | null {
+  const { phase, draining, waiting, limit, held } = snapshot;
   if (phase !== "serving") return "going_down";
+  if (draining) return "draining";
   if (waiting === null) return "store_away";
   // After an outage the store may be full as well.
   const isFull = held === "full" ? waiting > Math.floor(limit * reopenShare) : waiting >= limit;

@@ -67,7 +67,14 @@ test("of any queue, it is chosen as if what is left to others did not wait; and 
       assert.deepEqual(schedule(snapshot), schedule(without));
       for (const job of left) {
         assert.equal(job.lastAttempt?.hostId, snapshot.hostId);
-        const told = { ...snapshot, draining: false, recentDurations: [], queuedIsCut: false, paused: null };
+        const told = {
+          ...snapshot,
+          draining: false,
+          recentDurations: [],
+          queuedIsCut: false,
+          paused: null,
+          drain: null,
+        };
         assert.equal(explain({ ...job, state: "queued" }, told).constraint, "other_host_first");
       }
       // Alone on the store, or a while later, nothing is left to anybody.
@@ -110,7 +117,10 @@ test("explained across hosts: the one that is to take it answers, and says where
       othersHaveRoom: () => othersRoom,
       maxConcurrency,
     });
-    return { name, snapshot: { ...seen, recentDurations: [], paused: null, queuedIsCut: false } };
+    return {
+      name,
+      snapshot: { ...seen, recentDurations: [], paused: null, queuedIsCut: false, drain: null },
+    };
   };
   const both = {
     serving: [host("here", true), host("there", true)],

@@ -9,6 +9,7 @@ import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";
 import type { AuditState } from "./audit/audit-state.ts";
+import type { DrainMark } from "./hosts/drain-mark.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
@@ -56,8 +57,15 @@ export interface Context {
   readonly retention: RetentionState;
   /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
   readonly pausedReason: () => string | null;
+  /** Whether an operator drains this host. */
+  readonly drainMark: DrainMark;
   /** How far this host is on its way down. Changed only by `process/shutdown.ts`. */
   phase: HostPhase;
+}
+
+/** Whether this host starts no more jobs: it goes down, or an operator drains it. */
+export function isDraining({ phase, drainMark }: Pick<Context, "phase" | "drainMark">): boolean {
+  return phase !== "serving" || drainMark.since() !== null;
 }
 
 /** Why this host does not run an image of its map; null where it does, and where the map does not have it. */

@@ -17,6 +17,7 @@ import { createAuditState } from "./audit/audit-state.ts";
 import type { Context, Log } from "./context.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { startLifecycle } from "./drive/lifecycle-loop.ts";
+import { openDrainMark } from "./hosts/drain-mark.ts";
 import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
 import { loadIdentity } from "./identity.ts";
@@ -97,7 +98,7 @@ export async function runOrchestrator(
   const cacheLoop = startCacheLoop(context);
   closing.defer(() => cacheLoop.stop());
   const admission = createAdmission(context);
-  const userServer = await startUserEndpoint(context, { admission, lease });
+  const userServer = await startUserEndpoint(context, { admission, lease, scheduler });
   closing.defer(() => userServer.close());
   lease.publishApiUrl(userServer.url);
   const { runnerUrl, identity } = context;
@@ -108,6 +109,8 @@ export async function runOrchestrator(
   const signalled = untilSignalled(context, lifecycle);
   log.info(readyFacts(context, userServer.url), "ready");
   await serviceManager.ready(`Serves on ${userServer.url}`);
+  if (context.drainMark.since() !== null)
+    log.warn({}, "this host is being drained and starts no jobs: solstice drain --end");
   reloads.start(context, { live, source, serviceManager });
   closing.defer(() => reloads.stop());
 
@@ -180,6 +183,7 @@ async function openContext(
     retention: createRetentionState(),
     pausedReason: () => diskGuard.pausedReason(),
     audits: createAuditState({ isDriven: true }),
+    drainMark: openDrainMark(config.dataDir),
     phase: "serving",
   };
 }

@@ -113,6 +113,7 @@ const unknownFacts: HostFacts = {
   startedAt: 0,
   backend: "noop",
   draining: false,
+  drainRequestedAt: null,
   restartGraceSeconds: null,
   maxConcurrency: 0,
   maxHolds: 0,

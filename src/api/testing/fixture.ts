@@ -180,6 +180,7 @@ export async function startTestUserServer(
     capacity: async () => ({ maxConcurrency: 2, running: 1 }),
     describeHost: async () => ({ hostId: "host" }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
+    drain: async () => ({ hostId: "host-1" }),
     findLeaks: async () => ({ leaks: [], ledgers: [] }),
     caches: createTestCaches(store),
     hostId: "host",

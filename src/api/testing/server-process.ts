@@ -44,6 +44,7 @@ const user = await startUserServer({
   capacity: async () => ({ maxConcurrency: 2, running: 1 }),
   describeHost: async () => ({ hostId: "host" }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
+  drain: async () => ({ hostId: "host-1" }),
   findLeaks: async () => ({ leaks: [], ledgers: [] }),
   caches: createTestCaches(store),
   hostId: "host",

@@ -11,7 +11,7 @@ import { parseEnvironment } from "./parse-environment.ts";
 /** Prints the variables of `~/.config/environment.d/*.conf` for a shell; it reads them as `EnvironmentFile=` is read. */
 const generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
 
-/** What values are made of. No `$`, which only this generator replaces, and no line end alone: the next line may be a comment, whose end differs between versions. */
+/** What values are made of. No `$`, which only this generator replaces. */
 const pieces = ["a", "=", " ", "  ", "\t", "'", '"', "\\", "\\\n", "#", ";", "`", "é", "x y"];
 
 function asSystemdReadsIt(text: string): Record<string, string> {
@@ -42,6 +42,8 @@ test("values are read as systemd reads them, whatever is quoted or escaped", {
   fc.assert(
     fc.property(fc.array(value, { minLength: 100, maxLength: 100 }), (values) => {
       const text = values.map((one, index) => `V${index}=${one}\n`).join("");
+      // Whether a comment goes on after a backslash at its end depends on the version: before 254 it does.
+      fc.pre(!/^[ \t]*[#;].*\\/m.test(text));
       const ours = [...parseEnvironment(text).variables].filter(([name]) => /^V\d+$/.test(name));
       // An empty value is no variable for the generator.
       const given = ours.filter(([, one]) => one !== "");

@@ -89,7 +89,8 @@ const steps: Readonly<Record<Place, (char: string, entry: Entry) => Place>> = {
     if (char === "#" || char === ";") return "comment";
     if (isBlank(char)) return "line_start";
     entry.name = char;
-    return char === "=" ? "value_start" : "name";
+    // Also where it is the =: a name of no characters is none, and what follows opens no quotes.
+    return "name";
   },
   comment: (char) => (isLineEnd(char) ? "line_start" : "comment"),
   name(char, entry) {

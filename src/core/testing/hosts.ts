@@ -19,6 +19,7 @@ export function hostRecord(
       startedAt: 0,
       backend: "noop",
       draining: false,
+      drainRequestedAt: null,
       restartGraceSeconds: null,
       maxConcurrency: 4,
       maxHolds: 0,

@@ -3,7 +3,7 @@ import type { HostFacts, HostRecord } from "../../core/host-facts.ts";
 import { knownLabels, resolveLabel } from "../../core/labels.ts";
 import { projectVersion } from "../../host/version.ts";
 import { listHosts } from "../../store/hosts.ts";
-import { type Context, isImageReady, unfitHere } from "../context.ts";
+import { type Context, isDraining, isImageReady, unfitHere } from "../context.ts";
 
 const version = projectVersion();
 
@@ -24,7 +24,8 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     version,
     startedAt: context.startedAt,
     backend: context.hypervisor.backend,
-    draining: context.phase !== "serving",
+    draining: isDraining(context),
+    drainRequestedAt: context.drainMark.since(),
     restartGraceSeconds: context.phase === "restarting" ? config.restartGraceSeconds : null,
     maxConcurrency: config.maxConcurrency,
     maxHolds: config.maxHolds,

@@ -82,7 +82,13 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
     acceptDelivered: take,
     retry: take,
   };
-  const context = { store, log, phase: "serving", identity: { hostId: "host-1" } } as unknown as Context;
+  const context = {
+    store,
+    log,
+    phase: "serving",
+    drainMark: { since: () => null },
+    identity: { hostId: "host-1" },
+  } as unknown as Context;
   const broker = new MemoryBroker();
   const intake = startIntake(context, { broker, admission, onRejected: () => {} });
   t.after(() => intake.close());

@@ -55,7 +55,15 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
       return null;
     });
     const waiting = troubled.size > 0 ? null : counted;
-    hold(decideIntake({ phase: context.phase, waiting, limit: admission.room.limit, held }));
+    hold(
+      decideIntake({
+        phase: context.phase,
+        draining: context.drainMark.since() !== null,
+        waiting,
+        limit: admission.room.limit,
+        held,
+      }),
+    );
   };
 
   const handle = createDeliveryHandler(context, {
@@ -102,6 +110,7 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
 
 const sentences: Readonly<Record<IntakeHold, string>> = {
   going_down: "no more requests are taken from the broker: this host goes down",
+  draining: "no requests are taken from the broker: this host is being drained",
   store_away: "no requests are taken from the broker: the store is away",
   full: "no requests are taken from the broker: as many jobs wait as MAX_QUEUED allows",
 };

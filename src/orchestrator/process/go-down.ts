@@ -1,3 +1,4 @@
+import { listSlots } from "../../store/capacity.ts";
 import type { Context } from "../context.ts";
 import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
@@ -26,8 +27,10 @@ export async function goDown(context: Context, parts: RunningParts): Promise<num
   lease.refresh();
   await parts.scheduler.stop();
   await intakeClosed;
-  const isEmpty = await drain(context, lifecycle);
-  if (context.phase === "restarting") {
+  const isDown = await drain(context, lifecycle);
+  // A host that was drained before has nothing to hand over: it stops for good.
+  const isEmpty = isDown || (context.phase === "restarting" && (await isDrained(context)));
+  if (context.phase === "restarting" && !isEmpty) {
     await handOver(context, { lease, messages });
     return 0;
   }
@@ -42,4 +45,10 @@ export async function goDown(context: Context, parts: RunningParts): Promise<num
   await removeGuard(context);
   context.log.info({}, "stopped; every guest of this host is gone");
   return 0;
+}
+
+async function isDrained({ drainMark, store, identity }: Context): Promise<boolean> {
+  if (drainMark.since() === null) return false;
+  const jobs = await listSlots(store, identity.hostId).catch(() => null);
+  return jobs?.length === 0;
 }

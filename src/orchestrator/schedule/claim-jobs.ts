@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { stepNamesOf } from "../../core/step-names.ts";
 import { awaitClaims, claimJob } from "../../store/jobs.ts";
-import type { Context } from "../context.ts";
+import { type Context, isDraining } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
 
 /** Claims that run at the same time at most. */
@@ -14,6 +14,8 @@ export interface Claimer {
    * when the store fails, after every claim has ended or its answer was lost.
    */
   claim(jobIds: readonly string[]): Promise<number>;
+  /** Resolves when no claim is under way; one that began after a change of the host's mind sees it. */
+  ended(): Promise<void>;
   /** Resolves when no claim whose answer was lost can still succeed: from then on the store tells all that this host holds. */
   settle(): Promise<void>;
 }
@@ -21,6 +23,7 @@ export interface Claimer {
 /** Creates the claimer of this process, the only one that claims for this host. */
 export function createClaimer(context: Context): Claimer {
   const unheard = new Set<string>();
+  let underWay: Promise<unknown> = Promise.resolve();
   const claimOne = async (jobId: string): Promise<boolean> => {
     unheard.add(jobId);
     const isOurs = await claim(context, jobId);
@@ -33,7 +36,9 @@ export function createClaimer(context: Context): Claimer {
       for (let from = 0; from < jobIds.length; from += claimsAtOnce) {
         // The host may have been told to stop, or have run out of space, in between.
         if (!startsJobs(context)) break;
-        const results = await Promise.allSettled(jobIds.slice(from, from + claimsAtOnce).map(claimOne));
+        const claims = Promise.allSettled(jobIds.slice(from, from + claimsAtOnce).map(claimOne));
+        underWay = claims;
+        const results = await claims;
         for (const result of results) {
           if (result.status === "rejected") throw result.reason;
           if (result.value) count += 1;
@@ -41,6 +46,7 @@ export function createClaimer(context: Context): Claimer {
       }
       return count;
     },
+    ended: async () => void (await underWay),
     async settle() {
       if (unheard.size === 0) return;
       await awaitClaims(context.store, [...unheard]);
@@ -51,7 +57,7 @@ export function createClaimer(context: Context): Claimer {
 
 /** Whether this host starts jobs at all now. */
 export function startsJobs(context: Context): boolean {
-  return context.phase === "serving" && context.pausedReason() === null;
+  return !isDraining(context) && context.pausedReason() === null;
 }
 
 async function claim(context: Context, jobId: string): Promise<boolean> {

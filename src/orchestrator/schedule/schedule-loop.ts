@@ -28,8 +28,14 @@ interface Scheduling {
   refuseAt: number;
 }
 
+/** The loop that gives free slots to queued jobs. */
+export interface Scheduler extends Loop {
+  /** Resolves when no claim is under way. */
+  claimsEnded(): Promise<void>;
+}
+
 /** Starts the loop that gives free slots to queued jobs. It is woken by the store and by images. */
-export function startScheduleLoop(context: Context): Loop {
+export function startScheduleLoop(context: Context): Scheduler {
   const scheduling: Scheduling = {
     context,
     window: new CandidateWindow(),
@@ -52,7 +58,7 @@ export function startScheduleLoop(context: Context): Loop {
   void loop.ended.then(() => {
     for (const stop of unsubscribe) stop();
   });
-  return loop;
+  return { ...loop, claimsEnded: () => scheduling.claimer.ended() };
 }
 
 /** Notes what a wake says of the queue, and tells whether a round is worth it: a slot may be free, and a job may want it. */

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExplainSnapshot } from "../../core/explain.ts";
 import { explainAcross, type ServingHost } from "../../core/explain-across.ts";
 import { countedSlots } from "../../core/hold.ts";
+import { drainOf } from "../../core/host-drain.ts";
 import type { HostRecord } from "../../core/host-facts.ts";
 import { roomOn } from "../../core/host-room.ts";
 import type { Job } from "../../core/job.ts";
@@ -11,7 +12,7 @@ import type { RunningJob, SchedulerSnapshot } from "../../core/scheduler.ts";
 import type { ExplainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots, recentDurations } from "../../store/capacity.ts";
 import { listQueued } from "../../store/waiting.ts";
-import { type Context, imageReadiness, isImageReady, isImageServed } from "../context.ts";
+import { type Context, imageReadiness, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { factsOfHost, otherHosts } from "../hosts/host-facts.ts";
 
 /** How many waiting jobs an explanation looks at. */
@@ -104,7 +105,8 @@ function snapshotHere(context: Context, shared: Shared): ExplainSnapshot {
     maxConcurrency: config.maxConcurrency,
     labelCaps: config.capacityMap,
     imageReady: (image) => isImageReady(context, image),
-    draining: context.phase !== "serving",
+    draining: isDraining(context),
+    drain: drainOf(factsOfHost(context, null)),
     paused: context.pausedReason(),
   };
 }
@@ -117,6 +119,7 @@ function snapshotThere({ hostId, facts }: HostRecord, shared: Shared): ExplainSn
     labelCaps: new Map(Object.entries(facts.labelCaps)),
     imageReady: (image) => Object.hasOwn(facts.images, image) && facts.images[image]?.ready === true,
     draining: facts.draining,
+    drain: drainOf(facts),
     paused: facts.paused,
   };
 }

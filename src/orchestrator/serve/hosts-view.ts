@@ -52,6 +52,9 @@ function condition({ lostAt, facts }: HostRecord): { state: string; message: str
     return { state: "lost", message: how };
   }
   if (facts.restartGraceSeconds !== null) return { state: "restarting", message: restarting(facts) };
+  if (facts.drainRequestedAt !== null) {
+    return { state: "draining", message: "It is being drained; `solstice drain --end` on it ends that." };
+  }
   if (facts.draining) return { state: "draining", message: "It ends its jobs and starts no more." };
   if (facts.paused !== null) return { state: "paused", message: facts.paused };
   return { state: "serving", message: "" };

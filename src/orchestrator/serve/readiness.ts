@@ -1,7 +1,7 @@
 import type { ReadinessCheck } from "../../api/http.ts";
 import { errorText } from "../../core/errors.ts";
 import { listSlots } from "../../store/capacity.ts";
-import { type Context, isImageReady, isImageServed } from "../context.ts";
+import { type Context, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { withinProbeTime } from "./probe.ts";
 
 /**
@@ -10,11 +10,7 @@ import { withinProbeTime } from "./probe.ts";
  */
 export async function readiness(context: Context, leaseProblem: string | null): Promise<ReadinessCheck[]> {
   return [
-    {
-      name: "serving",
-      ok: context.phase === "serving",
-      message: context.phase === "serving" ? "ok" : `this host is ${context.phase}`,
-    },
+    servingCheck(context),
     await check("store", () => listSlots(context.store, context.identity.hostId)),
     { name: "lease", ok: leaseProblem === null, message: leaseProblem ?? "ok" },
     // Any question that it must answer; there is no such job.
@@ -27,6 +23,13 @@ export async function readiness(context: Context, leaseProblem: string | null): 
     ...brokerCheck(context),
     imageCheck(context),
   ];
+}
+
+function servingCheck(context: Context): ReadinessCheck {
+  const { phase } = context;
+  if (phase !== "serving") return { name: "serving", ok: false, message: `this host is ${phase}` };
+  const ok = !isDraining(context);
+  return { name: "serving", ok, message: ok ? "ok" : "this host is being drained (solstice drain --end)" };
 }
 
 function imageCheck(context: Context): ReadinessCheck {

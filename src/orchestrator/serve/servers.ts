@@ -21,6 +21,7 @@ import type { Lease } from "../hosts/lease-loop.ts";
 import type { RepositoryReach } from "../reach/repository-reach.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
 import type { ShellDesk } from "../shells/shell-desk.ts";
+import { type DrainParts, drainView } from "./drain-view.ts";
 import { explainView } from "./explain-view.ts";
 import { createHostDescription } from "./host-description.ts";
 import { createOrchestratorMetrics } from "./metrics.ts";
@@ -125,7 +126,7 @@ function planCheckout({ value, checkout }: Secret): PlanCheckout {
 /** Starts the server people call. */
 export function startUserEndpoint(
   context: Context,
-  parts: { readonly admission: Admission; readonly lease: Pick<Lease, "problem"> },
+  parts: DrainParts & { readonly admission: Admission; readonly lease: Pick<Lease, "problem"> },
 ): Promise<ApiServer> {
   const { admission, lease } = parts;
   const countQueued = createQueueCounts(context.store);
@@ -143,6 +144,7 @@ export function startUserEndpoint(
     capacity: () => capacityView(context, countQueued),
     describeHost: createHostDescription(context),
     explain: (job) => explainView(context, job),
+    drain: (action) => drainView(context, action, parts),
     caches: context.caches,
     findLeaks: (options) => reportLeaks(context, options),
     readiness: () => readiness(context, lease.problem()),

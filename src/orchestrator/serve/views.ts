@@ -3,7 +3,7 @@ import { countedSlots } from "../../core/hold.ts";
 import { knownLabels, resolveLabel } from "../../core/labels.ts";
 import type { CapacityResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots } from "../../store/capacity.ts";
-import { type Context, imageReadiness } from "../context.ts";
+import { type Context, imageReadiness, isDraining } from "../context.ts";
 import { hostsView } from "./hosts-view.ts";
 import type { QueueCounts } from "./queue-counts.ts";
 
@@ -27,7 +27,7 @@ export async function capacityView(
     onHold: active.length - running.length,
     maxHolds: config.maxHolds,
     queued: sum(queued.map((count) => count.queued)),
-    draining: context.phase !== "serving",
+    draining: isDraining(context),
     hosts: await hostsView(context),
     labels: [...labels].map(([label, image]) => {
       const { state, message } = imageReadiness(context, image);

@@ -24,6 +24,7 @@ export const facts: HostFacts = {
   startedAt: 1,
   backend: "noop",
   draining: false,
+  drainRequestedAt: null,
   restartGraceSeconds: null,
   maxConcurrency: 4,
   maxHolds: 1,

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file solstice/v1/jobs.proto.
  */
 export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
-  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiUgoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgSEAoId2FybmluZ3MYAyADKAkijAUKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZRIQCghyZXRyeV9vZhgaIAEoCRIPCgdyZXRyaWVzGBsgAygJEh8KBGhvbGQYHCABKAsyES5zb2xzdGljZS52MS5Ib2xkIk0KBEhvbGQSDQoFc3RhdGUYASABKAkSEAoIdW50aWxfbXMYAiABKAMSEwoLcmVsZWFzZWRfbXMYAyABKAMSDwoHbWVzc2FnZRgEIAEoCSJfCgdWZXJkaWN0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBQgwKCl9leGl0X2NvZGUizAEKB0pvYlN0ZXASDQoFaW5kZXgYASABKA0SDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARISCgpzdGFydGVkX21zGAUgASgDEhMKC2ZpbmlzaGVkX21zGAYgASgDEhYKCWxvZ19zdGFydBgHIAEoBEgBiAEBEhQKB2xvZ19lbmQYCCABKARIAogBAUIMCgpfZXhpdF9jb2RlQgwKCl9sb2dfc3RhcnRCCgoIX2xvZ19lbmQiZwoKVHJhbnNpdGlvbhIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEg0KBWF0X21zGAMgASgDEg8KB2F0dGVtcHQYBCABKAUSDgoGcmVhc29uGAUgASgJEg8KB2hvc3RfaWQYBiABKAkioQEKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkSEgoKZXhwaXJlZF9tcxgDIAEoAxIZCgxtaXNzaW5nX2Zyb20YBCABKARIAIgBARIXCgptaXNzaW5nX3RvGAUgASgESAGIAQFCDwoNX21pc3NpbmdfZnJvbUINCgtfbWlzc2luZ190byIcCgpHZXRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIsCgtHZXRSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiQwoLTGlzdFJlcXVlc3QSDgoGc3RhdGVzGAEgAygJEg0KBWxpbWl0GAIgASgNEhUKDWJlZm9yZV9qb2JfaWQYAyABKAkiLgoMTGlzdFJlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zb2xzdGljZS52MS5Kb2IiHgoMV2F0Y2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIuCg1XYXRjaFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJsCgtMb2dzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGc3RyZWFtGAIgASgJEg4KBm9mZnNldBgDIAEoBBIOCgZmb2xsb3cYBCABKAgSDwoHYXR0ZW1wdBgFIAEoBRIMCgRzdGVwGAYgASgJIlQKDExvZ3NSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIPCgdhdHRlbXB0GAMgASgFEhUKDXNraXBwZWRfYnl0ZXMYBCABKAQiLAoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSCwoDbm93GAIgASgIIi8KDkNhbmNlbFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIyCgxSZXRyeVJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiUQoNUmV0cnlSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCBIQCgh3YXJuaW5ncxgDIAMoCSItCgxUZXJtaW5hbFNpemUSDAoEcm93cxgBIAEoDRIPCgdjb2x1bW5zGAIgASgNInoKDFNoZWxsUmVxdWVzdBImCgRvcGVuGAEgASgLMhYuc29sc3RpY2UudjEuU2hlbGxPcGVuSAASDwoFaW5wdXQYAiABKAxIABIpCgRzaXplGAMgASgLMhkuc29sc3RpY2UudjEuVGVybWluYWxTaXplSABCBgoEa2luZCJhCglTaGVsbE9wZW4SDgoGam9iX2lkGAEgASgJEgwKBHRlcm0YAiABKAkSJwoEc2l6ZRgDIAEoCzIZLnNvbHN0aWNlLnYxLlRlcm1pbmFsU2l6ZRINCgVwbGFpbhgEIAEoCCKpAQoNU2hlbGxSZXNwb25zZRIqCgZvcGVuZWQYASABKAsyGC5zb2xzdGljZS52MS5TaGVsbE9wZW5lZEgAEhAKBm91dHB1dBgCIAEoDEgAEigKBW1vdmVkGAMgASgLMhcuc29sc3RpY2UudjEuU2hlbGxNb3ZlZEgAEigKBWVuZGVkGAQgASgLMhcuc29sc3RpY2UudjEuU2hlbGxFbmRlZEgAQgYKBGtpbmQiLwoLU2hlbGxPcGVuZWQSDgoGam9iX2lkGAEgASgJEhAKCHVudGlsX21zGAIgASgDIi4KClNoZWxsTW92ZWQSDwoHaG9zdF9pZBgBIAEoCRIPCgdhcGlfdXJsGAIgASgJIlMKClNoZWxsRW5kZWQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSFgoJZXhpdF9jb2RlGAMgASgFSACIAQFCDAoKX2V4aXRfY29kZSIgCg5SZWxlYXNlUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMAoPUmVsZWFzZVJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIRCg9DYXBhY2l0eVJlcXVlc3Qi2AEKEENhcGFjaXR5UmVzcG9uc2USFwoPbWF4X2NvbmN1cnJlbmN5GAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcXVldWVkGAMgASgNEioKBmxhYmVscxgEIAMoCzIaLnNvbHN0aWNlLnYxLkxhYmVsQ2FwYWNpdHkSEAoIZHJhaW5pbmcYBSABKAgSKAoFaG9zdHMYBiADKAsyGS5zb2xzdGljZS52MS5Ib3N0Q2FwYWNpdHkSDwoHb25faG9sZBgHIAEoDRIRCgltYXhfaG9sZHMYCCABKA0ijAIKDEhvc3RDYXBhY2l0eRIPCgdob3N0X2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDQoFc3RhdGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9tYXhfY29uY3VycmVuY3kYBiABKA0SDwoHcnVubmluZxgHIAEoDRISCgpyZW5ld2VkX21zGAggASgDEg4KBmxhYmVscxgJIAMoCRIUCgxyZWFkeV9sYWJlbHMYCiADKAkSDwoHdmVyc2lvbhgLIAEoCRIPCgdhcGlfdXJsGAwgASgJEg8KB29uX2hvbGQYDSABKA0SEQoJbWF4X2hvbGRzGA4gASgNIpQBCg1MYWJlbENhcGFjaXR5Eg0KBWxhYmVsGAEgASgJEg0KBWltYWdlGAIgASgJEhAKA2NhcBgDIAEoDUgAiAEBEg8KB3J1bm5pbmcYBCABKA0SDgoGcXVldWVkGAUgASgNEhMKC2ltYWdlX3N0YXRlGAYgASgJEhUKDWltYWdlX21lc3NhZ2UYByABKAlCBgoEX2NhcCIlChNEZXNjcmliZUhvc3RSZXF1ZXN0Eg4KBmltYWdlcxgBIAEoCCLvAQoURGVzY3JpYmVIb3N0UmVzcG9uc2USDwoHaG9zdF9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg8KB2JhY2tlbmQYBCABKAkSEAoIZGF0YV9kaXIYBSABKAkSFgoOaW1hZ2VfbWFwX3BhdGgYBiABKAkSGAoQaW1hZ2VfbWFwX3NoYTI1NhgHIAEoCRImCghzZXR0aW5ncxgIIAMoCzIULnNvbHN0aWNlLnYxLlNldHRpbmcSJgoGaW1hZ2VzGAkgAygLMhYuc29sc3RpY2UudjEuSG9zdEltYWdlIjYKB1NldHRpbmcSDAoEZmxhZxgBIAEoCRINCgV2YWx1ZRgCIAEoCRIOCgZzZWNyZXQYAyABKAgi/wIKCUhvc3RJbWFnZRIMCgRuYW1lGAEgASgJEg4KBmxhYmVscxgCIAMoCRINCgVzdGF0ZRgDIAEoCRINCgV1bmZpdBgEIAEoCRINCgVuZWVkcxgFIAEoCRIOCgZmb3JtYXQYBiABKAkSHwoSdmlydHVhbF9zaXplX2J5dGVzGAcgASgDSACIAQESHAoPZmlsZV9zaXplX2J5dGVzGAggASgDSAGIAQESDgoGc2hhMjU2GAkgASgJEgwKBHBhdGgYCiABKAkSGgoNcGFydGlhbF9ieXRlcxgLIAEoA0gCiAEBEhgKC3RvdGFsX2J5dGVzGAwgASgDSAOIAQESFwoKaG9sZGVyX3BpZBgNIAEoA0gEiAEBEg8KB21lc3NhZ2UYDiABKAlCFQoTX3ZpcnR1YWxfc2l6ZV9ieXRlc0ISChBfZmlsZV9zaXplX2J5dGVzQhAKDl9wYXJ0aWFsX2J5dGVzQg4KDF90b3RhbF9ieXRlc0INCgtfaG9sZGVyX3BpZCIgCg5FeHBsYWluUmVxdWVzdBIOCgZqb2JfaWQYASABKAkibgoPRXhwbGFpblJlc3BvbnNlEhIKCmNvbnN0cmFpbnQYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIfChJlc3RpbWF0ZWRfc3RhcnRfbXMYAyABKANIAIgBAUIVChNfZXN0aW1hdGVkX3N0YXJ0X21zIiQKE0xpc3RSZWplY3RlZFJlcXVlc3QSDQoFbGltaXQYASABKA0iRgoUTGlzdFJlamVjdGVkUmVzcG9uc2USLgoIbWVzc2FnZXMYASADKAsyHC5zb2xzdGljZS52MS5SZWplY3RlZE1lc3NhZ2UivQEKD1JlamVjdGVkTWVzc2FnZRIKCgJpZBgBIAEoCRITCgtyZWNlaXZlZF9tcxgCIAEoAxIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIXCgpyZXF1ZXN0X2lkGAUgASgJSACIAQESDwoHaG9zdF9pZBgGIAEoCRIMCgRib2R5GAcgASgMEhIKCmJvZHlfYnl0ZXMYCCABKAQSDQoFdGltZXMYCSABKA1CDQoLX3JlcXVlc3RfaWQiHwoQRmluZExlYWtzUmVxdWVzdBILCgNmaXgYASABKAgicQoRRmluZExlYWtzUmVzcG9uc2USIAoFbGVha3MYASADKAsyES5zb2xzdGljZS52MS5MZWFrEg8KB2xlZGdlcnMYAiADKAkSKQoGdW5yZWFkGAMgAygLMhkuc29sc3RpY2UudjEuVW5yZWFkTGVkZ2VyIi8KDFVucmVhZExlZGdlchIOCgZsZWRnZXIYASABKAkSDwoHcHJvYmxlbRgCIAEoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeSI3ChRMaXN0QXJ0aWZhY3RzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoBSJiChVMaXN0QXJ0aWZhY3RzUmVzcG9uc2USDgoGam9iX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSKAoJYXJ0aWZhY3RzGAMgAygLMhUuc29sc3RpY2UudjEuQXJ0aWZhY3QikQEKCEFydGlmYWN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAxIOCgZzaGEyNTYYBCABKAkSEQoJc3RvcmVkX21zGAUgASgDEhIKCmV4cGlyZWRfbXMYBiABKAMSDwoHaG9zdF9pZBgHIAEoCRIPCgdhcGlfdXJsGAggASgJMs8JCgpKb2JTZXJ2aWNlEkEKBlN1Ym1pdBIaLnNvbHN0aWNlLnYxLlN1Ym1pdFJlcXVlc3QaGy5zb2xzdGljZS52MS5TdWJtaXRSZXNwb25zZRI4CgNHZXQSFy5zb2xzdGljZS52MS5HZXRSZXF1ZXN0Ghguc29sc3RpY2UudjEuR2V0UmVzcG9uc2USOwoETGlzdBIYLnNvbHN0aWNlLnYxLkxpc3RSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTGlzdFJlc3BvbnNlEkAKBVdhdGNoEhkuc29sc3RpY2UudjEuV2F0Y2hSZXF1ZXN0Ghouc29sc3RpY2UudjEuV2F0Y2hSZXNwb25zZTABEj0KBExvZ3MSGC5zb2xzdGljZS52MS5Mb2dzUmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxvZ3NSZXNwb25zZTABEkEKBkNhbmNlbBIaLnNvbHN0aWNlLnYxLkNhbmNlbFJlcXVlc3QaGy5zb2xzdGljZS52MS5DYW5jZWxSZXNwb25zZRI+CgVSZXRyeRIZLnNvbHN0aWNlLnYxLlJldHJ5UmVxdWVzdBoaLnNvbHN0aWNlLnYxLlJldHJ5UmVzcG9uc2USQgoFU2hlbGwSGS5zb2xzdGljZS52MS5TaGVsbFJlcXVlc3QaGi5zb2xzdGljZS52MS5TaGVsbFJlc3BvbnNlKAEwARJECgdSZWxlYXNlEhsuc29sc3RpY2UudjEuUmVsZWFzZVJlcXVlc3QaHC5zb2xzdGljZS52MS5SZWxlYXNlUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlElMKDERlc2NyaWJlSG9zdBIgLnNvbHN0aWNlLnYxLkRlc2NyaWJlSG9zdFJlcXVlc3QaIS5zb2xzdGljZS52MS5EZXNjcmliZUhvc3RSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2USUwoMTGlzdFJlamVjdGVkEiAuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlc3BvbnNlElYKDUxpc3RBcnRpZmFjdHMSIS5zb2xzdGljZS52MS5MaXN0QXJ0aWZhY3RzUmVxdWVzdBoiLnNvbHN0aWNlLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZRJKCglGaW5kTGVha3MSHS5zb2xzdGljZS52MS5GaW5kTGVha3NSZXF1ZXN0Gh4uc29sc3RpY2UudjEuRmluZExlYWtzUmVzcG9uc2USSgoJTGlzdENhY2hlEh0uc29sc3RpY2UudjEuTGlzdENhY2hlUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkxpc3RDYWNoZVJlc3BvbnNlElAKC0RlbGV0ZUNhY2hlEh8uc29sc3RpY2UudjEuRGVsZXRlQ2FjaGVSZXF1ZXN0GiAuc29sc3RpY2UudjEuRGVsZXRlQ2FjaGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChZzb2xzdGljZS92MS9qb2JzLnByb3RvEgtzb2xzdGljZS52MSIpCg1TdWJtaXRSZXF1ZXN0EhgKEGpvYl9yZXF1ZXN0X2pzb24YASABKAkiUgoOU3VibWl0UmVzcG9uc2USHQoDam9iGAEgASgLMhAuc29sc3RpY2UudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgSEAoId2FybmluZ3MYAyADKAkijAUKA0pvYhIKCgJpZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEg0KBXN0YXRlGAMgASgJEhYKDnN0YXRlX3NpbmNlX21zGAQgASgDEg0KBWxhYmVsGAUgASgJEg0KBWltYWdlGAYgASgJEhAKCHJlcG9fdXJsGAcgASgJEhIKCmNvbW1pdF9zaGEYCCABKAkSCwoDcmVmGAkgASgJEg4KBnNvdXJjZRgKIAEoCRIPCgdhdHRlbXB0GAsgASgFEhQKDG1heF9hdHRlbXB0cxgMIAEoBRIPCgdob3N0X2lkGA0gASgJEhQKDHN1Ym1pdHRlZF9tcxgOIAEoAxITCgtmaW5pc2hlZF9tcxgPIAEoAxIYChBjYW5jZWxfcmVxdWVzdGVkGBAgASgIEiUKB3ZlcmRpY3QYESABKAsyFC5zb2xzdGljZS52MS5WZXJkaWN0EiMKBXN0ZXBzGBIgAygLMhQuc29sc3RpY2UudjEuSm9iU3RlcBIsCgt0cmFuc2l0aW9ucxgTIAMoCzIXLnNvbHN0aWNlLnYxLlRyYW5zaXRpb24SIwoDbG9nGBQgASgLMhYuc29sc3RpY2UudjEuTG9nU3RhdHVzEgsKA2NwdRgVIAEoBRIOCgZyYW1fbWIYFiABKAUSDwoHZGlza19nYhgXIAEoBRIQCghwcmlvcml0eRgYIAEoBRIXCg90aW1lb3V0X3NlY29uZHMYGSABKAUSJAoFY2FjaGUYKCADKAsyFS5zb2xzdGljZS52MS5DYWNoZVVzZRIQCghyZXRyeV9vZhgaIAEoCRIPCgdyZXRyaWVzGBsgAygJEh8KBGhvbGQYHCABKAsyES5zb2xzdGljZS52MS5Ib2xkIk0KBEhvbGQSDQoFc3RhdGUYASABKAkSEAoIdW50aWxfbXMYAiABKAMSEwoLcmVsZWFzZWRfbXMYAyABKAMSDwoHbWVzc2FnZRgEIAEoCSJfCgdWZXJkaWN0Eg0KBXN0YXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhYKCWV4aXRfY29kZRgEIAEoBUgAiAEBQgwKCl9leGl0X2NvZGUizAEKB0pvYlN0ZXASDQoFaW5kZXgYASABKA0SDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIWCglleGl0X2NvZGUYBCABKAVIAIgBARISCgpzdGFydGVkX21zGAUgASgDEhMKC2ZpbmlzaGVkX21zGAYgASgDEhYKCWxvZ19zdGFydBgHIAEoBEgBiAEBEhQKB2xvZ19lbmQYCCABKARIAogBAUIMCgpfZXhpdF9jb2RlQgwKCl9sb2dfc3RhcnRCCgoIX2xvZ19lbmQiZwoKVHJhbnNpdGlvbhIMCgRmcm9tGAEgASgJEgoKAnRvGAIgASgJEg0KBWF0X21zGAMgASgDEg8KB2F0dGVtcHQYBCABKAUSDgoGcmVhc29uGAUgASgJEg8KB2hvc3RfaWQYBiABKAkioQEKCUxvZ1N0YXR1cxIWCg5yZWNlaXZlZF9ieXRlcxgBIAEoBBIUCgxjb21wbGV0ZW5lc3MYAiABKAkSEgoKZXhwaXJlZF9tcxgDIAEoAxIZCgxtaXNzaW5nX2Zyb20YBCABKARIAIgBARIXCgptaXNzaW5nX3RvGAUgASgESAGIAQFCDwoNX21pc3NpbmdfZnJvbUINCgtfbWlzc2luZ190byIcCgpHZXRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIsCgtHZXRSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2IiQwoLTGlzdFJlcXVlc3QSDgoGc3RhdGVzGAEgAygJEg0KBWxpbWl0GAIgASgNEhUKDWJlZm9yZV9qb2JfaWQYAyABKAkiLgoMTGlzdFJlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5zb2xzdGljZS52MS5Kb2IiHgoMV2F0Y2hSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSIuCg1XYXRjaFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiJsCgtMb2dzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGc3RyZWFtGAIgASgJEg4KBm9mZnNldBgDIAEoBBIOCgZmb2xsb3cYBCABKAgSDwoHYXR0ZW1wdBgFIAEoBRIMCgRzdGVwGAYgASgJIlQKDExvZ3NSZXNwb25zZRIOCgZvZmZzZXQYASABKAQSDAoEZGF0YRgCIAEoDBIPCgdhdHRlbXB0GAMgASgFEhUKDXNraXBwZWRfYnl0ZXMYBCABKAQiLAoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSCwoDbm93GAIgASgIIi8KDkNhbmNlbFJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIyCgxSZXRyeVJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiUQoNUmV0cnlSZXNwb25zZRIdCgNqb2IYASABKAsyEC5zb2xzdGljZS52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCBIQCgh3YXJuaW5ncxgDIAMoCSItCgxUZXJtaW5hbFNpemUSDAoEcm93cxgBIAEoDRIPCgdjb2x1bW5zGAIgASgNInoKDFNoZWxsUmVxdWVzdBImCgRvcGVuGAEgASgLMhYuc29sc3RpY2UudjEuU2hlbGxPcGVuSAASDwoFaW5wdXQYAiABKAxIABIpCgRzaXplGAMgASgLMhkuc29sc3RpY2UudjEuVGVybWluYWxTaXplSABCBgoEa2luZCJhCglTaGVsbE9wZW4SDgoGam9iX2lkGAEgASgJEgwKBHRlcm0YAiABKAkSJwoEc2l6ZRgDIAEoCzIZLnNvbHN0aWNlLnYxLlRlcm1pbmFsU2l6ZRINCgVwbGFpbhgEIAEoCCKpAQoNU2hlbGxSZXNwb25zZRIqCgZvcGVuZWQYASABKAsyGC5zb2xzdGljZS52MS5TaGVsbE9wZW5lZEgAEhAKBm91dHB1dBgCIAEoDEgAEigKBW1vdmVkGAMgASgLMhcuc29sc3RpY2UudjEuU2hlbGxNb3ZlZEgAEigKBWVuZGVkGAQgASgLMhcuc29sc3RpY2UudjEuU2hlbGxFbmRlZEgAQgYKBGtpbmQiLwoLU2hlbGxPcGVuZWQSDgoGam9iX2lkGAEgASgJEhAKCHVudGlsX21zGAIgASgDIi4KClNoZWxsTW92ZWQSDwoHaG9zdF9pZBgBIAEoCRIPCgdhcGlfdXJsGAIgASgJIlMKClNoZWxsRW5kZWQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSFgoJZXhpdF9jb2RlGAMgASgFSACIAQFCDAoKX2V4aXRfY29kZSIgCg5SZWxlYXNlUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMAoPUmVsZWFzZVJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLnNvbHN0aWNlLnYxLkpvYiIRCg9DYXBhY2l0eVJlcXVlc3Qi2AEKEENhcGFjaXR5UmVzcG9uc2USFwoPbWF4X2NvbmN1cnJlbmN5GAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcXVldWVkGAMgASgNEioKBmxhYmVscxgEIAMoCzIaLnNvbHN0aWNlLnYxLkxhYmVsQ2FwYWNpdHkSEAoIZHJhaW5pbmcYBSABKAgSKAoFaG9zdHMYBiADKAsyGS5zb2xzdGljZS52MS5Ib3N0Q2FwYWNpdHkSDwoHb25faG9sZBgHIAEoDRIRCgltYXhfaG9sZHMYCCABKA0iHgoMRHJhaW5SZXF1ZXN0Eg4KBmFjdGlvbhgBIAEoCSJjCg1EcmFpblJlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSGQoRZHJhaW5pbmdfc2luY2VfbXMYAiABKAMSJgoEam9icxgDIAMoCzIYLnNvbHN0aWNlLnYxLkRyYWluaW5nSm9iIkgKC0RyYWluaW5nSm9iEgoKAmlkGAEgASgJEg0KBWxhYmVsGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB29uX2hvbGQYBCABKAgijAIKDEhvc3RDYXBhY2l0eRIPCgdob3N0X2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2JhY2tlbmQYAyABKAkSDQoFc3RhdGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIXCg9tYXhfY29uY3VycmVuY3kYBiABKA0SDwoHcnVubmluZxgHIAEoDRISCgpyZW5ld2VkX21zGAggASgDEg4KBmxhYmVscxgJIAMoCRIUCgxyZWFkeV9sYWJlbHMYCiADKAkSDwoHdmVyc2lvbhgLIAEoCRIPCgdhcGlfdXJsGAwgASgJEg8KB29uX2hvbGQYDSABKA0SEQoJbWF4X2hvbGRzGA4gASgNIpQBCg1MYWJlbENhcGFjaXR5Eg0KBWxhYmVsGAEgASgJEg0KBWltYWdlGAIgASgJEhAKA2NhcBgDIAEoDUgAiAEBEg8KB3J1bm5pbmcYBCABKA0SDgoGcXVldWVkGAUgASgNEhMKC2ltYWdlX3N0YXRlGAYgASgJEhUKDWltYWdlX21lc3NhZ2UYByABKAlCBgoEX2NhcCIlChNEZXNjcmliZUhvc3RSZXF1ZXN0Eg4KBmltYWdlcxgBIAEoCCLvAQoURGVzY3JpYmVIb3N0UmVzcG9uc2USDwoHaG9zdF9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg8KB2JhY2tlbmQYBCABKAkSEAoIZGF0YV9kaXIYBSABKAkSFgoOaW1hZ2VfbWFwX3BhdGgYBiABKAkSGAoQaW1hZ2VfbWFwX3NoYTI1NhgHIAEoCRImCghzZXR0aW5ncxgIIAMoCzIULnNvbHN0aWNlLnYxLlNldHRpbmcSJgoGaW1hZ2VzGAkgAygLMhYuc29sc3RpY2UudjEuSG9zdEltYWdlIjYKB1NldHRpbmcSDAoEZmxhZxgBIAEoCRINCgV2YWx1ZRgCIAEoCRIOCgZzZWNyZXQYAyABKAgi/wIKCUhvc3RJbWFnZRIMCgRuYW1lGAEgASgJEg4KBmxhYmVscxgCIAMoCRINCgVzdGF0ZRgDIAEoCRINCgV1bmZpdBgEIAEoCRINCgVuZWVkcxgFIAEoCRIOCgZmb3JtYXQYBiABKAkSHwoSdmlydHVhbF9zaXplX2J5dGVzGAcgASgDSACIAQESHAoPZmlsZV9zaXplX2J5dGVzGAggASgDSAGIAQESDgoGc2hhMjU2GAkgASgJEgwKBHBhdGgYCiABKAkSGgoNcGFydGlhbF9ieXRlcxgLIAEoA0gCiAEBEhgKC3RvdGFsX2J5dGVzGAwgASgDSAOIAQESFwoKaG9sZGVyX3BpZBgNIAEoA0gEiAEBEg8KB21lc3NhZ2UYDiABKAlCFQoTX3ZpcnR1YWxfc2l6ZV9ieXRlc0ISChBfZmlsZV9zaXplX2J5dGVzQhAKDl9wYXJ0aWFsX2J5dGVzQg4KDF90b3RhbF9ieXRlc0INCgtfaG9sZGVyX3BpZCIgCg5FeHBsYWluUmVxdWVzdBIOCgZqb2JfaWQYASABKAkibgoPRXhwbGFpblJlc3BvbnNlEhIKCmNvbnN0cmFpbnQYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIfChJlc3RpbWF0ZWRfc3RhcnRfbXMYAyABKANIAIgBAUIVChNfZXN0aW1hdGVkX3N0YXJ0X21zIiQKE0xpc3RSZWplY3RlZFJlcXVlc3QSDQoFbGltaXQYASABKA0iRgoUTGlzdFJlamVjdGVkUmVzcG9uc2USLgoIbWVzc2FnZXMYASADKAsyHC5zb2xzdGljZS52MS5SZWplY3RlZE1lc3NhZ2UivQEKD1JlamVjdGVkTWVzc2FnZRIKCgJpZBgBIAEoCRITCgtyZWNlaXZlZF9tcxgCIAEoAxIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIXCgpyZXF1ZXN0X2lkGAUgASgJSACIAQESDwoHaG9zdF9pZBgGIAEoCRIMCgRib2R5GAcgASgMEhIKCmJvZHlfYnl0ZXMYCCABKAQSDQoFdGltZXMYCSABKA1CDQoLX3JlcXVlc3RfaWQiHwoQRmluZExlYWtzUmVxdWVzdBILCgNmaXgYASABKAgicQoRRmluZExlYWtzUmVzcG9uc2USIAoFbGVha3MYASADKAsyES5zb2xzdGljZS52MS5MZWFrEg8KB2xlZGdlcnMYAiADKAkSKQoGdW5yZWFkGAMgAygLMhkuc29sc3RpY2UudjEuVW5yZWFkTGVkZ2VyIi8KDFVucmVhZExlZGdlchIOCgZsZWRnZXIYASABKAkSDwoHcHJvYmxlbRgCIAEoCSJxCgRMZWFrEgwKBGtpbmQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZqb2JfaWQYAyABKAkSDQoFY2F1c2UYBCABKAkSDgoGcmVtZWR5GAUgASgJEg0KBWZpeGVkGAYgASgIEg8KB3Byb2JsZW0YByABKAkiVQoIQ2FjaGVVc2USDQoFaW5kZXgYASABKA0SDgoGYWN0aW9uGAIgASgJEg8KB291dGNvbWUYAyABKAkSCwoDa2V5GAQgASgJEgwKBHNpemUYBSABKAQiQAoQTGlzdENhY2hlUmVxdWVzdBIQCghyZXBvX3VybBgBIAEoCRILCgNrZXkYAiABKAkSDQoFbGltaXQYAyABKA0iPQoRTGlzdENhY2hlUmVzcG9uc2USKAoHZW50cmllcxgBIAMoCzIXLnNvbHN0aWNlLnYxLkNhY2hlRW50cnki4QEKCkNhY2hlRW50cnkSCgoCaWQYASABKAkSEgoKcmVwb3NpdG9yeRgCIAEoCRINCgVpbWFnZRgDIAEoCRILCgNyZWYYBCABKAkSCwoDa2V5GAUgASgJEgwKBHNpemUYBiABKAQSDgoGc2hhMjU2GAcgASgJEhMKC2NvbXByZXNzaW9uGAggASgJEg4KBmpvYl9pZBgJIAEoCRISCgpjcmVhdGVkX21zGAogASgDEhQKDGxhc3RfdXNlZF9tcxgLIAEoAxIMCgR1c2VzGAwgASgEEg8KB2hvc3RfaWQYDSABKAkiTAoSRGVsZXRlQ2FjaGVSZXF1ZXN0EgoKAmlkGAEgASgJEhAKCHJlcG9fdXJsGAIgASgJEgsKA2tleRgDIAEoCRILCgNhbGwYBCABKAgiPwoTRGVsZXRlQ2FjaGVSZXNwb25zZRIoCgdkZWxldGVkGAEgAygLMhcuc29sc3RpY2UudjEuQ2FjaGVFbnRyeSI3ChRMaXN0QXJ0aWZhY3RzUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoBSJiChVMaXN0QXJ0aWZhY3RzUmVzcG9uc2USDgoGam9iX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSKAoJYXJ0aWZhY3RzGAMgAygLMhUuc29sc3RpY2UudjEuQXJ0aWZhY3QikQEKCEFydGlmYWN0EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKc2l6ZV9ieXRlcxgDIAEoAxIOCgZzaGEyNTYYBCABKAkSEQoJc3RvcmVkX21zGAUgASgDEhIKCmV4cGlyZWRfbXMYBiABKAMSDwoHaG9zdF9pZBgHIAEoCRIPCgdhcGlfdXJsGAggASgJMo8KCgpKb2JTZXJ2aWNlEkEKBlN1Ym1pdBIaLnNvbHN0aWNlLnYxLlN1Ym1pdFJlcXVlc3QaGy5zb2xzdGljZS52MS5TdWJtaXRSZXNwb25zZRI4CgNHZXQSFy5zb2xzdGljZS52MS5HZXRSZXF1ZXN0Ghguc29sc3RpY2UudjEuR2V0UmVzcG9uc2USOwoETGlzdBIYLnNvbHN0aWNlLnYxLkxpc3RSZXF1ZXN0Ghkuc29sc3RpY2UudjEuTGlzdFJlc3BvbnNlEkAKBVdhdGNoEhkuc29sc3RpY2UudjEuV2F0Y2hSZXF1ZXN0Ghouc29sc3RpY2UudjEuV2F0Y2hSZXNwb25zZTABEj0KBExvZ3MSGC5zb2xzdGljZS52MS5Mb2dzUmVxdWVzdBoZLnNvbHN0aWNlLnYxLkxvZ3NSZXNwb25zZTABEkEKBkNhbmNlbBIaLnNvbHN0aWNlLnYxLkNhbmNlbFJlcXVlc3QaGy5zb2xzdGljZS52MS5DYW5jZWxSZXNwb25zZRI+CgVSZXRyeRIZLnNvbHN0aWNlLnYxLlJldHJ5UmVxdWVzdBoaLnNvbHN0aWNlLnYxLlJldHJ5UmVzcG9uc2USQgoFU2hlbGwSGS5zb2xzdGljZS52MS5TaGVsbFJlcXVlc3QaGi5zb2xzdGljZS52MS5TaGVsbFJlc3BvbnNlKAEwARJECgdSZWxlYXNlEhsuc29sc3RpY2UudjEuUmVsZWFzZVJlcXVlc3QaHC5zb2xzdGljZS52MS5SZWxlYXNlUmVzcG9uc2USRwoIQ2FwYWNpdHkSHC5zb2xzdGljZS52MS5DYXBhY2l0eVJlcXVlc3QaHS5zb2xzdGljZS52MS5DYXBhY2l0eVJlc3BvbnNlElMKDERlc2NyaWJlSG9zdBIgLnNvbHN0aWNlLnYxLkRlc2NyaWJlSG9zdFJlcXVlc3QaIS5zb2xzdGljZS52MS5EZXNjcmliZUhvc3RSZXNwb25zZRJECgdFeHBsYWluEhsuc29sc3RpY2UudjEuRXhwbGFpblJlcXVlc3QaHC5zb2xzdGljZS52MS5FeHBsYWluUmVzcG9uc2USUwoMTGlzdFJlamVjdGVkEiAuc29sc3RpY2UudjEuTGlzdFJlamVjdGVkUmVxdWVzdBohLnNvbHN0aWNlLnYxLkxpc3RSZWplY3RlZFJlc3BvbnNlElYKDUxpc3RBcnRpZmFjdHMSIS5zb2xzdGljZS52MS5MaXN0QXJ0aWZhY3RzUmVxdWVzdBoiLnNvbHN0aWNlLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZRI+CgVEcmFpbhIZLnNvbHN0aWNlLnYxLkRyYWluUmVxdWVzdBoaLnNvbHN0aWNlLnYxLkRyYWluUmVzcG9uc2USSgoJRmluZExlYWtzEh0uc29sc3RpY2UudjEuRmluZExlYWtzUmVxdWVzdBoeLnNvbHN0aWNlLnYxLkZpbmRMZWFrc1Jlc3BvbnNlEkoKCUxpc3RDYWNoZRIdLnNvbHN0aWNlLnYxLkxpc3RDYWNoZVJlcXVlc3QaHi5zb2xzdGljZS52MS5MaXN0Q2FjaGVSZXNwb25zZRJQCgtEZWxldGVDYWNoZRIfLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVxdWVzdBogLnNvbHN0aWNlLnYxLkRlbGV0ZUNhY2hlUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message solstice.v1.SubmitRequest
@@ -1075,6 +1075,90 @@ export const CapacityResponseSchema: GenMessage<CapacityResponse> = /*@__PURE__*
   messageDesc(file_solstice_v1_jobs, 30);
 
 /**
+ * @generated from message solstice.v1.DrainRequest
+ */
+export type DrainRequest = Message<"solstice.v1.DrainRequest"> & {
+  /**
+   * start, end; empty: nothing is changed
+   *
+   * @generated from field: string action = 1;
+   */
+  action: string;
+};
+
+/**
+ * Describes the message solstice.v1.DrainRequest.
+ * Use `create(DrainRequestSchema)` to create a new message.
+ */
+export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 31);
+
+/**
+ * @generated from message solstice.v1.DrainResponse
+ */
+export type DrainResponse = Message<"solstice.v1.DrainResponse"> & {
+  /**
+   * @generated from field: string host_id = 1;
+   */
+  hostId: string;
+
+  /**
+   * Since when the host drains; 0: it does not.
+   *
+   * @generated from field: int64 draining_since_ms = 2;
+   */
+  drainingSinceMs: bigint;
+
+  /**
+   * The jobs that have a guest on the host. Where it drains, no other comes.
+   *
+   * @generated from field: repeated solstice.v1.DrainingJob jobs = 3;
+   */
+  jobs: DrainingJob[];
+};
+
+/**
+ * Describes the message solstice.v1.DrainResponse.
+ * Use `create(DrainResponseSchema)` to create a new message.
+ */
+export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 32);
+
+/**
+ * @generated from message solstice.v1.DrainingJob
+ */
+export type DrainingJob = Message<"solstice.v1.DrainingJob"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string label = 2;
+   */
+  label: string;
+
+  /**
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * Its guest is kept although it has failed: see Release.
+   *
+   * @generated from field: bool on_hold = 4;
+   */
+  onHold: boolean;
+};
+
+/**
+ * Describes the message solstice.v1.DrainingJob.
+ * Use `create(DrainingJobSchema)` to create a new message.
+ */
+export const DrainingJobSchema: GenMessage<DrainingJob> = /*@__PURE__*/
+  messageDesc(file_solstice_v1_jobs, 33);
+
+/**
  * @generated from message solstice.v1.HostCapacity
  */
 export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
@@ -1162,7 +1246,7 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
  * Use `create(HostCapacitySchema)` to create a new message.
  */
 export const HostCapacitySchema: GenMessage<HostCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 31);
+  messageDesc(file_solstice_v1_jobs, 34);
 
 /**
  * @generated from message solstice.v1.LabelCapacity
@@ -1213,7 +1297,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
  * Use `create(LabelCapacitySchema)` to create a new message.
  */
 export const LabelCapacitySchema: GenMessage<LabelCapacity> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 32);
+  messageDesc(file_solstice_v1_jobs, 35);
 
 /**
  * @generated from message solstice.v1.DescribeHostRequest
@@ -1232,7 +1316,7 @@ export type DescribeHostRequest = Message<"solstice.v1.DescribeHostRequest"> & {
  * Use `create(DescribeHostRequestSchema)` to create a new message.
  */
 export const DescribeHostRequestSchema: GenMessage<DescribeHostRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 33);
+  messageDesc(file_solstice_v1_jobs, 36);
 
 /**
  * @generated from message solstice.v1.DescribeHostResponse
@@ -1295,7 +1379,7 @@ export type DescribeHostResponse = Message<"solstice.v1.DescribeHostResponse"> &
  * Use `create(DescribeHostResponseSchema)` to create a new message.
  */
 export const DescribeHostResponseSchema: GenMessage<DescribeHostResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 34);
+  messageDesc(file_solstice_v1_jobs, 37);
 
 /**
  * Setting is one option of the orchestrator that has a value.
@@ -1328,7 +1412,7 @@ export type Setting = Message<"solstice.v1.Setting"> & {
  * Use `create(SettingSchema)` to create a new message.
  */
 export const SettingSchema: GenMessage<Setting> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 35);
+  messageDesc(file_solstice_v1_jobs, 38);
 
 /**
  * HostImage is one image of the host's image map, and what is of it on the host's disk.
@@ -1426,7 +1510,7 @@ export type HostImage = Message<"solstice.v1.HostImage"> & {
  * Use `create(HostImageSchema)` to create a new message.
  */
 export const HostImageSchema: GenMessage<HostImage> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 36);
+  messageDesc(file_solstice_v1_jobs, 39);
 
 /**
  * @generated from message solstice.v1.ExplainRequest
@@ -1443,7 +1527,7 @@ export type ExplainRequest = Message<"solstice.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 37);
+  messageDesc(file_solstice_v1_jobs, 40);
 
 /**
  * @generated from message solstice.v1.ExplainResponse
@@ -1475,7 +1559,7 @@ export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 38);
+  messageDesc(file_solstice_v1_jobs, 41);
 
 /**
  * @generated from message solstice.v1.ListRejectedRequest
@@ -1494,7 +1578,7 @@ export type ListRejectedRequest = Message<"solstice.v1.ListRejectedRequest"> & {
  * Use `create(ListRejectedRequestSchema)` to create a new message.
  */
 export const ListRejectedRequestSchema: GenMessage<ListRejectedRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 39);
+  messageDesc(file_solstice_v1_jobs, 42);
 
 /**
  * @generated from message solstice.v1.ListRejectedResponse
@@ -1511,7 +1595,7 @@ export type ListRejectedResponse = Message<"solstice.v1.ListRejectedResponse"> &
  * Use `create(ListRejectedResponseSchema)` to create a new message.
  */
 export const ListRejectedResponseSchema: GenMessage<ListRejectedResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 40);
+  messageDesc(file_solstice_v1_jobs, 43);
 
 /**
  * @generated from message solstice.v1.RejectedMessage
@@ -1578,7 +1662,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
  * Use `create(RejectedMessageSchema)` to create a new message.
  */
 export const RejectedMessageSchema: GenMessage<RejectedMessage> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 41);
+  messageDesc(file_solstice_v1_jobs, 44);
 
 /**
  * @generated from message solstice.v1.FindLeaksRequest
@@ -1595,7 +1679,7 @@ export type FindLeaksRequest = Message<"solstice.v1.FindLeaksRequest"> & {
  * Use `create(FindLeaksRequestSchema)` to create a new message.
  */
 export const FindLeaksRequestSchema: GenMessage<FindLeaksRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 42);
+  messageDesc(file_solstice_v1_jobs, 45);
 
 /**
  * @generated from message solstice.v1.FindLeaksResponse
@@ -1626,7 +1710,7 @@ export type FindLeaksResponse = Message<"solstice.v1.FindLeaksResponse"> & {
  * Use `create(FindLeaksResponseSchema)` to create a new message.
  */
 export const FindLeaksResponseSchema: GenMessage<FindLeaksResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 43);
+  messageDesc(file_solstice_v1_jobs, 46);
 
 /**
  * @generated from message solstice.v1.UnreadLedger
@@ -1650,7 +1734,7 @@ export type UnreadLedger = Message<"solstice.v1.UnreadLedger"> & {
  * Use `create(UnreadLedgerSchema)` to create a new message.
  */
 export const UnreadLedgerSchema: GenMessage<UnreadLedger> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 44);
+  messageDesc(file_solstice_v1_jobs, 47);
 
 /**
  * @generated from message solstice.v1.Leak
@@ -1709,7 +1793,7 @@ export type Leak = Message<"solstice.v1.Leak"> & {
  * Use `create(LeakSchema)` to create a new message.
  */
 export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 45);
+  messageDesc(file_solstice_v1_jobs, 48);
 
 /**
  * @generated from message solstice.v1.CacheUse
@@ -1754,7 +1838,7 @@ export type CacheUse = Message<"solstice.v1.CacheUse"> & {
  * Use `create(CacheUseSchema)` to create a new message.
  */
 export const CacheUseSchema: GenMessage<CacheUse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 46);
+  messageDesc(file_solstice_v1_jobs, 49);
 
 /**
  * @generated from message solstice.v1.ListCacheRequest
@@ -1787,7 +1871,7 @@ export type ListCacheRequest = Message<"solstice.v1.ListCacheRequest"> & {
  * Use `create(ListCacheRequestSchema)` to create a new message.
  */
 export const ListCacheRequestSchema: GenMessage<ListCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 47);
+  messageDesc(file_solstice_v1_jobs, 50);
 
 /**
  * @generated from message solstice.v1.ListCacheResponse
@@ -1804,7 +1888,7 @@ export type ListCacheResponse = Message<"solstice.v1.ListCacheResponse"> & {
  * Use `create(ListCacheResponseSchema)` to create a new message.
  */
 export const ListCacheResponseSchema: GenMessage<ListCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 48);
+  messageDesc(file_solstice_v1_jobs, 51);
 
 /**
  * @generated from message solstice.v1.CacheEntry
@@ -1887,7 +1971,7 @@ export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
  * Use `create(CacheEntrySchema)` to create a new message.
  */
 export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 49);
+  messageDesc(file_solstice_v1_jobs, 52);
 
 /**
  * @generated from message solstice.v1.DeleteCacheRequest
@@ -1923,7 +2007,7 @@ export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
  * Use `create(DeleteCacheRequestSchema)` to create a new message.
  */
 export const DeleteCacheRequestSchema: GenMessage<DeleteCacheRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 50);
+  messageDesc(file_solstice_v1_jobs, 53);
 
 /**
  * @generated from message solstice.v1.DeleteCacheResponse
@@ -1940,7 +2024,7 @@ export type DeleteCacheResponse = Message<"solstice.v1.DeleteCacheResponse"> & {
  * Use `create(DeleteCacheResponseSchema)` to create a new message.
  */
 export const DeleteCacheResponseSchema: GenMessage<DeleteCacheResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 51);
+  messageDesc(file_solstice_v1_jobs, 54);
 
 /**
  * @generated from message solstice.v1.ListArtifactsRequest
@@ -1964,7 +2048,7 @@ export type ListArtifactsRequest = Message<"solstice.v1.ListArtifactsRequest"> &
  * Use `create(ListArtifactsRequestSchema)` to create a new message.
  */
 export const ListArtifactsRequestSchema: GenMessage<ListArtifactsRequest> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 52);
+  messageDesc(file_solstice_v1_jobs, 55);
 
 /**
  * @generated from message solstice.v1.ListArtifactsResponse
@@ -1991,7 +2075,7 @@ export type ListArtifactsResponse = Message<"solstice.v1.ListArtifactsResponse">
  * Use `create(ListArtifactsResponseSchema)` to create a new message.
  */
 export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 53);
+  messageDesc(file_solstice_v1_jobs, 56);
 
 /**
  * A file that a job kept.
@@ -2053,7 +2137,7 @@ export type Artifact = Message<"solstice.v1.Artifact"> & {
  * Use `create(ArtifactSchema)` to create a new message.
  */
 export const ArtifactSchema: GenMessage<Artifact> = /*@__PURE__*/
-  messageDesc(file_solstice_v1_jobs, 54);
+  messageDesc(file_solstice_v1_jobs, 57);
 
 /**
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
@@ -2212,6 +2296,17 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof ListArtifactsRequestSchema;
     output: typeof ListArtifactsResponseSchema;
+  },
+  /**
+   * Drain has the called orchestrator's host start no more jobs, or start them again, and tells what still runs there. A drain
+   * lasts over restarts.
+   *
+   * @generated from rpc solstice.v1.JobService.Drain
+   */
+  drain: {
+    methodKind: "unary";
+    input: typeof DrainRequestSchema;
+    output: typeof DrainResponseSchema;
   },
   /**
    * FindLeaks compares the store with what is on the called orchestrator's host; with fix it mends what it may.

@@ -1,0 +1,18 @@
+import { readDrainMark } from "../../orchestrator/hosts/drain-mark.ts";
+import { timeText } from "../text.ts";
+import { type Check, ok, warn } from "./check.ts";
+
+/** Whether an operator drains this host, also where its orchestrator does not run. */
+export function drainCheck(dataDir: string): Check {
+  return {
+    name: "takes jobs",
+    async run() {
+      const since = readDrainMark(dataDir);
+      if (since === null) return ok("The host is not being drained.");
+      return warn(
+        `The host is being drained since ${timeText(since)} and starts no jobs.`,
+        "solstice drain --end",
+      );
+    },
+  };
+}

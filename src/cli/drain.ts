@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DrainResponse } from "../gen/solstice/v1/jobs_pb.ts";
+import type { ApiSession } from "./api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { parseTime } from "./option-flags.ts";
+import { write, writeJson } from "./output.ts";
+import { askPatiently } from "./patience.ts";
+import { oneLine } from "./text.ts";
+import { tellOnSignals } from "./wait-and-tell.ts";
+
+/** How often the host is asked what still runs there, in ms. */
+const lookMs = 1000;
+
+interface DrainFlags {
+  readonly end?: true;
+  readonly wait: boolean;
+  /** Seconds. */
+  readonly timeout?: number;
+  readonly json?: true;
+}
+
+/** `solstice drain`: empties the host of the orchestrator that answers. */
+export const registerDrain: RegisterCommand = (program, context) => {
+  const command = program
+    .command("drain")
+    .summary("have a host start no more jobs, and wait until it is empty")
+    .description(
+      "Has the host of the orchestrator that answers start no more jobs, and waits until those that run there have ended. " +
+        "Waiting jobs stay in the store for other hosts, or for this one. The drain lasts, also over restarts of the " +
+        "orchestrator, until --end. Exits 124 when --timeout is over first.",
+    )
+    .option("--end", "have the host take jobs again")
+    .option("--no-wait", "do not wait until the host is empty")
+    .option(
+      "--timeout <TIME>",
+      "how long to wait at most, such as 30m; the drain goes on after that",
+      parseTime,
+    );
+  addClientOptions(command)
+    .addHelpText(
+      "after",
+      examplesText([
+        [
+          "solstice drain && systemctl stop solstice-orchestrator",
+          "stop this host for good, or before a reboot",
+        ],
+        ["solstice drain --end", "take jobs again"],
+        ["solstice drain --no-wait --json | jq '.jobs | length'", "how many jobs still run"],
+      ]),
+    )
+    .action(async (flags: DrainFlags) => {
+      const session = await openSession(command, context);
+      const action = flags.end ? "end" : "start";
+      const answer = await session.ask((client, options) => client.drain({ action }, options));
+      const isWaiting = flags.wait && !flags.end && answer.jobs.length > 0;
+      const last = isWaiting ? await untilEmpty(answer, { context, session, flags }) : answer;
+      if (flags.json) await writeJson(context.stdout, drainDocument(last));
+      else await write(context.stdout, outcomeText(last));
+      if (isWaiting && last.jobs.length > 0) context.setExitCode(exitCodes.timedOut);
+    });
+};
+
+/** Asks until nothing runs there, `--timeout` is over, or somebody ended the drain. An orchestrator that restarts is waited for. */
+async function untilEmpty(
+  first: DrainResponse,
+  { context, session, flags }: { context: CliContext; session: ApiSession; flags: DrainFlags },
+): Promise<DrainResponse> {
+  const say = (text: string) => write(flags.json ? context.stderr : context.stdout, text);
+  const stopTelling = tellOnSignals(
+    "The drain goes on. Wait again with: solstice drain\nTake jobs again with: solstice drain --end\n",
+    context,
+  );
+  const endsAt =
+    flags.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + flags.timeout * 1000;
+  let answer = first;
+  let told = "";
+  while (answer.jobs.length > 0 && answer.drainingSinceMs !== 0n && performance.now() < endsAt) {
+    const text = waitingText(answer);
+    if (text !== told) await say(text);
+    told = text;
+    await sleep(Math.max(0, Math.min(lookMs, endsAt - performance.now())));
+    const onLost = (message: string) => void say(`${message} Trying again.\n`);
+    answer = await askPatiently({ session, onLost }, (client, options) => client.drain({}, options));
+  }
+  stopTelling();
+  return answer;
+}
+
+/** The most jobs that are listed in one message. */
+const jobsShownMax = 20;
+
+function waitingText({ hostId, jobs }: DrainResponse): string {
+  const lines = jobs.slice(0, jobsShownMax).map(({ id, label, state, onHold }) => {
+    const hold = `on hold; solstice release ${oneLine(id)} removes its guest`;
+    return `  ${oneLine(id)} (${oneLine(label)}, ${onHold ? hold : oneLine(state)})\n`;
+  });
+  const more = jobs.length > jobsShownMax ? `  and ${jobs.length - jobsShownMax} more\n` : "";
+  const count = jobs.length === 1 ? "1 job is" : `${jobs.length} jobs are`;
+  return `Host ${oneLine(hostId)} starts no more jobs. ${count} left there:\n${lines.join("")}${more}`;
+}
+
+function outcomeText(answer: DrainResponse): string {
+  const host = `Host ${oneLine(answer.hostId)}`;
+  if (answer.drainingSinceMs === 0n) return `${host} takes jobs.\n`;
+  if (answer.jobs.length > 0) return waitingText(answer);
+  return (
+    `${host} is empty and starts no more jobs. Stop it now (systemctl stop solstice-orchestrator), or take jobs ` +
+    "again: solstice drain --end\n"
+  );
+}
+
+function drainDocument({ hostId, drainingSinceMs, jobs }: DrainResponse) {
+  return {
+    host_id: hostId,
+    draining_since_ms: drainingSinceMs === 0n ? null : Number(drainingSinceMs),
+    jobs: jobs.map(({ id, label, state, onHold }) => ({ id, label, state, on_hold: onHold })),
+  };
+}

@@ -1,0 +1,45 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hasErrorCode } from "../../host/error-code.ts";
+
+/** The file of the data directory that is there while the host drains at an operator's request. */
+const fileName = "draining";
+
+/** Whether an operator drains this host. On disk, so that neither a crash nor a restart fills a host that is to be emptied. */
+export interface DrainMark {
+  /** Since when, in ms since the epoch; null: the host takes jobs. */
+  since(): number | null;
+  /** Sets the mark; one that is set keeps its time. */
+  begin(now: number): void;
+  end(): void;
+}
+
+/** Opens the mark of a data directory, of which this process has the lock. */
+export function openDrainMark(dataDir: string): DrainMark {
+  const path = join(dataDir, fileName);
+  let since = readDrainMark(dataDir);
+  return {
+    since: () => since,
+    begin(now) {
+      if (since !== null) return;
+      writeFileSync(`${path}.new`, `${now}\n`, { mode: 0o644, flush: true });
+      renameSync(`${path}.new`, path);
+      since = now;
+    },
+    end() {
+      rmSync(path, { force: true });
+      since = null;
+    },
+  };
+}
+
+/** Since when the host of a data directory drains, or null. A mark that was cut short counts as one of the epoch. */
+export function readDrainMark(dataDir: string): number | null {
+  try {
+    const at = Number(readFileSync(join(dataDir, fileName), "utf8"));
+    return Number.isSafeInteger(at) ? at : 0;
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return null;
+    throw error;
+  }
+}

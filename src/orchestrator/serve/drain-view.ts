@@ -1,0 +1,41 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DrainAction } from "../../api/job-service.ts";
+import type { DrainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
+import { listSlots } from "../../store/capacity.ts";
+import type { Context } from "../context.ts";
+import type { Lease } from "../hosts/lease-loop.ts";
+import type { Scheduler } from "../schedule/schedule-loop.ts";
+
+/** What a change of the drain has to reach. */
+export interface DrainParts {
+  readonly lease: Pick<Lease, "refresh">;
+  readonly scheduler: Pick<Scheduler, "claimsEnded">;
+}
+
+/** What the API's Drain does and tells. With `start`, no job is claimed any more once it answers: what it lists is all there is. */
+export async function drainView(
+  context: Context,
+  action: DrainAction,
+  { lease, scheduler }: DrainParts,
+): Promise<MessageInitShape<typeof DrainResponseSchema>> {
+  const { drainMark, identity, log, store } = context;
+  const before = drainMark.since();
+  if (action === "start") drainMark.begin(Date.now());
+  if (action === "end") drainMark.end();
+  const since = drainMark.since();
+  if (since !== before) {
+    log.info(
+      { draining: since !== null },
+      since === null ? "the drain was ended" : "the host is being drained",
+    );
+    lease.refresh();
+    store.wake({ kind: "all" });
+  }
+  if (since !== null) await scheduler.claimsEnded();
+  const jobs = await listSlots(store, identity.hostId);
+  return {
+    hostId: identity.hostId,
+    ...(since !== null && { drainingSinceMs: BigInt(since) }),
+    jobs: jobs.map(({ id, label, state, onHold }) => ({ id, label, state, onHold })),
+  };
+}
