@@ -8,34 +8,18 @@ export interface LiveConfig {
   replace(next: OrchestratorConfig): void;
 }
 
+/** What a reload exchanges: the settings, and what is reported of them. */
+const reloadable = ["configPath", "imageMap", "imageMapSha256", "apiToken", "secrets", "settings"] as const;
+
 /** Makes the configuration of a running orchestrator out of that of its start. */
 export function createLiveConfig(initial: OrchestratorConfig): LiveConfig {
-  let { configPath, imageMap, imageMapSha256, settings, apiToken, secrets } = initial;
-  const config: OrchestratorConfig = {
-    ...initial,
-    get configPath() {
-      return configPath;
-    },
-    get imageMap() {
-      return imageMap;
-    },
-    get imageMapSha256() {
-      return imageMapSha256;
-    },
-    get settings() {
-      return settings;
-    },
-    get apiToken() {
-      return apiToken;
-    },
-    get secrets() {
-      return secrets;
-    },
-  };
+  let present: Pick<OrchestratorConfig, (typeof reloadable)[number]> = initial;
+  const config = { ...initial };
+  for (const name of reloadable) Object.defineProperty(config, name, { get: () => present[name] });
   return {
     config: Object.freeze(config),
     replace(next) {
-      ({ configPath, imageMap, imageMapSha256, settings, apiToken, secrets } = next);
+      present = next;
     },
   };
 }
