@@ -163,7 +163,7 @@ function systemdNotify({ dataDir }: OrchestratorSetup) {
   };
 }
 
-test("SIGUSR2 leaves a running job to the next start, also when a drain waits for it already", async (context) => {
+test("SIGUSR2 leaves a job that a drain waits for to the next start", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "1");
   const systemd = systemdNotify(setup);
   const first = await startOrchestrator(setup, [], systemd.environment);
@@ -175,6 +175,8 @@ test("SIGUSR2 leaves a running job to the next start, also when a drain waits fo
   await untilLogged(first, id, "waiting");
   const waiting = await submit(first, { script: "echo later" });
   await until("systemd is told", () => systemd.notified().length === 1);
+  first.signal("SIGTERM");
+  await until("it drains", () => first.log().includes('"phase":"draining"'));
   assert.equal(await first.stop("SIGUSR2"), 0, first.log());
   assert.deepEqual(
     systemd.notified().map((line) => line.split(" ")[0]),
@@ -182,22 +184,17 @@ test("SIGUSR2 leaves a running job to the next start, also when a drain waits fo
   );
 
   const second = await startOrchestrator(setup, runnerListen);
-  second.signal("SIGTERM");
-  await until("it drains", () => second.log().includes('"phase":"draining"'));
-  assert.equal(await second.stop("SIGUSR2"), 0, second.log());
-
-  const third = await startOrchestrator(setup, runnerListen);
   await once(spawn("touch", [go]), "exit");
-  const job = await untilEnd(third, id);
+  const job = await untilEnd(second, id);
   assert.deepEqual(
     [job.state, job.attempt, job.log?.completeness],
     ["succeeded", 1, "complete"],
-    third.log(),
+    second.log(),
   );
-  const lines = (await readLog(third, id)).toString().split("\n");
+  const lines = (await readLog(second, id)).toString().split("\n");
   assert.deepEqual([lines[0], lines.at(-2)], ["before", "after"]);
   assert.deepEqual(new Set(lines.slice(1, -2)), new Set(["waiting"]));
-  assert.equal((await untilEnd(third, waiting)).state, "succeeded");
+  assert.equal((await untilEnd(second, waiting)).state, "succeeded");
 });
 
 test("SIGHUP takes image map, token and secrets over and logs what changed; a mistake changes nothing", async (context) => {

@@ -5,7 +5,7 @@ import { type FirewallWays, targetOfRepository, whyClosed } from "../../core/clo
 import type { Job } from "../../core/job.ts";
 import type { Verdict } from "../../core/verdict.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
-import type { Log } from "../context.ts";
+import type { Log } from "../log.ts";
 import { createLookUps, type LookUp, lookUpHost } from "./look-up.ts";
 
 /** What of a job decides which way its guest goes. */
