@@ -9,9 +9,6 @@
 # never in the URL, an argument list or .git/config.
 
 fetch_attempts=3
-# How long a server may be silent. One that is closed to this guest does not answer at all.
-patience_seconds=30
-[ -z "${SOLSTICE_CHECKOUT_CLOSED:-}" ] || patience_seconds=10
 trouble=.git/solstice-trouble
 
 report_trouble() { printf 'solstice: %s\n' "$*" >&2; }
@@ -38,7 +35,7 @@ prepare_credentials() {
       (umask 077 && printf '%s\n' "$SOLSTICE_CHECKOUT_SECRET" >"$SOLSTICE_CHECKOUT_KEY") || return
       unset SOLSTICE_CHECKOUT_SECRET
       trap 'rm -f "$SOLSTICE_CHECKOUT_KEY"' EXIT
-      GIT_SSH_COMMAND="ssh -i '$SOLSTICE_CHECKOUT_KEY' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=$patience_seconds"
+      GIT_SSH_COMMAND="ssh -i '$SOLSTICE_CHECKOUT_KEY' -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=30"
       GIT_SSH_COMMAND="$GIT_SSH_COMMAND -o StrictHostKeyChecking=accept-new"
       ;;
   esac
@@ -158,8 +155,8 @@ main() {
   unset GIT_DIR GIT_WORK_TREE GIT_COMMON_DIR GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
     GIT_CONFIG GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_DEFAULT_HASH
   # Nobody is there to type a password, and a server that falls silent is given up on.
-  : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=$patience_seconds}"
-  : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=$patience_seconds -o StrictHostKeyChecking=accept-new}"
+  : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=30}"
+  : "${GIT_SSH_COMMAND:=ssh -o BatchMode=yes -o ConnectTimeout=30 -o StrictHostKeyChecking=accept-new}"
   # The texts that is_permanent and is_network look for are English.
   GIT_TERMINAL_PROMPT=0 LC_ALL=C
   export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME GIT_SSH_COMMAND GIT_TERMINAL_PROMPT LC_ALL

@@ -73,7 +73,9 @@ export function createAdmission(context: Context): Admission {
 
 async function withWarnings(context: Context, accepted: Accepted): Promise<Accepted> {
   const closed = isFinal(accepted.job.state) ? null : await context.reach.whyClosed(accepted.job);
-  return { ...accepted, warnings: closed === null ? [] : [closed] };
+  if (closed === null) return accepted;
+  void context.reach.report(accepted.job);
+  return { ...accepted, warnings: [closed] };
 }
 
 async function refuseWhenFull(room: QueueRoom): Promise<void> {

@@ -80,6 +80,7 @@ test("the verdict of a failed checkout names the setting, others stay as they ar
   const { reach } = setUp();
   const failed = await explainCheckout(reach, lan, verdict("checkout_failed", "It failed.", 128));
   assert.match(failed.message, /^It failed\. .*GUEST_LAN_ACCESS=/);
+  assert.equal(await explainCheckout(reach, lan, failed), failed);
   const step = verdict("step_failed", "It failed.", 1);
   assert.equal(await explainCheckout(reach, lan, step), step);
 });

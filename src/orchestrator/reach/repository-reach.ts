@@ -77,7 +77,7 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
   return reach;
 }
 
-/** The verdict of a failed checkout with why the way was closed, where it was. */
+/** The verdict of a failed checkout with why the way was closed, where it was. Repeating it adds nothing. */
 export async function explainCheckout(
   reach: Pick<RepositoryReach, "whyClosed">,
   job: ReachedJob,
@@ -85,7 +85,8 @@ export async function explainCheckout(
 ): Promise<Verdict> {
   if (ended.reason !== "checkout_failed") return ended;
   const reason = await reach.whyClosed(job);
-  return reason === null ? ended : { ...ended, message: `${ended.message} ${reason}` };
+  if (reason === null || ended.message.includes(reason)) return ended;
+  return { ...ended, message: `${ended.message} ${reason}` };
 }
 
 /** Where a job's guest would go from here; null where it needs no way, or is no guest of this host. */
