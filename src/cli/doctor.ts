@@ -44,20 +44,20 @@ const doctorOptions = {
   ...{ maxConcurrency, maxHolds, ...zonesOptions },
 };
 
-/** `solstice doctor`: whether this host can run jobs, and what mends it where it cannot. */
+/** `solstice doctor`: whether this host can run jobs, and what repairs it where it cannot. */
 export const registerDoctor: RegisterCommand = (program, context) => {
   const command = program
     .command("doctor")
-    .summary("check this host, and say how to mend what is wrong")
+    .summary("check this host, and show how to repair what is wrong")
     .description(
       "Checks what the orchestrator needs of this host: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
         "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ where they are configured. Changes nothing. " +
         "Where an orchestrator runs on this machine, its settings are examined, and other ones given here are warnings. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
         "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
-        "directory where one runs, else by itself. Exits 0 when nothing is left to be mended, else 1.",
+        "directory where one runs, else by itself. Exits 0 when nothing is left to repair, else 1.",
     )
     .option("--leaks", "show guests, files and records that nothing owns, each with its cause")
-    .option("--fix", "with --leaks: mend what can be mended; what is not ours is never touched")
+    .option("--fix", "with --leaks: repair what can be repaired; what is not ours is never touched")
     .option("--json", "print one JSON document (and errors as JSON on stderr)");
   addOptions(command, doctorOptions)
     .addHelpText(
@@ -67,7 +67,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
         ["sudo solstice doctor --leaks", "what was left behind, and how that came"],
         [
           "sudo solstice doctor --leaks --fix --json | jq '.leaks[] | select(.fixed | not)'",
-          "mend it, and list the rest",
+          "repair it, and list the rest",
         ],
       ]),
     )

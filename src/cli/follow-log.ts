@@ -60,7 +60,7 @@ export async function* followLog(place: LogPlace, options: PatienceOptions): Asy
 
 /**
  * The API sends from the offset asked for, and says where it skips what was not kept. A repeat is dropped, and a hole that
- * nobody told of is an error rather than a silent loss.
+ * the API did not report is an error rather than a silent loss.
  */
 function unseenPart(message: LogsResponse, offset: number): Omit<LogPiece, "attempt"> {
   const start = Number(message.offset);
@@ -85,7 +85,7 @@ async function whatFollows(place: LogPlace, offset: number, options: PatienceOpt
   // Nothing is added to the output of a job whose guest is on hold.
   const hasEnded = isFinal(jobStateOf(job)) || (place.stream === "output" && hasHeldGuest(job));
   if (job.attempt === place.attempt && job.state === "queued") return "attempt";
-  // The API ends a step's log with the step, and knows best when that is.
+  // The API ends a step's log with the step.
   if (place.step !== undefined && (hasEnded || hasStepEnded(job, place.step))) return "nothing";
   return hasEnded && !isShort(job, place, offset) ? "nothing" : "more";
 }
@@ -101,7 +101,7 @@ function isShort(job: Job, place: LogPlace, offset: number): boolean {
   );
 }
 
-/** The line that stands in for bytes that were not kept. It begins one of its own: nobody knows where the last one ended. */
+/** The line that stands in for bytes that were not kept. It begins a line of its own: where the last one ended is not known. */
 export function skippedText({ offset, skipped }: LogPiece): string {
   return `\nsolstice: ${rangeText(offset - skipped, offset)} were not kept: the log exceeded LOG_LIMIT_MB\n`;
 }

@@ -133,7 +133,7 @@ function documentPrinter({ stdout }: CliContext): LogPrinter {
   return { add: (piece) => print(lines.add(piece)), end: () => print(lines.end()) };
 }
 
-/** Says on stderr what is wrong with a log that was printed. The API tells it of the latest attempt's. */
+/** Reports on stderr what is wrong with a log that was printed. The API reports it for the latest attempt. */
 async function tellCompleteness(
   printed: { jobId: string; attempt: number },
   { context, session }: Means,

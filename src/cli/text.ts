@@ -45,7 +45,7 @@ export function repositoryPath(url: string): string {
   return withoutTrailing(path, "/").replace(/\.git$/, "");
 }
 
-/** A repository's URL without what everyone knows: `owner/name` of a forge, else host and path. */
+/** A repository's URL in short: `owner/name` of a forge, else host and path. */
 export function repositoryText(url: string): string {
   const address = parseRepositoryUrl(url);
   if (!address) return oneLine(url);

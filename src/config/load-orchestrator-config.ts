@@ -30,7 +30,7 @@ const mebibyte = 1024 * 1024;
 
 type Values = OptionValues<typeof orchestratorOptions>;
 
-/** What `solstice images` needs to know. */
+/** What `solstice images` needs. */
 export interface ImagesConfig {
   readonly configPath: string;
   readonly dataDir: string;

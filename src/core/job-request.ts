@@ -82,7 +82,7 @@ const stepSchema = z.object({
 export type RequestStep = z.output<typeof stepSchema>;
 
 /**
- * The message `jobrequest.v1`: what a producer sends. Keys this version does not know are dropped, so that producers may
+ * The message `jobrequest.v1`: what a producer sends. Unknown keys are dropped, so that producers may
  * be newer; the caller logs their names with {@link unknownRequestKeys}.
  */
 export const jobRequestSchema = z
@@ -244,13 +244,13 @@ export function placeText(path: readonly PropertyKey[]): string {
   return text.length > requestLimits.placeChars ? `${text.slice(0, requestLimits.placeChars)}…` : text;
 }
 
-/** The top-level keys of `input` that this version does not know, for the one log line about a newer producer. */
+/** The unknown top-level keys of `input`, for the one log line about a newer producer. */
 export function unknownRequestKeys(input: object): string[] {
   return Object.keys(input).filter((key) => !(key in jobRequestSchema.shape));
 }
 
 /**
- * The places in `input` whose keys this version does not know, at any depth: paths of keys. For input that a person wrote,
+ * The places in `input` whose keys are unknown, at any depth: paths of keys. For input that a person wrote,
  * where such a key is a mistake. `request` is what {@link parseJobRequest} made of it.
  */
 export function unknownRequestPlaces(input: unknown, request: unknown): (string | number)[][] {

@@ -215,7 +215,7 @@ class Store implements ImageStore {
       this.#setReady(entry, ready);
       return ready;
     } catch (error) {
-      // Over before anybody is told, so that who is told and pulls begins anew instead of joining what has failed.
+      // Cleared before the notification, so that a listener's pull starts a new attempt instead of joining the failed one.
       entry.attempt = null;
       if (!context.signal.aborted) this.#setFailed(entry, error);
       throw error;

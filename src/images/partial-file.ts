@@ -45,7 +45,7 @@ export class PartialFile {
     this.#bytes = state.syncedBytes;
   }
 
-  /** Opens what there is of `url`, or begins anew when it is of something else. */
+  /** Opens what there is of `url`, or starts from zero when it is of something else. */
   static async open(files: ImageFiles, url: string): Promise<PartialFile> {
     makeDirectory(files.folder, folderMode);
     const handle = await openForUpdate(files.part);

@@ -26,7 +26,7 @@ const spaceCheckBytes = 256 * 1024 * 1024;
 
 /**
  * Makes one image ready: used when it is there; else fetched, verified, unpacked, checked and only then given its name,
- * so that nobody ever sees a part of it. Of several processes one works and the others wait for it. May be killed at any
+ * so that no part of it is ever seen. Of several processes one works and the others wait for it. May be killed at any
  * moment and called again. Throws a SolsticeError that says what to do, or the signal's reason.
  */
 export async function prepareImage(

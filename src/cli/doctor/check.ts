@@ -8,7 +8,7 @@ export interface Finding {
   readonly status: CheckStatus;
   /** What was seen, in a sentence. */
   readonly detail: string;
-  /** What mends it, where possible a command to paste. */
+  /** What repairs it, where possible a command to paste. */
   readonly remedy: string | null;
 }
 

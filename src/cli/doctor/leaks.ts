@@ -25,7 +25,7 @@ export interface LeakOptions {
 
 /**
  * `solstice doctor --leaks`: the differences between this host and the store, from the orchestrator of this data
- * directory where one runs, and by looking itself where none does. Exits 1 when something is left to be mended.
+ * directory where one runs, and by looking itself where none does. Exits 1 when something is left to repair.
  */
 export async function examineLeaks(
   flags: RawFlags,

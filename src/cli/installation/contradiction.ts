@@ -12,7 +12,7 @@ const askTimeoutMs = 5_000;
 export async function contradiction(session: ApiSession): Promise<string | null> {
   const { apiUrl, apiUrlFrom, dataDir, dataDirFrom } = session.place;
   if (apiUrlFrom === null || dataDirFrom === null) return null;
-  // A flag beats the other option's variable, and whoever gave it knows.
+  // A flag beats the other option's variable: it was given for this very command.
   if (apiUrlFrom.startsWith("--") !== dataDirFrom.startsWith("--")) return null;
   const host = await session.client
     .describeHost({ images: false }, { timeoutMs: askTimeoutMs })
