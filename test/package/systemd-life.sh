@@ -40,7 +40,8 @@ until_it() {
 # submit NAME: a job that runs until $marks/NAME-go is there. Leaves its id in $id.
 submit() {
   script="echo before; echo \$\$ >$marks/$1-pid; while [ ! -e $marks/$1-go ]; do sleep 0.2; done; echo after; : >$marks/$1-ended"
-  id=$(api Submit "{\"jobRequestJson\":\"{\\\"schema_version\\\":1,\\\"request_id\\\":\\\"$2\\\",\\\"script\\\":\\\"$script\\\"}\"}" | field id)
+  id=$(api Submit "{\"jobRequestJson\":\"{\\\"request_id\\\":\\\"$2\\\",\\\"script\\\":\\\"$script\\\"}\"}" | field id)
+  [ -n "$id" ] || { say "not taken" "job $1" && exit 1; }
   until_it "job $1 runs" test -s "$marks/$1-pid"
   pid=$(cat "$marks/$1-pid")
 }
