@@ -8,7 +8,8 @@ import { pathProblem, sourceProblem } from "./image-paths.ts";
 
 /** Named limits of an image map. */
 export const imageMapLimits = {
-  fileBytes: 1024 * 1024,
+  // Some 800 images. While a map of this size is read, which takes about a second, calls wait: 1 MiB took 3 s and more.
+  fileBytes: 256 * 1024,
   nameChars: 64,
   aliases: 1000,
   sizes: 100,

@@ -227,8 +227,8 @@ test("a nesting too deep is a problem of the file that says so, whatever is nest
   assert.doesNotMatch(problemsOf(`${"[".repeat(50)}${"]".repeat(50)}`)[0] ?? "", /nested/);
 });
 
-test("a file beyond 1 MiB is refused unread", () => {
-  assert.match(problemsOf(`#${"x".repeat(1024 * 1024)}`)[0] ?? "", /too long; needs at most 1048576 bytes/);
+test("a file beyond 256 KiB is refused unread", () => {
+  assert.match(problemsOf(`#${"x".repeat(256 * 1024)}`)[0] ?? "", /too long; needs at most 262144 bytes/);
 });
 
 test("a thousand problems are told as fifty and a count", () => {
