@@ -73,7 +73,7 @@ cat /etc/resolv.conf; sleep 5; echo end`;
         ["failed", 4, 2],
         job.verdict?.message,
       );
-      assert.equal(job.transitions.filter(({ to }) => to === "booting").length, 2, "its guest was gone");
+      assert.equal(job.transitions.filter(({ to }) => to === "provisioning").length, 2, "its guest was gone");
       assert.equal((await readLog(third, id)).toString(), "begun\n");
       await assertNothingLeft(host);
       assert.equal(await third.stop("SIGTERM"), 0, third.log());

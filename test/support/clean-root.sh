@@ -23,6 +23,8 @@ enter() {
   mount -t proc proc "$root/proc"
   for directory in $emptied; do hide "$root$directory"; done
   for path in $removed; do rm -rf "${root:?}$path"; done
+  # A libvirtd of its own would take this machine's guests, which other tests may have at this moment, for its own.
+  rm -f "$root"/etc/libvirt/qemu/*.xml
   chmod 1777 "$root/tmp" "$root/var/tmp"
 }
 
