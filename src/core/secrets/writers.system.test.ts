@@ -86,6 +86,7 @@ const ownCases = [
   "pa<ss&wo>rd-77x",
   "pässwörd-çafé-9",
   'it\'s "quoted" $HOME `x`',
+  "two''in a row",
   "a b*c!(d)-5",
   "#~tilde~#,{brace}",
   "😀/€+%=?;&😀",

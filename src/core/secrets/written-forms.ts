@@ -162,9 +162,10 @@ function shellForms(text: string): string[] {
   return [
     ...words,
     ...(first ? [`\\${mapped(text, (one) => (/[#~]/.test(one) ? one : backslash(one)))}`] : []),
-    // set -x of bash; dash and busybox
+    // set -x of bash; Python's shlex.quote; dash and busybox
     text.replaceAll("'", `'\\''`),
     text.replaceAll("'", `'"'"'`),
+    doubleQuotedRuns(text),
     // export -p and declare -p of bash
     mapped(text, (one) => (/[$`"\\]/.test(one) ? `\\${one}` : one)),
     mapped(text, (one) => (/[$`"\\!]/.test(one) ? `\\${one}` : one)),
@@ -174,6 +175,12 @@ function shellForms(text: string): string[] {
     ),
     mapped(text, dollarQuote(octal)),
   ];
+}
+
+/** Some shells put a row of single quotes in one pair of double quotes, and open no single quotes for nothing at either end. */
+function doubleQuotedRuns(text: string): string {
+  const written = text.replaceAll(/'+/g, (run) => `'"${run}"'`);
+  return written.slice(text.startsWith("'") ? 1 : 0, text.endsWith("'") ? -1 : undefined);
 }
 
 /**
