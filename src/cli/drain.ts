@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Option } from "commander";
 import type { DrainResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";
@@ -31,8 +32,8 @@ export const registerDrain: RegisterCommand = (program, context) => {
         "Waiting jobs stay in the store for other hosts, or for this one. The drain lasts, also over restarts of the " +
         "orchestrator, until --end. Exits 124 when --timeout is over first.",
     )
-    .option("--end", "have the host take jobs again")
-    .option("--no-wait", "do not wait until the host is empty")
+    .addOption(new Option("--end", "have the host take jobs again").conflicts(["wait", "timeout"]))
+    .addOption(new Option("--no-wait", "do not wait until the host is empty").conflicts("timeout"))
     .option(
       "--timeout <TIME>",
       "how long to wait at most, such as 30m; the drain goes on after that",
@@ -56,9 +57,10 @@ export const registerDrain: RegisterCommand = (program, context) => {
       const answer = await session.ask((client, options) => client.drain({ action }, options));
       const isWaiting = flags.wait && !flags.end && answer.jobs.length > 0;
       const last = isWaiting ? await untilEmpty(answer, { context, session, flags }) : answer;
+      const isOver = isWaiting && last.jobs.length > 0;
       if (flags.json) await writeJson(context.stdout, drainDocument(last));
-      else await write(context.stdout, outcomeText(last));
-      if (isWaiting && last.jobs.length > 0) context.setExitCode(exitCodes.timedOut);
+      else await write(context.stdout, isOver ? overText(last) : outcomeText(last));
+      if (isOver) context.setExitCode(exitCodes.timedOut);
     });
 };
 
@@ -68,10 +70,7 @@ async function untilEmpty(
   { context, session, flags }: { context: CliContext; session: ApiSession; flags: DrainFlags },
 ): Promise<DrainResponse> {
   const say = (text: string) => write(flags.json ? context.stderr : context.stdout, text);
-  const stopTelling = tellOnSignals(
-    "The drain goes on. Wait again with: solstice drain\nTake jobs again with: solstice drain --end\n",
-    context,
-  );
+  const stopTelling = tellOnSignals(goesOnText, context);
   const endsAt =
     flags.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + flags.timeout * 1000;
   let answer = first;
@@ -88,6 +87,9 @@ async function untilEmpty(
   return answer;
 }
 
+const goesOnText =
+  "The drain goes on. Wait again with: solstice drain\nTake jobs again with: solstice drain --end\n";
+
 /** The most jobs that are listed in one message. */
 const jobsShownMax = 20;
 
@@ -97,14 +99,23 @@ function waitingText({ hostId, jobs }: DrainResponse): string {
     return `  ${oneLine(id)} (${oneLine(label)}, ${onHold ? hold : oneLine(state)})\n`;
   });
   const more = jobs.length > jobsShownMax ? `  and ${jobs.length - jobsShownMax} more\n` : "";
-  const count = jobs.length === 1 ? "1 job is" : `${jobs.length} jobs are`;
-  return `Host ${oneLine(hostId)} starts no more jobs. ${count} left there:\n${lines.join("")}${more}`;
+  return `Host ${oneLine(hostId)} starts no more jobs. ${countText(jobs.length)} left there:\n${lines.join("")}${more}`;
+}
+
+function countText(count: number): string {
+  return count === 1 ? "1 job is" : `${count} jobs are`;
+}
+
+/** After a wait that ended before the host was empty. The jobs have been listed while it lasted. */
+function overText(answer: DrainResponse): string {
+  if (answer.drainingSinceMs === 0n) return outcomeText(answer);
+  return `The time to wait is over: ${countText(answer.jobs.length)} left on host ${oneLine(answer.hostId)}. ${goesOnText}`;
 }
 
 function outcomeText(answer: DrainResponse): string {
   const host = `Host ${oneLine(answer.hostId)}`;
   if (answer.drainingSinceMs === 0n) return `${host} takes jobs.\n`;
-  if (answer.jobs.length > 0) return waitingText(answer);
+  if (answer.jobs.length > 0) return waitingText(answer) + goesOnText;
   return (
     `${host} is empty and starts no more jobs. Stop it now (systemctl stop solstice-orchestrator), or take jobs ` +
     "again: solstice drain --end\n"

@@ -187,6 +187,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
       const job = known ?? addJob(api, `again${id}`, { requestId, retryOf: id });
       return { job: job.message, existed: known !== undefined, warnings: [...api.warnings] };
     },
+    drain: () => ({ hostId: "host-a", drainingSinceMs: 1n, jobs: [...api.jobs.values()].map(drainedJob) }),
     listRejected: () => ({ messages: api.rejected }),
     capacity: () => ({
       ...{ maxConcurrency: 4, running: 1, queued: 2, hosts: api.hosts },
@@ -202,6 +203,10 @@ function serve(router: ConnectRouter, api: FakeApi): void {
       throw new ConnectError("This test has no explanation.", Code.Unavailable);
     },
   });
+}
+
+function drainedJob({ message: { id, label, state } }: FakeJob) {
+  return { id, label, state, onHold: false };
 }
 
 async function* sendLog(api: FakeApi, request: LogsRequest, signal: AbortSignal) {
