@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { ImageMap } from "../../core/image-map.ts";
 import type { Secret } from "../../core/secrets/secret.ts";
 import { SecretValue } from "../../core/secrets/secret-value.ts";
-import { compareConfigs, type Reloadable, reportText } from "./reload-report.ts";
+import { compareConfigs, needsAttention, type Reloadable, reportText } from "./reload-report.ts";
 
 const policy = { repositories: [], refs: [], withoutRepository: true };
 
@@ -47,6 +47,13 @@ test("what came, went and changed is named, with no value of a secret or token",
     needRestart: ["MAX_CONCURRENCY"],
   });
   assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|-pass/);
+});
+
+test("a token that is gone, and a setting that waits for a restart, need attention", () => {
+  const [open, closed] = [reloadable({}), reloadable({ token: "first-pass" })];
+  assert.equal(needsAttention(compareConfigs(closed, open, [])), true);
+  assert.equal(needsAttention(compareConfigs(open, open, ["MAX_HOLDS"])), true);
+  for (const before of [open, closed]) assert.equal(needsAttention(compareConfigs(before, closed, [])), false);
 });
 
 test("without a change the report says that, and a long list of names is cut", () => {

@@ -28,6 +28,9 @@ export type Reloadable = Pick<OrchestratorConfig, "imageMap" | "apiToken"> & {
 /** The most names that the report names of one kind. */
 const namesShownMax = 20;
 
+/** What the removal of the token means: an empty `API_TOKEN` may be a mistake. */
+const openApi = " (every user of this machine may call the API)";
+
 /** Compares two configurations. Pure. */
 export function compareConfigs(
   before: Reloadable,
@@ -45,13 +48,18 @@ export function compareConfigs(
   };
 }
 
+/** Whether an operator should look at the report: a change waits for a restart, or the API has lost its token. */
+export function needsAttention({ needRestart, apiToken }: ReloadReport): boolean {
+  return needRestart.length > 0 || apiToken === "removed";
+}
+
 /** The report as one line for a person. */
 export function reportText({ images, labels, secrets, apiToken, needRestart }: ReloadReport): string {
   const parts = [
     ...namesText("images", images),
     ...(labels === "same" ? [] : ["labels or sizes changed"]),
     ...namesText("secrets", secrets),
-    ...(apiToken === "same" ? [] : [`the API token was ${apiToken}`]),
+    ...(apiToken === "same" ? [] : [`the API token was ${apiToken}${apiToken === "removed" ? openApi : ""}`]),
     ...(needRestart.length === 0 ? [] : [`only a restart takes on: ${needRestart.join(", ")}`]),
   ];
   return `reloaded: ${parts.join("; ") || "nothing has changed"}`;

@@ -3,7 +3,7 @@ import { errorText, isSolsticeError } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { imagesOfHost } from "../hosts/images-of-host.ts";
 import type { LiveConfig } from "./live-config.ts";
-import { compareConfigs, type ReloadReport, reportText } from "./reload-report.ts";
+import { compareConfigs, needsAttention, type ReloadReport, reportText } from "./reload-report.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
 /** What a reload works with. */
@@ -64,7 +64,7 @@ async function outcomeOf(context: Context, parts: ReloadParts): Promise<string> 
   try {
     const report = await exchange(context, parts);
     const text = reportText(report);
-    log[report.needRestart.length === 0 ? "info" : "warn"](report, text);
+    log[needsAttention(report) ? "warn" : "info"](report, text);
     await closeNetwork(context);
     return text;
   } catch (error) {
