@@ -227,6 +227,12 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
     "succeeded",
   );
 
+  const go = join(setup.dataDir, "go-on");
+  const running = await submit(orchestrator, {
+    script: `echo up; while [ ! -e ${go} ]; do sleep 0.05; done`,
+  });
+  await untilLogged(orchestrator, running, "up");
+  const waiting = await submit(orchestrator, { script: "true" });
   writeFileSync(setup.imageMapPath, imageMap.replaceAll("any", "new"));
   const entry = "without_repository: true, value: very-secret-value";
   writeFileSync(secrets, `secrets: { NEW_SECRET: { ${entry} } }\n`);
@@ -237,8 +243,12 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.equal(
     report.msg,
     "reloaded: images: 1 added (new), 1 removed (any); labels or sizes changed; secrets: 1 added (NEW_SECRET); " +
-      "only a restart takes on: MAX_CONCURRENCY",
+      "only a restart takes on: MAX_CONCURRENCY; 1 waiting job needs an image that no image map has: any",
   );
+  writeFileSync(go, "");
+  assert.equal((await untilEnd(orchestrator, running)).state, "succeeded");
+  const why = await orchestrator.api.explain({ jobId: waiting });
+  assert.deepEqual([why.constraint, /image any/.test(why.message)], ["no_host", true], why.message);
   await assert.rejects(submit(orchestrator, { script: "true", runs_on: "any" }), /any.*other, new/s);
   const described = await orchestrator.api.describeHost({ images: true });
   assert.deepEqual(
@@ -253,9 +263,16 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.equal((await untilEnd(orchestrator, id)).state, "succeeded");
   assert.doesNotMatch((await readLog(orchestrator, id)).toString(), /very-secret/);
 
+  // The image is back: the job that has waited for it starts, in its first attempt.
+  writeFileSync(setup.imageMapPath, imageMap);
+  orchestrator.signal("SIGHUP");
+  const begun = await untilEnd(orchestrator, waiting);
+  assert.deepEqual([begun.state, begun.attempt], ["succeeded", 1]);
+  await until("the third reload is over", () => reloads() === 3);
+
   writeFileSync(variables, "MAX_CONCURRENCY=1\nAPI_TOKEN=new-token\n");
   orchestrator.signal("SIGHUP");
-  await until("the third reload is over", () => reloads() === 3);
+  await until("the fourth reload is over", () => reloads() === 4);
   await assert.rejects(orchestrator.api.capacity({}), /wants a token/);
   const headers = { Authorization: "Bearer new-token" };
   assert.equal((await orchestrator.api.capacity({}, { headers })).maxConcurrency, 1);

@@ -27,7 +27,8 @@ export function accessRefusal(request: NodeRequest, policy: AccessPolicy): Solst
   if (given !== null && sameSecret(given, policy.token)) return null;
   const problem = given === null ? "The API wants a token." : "The API token is wrong.";
   return new SolsticeError("unauthenticated", problem, {
-    remedy: "Set API_TOKEN (or --api-token) to the value that the orchestrator has now: a reload may have changed it.",
+    remedy:
+      "Set API_TOKEN (or --api-token) to the value that the orchestrator has now: a reload may have changed it.",
   });
 }
 

@@ -34,6 +34,7 @@ test("options that contradict each other are refused before anything is asked", 
   ]) {
     const { code, stderr, stdout } = await drain(...options);
     assert.deepEqual([code, stdout], [exitCodes.usage, ""], options.join(" "));
-    for (const option of options.filter((word) => word.startsWith("--"))) assert.match(stderr, new RegExp(option));
+    for (const option of options.filter((word) => word.startsWith("--")))
+      assert.match(stderr, new RegExp(option));
   }
 });

@@ -33,9 +33,13 @@ export function explainAbsence(
     ),
     ...named(lostServers, didUntil),
   ];
-  const message = `No live host serves image ${image}: ${who.join(", ") || "none that is known ever did"}.`;
+  const message = `No live host serves image ${image}: ${who.join(", ") || inNoMap}.`;
   return { constraint: "no_host", message, ...unknown };
 }
+
+/** What an operator can do about an image that was taken out of every map, and what else ends the wait. */
+const inNoMap =
+  "it is in no image map. Add it to one and reload (SIGHUP): the job starts then. Otherwise the job waits until it is cancelled";
 
 const unknown = { estimatedStartAt: null };
 

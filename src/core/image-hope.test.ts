@@ -3,7 +3,6 @@ import { test } from "node:test";
 import type { HostRecord } from "./host-facts.ts";
 import { hopeless, type ImageHere, whyRefused } from "./image-hope.ts";
 import type { Backend } from "./job.ts";
-import { hostMemoryMs } from "./placement.ts";
 import { hostRecord } from "./testing/hosts.ts";
 
 const now = 1_000_000_000;
@@ -32,7 +31,6 @@ test("an image that another host can use now is never hopeless", () => {
 });
 
 test("without another host that has or had it, it is hopeless at once, or when its time is over", () => {
-  assert.match(problem(absent, [], 0) ?? "", /no longer in the image map/);
   assert.match(problem(failed, [hostRecord("c")], 0) ?? "", /checksum/);
   assert.equal(problem(pending, [], timeoutMs - 1), null);
   assert.match(problem(pending, [], timeoutMs) ?? "", /did not become ready within 1 s/);
@@ -44,25 +42,30 @@ test("another host that prepares it gives the job its whole time; one that is lo
   assert.equal(problem(failed, [preparing], timeoutMs - 1), null);
   assert.match(problem(failed, [preparing], timeoutMs) ?? "", /Its last error: The checksum/);
   const lost = (ago: number) => ({ ...illumosHost, lostAt: now - ago });
-  assert.equal(problem(absent, [lost(timeoutMs - 1)], 1e6), null);
-  assert.notEqual(problem(absent, [lost(timeoutMs)], 1e6), null);
-  assert.equal(problem(absent, [lost(timeoutMs)], timeoutMs - 1), null);
+  assert.equal(problem(failed, [lost(timeoutMs - 1)], 1e6), null);
+  assert.notEqual(problem(failed, [lost(timeoutMs)], 1e6), null);
+  assert.equal(problem(failed, [lost(timeoutMs)], timeoutMs - 1), null);
 });
 
 test("what needs another backend waits for a host that has it, however long, and whoever looks", () => {
   const others = [[], [hostRecord("c")], [unfitHost("zones", "libvirt")], [unfitHost("libvirt", null)]];
   for (const known of others) assert.equal(problem(elsewhere, known, 1e9), null);
-  // To a host that does not know the image at all, another's map says it.
-  assert.equal(problem(absent, [unfitHost("zones", "libvirt")], 1e9), null);
-  assert.equal(problem(absent, [unfitHost("zones", "libvirt", { lostAt: now - 1e6 })], 1e9), null);
-  const forgotten = { lostAt: 1, renewedAt: now - hostMemoryMs };
-  assert.match(problem(absent, [unfitHost("zones", "libvirt", forgotten)], 1e9) ?? "", /no longer in/);
 });
 
-test("what this host's backend cannot run fails at once, and is that host's to say", () => {
+test("an image that is absent from this host's map is waited for, however long, and whoever looks", () => {
+  const lost = { ...illumosHost, lostAt: 1 };
+  const others = [
+    [],
+    [hostRecord("c")],
+    [lost],
+    [unfitHost("zones", "libvirt")],
+    [unfitHost("libvirt", null)],
+  ];
+  for (const known of others) assert.equal(problem(absent, known, 1e9), null);
+});
+
+test("what this host's backend cannot run fails at once", () => {
   assert.match(problem(failed, [], 0) ?? "", /cannot be used/);
-  assert.equal(problem(absent, [unfitHost("libvirt", null)], 0), null);
-  assert.match(problem(absent, [unfitHost("libvirt", null, { lostAt: now })], 0) ?? "", /no longer in/);
 });
 
 test("a new job is refused only where nobody can come to run its image", () => {

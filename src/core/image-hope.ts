@@ -1,6 +1,6 @@
 import { type HostRecord, unfitThere } from "./host-facts.ts";
 import type { Backend } from "./job.ts";
-import { isRemembered, serves } from "./placement.ts";
+import { serves } from "./placement.ts";
 
 /** What this host knows of an image that it cannot use now. */
 export type ImageHere =
@@ -27,9 +27,9 @@ export function whyRefused(image: string, here: ImageHere, others: readonly Host
 
 /**
  * Why the image of a waiting job will not come, or null while there is hope: another host that runs it gives hope at
- * once, one that did, and any preparation, for `timeoutMs`. What needs another backend waits for a host that has it, for as
- * long as that takes: only such a host may say that the image does not come. `waitingSince`: the job's age as this process
- * has seen it.
+ * once, one that did, and any preparation, for `timeoutMs`. A host judges only images that it could run by its map: a job whose
+ * image is absent there waits for another host, or for the image to be back in a map, for as long as that takes; the same for an
+ * image that needs another backend. `waitingSince`: the job's age as this process has seen it.
  */
 export function hopeless(
   image: string,
@@ -37,24 +37,16 @@ export function hopeless(
   known: { others: readonly HostRecord[]; waitingSince: number; timeoutMs: number; now: number },
 ): string | null {
   const { others, timeoutMs, now } = known;
-  if (here.kind === "elsewhere") return null;
+  if (here.kind === "absent" || here.kind === "elsewhere") return null;
   if (others.some((host) => serves(host, image) && host.facts.images[image]?.ready)) return null;
-  if (here.kind === "absent" && others.some((host) => judges(host, image, now))) return null;
   const lastServedAt = Math.max(...others.map((host) => servedUntil(host, image, now)));
   const isOnlyOurs = lastServedAt === Number.NEGATIVE_INFINITY;
-  if (isOnlyOurs && here.kind === "absent") return `Image ${image} is no longer in the image map.`;
   if (isOnlyOurs && here.kind === "failed") return `Image ${image} cannot be used: ${here.message}`;
   // Hosts that serve it and cannot prepare it give no more hope than this one: their time runs from the job's beginning.
   const lostAt = lastServedAt < now ? lastServedAt : known.waitingSince;
   if (now - Math.max(known.waitingSince, lostAt) < timeoutMs) return null;
   const detail = here.message === "" ? "" : ` Its last error: ${here.message}`;
   return `Image ${image} did not become ready within ${Math.round(timeoutMs / 1000)} s.${detail}`;
-}
-
-/** Whether the image is another host's to judge: its map says that it needs a further backend, or why it cannot run it. */
-function judges(host: HostRecord, image: string, now: number): boolean {
-  const unfit = unfitThere(host, image);
-  return unfit !== undefined && isRemembered(host, now) && (unfit.needs !== null || host.lostAt === null);
 }
 
 function servedUntil(host: HostRecord, image: string, now: number): number {

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import type { ImageMap } from "../../core/image-map.ts";
 import type { Secret } from "../../core/secrets/secret.ts";
 import { SecretValue } from "../../core/secrets/secret-value.ts";
-import { compareConfigs, needsAttention, type Reloadable, reportText } from "./reload-report.ts";
+import {
+  compareConfigs,
+  needsAttention,
+  type Reloadable,
+  type ReloadReport,
+  reportText,
+} from "./reload-report.ts";
 
 const policy = { repositories: [], refs: [], withoutRepository: true };
 
@@ -26,6 +32,12 @@ function reloadable(given: {
   };
 }
 
+const noneMissing = { jobs: 0, images: [] };
+
+function reportOf(before: Reloadable, after: Reloadable, needRestart: readonly string[] = []): ReloadReport {
+  return { ...compareConfigs(before, after, needRestart), missingImages: noneMissing };
+}
+
 test("what came, went and changed is named, with no value of a secret or token", () => {
   const before = reloadable({
     images: { a: 1, b: 1, c: 1 },
@@ -38,28 +50,32 @@ test("what came, went and changed is named, with no value of a secret or token",
     token: "second-pass",
     label: "d",
   });
-  const report = compareConfigs(before, after, ["MAX_CONCURRENCY"]);
+  const report = reportOf(before, after, ["MAX_CONCURRENCY"]);
   assert.deepEqual(report, {
     images: { added: ["d"], removed: ["c"], changed: ["b"] },
     labels: "changed",
     secrets: { added: ["THREE"], removed: ["TWO"], changed: ["ONE"] },
     apiToken: "changed",
     needRestart: ["MAX_CONCURRENCY"],
+    missingImages: noneMissing,
   });
   assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|-pass/);
 });
 
-test("a token that is gone, and a setting that waits for a restart, need attention", () => {
+test("a token that is gone, jobs without their image, and what waits for a restart need attention", () => {
   const [open, closed] = [reloadable({}), reloadable({ token: "first-pass" })];
-  assert.equal(needsAttention(compareConfigs(closed, open, [])), true);
-  assert.equal(needsAttention(compareConfigs(open, open, ["MAX_HOLDS"])), true);
-  for (const before of [open, closed]) assert.equal(needsAttention(compareConfigs(before, closed, [])), false);
+  assert.equal(needsAttention(reportOf(closed, open)), true);
+  assert.equal(needsAttention(reportOf(open, open, ["MAX_HOLDS"])), true);
+  for (const before of [open, closed]) assert.equal(needsAttention(reportOf(before, closed)), false);
+  const report = { ...reportOf(open, open), missingImages: { jobs: 2, images: ["old"] } };
+  assert.equal(needsAttention(report), true);
+  assert.match(reportText(report), /^reloaded: 2 waiting jobs .*: old$/);
 });
 
 test("without a change the report says that, and a long list of names is cut", () => {
   const same = reloadable({ images: { a: 1 }, secrets: { ONE: "x" } });
-  assert.equal(reportText(compareConfigs(same, same, [])), "reloaded: nothing has changed");
+  assert.equal(reportText(reportOf(same, same)), "reloaded: nothing has changed");
   const many = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`image-${index}`, 1]));
-  const text = reportText(compareConfigs(reloadable({ images: {} }), reloadable({ images: many }), []));
+  const text = reportText(reportOf(reloadable({ images: {} }), reloadable({ images: many })));
   assert.match(text, /images: 30 added \(image-0, .*image-19 and 10 more\)$/);
 });

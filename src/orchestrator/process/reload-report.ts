@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
+import { type MissingImages, missingText } from "../schedule/missing-images.ts";
 
 /** The names that came, went, or mean something else now. */
 export interface ChangedNames {
@@ -18,6 +19,8 @@ export interface ReloadReport {
   readonly apiToken: "set" | "changed" | "removed" | "same";
   /** Variables that have new values, which only a restart takes on. */
   readonly needRestart: readonly string[];
+  /** Jobs that wait for an image which no map has any more. */
+  readonly missingImages: MissingImages;
 }
 
 /** The reloadable part of a configuration, with the secrets as they are at that moment. */
@@ -36,7 +39,7 @@ export function compareConfigs(
   before: Reloadable,
   after: Reloadable,
   needRestart: readonly string[],
-): ReloadReport {
+): Omit<ReloadReport, "missingImages"> {
   const { images: imagesBefore, ...labelsBefore } = before.imageMap;
   const { images: imagesAfter, ...labelsAfter } = after.imageMap;
   return {
@@ -48,19 +51,21 @@ export function compareConfigs(
   };
 }
 
-/** Whether an operator should look at the report: a change waits for a restart, or the API has lost its token. */
-export function needsAttention({ needRestart, apiToken }: ReloadReport): boolean {
-  return needRestart.length > 0 || apiToken === "removed";
+/** Whether an operator should look at the report: a change waits for a restart, the API has lost its token, or jobs their image. */
+export function needsAttention({ needRestart, apiToken, missingImages }: ReloadReport): boolean {
+  return needRestart.length > 0 || apiToken === "removed" || missingImages.jobs > 0;
 }
 
 /** The report as one line for a person. */
-export function reportText({ images, labels, secrets, apiToken, needRestart }: ReloadReport): string {
+export function reportText(report: ReloadReport): string {
+  const { images, labels, secrets, apiToken, needRestart, missingImages } = report;
   const parts = [
     ...namesText("images", images),
     ...(labels === "same" ? [] : ["labels or sizes changed"]),
     ...namesText("secrets", secrets),
     ...(apiToken === "same" ? [] : [`the API token was ${apiToken}${apiToken === "removed" ? openApi : ""}`]),
     ...(needRestart.length === 0 ? [] : [`only a restart takes on: ${needRestart.join(", ")}`]),
+    ...(missingImages.jobs === 0 ? [] : [missingText(missingImages)]),
   ];
   return `reloaded: ${parts.join("; ") || "nothing has changed"}`;
 }

@@ -2,6 +2,7 @@ import type { ConfigSource } from "../../config/reload/config-source.ts";
 import { errorText, isSolsticeError } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { imagesOfHost } from "../hosts/images-of-host.ts";
+import { findMissingImages } from "../schedule/missing-images.ts";
 import type { LiveConfig } from "./live-config.ts";
 import { compareConfigs, needsAttention, type ReloadReport, reportText } from "./reload-report.ts";
 import type { ServiceManager } from "./service-manager.ts";
@@ -90,7 +91,10 @@ async function exchange(context: Context, { live, source }: ReloadParts): Promis
   showImages();
   secrets.replace(config.secrets);
   context.store.wake({ kind: "all" });
-  return compareConfigs(before, { ...config, secretSet: secrets.current() }, needRestart);
+  const changes = compareConfigs(before, { ...config, secretSet: secrets.current() }, needRestart);
+  // The reload is done: a store that is away, which other loops report, must not make it look undone.
+  const missingImages = await findMissingImages(context).catch(() => ({ jobs: 0, images: [] }));
+  return { ...changes, missingImages };
 }
 
 /** New images may have rules of their own for the network: in place before their first guest. */

@@ -1,0 +1,32 @@
+import { serves } from "../../core/placement.ts";
+import { countQueuedByGroup } from "../../store/capacity.ts";
+import type { Context } from "../context.ts";
+import { otherHosts } from "../hosts/host-facts.ts";
+
+/** Waiting jobs whose image is in no image map, so that they wait until the image is back or until they are cancelled. */
+export interface MissingImages {
+  /** How many jobs. */
+  readonly jobs: number;
+  readonly images: readonly string[];
+}
+
+/** The images that waiting jobs need, and that neither this host's map nor another live host has. Costs more the more jobs wait. */
+export async function findMissingImages(context: Context): Promise<MissingImages> {
+  const { images: known } = context.config.imageMap;
+  const unknown = (await countQueuedByGroup(context.store)).filter(({ image }) => !known.has(image));
+  if (unknown.length === 0) return { jobs: 0, images: [] };
+  const others = await otherHosts(context);
+  const missing = unknown.filter(({ image }) => !others.some((host) => serves(host, image)));
+  return {
+    jobs: missing.reduce((sum, { queued }) => sum + queued, 0),
+    images: [...new Set(missing.map(({ image }) => image))],
+  };
+}
+
+/** The sentence about such jobs in a log line. */
+export function missingText({ jobs, images }: MissingImages): string {
+  const count = jobs === 1 ? "1 waiting job needs an image" : `${jobs} waiting jobs need images`;
+  return `${count} that no image map has: ${images.slice(0, imagesShownMax).join(", ")}`;
+}
+
+const imagesShownMax = 20;
