@@ -225,6 +225,7 @@ function collect(text: string, previous: readonly string[] = []): readonly strin
 let stepsGiven = 0;
 
 function collectStep(text: string, previous: readonly StepFlag[] = []): readonly StepFlag[] {
+  if (text === "") throw new InvalidArgumentError("It needs NAME=COMMAND, such as 'test=make test'.");
   stepsGiven += 1;
   return [...previous, { place: stepsGiven, text }];
 }

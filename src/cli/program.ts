@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { projectVersion } from "../host/version.ts";
 import type { RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
+import { refuseEmptyValues } from "./empty-values.ts";
 import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
 
 /** Every command, in the order of help, by the name it registers. One line for each. */
@@ -58,6 +59,7 @@ export async function createProgram(context: CliContext, args: readonly string[]
       outputError: () => {},
     })
     .showSuggestionAfterError()
+    .hook("preAction", (_program, command) => refuseEmptyValues(command))
     .addHelpText("after", `\n${gettingStarted}\n\nExit codes:\n${exitCodesText()}`);
   const asked = args[0];
   const isOne = asked !== undefined && asked !== needsAll && Object.hasOwn(commands, asked);
