@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { networkProblem } from "../core/network-problem.ts";
+import { shownUrl } from "../core/shown-url.ts";
 
 // The same names as in src/api/errors.ts, which the command line does not import: it talks to the API over the wire.
 const errorCodeHeader = "solstice-error-code";
@@ -9,7 +10,6 @@ const remedyHeader = "solstice-remedy";
 /** What the protocol's own codes mean where the answer carries none of ours: it came from a proxy, or the network. */
 const codesOfProtocol: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.InvalidArgument]: "usage",
-  [Code.NotFound]: "not_found",
   [Code.AlreadyExists]: "already_exists",
   [Code.Unauthenticated]: "unauthenticated",
   [Code.PermissionDenied]: "unauthenticated",
@@ -18,13 +18,14 @@ const codesOfProtocol: Readonly<Partial<Record<Code, ErrorCode>>> = {
 
 const unreachable: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.Canceled];
 
-/** Converts what a call threw. The API's own sentence and remedy are kept; a network's failure gets ours. */
-export function fromApiError(error: unknown, apiUrl: string): SolsticeError {
+/** Converts what a call of the API at `url` threw. The API's own sentence and remedy are kept; a network's failure gets ours. */
+export function fromApiError(error: unknown, url: string): SolsticeError {
   if (isSolsticeError(error)) return error;
+  const apiUrl = shownUrl(url);
   const connectError = ConnectError.from(error);
   const code = errorCodes.find((known) => known === connectError.metadata.get(errorCodeHeader));
   if (code) return fromHeaders(connectError, code);
-  if (connectError.code === Code.Unimplemented) return notOurApi(connectError, apiUrl);
+  if (isForeignAnswer(connectError)) return notOurApi(connectError, apiUrl);
   const protocolCode = codesOfProtocol[connectError.code];
   if (protocolCode && !isNetworkFailure(connectError)) {
     return new SolsticeError(protocolCode, sentence(connectError.rawMessage), {
@@ -39,6 +40,11 @@ export function fromApiError(error: unknown, apiUrl: string): SolsticeError {
     remedy: "The orchestrator's log says more.",
     cause: connectError,
   });
+}
+
+/** True for what {@link fromApiError} says of an address where something else than an orchestrator answers. */
+export function isNotOurs({ cause }: SolsticeError): boolean {
+  return cause instanceof ConnectError && isForeignAnswer(cause);
 }
 
 const tokenRemedy = "Set API_TOKEN as the orchestrator has it.";
@@ -61,15 +67,21 @@ function decodeRemedy(header: string | null): string | null {
   }
 }
 
+/** An answer that no orchestrator gives to a call of this version: it names each job that is missing with a code of ours. */
+function isForeignAnswer({ code, rawMessage, cause }: ConnectError): boolean {
+  if (code === Code.Unimplemented || code === Code.NotFound) return true;
+  const isOfHttp =
+    /^$|^HTTP \d{3}$|^unsupported content type /.test(rawMessage) || cause instanceof SyntaxError;
+  return isOfHttp && (code === Code.Unknown || code === Code.Internal);
+}
+
 function notOurApi(error: ConnectError, apiUrl: string): SolsticeError {
-  return new SolsticeError(
-    "unavailable",
-    `What answers at ${apiUrl} is not an API of Solstice this command knows.`,
-    {
-      remedy: "Check --api-url (SOLSTICE_API_URL), and that the orchestrator has the same version.",
-      cause: error,
-    },
-  );
+  return new SolsticeError("unavailable", `What answers at ${apiUrl} is not a Solstice orchestrator.`, {
+    remedy:
+      "Check --api-url (SOLSTICE_API_URL): it is the API's address alone, such as http://127.0.0.1:7410, without a path.\n" +
+      "If it is right, compare the versions: solstice --version on both machines.",
+    cause: error,
+  });
 }
 
 function cannotReach(error: ConnectError, apiUrl: string): SolsticeError {

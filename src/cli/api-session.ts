@@ -65,8 +65,13 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
       }
     },
     async fetchFile(path, { apiUrl, signal }) {
-      const url = apiUrl ?? urlOf(place);
-      return fetch(`${url}${path}`, { headers: headersFor(place, url), signal, redirect: "error" });
+      const base = apiUrl ?? urlOf(place);
+      const { url, headers } = withoutUser(`${base}${path}`);
+      return fetch(url, {
+        headers: { ...headers, ...headersFor(place, base) },
+        signal,
+        redirect: "error",
+      });
     },
     async refresh() {
       const found = await loadClientConfig(flags, env);
@@ -109,6 +114,15 @@ function headersFor(
     ...(apiToken !== null && { authorization: `Bearer ${apiToken}` }),
     ...(hostId !== null && apiUrl === ownUrl && { [askedHostHeader]: hostId }),
   };
+}
+
+/** `fetch` takes no URL with a user and a password: they become the header that they are for the other calls. */
+function withoutUser(text: string): { url: URL; headers: Record<string, string> } {
+  const url = new URL(text);
+  if (url.username === "" && url.password === "") return { url, headers: {} };
+  const user = [url.username, url.password].map(decodeURIComponent).join(":");
+  [url.username, url.password] = ["", ""];
+  return { url, headers: { authorization: `Basic ${Buffer.from(user).toString("base64")}` } };
 }
 
 function addHeaders(headers: Readonly<Record<string, string>>): Interceptor {

@@ -22,7 +22,7 @@ import { keepArtifacts, sha256 } from "./testing/kept-artifacts.ts";
 
 test("files are listed, as a table and as JSON, and fetched with their digests", async (t) => {
   const app = randomBytes(300_000);
-  const { jobId, directory, cli } = await keepArtifacts(t, {
+  const { jobId, directory, server, cli } = await keepArtifacts(t, {
     "dist/app": app,
     "dist/note.txt": Buffer.from("hi"),
     empty: Buffer.alloc(0),
@@ -51,6 +51,11 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
     const absent = await cli([...args, "--attempt", "4"]);
     assert.match(`${absent.code} ${absent.stderr}`, /^1 .*has no attempt 4; it had 1 so far/);
   }
+  const withUser = await cli(
+    ["get", jobId, "-o", join(directory, "user")],
+    server.url.replace("//", "//u:p@"),
+  );
+  assert.equal(withUser.code, 0, withUser.stderr);
   const nothing = await cli(["get", jobId, "no/such"]);
   assert.deepEqual([nothing.code, /kept no file that matches no\/such/.test(nothing.stderr)], [1, true]);
 });
@@ -90,7 +95,9 @@ test("nothing is replaced without --force, and the directory is no link", async 
   const mine = join(directory, "Makefile");
   const get = (...args: string[]) => cli(["get", jobId, ...args]);
   writeFileSync(mine, "mine");
-  assert.equal((await get("-o", directory)).code, 1);
+  const kept = await get("-o", directory);
+  assert.equal(kept.code, 1);
+  assert.equal(kept.stderr.split("--force").length, 2, "the remedy is there once");
   assert.equal(readFileSync(mine, "utf8"), "mine");
   rmSync(mine);
   const elsewhere = join(directory, "elsewhere");

@@ -123,7 +123,7 @@ async function fetchFiles(
     const place = { directory, path, isForced: flags.force ?? false };
     const outcome = await downloadArtifact(session, { artifact, url, ...place, onProgress }).then(
       (isFetched) => ({ state: isFetched ? "fetched" : "unchanged", problem: null }),
-      (error: unknown) => ({ state: "failed", problem: problemText(error) }),
+      (error: unknown) => ({ state: "failed", problem: errorText(error) }),
     );
     results.push({
       name: artifact.name,
@@ -139,11 +139,6 @@ async function fetchFiles(
   else if (flags.output === undefined)
     await write(context.stdout, `In ${relative(".", directory) || directory}/\n`);
   if (results.some(({ state }) => state === "failed")) context.setExitCode(exitCodes.failure);
-}
-
-function problemText(error: unknown): string {
-  const remedy = error instanceof SolsticeError ? error.remedy : undefined;
-  return remedy === undefined ? errorText(error) : `${errorText(error)} ${remedy}`;
 }
 
 interface Result {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import { fromApiError } from "./api-error.ts";
+import { fromApiError, isNotOurs } from "./api-error.ts";
 import type { ApiSession, JobClient } from "./api-session.ts";
 import { isExpectedEnd } from "./api-streams.ts";
 import { oneLine } from "./text.ts";
@@ -46,6 +46,7 @@ export function createPatience({ session, onLost, signal }: PatienceOptions): Pa
       if (wasAlive && isExpectedEnd(error)) return;
       const known = fromApiError(error, session.apiUrl);
       if (known.code !== "unavailable" && known.code !== "store_failed") throw known;
+      if (!wasAlive && lostAt === null && isNotOurs(known)) throw known;
       if (lostAt === null) onLost?.(oneLine(known.message));
       lostAt ??= performance.now();
       if (performance.now() - lostAt > patienceMs) throw known;

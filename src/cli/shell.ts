@@ -1,5 +1,6 @@
 import { ReadStream } from "node:tty";
 import { SolsticeError } from "../core/errors.ts";
+import { shownUrl } from "../core/shown-url.ts";
 import type { ShellMoved } from "../gen/solstice/v1/jobs_pb.ts";
 import { fromApiError } from "./api-error.ts";
 import type { ApiSession } from "./api-session.ts";
@@ -77,6 +78,7 @@ async function converseElsewhere(
   jobId: string,
   means: Means,
 ): Promise<Outcome> {
+  const shown = oneLine(shownUrl(apiUrl));
   const where = `The guest of job ${jobId} is on host ${oneLine(hostId)}`;
   const remedy = `Run \`solstice shell ${jobId}\` there, or let its API be reached from here (API_LISTEN).`;
   if (!/^https?:\/\//.test(apiUrl))
@@ -87,17 +89,15 @@ async function converseElsewhere(
   } catch (error) {
     const known = fromApiError(error, apiUrl);
     if (known.code !== "unavailable") throw known;
-    throw new SolsticeError("unavailable", `${where}, and its API at ${oneLine(apiUrl)} cannot be reached.`, {
+    throw new SolsticeError("unavailable", `${where}, and its API at ${shown} cannot be reached.`, {
       remedy,
       cause: error,
     });
   }
   if (outcome.kind !== "moved") return outcome;
-  throw new SolsticeError(
-    "unavailable",
-    `${where}, but what answers at ${oneLine(apiUrl)} is another host.`,
-    { remedy },
-  );
+  throw new SolsticeError("unavailable", `${where}, but what answers at ${shown} is another host.`, {
+    remedy,
+  });
 }
 
 function tell(jobId: string, outcome: Outcome, context: CliContext): void {

@@ -1,3 +1,4 @@
+import { shownUrl } from "../core/shown-url.ts";
 import type { OptionDefinition, OptionValues } from "./option-definition.ts";
 
 /** The environment as a program receives it. */
@@ -62,5 +63,5 @@ export function givenText(
 }
 
 function shown(option: OptionDefinition<unknown>, text: string): string {
-  return option.secret ? "a value that cannot be used (not shown)" : JSON.stringify(text);
+  return option.secret ? "a value that cannot be used (not shown)" : JSON.stringify(shownUrl(text));
 }

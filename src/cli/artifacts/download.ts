@@ -4,11 +4,13 @@ import { type FileHandle, link, lstat, mkdir, open, rename, rm } from "node:fs/p
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCodes, errorText, SolsticeError } from "../../core/errors.ts";
+import { shownUrl } from "../../core/shown-url.ts";
 import type { Artifact } from "../../gen/solstice/v1/jobs_pb.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
 import { formatBytes, freeBytes } from "../../host/disk-space.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import type { ApiSession } from "../api-session.ts";
+import { oneLine } from "../text.ts";
 
 /** One file to fetch. */
 export interface Download {
@@ -190,7 +192,8 @@ function cannotFetch(error: unknown, { artifact, path }: Download): unknown {
   if (!(error instanceof TypeError)) return convertDiskFull(error, path);
   const cause = error.cause instanceof Error ? error.cause : error;
   const { hostId, apiUrl } = artifact;
-  const from = hostId === "" ? "" : ` from host ${hostId}, which alone has it, at ${apiUrl}`;
+  const from =
+    hostId === "" ? "" : ` from host ${hostId}, which alone has it, at ${oneLine(shownUrl(apiUrl))}`;
   return new SolsticeError("unavailable", `The file cannot be fetched${from}: ${errorText(cause)}.`, {
     remedy:
       hostId === ""

@@ -1,4 +1,5 @@
 import { readNote } from "../../config/load-client-config.ts";
+import { shownUrl } from "../../core/shown-url.ts";
 import type { ApiSession } from "../api-session.ts";
 import { oneLine } from "../text.ts";
 
@@ -19,7 +20,7 @@ export async function contradiction(session: ApiSession): Promise<string | null>
     .catch(() => null);
   if (host === null || (await isOf(dataDir, host))) return null;
   return (
-    `${apiUrlFrom} (${apiUrl}) is used: the orchestrator of host ${oneLine(host.hostId)} with the data directory ` +
+    `${apiUrlFrom} (${shownUrl(apiUrl ?? "")}) is used: the orchestrator of host ${oneLine(host.hostId)} with the data directory ` +
     `${oneLine(host.dataDir)}. ${dataDirFrom} names another one: ${dataDir}.`
   );
 }

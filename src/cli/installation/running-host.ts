@@ -1,5 +1,6 @@
 import { readNote } from "../../config/load-client-config.ts";
 import { isSolsticeError } from "../../core/errors.ts";
+import { shownUrl } from "../../core/shown-url.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../api-session.ts";
 import { oneLine } from "../text.ts";
@@ -7,6 +8,7 @@ import { oneLine } from "../text.ts";
 /** The orchestrator that a command's flags and environment lead to, where one answers. */
 export interface RunningHost {
   readonly description: DescribeHostResponse;
+  /** As it may be shown: without a password. */
   readonly apiUrl: string;
   /** Whether it runs on this machine, so that its paths are this machine's. */
   readonly isHere: boolean;
@@ -21,7 +23,7 @@ export async function askHost(session: ApiSession, { images }: { images: boolean
     const description = await session.ask((client, options) => client.describeHost({ images }, options));
     const note = await readNote(description.dataDir);
     const isHere = note !== null && note.hostId === description.hostId;
-    return { description, apiUrl: session.apiUrl, isHere };
+    return { description, apiUrl: shownUrl(session.apiUrl), isHere };
   } catch (error) {
     if (!isSolsticeError(error, "unavailable")) throw error;
     return { absence: error.message };
