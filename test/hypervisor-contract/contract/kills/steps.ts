@@ -64,7 +64,7 @@ const longestName = 100;
 /** What differs from life to life by nature, and the words for it. */
 const varying: readonly [pattern: RegExp, word: string][] = [
   [/(?:\/var)?\/tmp\/[A-Za-z-]+-\w+/g, ""],
-  [/\/\.seed-\w{6}\b/g, "/.seed"],
+  [/\.seed-\w{6}\b/g, ".seed"],
   [/\bjob-[0-9a-z]+/g, "job-ID"],
   [/\bt[0-9a-f]{16}\b/g, "ID"],
   [/\bsol[0-9a-f]{6}v\d+/g, "CARD"],
