@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { SolsticeError } from "../core/errors.ts";
 import { type JobRequest, parseJobRequest } from "../core/job-request.ts";
 import type { CliContext } from "./context.ts";
-import { type JobFile, readJobFile } from "./job-file.ts";
+import { type JobFile, placeName, readJobFile } from "./job-file.ts";
 import { chooseScript, parseEnvironment, type ScriptFlags } from "./job-script.ts";
 import { chooseRepository, type RepositoryChoice, type RepositoryFlags } from "./repository.ts";
 
@@ -46,8 +46,37 @@ export async function buildRequest(
     ...(flags.holdOnFailure !== undefined && { hold_on_failure_seconds: flags.holdOnFailure }),
     ...(flags.priority !== undefined && { priority: flags.priority }),
   };
-  return { request: file === null ? parseJobRequest(merged) : file.parse(merged), warnings };
+  const flagOf = (path: readonly PropertyKey[]) => flagOfPlace(path, merged, flags);
+  const request =
+    file === null ? parseJobRequest(merged, (path) => placeName(path, flagOf)) : file.parse(merged, flagOf);
+  return { request, warnings };
 }
+
+/** The flag that gave a part of the request; undefined where none did. */
+function flagOfPlace(
+  [key, index, ...inner]: readonly PropertyKey[],
+  merged: Readonly<Record<string, unknown>>,
+  flags: RequestFlags,
+): string | undefined {
+  if (key === "env" && !Object.hasOwn(parseEnvironment(flags.env ?? []), String(index))) return undefined;
+  if (key === "steps" && inner.length > 0 && Array.isArray(merged.steps)) {
+    return merged.steps[Number(index)]?.always ? given(flags, "alwaysStep") : given(flags, "step");
+  }
+  return flagsByKey[String(key)]?.map((name) => given(flags, name)).find((flag) => flag !== undefined);
+}
+
+function given(flags: RequestFlags, name: keyof RequestFlags): string | undefined {
+  if (flags[name] === undefined || (name === "repo" && !flags.isRepoGiven)) return undefined;
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The flags that may give each part of a request. */
+const flagsByKey: Readonly<Record<string, readonly (keyof RequestFlags)[]>> = {
+  ...{ script: ["script", "scriptFile"], steps: ["step", "alwaysStep"], env: ["env"], secrets: ["secret"] },
+  ...{ repo_url: ["repoUrl", "repo"], commit_sha: ["commit"], ref: ["ref"] },
+  ...{ runs_on: ["runsOn"], size: ["size"], timeout_seconds: ["timeout"], priority: ["priority"] },
+  ...{ hold_on_failure_seconds: ["holdOnFailure"], request_id: ["requestId"] },
+};
 
 function readFileOf(flags: RequestFlags, context: CliContext): Promise<JobFile> {
   const ways = [flags.script, flags.scriptFile, flags.step, flags.alwaysStep, flags.stepTimeout];
@@ -81,10 +110,11 @@ async function chooseRepositoryOf(
   const isReadable = [url, commit, ref].every((value) => value === undefined || typeof value === "string");
   if (!isReadable) return { request: {}, warnings: [], rest };
   const chosen = await chooseRepository({
-    ...(typeof commit === "string" && { commit }),
+    ...(typeof commit === "string" && commit !== "" && { commit }),
     ...(typeof ref === "string" && { ref }),
     ...flags,
-    ...(typeof url === "string" && { repo: url }),
+    // Empty, as some programs write it, a repository is absent.
+    ...(typeof url === "string" && url !== "" && { repo: url }),
   });
   return { ...chosen, rest };
 }

@@ -91,17 +91,22 @@ test("refuses what is wrong before anything is sent, with exit code 2", async ()
     [["--script", "a", "--step", "b=c"], /Say what to run in one way/],
     [["--step", "no separator"], /--step: got "no separator"; needs NAME=COMMAND/],
     [["--script", "a", "--env", "novalue"], /--env: got "novalue"; needs NAME=VALUE/],
-    [["--script", "a", "--env", "1A=x"], /env\.1A/],
+    [["--script", "a", "--env", "1A=x"], /: --env: env\.1A: /],
+    [["--step", "a="], /: --step: steps\.0\.run: is empty/],
+    [["--step", "b=c", "--always-step", "a="], /: --always-step: steps\.1\.run: is empty/],
+    [["--script-file", "-"], /: --script-file: is empty/],
+    [["--script", "a", "--size", "x".repeat(101)], /: --size: must have at most 100 characters/],
+    [["--script", "a", "--repo", "."], /--no-repo.*give no --repo,/],
     [["--script", "a", "--step-timeout", "5s"], /--step-timeout limits each --step/],
     [["--script", "a", "--ref", "main"], /--no-repo.*give no/],
     [["--script", "a", "--commit", "0".repeat(40)], /--no-repo.*give no/],
     [["--script", "a", "--repo-url", "https://example.org/a.git"], /--no-repo.*give no/],
     [
       ["--script", "a", "--repo", "https://a.example/a", "--repo-url", "https://b.example/b"],
-      /are both URLs/,
+      /--no-repo.*give no --repo,/,
     ],
     [["--script", "a", "--timeout", "soon"], /--timeout.*needs a time span/s],
-    [["--script", "a", "--request-id", "x"], /request_id/],
+    [["--script", "a", "--request-id", "x"], /--request-id: must be a UUID/],
     [["--script-file", "/nonexistent"], /cannot read \/nonexistent/],
   ];
   const results = await Promise.all(wrong.map(([args]) => runCli(enqueue(...args))));
@@ -109,6 +114,10 @@ test("refuses what is wrong before anything is sent, with exit code 2", async ()
     assert.match(results[index]?.stderr ?? "", message);
     assert.equal(results[index]?.code, 2);
   }
+  const urls = ["--repo", "https://a.example/a", "--repo-url", "https://b.example/b"];
+  const both = await runCli(["enqueue", "--api-url", api.url, "--script", "a", ...urls]);
+  assert.match(both.stderr, /are both URLs/);
+  assert.equal(both.code, 2);
   assert.equal(api.submitted.length, 0);
 });
 

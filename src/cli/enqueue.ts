@@ -36,14 +36,16 @@ export const registerEnqueue: RegisterCommand = (program, context) => {
         "AMQP_URL or --amqp-url names one, else to the API.",
     );
   addRepositoryOptions(command);
+  const repoFlags = new Set<string>();
+  for (const name of ["repo", "no-repo"]) command.on(`option:${name}`, () => repoFlags.add(name));
   addJobOptions(command);
   addOptions(addClientOptions(command), publishOptions)
     .addHelpText("after", examplesText(examples) + waitText)
-    .action(async (flags: Omit<EnqueueFlags, "isRepoGiven">) => {
+    .action(async (flags: Omit<EnqueueFlags, "isRepoGiven" | "isRepoContradicted">) => {
       const broker = loadPublishConfig(flagsGiven(command), context.env);
       const isRepoGiven = command.getOptionValueSource("repo") === "cli";
       await enqueue(
-        { ...flags, isRepoGiven },
+        { ...flags, isRepoGiven, isRepoContradicted: repoFlags.size === 2 },
         { context, session: await openSession(command, context), broker },
       );
     });

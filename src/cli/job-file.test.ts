@@ -100,6 +100,19 @@ test("what is wrong in a job file is told with its place, all at once, before an
       ],
     ],
     ["steps:\n  - { name: a, run: b, colour: red }\n", [/job\.yaml:2:\d+: steps\.0\.colour: no such key/]],
+    [
+      "steps: [{name: a, run: x, cmd: y}, {run: x}]\nartifacts: [{path: x}]\nscript: z\ncache: {key: a, paths: [x], pathz: [x]}\ntimeout: 5\nhold_on_failure: 5\n",
+      [
+        /job\.yaml:1:32: steps\.0\.cmd: no such key/,
+        /job\.yaml:1:36: steps\.1\.name: is missing/,
+        /job\.yaml:1:\d+: steps: there are both/,
+        /job\.yaml:2:20: artifacts\.0\.path: no such key \(did you mean "paths"\?\)/,
+        /job\.yaml:2:\d+: artifacts\.0\.paths: is missing/,
+        /job\.yaml:4:36: cache\.pathz: no such key \(did you mean "paths"\?\)/,
+        /job\.yaml:5:\d+: timeout: no such key \(did you mean "timeout_seconds"\?\)/,
+        /job\.yaml:6:\d+: hold_on_failure: no such key \(did you mean "hold_on_failure_seconds"\?\)/,
+      ],
+    ],
     ["script: a\nscript: b\n", [/job\.yaml:2:1: this key is there already/]],
     ["- a\n", [/job\.yaml:1:1: needs keys/]],
     ["env: { A: b }\n", [/give either steps or script/]],
@@ -109,7 +122,18 @@ test("what is wrong in a job file is told with its place, all at once, before an
     const { code, stderr } = await runCli(args);
     assert.equal(code, 2, stderr);
     for (const problem of problems) assert.match(stderr, problem);
+    const places = [...stderr.matchAll(/job\.yaml:(\d+):(\d+)/g)].map(
+      (at) => Number(at[1]) * 1e6 + Number(at[2]),
+    );
+    assert.deepEqual(
+      places,
+      places.toSorted((one, other) => one - other),
+      stderr,
+    );
   }
+  const flagWins = ["--size", "x".repeat(101), "--file", fileOf("script: a\nsize: small\nrepo_url: ''\n")];
+  const { stderr: ofFlag } = await runCli(["enqueue", "--no-repo", "--api-url", api.url, ...flagWins]);
+  assert.match(ofFlag, /^ {2}--size: must have at most/m);
   const latin1 = join(directory, "latin1");
   writeFileSync(latin1, Buffer.from("script: |\n  echo gr\u00fc\u00df\n", "latin1"));
   for (const flag of ["--file", "--script-file"]) {

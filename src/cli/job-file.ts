@@ -3,10 +3,9 @@ import { didYouMean } from "../core/closest-name.ts";
 import { SolsticeError } from "../core/errors.ts";
 import {
   type JobRequest,
-  jobRequestSchema,
   placeText,
   safeParseRequest,
-  unknownRequestKeys,
+  type UnknownPlace,
   unknownRequestPlaces,
 } from "../core/job-request.ts";
 import type { CliContext } from "./context.ts";
@@ -18,15 +17,26 @@ const fileBytesMax = 4 * 1024 * 1024;
 /** A message names at most this many problems. */
 const problemsShown = 50;
 
+/** The flag that a place of the request came from; undefined where it came from none. */
+export type FlagOf = (path: readonly PropertyKey[]) => string | undefined;
+
+/** What a place of the request is called in an error: behind its flag, if it came from one. */
+export function placeName(path: readonly PropertyKey[], flagOf: FlagOf): string {
+  const flag = flagOf(path);
+  if (flag === undefined) return placeText(path);
+  return path.length === 1 ? flag : `${flag}: ${placeText(path)}`;
+}
+
 /** A job request as a person writes it: YAML or JSON, with the keys of `jobrequest.v1`. */
 export interface JobFile {
   /** What it says, not yet judged. */
   readonly document: Readonly<Record<string, unknown>>;
   /**
    * The request that the file and the flags make together. A key that is not known is a mistake here. Throws one `usage`
-   * error that holds every problem, one a line, each with its line and column where it is of the file.
+   * error that holds every problem, one a line: first those of the flags, each with its flag, then those of the file in its order,
+   * each with its line and column.
    */
-  parse(merged: object): JobRequest;
+  parse(merged: object, flagOf: FlagOf): JobRequest;
 }
 
 /** Reads a job file; `-` is standard input. Throws `usage` when it cannot be read or is no map of keys. */
@@ -48,39 +58,44 @@ export async function readJobFile(fileName: string, context: CliContext): Promis
     throw wrongFile([`${shownName}:1:1: needs keys such as steps: or script:`]);
   }
   const document = source.data;
-  return { document, parse: (merged) => parse(merged, { source, document, shownName }) };
+  return { document, parse: (merged, flagOf) => parse(merged, { source, document, shownName, flagOf }) };
 }
 
 interface FileParts {
   readonly source: YamlSource;
   readonly document: Readonly<Record<string, unknown>>;
   readonly shownName: string;
+  readonly flagOf: FlagOf;
 }
 
 function parse(merged: object, file: FileParts): JobRequest {
   const parsed = safeParseRequest(merged);
-  const unknown = parsed.success
-    ? unknownRequestPlaces(merged, parsed.data)
-    : unknownRequestKeys(file.document).map((key) => [key]);
   const problems = [
-    ...unknown.map((path) => ({ path, message: unknownKey(path) })),
+    ...unknownRequestPlaces(merged).map((place) => ({ path: place.path, message: unknownKey(place) })),
     ...(parsed.success ? [] : parsed.error.issues),
-  ].map(({ path, message }) => problemText(path, message, file));
+  ];
   if (parsed.success && problems.length === 0) return parsed.data;
-  throw wrongFile(problems);
+  const found = problems.map(({ path, message }) => ({
+    offset: offsetIn(file, path),
+    message: `${placeName(path, file.flagOf)}: ${message}`,
+  }));
+  const inOrder = found.toSorted((one, other) => (one.offset ?? -1) - (other.offset ?? -1));
+  throw wrongFile(
+    inOrder.map(({ offset, message }) =>
+      offset === null ? message : placed(file.source, { shownName: file.shownName, offset, message }),
+    ),
+  );
 }
 
-function unknownKey(path: readonly (string | number)[]): string {
-  const key = String(path.at(-1));
-  const known = path.length === 1 ? Object.keys(jobRequestSchema.shape) : [];
-  return `no such key${didYouMean(key, known)}; docs/jobs.md has all`;
+function unknownKey({ path, known }: UnknownPlace): string {
+  return `no such key${didYouMean(String(path.at(-1)), known)}; docs/jobs.md has all`;
 }
 
-function problemText(path: readonly PropertyKey[], message: string, file: FileParts): string {
-  const what = `${placeText(path)}: ${message}`;
-  if (path.length > 0 && !Object.hasOwn(file.document, String(path[0]))) return what;
-  const offset = file.source.offsetOf({ path, at: "value" });
-  return placed(file.source, { shownName: file.shownName, offset, message: what });
+/** Where a problem is in the file; null where a flag or the checkout is wrong. */
+function offsetIn({ source, document, flagOf }: FileParts, path: readonly PropertyKey[]): number | null {
+  if (flagOf(path) !== undefined) return null;
+  if (path.length > 0 && !Object.hasOwn(document, String(path[0]))) return null;
+  return source.offsetOf({ path, at: "value" });
 }
 
 function placed(

@@ -9,6 +9,8 @@ import { repositoryPath } from "./text.ts";
 export interface RepositoryFlags {
   /** A path or URL; false for `--no-repo`. */
   readonly repo: string | false;
+  /** Whether both `--repo` and `--no-repo` were given, of which `repo` holds the last. */
+  readonly isRepoContradicted?: boolean;
   readonly repoUrl?: string;
   readonly commit?: string;
   readonly ref?: string;
@@ -37,11 +39,12 @@ export async function chooseRepository(flags: RepositoryFlags): Promise<Reposito
 }
 
 /** Flags of which one would be ignored without a word. */
-function refuseContradictions({ repo, repoUrl, commit, ref }: RepositoryFlags): void {
-  if (repo === false && [repoUrl, commit, ref].some((flag) => flag !== undefined)) {
+function refuseContradictions({ repo, isRepoContradicted, repoUrl, commit, ref }: RepositoryFlags): void {
+  const isNamed = [repoUrl, commit, ref].some((flag) => flag !== undefined);
+  if (isRepoContradicted || (repo === false && isNamed)) {
     throw new SolsticeError(
       "usage",
-      "With --no-repo the job starts in an empty directory: give no --repo-url, --commit or --ref with it.",
+      "With --no-repo the job starts in an empty directory: give no --repo, --repo-url, --commit or --ref with it.",
     );
   }
   if (repo !== false && isUrl(repo) && repoUrl !== undefined) {

@@ -25,19 +25,16 @@ export function presentFields(input: unknown, known: MessageKeys): unknown {
   );
 }
 
-/**
- * The places in `input` that `read`, which was made of it, does not have, at any depth: paths of keys. A known field that counts as
- * absent has no place there and is none of them.
- */
-export function unreadPlaces(input: unknown, read: unknown, known?: MessageKeys): (string | number)[][] {
-  if (Array.isArray(input) && Array.isArray(read)) {
-    return input.flatMap((item, at) => unreadPlaces(item, read[at], known).map((path) => [at, ...path]));
+/** The places in `input` whose keys are not known, at any depth: paths of keys. It does not matter what else is wrong with `input`. */
+export function unknownPlaces(input: unknown, known: MessageKeys): (string | number)[][] {
+  if (Array.isArray(input)) {
+    return input.flatMap((item, at) => unknownPlaces(item, known).map((path) => [at, ...path]));
   }
-  if (!isRecord(input) || !isRecord(read)) return [];
+  if (!isRecord(input)) return [];
   return Object.entries(input).flatMap(([key, value]): (string | number)[][] => {
-    if (known && isAbsent(key, value, known)) return [];
-    if (!Object.hasOwn(read, key)) return [[key]];
-    return unreadPlaces(value, read[key], known?.inner?.[key]).map((path) => [key, ...path]);
+    if (!known.keys.includes(key)) return [[key]];
+    const inner = known.inner?.[key];
+    return inner === undefined ? [] : unknownPlaces(value, inner).map((path) => [key, ...path]);
   });
 }
 

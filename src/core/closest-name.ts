@@ -1,8 +1,24 @@
+/** The shortest beginning of a name that stands for the name. */
+const beginningCharsMin = 4;
+
 /**
  * The one of `known` that `name` was probably meant to be, or null when none is near. Near: at most a third of its
- * letters differ (Levenshtein distance), upper and lower case being the same.
+ * letters differ or have changed places with their neighbours, upper and lower case being the same; or it is the beginning of one
+ * known name alone, as `timeout` is of `timeout_seconds`.
  */
 export function closestName(name: string, known: Iterable<string>): string | null {
+  const all = [...known];
+  return nearestByLetters(name, all) ?? onlyNameThatBegins(name, all);
+}
+
+function onlyNameThatBegins(name: string, known: readonly string[]): string | null {
+  if (name.length < beginningCharsMin) return null;
+  const beginning = name.toLowerCase();
+  const [only, second] = known.filter((candidate) => candidate.toLowerCase().startsWith(beginning));
+  return second === undefined ? (only ?? null) : null;
+}
+
+function nearestByLetters(name: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.floor(name.length / 3) + 1;
   for (const candidate of known) {
@@ -20,16 +36,19 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return closest === null ? "" : ` (did you mean "${closest}"?)`;
 }
 
-/** How many letters must be inserted, removed or replaced; one row of the usual table is kept at a time. */
+/** How many letters must be inserted, removed, replaced or exchanged with the next; two rows of the usual table are kept. */
 function editDistance(from: string, to: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (let line = 1; line <= from.length; line += 1) {
     const next = [line];
     for (let column = 1; column <= to.length; column += 1) {
       const replaced = at(row, column - 1) + (from[line - 1] === to[column - 1] ? 0 : 1);
-      next.push(Math.min(replaced, at(row, column) + 1, at(next, column - 1) + 1));
+      const isExchanged = from[line - 1] === to[column - 2] && from[line - 2] === to[column - 1];
+      const exchanged = line > 1 && column > 1 && isExchanged ? at(before, column - 2) + 1 : replaced;
+      next.push(Math.min(replaced, exchanged, at(row, column) + 1, at(next, column - 1) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return at(row, to.length);
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type MessageKeys, presentFields, unreadPlaces } from "./absent-fields.ts";
+import { type MessageKeys, presentFields, unknownPlaces } from "./absent-fields.ts";
 import { artifactKeys, artifactsSchema } from "./artifacts.ts";
 import { type CacheWish, cacheKeys, cacheSchema } from "./cache/request.ts";
 import { SolsticeError } from "./errors.ts";
@@ -125,6 +125,15 @@ export const jobRequestSchema = z
       .optional(),
     cache: cacheSchema.optional(),
   })
+  .refine((request) => hasOneWayToRun(request), {
+    // Also where something else is wrong: a person corrects all in one go.
+    when: ({ value, issues }) => isKnownWhatRuns(value, issues),
+    path: ["steps"],
+    error: ({ input }) => {
+      const what = (input as WaysToRun).script !== undefined ? "there are both" : "nothing says what to run";
+      return `${what}; give either steps or script`;
+    },
+  })
   .check((context) => {
     for (const problem of crossFieldProblems(context.value)) {
       context.issues.push({ code: "custom", input: context.value, ...problem });
@@ -163,11 +172,22 @@ function problemText(issue: z.core.$ZodRawIssue): string | undefined {
   }
   if (issue.code === "invalid_value")
     return `needs ${issue.values.map((value) => `"${String(value)}"`).join(" or ")}`;
+  if (issue.code === "too_small" || issue.code === "too_big") return sizeText(issue);
   if (issue.code !== "invalid_type") return undefined;
   const needed = `needs ${typeNames[issue.expected] ?? issue.expected}`;
   if (issue.input === undefined) return `is missing; ${needed}`;
   const isScalar = typeof issue.input === "boolean" || typeof issue.input === "number";
   return issue.expected === "string" && isScalar ? `${needed}; write it in quotes` : needed;
+}
+
+/** What is counted in a text or a list; a number is its own size. */
+const countedNames: Readonly<Record<string, string>> = { string: " characters", array: " entries" };
+
+function sizeText(issue: z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig>): string {
+  const counted = countedNames[issue.origin] ?? "";
+  if (issue.code === "too_big") return `must ${counted ? "have" : "be"} at most ${issue.maximum}${counted}`;
+  if (counted !== "" && issue.minimum === 1) return "is empty; write something there, or leave it out";
+  return `must ${counted ? "have" : "be"} at least ${issue.minimum}${counted}`;
 }
 
 /** A request after validation, with defaults filled in. */
@@ -178,19 +198,32 @@ export type JobRequestInput = z.input<typeof jobRequestSchema>;
 
 interface CrossFieldInput {
   readonly steps?: readonly { readonly run: string }[] | undefined;
-  readonly script?: string | undefined;
   readonly repo_url?: string | undefined;
   readonly commit_sha?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: readonly string[];
 }
 
+/** What may say what to run; not yet checked. */
+interface WaysToRun {
+  readonly steps?: unknown;
+  readonly script?: unknown;
+}
+
+/** What is of a wrong type is absent in `value`, and was there all the same. */
+function isKnownWhatRuns(value: unknown, issues: readonly z.core.$ZodRawIssue[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { steps, script } = value as WaysToRun;
+  const isOneWrong = issues.some(({ path }) => path?.[0] === "steps" || path?.[0] === "script");
+  return !isOneWrong || (steps !== undefined && script !== undefined);
+}
+
+function hasOneWayToRun({ steps, script }: WaysToRun): boolean {
+  return (steps === undefined) !== (script === undefined);
+}
+
 function crossFieldProblems(request: CrossFieldInput): { path: string[]; message: string }[] {
   const problems = [];
-  if ((request.steps === undefined) === (request.script === undefined)) {
-    const what = request.script === undefined ? "nothing says what to run" : "there are both";
-    problems.push({ path: ["steps"], message: `${what}; give either steps or script` });
-  }
   if ((request.repo_url === undefined) !== (request.commit_sha === undefined)) {
     problems.push({ path: ["commit_sha"], message: "repo_url and commit_sha belong together" });
   }
@@ -226,11 +259,14 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
   return problems;
 }
 
-/** Validates what a producer sent. Throws `usage` with every problem and its place; never only the first. */
-export function parseJobRequest(input: unknown): JobRequest {
+/**
+ * Validates what a producer sent. Throws `usage` with every problem and its place; never only the first. `nameOf` says what a place
+ * is called, where it is not its path.
+ */
+export function parseJobRequest(input: unknown, nameOf: typeof placeText = placeText): JobRequest {
   const parsed = safeParseRequest(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${placeText(issue.path)}: ${issue.message}`);
+  const problems = parsed.error.issues.map((issue) => `${nameOf(issue.path)}: ${issue.message}`);
   const shown = problems.slice(0, requestLimits.problemsShown);
   if (problems.length > shown.length) shown.push(`and ${problems.length - shown.length} more problems`);
   throw new SolsticeError("usage", `The job request is not valid: ${shown.join("; ")}.`, {
@@ -249,12 +285,23 @@ export function unknownRequestKeys(input: object): string[] {
   return Object.keys(input).filter((key) => !(key in jobRequestSchema.shape));
 }
 
-/**
- * The places in `input` whose keys are unknown, at any depth: paths of keys. For input that a person wrote,
- * where such a key is a mistake. `request` is what {@link parseJobRequest} made of it.
- */
-export function unknownRequestPlaces(input: unknown, request: unknown): (string | number)[][] {
-  return unreadPlaces(input, request, requestKeys);
+/** An unknown key of a request, and the keys that may stand in its place. */
+export interface UnknownPlace {
+  /** Keys and places in lists. */
+  readonly path: readonly (string | number)[];
+  readonly known: readonly string[];
+}
+
+/** The unknown keys of `input`, at any depth. For input that a person wrote, where such a key is a mistake. */
+export function unknownRequestPlaces(input: object): UnknownPlace[] {
+  return unknownPlaces(input, requestKeys).map((path) => ({ path, known: keysBeside(path) }));
+}
+
+function keysBeside(path: readonly (string | number)[]): readonly string[] {
+  const names = path.slice(0, -1).filter((key) => typeof key === "string");
+  return (
+    names.reduce<MessageKeys | undefined>((known, name) => known?.inner?.[name], requestKeys)?.keys ?? []
+  );
 }
 
 /** The steps of a request; a lone script is one step called `script`. */

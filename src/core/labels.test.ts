@@ -88,6 +88,11 @@ test("a size replaces the image's defaults, its disk only when it says so", () =
 
 test("the closest name is near, or there is none", () => {
   assert.equal(closestName("defualt_label", ["aliases", "default_label"]), "default_label");
+  assert.equal(closestName("jbos", ["logs", "jobs"]), "jobs");
+  assert.equal(closestName("gte", ["get"]), "get");
+  const keys = ["timeout_seconds", "repo_url", "repo_name", "hold_on_failure_seconds"];
+  const meant = ["timeout", "hold_on_failure", "repo"].map((name) => closestName(name, keys));
+  assert.deepEqual(meant, ["timeout_seconds", "hold_on_failure_seconds", null]);
   assert.equal(closestName("RAM_MB", ["ram_mb"]), "ram_mb");
   assert.equal(closestName("xyz", ["ram_mb"]), null);
   assert.equal(closestName("", ["a"]), null);

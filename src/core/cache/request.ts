@@ -12,7 +12,7 @@ const cacheKey = z.string().superRefine((text, context) => {
 const cachePath = z
   .string()
   // What a shell completes to a directory is the same directory.
-  .transform((path) => withoutTrailing(path, "/"))
+  .transform((path) => withoutTrailing(path, "/") || path)
   .superRefine((path, context) => {
     const problem = cachePathProblem(path);
     if (problem !== null) context.addIssue({ code: "custom", message: problem });
