@@ -167,7 +167,6 @@ test("SIGUSR2 leaves a job that a drain waits for to the next start", async (con
   const setup = processSetup(context, "--max-concurrency", "1");
   const systemd = systemdNotify(setup);
   const first = await startOrchestrator(setup, [], systemd.environment);
-  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
   const go = join(setup.dataDir, "go-on");
   const id = await submit(first, {
     script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
@@ -183,7 +182,7 @@ test("SIGUSR2 leaves a job that a drain waits for to the next start", async (con
     ["READY=1", "STOPPING=1"],
   );
 
-  const second = await startOrchestrator(setup, runnerListen);
+  const second = await startOrchestrator(setup);
   await once(spawn("touch", [go]), "exit");
   const job = await untilEnd(second, id);
   assert.deepEqual(
@@ -321,8 +320,6 @@ test("a running job survives an exception in a library's event handler, and kill
   const thrower = 'process.on("SIGWINCH", () => { throw new Error("assert(!this.paused)"); });';
   const preload = `--import=data:text/javascript,${encodeURIComponent(thrower)}`;
   const first = await startOrchestrator(setup, [], { NODE_OPTIONS: preload });
-  // The next start must be found where the guest looks for it.
-  const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];
   const go = join(setup.dataDir, "go-on");
   const id = await submit(first, {
     script: `echo before; while [ ! -e ${go} ]; do echo waiting; sleep 0.05; done; echo after`,
@@ -333,11 +330,11 @@ test("a running job survives an exception in a library's event handler, and kill
   const last = JSON.parse(first.log().trim().split("\n").at(-1) ?? "");
   assert.deepEqual([last.origin, last.err.message], ["uncaughtException", "assert(!this.paused)"]);
 
-  const second = await startOrchestrator(setup, runnerListen);
+  const second = await startOrchestrator(setup);
   const had = (await readLog(second, id)).length;
   await until("more of its log has come", async () => (await readLog(second, id)).length > had);
   await second.stop("SIGKILL");
-  const third = await startOrchestrator(setup, runnerListen);
+  const third = await startOrchestrator(setup);
   writeFileSync(go, "");
   const job = await untilEnd(third, id);
   assert.equal(job.state, "succeeded", third.log());
@@ -351,7 +348,6 @@ test("a running job survives an exception in a library's event handler, and kill
 test("kill -9 in any state of a job loses and repeats nothing", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "1");
   let running = await startOrchestrator(setup);
-  const runnerListen = ["--runner-listen", new URL(running.runnerUrl).host];
   for (const state of ["queued", "provisioning", "booting", "running", "finalizing"]) {
     await context.test(state, async () => {
       const first = running;
@@ -365,7 +361,7 @@ test("kill -9 in any state of a job loses and repeats nothing", async (context) 
       await untilJob(first, state === "queued" ? two : one, passed);
       await first.stop("SIGKILL");
 
-      const second = await startOrchestrator(setup, runnerListen);
+      const second = await startOrchestrator(setup);
       running = second;
       for (const id of ids) {
         const job = await untilEnd(second, id);

@@ -1,9 +1,11 @@
 import { SolsticeError } from "../core/errors.ts";
 
-/** Where a server listens. Port 0 lets the kernel choose. */
+/** Where a server listens. Port 0 lets the kernel choose, unless `preferredPort` is free. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** Tried first where the port is 0. */
+  readonly preferredPort?: number | undefined;
 }
 
 /** Why a server cannot listen, and what to do: who holds the port, or which flag to change. */

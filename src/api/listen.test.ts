@@ -88,3 +88,16 @@ test("an address has its share of connections and calls, and no more; a shared o
   for (const socket of await Promise.all(shared)) socket.write(get("/held"));
   assert.match(await answerTo(await open(t, listener, "127.0.0.200"), get("/")), /answered/);
 });
+
+test("where the kernel may choose, the preferred port is taken while it is free", async (t) => {
+  const listenOn = async (preferredPort?: number) => {
+    const address = { host: "127.0.0.1", port: 0, preferredPort };
+    const listener = await listen({ address, handler: () => {}, limits, flag: "--test" });
+    t.after(() => listener.close({ graceMs: 0 }));
+    return listener;
+  };
+  const first = await listenOn();
+  assert.notEqual((await listenOn(first.port)).port, first.port);
+  await first.close({ graceMs: 0 });
+  assert.equal((await listenOn(first.port)).port, first.port);
+});

@@ -1,6 +1,7 @@
 import { createServer, type Server as Http1Server } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import { isSolsticeError } from "../core/errors.ts";
 import { AddressCounts } from "./address-counts.ts";
 import { Connections } from "./connections.ts";
 import { type ListenAddress, listenError } from "./listen-error.ts";
@@ -181,10 +182,22 @@ function closeWhenIdle(session: ServerHttp2Session, idleTimeoutMs: number): void
   });
 }
 
-function bind(server: Http1Server, options: ListenOptions): Promise<void> {
+async function bind(server: Http1Server, options: ListenOptions): Promise<void> {
+  const { port, preferredPort } = options.address;
+  if (port === 0 && preferredPort !== undefined) {
+    try {
+      return await bindTo(server, preferredPort, options);
+    } catch (error) {
+      if (!isSolsticeError(error, "locked")) throw error;
+    }
+  }
+  await bindTo(server, port, options);
+}
+
+function bindTo(server: Http1Server, port: number, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
-    server.listen(options.address.port, options.address.host, resolve);
+    server.listen(port, options.address.host, resolve);
   });
 }
 

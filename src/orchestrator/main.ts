@@ -22,6 +22,7 @@ import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
 import { loadIdentity } from "./identity.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
+import { type LastRun, noteLastRun, readLastRun } from "./last-run.ts";
 import { createLogger } from "./logger.ts";
 import { startMessageLoops } from "./messages/message-loops.ts";
 import { openMessaging } from "./messages/messaging.ts";
@@ -29,6 +30,7 @@ import { openStore } from "./open-store.ts";
 import { goDown } from "./process/go-down.ts";
 import { createLiveConfig } from "./process/live-config.ts";
 import { catchReloads } from "./process/reload.ts";
+import { reportAdopted } from "./process/report-adopted.ts";
 import { createServiceManager } from "./process/service-manager.ts";
 import { endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
 import { endAtUnexpectedError } from "./process/unexpected-error.ts";
@@ -77,12 +79,14 @@ export async function runOrchestrator(
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));
   const serviceManager = createServiceManager({ isWaiting: config.hasNotifySocket, log });
-  const context = await openContext(config, { log, closing });
+  const lastRun = readLastRun(config.dataDir);
+  const context = await openContext(config, { log, closing, lastRun });
   const lease = await startLease(context);
   closing.defer(() => lease.stop());
 
   // What an earlier process left behind is dealt with before anything new begins.
   await audit(context, { fix: true });
+  await reportAdopted(context, lastRun);
   const lifecycle = startLifecycle(context);
   closing.defer(() => lifecycle.stop());
   const scheduler = startScheduleLoop(context);
@@ -124,9 +128,9 @@ export async function runOrchestrator(
 /** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */
 async function openContext(
   config: OrchestratorConfig,
-  parts: { log: Log; closing: AsyncDisposableStack },
+  parts: { log: Log; closing: AsyncDisposableStack; lastRun: LastRun | null },
 ): Promise<Context> {
-  const { log, closing } = parts;
+  const { log, closing, lastRun } = parts;
   openDataDirectory(config.dataDir);
   const lock = acquireProcessLock(join(config.dataDir, "orchestrator.lock"), "an orchestrator");
   closing.defer(() => lock.release());
@@ -155,11 +159,12 @@ async function openContext(
   closing.defer(() => shells.close());
   const reach = createRepositoryReach({ config, hypervisor, log });
   const runnerServer = await startRunnerEndpoint({
-    ...{ config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach },
+    ...{ config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach, lastRun },
   });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.
   const runnerUrl = config.runnerUrl ?? runnerServer.url;
+  noteLastRun(config, { backend: hypervisor.backend, runnerPort: runnerServer.port, runnerUrl });
   await hypervisor.guard(runnerUrl);
   return {
     config,

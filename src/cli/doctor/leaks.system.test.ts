@@ -10,6 +10,7 @@ import { stripVTControlCharacters } from "node:util";
 import { makeSetup, startOrchestrator } from "../../../test/support/orchestrator.ts";
 import { until } from "../../../test/support/until.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
+import { noteLastRun } from "../../orchestrator/last-run.ts";
 import { noteStoreKind } from "../../orchestrator/store-kind.ts";
 import type { CliContext, Output } from "../context.ts";
 import { createProgram } from "../program.ts";
@@ -32,14 +33,14 @@ function usedDirectory(t: TestContext): string {
 async function doctor(
   dataDir: string,
   args: readonly string[],
-  columns?: number,
+  { columns, env }: { columns?: number; env?: CliContext["env"] } = {},
 ): Promise<{ exitCode: number; text: string }> {
   const stdout: Output = new PassThrough();
   if (columns !== undefined) Object.assign(stdout, { isTTY: true, columns });
   let exitCode = 0;
   const context: CliContext = {
     ...{ stdout, stderr: process.stderr, stdin: process.stdin, now: Date.now },
-    env: { HYPERVISOR: "noop", NOOP_RUNNER: "process", NO_COLOR: "1" },
+    env: { HYPERVISOR: "noop", NOOP_RUNNER: "process", NO_COLOR: "1", ...env },
     setExitCode: (code) => {
       exitCode = code;
     },
@@ -59,10 +60,13 @@ test("without an orchestrator: a table of what was left, mended on request, and 
     shown.text,
     /^KIND +NAME +JOB +CAUSE +REMEDY\nfiles_without_guest +\S+job-stray +stray +Files of/,
   );
-  assert.match(shown.text, /remove\n\nCompared: store, .*, temporary, blobs\. 1 differences: 1 left\.\n$/);
+  assert.match(
+    shown.text,
+    /remove\n\nCompared \(backend noop\): store, .*, temporary, blobs\. 1 differences: 1 left\.\n$/,
+  );
   assert.ok(existsSync(stray));
 
-  const narrow = await doctor(dataDir, ["--leaks"], 110);
+  const narrow = await doctor(dataDir, ["--leaks"], { columns: 110 });
   assert.match(narrow.text, /knows/, "a narrow terminal gets further lines, not less");
   const lines = stripVTControlCharacters(narrow.text).split("\n");
   for (const line of lines.slice(0, -2)) assert.ok(line.length <= 110, line);
@@ -84,6 +88,33 @@ test("a data directory whose orchestrator used PostgreSQL is not compared with a
   assert.ok(existsSync(stray));
   noteStoreKind({ dataDir, databaseUrl: null });
   assert.equal((await doctor(dataDir, ["--leaks", "--fix"])).exitCode, 0);
+});
+
+test("without an orchestrator the backend and mode are those of the last one, and others are refused", async (t) => {
+  const dataDir = usedDirectory(t);
+  const settings = [{ flag: "noop-runner", value: "process", from: "NOOP_RUNNER", isDefault: false }];
+  const place = { backend: "noop", runnerPort: 1, runnerUrl: "http://127.0.0.1:1" } as const;
+  noteLastRun({ dataDir, settings }, place);
+  const stray = join(dataDir, "guests", "job-stray");
+  mkdirSync(stray);
+  // Only a backend whose guests are directories finds it; libvirt may not be there at all.
+  for (const HYPERVISOR of ["", "auto"]) {
+    const found = await doctor(dataDir, ["--leaks", "--json"], { env: { HYPERVISOR, NOOP_RUNNER: "" } });
+    const { backend, leaks } = JSON.parse(found.text);
+    assert.deepEqual(
+      [backend, leaks.map(({ kind }: { kind: string }) => kind)],
+      ["noop", ["files_without_guest"]],
+    );
+  }
+  for (const env of [{ HYPERVISOR: "libvirt" }, { NOOP_RUNNER: "delay" }]) {
+    const [[name, value] = []] = Object.entries(env);
+    const refused = doctor(dataDir, ["--leaks", "--fix"], { env });
+    await assert.rejects(refused, {
+      code: "config_invalid",
+      message: new RegExp(`^${name} is ${value} here`),
+    });
+  }
+  assert.ok(existsSync(stray));
 });
 
 test("bytes that no record owns are told and mended, without an orchestrator and by one that runs", async (t) => {
@@ -134,7 +165,7 @@ test("where the blobs cannot be opened, the rest is compared, and that is said",
   assert.equal(exitCode, 1);
   assert.match(
     text,
-    /^Not compared to the end: blobs: .*\nCompared: store, .*, temporary\. No differences\.\n$/,
+    /^Not compared to the end: blobs: .*\nCompared \(backend noop\): store, .*, temporary\. No differences\.\n$/,
   );
   const { unread } = JSON.parse((await doctor(dataDir, ["--leaks", "--json"])).text);
   assert.equal(unread[0].ledger, "blobs");

@@ -5,14 +5,17 @@ import { loadClientConfig, readNote } from "../../config/load-client-config.ts";
 import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
 import type { RawFlags } from "../../config/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
+import type { Backend } from "../../core/job.ts";
 import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
+import { readLastRun } from "../../orchestrator/last-run.ts";
 import { openApiSession } from "../api-session.ts";
 import type { CliContext, Output } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { paint, write, writeJson } from "../output.ts";
 import { tableText } from "../table.ts";
 import { oneLine } from "../text.ts";
+import { likeLastRun } from "./like-last-run.ts";
 
 /** How long an audit may take: removing a guest takes a second or two, and there may be hundreds. */
 const auditTimeoutMs = 10 * 60_000;
@@ -55,6 +58,11 @@ function isHeld(lockPath: string): boolean {
   }
 }
 
+/** The differences, and the backend whose guests were compared; null where a running orchestrator has not noted it. */
+interface Answer extends Pick<FindLeaksResponse, "leaks" | "ledgers" | "unread"> {
+  readonly backend: Backend | null;
+}
+
 interface Question {
   readonly dataDir: string;
   readonly fix: boolean;
@@ -64,7 +72,7 @@ async function askOrchestrator(
   flags: RawFlags,
   context: CliContext,
   { dataDir, fix }: Question,
-): Promise<FindLeaksResponse> {
+): Promise<Answer> {
   const note = await readNote(dataDir);
   if (note === null) {
     throw new SolsticeError("unavailable", `The orchestrator of ${dataDir} is just starting or stopping.`, {
@@ -73,22 +81,26 @@ async function askOrchestrator(
   }
   // The data directory decides, whatever API the environment names.
   const session = await openApiSession({ ...flags, dataDir }, context.env);
-  return session.ask((client, options) =>
+  const answer = await session.ask((client, options) =>
     client.findLeaks({ fix }, { ...options, timeoutMs: auditTimeoutMs }),
   );
+  return { ...answer, backend: readLastRun(dataDir)?.backend ?? null };
 }
 
 async function lookOffline(
   flags: RawFlags,
   context: CliContext,
-  { fix }: Question,
-): Promise<FindLeaksResponse> {
-  const config = await loadOrchestratorConfig(flags, context.env);
+  { dataDir, fix }: Question,
+): Promise<Answer> {
+  const lastRun = readLastRun(dataDir);
+  const settings = lastRun === null ? flags : likeLastRun(lastRun, { dataDir, flags, env: context.env });
+  const config = await loadOrchestratorConfig(settings, context.env);
   // Loaded only here, as in `solstice orchestrator`: the other commands need none of it.
   const { auditOffline } = await import("../../orchestrator/audit/offline-audit.ts");
   const ignore = () => {};
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-  return create(FindLeaksResponseSchema, await auditOffline(config, { fix, log }));
+  const { report, backend } = await auditOffline(config, { fix, log });
+  return { ...create(FindLeaksResponseSchema, report), backend };
 }
 
 /** Mended, or on its way without anybody's doing. */
@@ -96,8 +108,9 @@ function isSettled({ fixed, remedy }: Leak): boolean {
   return fixed || remedy === "none";
 }
 
-function leaksDocument({ leaks, ledgers, unread }: FindLeaksResponse) {
+function leaksDocument({ backend, leaks, ledgers, unread }: Answer) {
   return {
+    backend,
     leaks: leaks.map((leak) => ({
       kind: leak.kind,
       name: leak.name,
@@ -112,12 +125,13 @@ function leaksDocument({ leaks, ledgers, unread }: FindLeaksResponse) {
   };
 }
 
-function leaksText({ leaks, ledgers, unread }: FindLeaksResponse, output: Output): string {
+function leaksText({ backend, leaks, ledgers, unread }: Answer, output: Output): string {
   const notCompared = unread.map(
     ({ ledger, problem }) =>
       `${paint(output, "yellow", "Not compared to the end:")} ${oneLine(ledger)}: ${oneLine(problem)}\n`,
   );
-  const compared = `${notCompared.join("")}Compared: ${ledgers.map(oneLine).join(", ")}.`;
+  const guests = backend === null ? "" : ` (backend ${backend})`;
+  const compared = `${notCompared.join("")}Compared${guests}: ${ledgers.map(oneLine).join(", ")}.`;
   if (leaks.length === 0) return `${compared} No differences.\n`;
   const head = ["KIND", "NAME", "JOB", "CAUSE", "REMEDY"];
   const rows = leaks.map((leak) => [

@@ -4,6 +4,7 @@ import type { BlobStore } from "../../blobs/blob-store.ts";
 import { openBlobStore } from "../../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
+import type { Backend } from "../../core/job.ts";
 import { writeSeed } from "../../guest/seed-image.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createHypervisor } from "../../hypervisor/router.ts";
@@ -24,7 +25,7 @@ import { reportLeaks } from "./leak-report.ts";
 export async function auditOffline(
   config: OrchestratorConfig,
   options: { fix: boolean; log: Log },
-): ReturnType<typeof reportLeaks> {
+): Promise<{ report: Awaited<ReturnType<typeof reportLeaks>>; backend: Backend }> {
   const { dataDir } = config;
   const { log, fix } = options;
   if (!existsSync(join(dataDir, hostIdFileName))) {
@@ -51,7 +52,7 @@ export async function auditOffline(
   if (!(blobs instanceof SolsticeError)) closing.defer(() => blobs.close());
   const context = { config, identity, store, hypervisor, log, guestLock, audits, blobs };
   // Awaited here: what it reads is closed when this function ends.
-  return await reportLeaks(context, { fix });
+  return { report: await reportLeaks(context, { fix }), backend: hypervisor.backend };
 }
 
 async function openBlobs(config: OrchestratorConfig): Promise<BlobStore | SolsticeError> {

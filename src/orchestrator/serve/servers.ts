@@ -18,6 +18,7 @@ import type { Admission } from "../accept/admission.ts";
 import { reportLeaks } from "../audit/leak-report.ts";
 import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
+import type { LastRun } from "../last-run.ts";
 import type { RepositoryReach } from "../reach/repository-reach.ts";
 import type { SecretBook } from "../secrets/secret-book.ts";
 import type { ShellDesk } from "../shells/shell-desk.ts";
@@ -53,6 +54,7 @@ export interface RunnerServerParts {
   readonly masks: AttemptMasks;
   readonly shells: ShellDesk;
   readonly reach: Pick<RepositoryReach, "lastAnswer">;
+  readonly lastRun: LastRun | null;
 }
 
 /** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
@@ -63,7 +65,8 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     port: defaultRunnerPort,
   };
   return startRunnerServer({
-    listen,
+    // Guests of the last run call its port: where the kernel chose that one, it is taken again.
+    listen: { ...listen, preferredPort: parts.lastRun?.runnerPort },
     store,
     log,
     now: Date.now,
