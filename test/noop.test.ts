@@ -201,7 +201,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   const { environment, notified } = systemdNotify(setup);
   const [variables, secrets] = ["orchestrator.env", "secrets.yaml"].map((name) => join(setup.dataDir, name));
   assert.ok(variables && secrets);
-  writeFileSync(variables, "MAX_CONCURRENCY=1\n");
+  writeFileSync(variables, "MAX_CONCURRENCY=1\nMAX_HOLD=1\n");
   writeFileSync(secrets, "secrets: {}\n", { mode: 0o600 });
   const files = ["--environment-file", variables, "--secrets-file", secrets];
   const orchestrator = await startOrchestrator(setup, files, environment);
@@ -217,6 +217,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   writeFileSync(variables, "MAX_CONCURRENCY=1\nMAX_HOLDS=many\n");
   orchestrator.signal("SIGHUP");
   await until("the first reload is over", () => reloads() === 1);
+  assert.equal(logged("did you mean MAX_HOLDS").length, 1, "the start warns of a misspelt setting");
   const [refused] = logged("not reloaded");
   assert.equal(refused.problems.length, 3, orchestrator.log());
   assert.match(refused.problems.join(), /MAX_HOLDS: got "many".*nocloud.*typo/s);
@@ -235,9 +236,10 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   writeFileSync(setup.imageMapPath, imageMap.replaceAll("any", "new"));
   const entry = "without_repository: true, value: very-secret-value";
   writeFileSync(secrets, `secrets: { NEW_SECRET: { ${entry} } }\n`);
-  writeFileSync(variables, "MAX_CONCURRENCY=2\n");
+  writeFileSync(variables, "MAX_CONCURRENCY=2\nLOG_LEVL=warn\n");
   orchestrator.signal("SIGHUP");
   await until("the second reload is over", () => reloads() === 2);
+  assert.equal(logged("did you mean LOG_LEVEL").length, 1, "a reload warns as well");
   const [report] = logged("reloaded: images");
   assert.equal(
     report.msg,

@@ -67,7 +67,7 @@ const guestPollMs = 10_000;
  */
 export async function runOrchestrator(
   initial: OrchestratorConfig,
-  source: Pick<ConfigSource, "reload">,
+  source: Pick<ConfigSource, "reload" | "warnings">,
 ): Promise<number> {
   // Not what the shell or service manager that started us happened to have: modes below are what they say.
   process.umask(0o022);
@@ -76,6 +76,7 @@ export async function runOrchestrator(
   const live = createLiveConfig(initial);
   const { config } = live;
   const log = await createLogger(config.logLevel);
+  for (const warning of source.warnings()) log.warn({}, warning);
   await using closing = new AsyncDisposableStack();
   closing.defer(endAtUnexpectedError(log));
   const serviceManager = createServiceManager({ isWaiting: config.hasNotifySocket, log });

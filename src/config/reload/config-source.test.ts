@@ -76,3 +76,14 @@ test("the file may be absent where its name says so, and only there", async (t) 
   writeFileSync(file, "MAX_HOLDS=many\n");
   assert.match((await problemsOf(sourceOf(`-${file}`).load())).join(), /MAX_HOLDS: got "many"/);
 });
+
+test("a variable of the file whose name is near a setting's is a warning, at the start and at a reload", async (t) => {
+  const { source, write } = startedHost(t, "MAX_CONCURENCY=3\nAWS_ACCESS_KEY_ID=x");
+  await source.load();
+  const misspelt = ["MAX_CONCURENCY in ENVIRONMENT_FILE is no setting: did you mean MAX_CONCURRENCY?"];
+  assert.deepEqual(source.warnings(), misspelt);
+  write("MAX_CONCURRENCY=3\nAWS_REGION=x\nHTTPS_PROXY=x\nNPM_TOKEN=x\n");
+  assert.deepEqual((await source.reload()).warnings, []);
+  write("max_holds=3\n");
+  assert.equal((await source.reload()).warnings.length, 1);
+});

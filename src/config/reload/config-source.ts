@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { closestName } from "../../core/closest-name.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import { invalid, loadOrchestratorConfig } from "../load-orchestrator-config.ts";
 import { orchestratorOptions } from "../options.ts";
@@ -12,6 +13,8 @@ export interface ReloadedConfig {
   readonly config: OrchestratorConfig;
   /** The variables (`MAX_CONCURRENCY`) whose new values only a restart takes on. */
   readonly needRestart: readonly string[];
+  /** A sentence for each variable of the environment file that looks like a misspelt setting. */
+  readonly warnings: readonly string[];
 }
 
 /** Where an orchestrator's configuration comes from, so that it can be read again. Both throw one `config_invalid` with every problem. */
@@ -19,6 +22,8 @@ export interface ConfigSource {
   load(): Promise<OrchestratorConfig>;
   /** Reads the files again, also those that the environment file names now. To be called after `load`. */
   reload(): Promise<ReloadedConfig>;
+  /** The same warnings of the file that `load` read. */
+  warnings(): readonly string[];
 }
 
 /** The options whose values a running orchestrator can exchange. */
@@ -39,9 +44,11 @@ export function createConfigSource(flags: RawFlags, started: Environment): Confi
       const now = merge(without(started, first), file);
       const config = await loadWith(file, flags, now);
       const needRestart = changedVariables(flags, atStart, now);
-      if (needRestart.length === 0) return { config, needRestart };
-      return { config: await loadOrchestratorConfig(flags, withReloadable(atStart, now)), needRestart };
+      const found = { needRestart, warnings: misspeltSettings(file) };
+      if (needRestart.length === 0) return { config, ...found };
+      return { config: await loadOrchestratorConfig(flags, withReloadable(atStart, now)), ...found };
     },
+    warnings: () => misspeltSettings(first),
   };
 }
 
@@ -89,6 +96,20 @@ function changedVariables(flags: RawFlags, before: Environment, after: Environme
   return fixedOptions()
     .filter(([name]) => !isDeepStrictEqual(old?.[name], present?.[name]))
     .map(([, { environment }]) => environment);
+}
+
+/**
+ * Variables whose names are near that of a setting with the same first letter, which typing errors rarely change. Others are
+ * not ours to judge: the file may set what Node, S3 (AWS_REGION) or a secret (NPM_TOKEN) takes from the environment.
+ */
+function misspeltSettings({ variables }: EnvironmentFile): string[] {
+  const known: string[] = Object.values(orchestratorOptions).map(({ environment }) => environment);
+  return [...variables.keys()].flatMap((name) => {
+    if (known.includes(name)) return [];
+    const alike = known.filter((setting) => setting[0] === name[0]?.toUpperCase());
+    const nearest = closestName(name, alike);
+    return nearest === null ? [] : [`${name} in ENVIRONMENT_FILE is no setting: did you mean ${nearest}?`];
+  });
 }
 
 type OptionName = keyof typeof orchestratorOptions;

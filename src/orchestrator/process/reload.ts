@@ -82,7 +82,7 @@ async function outcomeOf(context: Context, parts: ReloadParts): Promise<string> 
 
 async function exchange(context: Context, { live, source }: ReloadParts): Promise<ReloadReport> {
   const { images, secrets, hypervisor, log } = context;
-  const { config, needRestart } = await source.reload();
+  const { config, needRestart, warnings } = await source.reload();
   const { imageMap, apiToken } = live.config;
   const before = { imageMap, apiToken, secretSet: secrets.current() };
   const showImages = await images.stage(imagesOfHost(config.imageMap, hypervisor.backend, log));
@@ -91,6 +91,7 @@ async function exchange(context: Context, { live, source }: ReloadParts): Promis
   showImages();
   secrets.replace(config.secrets);
   context.store.wake({ kind: "all" });
+  for (const warning of warnings) log.warn({}, warning);
   const changes = compareConfigs(before, { ...config, secretSet: secrets.current() }, needRestart);
   // The reload is done: a store that is away, which other loops report, must not make it look undone.
   const missingImages = await findMissingImages(context).catch(() => ({ jobs: 0, images: [] }));
