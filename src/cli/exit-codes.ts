@@ -34,7 +34,8 @@ export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> 
 
 /** The exit code for an error. */
 export function exitCodeOfError(code: ErrorCode): number {
-  if (code === "usage") return exitCodes.usage;
+  // A label that is none is a mistyped name, as a size that is none, which is `usage`.
+  if (code === "usage" || code === "unknown_label") return exitCodes.usage;
   if (code === "config_invalid") return exitCodes.configInvalid;
   if (code === "unavailable" || code === "broker_unavailable") return exitCodes.unavailable;
   if (code === "unauthenticated") return exitCodes.unauthenticated;

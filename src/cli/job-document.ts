@@ -93,7 +93,12 @@ function verdictDocument({ verdict }: Job) {
 function holdDocument({ hold }: Job) {
   if (!hold) return null;
   const { state, message } = hold;
-  return { state, until_ms: timeOrNull(hold.untilMs), released_ms: timeOrNull(hold.releasedMs), message };
+  return {
+    state,
+    until_ms: timeOrNull(hold.untilMs),
+    released_ms: timeOrNull(hold.releasedMs),
+    message: message || null,
+  };
 }
 
 function stepDocument(step: JobStep) {

@@ -99,6 +99,12 @@ test("jobs JOB: everything of one, by a beginning of its id", async () => {
   assert.equal(document.timings.length, 5);
 });
 
+test("jobs JOB --json: a hold that was not refused has no message", async () => {
+  addJob(api, "7k3m9x", { state: "finalizing", hold: { state: "ending" } });
+  const { hold } = JSON.parse((await run("jobs", "7k3m9x", "--json")).stdout);
+  assert.deepEqual(hold, { state: "ending", until_ms: null, released_ms: null, message: null });
+});
+
 test("jobs JOB: a log that retention removed, and when", async () => {
   const expiredMs = BigInt(Date.UTC(2026, 10, 24, 12));
   addJob(api, "9bbbbb", {

@@ -28,6 +28,7 @@ test("a wrong command line is told with where its help is, and what was meant", 
     [["logs"], /'JOB'\n`solstice jobs` lists the jobs\. See: solstice logs --help\n$/],
     [["enqueue", "job.yaml"], /A job file is named with --file, .*See: solstice enqueue --help\n$/],
     [["enqueue", "--file", "/nonexistent/job.yaml"], /cannot read \S+job\.yaml: there is no such file\.\n$/],
+    [["artifacts", "delete", "7k3m"], /too many arguments.*\n.*artifacts get JOB.*--help\n$/],
     [["enqueue", "--file", "/"], /cannot read \/: it is a directory\.\n$/],
   ];
   for (const [args, text] of cases) {

@@ -46,10 +46,16 @@ function toSolsticeError(error: unknown, args: readonly string[]): SolsticeError
 
 /** What else helps where the command line is wrong in a certain way, by the code that commander gives it. */
 const hints: Readonly<Record<string, (command: string, message: string) => string>> = {
-  "commander.excessArguments": (command) =>
-    command === "enqueue" ? "A job file is named with --file, a script with --script-file. " : "",
+  "commander.excessArguments": (command) => hintsOnArguments[command] ?? "",
   "commander.missingArgument": (_command, message) =>
     message.includes("'JOB'") ? "`solstice jobs` lists the jobs. " : "",
+};
+
+/** What people mean who give a command more arguments than it takes. */
+const hintsOnArguments: Readonly<Record<string, string>> = {
+  enqueue: "A job file is named with --file, a script with --script-file. ",
+  artifacts:
+    "Files are fetched with `solstice artifacts get JOB [NAME...]`; nothing else can be done with them. ",
 };
 
 function wrongCommandLine(error: CommanderError, args: readonly string[]): SolsticeError {

@@ -5,9 +5,9 @@ import type { Output } from "./context.ts";
 export interface TableContent {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** Columns (by index) that give way first when the terminal is too narrow. */
+  /** Columns (by index) that may be cut when the terminal is too narrow. The others never are. */
   readonly flexible?: readonly number[];
-  /** Columns that people copy from, such as ids: never cut, however narrow the terminal. */
+  /** Columns that people copy from, such as ids: also a block has them in one line, however narrow the terminal. */
   readonly whole?: readonly number[];
   /** Whether a cell that is too narrow goes on in further lines; else it is cut. */
   readonly isWrapped?: boolean;
@@ -24,7 +24,7 @@ const noBorders = {
 
 /**
  * The table as text, no wider than the terminal; a pipe gets it whole. On a terminal that is too narrow for its columns, each row
- * becomes a block with a line for each column.
+ * becomes a block with lines for each column, in which nothing is cut.
  */
 export function tableText(content: TableContent, output: Output): string {
   const available = output.isTTY ? output.columns : undefined;
@@ -36,9 +36,10 @@ export function tableText(content: TableContent, output: Output): string {
 
 function linesText(
   rows: readonly (readonly string[])[],
-  { widths, isWrapped }: { widths: number[]; isWrapped: boolean },
+  { widths, isWrapped, isBlock = false }: { widths: number[]; isWrapped: boolean; isBlock?: boolean },
 ): string {
-  const table = new Table({ ...plainStyle, colWidths: widths, wordWrap: isWrapped });
+  const wrap = { wordWrap: isWrapped, wrapOnWordBoundary: !isBlock };
+  const table = new Table({ ...plainStyle, ...wrap, colWidths: widths });
   table.push(...rows.map((row) => [...row]));
   const lines = table.toString().split("\n");
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
@@ -49,8 +50,8 @@ const plainStyle = {
   style: { "padding-left": 0, "padding-right": gap, head: [], border: [] },
 };
 
-/** Each row as lines of title and cell, with an empty line between two rows. */
-function blocksText({ head, rows, whole = [], isWrapped = false }: TableContent, available: number): string {
+/** Each row as lines of title and cell, with an empty line between two rows. A long cell goes on in further lines. */
+function blocksText({ head, rows, whole = [] }: TableContent, available: number): string {
   const titleWidth = Math.max(...head.map((title) => title.length)) + gap;
   const blocks = rows.map((row) =>
     head
@@ -58,7 +59,7 @@ function blocksText({ head, rows, whole = [], isWrapped = false }: TableContent,
         const room = Math.max(available + gap - titleWidth, narrowestColumn);
         const cell = row[column] ?? "";
         const width = whole.includes(column) ? Math.max(widthOf([cell]), room) : room;
-        return linesText([[title, cell]], { widths: [titleWidth, width], isWrapped });
+        return linesText([[title, cell]], { widths: [titleWidth, width], isWrapped: true, isBlock: true });
       })
       .join(""),
   );
@@ -73,16 +74,15 @@ function widthOf(cells: readonly string[]): number {
 }
 
 /**
- * The widths of the columns. Takes what is too much from the widest flexible column, again and again, then from any column that
- * may be cut. Null where the terminal is too narrow for that.
+ * The widths of the columns. Takes what is too much from the widest flexible column, again and again. Null where the terminal is too
+ * narrow for that.
  */
-function fit({ head, rows, flexible = [], whole = [] }: TableContent, available?: number): number[] | null {
+function fit({ head, rows, flexible = [] }: TableContent, available?: number): number[] | null {
   const widths = head.map((title, column) => widthOf([title, ...rows.map((row) => row[column] ?? "")]));
   if (available === undefined) return widths;
-  const cut = widths.map((_, column) => column).filter((column) => !whole.includes(column));
   let excess = widths.reduce((sum, width) => sum + width, 0) - gap - available;
   while (excess > 0) {
-    const column = widest(widths, flexible) ?? widest(widths, cut);
+    const column = widest(widths, flexible);
     if (column === undefined) return null;
     widths[column] = (widths[column] ?? 0) - 1;
     excess -= 1;

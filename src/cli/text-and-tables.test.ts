@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import type { JobStep } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Output } from "./context.ts";
-import { exitCodeOfJob } from "./exit-codes.ts";
+import { exitCodeOfError, exitCodeOfJob } from "./exit-codes.ts";
 import { guestOutput, jsonText } from "./output.ts";
 import { createStepPrinter } from "./step-printer.ts";
 import { tableText } from "./table.ts";
@@ -44,7 +44,20 @@ test("an id is whole at any width, and no other line is wider than the terminal"
     const text = tableText({ head, rows, flexible: [3, 6], whole: [0] }, output);
     assert.equal(text.split(id).length, 3, text);
     for (const line of text.split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
-    assert.equal(text.includes("\n\nID"), columns < 60, "a block for each row where columns have no room");
+    assert.equal(text.includes("\n\nID"), columns < 80, "a block for each row where columns have no room");
+  }
+});
+
+test("a narrow terminal loses nothing of a column that may not be cut", () => {
+  const row = ["1", "2023-11-14 22:14:05 UTC", "/var/lib/solstice/images/debian-12.qcow2", "why".repeat(40)];
+  for (const columns of [20, 40, 60]) {
+    const output = { isTTY: true, columns } as Output;
+    const head = ["ID", "SINCE", "PATH", "REASON"];
+    const text = tableText({ head, rows: [row], flexible: [3], whole: [0] }, output);
+    const shown = text.replaceAll(/\s+/g, "");
+    const kept = columns < 60 ? row : row.slice(0, 3);
+    for (const cell of kept)
+      assert.ok(shown.includes(cell.replaceAll(" ", "")), `${columns}: ${cell}\n${text}`);
   }
 });
 
@@ -124,6 +137,10 @@ test("durations and repositories for people", () => {
   assert.equal(repositoryText("ssh://git@h:22/a/b/c"), "h:22/a/b/c");
   assert.equal(repositoryText("git@h:octo/cat.git"), "octo/cat");
   assert.equal(repositoryText("[git@h:22]:a/b/c"), "h:22/a/b/c");
+});
+
+test("a mistyped label is a wrong command line, as a mistyped size is", () => {
+  assert.deepEqual([exitCodeOfError("unknown_label"), exitCodeOfError("usage")], [2, 2]);
 });
 
 test("a job that did not succeed never exits 0", () => {

@@ -7,6 +7,8 @@ test("a word that names no command is an error with a hint, also behind help and
   for (const [line, hint] of [
     ["help nope", "Commands: orchestrator, "],
     ["nope --help", "Commands: orchestrator, "],
+    ["jbos", '(did you mean "jobs"?)'],
+    ["artifacts gte 7k3m", '(did you mean "get"?)'],
     ["help job-s", '(did you mean "jobs"?)'],
     ["cache delte", '(did you mean "delete"?)'],
     ["cache delte --help", '(did you mean "delete"?)'],
