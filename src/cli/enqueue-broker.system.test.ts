@@ -90,7 +90,7 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
       api.rejected.push({ requestId, reason: "unknown_label", message: "No label beos.", hostId: "host-a" });
     });
     const { code, stderr } = await runCli([...args, "--wait"], { env });
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(stderr, /refused by host-a: No label beos\./);
     assert.match(stderr, /solstice jobs --rejected/);
   });
