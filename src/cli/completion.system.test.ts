@@ -28,6 +28,10 @@ test("bash completes every command and every option that --help shows", async ()
   }
   assert.deepEqual(offered(script, ["solstice", "cache", "de"]), ["delete"]);
   assert.deepEqual(offered(script, ["solstice", "job", "--rej"]), ["--rejected"]);
+  assert.deepEqual(offered(script, ["solstice", "completion", "b"]), ["bash"]);
+  assert.deepEqual(offered(script, ["solstice", "jobs", "--state", "ru"]), ["running"]);
+  // Bash itself offers the names of files where nothing else is.
+  assert.deepEqual(offered(script, ["solstice", "enqueue", "--file", ""]), [""]);
   assert.match((await runCli(["completion", "zsh"])).stdout, /^autoload -U \+X bashcompinit/);
   assert.equal((await runCli(["completion", "fish"])).code, 2);
 });

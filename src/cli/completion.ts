@@ -31,7 +31,7 @@ async function printScript(
   { stdout }: CliContext,
 ): Promise<void> {
   const bridge = shell === "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "";
-  await write(stdout, bridge + completionScript(wordsByPath(program, "")));
+  await write(stdout, bridge + completionScript(wordsByPath(program, ""), valuesByOption(program)));
 }
 
 /** What can follow each command, by the words that lead to it, each behind a space: ` cache list`. */
@@ -39,7 +39,8 @@ function wordsByPath(command: Command, path: string): Map<string, readonly strin
   const children = command.commands.filter((child) => child.name() !== "help");
   const options = command.options.map(({ long }) => long ?? "");
   const help = children.length > 0 ? ["help"] : [];
-  const own = [...children.map((child) => child.name()), ...help, ...options, "--help"];
+  const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+  const own = [...children.map((child) => child.name()), ...choices, ...help, ...options, "--help"];
   const names = (child: Command) => [child.name(), ...child.aliases()];
   const below = children.flatMap((child) =>
     names(child).flatMap((name) => [...wordsByPath(child, `${path} ${name}`)]),
@@ -47,8 +48,21 @@ function wordsByPath(command: Command, path: string): Map<string, readonly strin
   return new Map([[path, own], ...below]);
 }
 
+/** The values that each option with a value may have; none where it takes any, such as a file's name. */
+function valuesByOption(command: Command): Map<string, readonly string[]> {
+  const own = command.options.filter(({ required }) => required);
+  return new Map([
+    ...own.map(({ long, argChoices }) => [long ?? "", argChoices ?? []] as const),
+    ...command.commands.flatMap((child) => [...valuesByOption(child)]),
+  ]);
+}
+
 /** A script for bash. File names are offered where no command or option begins as the word does. */
-function completionScript(words: ReadonlyMap<string, readonly string[]>): string {
+function completionScript(
+  words: ReadonlyMap<string, readonly string[]>,
+  values: ReadonlyMap<string, readonly string[]>,
+): string {
+  const valueCases = [...values].map(([option, names]) => `    ${option}) words='${names.join(" ")}' ;;`);
   const paths = [...words.keys()].filter((path) => path !== "").map((path) => `'${path}'`);
   const cases = [...words].map(([path, names]) => `    '${path}') words='${names.join(" ")}' ;;`);
   return `# Completes the commands and options of solstice.
@@ -61,6 +75,9 @@ _solstice() {
   done
   case "$path" in
 ${cases.join("\n")}
+  esac
+  case "\${COMP_WORDS[COMP_CWORD - 1]}" in
+${valueCases.join("\n")}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { SolsticeError } from "../core/errors.ts";
 import { jobStates } from "../core/job-state.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
@@ -33,7 +33,11 @@ export const registerJobs: RegisterCommand = (program, context) => {
         "the time each state took. With --rejected: messages of the broker that could not become jobs, and why; they are " +
         "in its dead-letter queue.",
     )
-    .option("--state <STATE>", `only jobs in this state (repeatable): ${jobStates.join(", ")}`, collectState)
+    .addOption(
+      new Option("--state <STATE>", "only jobs in this state (repeatable)")
+        .choices(jobStates)
+        .argParser(collectState),
+    )
     .option("--limit <N>", `at most this many, up to ${limitMax}`, parseLimit, 50)
     .option("--rejected", "list the messages of the broker that were rejected, instead of jobs");
   addClientOptions(command)
