@@ -43,7 +43,8 @@ function secretsFile(context: TestContext, token: string): string {
 async function unusableImages(context: TestContext): Promise<string> {
   const server = createServer((request, response) => {
     if (request.url === "/slow") response.writeHead(200, { "content-length": "1000000" }).write("slow");
-    else response.writeHead(200).end("not what the map promises");
+    // With its length, as `end` alone sends it: without, the download may have been cut, and is tried again.
+    else response.end("not what the map promises");
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
