@@ -47,13 +47,15 @@ for (const [name, run] of Object.entries(readers)) {
 
 test("a request with many wrong parts: twice as many cost at most 2.5 times as much", () => {
   for (const make of sample("requests", Object.values(hostileRequests), 6)) {
-    assertLinear({ make, run: refuse, largest: 2 ** 17 });
+    // The copy is made here: to copy an object of many keys costs more than what is measured, and more than twice as much for twice as many.
+    const whole = (size: number) => ({ request_id: "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01", ...make(size) });
+    assertLinear({ make: whole, run: refuse, largest: 2 ** 17 });
   }
 });
 
 function refuse(request: object): void {
   try {
-    parseJobRequest({ request_id: "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01", ...request });
+    parseJobRequest(request);
   } catch {
     // What is refused costs time, too.
   }
