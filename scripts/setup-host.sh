@@ -17,8 +17,8 @@ image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs 
 # These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the
 # KVM probe, a gRPC client in another language, and the broker and database that tests start for themselves, on ports of
 # their own.
-test_packages="shellcheck binutils busybox curl openssl procps wget xorriso rabbitmq-server postgresql systemd
-  ksh93u+m mksh python3-grpcio python3-protobuf python3-swift"
+test_packages="shellcheck binutils busybox bzip2 curl openssl procps wget xorriso rabbitmq-server postgresql systemd
+  ksh93u+m lz4 mksh python3-grpcio python3-protobuf python3-swift"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900
