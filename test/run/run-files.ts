@@ -24,8 +24,9 @@ export interface RunFilesOptions extends RunFileOptions {
 }
 
 /**
- * Runs unit tests, some files in a process and one process for each processor, then the files that start programs; those mostly wait, and so more of them run
- * side by side. The servers that they share start meanwhile. After an interruption no further file begins.
+ * Runs unit tests, some files in a process and one process more than there are processors, then the files that start programs;
+ * those mostly wait, and so more of them run side by side. The servers that they share start meanwhile. After an interruption no
+ * further file begins.
  */
 export async function runFiles(
   files: readonly TestFile[],
@@ -43,7 +44,8 @@ export async function runFiles(
     const together = options.only === null ? filesTogether : 1;
     const ofUnits = await runSideBySide(inGroups(units, together), progress, {
       ...options,
-      jobs: availableParallelism(),
+      // One more than processors: some tests wait for a moment.
+      jobs: availableParallelism() + 1,
     });
     const servers = await starting;
     const environment = { ...options.environment, ...servers?.environment };
