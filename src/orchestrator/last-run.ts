@@ -1,9 +1,10 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { guestPlaceOptions } from "../config/guest-place-options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { type Backend, backends } from "../core/job.ts";
+import { replaceFile } from "../host/replace-file.ts";
 
 /** The file of the data directory that keeps, also after the end of the process, what its guests depend on. */
 const lastRunFileName = "last-run.json";
@@ -34,9 +35,7 @@ export function noteLastRun(
   const flags = Object.values(guestPlaceOptions[run.backend]).map(({ flag }) => flag);
   const noted = settings.filter(({ flag, value }) => flags.includes(flag) && value !== null);
   const options = Object.fromEntries(noted.map(({ flag, value }) => [flag, value]));
-  const path = join(dataDir, lastRunFileName);
-  writeFileSync(`${path}.new`, `${JSON.stringify({ ...run, options })}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  replaceFile(join(dataDir, lastRunFileName), `${JSON.stringify({ ...run, options })}\n`, 0o600);
 }
 
 /** What the last orchestrator of `dataDir` noted; null where none has, or where the file cannot be read. */

@@ -62,8 +62,8 @@ const powerOffGraceMs = 10_000;
 const guestPollMs = 10_000;
 
 /**
- * Runs an orchestrator until it is told to stop; `source` is where a SIGHUP finds its configuration anew. Returns the exit code of the process; throws a `SolsticeError` when it
- * cannot start.
+ * Runs an orchestrator until a signal stops it; a SIGHUP reads the configuration of `source` again. Returns the exit code of the
+ * process; throws a `SolsticeError` when it cannot start.
  */
 export async function runOrchestrator(
   initial: OrchestratorConfig,
@@ -160,7 +160,17 @@ async function openContext(
   closing.defer(() => shells.close());
   const reach = createRepositoryReach({ config, hypervisor, log });
   const runnerServer = await startRunnerEndpoint({
-    ...{ config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach, lastRun },
+    config,
+    store,
+    hypervisor,
+    transfers,
+    caches,
+    log,
+    secrets,
+    masks,
+    shells,
+    reach,
+    lastRun,
   });
   closing.defer(() => runnerServer.close());
   // Before the first guest, and with the port that the kernel may have chosen just now.

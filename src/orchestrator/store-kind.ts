@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { SolsticeError } from "../core/errors.ts";
+import { replaceFile } from "../host/replace-file.ts";
 
 type StorePlace = Pick<OrchestratorConfig, "dataDir" | "databaseUrl">;
 
@@ -10,7 +11,7 @@ const storeKindFileName = "store-kind";
 
 /** Notes which kind of store the orchestrator of this data directory uses. */
 export function noteStoreKind(place: StorePlace): void {
-  writeFileSync(join(place.dataDir, storeKindFileName), `${kindOf(place)}\n`, { mode: 0o600 });
+  replaceFile(join(place.dataDir, storeKindFileName), `${kindOf(place)}\n`, 0o600);
 }
 
 /**

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { hasErrorCode } from "../../host/error-code.ts";
+import { replaceFile } from "../../host/replace-file.ts";
 
 /** The file of the data directory that is there while the host drains at an operator's request. */
 const fileName = "draining";
@@ -22,8 +23,7 @@ export function openDrainMark(dataDir: string): DrainMark {
     since: () => since,
     begin(now) {
       if (since !== null) return;
-      writeFileSync(`${path}.new`, `${now}\n`, { mode: 0o644, flush: true });
-      renameSync(`${path}.new`, path);
+      replaceFile(path, `${now}\n`, 0o644);
       since = now;
     },
     end() {

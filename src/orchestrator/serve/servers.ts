@@ -1,4 +1,4 @@
-import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { AttemptMasks } from "../../api/attempt-masks.ts";
 import type { CacheContext } from "../../api/caches/cache-context.ts";
@@ -12,6 +12,7 @@ import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/job-request.ts";
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
 import { buildPlan, type PlanCheckout } from "../../guest/plan.ts";
+import { replaceFile } from "../../host/replace-file.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
 import type { Admission } from "../accept/admission.ts";
@@ -165,10 +166,11 @@ export interface OrchestratorUrls {
 
 /** Notes for commands on this host where the orchestrator is; written last: whatever reads it can call the API at once. */
 export function writeNote(dataDir: string, urls: OrchestratorUrls): void {
-  const path = join(dataDir, orchestratorNoteName);
-  writeFileSync(`${path}.new`, `${JSON.stringify({ pid: process.pid, ...urls })}\n`);
-  chmodSync(`${path}.new`, 0o644);
-  renameSync(`${path}.new`, path);
+  replaceFile(
+    join(dataDir, orchestratorNoteName),
+    `${JSON.stringify({ pid: process.pid, ...urls })}\n`,
+    0o644,
+  );
 }
 
 /** Removes what {@link writeNote} wrote. */
