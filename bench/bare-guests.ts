@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { GuestSize } from "../src/core/job.ts";
+import type { GuestSize } from "../src/core/job/job.ts";
 import { buildSeed } from "../src/guest/seed.ts";
 import { buildDomainXml } from "../src/hypervisor/libvirt/domain-xml.ts";
 import { createLibvirtClient, type LibvirtClient } from "../src/libvirt/index.ts";

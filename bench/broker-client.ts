@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Connection } from "rabbitmq-client";
-import type { JobResult } from "../src/core/job-result.ts";
+import type { JobResult } from "../src/core/job/job-result.ts";
 import { until } from "../test/support/until.ts";
 
 /** The names that an orchestrator has without configuration. */

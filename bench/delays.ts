@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jobLimits } from "../src/api/job-service.ts";
 import { imageMapLimits } from "../src/config/image-map-schema.ts";
-import { isFinal, type JobState } from "../src/core/job-state.ts";
+import { isFinal, type JobState } from "../src/core/job/job-state.ts";
 import { hostileMaps, hostileRequests, hostileTexts } from "../test/support/hostile-inputs.ts";
 import { until } from "../test/support/until.ts";
 import type { Bench } from "./bench.ts";

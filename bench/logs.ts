@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { isFinal, type JobState } from "../src/core/job-state.ts";
+import { isFinal, type JobState } from "../src/core/job/job-state.ts";
 import { until } from "../test/support/until.ts";
 import type { Bench } from "./bench.ts";
 import { type Daemon, noopFlags, noopImageMap, startDaemon } from "./daemon.ts";

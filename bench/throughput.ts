@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { JobResult } from "../src/core/job-result.ts";
+import type { JobResult } from "../src/core/job/job-result.ts";
 import type { Bench } from "./bench.ts";
 import { type BrokerClient, openBrokerClient } from "./broker-client.ts";
 import { type Daemon, noopFlags, noopImageMap, startDaemon } from "./daemon.ts";

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { leakKinds } from "../src/core/audit/leak.ts";
-import { guestName } from "../src/core/job.ts";
+import { guestName } from "../src/core/job/job.ts";
 import { buildDomainXml } from "../src/hypervisor/libvirt/domain-xml.ts";
 import { guestPaths } from "../src/hypervisor/libvirt/guest-paths.ts";
 import { randomJobId } from "./hypervisor-contract/contract.ts";

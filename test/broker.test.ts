@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { JobResult } from "../src/core/job-result.ts";
+import type { JobResult } from "../src/core/job/job-result.ts";
 import { startTcpProxy } from "./chaos/tcp-proxy.ts";
 import { createOutsider, type Outsider } from "./support/broker.ts";
 import { submit, untilEnd, untilState } from "./support/jobs.ts";

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { JobRequestInput } from "../src/core/job-request.ts";
+import type { JobRequestInput } from "../src/core/request/job-request.ts";
 import { startGitServer } from "../src/demo/git-server.ts";
 import type { Job } from "../src/gen/solstice/v1/jobs_pb.ts";
 import { readLog, submit, untilEnd, untilLogged } from "./support/jobs.ts";

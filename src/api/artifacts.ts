@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import type { ListArtifactsResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { listHosts } from "../store/hosts.ts";
 import type { Store } from "../store/store.ts";

@@ -1,4 +1,4 @@
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import { ByteSearch } from "../core/secrets/byte-search.ts";
 import { fragmentsOfAll } from "../core/secrets/fragments.ts";
 import type { Masker } from "../core/secrets/masker.ts";

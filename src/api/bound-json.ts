@@ -1,5 +1,5 @@
 import { compressionGzip } from "@connectrpc/connect-node";
-import { type JsonBounds, jsonProblem } from "../core/json-bounds.ts";
+import { type JsonBounds, jsonProblem } from "../core/text/json-bounds.ts";
 import { toConnectError } from "./errors.ts";
 import { unreadableBecause } from "./unreadable.ts";
 

@@ -6,7 +6,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
-import type { JsonBounds } from "../core/json-bounds.ts";
+import type { JsonBounds } from "../core/text/json-bounds.ts";
 import { boundJson } from "./bound-json.ts";
 import { errorInterceptor, toConnectError } from "./errors.ts";
 import type { ApiLog } from "./log.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { verdict } from "../core/verdict.ts";
+import { verdict } from "../core/job/verdict.ts";
 import { applyEvent, getJob } from "../store/jobs.ts";
 import { appendLog } from "../store/logs.ts";
 import { recordFinish } from "../store/machines.ts";

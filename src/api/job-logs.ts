@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, LogStream } from "../core/job.ts";
-import { isFinal } from "../core/job-state.ts";
+import type { Job, LogStream } from "../core/job/job.ts";
+import { isFinal } from "../core/job/job-state.ts";
 import { getJob } from "../store/jobs.ts";
 import { logStatus, readLogBeyond } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";

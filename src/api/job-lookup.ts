@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import { findJobByRequest, findJobs } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
 

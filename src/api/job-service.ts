@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, LogStream } from "../core/job.ts";
-import { type JobState, jobStates } from "../core/job-state.ts";
-import { jsonProblem, requestJsonBounds } from "../core/json-bounds.ts";
+import type { Job, LogStream } from "../core/job/job.ts";
+import { type JobState, jobStates } from "../core/job/job-state.ts";
+import { jsonProblem, requestJsonBounds } from "../core/text/json-bounds.ts";
 import type {
   CapacityResponseSchema,
   DescribeHostResponseSchema,

@@ -7,7 +7,7 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { until } from "../../test/support/until.ts";
-import { verdict } from "../core/verdict.ts";
+import { verdict } from "../core/job/verdict.ts";
 import { JobService, ShellRequestSchema, type ShellResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Log } from "../orchestrator/log.ts";
 import type { ShellLimits } from "../orchestrator/shells/guest-session.ts";

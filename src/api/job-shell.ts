@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { holdEndsAt } from "../core/hold.ts";
-import type { Job, Machine } from "../core/job.ts";
-import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/shell-order.ts";
+import { holdEndsAt } from "../core/job/hold.ts";
+import type { Job, Machine } from "../core/job/job.ts";
+import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/job/shell-order.ts";
 import type { ShellOpen, ShellRequest, ShellResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { listHosts } from "../store/hosts.ts";
 import { getMachine } from "../store/machines.ts";

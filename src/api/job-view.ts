@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { type HoldFacts, holdEndsAt, holdRefusalText } from "../core/hold.ts";
-import type { Job, JobStep, JobTransition, Machine } from "../core/job.ts";
-import { isFinal } from "../core/job-state.ts";
+import { type HoldFacts, holdEndsAt, holdRefusalText } from "../core/job/hold.ts";
+import type { Job, JobStep, JobTransition, Machine } from "../core/job/job.ts";
+import { isFinal } from "../core/job/job-state.ts";
 import {
   HoldSchema,
   type Job as JobMessage,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { isFinal, type JobState } from "../core/job-state.ts";
+import { isFinal, type JobState } from "../core/job/job-state.ts";
 import type { Job as JobMessage } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Store } from "../store/store.ts";
 import { describeJob } from "./job-view.ts";

@@ -1,6 +1,6 @@
-import type { Job, Machine } from "../core/job.ts";
-import { isFinal } from "../core/job-state.ts";
-import type { DroppedRange } from "../core/log-window.ts";
+import type { Job, Machine } from "../core/job/job.ts";
+import { isFinal } from "../core/job/job-state.ts";
+import type { DroppedRange } from "../core/job/log-window.ts";
 import type { LogStatus } from "../store/logs.ts";
 
 /** What a guest without any tool for SHA-256 sends as the digest. */

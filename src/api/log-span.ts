@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import type { JobStep } from "../core/job.ts";
+import type { JobStep } from "../core/job/job.ts";
 import type { AttemptKey } from "../store/keys.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";

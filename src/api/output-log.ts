@@ -1,4 +1,4 @@
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import { type MaskedBytes, Masker } from "../core/secrets/masker.ts";
 import { appendLog, digestBoundary, logStatus } from "../store/logs.ts";
 import type { Store } from "../store/store.ts";

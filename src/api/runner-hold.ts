@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import { holdEndsAt } from "../core/hold.ts";
+import { holdEndsAt } from "../core/job/hold.ts";
 import type { HoldRequest } from "../gen/solstice/v1/runner_pb.ts";
 import type { Store } from "../store/store.ts";
 import { authenticate, noteSignOfLife, type RunnerSession } from "./runner-sessions.ts";

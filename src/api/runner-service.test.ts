@@ -8,7 +8,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { isExhaustive } from "../../test/support/sampling.ts";
-import { verdict } from "../core/verdict.ts";
+import { verdict } from "../core/job/verdict.ts";
 import { RunnerService, StepPhase } from "../gen/solstice/v1/runner_pb.ts";
 import { applyEvent, claimJob, requestCancel } from "../store/jobs.ts";
 import { logStatus, readLog } from "../store/logs.ts";

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import { decideHold, type HoldPolicy } from "../core/hold.ts";
-import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job.ts";
+import { decideHold, type HoldPolicy } from "../core/job/hold.ts";
+import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job/job.ts";
 import {
   type AppendLogRequest,
   type AppendUploadRequest,

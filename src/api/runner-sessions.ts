@@ -1,7 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, Machine } from "../core/job.ts";
-import { skipsCleanup } from "../core/lifecycle.ts";
+import type { Job, Machine } from "../core/job/job.ts";
+import { skipsCleanup } from "../core/job/lifecycle.ts";
 import { findBySession } from "../store/attempts.ts";
 import { touchRunner } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";

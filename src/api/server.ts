@@ -1,5 +1,5 @@
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
-import { type JsonBounds, requestJsonBounds } from "../core/json-bounds.ts";
+import { type JsonBounds, requestJsonBounds } from "../core/text/json-bounds.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { accessRefusal } from "./access.ts";

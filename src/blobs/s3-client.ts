@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { AwsV4Signer } from "aws4fetch";
 import { Agent, request } from "undici";
-import { withoutTrailing } from "../core/text-ends.ts";
+import { withoutTrailing } from "../core/text/text-ends.ts";
 import { readS3Error, type S3Answer } from "./s3-answers.ts";
 import type { CredentialSource } from "./s3-credentials.ts";
 import { isTransient } from "./s3-errors.ts";

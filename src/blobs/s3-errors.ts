@@ -1,5 +1,5 @@
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { networkProblem } from "../core/network-problem.ts";
+import { networkProblem } from "../core/text/network-problem.ts";
 
 /** What an S3 server answers instead of a success. */
 export class S3Error extends Error {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { networkProblem } from "../core/network-problem.ts";
-import { shownUrl } from "../core/shown-url.ts";
+import { networkProblem } from "../core/text/network-problem.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 
 // The same names as in src/api/errors.ts, which the command line does not import: it talks to the API over the wire.
 const errorCodeHeader = "solstice-error-code";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { SolsticeError } from "../core/errors.ts";
-import { type JobRequest, parseJobRequest } from "../core/job-request.ts";
+import { type JobRequest, parseJobRequest } from "../core/request/job-request.ts";
 import type { CliContext } from "./context.ts";
 import { type JobFile, placeName, readJobFile } from "./job-file.ts";
 import { chooseScript, parseEnvironment, type ScriptFlags } from "./job-script.ts";

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { loadPublishConfig, type PublishConfig } from "../config/load-publish-config.ts";
 import { publishOptions } from "../config/options.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { JobRequest } from "../core/job-request.ts";
+import type { JobRequest } from "../core/request/job-request.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import { publishRequest } from "../queue/publish-request.ts";
 import type { ApiSession } from "./api-session.ts";

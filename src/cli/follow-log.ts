@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import { isFinal } from "../core/job-state.ts";
+import { isFinal } from "../core/job/job-state.ts";
 import type { Job, LogsResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import { readStream } from "./api-streams.ts";
 import { hasHeldGuest } from "./hold-text.ts";

@@ -1,4 +1,4 @@
-import { shownUrl } from "../core/shown-url.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 import { askGit, gitIn, listRemote, wrongRepository } from "./git-command.ts";
 
 /** A branch or tag by its full name, and the commit that it is at. */

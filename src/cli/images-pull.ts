@@ -1,7 +1,7 @@
 import type { ImagesConfig } from "../config/load-orchestrator-config.ts";
-import { expectedBackend, imagesFor, unfitness } from "../core/backend-fit.ts";
-import { didYouMean } from "../core/closest-name.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { expectedBackend, imagesFor, unfitness } from "../core/schedule/backend-fit.ts";
+import { didYouMean } from "../core/text/closest-name.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import type { ImageStore, ProgressView } from "../images/index.ts";
 import type { CliContext } from "./context.ts";

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type ImagesConfig, loadImagesConfig } from "../config/load-orchestrator-config.ts";
 import { clientOptions, imageOptions } from "../config/options.ts";
 import type { RawFlags } from "../config/read-options.ts";
-import { expectedBackend } from "../core/backend-fit.ts";
+import { expectedBackend } from "../core/schedule/backend-fit.ts";
 import { type HostImage, HostImageSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { openApiSession } from "./api-session.ts";
 import { examplesText, type RegisterCommand, warn } from "./command.ts";

@@ -1,4 +1,4 @@
-import type { JobState } from "../core/job-state.ts";
+import type { JobState } from "../core/job/job-state.ts";
 import type { Job, JobStep, LogStatus, Transition } from "../gen/solstice/v1/jobs_pb.ts";
 import { cacheUseDocument } from "./cache-list.ts";
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { jobRequestSchema } from "../core/job-request.ts";
+import { jobRequestSchema } from "../core/request/job-request.ts";
 import { addJob, type FakeApi, startFakeApi } from "./testing/fake-api.ts";
 import { runCli } from "./testing/run-cli.ts";
 

@@ -1,5 +1,4 @@
 import { parseYaml, type YamlSource } from "../config/yaml-source.ts";
-import { didYouMean } from "../core/closest-name.ts";
 import { SolsticeError } from "../core/errors.ts";
 import {
   type JobRequest,
@@ -7,7 +6,8 @@ import {
   safeParseRequest,
   type UnknownPlace,
   unknownRequestPlaces,
-} from "../core/job-request.ts";
+} from "../core/request/job-request.ts";
+import { didYouMean } from "../core/text/closest-name.ts";
 import type { CliContext } from "./context.ts";
 import { readBounded } from "./read-bounded.ts";
 

@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import { type RequestStep, requestLimits } from "../core/job-request.ts";
+import { type RequestStep, requestLimits } from "../core/request/job-request.ts";
 import type { CliContext } from "./context.ts";
 import { readBounded } from "./read-bounded.ts";
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import { SolsticeError } from "../core/errors.ts";
-import { jobStates } from "../core/job-state.ts";
+import { jobStates } from "../core/job/job-state.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "./command.ts";

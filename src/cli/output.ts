@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { styleText } from "node:util";
-import { TerminalFilter } from "../core/terminal-text.ts";
+import { TerminalFilter } from "../core/text/terminal-text.ts";
 import type { Output } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 

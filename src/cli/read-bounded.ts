@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { SolsticeError } from "../core/errors.ts";
-import { fileProblem } from "../core/file-problem.ts";
-import { readUtf8 } from "../core/utf8-text.ts";
+import { fileProblem } from "../core/text/file-problem.ts";
+import { readUtf8 } from "../core/text/utf8-text.ts";
 import type { CliContext } from "./context.ts";
 
 /** Which file a flag names, and how much of it may be read. */

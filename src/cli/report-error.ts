@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { fileProblem, isPermissionProblem } from "../core/file-problem.ts";
+import { fileProblem, isPermissionProblem } from "../core/text/file-problem.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodeOfError } from "./exit-codes.ts";
 import { jsonText, paint } from "./output.ts";

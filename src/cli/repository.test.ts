@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { execa } from "execa";
 import { isSolsticeError } from "../core/errors.ts";
-import { parseJobRequest } from "../core/job-request.ts";
+import { parseJobRequest } from "../core/request/job-request.ts";
 import { chooseRepository } from "./repository.ts";
 
 let directory = "";

@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
-import { parseRepositoryUrl } from "../core/repository-url.ts";
-import { shownUrl } from "../core/shown-url.ts";
+import { parseRepositoryUrl } from "../core/request/repository-url.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 import { readGitCheckout } from "./git-checkout.ts";
 import { isFullCommit, resolveRemoteRef } from "./git-ref.ts";
 import { repositoryPath } from "./text.ts";

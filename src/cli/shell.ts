@@ -1,6 +1,6 @@
 import { ReadStream } from "node:tty";
 import { SolsticeError } from "../core/errors.ts";
-import { shownUrl } from "../core/shown-url.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 import type { ShellMoved } from "../gen/solstice/v1/jobs_pb.ts";
 import { fromApiError } from "./api-error.ts";
 import type { ApiSession } from "./api-session.ts";

@@ -1,5 +1,5 @@
-import { parseRepositoryUrl } from "../core/repository-url.ts";
-import { withoutTrailing } from "../core/text-ends.ts";
+import { parseRepositoryUrl } from "../core/request/repository-url.ts";
+import { withoutTrailing } from "../core/text/text-ends.ts";
 
 /**
  * Text of somebody else (a job's label, a step's name, a message) as one harmless line: control characters, and with

@@ -1,4 +1,4 @@
-import { isFinal } from "../core/job-state.ts";
+import { isFinal } from "../core/job/job-state.ts";
 import type { Job } from "../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "./api-session.ts";
 import type { CliContext, Output } from "./context.ts";

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { didYouMean } from "../core/closest-name.ts";
+import { didYouMean } from "../core/text/closest-name.ts";
 import type { Place } from "./yaml-source.ts";
 
 /** A problem at a place of the file. */

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { withoutTrailing } from "../core/text-ends.ts";
+import { withoutTrailing } from "../core/text/text-ends.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { invalid } from "./load-orchestrator-config.ts";
 import { clientOptions } from "./options.ts";

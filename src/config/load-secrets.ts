@@ -4,7 +4,7 @@ import { searchBytesMax } from "../core/secrets/byte-search.ts";
 import { leastFragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
 import type { CheckoutUse, Secret, SecretSet } from "../core/secrets/secret.ts";
 import { SecretValue } from "../core/secrets/secret-value.ts";
-import { readUtf8 } from "../core/utf8-text.ts";
+import { readUtf8 } from "../core/text/utf8-text.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
 import { readPrivateFile } from "./read-private-file.ts";
 import type { SecretsReading, SecretsSource } from "./secrets-config.ts";

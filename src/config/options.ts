@@ -1,4 +1,4 @@
-import { type Backend, backends } from "../core/job.ts";
+import { type Backend, backends } from "../core/job/job.ts";
 import { blobOptions } from "./blob-options.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { firewallOptions } from "./firewall-options.ts";

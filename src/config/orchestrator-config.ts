@@ -1,6 +1,6 @@
 import type { CacheRoomLimits } from "../core/cache/room.ts";
-import type { ImageMap } from "../core/image-map.ts";
-import type { Backend } from "../core/job.ts";
+import type { ImageMap } from "../core/image-map/image-map.ts";
+import type { Backend } from "../core/job/job.ts";
 import type { SecretsConfig } from "./secrets-config.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 

@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import type { ImageMap, NamedSize } from "../core/image-map.ts";
+import type { ImageMap, NamedSize } from "../core/image-map/image-map.ts";
 import { createImageDefinition, type MapPlaces } from "./image-definition.ts";
 import { findReferenceProblems } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapLimits } from "./image-map-schema.ts";

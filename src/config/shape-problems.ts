@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import { didYouMean } from "../core/closest-name.ts";
-import { shownUrl } from "../core/shown-url.ts";
+import { didYouMean } from "../core/text/closest-name.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
 
 /** How problems with the shape of a file are told. */

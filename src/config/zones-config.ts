@@ -1,4 +1,4 @@
-import { parseRange, rangeText } from "../core/cidr.ts";
+import { parseRange, rangeText } from "../core/image-map/cidr.ts";
 
 /** An IPv4 network: its first address, and the length of its prefix. */
 export interface Subnet {

@@ -1,4 +1,4 @@
-import { parseRange, rangeText } from "../core/cidr.ts";
+import { parseRange, rangeText } from "../core/image-map/cidr.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import type { Parsed } from "./option-parsers.ts";
 import type { GuestAddresses, Subnet } from "./zones-config.ts";

@@ -1,4 +1,4 @@
-import { networkProblem } from "./network-problem.ts";
+import { networkProblem } from "./text/network-problem.ts";
 
 /**
  * The closed set of error codes. `docs/errors.md` explains each; a test keeps the two equal.

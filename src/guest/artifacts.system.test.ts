@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isExhaustive } from "../../test/support/sampling.ts";
-import type { PlannedArtifact } from "../core/artifacts.ts";
+import type { PlannedArtifact } from "../core/request/artifacts.ts";
 import { guestsFor, missingFor } from "./testing/guest-kinds.ts";
 import type { RunnerEndpoint } from "./testing/runner-endpoint.ts";
 import { assertProven, RunnerHarness, stepsOf } from "./testing/runner-harness.ts";

@@ -13,8 +13,8 @@ import {
   startTestRunnerServer,
 } from "../api/testing/fixture.ts";
 import { openTestTransfers } from "../api/testing/transfers.ts";
-import { cachesOf, stepsOf } from "../core/job-request.ts";
-import { stepNamesOf } from "../core/step-names.ts";
+import { stepNamesOf } from "../core/job/step-names.ts";
+import { cachesOf, stepsOf } from "../core/request/job-request.ts";
 import { listCacheUses } from "../store/caches.ts";
 import { readLog } from "../store/logs.ts";
 import { buildPlan } from "./plan.ts";

@@ -1,6 +1,6 @@
-import type { PlannedArtifact } from "../core/artifacts.ts";
 import type { CacheWish } from "../core/cache/request.ts";
 import { SolsticeError } from "../core/errors.ts";
+import type { PlannedArtifact } from "../core/request/artifacts.ts";
 import { cacheAssignments } from "./cache-plan.ts";
 import { shellQuote } from "./shell-quote.ts";
 

@@ -1,5 +1,5 @@
 import { parse } from "yaml";
-import type { Seed } from "../core/guest.ts";
+import type { Seed } from "../core/job/guest.ts";
 import type { ImageFile } from "./fat-image.ts";
 import { networkPlace } from "./seed-script.ts";
 import { illumosNetworkScript, networkConfigVersion1, parseNetworkConfig } from "./static-network.ts";

@@ -1,7 +1,7 @@
 import { mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { Seed, SeedForm } from "../core/guest.ts";
+import type { Seed, SeedForm } from "../core/job/guest.ts";
 import { runCommand } from "../host/command.ts";
 import { installCommand } from "../host/packages.ts";
 import { buildCpioArchive } from "./cpio-archive.ts";

@@ -4,7 +4,7 @@ import { readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promise
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
-import type { GuestFile } from "../core/guest.ts";
+import type { GuestFile } from "../core/job/guest.ts";
 import { runCommand } from "../host/command.ts";
 import { type RunnerAccess, runnerFiles } from "./runner-files.ts";
 import { buildSeedScript } from "./seed-script.ts";

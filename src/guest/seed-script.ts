@@ -1,5 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
-import type { GuestFile } from "../core/guest.ts";
+import type { GuestFile } from "../core/job/guest.ts";
 import { shellQuote } from "./shell-quote.ts";
 
 /** What the script does: puts these files into the guest, and runs one of them, once. */

@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { SolsticeError } from "../core/errors.ts";
-import type { GuestFile, Seed, SeedForm } from "../core/guest.ts";
+import type { GuestFile, Seed, SeedForm } from "../core/job/guest.ts";
 import { type RunnerAccess, runnerDirectory, runnerFiles } from "./runner-files.ts";
 import { buildSeedScript } from "./seed-script.ts";
 

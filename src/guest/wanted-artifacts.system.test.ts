@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { isWantedArtifact } from "../core/artifact-match.ts";
+import { isWantedArtifact } from "../core/request/artifact-match.ts";
 
 const script = fileURLToPath(new URL("runner/list-files.sh", import.meta.url));
 

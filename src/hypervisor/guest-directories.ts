@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { jobIdOfGuest } from "../core/job.ts";
+import { jobIdOfGuest } from "../core/job/job.ts";
 import { hasErrorCode } from "../host/error-code.ts";
 
 /** The directory that holds one directory for each guest, whatever the backend. */

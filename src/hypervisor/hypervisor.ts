@@ -1,9 +1,9 @@
 import type { Duplex } from "node:stream";
 import type { HostTraces } from "../core/audit/ledgers.ts";
-import type { Egress } from "../core/egress.ts";
-import type { GuestFile, GuestPower, Seed, SeedForm } from "../core/guest.ts";
-import type { Backend, GuestSize } from "../core/job.ts";
-import type { ShellOrder, WindowSize } from "../core/shell-order.ts";
+import type { Egress } from "../core/image-map/egress.ts";
+import type { GuestFile, GuestPower, Seed, SeedForm } from "../core/job/guest.ts";
+import type { Backend, GuestSize } from "../core/job/job.ts";
+import type { ShellOrder, WindowSize } from "../core/job/shell-order.ts";
 
 export type { GuestFile, GuestPower, Seed, SeedForm };
 

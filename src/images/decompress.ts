@@ -4,7 +4,7 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
-import type { Decompress } from "../core/image-map.ts";
+import type { Decompress } from "../core/image-map/image-map.ts";
 import { missingTool, runCommand } from "../host/command.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import { imageInvalid } from "./errors.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { shownUrl } from "../core/shown-url.ts";
+import { shownUrl } from "../core/text/shown-url.ts";
 import { convertWriteError, imageInvalid, isPermanent } from "./errors.ts";
 import { requireFreeSpace } from "./free-space.ts";
 import { continuationHeaders, readAnswer } from "./http-answer.ts";

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import type { ImageDefinition } from "../core/image-map.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import {
   digestBy,
   digestMismatch,

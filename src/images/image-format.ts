@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { isSolsticeError } from "../core/errors.ts";
-import type { Decompress, ImageDefinition } from "../core/image-map.ts";
+import type { Decompress, ImageDefinition } from "../core/image-map/image-map.ts";
 import { runCommand } from "../host/command.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import { imageInvalid } from "./errors.ts";

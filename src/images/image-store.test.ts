@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
-import type { ImageDefinition } from "../core/image-map.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { type ImageStore, openImageStore } from "./image-store.ts";
 import type { ImageLimits } from "./limits.ts";
 import {

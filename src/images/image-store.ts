@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import pLimit from "p-limit";
 import { errorText, SolsticeError } from "../core/errors.ts";
-import type { ImageDefinition, ImageMap } from "../core/image-map.ts";
+import type { ImageDefinition, ImageMap } from "../core/image-map/image-map.ts";
 import { isPermanent } from "./errors.ts";
 import { digestByHand, findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { type ImageRow, inspectImages } from "./inspect.ts";

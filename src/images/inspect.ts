@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { errorText } from "../core/errors.ts";
-import type { ImageDefinition } from "../core/image-map.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
 import { findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { imageFiles } from "./image-files.ts";

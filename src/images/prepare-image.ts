@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { ImageDefinition } from "../core/image-map.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { makeDirectory, passableMode } from "../host/make-directory.ts";
 import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
 import { isProvenByList } from "./checksums/keep-proven.ts";

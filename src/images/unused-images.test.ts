@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { ImageDefinition } from "../core/image-map.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { runCommand } from "../host/command.ts";
 import { tryAcquireProcessLock } from "../host/process-lock.ts";
 import { backingFile } from "./backing-file.ts";

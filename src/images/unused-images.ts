@@ -1,7 +1,7 @@
 import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ImageMap } from "../core/image-map.ts";
+import type { ImageMap } from "../core/image-map/image-map.ts";
 import { tryAcquireProcessLock } from "../host/process-lock.ts";
 import { listBackingFiles } from "./backing-file.ts";
 import { isPreparedByUs, writeFileAtomically } from "./image-facts.ts";

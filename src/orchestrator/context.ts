@@ -1,9 +1,9 @@
 import type { AttemptMasks } from "../api/attempt-masks.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { type Unfit, unfitness } from "../core/backend-fit.ts";
-import type { ImageHere } from "../core/image-hope.ts";
-import type { HostPhase, LifecycleLimits } from "../core/lifecycle.ts";
+import type { HostPhase, LifecycleLimits } from "../core/job/lifecycle.ts";
+import { type Unfit, unfitness } from "../core/schedule/backend-fit.ts";
+import type { ImageHere } from "../core/schedule/image-hope.ts";
 import { formatBytes } from "../host/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";

@@ -1,6 +1,6 @@
 import { accessSync, constants } from "node:fs";
 import { SolsticeError } from "../core/errors.ts";
-import { fileProblem } from "../core/file-problem.ts";
+import { fileProblem } from "../core/text/file-problem.ts";
 import { makeDirectory, passableMode } from "../host/make-directory.ts";
 
 /** Makes the data directory where it is missing. Throws `config_invalid` when it cannot be made, read or written. */

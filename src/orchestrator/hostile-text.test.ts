@@ -6,14 +6,14 @@ import { manyLines, oneLine, repositoryText } from "../cli/text.ts";
 import type { MapPlaces } from "../config/image-definition.ts";
 import { readImageMap } from "../config/parse-image-map.ts";
 import { cacheRepository } from "../core/cache/scope.ts";
-import { closestName } from "../core/closest-name.ts";
-import { findTrouble } from "../core/console-trouble.ts";
-import { parseJobRequest } from "../core/job-request.ts";
+import { findTrouble } from "../core/job/console-trouble.ts";
+import { parseJobRequest } from "../core/request/job-request.ts";
 import { ByteSearch } from "../core/secrets/byte-search.ts";
 import { fragmentsOf } from "../core/secrets/fragments.ts";
 import { Masker } from "../core/secrets/masker.ts";
 import { repositoryName } from "../core/secrets/repository-name.ts";
-import { withoutTerminalSequences } from "../core/terminal-sequences.ts";
+import { closestName } from "../core/text/closest-name.ts";
+import { withoutTerminalSequences } from "../core/text/terminal-sequences.ts";
 import { describeConsole } from "./drive/console.ts";
 import { ShellMarks } from "./shells/shell-marks.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
-import { jobIdOfGuest } from "../core/job.ts";
+import { jobIdOfGuest } from "../core/job/job.ts";
 import { newJobId } from "./accept/job-id.ts";
 import { bootstrapToken, loadIdentity } from "./identity.ts";
 

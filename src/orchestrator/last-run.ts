@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { guestPlaceOptions } from "../config/guest-place-options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { type Backend, backends } from "../core/job.ts";
+import { type Backend, backends } from "../core/job/job.ts";
 import { replaceFile } from "../host/replace-file.ts";
 
 /** The file of the data directory that keeps, also after the end of the process, what its guests depend on. */

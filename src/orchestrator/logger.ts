@@ -1,6 +1,6 @@
 import { Writable } from "node:stream";
 import { type DestinationStream, type Logger, pino } from "pino";
-import { terminalText } from "../core/terminal-text.ts";
+import { terminalText } from "../core/text/terminal-text.ts";
 
 /** The longest error text in one line, so that a foreign message cannot fill a disk. */
 const maxErrorChars = 4000;

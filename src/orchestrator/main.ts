@@ -3,7 +3,7 @@ import { AttemptMasks } from "../api/attempt-masks.ts";
 import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { ConfigSource } from "../config/reload/config-source.ts";
-import type { LifecycleLimits } from "../core/lifecycle.ts";
+import type { LifecycleLimits } from "../core/job/lifecycle.ts";
 import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
 import { writeSeed } from "../guest/seed-image.ts";
 import { probeKvm } from "../host/kvm.ts";

@@ -1,5 +1,5 @@
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { networkProblem } from "../core/network-problem.ts";
+import { networkProblem } from "../core/text/network-problem.ts";
 
 const shownCharsMax = 500;
 

@@ -1,4 +1,4 @@
-import type { JobResult } from "../core/job-result.ts";
+import type { JobResult } from "../core/job/job-result.ts";
 
 /** One message of the request queue, as it came. */
 export interface Delivery {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { jobRequestSchema, parseJobRequest, unknownRequestKeys } from "../core/job-request.ts";
+import { jobRequestSchema, parseJobRequest, unknownRequestKeys } from "../core/request/job-request.ts";
 import { deadLetterEnvelope, type Refusal } from "./dead-letter.ts";
 import { resultRoutingKey, topologyOf } from "./topology.ts";
 
@@ -17,7 +17,7 @@ test("the request of docs/messages.md is valid, and every field of a request is 
 });
 
 test("docs/messages.md names every field of a result", () => {
-  const source = readFileSync(new URL("../core/job-result.ts", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../core/job/job-result.ts", import.meta.url), "utf8");
   const fields =
     /export interface JobResult \{(.*?)\n\}/s.exec(source)?.[1]?.matchAll(/readonly (\w+):/g) ?? [];
   const names = [...fields].map(([, name]) => name);

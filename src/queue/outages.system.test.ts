@@ -10,7 +10,7 @@ import {
 import { limitMemory, saveQuorumQueues } from "../../test/support/rabbitmq-node.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
-import type { JobResult } from "../core/job-result.ts";
+import type { JobResult } from "../core/job/job-result.ts";
 import type { Broker } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";

@@ -5,7 +5,7 @@ import { missingRabbitmq } from "../../test/support/private-rabbitmq.ts";
 import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { isSolsticeError, type SolsticeError } from "../core/errors.ts";
-import { parseJobRequest } from "../core/job-request.ts";
+import { parseJobRequest } from "../core/request/job-request.ts";
 import { publishRequest } from "./publish-request.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";

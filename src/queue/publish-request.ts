@@ -1,6 +1,6 @@
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { JobRequest } from "../core/job-request.ts";
+import type { JobRequest } from "../core/request/job-request.ts";
 import { brokerLimits } from "./broker.ts";
 import { brokerErrorCode, shownBrokerUrl, toBrokerError } from "./broker-errors.ts";
 import type { BrokerConnection } from "./connection.ts";

@@ -7,7 +7,7 @@ import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
-import type { JobResult } from "../core/job-result.ts";
+import type { JobResult } from "../core/job/job-result.ts";
 import type { Broker, DeliveryOutcome } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepBodiesRaw } from "./raw-bodies.ts";

@@ -1,7 +1,7 @@
 import type { Envelope } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
-import type { JobResult } from "../core/job-result.ts";
+import type { JobResult } from "../core/job/job-result.ts";
 import {
   type Broker,
   type BrokerLimits,

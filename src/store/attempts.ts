@@ -1,6 +1,6 @@
 import type { Selectable } from "kysely";
-import type { Job, Machine } from "../core/job.ts";
-import { activeStates } from "../core/job-state.ts";
+import type { Job, Machine } from "../core/job/job.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import { presentStates } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
 import { moveWithin } from "./machines.ts";

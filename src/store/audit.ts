@@ -1,5 +1,5 @@
 import type { JobEntry, StoreLedger } from "../core/audit/ledgers.ts";
-import { activeStates } from "../core/job-state.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import { listMachines } from "./machines.ts";
 import type { Store } from "./store.ts";
 

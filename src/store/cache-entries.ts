@@ -1,6 +1,6 @@
 import type { ExpressionBuilder } from "kysely";
 import type { RoomEntry } from "../core/cache/room.ts";
-import { activeStates } from "../core/job-state.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import type { CacheEntry } from "./caches.ts";
 import { boundedLimit } from "./rows.ts";
 import type { Database } from "./schema.ts";

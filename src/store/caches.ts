@@ -1,7 +1,7 @@
 import type { Selectable, Transaction } from "kysely";
 import { type CacheLookup, endOfPrefix, type RestoreOutcome, restoreOutcome } from "../core/cache/lookup.ts";
 import type { CacheScope } from "../core/cache/scope.ts";
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import { jobUnderWay } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toJob } from "./rows.ts";

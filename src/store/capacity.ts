@@ -1,6 +1,6 @@
-import type { Job } from "../core/job.ts";
-import { activeStates, type JobState } from "../core/job-state.ts";
-import type { RunningJob } from "../core/scheduler.ts";
+import type { Job } from "../core/job/job.ts";
+import { activeStates, type JobState } from "../core/job/job-state.ts";
+import type { RunningJob } from "../core/schedule/scheduler.ts";
 import { boundedLimit, toJob } from "./rows.ts";
 import type { Store } from "./store.ts";
 

@@ -1,6 +1,6 @@
 import { type ExpressionBuilder, expressionBuilder } from "kysely";
-import { machineStates } from "../core/job.ts";
-import { activeStates } from "../core/job-state.ts";
+import { machineStates } from "../core/job/job.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import type { AttemptKey } from "./keys.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";

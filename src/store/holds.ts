@@ -1,7 +1,7 @@
 import type { ExpressionBuilder, Transaction } from "kysely";
-import type { HoldAnswer, HoldFacts } from "../core/hold.ts";
-import type { HoldRefusal } from "../core/hold-limits.ts";
-import { activeStates } from "../core/job-state.ts";
+import type { HoldAnswer, HoldFacts } from "../core/job/hold.ts";
+import type { HoldRefusal } from "../core/job/hold-limits.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import { presentStates } from "./fence.ts";
 import type { AttemptKey } from "./keys.ts";
 import type { Database } from "./schema.ts";

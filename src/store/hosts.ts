@@ -1,6 +1,6 @@
 import type { Selectable } from "kysely";
-import type { HostFacts, HostRecord } from "../core/host-facts.ts";
-import { activeStates } from "../core/job-state.ts";
+import type { HostFacts, HostRecord } from "../core/hosts/host-facts.ts";
+import { activeStates } from "../core/job/job-state.ts";
 import type { HostsTable } from "./schema.ts";
 import type { Store } from "./store.ts";
 

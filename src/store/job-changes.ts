@@ -1,6 +1,6 @@
 import type { ExpressionBuilder, Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { Backend, Job, MachineState } from "../core/job.ts";
+import type { Backend, Job, MachineState } from "../core/job/job.ts";
 import {
   activeStates,
   isActive,
@@ -8,8 +8,8 @@ import {
   type JobEvent,
   type JobState,
   transition,
-} from "../core/job-state.ts";
-import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../core/verdict.ts";
+} from "../core/job/job-state.ts";
+import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../core/job/verdict.ts";
 import { moveWithin } from "./machines.ts";
 import { toJob, verdictColumns } from "./rows.ts";
 import type { Database } from "./schema.ts";

@@ -1,5 +1,5 @@
-import type { Job, JobTransition } from "../core/job.ts";
-import { activeStates, type JobState, jobStates } from "../core/job-state.ts";
+import type { Job, JobTransition } from "../core/job/job.ts";
+import { activeStates, type JobState, jobStates } from "../core/job/job-state.ts";
 import { boundedLimit, toJob, toTransition } from "./rows.ts";
 import type { JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";

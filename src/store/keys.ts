@@ -1,4 +1,4 @@
-import type { LogStream } from "../core/job.ts";
+import type { LogStream } from "../core/job/job.ts";
 
 /** Names one attempt of a job. */
 export interface AttemptKey {

@@ -1,7 +1,7 @@
 import { type Selectable, type SelectQueryBuilder, sql } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job } from "../core/job.ts";
-import type { JobState } from "../core/job-state.ts";
+import type { Job } from "../core/job/job.ts";
+import type { JobState } from "../core/job/job-state.ts";
 import { boundedLimit, toJob } from "./rows.ts";
 import type { Database, JobsTable } from "./schema.ts";
 import type { Store } from "./store.ts";

@@ -1,5 +1,5 @@
 import type { Transaction } from "kysely";
-import type { DroppedRange, LogWindow } from "../core/log-window.ts";
+import type { DroppedRange, LogWindow } from "../core/job/log-window.ts";
 import type { LogKey } from "./keys.ts";
 import type { Database } from "./schema.ts";
 

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import { type DroppedRange, headBytes, type LogWindow, rangeToDrop } from "../core/log-window.ts";
+import { type DroppedRange, headBytes, type LogWindow, rangeToDrop } from "../core/job/log-window.ts";
 import { jobUnderWay } from "./fence.ts";
 import type { LogKey } from "./keys.ts";
 import { addToDigest, digestedBytes, digestOfNothing, type LogDigest } from "./log-digest.ts";

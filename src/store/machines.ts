@@ -1,6 +1,6 @@
 import type { Selectable, Transaction } from "kysely";
-import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job.ts";
-import type { JobState } from "../core/job-state.ts";
+import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../core/job/job.ts";
+import type { JobState } from "../core/job/job-state.ts";
 import { jobUnderWay, presentStates } from "./fence.ts";
 import { type HoldWish, holdColumns } from "./holds.ts";
 import type { AttemptKey } from "./keys.ts";

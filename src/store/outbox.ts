@@ -1,5 +1,5 @@
 import type { ExpressionBuilder } from "kysely";
-import type { Job, JobStep, JobTransition } from "../core/job.ts";
+import type { Job, JobStep, JobTransition } from "../core/job/job.ts";
 import { inOrder } from "./jobs.ts";
 import { boundedLimit, toJob, toStep, toTransition } from "./rows.ts";
 import type { Database } from "./schema.ts";

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type ExpressionBuilder, sql, type Transaction } from "kysely";
-import { machineStates } from "../core/job.ts";
-import { finalStates } from "../core/job-state.ts";
+import { machineStates } from "../core/job/job.ts";
+import { finalStates } from "../core/job/job-state.ts";
 import type { LogKey } from "./keys.ts";
 import type { Database } from "./schema.ts";
 import type { Store } from "./store.ts";

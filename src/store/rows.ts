@@ -1,8 +1,8 @@
 import type { Selectable } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { Job, JobStep, JobTransition, Machine } from "../core/job.ts";
-import type { JobRequest } from "../core/job-request.ts";
-import { type Verdict, verdict } from "../core/verdict.ts";
+import type { Job, JobStep, JobTransition, Machine } from "../core/job/job.ts";
+import { type Verdict, verdict } from "../core/job/verdict.ts";
+import type { JobRequest } from "../core/request/job-request.ts";
 import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema.ts";
 
 /** The most rows that one list call returns. */

@@ -1,5 +1,5 @@
 import type { Transaction } from "kysely";
-import type { Job } from "../core/job.ts";
+import type { Job } from "../core/job/job.ts";
 import type { AttemptRecord } from "./attempts.ts";
 import { applyWithin } from "./job-changes.ts";
 import { bindWithin, type SessionCall } from "./machines.ts";

@@ -1,6 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { JobStep, StepState } from "../core/job.ts";
+import type { JobStep, StepState } from "../core/job/job.ts";
 import type { AttemptKey } from "./keys.ts";
 import { toStep } from "./rows.ts";
 import type { Database } from "./schema.ts";

@@ -1,6 +1,6 @@
 import type { Transaction } from "kysely";
-import type { Job } from "../core/job.ts";
-import { settlement, verdictOfLostHost } from "../core/lifecycle.ts";
+import type { Job } from "../core/job/job.ts";
+import { settlement, verdictOfLostHost } from "../core/job/lifecycle.ts";
 import { listActive } from "./capacity.ts";
 import { applyWithin } from "./job-changes.ts";
 import { toMachine, toStep } from "./rows.ts";

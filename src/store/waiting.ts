@@ -1,6 +1,6 @@
 import { sql } from "kysely";
-import { lastAttemptOf } from "../core/other-host-first.ts";
-import type { QueuedJob } from "../core/scheduler.ts";
+import { lastAttemptOf } from "../core/schedule/other-host-first.ts";
+import type { QueuedJob } from "../core/schedule/scheduler.ts";
 import { countQueued } from "./capacity.ts";
 import { boundedLimit } from "./rows.ts";
 import type { Store } from "./store.ts";

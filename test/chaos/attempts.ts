@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { finalStates } from "../../src/core/job-state.ts";
+import { finalStates } from "../../src/core/job/job-state.ts";
 
 /** What a host may run at once. */
 export interface HostCaps {

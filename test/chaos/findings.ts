@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type pg from "pg";
-import { finalStates } from "../../src/core/job-state.ts";
+import { finalStates } from "../../src/core/job/job-state.ts";
 import type { ReadMessage } from "../support/broker.ts";
 import type { Attempt } from "./attempts.ts";
 

@@ -1,4 +1,4 @@
-import type { JobRequestInput } from "../../src/core/job-request.ts";
+import type { JobRequestInput } from "../../src/core/request/job-request.ts";
 import type { Random } from "../support/random.ts";
 
 /** What a producer says of a message beside its bytes: every producer does it differently. */

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { guestName } from "../../src/core/job.ts";
+import { guestName } from "../../src/core/job/job.ts";
 import { runCommand } from "../../src/host/command.ts";
 import type { GuestSpec, Hypervisor } from "../../src/hypervisor/hypervisor.ts";
 import {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { guestName } from "../../src/core/job.ts";
+import { guestName } from "../../src/core/job/job.ts";
 import { runCommand } from "../../src/host/command.ts";
 import { guestsDirectory } from "../../src/hypervisor/guest-directories.ts";
 import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../../src/hypervisor/hypervisor.ts";

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { guestName } from "../../src/core/job.ts";
+import { guestName } from "../../src/core/job/job.ts";
 import { runCommand } from "../../src/host/command.ts";
 import type { GuestSpec, Hypervisor, HypervisorLog } from "../../src/hypervisor/hypervisor.ts";
 import { guestPaths } from "../../src/hypervisor/noop/guest-files.ts";

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { guestName } from "../../src/core/job.ts";
+import { guestName } from "../../src/core/job/job.ts";
 import type { RunCommand } from "../../src/host/command.ts";
 import { guestsDirectory } from "../../src/hypervisor/guest-directories.ts";
 import type { Victim, VictimModel } from "./contract/harness.ts";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { guestName } from "../../src/core/job.ts";
+import { guestName } from "../../src/core/job/job.ts";
 import type { RunCommand } from "../../src/host/command.ts";
 import { guestsDirectory, readGuestDirectories } from "../../src/hypervisor/guest-directories.ts";
 import { guestPaths } from "../../src/hypervisor/zones/guest-paths.ts";

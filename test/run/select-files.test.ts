@@ -13,7 +13,7 @@ test("the tiers hold each other: unit in default in all", () => {
   assert.ok(unit && normal && all);
   assert.ok(unit.size > 100 && unit.size < normal.size, `${unit.size} of ${normal.size}`);
   assert.ok(unit.isSubsetOf(normal) && normal.isSubsetOf(all));
-  assert.ok(unit.has("src/core/lifecycle.test.ts"));
+  assert.ok(unit.has("src/core/job/lifecycle.test.ts"));
   assert.ok(!unit.has("test/libvirt.test.ts") && normal.has("test/libvirt.test.ts"));
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { JobRequestInput } from "../../src/core/job-request.ts";
+import type { JobRequestInput } from "../../src/core/request/job-request.ts";
 import type { Job } from "../../src/gen/solstice/v1/jobs_pb.ts";
 import type { OrchestratorProcess } from "./orchestrator.ts";
 

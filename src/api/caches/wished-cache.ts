@@ -3,8 +3,8 @@ import { isExpansionOf, parseCacheKey } from "../../core/cache/key.ts";
 import type { CacheWish } from "../../core/cache/request.ts";
 import { cacheScopeOf, readableRefs } from "../../core/cache/scope.ts";
 import { SolsticeError } from "../../core/errors.ts";
-import type { Job } from "../../core/job.ts";
-import { cachesOf } from "../../core/job-request.ts";
+import type { Job } from "../../core/job/job.ts";
+import { cachesOf } from "../../core/request/job-request.ts";
 import type { CacheBucket, CacheOfAttempt } from "../../store/caches.ts";
 import type { CacheContext } from "./cache-context.ts";
 

@@ -1,6 +1,6 @@
-import { isWantedArtifact } from "../../core/artifact-match.ts";
-import { artifactsOf } from "../../core/artifacts.ts";
-import type { JobRequest } from "../../core/job-request.ts";
+import { isWantedArtifact } from "../../core/request/artifact-match.ts";
+import { artifactsOf } from "../../core/request/artifacts.ts";
+import type { JobRequest } from "../../core/request/job-request.ts";
 import { formatBytes } from "../../host/disk-space.ts";
 import { blobKeyOf } from "./blob-keys.ts";
 import type { UploadKind, UploadOffer } from "./transfer-kinds.ts";

@@ -1,4 +1,4 @@
-import type { Machine } from "../../core/job.ts";
+import type { Machine } from "../../core/job/job.ts";
 import type { UploadKey } from "../../store/uploads.ts";
 
 /**

@@ -4,7 +4,7 @@ import { type FileHandle, link, lstat, mkdir, open, rename, rm } from "node:fs/p
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCodes, errorText, SolsticeError } from "../../core/errors.ts";
-import { shownUrl } from "../../core/shown-url.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
 import type { Artifact } from "../../gen/solstice/v1/jobs_pb.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
 import { formatBytes, freeBytes } from "../../host/disk-space.ts";

@@ -4,7 +4,7 @@ import {
   type PathPart,
   parseGlobWord,
   parsePathPart,
-} from "../../core/glob-word.ts";
+} from "../../core/text/glob-word.ts";
 
 /**
  * Whether `name` is `wanted`, lies below it, or matches it as a pattern: `*`, `?` and `[…]` within one part of a path, `**`

@@ -5,7 +5,7 @@ import { loadClientConfig, readNote } from "../../config/load-client-config.ts";
 import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
 import type { RawFlags } from "../../config/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
-import type { Backend } from "../../core/job.ts";
+import type { Backend } from "../../core/job/job.ts";
 import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { readLastRun } from "../../orchestrator/last-run.ts";

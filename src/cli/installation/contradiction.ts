@@ -1,5 +1,5 @@
 import { readNote } from "../../config/load-client-config.ts";
-import { shownUrl } from "../../core/shown-url.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
 import type { ApiSession } from "../api-session.ts";
 import { oneLine } from "../text.ts";
 

@@ -1,6 +1,6 @@
 import { readNote } from "../../config/load-client-config.ts";
 import { isSolsticeError } from "../../core/errors.ts";
-import { shownUrl } from "../../core/shown-url.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../api-session.ts";
 import { oneLine } from "../text.ts";

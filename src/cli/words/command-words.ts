@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { closestName, didYouMean } from "../../core/closest-name.ts";
 import { SolsticeError } from "../../core/errors.ts";
+import { closestName, didYouMean } from "../../core/text/closest-name.ts";
 
 /** What people type behind a command that lists without such a word, as other tools have it. */
 const listWords: readonly string[] = ["list", "ls"];

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { closestName } from "../../core/closest-name.ts";
 import { isSolsticeError } from "../../core/errors.ts";
+import { closestName } from "../../core/text/closest-name.ts";
 import { invalid, loadOrchestratorConfig } from "../load-orchestrator-config.ts";
 import { orchestratorOptions } from "../options.ts";
 import type { OrchestratorConfig } from "../orchestrator-config.ts";

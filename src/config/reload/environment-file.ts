@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
-import { fileProblem } from "../../core/file-problem.ts";
-import { readUtf8 } from "../../core/utf8-text.ts";
+import { fileProblem } from "../../core/text/file-problem.ts";
+import { readUtf8 } from "../../core/text/utf8-text.ts";
 import type { EnvironmentFilePlace } from "../orchestrator-config.ts";
 import { parseEnvironment } from "./parse-environment.ts";
 

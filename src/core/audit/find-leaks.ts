@@ -1,4 +1,4 @@
-import { guestName } from "../job.ts";
+import { guestName } from "../job/job.ts";
 import { findGuestLeaks, findLogLeaks } from "./guest-leaks.ts";
 import type { Leak } from "./leak.ts";
 import { leakKey } from "./leak.ts";

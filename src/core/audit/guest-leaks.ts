@@ -1,4 +1,4 @@
-import { guestName } from "../job.ts";
+import { guestName } from "../job/job.ts";
 import type { Leak } from "./leak.ts";
 import type { DirectoryEntry, DomainEntry, Ledgers } from "./ledgers.ts";
 import { holds, whyNotHeld } from "./ownership.ts";

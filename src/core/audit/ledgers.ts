@@ -1,5 +1,5 @@
-import type { GuestPower } from "../guest.ts";
-import type { JobState } from "../job-state.ts";
+import type { GuestPower } from "../job/guest.ts";
+import type { JobState } from "../job/job-state.ts";
 
 /** The ledgers, in the order of the report. Blobs are compared when somebody asks, and by the sweeps of each hour. */
 export const ledgerNames = ["store", "hypervisor", "files", "network", "temporary", "blobs"] as const;

@@ -1,4 +1,4 @@
-import { isActive } from "../job-state.ts";
+import { isActive } from "../job/job-state.ts";
 import type { JobEntry } from "./ledgers.ts";
 
 /** Whether a job, as the store has it now, is active on this host (at this attempt, where one is named). */

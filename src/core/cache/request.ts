@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { withoutTrailing } from "../text-ends.ts";
+import { withoutTrailing } from "../text/text-ends.ts";
 import { parseCacheKey } from "./key.ts";
 import { cacheLimits } from "./limits.ts";
 import { cachePathProblem } from "./path.ts";

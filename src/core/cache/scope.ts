@@ -1,5 +1,5 @@
-import { parseRepositoryUrl, type RepositoryAddress } from "../repository-url.ts";
-import { withoutTrailing } from "../text-ends.ts";
+import { parseRepositoryUrl, type RepositoryAddress } from "../request/repository-url.ts";
+import { withoutTrailing } from "../text/text-ends.ts";
 
 /** What keeps the caches of one repository from those of another, in a job's words. */
 export interface CacheScope {

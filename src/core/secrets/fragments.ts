@@ -1,4 +1,4 @@
-import { withoutTrailing } from "../text-ends.ts";
+import { withoutTrailing } from "../text/text-ends.ts";
 import { writtenForms } from "./written-forms.ts";
 
 /** Limits of what can be a secret, and of what is masked because of it. */

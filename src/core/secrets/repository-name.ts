@@ -1,5 +1,5 @@
-import { parseRepositoryUrl } from "../repository-url.ts";
-import { withoutTrailing } from "../text-ends.ts";
+import { parseRepositoryUrl } from "../request/repository-url.ts";
+import { withoutTrailing } from "../text/text-ends.ts";
 import { starProblem } from "./path-pattern.ts";
 
 const defaultPorts: Readonly<Record<string, number>> = { https: 443, ssh: 22, http: 80, git: 9418 };

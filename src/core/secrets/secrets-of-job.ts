@@ -1,4 +1,4 @@
-import type { JobRequest } from "../job-request.ts";
+import type { JobRequest } from "../request/job-request.ts";
 import { decideSecret, type SecretAsker } from "./policy.ts";
 import type { Secret, SecretSet } from "./secret.ts";
 

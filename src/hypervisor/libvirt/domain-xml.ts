@@ -1,6 +1,6 @@
 import { SolsticeError } from "../../core/errors.ts";
-import type { GuestSize } from "../../core/job.ts";
-import { guestName } from "../../core/job.ts";
+import type { GuestSize } from "../../core/job/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 import type { GuestPaths } from "./guest-paths.ts";
 import { ownershipElement } from "./ownership.ts";

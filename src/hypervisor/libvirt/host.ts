@@ -1,4 +1,4 @@
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { RunCommand } from "../../host/command.ts";
 import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";

@@ -1,7 +1,7 @@
 import { chmod, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName, jobIdOfGuest } from "../../core/job.ts";
+import { guestName, jobIdOfGuest } from "../../core/job/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
 import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";

@@ -9,7 +9,7 @@ import type {
   LeaseEntry,
   MisnamedEntry,
 } from "../../core/audit/ledgers.ts";
-import { guestName, jobIdOfGuest } from "../../core/job.ts";
+import { guestName, jobIdOfGuest } from "../../core/job/job.ts";
 import type { Domain } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
 import { readGuestDirectories } from "../guest-directories.ts";

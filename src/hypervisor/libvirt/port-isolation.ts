@@ -1,5 +1,5 @@
 import { errorText } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import { isLibvirtError } from "../../libvirt/index.ts";
 import type { LibvirtHost } from "./host.ts";
 

@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { Domain, DomainState } from "../../libvirt/index.ts";
 import type { GuestPower } from "../hypervisor.ts";
 import { guestPaths } from "./guest-paths.ts";

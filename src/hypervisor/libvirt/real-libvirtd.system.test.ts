@@ -13,7 +13,7 @@ import {
   tinyImage,
   writeTestSeed,
 } from "../../../test/hypervisor-contract/libvirt-harness.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";

@@ -1,6 +1,6 @@
 import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { Domain } from "../../libvirt/index.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 import { guestPaths } from "./guest-paths.ts";

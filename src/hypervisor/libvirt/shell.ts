@@ -1,5 +1,5 @@
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestShell } from "../hypervisor.ts";
 import { findDomain, type LibvirtHost } from "./host.ts";
 

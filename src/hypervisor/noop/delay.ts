@@ -1,6 +1,6 @@
 import { emptyTraces } from "../../core/audit/ledgers.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import { runStandIn } from "./stand-in.ts";
 

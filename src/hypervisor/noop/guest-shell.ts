@@ -2,7 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Duplex } from "node:stream";
 import { SolsticeError } from "../../core/errors.ts";
-import { type ShellOrder, shellEndMark, shellOrderText, type WindowSize } from "../../core/shell-order.ts";
+import {
+  type ShellOrder,
+  shellEndMark,
+  shellOrderText,
+  type WindowSize,
+} from "../../core/job/shell-order.ts";
 import { runCommand } from "../../host/command.ts";
 import type { GuestShell } from "../hypervisor.ts";
 import { type GuestPaths, placeInside, readIfPresent } from "./guest-files.ts";

@@ -8,8 +8,8 @@ import {
   type HostTraces,
 } from "../../core/audit/ledgers.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
-import type { ShellOrder } from "../../core/shell-order.ts";
+import { guestName } from "../../core/job/job.ts";
+import type { ShellOrder } from "../../core/job/shell-order.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import { readPart } from "../../host/read-part.ts";

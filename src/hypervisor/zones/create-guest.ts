@@ -1,6 +1,6 @@
 import { chmod, mkdir, rename } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 import { slowSeconds, succeed } from "./commands.ts";
 import { refuseUnfit } from "./fit.ts";

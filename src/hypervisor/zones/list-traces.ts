@@ -5,7 +5,7 @@ import type {
   InterfaceEntry,
   MisnamedEntry,
 } from "../../core/audit/ledgers.ts";
-import { jobIdOfGuest } from "../../core/job.ts";
+import { jobIdOfGuest } from "../../core/job/job.ts";
 import { readGuestDirectories } from "../guest-directories.ts";
 import { listDatasets } from "./datasets.ts";
 import { readCard } from "./guest-network.ts";

@@ -1,6 +1,6 @@
 import { lstat } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestPower } from "../hypervisor.ts";
 import { ask, askInTurn, slowSeconds, succeed } from "./commands.ts";
 import { findDataset } from "./datasets.ts";

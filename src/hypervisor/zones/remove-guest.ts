@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { CommandResult } from "../../host/command.ts";
 import { askInTurn, slowSeconds } from "./commands.ts";
 import { isAbsent, isWrongState, toHostError } from "./errors.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
 import { errorText, SolsticeError } from "../../core/errors.ts";
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import type { GuestShell } from "../hypervisor.ts";
 import type { ZonesHost } from "./host.ts";
 import { findOwnZone } from "./power.ts";

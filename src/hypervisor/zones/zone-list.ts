@@ -1,4 +1,4 @@
-import type { GuestPower } from "../../core/guest.ts";
+import type { GuestPower } from "../../core/job/guest.ts";
 
 /** The states of a zone, as zoneadm(8) names them. */
 const zoneStates = [

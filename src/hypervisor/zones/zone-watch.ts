@@ -1,4 +1,4 @@
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import { type ListedZone, powerOf } from "./zone-list.ts";
 
 /** Tells of guests that have ended: illumos has no events for that. */

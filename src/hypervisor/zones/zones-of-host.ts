@@ -1,4 +1,4 @@
-import { guestName } from "../../core/job.ts";
+import { guestName } from "../../core/job/job.ts";
 import { ask, type CommandHost, succeed } from "./commands.ts";
 import { isAbsent, toHostError } from "./errors.ts";
 import { type ConfiguredZone, zoneOwnership } from "./ownership.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import pLimit from "p-limit";
 import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
-import { jobIdOfGuest } from "../../core/job.ts";
+import { jobIdOfGuest } from "../../core/job/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
 import { makeDirectory, passableMode } from "../../host/make-directory.ts";
 import { readPart } from "../../host/read-part.ts";

@@ -4,7 +4,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isSolsticeError } from "../../core/errors.ts";
-import type { ImageChecksum } from "../../core/image-map.ts";
+import type { ImageChecksum } from "../../core/image-map/image-map.ts";
 import { prepareImage } from "../prepare-image.ts";
 import {
   imageDefinition,

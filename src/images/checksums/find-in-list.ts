@@ -1,4 +1,4 @@
-import type { ChecksumAlgorithm } from "../../core/image-map.ts";
+import type { ChecksumAlgorithm } from "../../core/image-map/image-map.ts";
 
 /** A digest that a file of checksums gives for a file. */
 export interface ListedDigest {

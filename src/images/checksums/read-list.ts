@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { EnvHttpProxyAgent } from "undici";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import { shownUrl } from "../../core/shown-url.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import { imageInvalid, isPermanent } from "../errors.ts";
 import { refusal } from "../http-answer.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
-import type { ChecksumAlgorithm, ImageChecksum, ImageDefinition } from "../../core/image-map.ts";
+import type { ChecksumAlgorithm, ImageChecksum, ImageDefinition } from "../../core/image-map/image-map.ts";
 import type { FileDigests } from "../image-facts.ts";
 import type { PreparationContext } from "../types.ts";
 

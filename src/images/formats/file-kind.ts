@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import type { Decompress } from "../../core/image-map.ts";
+import type { Decompress } from "../../core/image-map/image-map.ts";
 
 /** What a file is by its bytes, never by its name (Ubuntu's `.img` is a qcow2). `raw`: nothing says what else. */
 export type FileKind = "qcow2" | "raw" | Exclude<Decompress, "none"> | ForeignKind;

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { ImageDefinition, ImageMap } from "../../core/image-map.ts";
+import type { ImageDefinition, ImageMap } from "../../core/image-map/image-map.ts";
 import { defaultImageLimits, type ImageLimits } from "../limits.ts";
 import type { ImageProgress, PreparationContext } from "../types.ts";
 

@@ -1,11 +1,11 @@
 import { SolsticeError } from "../../core/errors.ts";
-import type { HostRecord } from "../../core/host-facts.ts";
-import { whyRefused } from "../../core/image-hope.ts";
-import type { Job } from "../../core/job.ts";
-import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/job-request.ts";
-import { type Placement, place, placeHere } from "../../core/placement.ts";
+import type { HostRecord } from "../../core/hosts/host-facts.ts";
+import type { Job } from "../../core/job/job.ts";
+import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/request/job-request.ts";
+import { whyRefused } from "../../core/schedule/image-hope.ts";
+import { type Placement, place, placeHere } from "../../core/schedule/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
-import { withoutTrailing } from "../../core/text-ends.ts";
+import { withoutTrailing } from "../../core/text/text-ends.ts";
 import { insertJob } from "../../store/jobs.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";

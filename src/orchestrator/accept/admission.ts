@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { Accepted } from "../../api/job-service.ts";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import type { Job } from "../../core/job.ts";
-import { repeatRequest } from "../../core/job-request.ts";
-import { isFinal } from "../../core/job-state.ts";
+import type { Job } from "../../core/job/job.ts";
+import { isFinal } from "../../core/job/job-state.ts";
+import { repeatRequest } from "../../core/request/job-request.ts";
 import { findJobByRequest } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";

@@ -1,5 +1,5 @@
-import { settlement } from "../../core/lifecycle.ts";
-import { verdict } from "../../core/verdict.ts";
+import { settlement } from "../../core/job/lifecycle.ts";
+import { verdict } from "../../core/job/verdict.ts";
 import { applyEvent, getJob } from "../../store/jobs.ts";
 import type { AuditContext } from "./read-ledgers.ts";
 

@@ -1,5 +1,5 @@
 import { SolsticeError } from "../../core/errors.ts";
-import type { Job } from "../../core/job.ts";
+import type { Job } from "../../core/job/job.ts";
 import { getJob } from "../../store/jobs.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";

@@ -1,9 +1,9 @@
-import { explainWithConsole, findTrouble } from "../../core/console-trouble.ts";
-import type { Job } from "../../core/job.ts";
+import { explainWithConsole, findTrouble } from "../../core/job/console-trouble.ts";
+import type { Job } from "../../core/job/job.ts";
+import type { Verdict } from "../../core/job/verdict.ts";
 import type { ByteSearch } from "../../core/secrets/byte-search.ts";
 import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
-import { withoutTerminalSequences } from "../../core/terminal-sequences.ts";
-import type { Verdict } from "../../core/verdict.ts";
+import { withoutTerminalSequences } from "../../core/text/terminal-sequences.ts";
 import { appendLog, digestBoundary, logStatus } from "../../store/logs.ts";
 import type { Context } from "../context.ts";
 

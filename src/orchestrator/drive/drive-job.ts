@@ -1,7 +1,7 @@
-import type { Job, JobStep, Machine } from "../../core/job.ts";
-import { hasAlwaysSteps } from "../../core/job-request.ts";
-import { isActive } from "../../core/job-state.ts";
-import { decide, type LifecycleAction, type LifecycleSnapshot } from "../../core/lifecycle.ts";
+import type { Job, JobStep, Machine } from "../../core/job/job.ts";
+import { isActive } from "../../core/job/job-state.ts";
+import { decide, type LifecycleAction, type LifecycleSnapshot } from "../../core/job/lifecycle.ts";
+import { hasAlwaysSteps } from "../../core/request/job-request.ts";
 import { loadAttempt } from "../../store/attempts.ts";
 import { applyEvent } from "../../store/jobs.ts";
 import { setMachineState } from "../../store/machines.ts";

@@ -1,8 +1,8 @@
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import type { ImageDefinition } from "../../core/image-map.ts";
-import { guestName, type Job } from "../../core/job.ts";
+import type { ImageDefinition } from "../../core/image-map/image-map.ts";
+import { guestName, type Job } from "../../core/job/job.ts";
+import { type Verdict, verdict } from "../../core/job/verdict.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
-import { type Verdict, verdict } from "../../core/verdict.ts";
 import { buildSeed } from "../../guest/seed.ts";
 import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
 import { applyEvent } from "../../store/jobs.ts";

@@ -1,6 +1,6 @@
 import { releaseOutput } from "../../api/output-log.ts";
 import { errorText } from "../../core/errors.ts";
-import type { Job } from "../../core/job.ts";
+import type { Job } from "../../core/job/job.ts";
 import { closeAttempt } from "../../store/attempts.ts";
 import { compactLogs } from "../../store/logs.ts";
 import type { Context } from "../context.ts";

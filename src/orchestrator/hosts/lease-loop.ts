@@ -1,8 +1,14 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "../../core/errors.ts";
-import type { HostRecord } from "../../core/host-facts.ts";
-import { type HostWatch, look, lostLeases, nothingSeen, type SeenLease } from "../../core/host-watch.ts";
+import type { HostRecord } from "../../core/hosts/host-facts.ts";
+import {
+  type HostWatch,
+  look,
+  lostLeases,
+  nothingSeen,
+  type SeenLease,
+} from "../../core/hosts/host-watch.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts.ts";
 import { compactLogs } from "../../store/logs.ts";
 import type { LeaseKeeper } from "../../store/postgres/lease-keeper.ts";

@@ -1,5 +1,5 @@
 import { type ErrorCode, errorText } from "../../core/errors.ts";
-import { decideIntake, type IntakeHold } from "../../core/intake-hold.ts";
+import { decideIntake, type IntakeHold } from "../../core/schedule/intake-hold.ts";
 import type { Broker, Delivery, Intake } from "../../queue/broker.ts";
 import type { Admission } from "../accept/admission.ts";
 import type { Context } from "../context.ts";

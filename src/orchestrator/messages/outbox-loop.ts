@@ -1,4 +1,4 @@
-import { buildJobResult } from "../../core/job-result.ts";
+import { buildJobResult } from "../../core/job/job-result.ts";
 import type { Broker } from "../../queue/broker.ts";
 import {
   claimResults,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type ErrorCode, errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import { jsonProblem, requestJsonBounds } from "../../core/json-bounds.ts";
+import { jsonProblem, requestJsonBounds } from "../../core/text/json-bounds.ts";
 import {
   brokerLimits,
   type Delivery,

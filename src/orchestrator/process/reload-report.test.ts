@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ImageMap } from "../../core/image-map.ts";
+import type { ImageMap } from "../../core/image-map/image-map.ts";
 import type { Secret } from "../../core/secrets/secret.ts";
 import { SecretValue } from "../../core/secrets/secret-value.ts";
 import {

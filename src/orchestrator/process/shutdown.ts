@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { HostPhase } from "../../core/lifecycle.ts";
+import type { HostPhase } from "../../core/job/lifecycle.ts";
 import type { Context } from "../context.ts";
 import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import { boundHandOver } from "./hand-over.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseJobRequest } from "../../core/job-request.ts";
-import { verdict } from "../../core/verdict.ts";
+import { verdict } from "../../core/job/verdict.ts";
+import { parseJobRequest } from "../../core/request/job-request.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { createLookUps } from "./look-up.ts";
 import { createRepositoryReach, explainCheckout, type ReachParts } from "./repository-reach.ts";

@@ -1,9 +1,9 @@
 import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { type FirewallWays, targetOfRepository, whyClosed } from "../../core/closed-way.ts";
-import type { Job } from "../../core/job.ts";
-import type { Verdict } from "../../core/verdict.ts";
+import { type FirewallWays, targetOfRepository, whyClosed } from "../../core/hosts/closed-way.ts";
+import type { Job } from "../../core/job/job.ts";
+import type { Verdict } from "../../core/job/verdict.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Log } from "../log.ts";
 import { createLookUps, type LookUp, lookUpHost } from "./look-up.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { stepNamesOf } from "../../core/step-names.ts";
+import { stepNamesOf } from "../../core/job/step-names.ts";
 import { awaitClaims, claimJob } from "../../store/jobs.ts";
 import { type Context, isDraining } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";

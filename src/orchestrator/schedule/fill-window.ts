@@ -1,5 +1,5 @@
-import type { CandidateWindow, GroupShare } from "../../core/candidate-window.ts";
-import type { QueuedJob } from "../../core/scheduler.ts";
+import type { CandidateWindow, GroupShare } from "../../core/schedule/candidate-window.ts";
+import type { QueuedJob } from "../../core/schedule/scheduler.ts";
 import type { Store } from "../../store/store.ts";
 import { type LaneCursor, listGroups, listLanes, type QueueGroup } from "../../store/waiting.ts";
 

@@ -1,4 +1,4 @@
-import { serves } from "../../core/placement.ts";
+import { serves } from "../../core/schedule/placement.ts";
 import { countQueuedByGroup } from "../../store/capacity.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";

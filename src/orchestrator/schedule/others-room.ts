@@ -1,7 +1,7 @@
-import { countedSlots } from "../../core/hold.ts";
-import { roomOn } from "../../core/host-room.ts";
-import { type AskingHost, isFreshFrom } from "../../core/other-host-first.ts";
-import type { QueuedJob } from "../../core/scheduler.ts";
+import { roomOn } from "../../core/hosts/host-room.ts";
+import { countedSlots } from "../../core/job/hold.ts";
+import { type AskingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
+import type { QueuedJob } from "../../core/schedule/scheduler.ts";
 import { listSlots } from "../../store/capacity.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";

@@ -1,6 +1,6 @@
-import type { HostRecord } from "../../core/host-facts.ts";
-import { hopeless } from "../../core/image-hope.ts";
-import { verdict } from "../../core/verdict.ts";
+import type { HostRecord } from "../../core/hosts/host-facts.ts";
+import { verdict } from "../../core/job/verdict.ts";
+import { hopeless } from "../../core/schedule/image-hope.ts";
 import { applyEvent, getJob } from "../../store/jobs.ts";
 import { listGroups, listLanes, type QueueGroup } from "../../store/waiting.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";

@@ -1,6 +1,6 @@
-import { CandidateWindow } from "../../core/candidate-window.ts";
-import { countedSlots } from "../../core/hold.ts";
-import { type RunningJob, roomBeside, schedule } from "../../core/scheduler.ts";
+import { countedSlots } from "../../core/job/hold.ts";
+import { CandidateWindow } from "../../core/schedule/candidate-window.ts";
+import { type RunningJob, roomBeside, schedule } from "../../core/schedule/scheduler.ts";
 import { listSlots } from "../../store/capacity.ts";
 import type { Wake } from "../../store/store.ts";
 import { type Context, isImageReady } from "../context.ts";

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HostRecord } from "../../core/host-facts.ts";
+import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import type { HostCapacitySchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { type ActiveJobs, countActiveByHost, listHosts } from "../../store/hosts.ts";
 import type { Context } from "../context.ts";

@@ -2,9 +2,9 @@ import { type CacheMetrics, createCacheMetrics } from "../../api/caches/cache-me
 import type { MetricsSource } from "../../api/http.ts";
 import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../api/metrics.ts";
 import { leakKinds } from "../../core/audit/leak.ts";
-import { countedSlots } from "../../core/hold.ts";
-import { type MachineState, machineStates } from "../../core/job.ts";
-import { activeStates, type JobState } from "../../core/job-state.ts";
+import { countedSlots } from "../../core/job/hold.ts";
+import { type MachineState, machineStates } from "../../core/job/job.ts";
+import { activeStates, type JobState } from "../../core/job/job-state.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { listMachines } from "../../store/machines.ts";
 import { countUnpublished } from "../../store/outbox.ts";

@@ -6,9 +6,9 @@ import { type ApiServer, startRunnerServer, startUserServer } from "../../api/se
 import type { Transfers } from "../../api/transfers/transfers.ts";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { artifactsOf } from "../../core/artifacts.ts";
-import type { Job } from "../../core/job.ts";
-import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/job-request.ts";
+import type { Job } from "../../core/job/job.ts";
+import { artifactsOf } from "../../core/request/artifacts.ts";
+import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/request/job-request.ts";
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
 import { buildPlan, type PlanCheckout } from "../../guest/plan.ts";

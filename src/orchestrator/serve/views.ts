@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { countedSlots } from "../../core/hold.ts";
-import { knownLabels, resolveLabel } from "../../core/labels.ts";
+import { knownLabels, resolveLabel } from "../../core/image-map/labels.ts";
+import { countedSlots } from "../../core/job/hold.ts";
 import type { CapacityResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { type Context, imageReadiness, isDraining } from "../context.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { ShellEnd, ShellSession } from "../../api/job-shell.ts";
 import { errorText } from "../../core/errors.ts";
-import type { ShellOrder, WindowSize } from "../../core/shell-order.ts";
+import type { ShellOrder, WindowSize } from "../../core/job/shell-order.ts";
 import type { GuestShell } from "../../hypervisor/hypervisor.ts";
 import { ShellMarks } from "./shell-marks.ts";
 

@@ -1,7 +1,7 @@
 import type { ShellSession, Shells } from "../../api/job-shell.ts";
-import { holdEndsAt } from "../../core/hold.ts";
-import type { Job, Machine } from "../../core/job.ts";
-import { type ShellOrder, shellOrderText } from "../../core/shell-order.ts";
+import { holdEndsAt } from "../../core/job/hold.ts";
+import type { Job, Machine } from "../../core/job/job.ts";
+import { type ShellOrder, shellOrderText } from "../../core/job/shell-order.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import { loadAttempt } from "../../store/attempts.ts";
 import type { Store } from "../../store/store.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { shellBeginMark, shellEndMark } from "../../core/shell-order.ts";
+import { shellBeginMark, shellEndMark } from "../../core/job/shell-order.ts";
 import { ShellMarks } from "./shell-marks.ts";
 
 function filter(number: number, pieces: readonly Uint8Array[]): { shown: string; exitCode: number | null } {

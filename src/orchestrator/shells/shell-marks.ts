@@ -1,4 +1,4 @@
-import { shellEndMark } from "../../core/shell-order.ts";
+import { shellEndMark } from "../../core/job/shell-order.ts";
 
 const esc = "\u001b";
 const marker = new RegExp(`^${esc}_solstice-shell (\\d{1,10}) (?:begun|ended (\\d{1,3}))${esc}\\\\`);

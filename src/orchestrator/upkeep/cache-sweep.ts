@@ -1,6 +1,6 @@
 import { cacheBlobPrefix } from "../../api/caches/cache-kind.ts";
 import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
-import { isActive } from "../../core/job-state.ts";
+import { isActive } from "../../core/job/job-state.ts";
 import {
   deleteCacheEntry,
   evictCacheEntry,

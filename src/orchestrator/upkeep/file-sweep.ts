@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { artifactKind, artifactPrefix } from "../../api/transfers/artifact-kind.ts";
 import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
 import { attemptOfStagedFile } from "../../api/transfers/staging.ts";
-import { isActive } from "../../core/job-state.ts";
+import { isActive } from "../../core/job/job-state.ts";
 import { getJob } from "../../store/jobs.ts";
 import type { AttemptKey } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "kysely";
 import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import { isSolsticeError } from "../../core/errors.ts";
-import { verdict } from "../../core/verdict.ts";
+import { verdict } from "../../core/job/verdict.ts";
 import { applyEvent, getJob, insertJob, listJobs } from "../jobs.ts";
 import { appendLog, readLog } from "../logs.ts";
 import { startSession } from "../sessions.ts";

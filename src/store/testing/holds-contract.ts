@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HoldAnswer } from "../../core/hold.ts";
-import { verdict } from "../../core/verdict.ts";
+import type { HoldAnswer } from "../../core/job/hold.ts";
+import { verdict } from "../../core/job/verdict.ts";
 import { loadAttempt } from "../attempts.ts";
 import { listSlots } from "../capacity.ts";
 import { listHolds, releaseHold } from "../holds.ts";

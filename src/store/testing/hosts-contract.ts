@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { HostFacts } from "../../core/host-facts.ts";
-import { type VerdictReason, verdict } from "../../core/verdict.ts";
+import type { HostFacts } from "../../core/hosts/host-facts.ts";
+import { type VerdictReason, verdict } from "../../core/job/verdict.ts";
 import { closeAttempt, findBySession } from "../attempts.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../hosts.ts";
 import { applyEvent, getJob, insertJob, listTransitions, requestCancel } from "../jobs.ts";

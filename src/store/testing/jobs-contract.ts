@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { jobEvents, jobStates, transition } from "../../core/job-state.ts";
-import { verdict } from "../../core/verdict.ts";
+import { jobEvents, jobStates, transition } from "../../core/job/job-state.ts";
+import { verdict } from "../../core/job/verdict.ts";
 import { countQueuedByGroup, listSlots } from "../capacity.ts";
 import {
   applyEvent,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { verdict } from "../../core/verdict.ts";
+import { verdict } from "../../core/job/verdict.ts";
 import { closeAttempt, findBySession } from "../attempts.ts";
 import { applyEvent } from "../jobs.ts";
 import { getMachine, listMachines, recordFinish, setMachineState, touchRunner } from "../machines.ts";

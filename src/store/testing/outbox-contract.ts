@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { buildJobResult } from "../../core/job-result.ts";
+import { buildJobResult } from "../../core/job/job-result.ts";
 import { applyEvent, insertJob, requestCancel } from "../jobs.ts";
 import { claimResults, countUnpublished, loadEndedJobs, markPublished, releaseResults } from "../outbox.ts";
 import type { Store } from "../store.ts";

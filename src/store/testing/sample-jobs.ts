@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Job, Machine } from "../../core/job.ts";
-import { parseJobRequest } from "../../core/job-request.ts";
-import { type VerdictReason, verdict } from "../../core/verdict.ts";
+import type { Job, Machine } from "../../core/job/job.ts";
+import { type VerdictReason, verdict } from "../../core/job/verdict.ts";
+import { parseJobRequest } from "../../core/request/job-request.ts";
 import { applyEvent, claimJob, insertJob, type NewJob } from "../jobs.ts";
 import { bindWithin, type SessionCall } from "../machines.ts";
 import type { Store } from "../store.ts";

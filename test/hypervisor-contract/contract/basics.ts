@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { guestName } from "../../../src/core/job.ts";
+import { guestName } from "../../../src/core/job/job.ts";
 import { find } from "./look.ts";
 import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { guestName } from "../../../src/core/job.ts";
+import { guestName } from "../../../src/core/job/job.ts";
 import type { GuestPower, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 
 /** How long a guest is waited for, under software emulation on a busy host. */

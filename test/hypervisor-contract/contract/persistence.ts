@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { guestName } from "../../../src/core/job.ts";
+import { guestName } from "../../../src/core/job/job.ts";
 import { find, waitForConsole } from "./look.ts";
 import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
 

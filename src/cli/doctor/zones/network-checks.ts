@@ -1,6 +1,6 @@
 import type { OrchestratorConfig } from "../../../config/orchestrator-config.ts";
 import { addressCount, subnetText, type ZonesConfig } from "../../../config/zones-config.ts";
-import { isWithin, parseRange, rangeAround } from "../../../core/cidr.ts";
+import { isWithin, parseRange, rangeAround } from "../../../core/image-map/cidr.ts";
 import { type Check, type Finding, fail, ok } from "../check.ts";
 import { type Datalink, datalinks, type HostAddress, hostAddresses, type Illumos } from "./observe.ts";
 

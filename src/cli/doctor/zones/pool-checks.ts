@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../../../config/orchestrator-config.ts";
-import { imagesFor } from "../../../core/backend-fit.ts";
 import { SolsticeError } from "../../../core/errors.ts";
-import { guestName } from "../../../core/job.ts";
+import { guestName } from "../../../core/job/job.ts";
+import { imagesFor } from "../../../core/schedule/backend-fit.ts";
 import { formatBytes } from "../../../host/disk-space.ts";
 import { type ImageRow, openImageStore } from "../../../images/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "../check.ts";

@@ -1,5 +1,5 @@
 import { subnetText, type ZonesConfig } from "../../../config/zones-config.ts";
-import { isWithin, parseRange } from "../../../core/cidr.ts";
+import { isWithin, parseRange } from "../../../core/image-map/cidr.ts";
 import { type Check, type Finding, ok, warn } from "../check.ts";
 import { datalinks, type Illumos, linesOf } from "./observe.ts";
 

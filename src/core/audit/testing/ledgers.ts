@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { ActiveState, JobState } from "../../job-state.ts";
+import type { ActiveState, JobState } from "../../job/job-state.ts";
 import {
   type DirectoryEntry,
   type DomainEntry,

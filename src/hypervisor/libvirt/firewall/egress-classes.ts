@@ -1,5 +1,5 @@
-import { type Egress, egressKey } from "../../../core/egress.ts";
 import { SolsticeError } from "../../../core/errors.ts";
+import { type Egress, egressKey } from "../../../core/image-map/egress.ts";
 import { poolAddress, poolSize } from "../mac-addresses.ts";
 import type { EgressClass } from "./ruleset.ts";
 import { egressCode, type TapName, tapName } from "./tap-names.ts";

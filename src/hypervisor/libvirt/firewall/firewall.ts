@@ -1,5 +1,5 @@
-import type { Egress } from "../../../core/egress.ts";
 import { errorText, SolsticeError } from "../../../core/errors.ts";
+import type { Egress } from "../../../core/image-map/egress.ts";
 import type { LibvirtClient } from "../../../libvirt/index.ts";
 import type { HypervisorLog } from "../../hypervisor.ts";
 import { poolSize } from "../mac-addresses.ts";

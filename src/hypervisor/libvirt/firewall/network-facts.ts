@@ -1,6 +1,6 @@
 import { XMLParser, XMLValidator } from "fast-xml-parser";
-import { rangeAround, rangeText } from "../../../core/cidr.ts";
 import { SolsticeError } from "../../../core/errors.ts";
+import { rangeAround, rangeText } from "../../../core/image-map/cidr.ts";
 
 /** What the firewall needs to know of the guests' network. */
 export interface NetworkFacts {

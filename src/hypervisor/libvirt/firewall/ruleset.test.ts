@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
-import { privateRanges } from "../../../core/egress.ts";
+import { privateRanges } from "../../../core/image-map/egress.ts";
 import { buildRemoval, buildRuleset, type FirewallPlan } from "./ruleset.ts";
 
 const prefix = "sol3f9a1c";

@@ -1,5 +1,11 @@
-import { type AddressRange, distinctRanges, isWithin, parseRange, rangeText } from "../../../core/cidr.ts";
-import { privateRanges } from "../../../core/egress.ts";
+import {
+  type AddressRange,
+  distinctRanges,
+  isWithin,
+  parseRange,
+  rangeText,
+} from "../../../core/image-map/cidr.ts";
+import { privateRanges } from "../../../core/image-map/egress.ts";
 import type { Binding } from "./bindings.ts";
 
 /** One policy of the image map, with the four characters that taps name it by. */

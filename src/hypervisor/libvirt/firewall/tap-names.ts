@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Egress, egressKey } from "../../../core/egress.ts";
+import { type Egress, egressKey } from "../../../core/image-map/egress.ts";
 import { sharedPrefix } from "../mac-addresses.ts";
 
 /**

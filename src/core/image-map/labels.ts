@@ -1,0 +1,60 @@
+import { SolsticeError } from "../errors.ts";
+import type { GuestSize } from "../job/job.ts";
+import { didYouMean } from "../text/closest-name.ts";
+import type { ImageDefinition, ImageMap } from "./image-map.ts";
+
+/** The label a job asked for and the image it leads to. */
+export interface ResolvedLabel {
+  /** As asked for, or the default label; before aliases. Capacity is counted by it. */
+  readonly label: string;
+  readonly image: ImageDefinition;
+}
+
+/** Every name that `runs_on` may have: aliases first, then images, each in the order of the map. */
+export function knownLabels(map: ImageMap): string[] {
+  return [...map.aliases.keys(), ...map.images.keys()];
+}
+
+/**
+ * Follows the aliases from `runsOn` (absent: the default label) to an image. Throws `unknown_label`, naming every known
+ * label. The map is validated (no cycles, no loose ends), so the walk ends after at most as many steps as there are
+ * aliases.
+ */
+export function resolveLabel(map: ImageMap, runsOn: string | undefined): ResolvedLabel {
+  const label = runsOn ?? map.defaultLabel;
+  let name = label;
+  for (let step = 0; step <= map.aliases.size; step += 1) {
+    const image = map.images.get(name);
+    if (image) return { label, image };
+    const target = map.aliases.get(name);
+    if (target === undefined) break;
+    name = target;
+  }
+  throw unknownLabel(label, knownLabels(map));
+}
+
+/** The image's own name, and every alias that ends at it. */
+export function labelsOfImage(map: ImageMap, image: string): string[] {
+  return [image, ...[...map.aliases.keys()].filter((alias) => resolveLabel(map, alias).image.name === image)];
+}
+
+/** The `unknown_label` error for a label that is none of `known`. */
+export function unknownLabel(label: string, known: readonly string[]): SolsticeError {
+  // In the message, not in the remedy: it also ends in places that only keep a message, such as a dead-letter header.
+  const text = `No image has the label "${label}"${didYouMean(label, known)}. Known labels: ${known.join(", ")}.`;
+  return new SolsticeError("unknown_label", text);
+}
+
+/**
+ * What a guest of `image` is given: the image's defaults, or the named size of the map. A size without a disk keeps the
+ * image's. Throws `usage` naming the known sizes.
+ */
+export function resolveSize(map: ImageMap, image: ImageDefinition, sizeName: string | undefined): GuestSize {
+  if (sizeName === undefined) return image.defaults;
+  const size = map.sizes.get(sizeName);
+  if (size) return { cpu: size.cpu, ramMb: size.ramMb, diskGb: size.diskGb ?? image.defaults.diskGb };
+  const known = [...map.sizes.keys()];
+  throw new SolsticeError("usage", `No size is named "${sizeName}"${didYouMean(sizeName, known)}.`, {
+    remedy: known.length > 0 ? `Known sizes: ${known.join(", ")}.` : "The image map defines no sizes.",
+  });
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { HostRecord } from "../hosts/host-facts.ts";
+import type { ImageDefinition, ImageMap } from "../image-map/image-map.ts";
+import { hostMemoryMs, place, type Wish } from "./placement.ts";
+import { hostRecord } from "./testing/hosts.ts";
+
+const now = 1_000_000_000;
+const defaults = { cpu: 2, ramMb: 2048, diskGb: 20 };
+const map: ImageMap = {
+  defaultLabel: "latest",
+  aliases: new Map([["latest", "debian"]]),
+  sizes: new Map([["small", { cpu: 1, ramMb: 1024, diskGb: null }]]),
+  images: new Map([["debian", { name: "debian", defaults } as ImageDefinition]]),
+};
+
+const illumosHost = hostRecord("b", {
+  images: ["omnios"],
+  facts: {
+    labels: { illumos: "omnios", omnios: "omnios" },
+    sizes: { huge: { cpu: 9, ramMb: 9, diskGb: null } },
+  },
+});
+
+function placed(wish: Partial<Wish>, others: HostRecord[] = [illumosHost]) {
+  return place({ runsOn: undefined, size: undefined, ...wish }, { map, others, now });
+}
+
+test("what this host's map knows is resolved by it, whatever others say of the same names", () => {
+  const other = hostRecord("b", { images: ["debian"], facts: { labels: { latest: "trap" } } });
+  assert.deepEqual(placed({}, [other]), { label: "latest", image: "debian", size: defaults });
+  const small = placed({ runsOn: "debian", size: "small" });
+  assert.deepEqual(small.size, { cpu: 1, ramMb: 1024, diskGb: 20 });
+});
+
+test("a label or a size that only another host knows is resolved by its facts", () => {
+  const size = { cpu: 1, ramMb: 512, diskGb: 4 };
+  assert.deepEqual(placed({ runsOn: "illumos" }), { label: "illumos", image: "omnios", size });
+  assert.deepEqual(placed({ runsOn: "illumos", size: "huge" }).size, { cpu: 9, ramMb: 9, diskGb: 4 });
+  const bigHost = hostRecord("c", { images: ["debian"], facts: { sizes: illumosHost.facts.sizes } });
+  assert.deepEqual(placed({ runsOn: "debian", size: "huge" }, [bigHost]).size.cpu, 9);
+});
+
+test("a host that is lost is asked last, and one that is not heard of for long not at all", () => {
+  const lost = hostRecord("old", { images: ["x"], lostAt: 1, facts: { labels: { illumos: "x" } } });
+  assert.equal(placed({ runsOn: "illumos" }, [lost, illumosHost]).image, "omnios");
+  assert.equal(placed({ runsOn: "illumos" }, [lost]).image, "x");
+  const gone = { ...lost, renewedAt: now - hostMemoryMs };
+  assert.throws(() => placed({ runsOn: "illumos" }, [gone]), { code: "unknown_label" });
+});
+
+test("what nobody knows is refused with what all know", () => {
+  assert.throws(() => placed({ runsOn: "ilumos" }), {
+    code: "unknown_label",
+    message:
+      'No image has the label "ilumos" (did you mean "illumos"?). Known labels: latest, debian, illumos, omnios.',
+  });
+  assert.throws(() => placed({ runsOn: "debian", size: "tiny" }), { code: "usage" });
+  assert.throws(() => placed({ runsOn: "illumos", size: "tiny" }), {
+    code: "usage",
+    remedy: "Known sizes: huge.",
+  });
+  assert.throws(() => placed({ runsOn: "toString" }), { code: "unknown_label" });
+});
+
+test("of hosts that know a label, one that runs its image comes before one whose map only names it", () => {
+  const defaults = { cpu: 8, ramMb: 8, diskGb: 8 };
+  const wrong: HostRecord["facts"]["unfit"][string] = {
+    needs: "zones",
+    problem: "It needs zones.",
+    defaults,
+  };
+  const named = hostRecord("a", { facts: { labels: { illumos: "far" }, unfit: { far: wrong } } });
+  assert.equal(placed({ runsOn: "illumos" }, [named, illumosHost]).image, "omnios");
+  assert.deepEqual(placed({ runsOn: "illumos" }, [named]), {
+    label: "illumos",
+    image: "far",
+    size: defaults,
+  });
+});

@@ -1,0 +1,105 @@
+import { isSolsticeError, SolsticeError } from "../errors.ts";
+import { type HostFacts, type HostRecord, unfitThere } from "../hosts/host-facts.ts";
+import type { ImageMap } from "../image-map/image-map.ts";
+import { knownLabels, resolveLabel, resolveSize, unknownLabel } from "../image-map/labels.ts";
+import type { GuestSize } from "../job/job.ts";
+import { didYouMean } from "../text/closest-name.ts";
+
+/** What a request asks for. */
+export interface Wish {
+  /** Absent: the default label of the host that takes it in. */
+  readonly runsOn: string | undefined;
+  /** Absent: the image's own size. */
+  readonly size: string | undefined;
+}
+
+/** Where a request leads: the label that capacity is counted by, the image and the size of the guest. */
+export interface Placement {
+  readonly label: string;
+  readonly image: string;
+  readonly size: GuestSize;
+}
+
+/**
+ * How long a label outlives the last word of the only host that serves it, in ms: a host that is being repaired must not
+ * get its messages dead-lettered. Its jobs wait, and `explain` says for whom.
+ */
+export const hostMemoryMs = 7 * 24 * 60 * 60 * 1000;
+
+/**
+ * Resolves what a request asks for by this host's map; what that does not know, by the other hosts' facts: those that run it
+ * first, then those that hold their lease, then those heard of within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or
+ * `usage` for a size that nobody who has the label knows.
+ */
+export function place(
+  wish: Wish,
+  known: { map: ImageMap; others: readonly HostRecord[]; now: number },
+): Placement {
+  const { map } = known;
+  const others = known.others
+    .filter((host) => isRemembered(host, known.now))
+    .sort((a, b) => distance(wish, a) - distance(wish, b));
+  const here = placeHere(wish, map);
+  if (!(here instanceof SolsticeError)) return here;
+  for (const { facts } of others) {
+    const there = placeBy(wish, facts);
+    if (there !== null) return there;
+  }
+  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(wish, facts));
+  if (!isLabelKnown) throw unknownLabel(wish.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
+  throw here.code === "usage" ? here : unknownSize(wish.size ?? "", others);
+}
+
+/** {@link place} by one map alone; the error is given, not thrown, as others may know better. */
+export function placeHere(wish: Wish, map: ImageMap): Placement | SolsticeError {
+  try {
+    const { label, image } = resolveLabel(map, wish.runsOn);
+    return { label, image: image.name, size: resolveSize(map, image, wish.size) };
+  } catch (error) {
+    if (isSolsticeError(error, "unknown_label") || isSolsticeError(error, "usage")) return error;
+    throw error;
+  }
+}
+
+/** Whether what a host said last still counts. */
+export function isRemembered(host: HostRecord, now: number): boolean {
+  return now - host.renewedAt < hostMemoryMs;
+}
+
+/** How far a host is from running what is asked for. */
+function distance(wish: Wish, host: HostRecord): number {
+  if (host.lostAt !== null) return 2;
+  return serves(host, imageBy(wish, host.facts) ?? "") ? 0 : 1;
+}
+
+function imageBy({ runsOn }: Wish, facts: HostFacts): string | undefined {
+  return runsOn !== undefined && Object.hasOwn(facts.labels, runsOn) ? facts.labels[runsOn] : undefined;
+}
+
+function placeBy(wish: Wish, facts: HostFacts): Placement | null {
+  const image = imageBy(wish, facts);
+  if (image === undefined) return null;
+  const defaults = (facts.images[image] ?? unfitThere({ facts }, image))?.defaults;
+  if (defaults === undefined) return null;
+  const label = wish.runsOn ?? image;
+  if (wish.size === undefined) return { label, image, size: defaults };
+  const named = Object.hasOwn(facts.sizes, wish.size) ? facts.sizes[wish.size] : undefined;
+  if (named === undefined) return null;
+  return { label, image, size: { ...named, diskGb: named.diskGb ?? defaults.diskGb } };
+}
+
+function labelsOfAll(map: ImageMap, others: readonly HostRecord[]): string[] {
+  return [...new Set([...knownLabels(map), ...others.flatMap(({ facts }) => Object.keys(facts.labels))])];
+}
+
+function unknownSize(size: string, others: readonly HostRecord[]): SolsticeError {
+  const sizes = [...new Set(others.flatMap(({ facts }) => Object.keys(facts.sizes)))];
+  return new SolsticeError("usage", `No size is named "${size}"${didYouMean(size, sizes)}.`, {
+    remedy: `Known sizes: ${sizes.join(", ")}.`,
+  });
+}
+
+/** Whether a host holds its lease and runs the image, ready or not. */
+export function serves(host: Pick<HostRecord, "lostAt" | "facts">, image: string): boolean {
+  return host.lostAt === null && Object.hasOwn(host.facts.images, image);
+}
