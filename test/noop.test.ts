@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { exitCodes } from "../src/cli/exit-codes.ts";
+import { exitCodes } from "../src/cli/print/exit-codes.ts";
 import { resultOf, runCli, startCli } from "../src/cli/testing/run-cli.ts";
 import { readLog, submit, untilEnd, untilJob, untilLogged, untilState } from "./support/jobs.ts";
 import {

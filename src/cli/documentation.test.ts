@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { clientOptions, imageOptions, orchestratorOptions, publishOptions } from "../config/options.ts";
 import { JobSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
-import { jobDocument } from "./job-document.ts";
+import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
+import { jobDocument } from "./request/job-document.ts";
 import { runCli } from "./testing/run-cli.ts";
 
 const page = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8");

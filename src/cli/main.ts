@@ -1,5 +1,5 @@
 import type { Writable } from "node:stream";
-import { endOnBrokenPipe } from "./output.ts";
+import { endOnBrokenPipe } from "./print/output.ts";
 import { runCommandLine } from "./run-command-line.ts";
 
 /** Resolves when all that was written has been handed to the reader. */

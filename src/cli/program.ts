@@ -1,29 +1,29 @@
 import { Command } from "commander";
 import { projectVersion } from "../host/version.ts";
-import type { RegisterCommand } from "./command.ts";
+import type { RegisterCommand } from "./commands/command.ts";
 import type { CliContext } from "./context.ts";
-import { refuseEmptyValues } from "./empty-values.ts";
-import { exitCodeMeanings, exitCodes } from "./exit-codes.ts";
+import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
+import { refuseEmptyValues } from "./request/empty-values.ts";
 
 /** Every command, in the order of help, by the name it registers. One line for each. */
 const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
-  orchestrator: async () => (await import("./orchestrator.ts")).registerOrchestrator,
-  enqueue: async () => (await import("./enqueue.ts")).registerEnqueue,
-  jobs: async () => (await import("./jobs.ts")).registerJobs,
-  logs: async () => (await import("./logs.ts")).registerLogs,
-  retry: async () => (await import("./retry.ts")).registerRetry,
-  artifacts: async () => (await import("./artifacts.ts")).registerArtifacts,
-  shell: async () => (await import("./shell.ts")).registerShell,
-  release: async () => (await import("./release.ts")).registerRelease,
-  cancel: async () => (await import("./cancel.ts")).registerCancel,
-  explain: async () => (await import("./explain.ts")).registerExplain,
-  capacity: async () => (await import("./capacity.ts")).registerCapacity,
-  drain: async () => (await import("./drain.ts")).registerDrain,
-  cache: async () => (await import("./cache.ts")).registerCache,
-  images: async () => (await import("./images.ts")).registerImages,
-  doctor: async () => (await import("./doctor.ts")).registerDoctor,
-  demo: async () => (await import("./demo.ts")).registerDemo,
-  completion: async () => (await import("./completion.ts")).registerCompletion,
+  orchestrator: async () => (await import("./commands/host/orchestrator.ts")).registerOrchestrator,
+  enqueue: async () => (await import("./commands/jobs/enqueue.ts")).registerEnqueue,
+  jobs: async () => (await import("./commands/jobs/jobs.ts")).registerJobs,
+  logs: async () => (await import("./commands/jobs/logs.ts")).registerLogs,
+  retry: async () => (await import("./commands/jobs/retry.ts")).registerRetry,
+  artifacts: async () => (await import("./commands/jobs/artifacts.ts")).registerArtifacts,
+  shell: async () => (await import("./commands/jobs/shell.ts")).registerShell,
+  release: async () => (await import("./commands/jobs/release.ts")).registerRelease,
+  cancel: async () => (await import("./commands/jobs/cancel.ts")).registerCancel,
+  explain: async () => (await import("./commands/jobs/explain.ts")).registerExplain,
+  capacity: async () => (await import("./commands/host/capacity.ts")).registerCapacity,
+  drain: async () => (await import("./commands/host/drain.ts")).registerDrain,
+  cache: async () => (await import("./commands/host/cache.ts")).registerCache,
+  images: async () => (await import("./commands/host/images.ts")).registerImages,
+  doctor: async () => (await import("./commands/host/doctor.ts")).registerDoctor,
+  demo: async () => (await import("./commands/host/demo.ts")).registerDemo,
+  completion: async () => (await import("./commands/host/completion.ts")).registerCompletion,
   version: async () => (await import("./version.ts")).registerVersion,
 };
 

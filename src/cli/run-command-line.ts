@@ -1,8 +1,8 @@
 import { CommanderError } from "commander";
 import type { CliContext } from "./context.ts";
-import { exitCodes } from "./exit-codes.ts";
+import { exitCodes } from "./print/exit-codes.ts";
+import { reportError } from "./print/report-error.ts";
 import { createProgram } from "./program.ts";
-import { reportError } from "./report-error.ts";
 import { readCommandWords } from "./words/command-words.ts";
 
 /** Runs one command line in the given surroundings and returns what the process is to exit with. */

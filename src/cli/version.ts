@@ -1,6 +1,6 @@
 import { projectVersion } from "../host/version.ts";
-import { examplesText, type RegisterCommand } from "./command.ts";
-import { write, writeJson } from "./output.ts";
+import { examplesText, type RegisterCommand } from "./commands/command.ts";
+import { write, writeJson } from "./print/output.ts";
 
 /** `solstice version`: the version of this installation. */
 export const registerVersion: RegisterCommand = (program, context) => {

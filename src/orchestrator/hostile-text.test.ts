@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { hostileMaps, hostileRequests, hostileTexts } from "../../test/support/hostile-inputs.ts";
 import { assertLinear } from "../../test/support/linear.ts";
 import { sample } from "../../test/support/sampling.ts";
-import { manyLines, oneLine, repositoryText } from "../cli/text.ts";
+import { manyLines, oneLine, repositoryText } from "../cli/print/text.ts";
 import type { MapPlaces } from "../config/image-definition.ts";
 import { readImageMap } from "../config/parse-image-map.ts";
 import { cacheRepository } from "../core/cache/scope.ts";

@@ -9,8 +9,8 @@ import type { Artifact } from "../../gen/solstice/v1/jobs_pb.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
 import { formatBytes, freeBytes } from "../../host/disk-space.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
-import type { ApiSession } from "../api-session.ts";
-import { oneLine } from "../text.ts";
+import type { ApiSession } from "../api/api-session.ts";
+import { oneLine } from "../print/text.ts";
 
 /** One file to fetch. */
 export interface Download {

@@ -4,7 +4,7 @@ import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { type Environment, givenText, type RawFlags } from "../../config/read-options.ts";
 import { errorText, isSolsticeError } from "../../core/errors.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
-import { openApiSession } from "../api-session.ts";
+import { openApiSession } from "../api/api-session.ts";
 import { differences, settingOf } from "../installation/differences.ts";
 import { askHost, type HostAnswer, hostSentence, type RunningHost } from "../installation/running-host.ts";
 import { type CheckResult, fail, ok, warn } from "./check.ts";

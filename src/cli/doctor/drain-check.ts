@@ -1,5 +1,5 @@
 import { readDrainMark } from "../../orchestrator/hosts/drain-mark.ts";
-import { timeText } from "../text.ts";
+import { timeText } from "../print/text.ts";
 import { type Check, ok, warn } from "./check.ts";
 
 /** Whether an operator drains this host, also where its orchestrator does not run. */

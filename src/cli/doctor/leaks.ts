@@ -9,12 +9,12 @@ import type { Backend } from "../../core/job/job.ts";
 import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { readLastRun } from "../../orchestrator/last-run.ts";
-import { openApiSession } from "../api-session.ts";
+import { openApiSession } from "../api/api-session.ts";
 import type { CliContext, Output } from "../context.ts";
-import { exitCodes } from "../exit-codes.ts";
-import { paint, write, writeJson } from "../output.ts";
-import { tableText } from "../table.ts";
-import { oneLine } from "../text.ts";
+import { exitCodes } from "../print/exit-codes.ts";
+import { paint, write, writeJson } from "../print/output.ts";
+import { tableText } from "../print/table.ts";
+import { oneLine } from "../print/text.ts";
 import { likeLastRun } from "./like-last-run.ts";
 
 /** How long an audit may take: removing a guest takes a second or two, and there may be hundreds. */

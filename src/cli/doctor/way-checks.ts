@@ -1,8 +1,8 @@
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { closedRepositories } from "../../orchestrator/reach/reach-of-host.ts";
 import type { ReachedJob } from "../../orchestrator/reach/repository-reach.ts";
-import { openApiSession } from "../api-session.ts";
-import { oneLine } from "../text.ts";
+import { openApiSession } from "../api/api-session.ts";
+import { oneLine } from "../print/text.ts";
 import { type Check, type Finding, ok, warn } from "./check.ts";
 import { withClient } from "./libvirt-checks.ts";
 

@@ -1,7 +1,7 @@
 import { readNote } from "../../config/load-client-config.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
-import type { ApiSession } from "../api-session.ts";
-import { oneLine } from "../text.ts";
+import type { ApiSession } from "../api/api-session.ts";
+import { oneLine } from "../print/text.ts";
 
 /** How long the question may take; a command does not wait longer for a warning. */
 const askTimeoutMs = 5_000;

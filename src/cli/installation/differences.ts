@@ -3,7 +3,7 @@ import type { Setting } from "../../config/orchestrator-config.ts";
 import type { Environment, RawFlags } from "../../config/read-options.ts";
 import { readSettings } from "../../config/settings.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
-import { oneLine } from "../text.ts";
+import { oneLine } from "../print/text.ts";
 
 /** What a command was given. */
 export interface Given {

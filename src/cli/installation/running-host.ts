@@ -2,8 +2,8 @@ import { readNote } from "../../config/load-client-config.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
-import type { ApiSession } from "../api-session.ts";
-import { oneLine } from "../text.ts";
+import type { ApiSession } from "../api/api-session.ts";
+import { oneLine } from "../print/text.ts";
 
 /** The orchestrator that a command's flags and environment lead to, where one answers. */
 export interface RunningHost {

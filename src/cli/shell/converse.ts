@@ -1,9 +1,9 @@
 import type { ReadStream } from "node:tty";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ShellEnded, ShellMoved, ShellRequestSchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import type { JobClient } from "../api-session.ts";
+import type { JobClient } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
-import { write } from "../output.ts";
+import { write } from "../print/output.ts";
 import { EscapeFilter } from "./escape.ts";
 import { takeTerminal } from "./local-terminal.ts";
 import { MessageQueue } from "./message-queue.ts";

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import type { ReadStream } from "node:tty";
-import { exitCodes } from "../exit-codes.ts";
+import { exitCodes } from "../print/exit-codes.ts";
 
 /** This end of a shell: a person's terminal in raw mode. */
 export interface LocalTerminal {

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { openTestStore, startTestUserServer } from "../../api/testing/fixture.ts";
+import { runCli } from "../testing/run-cli.ts";
+
+/** A web server that gives each request the same answer; the answer to be given can be changed. */
+async function startWebServer(t: TestContext) {
+  const answer = { status: 200, type: "text/html", body: "<html>" };
+  const server = createServer((request, response) => {
+    request.resume().once("end", () => {
+      response.writeHead(answer.status, { "content-type": answer.type }).end(answer.body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { answer, port: (server.address() as AddressInfo).port };
+}
+
+const notSolstice = /^solstice: What answers at \S+ is not a Solstice orchestrator\.\n.*--api-url/;
+
+test("what is no orchestrator is named as such, at once, also by a command that waits for a restart", async (t) => {
+  const { answer, port } = await startWebServer(t);
+  const env = { SOLSTICE_API_URL: `http://127.0.0.1:${port}` };
+  for (const change of [
+    { status: 200 },
+    { status: 404 },
+    { status: 405 },
+    { status: 501 },
+    { status: 200, type: "application/json", body: "{}" },
+    { status: 404, type: "application/json", body: '{"code":"not_found","message":"x"}' },
+    { status: 500, type: "application/json", body: "{}" },
+  ]) {
+    Object.assign(answer, { type: "text/html", body: "<html>" }, change);
+    for (const line of ["capacity", "logs -f 7k3m9x"]) {
+      const { code, stderr } = await runCli(line.split(" "), { env });
+      assert.match(stderr, notSolstice, JSON.stringify(change));
+      assert.equal(code, 69);
+    }
+  }
+});
+
+test("an orchestrator's address with a path too much is none of an orchestrator", async (t) => {
+  const { url } = await startTestUserServer(t, { store: await openTestStore(t) });
+  const { code, stderr } = await runCli(["jobs"], { env: { SOLSTICE_API_URL: `${url}/api` } });
+  assert.match(stderr, notSolstice);
+  assert.equal(code, 69);
+});
+
+test("no command prints the password of the API's URL, whatever answers there", async (t) => {
+  const { url } = await startTestUserServer(t, {
+    store: await openTestStore(t),
+    describeHost: async () => ({ hostId: "host-a", dataDir: "/d", imageMapPath: "/m", backend: "noop" }),
+  });
+  const { port } = await startWebServer(t);
+  const places = [url.replace("//", "//user:s3cret@"), `http://user:s3cret@127.0.0.1:${port}`];
+  const wrong = [
+    "http://user:s3cret@127.0.0.1:1",
+    "http://user:s3cret@127.0.0.1:99999",
+    "htp://user:s3cret@x",
+  ];
+  for (const place of [...places, ...wrong]) {
+    const env = { SOLSTICE_API_URL: place, SOLSTICE_DATA_DIR: "/nonexistent" };
+    for (const line of ["capacity", "capacity --json", "images", "images --json", "jobs x", "shell x"]) {
+      const { stdout, stderr } = await runCli(line.split(" "), { env });
+      assert.notEqual(stdout + stderr, "");
+      assert.ok(!`${stdout}${stderr}`.includes("s3cret"), `${place} ${line}: ${stdout}${stderr}`);
+    }
+  }
+});

@@ -1,0 +1,39 @@
+import type { Command } from "commander";
+import { clientOptions } from "../../config/options.ts";
+import { type ApiSession, openApiSession } from "../api/api-session.ts";
+import type { CliContext } from "../context.ts";
+import { contradiction } from "../installation/contradiction.ts";
+import { addOptions, flagsGiven } from "../option-flags.ts";
+import { paint } from "../print/output.ts";
+import { oneLine } from "../print/text.ts";
+
+/** One command of the program: it makes itself known to `program`. Each lives in its own file. */
+export type RegisterCommand = (program: Command, context: CliContext) => void;
+
+/** Adds the options of a command that calls the API, and `--json`. */
+export function addClientOptions(command: Command): Command {
+  command.option("--json", "print one JSON document (and errors as JSON on stderr)");
+  return addOptions(command, clientOptions);
+}
+
+/**
+ * The connection that a command's flags and environment describe. Where they name an API and another installation's data directory, a
+ * warning says which of them is used.
+ */
+export async function openSession(command: Command, context: CliContext): Promise<ApiSession> {
+  const session = await openApiSession(flagsGiven(command), context.env);
+  const warning = await contradiction(session);
+  if (warning !== null) warn(context, warning);
+  return session;
+}
+
+/** Writes a warning to stderr, in one line. */
+export function warn({ stderr }: CliContext, text: string): void {
+  stderr.write(`${paint(stderr, "yellow", "Warning:")} ${oneLine(text)}\n`);
+}
+
+/** Examples for the end of a command's help: pairs of what to type and what it does. */
+export function examplesText(examples: readonly (readonly [string, string])[]): string {
+  const lines = examples.map(([line, meaning]) => `  ${line}\n      ${meaning}`);
+  return `\nExamples:\n${lines.join("\n")}\n`;
+}

@@ -1,0 +1,111 @@
+import type { CapacityResponse, HostCapacity, LabelCapacity } from "../../../gen/solstice/v1/jobs_pb.ts";
+import type { Output } from "../../context.ts";
+import { askHost, hostDocument, hostSentence, type RunningHost } from "../../installation/running-host.ts";
+import { paintState, write, writeJson } from "../../print/output.ts";
+import { tableText } from "../../print/table.ts";
+import { oneLine } from "../../print/text.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
+
+/** `solstice capacity`: the caps, what runs and what waits. */
+export const registerCapacity: RegisterCommand = (program, context) => {
+  const command = program
+    .command("capacity")
+    .summary("show what runs, what waits, and the caps")
+    .description(
+      "Shows how many jobs run and wait, over all and for each label, the caps, and the images' state.",
+    );
+  addClientOptions(command)
+    .addHelpText("after", examplesText([["solstice capacity --json | jq .running", "how many jobs run now"]]))
+    .action(async (flags: { json?: true }) => {
+      const session = await openSession(command, context);
+      const answer = await session.ask((client, options) => client.capacity({}, options));
+      const host = await askHost(session, { images: false });
+      const running = "absence" in host ? null : host;
+      const orchestrator = running && hostDocument(running);
+      if (flags.json) await writeJson(context.stdout, { ...capacityDocument(answer), orchestrator });
+      else await write(context.stdout, capacityText(answer, context.stdout) + askedText(running));
+    });
+};
+
+function askedText(host: RunningHost | null): string {
+  return host === null ? "" : `\n${hostSentence(host)}\n`;
+}
+
+function capacityDocument(answer: CapacityResponse) {
+  return {
+    max_concurrency: answer.maxConcurrency,
+    running: answer.running,
+    queued: answer.queued,
+    draining: answer.draining,
+    labels: answer.labels.map((label) => ({
+      label: label.label,
+      image: label.image,
+      cap: label.cap ?? null,
+      running: label.running,
+      queued: label.queued,
+      image_state: label.imageState,
+      image_message: label.imageMessage || null,
+    })),
+    hosts: answer.hosts.map((host) => ({
+      host_id: host.hostId,
+      hostname: host.hostname,
+      backend: host.backend,
+      state: host.state,
+      message: host.message || null,
+      max_concurrency: host.maxConcurrency,
+      running: host.running,
+      renewed_ms: Number(host.renewedMs),
+      labels: host.labels,
+      ready_labels: host.readyLabels,
+      version: host.version,
+      api_url: host.apiUrl || null,
+    })),
+  };
+}
+
+function capacityText(answer: CapacityResponse, output: Output): string {
+  const draining = answer.draining ? ` ${drainingText(answer)}` : "";
+  const summary = `${answer.running} of ${answer.maxConcurrency} running, ${answer.queued} waiting.${draining}\n`;
+  if (answer.labels.length === 0) return summary;
+  const head = ["LABEL", "IMAGE", "RUNNING", "WAITING", "IMAGE STATE"];
+  const rows = answer.labels.map((label) => labelRow(label, output));
+  return `${summary}\n${tableText({ head, rows, flexible: [4], whole: [0] }, output)}${hostsText(answer, output)}`;
+}
+
+/** Why the host that answers starts no more, as it says itself; it is the first of the hosts. */
+function drainingText({ hosts }: CapacityResponse): string {
+  return `This host starts no more jobs.${hosts[0]?.message ? ` ${oneLine(hosts[0].message)}` : ""}`;
+}
+
+/** The hosts, where there are several; the numbers above are of the one that answers, which is the first. */
+function hostsText({ hosts }: CapacityResponse, output: Output): string {
+  if (hosts.length < 2) return "";
+  const head = ["HOST", "BACKEND", "RUNNING", "LABELS", "STATE"];
+  const rows = hosts.map((host) => hostRow(host, output));
+  return `\n${tableText({ head, rows, flexible: [3, 4], whole: [0] }, output)}`;
+}
+
+function hostRow(host: HostCapacity, output: Output): string[] {
+  const unready = host.labels.length - host.readyLabels.length;
+  const labels = host.labels.map(oneLine).join(", ") + (unready > 0 ? ` (${unready} not ready)` : "");
+  const message = host.message ? `: ${oneLine(host.message)}` : "";
+  return [
+    oneLine(host.hostId),
+    oneLine(host.backend),
+    `${host.running} of ${host.maxConcurrency}`,
+    labels,
+    paintState(output, host.state, oneLine(host.state)) + message,
+  ];
+}
+
+function labelRow(label: LabelCapacity, output: Output): string[] {
+  const cap = label.cap === undefined ? "" : ` of ${label.cap}`;
+  const message = label.imageMessage ? `: ${oneLine(label.imageMessage)}` : "";
+  return [
+    oneLine(label.label),
+    oneLine(label.image),
+    `${label.running}${cap}`,
+    String(label.queued),
+    paintState(output, label.imageState, oneLine(label.imageState)) + message,
+  ];
+}

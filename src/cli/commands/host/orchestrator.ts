@@ -1,0 +1,38 @@
+import { orchestratorOptions } from "../../../config/options.ts";
+import { createConfigSource } from "../../../config/reload/config-source.ts";
+import { addOptions, flagsGiven } from "../../option-flags.ts";
+import { examplesText, type RegisterCommand } from "../command.ts";
+
+/** `solstice orchestrator`: the daemon. */
+export const registerOrchestrator: RegisterCommand = (program, context) => {
+  const command = program
+    .command("orchestrator")
+    .summary("start the daemon that runs jobs on this host")
+    .description(
+      "Starts the daemon that takes jobs and runs each in a fresh virtual machine on this host. SIGTERM or SIGINT stops " +
+        "it gracefully, a second one at once. SIGUSR2 stops it for a restart: its guests run on, and the next start adopts " +
+        "them. SIGHUP reads the image map, the API token and the secrets again.",
+    );
+  addOptions(command, orchestratorOptions)
+    .addHelpText(
+      "after",
+      examplesText([
+        ["solstice orchestrator", "the example image map, two jobs at a time, API on 127.0.0.1:7410"],
+        [
+          "solstice orchestrator --config images.yaml --max-concurrency 8 --capacity-map illumos-latest=2",
+          "your own images, eight jobs at a time, but only two of one label",
+        ],
+        [
+          "API_TOKEN=$(cat /etc/solstice/token) solstice orchestrator --api-listen 0.0.0.0:7410",
+          "an API for other machines, which must present the token",
+        ],
+      ]),
+    )
+    .action(async () => {
+      const source = createConfigSource(flagsGiven(command), context.env);
+      const config = await source.load();
+      // Loaded only here: the other commands need none of the daemon's parts, and start faster without them.
+      const { runOrchestrator } = await import("../../../orchestrator/main.ts");
+      context.setExitCode(await runOrchestrator(config, source));
+    });
+};
