@@ -97,7 +97,7 @@ test("each alarm has its section in the operations page, and each section its al
 });
 
 test("each metric of the alarms is one that orchestrators have", () => {
-  const source = `${read("src/api/metrics.ts")}`;
+  const source = `${read("src/http/metrics.ts")}`;
   const expressions = [...read("deploy/prometheus-alerts.yaml").matchAll(/\bsolstice_\w+/g)].map(
     (match) => match[0],
   );

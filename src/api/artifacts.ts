@@ -1,14 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { artifactKind } from "../attempts/transfers/artifact-kind.ts";
+import { sendBlob } from "../attempts/transfers/send-blob.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { Job } from "../core/job/job.ts";
 import type { ListArtifactsResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { listHosts } from "../store/hosts.ts";
-import type { Store } from "../store/store.ts";
-import { getUpload, listUploads, type Upload } from "../store/uploads.ts";
-import { noSuchAttempt } from "./job-logs.ts";
-import { lookUpJob } from "./job-lookup.ts";
-import type { ApiLog } from "./log.ts";
+import type { ApiLog } from "../http/log.ts";
 import {
   closeExchange,
   type NodeHandler,
@@ -16,10 +13,13 @@ import {
   type NodeResponse,
   pathOf,
   sendJson,
-} from "./node-http.ts";
-import { refuse } from "./refusal.ts";
-import { artifactKind } from "./transfers/artifact-kind.ts";
-import { sendBlob } from "./transfers/send-blob.ts";
+} from "../http/node-http.ts";
+import { refuse } from "../http/refusal.ts";
+import { listHosts } from "../store/hosts.ts";
+import type { Store } from "../store/store.ts";
+import { getUpload, listUploads, type Upload } from "../store/uploads.ts";
+import { noSuchAttempt } from "./job-logs.ts";
+import { lookUpJob } from "./job-lookup.ts";
 
 /** What this host can serve of the files that jobs kept. */
 export interface ArtifactSource {

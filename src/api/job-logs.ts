@@ -1,3 +1,4 @@
+import { type LogSpan, spanOfStep, wholeLog } from "../attempts/output/log-span.ts";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job/job.ts";
 import { isFinal } from "../core/job/job-state.ts";
@@ -5,8 +6,7 @@ import { getJob } from "../store/jobs.ts";
 import { logStatus, readLogBeyond } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";
-import { type LogSpan, spanOfStep, wholeLog } from "./log-span.ts";
-import { listenForWakes } from "./wakes.ts";
+import { listenForWakes } from "../store/wakes.ts";
 
 /** Most bytes of one message. The next piece is read from the store only when the reader took this one. */
 const pieceBytes = 256 * 1024;

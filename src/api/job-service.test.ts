@@ -7,13 +7,13 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { hashToken } from "../access/bearer.ts";
 import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { appendLog } from "../store/logs.ts";
 import { expireOldestLogs } from "../store/retention.ts";
 import { startSession } from "../store/sessions.ts";
 import type { Store } from "../store/store.ts";
-import { hashToken } from "./bearer.ts";
 import type { UserServerOptions } from "./server.ts";
 import {
   type BootedJob,

@@ -1,5 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { CacheContext } from "../attempts/caches/cache-context.ts";
+import { deleteCache, listCache } from "../attempts/caches/cache-listing.ts";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job/job.ts";
 import { type JobState, jobStates } from "../core/job/job-state.ts";
@@ -15,19 +17,17 @@ import type {
   ListRequest,
   LogsRequest,
 } from "../gen/solstice/v1/jobs_pb.ts";
+import { StreamSlots } from "../http/limits/stream-slots.ts";
 import { releaseHold } from "../store/holds.ts";
 import { listJobs, requestCancel } from "../store/jobs.ts";
 import type { Store } from "../store/store.ts";
 import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
-import type { CacheContext } from "./caches/cache-context.ts";
-import { deleteCache, listCache } from "./caches/cache-listing.ts";
 import { readJobLog } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 import { type ShellContext, serveShell } from "./job-shell.ts";
 import { describeJob, summarizeJobs } from "./job-view.ts";
 import { watchJob } from "./job-watch.ts";
 import { listRejected } from "./rejected-messages.ts";
-import { StreamSlots } from "./stream-slots.ts";
 
 /** A job that was taken in; `warnings` are sentences for the one who sent it. */
 export interface Accepted {

@@ -1,16 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { ShellOrders } from "../attempts/runner-hold.ts";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { holdEndsAt } from "../core/job/hold.ts";
 import type { Job, Machine } from "../core/job/job.ts";
 import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/job/shell-order.ts";
 import type { ShellOpen, ShellRequest, ShellResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
+import { unreadableError } from "../http/unreadable.ts";
 import { listHosts } from "../store/hosts.ts";
 import { getMachine } from "../store/machines.ts";
 import type { Store } from "../store/store.ts";
 import { lookUpJob } from "./job-lookup.ts";
-import type { ShellOrders } from "./runner-hold.ts";
-import { unreadableError } from "./unreadable.ts";
 
 /** Why a shell ended; only with `exited` there is an exit code. */
 export interface ShellEnd {

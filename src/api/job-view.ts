@@ -1,4 +1,6 @@
 import { create } from "@bufbuild/protobuf";
+import { cacheUseMessage } from "../attempts/caches/cache-listing.ts";
+import { proofOf } from "../attempts/output/log-proof.ts";
 import { type HoldFacts, holdEndsAt, holdRefusalText } from "../core/job/hold.ts";
 import type { Job, JobStep, JobTransition, Machine } from "../core/job/job.ts";
 import { isFinal } from "../core/job/job-state.ts";
@@ -18,8 +20,6 @@ import { type LogStatus, logStatus } from "../store/logs.ts";
 import { getMachine } from "../store/machines.ts";
 import { listSteps } from "../store/steps.ts";
 import type { Store } from "../store/store.ts";
-import { cacheUseMessage } from "./caches/cache-listing.ts";
-import { proofOf } from "./log-proof.ts";
 
 /** Jobs without what belongs to their attempts, as lists show them; but those on hold are told. */
 export async function summarizeJobs(

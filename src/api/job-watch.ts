@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { isFinal, type JobState } from "../core/job/job-state.ts";
 import type { Job as JobMessage } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Store } from "../store/store.ts";
+import { listenForWakes } from "../store/wakes.ts";
 import { describeJob } from "./job-view.ts";
-import { listenForWakes } from "./wakes.ts";
 
 /** How often a job is looked at when no wake-up comes, which another process's change does not always bring. */
 const safetyPollMs = 5000;

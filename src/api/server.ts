@@ -1,23 +1,23 @@
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { accessRefusal } from "../access/access.ts";
+import { createRunnerGate } from "../attempts/runner-gate.ts";
+import { createRunnerService, type RunnerServiceContext } from "../attempts/runner-service.ts";
+import { createTransferRoutes } from "../attempts/transfers/transfer-routes.ts";
 import { type JsonBounds, requestJsonBounds } from "../core/text/json-bounds.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
-import { accessRefusal } from "./access.ts";
-import { isLoopback } from "./address-counts.ts";
+import { wrongHostRefusal } from "../http/asked-host.ts";
+import { createConnectHandler, refuseUnknownMethod } from "../http/connect-adapter.ts";
+import { createHostGate } from "../http/host-gate.ts";
+import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "../http/http.ts";
+import { isLoopback } from "../http/limits/address-counts.ts";
+import { type ConnectionLimits, listen } from "../http/listen.ts";
+import type { ListenAddress } from "../http/listen-error.ts";
+import type { ApiLog } from "../http/log.ts";
+import { type NodeHandler, pathOf } from "../http/node-http.ts";
+import { refuse } from "../http/refusal.ts";
 import { createArtifactRoute } from "./artifacts.ts";
-import { wrongHostRefusal } from "./asked-host.ts";
-import { createConnectHandler, refuseUnknownMethod } from "./connect-adapter.ts";
-import { createHostGate } from "./host-gate.ts";
-import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "./http.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
-import { type ConnectionLimits, listen } from "./listen.ts";
-import type { ListenAddress } from "./listen-error.ts";
-import type { ApiLog } from "./log.ts";
-import { type NodeHandler, pathOf } from "./node-http.ts";
-import { refuse } from "./refusal.ts";
-import { createRunnerGate } from "./runner-gate.ts";
-import { createRunnerService, type RunnerServiceContext } from "./runner-service.ts";
-import { createTransferRoutes } from "./transfers/transfer-routes.ts";
 
 /** A server that runs. */
 export interface ApiServer {

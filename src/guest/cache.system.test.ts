@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { cacheDownloads, cacheUploadKind } from "../api/caches/cache-kind.ts";
-import { createTestCaches } from "../api/testing/caches.ts";
 import {
   bootJob,
   endAttempt,
@@ -12,7 +10,9 @@ import {
   openTestStore,
   startTestRunnerServer,
 } from "../api/testing/fixture.ts";
-import { openTestTransfers } from "../api/testing/transfers.ts";
+import { cacheDownloads, cacheUploadKind } from "../attempts/caches/cache-kind.ts";
+import { createTestCaches } from "../attempts/testing/caches.ts";
+import { openTestTransfers } from "../attempts/testing/transfers.ts";
 import { stepNamesOf } from "../core/job/step-names.ts";
 import { cachesOf, stepsOf } from "../core/request/job-request.ts";
 import { listCacheUses } from "../store/caches.ts";

@@ -1,4 +1,4 @@
-import type { AttemptMasks } from "../api/attempt-masks.ts";
+import type { AttemptMasks } from "../attempts/output/attempt-masks.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/job/lifecycle.ts";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { AttemptMasks } from "../api/attempt-masks.ts";
+import { AttemptMasks } from "../attempts/output/attempt-masks.ts";
 import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { ConfigSource } from "../config/reload/config-source.ts";

@@ -3,18 +3,20 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { hashToken } from "../../access/bearer.ts";
+import { AttemptMasks } from "../../attempts/output/attempt-masks.ts";
+import { createTestCaches } from "../../attempts/testing/caches.ts";
+import { openTestTransfers } from "../../attempts/testing/transfers.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
 import { verdict } from "../../core/job/verdict.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
+import type { ApiLog } from "../../http/log.ts";
+import { createMetrics } from "../../http/metrics.ts";
 import { applyEvent, claimJob, getJob, insertJob } from "../../store/jobs.ts";
 import { setMachineState } from "../../store/machines.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
-import { AttemptMasks } from "../attempt-masks.ts";
-import { hashToken } from "../bearer.ts";
 import type { Shells } from "../job-shell.ts";
-import type { ApiLog } from "../log.ts";
-import { createMetrics } from "../metrics.ts";
 import {
   type ApiServer,
   type RunnerServerOptions,
@@ -22,8 +24,6 @@ import {
   startUserServer,
   type UserServerOptions,
 } from "../server.ts";
-import { createTestCaches } from "./caches.ts";
-import { openTestTransfers } from "./transfers.ts";
 
 /** A log that keeps its lines, so that a test can look for what must (or must not) be in them. */
 export class MemoryLog implements ApiLog {

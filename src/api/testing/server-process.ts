@@ -5,9 +5,10 @@
 import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { parseArgs } from "node:util";
-import { createMetrics } from "../metrics.ts";
+import { createTestCaches } from "../../attempts/testing/caches.ts";
+import { openTestTransfers } from "../../attempts/testing/transfers.ts";
+import { createMetrics } from "../../http/metrics.ts";
 import { startUserServer } from "../server.ts";
-import { createTestCaches } from "./caches.ts";
 import {
   bootJob,
   insertTestJob,
@@ -16,7 +17,6 @@ import {
   openTestStore,
   startTestRunnerServer,
 } from "./fixture.ts";
-import { openTestTransfers } from "./transfers.ts";
 
 /** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
 const limits = {

@@ -3,7 +3,7 @@ import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../.
 import { networkProblem } from "../../core/text/network-problem.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 
-// The same names as in src/api/errors.ts, which the command line does not import: it talks to the API over the wire.
+// The same names as in src/http/errors.ts, which the command line does not import: it talks to the API over the wire.
 const errorCodeHeader = "solstice-error-code";
 const remedyHeader = "solstice-remedy";
 

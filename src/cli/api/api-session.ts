@@ -9,7 +9,7 @@ import { fromApiError } from "./api-error.ts";
 /** The generated client of the API. */
 export type JobClient = Client<typeof JobService>;
 
-// The same name as in src/api/asked-host.ts, which the command line does not import: it talks to the API over the wire.
+// The same name as in src/http/asked-host.ts, which the command line does not import: it talks to the API over the wire.
 const askedHostHeader = "solstice-host";
 
 /** How long the API may take to answer one question. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { bootJob, insertTestJob, openTestStore, startTestUserServer } from "../../api/testing/fixture.ts";
-import { openTestTransfers } from "../../api/testing/transfers.ts";
+import { openTestTransfers } from "../../attempts/testing/transfers.ts";
 import { beginUpload, recordDigest, recordStored } from "../../store/uploads.ts";
 import { runCli } from "./run-cli.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AttemptMasks } from "../../api/attempt-masks.ts";
 import { bootJob, insertTestJob, openTestStore, readJob } from "../../api/testing/fixture.ts";
+import { AttemptMasks } from "../../attempts/output/attempt-masks.ts";
 import { verdict } from "../../core/job/verdict.ts";
 import { readLog } from "../../store/logs.ts";
 import {

@@ -1,4 +1,4 @@
-import { releaseOutput } from "../../api/output-log.ts";
+import { releaseOutput } from "../../attempts/output/output-log.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
 import { closeAttempt } from "../../store/attempts.ts";

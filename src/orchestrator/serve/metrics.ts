@@ -1,10 +1,10 @@
-import { type CacheMetrics, createCacheMetrics } from "../../api/caches/cache-metrics.ts";
-import type { MetricsSource } from "../../api/http.ts";
-import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../api/metrics.ts";
+import { type CacheMetrics, createCacheMetrics } from "../../attempts/caches/cache-metrics.ts";
 import { leakKinds } from "../../core/audit/leak.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import { type MachineState, machineStates } from "../../core/job/job.ts";
 import { activeStates, type JobState } from "../../core/job/job-state.ts";
+import type { MetricsSource } from "../../http/http.ts";
+import { type BrokerMetrics, createBrokerMetrics, createMetrics, type Metrics } from "../../http/metrics.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { listMachines } from "../../store/machines.ts";
 import { countUnpublished } from "../../store/outbox.ts";

@@ -1,7 +1,7 @@
-import type { CacheContext } from "../../api/caches/cache-context.ts";
-import { cacheDownloads, cacheKind, cacheUploadKind } from "../../api/caches/cache-kind.ts";
-import { artifactKind, createArtifactKind } from "../../api/transfers/artifact-kind.ts";
-import { createTransfers, type Transfers } from "../../api/transfers/transfers.ts";
+import type { CacheContext } from "../../attempts/caches/cache-context.ts";
+import { cacheDownloads, cacheKind, cacheUploadKind } from "../../attempts/caches/cache-kind.ts";
+import { artifactKind, createArtifactKind } from "../../attempts/transfers/artifact-kind.ts";
+import { createTransfers, type Transfers } from "../../attempts/transfers/transfers.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Store } from "../../store/store.ts";

@@ -1,5 +1,5 @@
-import type { ReadinessCheck } from "../../api/http.ts";
 import { errorText } from "../../core/errors.ts";
+import type { ReadinessCheck } from "../../http/http.ts";
 import { listSlots } from "../../store/capacity.ts";
 import { type Context, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { withinProbeTime } from "./probe.ts";

@@ -1,9 +1,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { AttemptMasks } from "../../api/attempt-masks.ts";
-import type { CacheContext } from "../../api/caches/cache-context.ts";
 import { type ApiServer, startRunnerServer, startUserServer } from "../../api/server.ts";
-import type { Transfers } from "../../api/transfers/transfers.ts";
+import type { CacheContext } from "../../attempts/caches/cache-context.ts";
+import type { AttemptMasks } from "../../attempts/output/attempt-masks.ts";
+import type { Transfers } from "../../attempts/transfers/transfers.ts";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Job } from "../../core/job/job.ts";

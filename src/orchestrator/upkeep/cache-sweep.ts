@@ -1,5 +1,5 @@
-import { cacheBlobPrefix } from "../../api/caches/cache-kind.ts";
-import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
+import { cacheBlobPrefix } from "../../attempts/caches/cache-kind.ts";
+import { hostBlobPrefix, uploadOfBlob } from "../../attempts/transfers/blob-keys.ts";
 import { isActive } from "../../core/job/job-state.ts";
 import {
   deleteCacheEntry,

@@ -1,8 +1,8 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { artifactKind, artifactPrefix } from "../../api/transfers/artifact-kind.ts";
-import { hostBlobPrefix, uploadOfBlob } from "../../api/transfers/blob-keys.ts";
-import { attemptOfStagedFile } from "../../api/transfers/staging.ts";
+import { artifactKind, artifactPrefix } from "../../attempts/transfers/artifact-kind.ts";
+import { hostBlobPrefix, uploadOfBlob } from "../../attempts/transfers/blob-keys.ts";
+import { attemptOfStagedFile } from "../../attempts/transfers/staging.ts";
 import { isActive } from "../../core/job/job-state.ts";
 import { getJob } from "../../store/jobs.ts";
 import type { AttemptKey } from "../../store/keys.ts";

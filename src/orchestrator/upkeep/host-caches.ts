@@ -1,4 +1,4 @@
-import { type CacheContext, createCacheCounts } from "../../api/caches/cache-context.ts";
+import { type CacheContext, createCacheCounts } from "../../attempts/caches/cache-context.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { planEviction, planRoom, type RoomPlan, type RoomWish } from "../../core/cache/room.ts";

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import fc from "fast-check";
+import { propertyRuns } from "../../../test/support/sampling.ts";
+import { describeJob } from "../../api/job-view.ts";
+import {
+  type BootedJob,
+  bootJob,
+  insertTestJob,
+  openTestStore,
+  postJson,
+  readJob,
+  startTestRunnerServer,
+} from "../../api/testing/fixture.ts";
+import { logStatus, readLog } from "../../store/logs.ts";
+import type { Store } from "../../store/store.ts";
+import { AttemptMasks } from "./attempt-masks.ts";
+import { releaseOutput } from "./output-log.ts";
+
+const secret = "hunter2-and-more";
+const sha256 = (data: string) => createHash("sha256").update(data).digest("hex");
+const limits = { logLimitBytes: 1024 * 1024 };
+
+/** A server with masks of its own, as each process has; `known` is what the operator's file says to it. */
+async function serve(t: TestContext, store: Store, known: readonly string[] = [secret]) {
+  const masks = new AttemptMasks(() => known);
+  const server = await startTestRunnerServer(t, {
+    store,
+    masks,
+    buildPlan: () => ({ plan: "PLAN\n", secrets: known }),
+  });
+  const runner = (booted: BootedJob) => {
+    const call = (method: string, body: unknown, token = booted.sessionToken) =>
+      postJson(`${server.url}/solstice.v1.RunnerService/${method}`, { body, token });
+    return {
+      start: () => call("Start", { sessionToken: booted.sessionToken }, booted.bootstrapToken),
+      append: async (offset: number, text: string) => {
+        const data = Buffer.from(text).toString("base64");
+        return Number((await call("AppendLog", { offset: String(offset), data })).body.received ?? 0);
+      },
+      finish: (text: string) =>
+        call("Finish", { exitCode: 0, logLength: String(text.length), logSha256: sha256(text) }),
+    };
+  };
+  return { masks, runner };
+}
+
+async function setUp(t: TestContext) {
+  const store = await openTestStore(t);
+  const booted = await bootJob(store, (await insertTestJob(store)).id);
+  const log = { jobId: booted.jobId, attempt: booted.attempt, stream: "output" as const };
+  const stored = async () => (await readLog(store, { ...log, offset: 0, maxBytes: 1_000_000 })).toString();
+  const received = async () => (await logStatus(store, log)).received;
+  return { store, booted, stored, received };
+}
+
+test("a secret that is split across appends is masked before it is stored; all of it counts as received", async (t) => {
+  const { store, booted, stored, received } = await setUp(t);
+  const { start, append, finish } = (await serve(t, store)).runner(booted);
+  await start();
+  const text = `a ${secret} b {}\n`;
+  assert.equal(await append(0, text.slice(0, 9)), 9);
+  assert.equal(await stored(), "a ", "what may become the secret is not stored");
+  assert.equal(await received(), 2);
+  assert.equal(await append(0, ""), 9, "a sign of life does not make the runner send it again");
+  assert.equal(await append(9, text.slice(9)), text.length);
+  assert.equal(await stored(), `a ${"*".repeat(secret.length)} b {}\n`);
+  assert.deepEqual((await finish(text)).status, 200);
+  assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
+});
+
+test("repeats and gaps are answered as without secrets", async (t) => {
+  const { store, booted, stored } = await setUp(t);
+  const { start, append } = (await serve(t, store)).runner(booted);
+  await start();
+  assert.equal(await append(0, "one hunt"), 8);
+  assert.equal(await append(0, "one hunt"), 8);
+  assert.equal(await append(4, "hunter"), 10);
+  assert.equal(await append(12, "beyond"), 10);
+  assert.equal(await append(10, "!"), 11);
+  assert.equal(await stored(), "one hunter!");
+});
+
+test("Finish releases what was held back; the longer beginning of a secret stays masked", async (t) => {
+  for (const [end, shown] of [
+    ["hun", "hun"],
+    [secret.slice(0, 10), "*".repeat(10)],
+  ] as const) {
+    const { store, booted, stored } = await setUp(t);
+    const { masks, runner } = await serve(t, store);
+    const { start, append, finish } = runner(booted);
+    await start();
+    const text = `end: ${end}`;
+    await append(0, text);
+    assert.equal(await stored(), "end: ");
+    assert.equal((await finish(text)).status, 200);
+    assert.equal(await stored(), `end: ${shown}`);
+    assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
+    assert.equal(masks.forget(await readJob(store, booted.jobId)), null, "nothing is remembered");
+    assert.equal((await finish(text)).status, 200, "a repeated Finish is fine");
+  }
+});
+
+test("an attempt that ends without Finish has its held bytes stored as well", async (t) => {
+  const { store, booted, stored } = await setUp(t);
+  const { masks, runner } = await serve(t, store);
+  const { start, append } = runner(booted);
+  await start();
+  await append(0, "cut off: hunt");
+  const job = await readJob(store, booted.jobId);
+  await releaseOutput({ store, masks, ...limits }, job, masks.of(job));
+  assert.equal(await stored(), "cut off: hunt");
+});
+
+test("after a restart the runner is asked for the last bytes again, and nothing of a secret shows", async (t) => {
+  const { store, booted, stored, received } = await setUp(t);
+  const text = `${"x".repeat(5000)} ${secret} end\n`;
+  const cut = text.indexOf(secret) + 7;
+  const before = (await serve(t, store)).runner(booted);
+  await before.start();
+  assert.equal(await before.append(0, text.slice(0, cut)), cut);
+  const kept = await received();
+  assert.equal(kept, text.indexOf(secret));
+
+  // Another process: it knows nothing but the store and the operator's file.
+  const after = (await serve(t, store)).runner(booted);
+  const from = await after.append(cut, text.slice(cut));
+  assert.ok(from < kept && from > kept - 200, `${from} is a little before ${kept}`);
+  assert.equal((await after.finish(text)).status, 400, "the end waits for what is missing");
+  assert.equal(await after.append(from, text.slice(from)), text.length);
+  assert.equal((await after.finish(text)).status, 200);
+  assert.equal(await stored(), text.replace(secret, "*".repeat(secret.length)));
+  assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
+});
+
+test("property: whatever is cut, repeated and restarted, the log is the masked output", {
+  timeout: 120_000,
+}, async (t) => {
+  const patterns = ["abcabd", "cabdxyz"];
+  const piece = fc.constantFrom("a", "b", "abc", "cab", "abcabd", "cabdxyz", "-", "abcabcabdxyz");
+  const text = fc.array(piece, { maxLength: 20 }).map((pieces) => pieces.join(""));
+  await fc.assert(
+    fc.asyncProperty(text, fc.infiniteStream(fc.integer({ min: 1, max: 9 })), async (output, sizes) => {
+      const { store, booted, stored } = await setUp(t);
+      let runner = (await serve(t, store, patterns)).runner(booted);
+      await runner.start();
+      let sent = 0;
+      for (let round = 0; sent < output.length; round++) {
+        assert.ok(round < 500, "it goes on");
+        const size = sizes.next().value;
+        // A third of the time the orchestrator is started anew; never for ever.
+        if (size % 3 === 0 && round < 20) runner = (await serve(t, store, patterns)).runner(booted);
+        sent = await runner.append(
+          Math.max(0, sent - (size % 4)),
+          output.slice(Math.max(0, sent - (size % 4)), sent + size),
+        );
+      }
+      assert.equal((await runner.finish(output)).status, 200);
+      const masked = [...output].map((letter, at) =>
+        patterns.some((pattern) =>
+          [...pattern].some((_, back) => output.startsWith(pattern, at - back) && at - back >= 0),
+        )
+          ? "*"
+          : letter,
+      );
+      assert.equal((await stored()).slice(0, -6), masked.join("").slice(0, -6));
+      assert.equal((await stored()).length, output.length);
+      assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
+    }),
+    propertyRuns(8, 100),
+  );
+});
+
+test("what an attempt was given stays masked when the operator changes the value", async (t) => {
+  const { store, booted, stored } = await setUp(t);
+  let value = "the-old-value";
+  const masks = new AttemptMasks(() => [value]);
+  const server = await startTestRunnerServer(t, {
+    store,
+    masks,
+    buildPlan: () => ({ plan: "PLAN\n", secrets: [value] }),
+  });
+  const call = (method: string, body: unknown, token: string) =>
+    postJson(`${server.url}/solstice.v1.RunnerService/${method}`, { body, token });
+  const start = () => call("Start", { sessionToken: booted.sessionToken }, booted.bootstrapToken);
+  await start();
+  value = "the-new-value";
+  await start();
+  const data = Buffer.from("the-old-value the-new-value the-red-value\n").toString("base64");
+  await call("AppendLog", { offset: "0", data }, booted.sessionToken);
+  assert.equal(await stored(), `${"*".repeat(13)} ${"*".repeat(13)} the-red-value\n`);
+});
+
+test("what a store refuses is not lost: the runner is asked for it again", async (t) => {
+  const { store, booted, stored } = await setUp(t);
+  const { start, append } = (await serve(t, store)).runner(booted);
+  await start();
+  assert.equal(await append(0, "one "), 4);
+  const { write } = store;
+  Object.assign(store, { write: () => Promise.reject(new Error("disk full")) });
+  await append(4, `two ${secret} three`);
+  Object.assign(store, { write });
+  const from = await append(999, "beyond");
+  assert.ok(from <= 4, String(from));
+  await append(from, `one two ${secret} three`.slice(from));
+  assert.equal(await stored(), `one two ${"*".repeat(secret.length)} three`);
+});

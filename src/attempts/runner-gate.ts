@@ -1,0 +1,67 @@
+import { bearerToken, hashToken } from "../access/bearer.ts";
+import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
+import type { ApiLog } from "../http/log.ts";
+import { type NodeHandler, type NodeRequest, pathOf } from "../http/node-http.ts";
+import { refuse } from "../http/refusal.ts";
+import { hasRunnerToken, type RunnerTokenKind } from "../store/attempts.ts";
+import type { Store } from "../store/store.ts";
+import { refusedGuest } from "./runner-sessions.ts";
+
+/** What {@link createRunnerGate} needs. */
+export interface RunnerGateOptions {
+  readonly store: Store;
+  readonly log: ApiLog;
+}
+
+/** Whose token is a running attempt's is let in for so long without another look, in ms; of so many tokens at most. */
+const rememberedMs = 5000;
+const rememberedMax = 1000;
+
+const servicePath = "/solstice.v1.RunnerService/";
+
+/**
+ * Looks at a call's token before its body is read: without one of a running attempt nobody makes us hold or parse a
+ * message. What a token allows is decided by the handlers; this only keeps strangers out.
+ */
+export function createRunnerGate(options: RunnerGateOptions, handler: NodeHandler): NodeHandler {
+  const remembered = new Map<string, number>();
+  return (request, response) => {
+    if (!pathOf(request).startsWith(servicePath)) return handler(request, response);
+    letIn(options, remembered, request).then(
+      (isIn) => {
+        if (response.destroyed) return;
+        if (isIn) handler(request, response);
+        else refuse(response, refusedGuest());
+      },
+      (error: unknown) => {
+        if (!isSolsticeError(error)) options.log.error({ err: error }, "A token could not be looked up.");
+        if (response.destroyed) return;
+        const failed = new SolsticeError(
+          "store_failed",
+          `The token could not be looked up: ${errorText(error)}`,
+        );
+        refuse(response, isSolsticeError(error) ? error : failed);
+      },
+    );
+  };
+}
+
+async function letIn(
+  { store }: RunnerGateOptions,
+  remembered: Map<string, number>,
+  request: NodeRequest,
+): Promise<boolean> {
+  const token = bearerToken(request.headers.authorization);
+  if (token === null) return false;
+  const kind: RunnerTokenKind = pathOf(request) === `${servicePath}Start` ? "bootstrap" : "session";
+  const hash = hashToken(token);
+  const key = `${kind} ${hash}`;
+  const now = performance.now();
+  if ((remembered.get(key) ?? 0) > now) return true;
+  remembered.delete(key);
+  if (!(await hasRunnerToken(store, kind, hash))) return false;
+  const oldest = remembered.keys().next();
+  if (remembered.size >= rememberedMax && !oldest.done) remembered.delete(oldest.value);
+  remembered.set(key, now + rememberedMs);
+  return true;
+}

@@ -1,0 +1,78 @@
+/** docs/runner-protocol.md says what the code does: its numbers, methods, codes and variables are read from the code. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { Code } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { runnerConnectionLimits } from "../api/server.ts";
+import { type ErrorCode, SolsticeError } from "../core/errors.ts";
+import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
+import { toConnectError } from "../http/errors.ts";
+import { runnerLimits } from "./runner-service.ts";
+
+const page = readFileSync(new URL("../../docs/runner-protocol.md", import.meta.url), "utf8");
+
+/** The first cells of the table under a heading row that begins with `first`. */
+function rowsOf(first: string): string[][] {
+  const lines = page.split("\n");
+  const start = lines.findIndex((line) => line.startsWith(`| ${first} |`));
+  assert.ok(start >= 0, first);
+  const rows: string[][] = [];
+  for (const line of lines.slice(start + 2)) {
+    if (!line.startsWith("|")) break;
+    rows.push(
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  }
+  return rows;
+}
+
+test("every method is there, and no other", () => {
+  const names = rowsOf("method").map(([name]) => name?.replaceAll("`", ""));
+  assert.deepEqual(
+    names,
+    RunnerService.methods.map((method) => method.name),
+  );
+});
+
+test("each of our codes is what the page says in gRPC and HTTP", () => {
+  for (const [grpc = "", connect = "", ours = ""] of rowsOf("gRPC | Connect, HTTP")) {
+    // What is refused for its name alone has no handler, so no error of ours either.
+    if (grpc === "`UNIMPLEMENTED`") continue;
+    for (const [, code] of ours.matchAll(/`(\w+)`/g)) {
+      const error = toConnectError(new SolsticeError(code as ErrorCode, ""));
+      assert.equal(grpc, `\`${Code[error.code].replace(/(?<!^)[A-Z]/g, "_$&").toUpperCase()}\``);
+      assert.match(connect, new RegExp(`${codeToHttpStatus(error.code)}$`), code);
+    }
+  }
+});
+
+test("the limits of a call are those of the code", () => {
+  const told = [...page.matchAll(/<!-- limit:(\w+) -->(\d+)/g)].map(([, name, value]) => [
+    name,
+    Number(value),
+  ]);
+  assert.equal(told.length, 5);
+  for (const [name, value] of told)
+    assert.equal(value, runnerLimits[name as keyof typeof runnerLimits], String(name));
+});
+
+test("the limits of the endpoint are those of the code", () => {
+  const limits = runnerConnectionLimits;
+  const told = rowsOf("what").map(([, value]) => Number.parseInt(value ?? "", 10));
+  assert.deepEqual(told, [
+    limits.maxConnectionsPerAddress,
+    limits.maxInFlightPerAddress,
+    4,
+    limits.maxStreamsPerConnection,
+    2,
+    limits.maxHeaderBytes / 1024,
+    limits.headersTimeoutMs / 1000,
+    limits.bodyTimeoutMs / 1000,
+    limits.stallTimeoutMs / 1000,
+    limits.idleTimeoutMs / 1000,
+  ]);
+});

@@ -1,0 +1,294 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { hashToken } from "../access/bearer.ts";
+import { SolsticeError } from "../core/errors.ts";
+import { decideHold, type HoldPolicy } from "../core/job/hold.ts";
+import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job/job.ts";
+import {
+  type AppendLogRequest,
+  type AppendUploadRequest,
+  type BeginUploadRequest,
+  type FinishRequest,
+  type FinishUploadRequest,
+  type ReportStepRequest,
+  type RestoreCacheRequest,
+  type RunnerService,
+  type SaveCacheRequest,
+  type StartRequest,
+  StepPhase,
+} from "../gen/solstice/v1/runner_pb.ts";
+import { KeyedQueue } from "../http/limits/keyed-queue.ts";
+import type { ApiLog } from "../http/log.ts";
+import { logStatus } from "../store/logs.ts";
+import { recordFinish } from "../store/machines.ts";
+import { startSession } from "../store/sessions.ts";
+import { finishStep, listSteps, startStep } from "../store/steps.ts";
+import type { Store } from "../store/store.ts";
+import { restoreCacheCall, saveCacheCall } from "./caches/cache-calls.ts";
+import type { CacheContext } from "./caches/cache-context.ts";
+import type { AttemptMasks } from "./output/attempt-masks.ts";
+import { compareLog } from "./output/log-proof.ts";
+import { appendOutput, receivedOutput, releaseOutput } from "./output/output-log.ts";
+import { createHoldCalls, holdSecondsLeft, type ShellOrders } from "./runner-hold.ts";
+import {
+  authenticate,
+  noteSignOfLife,
+  presentedHash,
+  type RunnerSession,
+  refusedGuest,
+  stopOf,
+} from "./runner-sessions.ts";
+import {
+  appendUploadCall,
+  beginUploadCall,
+  byteCount,
+  finishUploadCall,
+} from "./transfers/transfer-calls.ts";
+import type { Transfers } from "./transfers/transfers.ts";
+
+/** What the handlers of {@link createRunnerService} need from the process they run in. */
+export interface RunnerServiceContext {
+  readonly store: Store;
+  readonly log: ApiLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /**
+   * The plan a runner is given: a POSIX shell fragment that only assigns variables. It may hold secrets; `secrets` are the
+   * values to mask from now on.
+   */
+  readonly buildPlan: (job: Job) => { readonly plan: string; readonly secrets: readonly string[] };
+  /** What is masked in the logs of attempts under way. */
+  readonly masks: AttemptMasks;
+  /** Longest log kept of one attempt, in bytes. */
+  readonly logLimitBytes: number;
+  /** How often a runner is to give a sign of life, in seconds. */
+  readonly heartbeatSeconds: number;
+  /** Files between guests and this host. */
+  readonly transfers: Transfers;
+  readonly caches: CacheContext;
+  readonly holdPolicy: HoldPolicy;
+  /** The shells that are wanted in guests on hold. */
+  readonly shells: ShellOrders;
+}
+
+/** Named limits of what a guest may send or do at a time. */
+export const runnerLimits = {
+  appendBytes: 1024 * 1024,
+  sessionTokenCharsMin: 32,
+  sessionTokenCharsMax: 500,
+  runnerVersionCharsMax: 100,
+  /** Of a sentence that Finish brings; what is longer is cut. */
+  detailBytes: 1000,
+  callsPerMachine: 4,
+  callsTotal: 128,
+} as const;
+
+/** A call of a runner whose token was accepted. */
+interface RunnerCall extends RunnerSession {
+  readonly context: RunnerServiceContext;
+}
+
+/**
+ * The service guests call. It records facts and lets the store wake whoever decides; no verdict is made here.
+ *
+ * The calls of one machine run one after the other, so that what a call checked (has the job finished? where does the
+ * log end?) is still true when it writes.
+ */
+export function createRunnerService(context: RunnerServiceContext): ServiceImpl<typeof RunnerService> {
+  const queue = new KeyedQueue({ perKey: runnerLimits.callsPerMachine, total: runnerLimits.callsTotal });
+  const asRunner = <T>(tokenHash: string, work: (call: RunnerCall) => Promise<T>): Promise<T> =>
+    queue.run(tokenHash, async () => {
+      const session = await authenticate(context.store, tokenHash);
+      await noteSignOfLife(context.store, session.machine, context.now());
+      return work({ ...session, context });
+    });
+  const hold = createHoldCalls(context);
+  return {
+    async start(request, call) {
+      const bootstrapTokenHash = presentedHash(call);
+      return await queue.run(bootstrapTokenHash, () => start(context, request, bootstrapTokenHash));
+    },
+    appendLog: (request, call) => asRunner(presentedHash(call), (runner) => append(runner, request)),
+    reportStep: (request, call) => asRunner(presentedHash(call), (runner) => report(runner, request)),
+    finish: (request, call) => asRunner(presentedHash(call), (runner) => finish(runner, request)),
+    ...transferHandlers(context),
+    // Beside the queue: it waits.
+    hold: (request, call) => hold(request, { tokenHash: presentedHash(call), signal: call.signal }),
+  };
+}
+
+/** Not one after the other with a machine's other calls: bytes that take long must not hold back the log. */
+function transferHandlers(context: RunnerServiceContext) {
+  const { store, now, transfers } = context;
+  const sessionOf = async (call: HandlerContext) => {
+    const session = await authenticate(store, presentedHash(call));
+    await noteSignOfLife(store, session.machine, now());
+    return session;
+  };
+  return {
+    beginUpload: async (request: BeginUploadRequest, call: HandlerContext) =>
+      beginUploadCall(transfers, await sessionOf(call), request),
+    appendUpload: async (request: AppendUploadRequest, call: HandlerContext) =>
+      appendUploadCall(transfers, await sessionOf(call), request),
+    finishUpload: async (request: FinishUploadRequest, call: HandlerContext) =>
+      finishUploadCall(transfers, await sessionOf(call), request),
+    restoreCache: async (request: RestoreCacheRequest, call: HandlerContext) =>
+      restoreCacheCall(context, await sessionOf(call), request),
+    saveCache: async (request: SaveCacheRequest, call: HandlerContext) =>
+      saveCacheCall(context, await sessionOf(call), request),
+  };
+}
+
+async function start(context: RunnerServiceContext, request: StartRequest, bootstrapTokenHash: string) {
+  const { store } = context;
+  const at = context.now();
+  const sessionTokenHash = hashToken(checkSessionToken(request.sessionToken));
+  checkRunnerVersion(request.runnerVersion);
+  let plan = Buffer.alloc(0);
+  // The plan comes first: a job whose plan cannot be built must not be seen as running.
+  const accept = (job: Job) => {
+    const built = context.buildPlan(job);
+    context.masks.give(job, built.secrets);
+    plan = Buffer.from(built.plan);
+  };
+  const session = await startSession(store, { bootstrapTokenHash, sessionTokenHash, at, accept });
+  if (session === null) throw refusedGuest();
+  const { jobId, attempt } = session.machine;
+  context.log.info({ jobId, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
+  return { plan, heartbeatSeconds: context.heartbeatSeconds };
+}
+
+function checkSessionToken(token: string): string {
+  const { sessionTokenCharsMin: min, sessionTokenCharsMax: max } = runnerLimits;
+  if (token.length >= min && token.length <= max && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new SolsticeError(
+    "usage",
+    `session_token must be ${min} to ${max} printable characters without spaces.`,
+  );
+}
+
+function checkRunnerVersion(version: string): void {
+  const max = runnerLimits.runnerVersionCharsMax;
+  if (version.length <= max) return;
+  throw new SolsticeError("usage", `runner_version must be at most ${max} characters.`);
+}
+
+async function append(runner: RunnerCall, request: AppendLogRequest) {
+  const { data } = request;
+  if (data.length > runnerLimits.appendBytes) {
+    throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
+  }
+  const stop = stopOf(runner.job);
+  if (data.length === 0) return { received: BigInt(await received(runner)), ...stop };
+  refuseFinished(runner);
+  const offset = byteCount(request.offset, "offset");
+  return { received: BigInt(await appendOutput(runner.context, runner.job, { offset, data })), ...stop };
+}
+
+/** After the end nothing is held back, and nothing is remembered. */
+async function received({ context, machine, job }: RunnerCall): Promise<number> {
+  if (machine.runnerFinishedAt === null) return receivedOutput(context, job);
+  return (await logStatus(context.store, outputOf(machine))).received;
+}
+
+async function report(runner: RunnerCall, request: ReportStepRequest) {
+  const { store, now } = runner.context;
+  const { jobId, attempt } = runner.machine;
+  const { index } = request;
+  refuseFinished(runner);
+  if (!(await listSteps(store, { jobId, attempt })).some((step) => step.index === index)) {
+    throw new SolsticeError("usage", `The plan has no step ${index}.`);
+  }
+  const step = { jobId, attempt, index, at: now(), logOffset: byteCount(request.logOffset, "log_offset") };
+  if (request.phase === StepPhase.STARTED) await startStep(store, step);
+  else if (request.phase === StepPhase.FINISHED) {
+    await finishStep(store, { ...step, exitCode: request.exitCode });
+  } else throw new SolsticeError("usage", "phase must be STARTED or FINISHED.");
+  return stopOf(runner.job);
+}
+
+async function finish(runner: RunnerCall, request: FinishRequest) {
+  const { machine, context, job } = runner;
+  const told = parseFinish(request);
+  if (machine.runnerFinishedAt !== null) {
+    if (isSameEnd(machine, told)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
+    throw alreadyFinished("The runner has called Finish with other values; those stay.");
+  }
+  const received = await receivedOutput(context, job);
+  if (received < told.logLength && !request.logLost) {
+    const progress = `received=${received} of ${told.logLength} bytes`;
+    throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
+      remedy: `Append from offset ${received}, then finish again.`,
+    });
+  }
+  await releaseOutput(context, job, context.masks.of(job));
+  const output = await logStatus(context.store, outputOf(machine));
+  const { jobId, attempt, hostId } = machine;
+  const { word } = compareLog(output, told);
+  if (word === "differs" || word === "gap") {
+    // Repeating cannot mend this. Both sides' numbers stay on record, and whoever looks at the log is told.
+    context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
+  }
+  // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
+  let holdSeconds = 0;
+  const decide = (onHold: number) => {
+    const answer = decideHold({ job, machine, end: told }, { ...context.holdPolicy, onHold });
+    holdSeconds = answer.kind === "granted" ? answer.seconds : 0;
+    return answer;
+  };
+  const hold = job.request.hold_on_failure_seconds === undefined ? {} : { hold: { hostId, decide } };
+  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told, ...hold })))
+    throw refusedGuest();
+  context.masks.forget(job);
+  return { holdSeconds };
+}
+
+function isSameEnd(machine: Machine, told: ReturnType<typeof parseFinish>): boolean {
+  return (
+    machine.runnerExitCode === told.exitCode &&
+    machine.runnerFailure === told.failure &&
+    machine.logLength === told.logLength &&
+    machine.logSha256 === told.logSha256
+  );
+}
+
+function parseFinish(request: FinishRequest) {
+  const logSha256 = request.logSha256.toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(logSha256)) {
+    throw new SolsticeError("usage", "log_sha256 must be 64 hexadecimal digits.");
+  }
+  const logLength = byteCount(request.logLength, "log_length");
+  return {
+    exitCode: request.exitCode,
+    failure: parseFailure(request.failure),
+    failureDetail: parseDetail(request.failureDetail),
+    logLength,
+    logSha256,
+  };
+}
+
+/** A guest's sentence, as a part of one of ours: one line, not too long, and never in the way of what comes after it. */
+function parseDetail(bytes: Uint8Array): string | null {
+  const text = new TextDecoder().decode(bytes.subarray(0, runnerLimits.detailBytes));
+  const line = text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ").trim();
+  return line === "" ? null : line;
+}
+
+function parseFailure(text: string): RunnerFailure | null {
+  if (text === "") return null;
+  const failure = runnerFailures.find((known) => known === text);
+  if (failure !== undefined) return failure;
+  throw new SolsticeError("usage", `failure must be empty or one of ${runnerFailures.join(", ")}.`);
+}
+
+function outputOf({ jobId, attempt }: Machine) {
+  return { jobId, attempt, stream: "output" as const };
+}
+
+function refuseFinished({ machine }: RunnerCall): void {
+  if (machine.runnerFinishedAt === null) return;
+  throw alreadyFinished("The runner has called Finish; nothing can be added to this attempt.");
+}
+
+function alreadyFinished(text: string): SolsticeError {
+  return new SolsticeError("conflict", text, { remedy: "End the runner: the attempt has its end." });
+}

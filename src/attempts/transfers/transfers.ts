@@ -1,0 +1,230 @@
+import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { BlobStore } from "../../blobs/blob-store.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import { KeyedQueue } from "../../http/limits/keyed-queue.ts";
+import type { ApiLog } from "../../http/log.ts";
+import type { Store } from "../../store/store.ts";
+import {
+  beginUpload,
+  getUpload,
+  recordDigest,
+  recordStored,
+  sumStored,
+  type Upload,
+} from "../../store/uploads.ts";
+import type { RunnerSession } from "../runner-sessions.ts";
+import { Staging } from "./staging.ts";
+import { type TransferKinds, transferLimits, type UploadKind } from "./transfer-kinds.ts";
+
+/** What {@link createTransfers} needs. */
+export interface TransfersOptions {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly kinds: TransferKinds;
+  /** This host, for blobs that only it can read. */
+  readonly hostId: string;
+  readonly log: ApiLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Why nothing more may be written to this host's disk for now, in one sentence; null when it may. */
+  readonly diskProblem: () => string | null;
+}
+
+/** What a guest is told of an upload. */
+export interface UploadProgress {
+  readonly uploadId: string;
+  /** Bytes that are there from the beginning on: where to go on. */
+  readonly received: number;
+  /** The file is kept, for good. */
+  readonly stored: boolean;
+  /** Why the file is not taken; empty when it is. */
+  readonly refusal: string;
+}
+
+/** Files between guests and the blob store. Every call can be repeated, by other processes after a crash as well. */
+export interface Transfers {
+  readonly kinds: TransferKinds;
+  readonly blobs: BlobStore;
+  begin(
+    session: RunnerSession,
+    file: { readonly kind: string; readonly name: Uint8Array; readonly sizeBytes: number },
+  ): Promise<UploadProgress>;
+  append(
+    session: RunnerSession,
+    bytes: { readonly uploadId: string; readonly offset: number; readonly chunks: AsyncIterable<Uint8Array> },
+  ): Promise<UploadProgress>;
+  /** `sha256` is empty where the guest has no tool for it. `stored` is false while the blob is still being written. */
+  finish(
+    session: RunnerSession,
+    file: { readonly uploadId: string; readonly sha256: string },
+  ): Promise<UploadProgress>;
+}
+
+/** Makes the transfers of one host. */
+export function createTransfers(options: TransfersOptions): Transfers {
+  const { store, blobs, kinds, now } = options;
+  const staging = new Staging(blobs.stagingDirectory);
+  const queue = new KeyedQueue({
+    perKey: transferLimits.requestsPerUpload,
+    total: transferLimits.requestsTotal,
+  });
+  const commits = new Map<string, Promise<void>>();
+
+  const commit = (upload: Upload): Promise<void> => {
+    const path = staging.pathOf(upload);
+    const running = commits.get(path);
+    if (running) return running;
+    const work = storeBlob(options, staging, upload).finally(() => commits.delete(path));
+    commits.set(path, work);
+    return work;
+  };
+
+  return {
+    kinds,
+    blobs,
+    async begin(session, file) {
+      const kind = kinds.uploads[file.kind];
+      if (kind === undefined) throw new SolsticeError("usage", `There are no uploads of kind ${file.kind}.`);
+      refuseFinished(session);
+      const name = parseName(file.name);
+      refuseFullDisk(options);
+      const id = uploadIdOf(file);
+      const key = { jobId: session.machine.jobId, attempt: session.machine.attempt, id };
+      const blobHostId = blobs.isShared ? null : options.hostId;
+      const totalBytes = await sumStored(store, file.kind, blobHostId);
+      let refusal: string | null = null;
+      const offer = { ...key, kind: file.kind, name, sizeBytes: file.sizeBytes, blobHostId, begunAt: now() };
+      const begun = await beginUpload(store, { ...offer, blobKey: kind.blobKey(session, id) }, (attempt) => {
+        const { name: nameBytes, sizeBytes } = file;
+        refusal = kind.refusal(session, { name, nameBytes, sizeBytes, attempt, totalBytes });
+        return refusal === null;
+      });
+      if (begun === null) return { uploadId: id, received: 0, stored: false, refusal: refusal ?? "" };
+      const { upload, isNew } = begun;
+      if (upload.storedAt !== null) return storedAlready(upload, file.sizeBytes);
+      return queue.run(id, async () => {
+        if (isNew) await staging.remove(upload);
+        const received = await staging.begin(upload);
+        return { uploadId: id, received, stored: false, refusal: "" };
+      });
+    },
+    async append(session, { uploadId, offset, chunks }) {
+      refuseFinished(session);
+      return queue.run(uploadId, async () => {
+        const upload = await findUpload(store, session, uploadId);
+        if (upload.storedAt !== null) return progress(upload, upload.sizeBytes);
+        refuseFullDisk(options);
+        if ((await staging.length(upload)) === null) return progress(upload, 0);
+        return progress(
+          upload,
+          await staging.append(upload, { offset, chunks, sizeBytes: upload.sizeBytes }),
+        );
+      });
+    },
+    async finish(session, { uploadId, sha256 }) {
+      refuseFinished(session);
+      const told = parseSha256(sha256);
+      return queue.run(uploadId, async () => {
+        const upload = await findUpload(store, session, uploadId);
+        if (upload.storedAt !== null) return progress(upload, upload.sizeBytes);
+        const whole = await proveWhole(options, staging, { upload, told });
+        if (typeof whole === "number") return progress(upload, whole);
+        const end = new AbortController();
+        const waited = delay(transferLimits.finishWaitMs, false, { signal: end.signal });
+        const stored = await Promise.race([commit(whole).then(() => true), waited]).finally(() =>
+          end.abort(),
+        );
+        return { uploadId, received: upload.sizeBytes, stored, refusal: "" };
+      });
+    },
+  };
+}
+
+/** The upload with its digest on record; or, when bytes are missing or damaged, how many of them can be kept. */
+async function proveWhole(
+  { store, blobs, log }: TransfersOptions,
+  staging: Staging,
+  { upload, told }: { upload: Upload; told: string | null },
+): Promise<Upload | number> {
+  const length = await staging.length(upload);
+  if (length === null) {
+    // A process that died after the file had become a blob, and before that was on record.
+    const blob = upload.sha256 === null ? null : await blobs.stat(upload.blobKey);
+    return blob?.sizeBytes === upload.sizeBytes ? upload : staging.begin(upload);
+  }
+  if (length < upload.sizeBytes) return length;
+  const sha256 = await staging.sha256(upload, length);
+  if (told !== null && told !== sha256) {
+    const { jobId, attempt, id } = upload;
+    log.warn(
+      { jobId, attempt, uploadId: id },
+      "A file is not what its guest says it sent; it is to send it again.",
+    );
+    await staging.remove(upload);
+    return staging.begin(upload);
+  }
+  await recordDigest(store, { ...upload, sha256 });
+  return { ...upload, sha256 };
+}
+
+async function storeBlob(options: TransfersOptions, staging: Staging, upload: Upload): Promise<void> {
+  const { store, blobs, kinds, now } = options;
+  if ((await staging.length(upload)) !== null) await blobs.adopt(upload.blobKey, staging.pathOf(upload));
+  staging.forgetDigest(upload);
+  const at = now();
+  const kind: UploadKind | undefined = kinds.uploads[upload.kind];
+  await recordStored(store, { ...upload, at }, async (trx) => {
+    await kind?.record?.(trx, { ...upload, storedAt: at });
+  });
+}
+
+async function findUpload(store: Store, { machine }: RunnerSession, id: string): Promise<Upload> {
+  const { jobId, attempt } = machine;
+  const upload = await getUpload(store, { jobId, attempt, id });
+  if (upload !== null) return upload;
+  throw new SolsticeError("not_found", "This attempt has no such upload.", {
+    remedy: "Begin it with BeginUpload; it returns the id.",
+  });
+}
+
+function progress(upload: Upload, received: number): UploadProgress {
+  return { uploadId: upload.id, received, stored: upload.storedAt !== null, refusal: "" };
+}
+
+function storedAlready(upload: Upload, sizeBytes: number): UploadProgress {
+  const refusal =
+    upload.sizeBytes === sizeBytes ? "" : "a file of this name was sent before, with another length";
+  return { ...progress(upload, upload.sizeBytes), refusal };
+}
+
+/** The same file of the same attempt has the same id, whichever process is asked. */
+function uploadIdOf({ kind, name }: { kind: string; name: Uint8Array }): string {
+  return createHash("sha256").update(`${kind}\0`).update(name).digest("hex").slice(0, 32);
+}
+
+/** A name of any bytes as text; what is no UTF-8 becomes U+FFFD. */
+function parseName(bytes: Uint8Array): string {
+  const { nameBytes } = transferLimits;
+  if (bytes.byteLength >= 1 && bytes.byteLength <= nameBytes && !bytes.includes(0)) {
+    return new TextDecoder().decode(bytes);
+  }
+  throw new SolsticeError("usage", `name must be 1 to ${nameBytes} bytes without NUL.`);
+}
+
+function parseSha256(text: string): string | null {
+  const sha256 = text.toLowerCase();
+  if (/^(0{64})?$/.test(sha256)) return null;
+  if (/^[0-9a-f]{64}$/.test(sha256)) return sha256;
+  throw new SolsticeError("usage", "sha256 must be 64 hexadecimal digits, or empty.");
+}
+
+function refuseFinished({ machine }: RunnerSession): void {
+  if (machine.runnerFinishedAt === null) return;
+  throw new SolsticeError("conflict", "The runner has called Finish; nothing can be added to this attempt.");
+}
+
+function refuseFullDisk({ diskProblem }: TransfersOptions): void {
+  const problem = diskProblem();
+  if (problem !== null) throw new SolsticeError("disk_full", problem);
+}

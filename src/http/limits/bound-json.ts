@@ -1,0 +1,85 @@
+import { compressionGzip } from "@connectrpc/connect-node";
+import { type JsonBounds, jsonProblem } from "../../core/text/json-bounds.ts";
+import { toConnectError } from "../errors.ts";
+import { unreadableBecause } from "../unreadable.ts";
+
+/** What {@link boundJson} needs. */
+export interface JsonBody {
+  readonly headers: Headers;
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly bounds: JsonBounds;
+  /** Largest message, in bytes, before and after decompression. */
+  readonly maxBytes: number;
+}
+
+/** The headers that say how messages are compressed, one for each protocol. */
+const encodingHeaders = ["content-encoding", "connect-content-encoding", "grpc-encoding"];
+
+/** Bytes before a message in a stream: its flags, and its length. */
+const frameHeadBytes = 5;
+const compressedFlag = 1;
+
+/**
+ * The body of a call whose messages are JSON, each looked at before the library parses it; compressed ones as well. Another
+ * body is returned as it is. Throws `usage` for a message that is beyond the bounds.
+ */
+export function boundJson(call: JsonBody): AsyncIterable<Uint8Array> {
+  const contentType = (call.headers.get("content-type") ?? "").toLowerCase();
+  if (/^application\/(connect|grpc|grpc-web)\+json\b/.test(contentType)) return boundFrames(call);
+  return /^application\/json\b/.test(contentType) ? boundWhole(call) : call.body;
+}
+
+async function* boundWhole(call: JsonBody): AsyncGenerator<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of call.body) {
+    chunks.push(chunk);
+    length += chunk.byteLength;
+    if (length > call.maxBytes) break;
+  }
+  // What is too long is refused by the library, which needs no more than these bytes to see it.
+  if (length <= call.maxBytes) await refuseBeyond(call, Buffer.concat(chunks), isGzip(call.headers));
+  yield* chunks;
+}
+
+async function* boundFrames(call: JsonBody): AsyncGenerator<Uint8Array> {
+  let pending = Buffer.alloc(0);
+  for await (const chunk of call.body) {
+    pending = Buffer.concat([pending, chunk]);
+    for (let end = endOfFrame(pending); end <= pending.length; end = endOfFrame(pending)) {
+      const isCompressed = ((pending[0] ?? 0) & compressedFlag) !== 0;
+      const message = pending.subarray(frameHeadBytes, end);
+      if (!isCompressed || isGzip(call.headers)) await refuseBeyond(call, message, isCompressed);
+      yield pending.subarray(0, end);
+      pending = pending.subarray(end);
+    }
+    // Too long for the library: its head is all that the library needs to refuse it.
+    if (pending.length >= frameHeadBytes && pending.readUInt32BE(1) > call.maxBytes) break;
+  }
+  yield pending;
+}
+
+function endOfFrame(bytes: Buffer): number {
+  return bytes.length < frameHeadBytes ? Infinity : frameHeadBytes + bytes.readUInt32BE(1);
+}
+
+function isGzip(headers: Headers): boolean {
+  return encodingHeaders.some((name) => headers.get(name)?.toLowerCase() === "gzip");
+}
+
+async function refuseBeyond(call: JsonBody, message: Uint8Array, isCompressed: boolean): Promise<void> {
+  const { bounds, maxBytes } = call;
+  const plain = isCompressed && message.length > 0 ? await decompress(message, maxBytes) : message;
+  const problem = plain === null ? null : jsonProblem(plain, bounds);
+  if (problem === null) return;
+  throw toConnectError(unreadableBecause(`it ${problem}`));
+}
+
+/** Null for what the library refuses in its own words: no gzip, or too much. */
+async function decompress(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array | null> {
+  try {
+    return await compressionGzip.decompress(bytes as Uint8Array<ArrayBuffer>, maxBytes);
+  } catch {
+    return null;
+  }
+}
