@@ -15,9 +15,9 @@ import {
   sendJson,
 } from "../http/node-http.ts";
 import { refuse } from "../http/refusal.ts";
-import { listHosts } from "../store/hosts.ts";
+import { getUpload, listUploads, type Upload } from "../store/files/uploads.ts";
+import { listHosts } from "../store/hosts/hosts.ts";
 import type { Store } from "../store/store.ts";
-import { getUpload, listUploads, type Upload } from "../store/uploads.ts";
 import { noSuchAttempt } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { verdict } from "../core/job/verdict.ts";
-import { applyEvent, getJob } from "../store/jobs.ts";
-import { appendLog } from "../store/logs.ts";
-import { recordFinish } from "../store/machines.ts";
-import { finishStep, startStep } from "../store/steps.ts";
+import { recordFinish } from "../store/hosts/machines.ts";
+import { applyEvent, getJob } from "../store/jobs/jobs.ts";
+import { finishStep, startStep } from "../store/jobs/steps.ts";
+import { appendLog } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import { type JobLogOptions, type LogPiece, readJobLog } from "./job-logs.ts";
 import { type BootedJob, bootJob, endAttempt, insertTestJob, openTestStore } from "./testing/fixture.ts";

@@ -1,6 +1,6 @@
 import { SolsticeError } from "../core/errors.ts";
 import type { Job } from "../core/job/job.ts";
-import { findJobByRequest, findJobs } from "../store/jobs.ts";
+import { findJobByRequest, findJobs } from "../store/jobs/jobs.ts";
 import type { Store } from "../store/store.ts";
 
 /** The shortest beginning of an id that is looked up. */

@@ -10,9 +10,9 @@ import {
 import { hashToken } from "../access/bearer.ts";
 import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
-import { appendLog } from "../store/logs.ts";
-import { expireOldestLogs } from "../store/retention.ts";
-import { startSession } from "../store/sessions.ts";
+import { expireOldestLogs } from "../store/jobs/retention.ts";
+import { startSession } from "../store/jobs/sessions.ts";
+import { appendLog } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import type { UserServerOptions } from "./server.ts";
 import {

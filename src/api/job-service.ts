@@ -18,8 +18,8 @@ import type {
   LogsRequest,
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { StreamSlots } from "../http/limits/stream-slots.ts";
-import { releaseHold } from "../store/holds.ts";
-import { listJobs, requestCancel } from "../store/jobs.ts";
+import { releaseHold } from "../store/jobs/holds.ts";
+import { listJobs, requestCancel } from "../store/jobs/jobs.ts";
 import type { Store } from "../store/store.ts";
 import { type ArtifactSource, listArtifacts } from "./artifacts.ts";
 import { readJobLog } from "./job-logs.ts";

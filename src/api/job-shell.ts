@@ -7,8 +7,8 @@ import type { Job, Machine } from "../core/job/job.ts";
 import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../core/job/shell-order.ts";
 import type { ShellOpen, ShellRequest, ShellResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { unreadableError } from "../http/unreadable.ts";
-import { listHosts } from "../store/hosts.ts";
-import { getMachine } from "../store/machines.ts";
+import { listHosts } from "../store/hosts/hosts.ts";
+import { getMachine } from "../store/hosts/machines.ts";
 import type { Store } from "../store/store.ts";
 import { lookUpJob } from "./job-lookup.ts";
 

@@ -12,13 +12,13 @@ import {
   LogStatusSchema,
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
-import { listCacheUses } from "../store/caches.ts";
-import { listHolds } from "../store/holds.ts";
-import { getJob, listRetries, listTransitions } from "../store/jobs.ts";
-import { type ListedJob, listedJob } from "../store/list-jobs.ts";
-import { type LogStatus, logStatus } from "../store/logs.ts";
-import { getMachine } from "../store/machines.ts";
-import { listSteps } from "../store/steps.ts";
+import { listCacheUses } from "../store/files/caches.ts";
+import { getMachine } from "../store/hosts/machines.ts";
+import { listHolds } from "../store/jobs/holds.ts";
+import { getJob, listRetries, listTransitions } from "../store/jobs/jobs.ts";
+import { type ListedJob, listedJob } from "../store/jobs/list-jobs.ts";
+import { listSteps } from "../store/jobs/steps.ts";
+import { type LogStatus, logStatus } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 
 /** Jobs without what belongs to their attempts, as lists show them; but those on hold are told. */

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SolsticeError } from "../core/errors.ts";
 import type { ListRejectedRequest, ListRejectedResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import { listRejectedMessages } from "../store/rejected.ts";
+import { listRejectedMessages } from "../store/deliveries/rejected.ts";
 import type { Store } from "../store/store.ts";
 
 /** How many messages one answer has unless asked, and at most. */

@@ -8,7 +8,7 @@ import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
-import { appendLog } from "../store/logs.ts";
+import { appendLog } from "../store/logs/logs.ts";
 import { type ApiServer, closeGraceMs } from "./server.ts";
 import {
   bootJob,

@@ -21,9 +21,9 @@ import {
   StartRequestSchema,
   StartResponseSchema,
 } from "../gen/solstice/v1/runner_pb.ts";
-import { appendLog } from "../store/logs.ts";
-import { getMachine } from "../store/machines.ts";
-import { listSteps } from "../store/steps.ts";
+import { getMachine } from "../store/hosts/machines.ts";
+import { listSteps } from "../store/jobs/steps.ts";
+import { appendLog } from "../store/logs/logs.ts";
 
 const sha256 = (data: string) => createHash("sha256").update(data).digest("hex");
 

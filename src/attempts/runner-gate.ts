@@ -3,7 +3,7 @@ import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { ApiLog } from "../http/log.ts";
 import { type NodeHandler, type NodeRequest, pathOf } from "../http/node-http.ts";
 import { refuse } from "../http/refusal.ts";
-import { hasRunnerToken, type RunnerTokenKind } from "../store/attempts.ts";
+import { hasRunnerToken, type RunnerTokenKind } from "../store/jobs/attempts.ts";
 import type { Store } from "../store/store.ts";
 import { refusedGuest } from "./runner-sessions.ts";
 

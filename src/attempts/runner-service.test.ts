@@ -24,10 +24,10 @@ import {
 } from "../api/testing/fixture.ts";
 import { verdict } from "../core/job/verdict.ts";
 import { RunnerService, StepPhase } from "../gen/solstice/v1/runner_pb.ts";
-import { applyEvent, claimJob, requestCancel } from "../store/jobs.ts";
-import { logStatus, readLog } from "../store/logs.ts";
-import { getMachine } from "../store/machines.ts";
-import { listSteps } from "../store/steps.ts";
+import { getMachine } from "../store/hosts/machines.ts";
+import { applyEvent, claimJob, requestCancel } from "../store/jobs/jobs.ts";
+import { listSteps } from "../store/jobs/steps.ts";
+import { logStatus, readLog } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex");

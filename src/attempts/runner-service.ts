@@ -18,10 +18,10 @@ import {
 } from "../gen/solstice/v1/runner_pb.ts";
 import { KeyedQueue } from "../http/limits/keyed-queue.ts";
 import type { ApiLog } from "../http/log.ts";
-import { logStatus } from "../store/logs.ts";
-import { recordFinish } from "../store/machines.ts";
-import { startSession } from "../store/sessions.ts";
-import { finishStep, listSteps, startStep } from "../store/steps.ts";
+import { recordFinish } from "../store/hosts/machines.ts";
+import { startSession } from "../store/jobs/sessions.ts";
+import { finishStep, listSteps, startStep } from "../store/jobs/steps.ts";
+import { logStatus } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import { restoreCacheCall, saveCacheCall } from "./caches/cache-calls.ts";
 import type { CacheContext } from "./caches/cache-context.ts";

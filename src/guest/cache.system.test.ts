@@ -15,8 +15,8 @@ import { createTestCaches } from "../attempts/testing/caches.ts";
 import { openTestTransfers } from "../attempts/testing/transfers.ts";
 import { stepNamesOf } from "../core/job/step-names.ts";
 import { cachesOf, stepsOf } from "../core/request/job-request.ts";
-import { listCacheUses } from "../store/caches.ts";
-import { readLog } from "../store/logs.ts";
+import { listCacheUses } from "../store/files/caches.ts";
+import { readLog } from "../store/logs/logs.ts";
 import { buildPlan } from "./plan.ts";
 import {
   type GuestKind,

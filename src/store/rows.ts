@@ -3,7 +3,7 @@ import { SolsticeError } from "../core/errors.ts";
 import type { Job, JobStep, JobTransition, Machine } from "../core/job/job.ts";
 import { type Verdict, verdict } from "../core/job/verdict.ts";
 import type { JobRequest } from "../core/request/job-request.ts";
-import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema.ts";
+import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema/schema.ts";
 
 /** The most rows that one list call returns. */
 export const maxListed = 1000;

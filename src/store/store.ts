@@ -1,8 +1,8 @@
 import { Kysely, type Transaction } from "kysely";
-import { sqliteSchemaDialect } from "./dialect.ts";
-import { migrate } from "./migrate.ts";
-import { type EndedJob, recordResults } from "./record-results.ts";
-import type { Database } from "./schema.ts";
+import { type EndedJob, recordResults } from "./outbox/record-results.ts";
+import { sqliteSchemaDialect } from "./schema/dialect.ts";
+import { migrate } from "./schema/migrate.ts";
+import type { Database } from "./schema/schema.ts";
 import { nodeSqliteDialect } from "./sqlite/dialect.ts";
 import { openDatabaseFile } from "./sqlite/open.ts";
 import { reclaimSpace } from "./sqlite/reclaim.ts";

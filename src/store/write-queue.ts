@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Kysely, sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
-import type { Database } from "./schema.ts";
+import type { Database } from "./schema/schema.ts";
 
 /** Operations that share one commit at most: bounds how long a transaction holds the write lock. */
 const maxBatch = 100;

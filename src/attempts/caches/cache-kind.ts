@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { SolsticeError } from "../../core/errors.ts";
 import { formatBytes } from "../../host/disk-space.ts";
-import { entryToRead, jobWithin, saveCacheEntryWithin } from "../../store/caches.ts";
+import { entryToRead, jobWithin, saveCacheEntryWithin } from "../../store/files/caches.ts";
 import type { Store } from "../../store/store.ts";
 import { blobKeyOf } from "../transfers/blob-keys.ts";
 import type { FindDownload, UploadKind } from "../transfers/transfer-kinds.ts";

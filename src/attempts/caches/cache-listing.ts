@@ -7,8 +7,8 @@ import {
   type DeleteCacheRequest,
   type ListCacheRequest,
 } from "../../gen/solstice/v1/jobs_pb.ts";
-import { getCacheEntry, listCacheEntries } from "../../store/cache-entries.ts";
-import type { CacheEntry, CacheUse } from "../../store/caches.ts";
+import { getCacheEntry, listCacheEntries } from "../../store/files/cache-entries.ts";
+import type { CacheEntry, CacheUse } from "../../store/files/caches.ts";
 import type { Store } from "../../store/store.ts";
 import type { CacheContext } from "./cache-context.ts";
 

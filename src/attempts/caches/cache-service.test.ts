@@ -13,7 +13,7 @@ import {
   startTestUserServer,
 } from "../../api/testing/fixture.ts";
 import { JobService } from "../../gen/solstice/v1/jobs_pb.ts";
-import { requestCancel } from "../../store/jobs.ts";
+import { requestCancel } from "../../store/jobs/jobs.ts";
 import type { Store } from "../../store/store.ts";
 import { createTestCaches } from "../testing/caches.ts";
 import { openTestTransfers } from "../testing/transfers.ts";

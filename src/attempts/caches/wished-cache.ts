@@ -5,7 +5,7 @@ import { cacheScopeOf, readableRefs } from "../../core/cache/scope.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
 import { cachesOf } from "../../core/request/job-request.ts";
-import type { CacheBucket, CacheOfAttempt } from "../../store/caches.ts";
+import type { CacheBucket, CacheOfAttempt } from "../../store/files/caches.ts";
 import type { CacheContext } from "./cache-context.ts";
 
 /** One cache of a job's request, with where its entries are. */

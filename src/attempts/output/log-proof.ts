@@ -1,7 +1,7 @@
 import type { Job, Machine } from "../../core/job/job.ts";
 import { isFinal } from "../../core/job/job-state.ts";
 import type { DroppedRange } from "../../core/job/log-window.ts";
-import type { LogStatus } from "../../store/logs.ts";
+import type { LogStatus } from "../../store/logs/logs.ts";
 
 /** What a guest without any tool for SHA-256 sends as the digest. */
 const noDigest = "0".repeat(64);

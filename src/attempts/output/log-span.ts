@@ -1,7 +1,7 @@
 import { SolsticeError } from "../../core/errors.ts";
 import type { JobStep } from "../../core/job/job.ts";
+import { listSteps } from "../../store/jobs/steps.ts";
 import type { AttemptKey } from "../../store/keys.ts";
-import { listSteps } from "../../store/steps.ts";
 import type { Store } from "../../store/store.ts";
 
 /** Which part of a log is read: from `start` to `end`, exclusive; null where it is not known yet. */

@@ -13,7 +13,7 @@ import {
   readJob,
   startTestRunnerServer,
 } from "../../api/testing/fixture.ts";
-import { logStatus, readLog } from "../../store/logs.ts";
+import { logStatus, readLog } from "../../store/logs/logs.ts";
 import type { Store } from "../../store/store.ts";
 import { AttemptMasks } from "./attempt-masks.ts";
 import { releaseOutput } from "./output-log.ts";

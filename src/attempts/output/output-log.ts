@@ -1,6 +1,6 @@
 import type { Job } from "../../core/job/job.ts";
 import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
-import { appendLog, digestBoundary, logStatus } from "../../store/logs.ts";
+import { appendLog, digestBoundary, logStatus } from "../../store/logs/logs.ts";
 import type { Store } from "../../store/store.ts";
 import type { AttemptMask, AttemptMasks, OutputMask } from "./attempt-masks.ts";
 

@@ -1,4 +1,4 @@
-import { deleteCacheEntry } from "../../store/cache-entries.ts";
+import { deleteCacheEntry } from "../../store/files/cache-entries.ts";
 import type { Store } from "../../store/store.ts";
 import { type CacheContext, createCacheCounts } from "../caches/cache-context.ts";
 

@@ -1,5 +1,5 @@
 import type { Machine } from "../../core/job/job.ts";
-import type { UploadKey } from "../../store/uploads.ts";
+import type { UploadKey } from "../../store/files/uploads.ts";
 
 /**
  * Where the blobs lie that one host's guests sent, below the prefix of their kind. A host looks for strays there and nowhere

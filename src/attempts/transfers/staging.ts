@@ -6,8 +6,8 @@ import { SolsticeError } from "../../core/errors.ts";
 import { convertDiskFull } from "../../host/disk-full.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import { writeWhole } from "../../host/write-whole.ts";
+import type { UploadKey } from "../../store/files/uploads.ts";
 import type { AttemptKey } from "../../store/keys.ts";
-import type { UploadKey } from "../../store/uploads.ts";
 import { transferLimits } from "./transfer-kinds.ts";
 
 /** What one append brings. */

@@ -1,6 +1,6 @@
 import type { Transaction } from "kysely";
-import type { Database } from "../../store/schema.ts";
-import type { Upload, UploadSum } from "../../store/uploads.ts";
+import type { Upload, UploadSum } from "../../store/files/uploads.ts";
+import type { Database } from "../../store/schema/schema.ts";
 import type { RunnerSession } from "../runner-sessions.ts";
 
 /** A file that a guest wants to send. */

@@ -14,7 +14,7 @@ import {
 } from "../../api/testing/fixture.ts";
 import { openDirectoryStore } from "../../blobs/directory-store.ts";
 import { RunnerService } from "../../gen/solstice/v1/runner_pb.ts";
-import { getUpload } from "../../store/uploads.ts";
+import { getUpload } from "../../store/files/uploads.ts";
 import { openTestTransfers, roomyLimits } from "../testing/transfers.ts";
 import { artifactNameBytes, createArtifactKind } from "./artifact-kind.ts";
 import { transferLimits } from "./transfer-kinds.ts";

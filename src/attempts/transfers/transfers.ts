@@ -4,7 +4,6 @@ import type { BlobStore } from "../../blobs/blob-store.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { KeyedQueue } from "../../http/limits/keyed-queue.ts";
 import type { ApiLog } from "../../http/log.ts";
-import type { Store } from "../../store/store.ts";
 import {
   beginUpload,
   getUpload,
@@ -12,7 +11,8 @@ import {
   recordStored,
   sumStored,
   type Upload,
-} from "../../store/uploads.ts";
+} from "../../store/files/uploads.ts";
+import type { Store } from "../../store/store.ts";
 import type { RunnerSession } from "../runner-sessions.ts";
 import { Staging } from "./staging.ts";
 import { type TransferKinds, transferLimits, type UploadKind } from "./transfer-kinds.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { bootJob, insertTestJob, openTestStore, startTestUserServer } from "../../api/testing/fixture.ts";
 import { openTestTransfers } from "../../attempts/testing/transfers.ts";
-import { beginUpload, recordDigest, recordStored } from "../../store/uploads.ts";
+import { beginUpload, recordDigest, recordStored } from "../../store/files/uploads.ts";
 import { runCli } from "./run-cli.ts";
 
 /** In hex. */

@@ -6,7 +6,7 @@ import { whyRefused } from "../../core/schedule/image-hope.ts";
 import { type Placement, place, placeHere } from "../../core/schedule/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
-import { insertJob } from "../../store/jobs.ts";
+import { insertJob } from "../../store/jobs/jobs.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 import { newJobId } from "./job-id.ts";

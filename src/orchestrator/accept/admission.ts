@@ -4,7 +4,7 @@ import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/error
 import type { Job } from "../../core/job/job.ts";
 import { isFinal } from "../../core/job/job-state.ts";
 import { repeatRequest } from "../../core/request/job-request.ts";
-import { findJobByRequest } from "../../store/jobs.ts";
+import { findJobByRequest } from "../../store/jobs/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
 import { createQueueRoom, type QueueRoom } from "./queue-room.ts";

@@ -1,4 +1,4 @@
-import { countQueued } from "../../store/capacity.ts";
+import { countQueued } from "../../store/jobs/capacity.ts";
 import type { Store } from "../../store/store.ts";
 
 /** How old a count may be, in ms, and how much of the time may go into counting where that takes longer. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { getCacheEntry } from "../../store/cache-entries.ts";
+import { getCacheEntry } from "../../store/files/cache-entries.ts";
 import { end, hostId, insertClaimed } from "../../store/testing/sample-jobs.ts";
 import type { Log } from "../context.ts";
 import { idOf, openBlobHost } from "../upkeep/testing/blob-host.ts";

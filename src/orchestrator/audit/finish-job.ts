@@ -1,6 +1,6 @@
 import { settlement } from "../../core/job/lifecycle.ts";
 import { verdict } from "../../core/job/verdict.ts";
-import { applyEvent, getJob } from "../../store/jobs.ts";
+import { applyEvent, getJob } from "../../store/jobs/jobs.ts";
 import type { AuditContext } from "./read-ledgers.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { holds } from "../../core/audit/ownership.ts";
-import { closeAttempt } from "../../store/attempts.ts";
-import { readStoreLedger } from "../../store/audit.ts";
+import { readStoreLedger } from "../../store/hosts/audit.ts";
+import { closeAttempt } from "../../store/jobs/attempts.ts";
 import type { AuditContext } from "./read-ledgers.ts";
 
 /** Records that the guests of a job's attempts that are over on this host are gone. */

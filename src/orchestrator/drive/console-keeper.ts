@@ -1,6 +1,6 @@
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
-import { getJob } from "../../store/jobs.ts";
+import { getJob } from "../../store/jobs/jobs.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { isStoreAway } from "../store-away.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { bootJob, insertTestJob, openTestStore, readJob } from "../../api/testing/fixture.ts";
 import { AttemptMasks } from "../../attempts/output/attempt-masks.ts";
 import { verdict } from "../../core/job/verdict.ts";
-import { readLog } from "../../store/logs.ts";
+import { readLog } from "../../store/logs/logs.ts";
 import {
   type ConsoleContext,
   describeConsole,

@@ -4,7 +4,7 @@ import type { Verdict } from "../../core/job/verdict.ts";
 import type { ByteSearch } from "../../core/secrets/byte-search.ts";
 import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
 import { withoutTerminalSequences } from "../../core/text/terminal-sequences.ts";
-import { appendLog, digestBoundary, logStatus } from "../../store/logs.ts";
+import { appendLog, digestBoundary, logStatus } from "../../store/logs/logs.ts";
 import type { Context } from "../context.ts";
 
 /** The longest console log kept of one attempt, in bytes: a guest can write to it without end. */

@@ -1,4 +1,4 @@
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { isStoreAway } from "../store-away.ts";

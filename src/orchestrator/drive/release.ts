@@ -1,8 +1,8 @@
 import { releaseOutput } from "../../attempts/output/output-log.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
-import { closeAttempt } from "../../store/attempts.ts";
-import { compactLogs } from "../../store/logs.ts";
+import { closeAttempt } from "../../store/jobs/attempts.ts";
+import { compactLogs } from "../../store/logs/logs.ts";
 import type { Context } from "../context.ts";
 import { isStoreAway } from "../store-away.ts";
 import { keepWholeConsole } from "./console.ts";

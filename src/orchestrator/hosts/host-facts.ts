@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { HostFacts, HostRecord } from "../../core/hosts/host-facts.ts";
 import { knownLabels, resolveLabel } from "../../core/image-map/labels.ts";
 import { projectVersion } from "../../host/version.ts";
-import { listHosts } from "../../store/hosts.ts";
+import { listHosts } from "../../store/hosts/hosts.ts";
 import { type Context, isDraining, isImageReady, unfitHere } from "../context.ts";
 
 const version = projectVersion();

@@ -9,10 +9,10 @@ import {
   nothingSeen,
   type SeenLease,
 } from "../../core/hosts/host-watch.ts";
-import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts.ts";
-import { compactLogs } from "../../store/logs.ts";
+import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts/hosts.ts";
+import { type Takeover, takeOver } from "../../store/hosts/takeover.ts";
+import { compactLogs } from "../../store/logs/logs.ts";
 import type { LeaseKeeper } from "../../store/postgres/lease-keeper.ts";
-import { type Takeover, takeOver } from "../../store/takeover.ts";
 import { audit } from "../audit/audit.ts";
 import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";

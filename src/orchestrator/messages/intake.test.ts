@@ -5,7 +5,7 @@ import { until } from "../../../test/support/until.ts";
 import { insertTestJob, MemoryLog, openTestStore } from "../../api/testing/fixture.ts";
 import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
 import type { Delivery, DeliveryHandler, DeliveryOutcome } from "../../queue/broker.ts";
-import { listRejectedMessages } from "../../store/rejected.ts";
+import { listRejectedMessages } from "../../store/deliveries/rejected.ts";
 import type { Admission } from "../accept/admission.ts";
 import { createQueueRoom } from "../accept/queue-room.ts";
 import type { Context } from "../context.ts";

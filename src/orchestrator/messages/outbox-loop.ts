@@ -7,7 +7,7 @@ import {
   markPublished,
   maxClaimed,
   releaseResults,
-} from "../../store/outbox.ts";
+} from "../../store/outbox/outbox.ts";
 import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";
 

@@ -7,7 +7,7 @@ import {
   type DeliveryHandler,
   type DeliveryOutcome,
 } from "../../queue/broker.ts";
-import { recordRejected } from "../../store/rejected.ts";
+import { recordRejected } from "../../store/deliveries/rejected.ts";
 import type { Admission } from "../accept/admission.ts";
 import type { Context } from "../context.ts";
 import { rejectedCodes } from "./messaging.ts";

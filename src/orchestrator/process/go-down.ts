@@ -1,4 +1,4 @@
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import type { Lease } from "../hosts/lease-loop.ts";

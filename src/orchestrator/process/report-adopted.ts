@@ -1,4 +1,4 @@
-import { listActive } from "../../store/capacity.ts";
+import { listActive } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import type { LastRun } from "../last-run.ts";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { stepNamesOf } from "../../core/job/step-names.ts";
-import { awaitClaims, claimJob } from "../../store/jobs.ts";
+import { awaitClaims, claimJob } from "../../store/jobs/jobs.ts";
 import { type Context, isDraining } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
 

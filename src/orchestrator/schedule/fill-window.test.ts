@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { CandidateWindow } from "../../core/schedule/candidate-window.ts";
 import { roomBeside, type SchedulerSnapshot, schedule } from "../../core/schedule/scheduler.ts";
 import { arbitrarySnapshot } from "../../core/schedule/testing/scheduler-snapshots.ts";
-import { insertJob } from "../../store/jobs.ts";
+import { insertJob } from "../../store/jobs/jobs.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
 import { newJob } from "../../store/testing/sample-jobs.ts";
 import { createWindowFiller } from "./fill-window.ts";

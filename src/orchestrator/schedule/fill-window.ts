@@ -1,7 +1,7 @@
 import type { CandidateWindow, GroupShare } from "../../core/schedule/candidate-window.ts";
 import type { QueuedJob } from "../../core/schedule/scheduler.ts";
+import { type LaneCursor, listGroups, listLanes, type QueueGroup } from "../../store/jobs/waiting.ts";
 import type { Store } from "../../store/store.ts";
-import { type LaneCursor, listGroups, listLanes, type QueueGroup } from "../../store/waiting.ts";
 
 /** How much a window holds. */
 export interface WindowSize {

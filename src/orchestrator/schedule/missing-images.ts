@@ -1,5 +1,5 @@
 import { serves } from "../../core/schedule/placement.ts";
-import { countQueuedByGroup } from "../../store/capacity.ts";
+import { countQueuedByGroup } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 

@@ -2,7 +2,7 @@ import { roomOn } from "../../core/hosts/host-room.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import { type AskingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
 import type { QueuedJob } from "../../core/schedule/scheduler.ts";
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 

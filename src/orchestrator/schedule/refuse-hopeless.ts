@@ -1,8 +1,8 @@
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import { verdict } from "../../core/job/verdict.ts";
 import { hopeless } from "../../core/schedule/image-hope.ts";
-import { applyEvent, getJob } from "../../store/jobs.ts";
-import { listGroups, listLanes, type QueueGroup } from "../../store/waiting.ts";
+import { applyEvent, getJob } from "../../store/jobs/jobs.ts";
+import { listGroups, listLanes, type QueueGroup } from "../../store/jobs/waiting.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 

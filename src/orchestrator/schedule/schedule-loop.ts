@@ -1,7 +1,7 @@
 import { countedSlots } from "../../core/job/hold.ts";
 import { CandidateWindow } from "../../core/schedule/candidate-window.ts";
 import { type RunningJob, roomBeside, schedule } from "../../core/schedule/scheduler.ts";
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Wake } from "../../store/store.ts";
 import { type Context, isImageReady } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DrainAction } from "../../api/job-service.ts";
 import type { DrainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { Scheduler } from "../schedule/schedule-loop.ts";

@@ -10,8 +10,8 @@ import { lastAttemptOf } from "../../core/schedule/other-host-first.ts";
 import { serves } from "../../core/schedule/placement.ts";
 import type { RunningJob, SchedulerSnapshot } from "../../core/schedule/scheduler.ts";
 import type { ExplainResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import { listSlots, recentDurations } from "../../store/capacity.ts";
-import { listQueued } from "../../store/waiting.ts";
+import { listSlots, recentDurations } from "../../store/jobs/capacity.ts";
+import { listQueued } from "../../store/jobs/waiting.ts";
 import { type Context, imageReadiness, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { factsOfHost, otherHosts } from "../hosts/host-facts.ts";
 

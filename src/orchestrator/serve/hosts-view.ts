@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import type { HostCapacitySchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import { type ActiveJobs, countActiveByHost, listHosts } from "../../store/hosts.ts";
+import { type ActiveJobs, countActiveByHost, listHosts } from "../../store/hosts/hosts.ts";
 import type { Context } from "../context.ts";
 
 type HostCapacity = MessageInitShape<typeof HostCapacitySchema>;

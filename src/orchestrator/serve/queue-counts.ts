@@ -1,4 +1,4 @@
-import { countQueuedByGroup, type QueueCount } from "../../store/capacity.ts";
+import { countQueuedByGroup, type QueueCount } from "../../store/jobs/capacity.ts";
 import type { Store } from "../../store/store.ts";
 
 /** Counting that takes no longer than this, in ms, is done whenever somebody asks. */

@@ -1,6 +1,6 @@
 import { errorText } from "../../core/errors.ts";
 import type { ReadinessCheck } from "../../http/http.ts";
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import { type Context, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { withinProbeTime } from "./probe.ts";
 

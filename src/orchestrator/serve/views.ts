@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { knownLabels, resolveLabel } from "../../core/image-map/labels.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import type { CapacityResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
-import { listSlots } from "../../store/capacity.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
 import { type Context, imageReadiness, isDraining } from "../context.ts";
 import { hostsView } from "./hosts-view.ts";
 import type { QueueCounts } from "./queue-counts.ts";

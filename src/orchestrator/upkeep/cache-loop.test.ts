@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { listCacheEntries } from "../../store/cache-entries.ts";
+import { listCacheEntries } from "../../store/files/cache-entries.ts";
 import { end, hostId, insertClaimed } from "../../store/testing/sample-jobs.ts";
 import { type CacheUpkeepContext, tidyCache } from "./cache-loop.ts";
 import { createHostCaches } from "./host-caches.ts";

@@ -7,10 +7,10 @@ import {
   findEntryOfBlob,
   listPlacedCacheEntries,
   listUnusedCacheEntries,
-} from "../../store/cache-entries.ts";
-import { getJob } from "../../store/jobs.ts";
+} from "../../store/files/cache-entries.ts";
+import { getUpload } from "../../store/files/uploads.ts";
+import { getJob } from "../../store/jobs/jobs.ts";
 import type { Store } from "../../store/store.ts";
-import { getUpload } from "../../store/uploads.ts";
 import type { Stray, SweepPlace } from "./sweep-place.ts";
 
 /** Blobs of this host's saves that neither an entry nor a save under way needs. */

@@ -4,16 +4,16 @@ import { artifactKind, artifactPrefix } from "../../attempts/transfers/artifact-
 import { hostBlobPrefix, uploadOfBlob } from "../../attempts/transfers/blob-keys.ts";
 import { attemptOfStagedFile } from "../../attempts/transfers/staging.ts";
 import { isActive } from "../../core/job/job-state.ts";
-import { getJob } from "../../store/jobs.ts";
-import type { AttemptKey } from "../../store/keys.ts";
-import type { Store } from "../../store/store.ts";
 import {
   expireUpload,
   getUpload,
   listKeptUploads,
   listUnfinishedUploads,
   type Upload,
-} from "../../store/uploads.ts";
+} from "../../store/files/uploads.ts";
+import { getJob } from "../../store/jobs/jobs.ts";
+import type { AttemptKey } from "../../store/keys.ts";
+import type { Store } from "../../store/store.ts";
 import type { Stray, SweepPlace } from "./sweep-place.ts";
 
 /** Removes artifacts that became whole before `before`; their rows say since when they are gone. Returns how many. */

@@ -8,7 +8,7 @@ import {
   evictCacheEntry,
   getCacheEntry,
   weighCacheEntries,
-} from "../../store/cache-entries.ts";
+} from "../../store/files/cache-entries.ts";
 import type { Store } from "../../store/store.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import type { Log } from "../log.ts";

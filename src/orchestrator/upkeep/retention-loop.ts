@@ -6,7 +6,7 @@ import {
   type FinishedPlace,
   type RetentionStep,
   sumLogBytes,
-} from "../../store/retention.ts";
+} from "../../store/jobs/retention.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 

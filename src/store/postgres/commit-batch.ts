@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Kysely } from "kysely";
-import type { Database } from "../schema.ts";
+import type { Database } from "../schema/schema.ts";
 import type { QueuedWork } from "../write-queue.ts";
 import { isConnectionLost, isWorthRepeating } from "./errors.ts";
 

@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { SolsticeError } from "../../core/errors.ts";
-import { schemaState } from "../migrate.ts";
+import { schemaState } from "../schema/migrate.ts";
 import { clientConfig, connectionsPerHost, databaseName } from "./connection.ts";
 import { toStoreError } from "./errors.ts";
 

@@ -6,9 +6,9 @@ import { sql } from "kysely";
 import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import { verdict } from "../../core/job/verdict.ts";
-import { applyEvent, getJob, insertJob, listJobs } from "../jobs.ts";
-import { appendLog, readLog } from "../logs.ts";
-import { startSession } from "../sessions.ts";
+import { applyEvent, getJob, insertJob, listJobs } from "../jobs/jobs.ts";
+import { startSession } from "../jobs/sessions.ts";
+import { appendLog, readLog } from "../logs/logs.ts";
 import type { Store, Wake } from "../store.ts";
 import { dumpPostgresSchema } from "../testing/dump-schema.ts";
 import { claim, insertClaimed, newJob } from "../testing/sample-jobs.ts";
@@ -52,8 +52,8 @@ test("schema.postgres.sql is what the migrations lead to", async (context) => {
   const store = await openForTest(context, create);
   assert.equal(
     await dumpPostgresSchema(store),
-    readFileSync(new URL("../schema.postgres.sql", import.meta.url), "utf8"),
-    "renew it: node src/store/testing/dump-schema.ts postgres > src/store/schema.postgres.sql",
+    readFileSync(new URL("../schema/schema.postgres.sql", import.meta.url), "utf8"),
+    "renew it: node src/store/testing/dump-schema.ts postgres > src/store/schema/schema.postgres.sql",
   );
 });
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Kysely, sql } from "kysely";
-import type { Database } from "../schema.ts";
+import type { Database } from "../schema/schema.ts";
 import type { Writer } from "../write-queue.ts";
 import { withStoreErrors } from "./errors.ts";
 

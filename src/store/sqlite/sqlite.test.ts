@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { sql } from "kysely";
 import { isSolsticeError } from "../../core/errors.ts";
-import { getJob, insertJob } from "../jobs.ts";
+import { getJob, insertJob } from "../jobs/jobs.ts";
 import { openSqliteStore } from "../store.ts";
 import { newJob } from "../testing/sample-jobs.ts";
 

@@ -8,7 +8,7 @@ import {
   getCacheEntry,
   listCacheEntries,
   weighCacheEntries,
-} from "../cache-entries.ts";
+} from "../files/cache-entries.ts";
 import {
   type CacheBucket,
   type CacheRestore,
@@ -19,7 +19,7 @@ import {
   noteCacheUse,
   restoreCache,
   saveCacheEntryWithin,
-} from "../caches.ts";
+} from "../files/caches.ts";
 import type { Store } from "../store.ts";
 import { end, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest, openSeveral } from "./test-database.ts";

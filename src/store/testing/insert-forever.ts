@@ -1,4 +1,4 @@
-import { insertJob } from "../jobs.ts";
+import { insertJob } from "../jobs/jobs.ts";
 import { newJob } from "./sample-jobs.ts";
 import { openAt } from "./test-database.ts";
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { jobEvents, jobStates, transition } from "../../core/job/job-state.ts";
 import { verdict } from "../../core/job/verdict.ts";
-import { countQueuedByGroup, listSlots } from "../capacity.ts";
+import { getMachine } from "../hosts/machines.ts";
+import { countQueuedByGroup, listSlots } from "../jobs/capacity.ts";
 import {
   applyEvent,
   claimJob,
@@ -16,11 +17,10 @@ import {
   listTransitions,
   recentDurations,
   requestCancel,
-} from "../jobs.ts";
-import { getMachine } from "../machines.ts";
-import { listSteps } from "../steps.ts";
+} from "../jobs/jobs.ts";
+import { listSteps } from "../jobs/steps.ts";
+import { type LaneCursor, type LanePage, listGroups, listLanes } from "../jobs/waiting.ts";
 import type { Store, Wake } from "../store.ts";
-import { type LaneCursor, type LanePage, listGroups, listLanes } from "../waiting.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import type { LogKey } from "../keys.ts";
-import { appendLog, compactLog, logStatus, maxChunkBytes, readLog, readLogBeyond } from "../logs.ts";
+import { appendLog, compactLog, logStatus, maxChunkBytes, readLog, readLogBeyond } from "../logs/logs.ts";
 import type { Store } from "../store.ts";
 import { insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";

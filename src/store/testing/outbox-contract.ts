@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { buildJobResult } from "../../core/job/job-result.ts";
-import { applyEvent, insertJob, requestCancel } from "../jobs.ts";
-import { claimResults, countUnpublished, loadEndedJobs, markPublished, releaseResults } from "../outbox.ts";
+import { applyEvent, insertJob, requestCancel } from "../jobs/jobs.ts";
+import {
+  claimResults,
+  countUnpublished,
+  loadEndedJobs,
+  markPublished,
+  releaseResults,
+} from "../outbox/outbox.ts";
 import type { Store } from "../store.ts";
 import { end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openSeveral } from "./test-database.ts";

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { applyEvent, getJob, insertJob, listJobs, listTransitions } from "../jobs.ts";
-import { appendLog, readLog } from "../logs.ts";
+import { applyEvent, getJob, insertJob, listJobs, listTransitions } from "../jobs/jobs.ts";
+import { appendLog, readLog } from "../logs/logs.ts";
 
 import type { Store } from "../store.ts";
 import { bindSession, claim, insertClaimed, newJob } from "./sample-jobs.ts";

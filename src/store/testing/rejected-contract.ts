@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { listRejectedMessages, type Rejection, recordRejected, rejectedLimits } from "../rejected.ts";
+import {
+  listRejectedMessages,
+  type Rejection,
+  recordRejected,
+  rejectedLimits,
+} from "../deliveries/rejected.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
 function rejection(body: string | Buffer, given: Partial<Rejection> = {}): Rejection {

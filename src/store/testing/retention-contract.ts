@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import { getJob, insertJob, listTransitions } from "../jobs.ts";
-import { appendLog, compactLog, logStatus, readLog } from "../logs.ts";
-import { setMachineState } from "../machines.ts";
-import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "../retention.ts";
+import { setMachineState } from "../hosts/machines.ts";
+import { getJob, insertJob, listTransitions } from "../jobs/jobs.ts";
+import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "../jobs/retention.ts";
+import { appendLog, compactLog, logStatus, readLog } from "../logs/logs.ts";
 import type { Store } from "../store.ts";
 import { end, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest, openSeveral } from "./test-database.ts";

@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { closeAttempt } from "../attempts.ts";
-import { deleteFinishedJobs } from "../retention.ts";
+import {
+  beginUpload,
+  getUpload,
+  listUploads,
+  recordDigest,
+  recordStored,
+  sumStored,
+} from "../files/uploads.ts";
+import { closeAttempt } from "../jobs/attempts.ts";
+import { deleteFinishedJobs } from "../jobs/retention.ts";
 import type { Store } from "../store.ts";
-import { beginUpload, getUpload, listUploads, recordDigest, recordStored, sumStored } from "../uploads.ts";
 import { end, hostId, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startTestUserServer } from "../../../api/testing/fixture.ts";
-import { renewLease } from "../../../store/hosts.ts";
+import { renewLease } from "../../../store/hosts/hosts.ts";
 import { keepArtifacts, sha256 } from "../../testing/kept-artifacts.ts";
 
 test("files are listed, as a table and as JSON, and fetched with their digests", async (t) => {

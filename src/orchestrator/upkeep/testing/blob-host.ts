@@ -9,10 +9,10 @@ import type { BlobStore } from "../../../blobs/blob-store.ts";
 import { openDirectoryStore } from "../../../blobs/directory-store.ts";
 import { inPieces } from "../../../blobs/testing/contract.ts";
 import { cacheLookups } from "../../../core/cache/lookup.ts";
-import { restoreCache, saveCacheEntryWithin } from "../../../store/caches.ts";
+import { restoreCache, saveCacheEntryWithin } from "../../../store/files/caches.ts";
+import { beginUpload, getUpload, recordDigest, recordStored } from "../../../store/files/uploads.ts";
 import { openSqliteStore, type Store } from "../../../store/store.ts";
 import { hostId } from "../../../store/testing/sample-jobs.ts";
-import { beginUpload, getUpload, recordDigest, recordStored } from "../../../store/uploads.ts";
 
 /** The id of an upload. */
 export const idOf = (letter: string) => letter.repeat(32);

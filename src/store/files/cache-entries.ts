@@ -1,0 +1,135 @@
+import type { ExpressionBuilder } from "kysely";
+import type { RoomEntry } from "../../core/cache/room.ts";
+import { activeStates } from "../../core/job/job-state.ts";
+import { boundedLimit } from "../rows.ts";
+import type { Database } from "../schema/schema.ts";
+import type { Store } from "../store.ts";
+import type { CacheEntry } from "./caches.ts";
+
+/** Which entries to list. */
+export interface CacheEntryQuery {
+  /** Only of this repository. */
+  readonly repository?: string;
+  /** Only with this key. */
+  readonly key?: string;
+  /** At most this many. */
+  readonly limit: number;
+}
+
+/** The entries, latest used first. */
+export async function listCacheEntries(store: Store, query: CacheEntryQuery): Promise<CacheEntry[]> {
+  const { repository, key } = query;
+  return store.db
+    .selectFrom("cache_entries")
+    .selectAll()
+    .$if(repository !== undefined, (entries) => entries.where("repository", "=", repository ?? ""))
+    .$if(key !== undefined, (entries) => entries.where("cache_key", "=", key ?? ""))
+    .orderBy("last_used_at", "desc")
+    .orderBy("id")
+    .limit(boundedLimit(query.limit))
+    .execute();
+}
+
+/** One entry by its id, in a place; null where there is none. */
+export async function getCacheEntry(store: Store, id: string): Promise<CacheEntry | null> {
+  const found = store.db.selectFrom("cache_entries").selectAll().where("id", "=", id);
+  return (await found.executeTakeFirst()) ?? null;
+}
+
+/** Entries read at most to decide what is to go: more than the limit on their number lets be. */
+const maxWeighed = 30_000;
+
+/** The entries of a place, with whether a job that is under way reads them, for the decision what is to go. */
+export async function weighCacheEntries(store: Store, place: string): Promise<RoomEntry[]> {
+  const rows = await store.db
+    .selectFrom("cache_entries")
+    .select(["id", "repository", "size_bytes", "last_used_at"])
+    .select((entry) => entry.exists(readers(entry)).as("is_read"))
+    .where("place", "=", place)
+    .orderBy("last_used_at")
+    .orderBy("id")
+    .limit(maxWeighed)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    repository: row.repository,
+    size: row.size_bytes,
+    lastUsedAt: row.last_used_at,
+    isRead: Boolean(row.is_read),
+  }));
+}
+
+/** The attempts under way that restored an entry: they may be reading it. */
+function readers(entry: ExpressionBuilder<Database, "cache_entries">) {
+  return entry
+    .selectFrom("cache_uses")
+    .innerJoin("jobs", (join) =>
+      join.onRef("jobs.id", "=", "cache_uses.job_id").onRef("jobs.attempt", "=", "cache_uses.attempt"),
+    )
+    .select("cache_uses.job_id")
+    .whereRef("cache_uses.entry_id", "=", "cache_entries.id")
+    .where("cache_uses.action", "=", "restore")
+    .where("jobs.state", "in", activeStates);
+}
+
+/**
+ * Takes an entry away, unless it was used since it was looked at or is read now. True when it is gone; then its blob can
+ * go too.
+ */
+export function evictCacheEntry(
+  store: Store,
+  seen: { readonly id: string; readonly lastUsedAt: number },
+): Promise<boolean> {
+  return store.write(async (trx) => {
+    const result = await trx
+      .deleteFrom("cache_entries")
+      .where("id", "=", seen.id)
+      .where("last_used_at", "=", seen.lastUsedAt)
+      .where((entry) => entry.not(entry.exists(readers(entry))))
+      .executeTakeFirst();
+    return result.numDeletedRows > 0n;
+  });
+}
+
+/** Takes an entry away whoever reads it, because a person says so, or because its blob is gone. */
+export function deleteCacheEntry(store: Store, id: string): Promise<boolean> {
+  return store.write(async (trx) => {
+    const result = await trx.deleteFrom("cache_entries").where("id", "=", id).executeTakeFirst();
+    return result.numDeletedRows > 0n;
+  });
+}
+
+/** Whose blob a key is; null where no entry has it. */
+export async function findEntryOfBlob(store: Store, blobKey: string): Promise<CacheEntry | null> {
+  const found = store.db.selectFrom("cache_entries").selectAll().where("blob_key", "=", blobKey);
+  return (await found.executeTakeFirst()) ?? null;
+}
+
+/** The entries of a place with their blobs, as many as are weighed. */
+export async function listPlacedCacheEntries(
+  store: Store,
+  place: string,
+): Promise<{ id: string; blobKey: string }[]> {
+  return store.db
+    .selectFrom("cache_entries")
+    .select(["id", "blob_key as blobKey"])
+    .where("place", "=", place)
+    .orderBy("id")
+    .limit(maxWeighed)
+    .execute();
+}
+
+/** The entries of all places that were last used before `before`, the longest unused first; as many as are weighed. */
+export async function listUnusedCacheEntries(
+  store: Store,
+  before: number,
+): Promise<{ id: string; place: string; blobKey: string; lastUsedAt: number }[]> {
+  return store.db
+    .selectFrom("cache_entries")
+    .select(["id", "place", "blob_key as blobKey", "last_used_at as lastUsedAt"])
+    .where("last_used_at", "<", before)
+    .orderBy("last_used_at")
+    .orderBy("id")
+    .limit(maxWeighed)
+    .execute();
+}

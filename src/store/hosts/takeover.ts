@@ -1,0 +1,85 @@
+import type { Transaction } from "kysely";
+import type { Job } from "../../core/job/job.ts";
+import { settlement, verdictOfLostHost } from "../../core/job/lifecycle.ts";
+import { listActive } from "../jobs/capacity.ts";
+import { applyWithin } from "../jobs/job-changes.ts";
+import { closeStepsWithin } from "../jobs/steps.ts";
+import { toMachine, toStep } from "../rows.ts";
+import type { Database } from "../schema/schema.ts";
+import type { Store, Wake } from "../store.ts";
+
+/** Jobs taken over in one transaction at most. */
+export const maxTakenAtOnce = 100;
+
+/** What one {@link takeOver} did. */
+export interface Takeover {
+  /** The jobs as they are now: queued again, or final with the verdict that they had. */
+  readonly jobs: readonly Job[];
+  /** Whether the host has more: call again. */
+  readonly more: boolean;
+}
+
+/**
+ * Declares a host lost and ends what it held, in one transaction: a job that is finalizing keeps the verdict it has, any
+ * other gets that of its lost host, and each then waits for another attempt or is settled, as a host would do it. The
+ * guests, if any still live, are their host's to remove when it is back. Null, and nothing happens, when the lease's
+ * number is not `renewals` any more: the host lives.
+ */
+export async function takeOver(
+  store: Store,
+  loss: { hostId: string; renewals: number; at: number },
+): Promise<Takeover | null> {
+  return store.write(async (trx, announce) => {
+    const lost = await trx
+      .updateTable("hosts")
+      .set((expression) => ({ lost_at: expression.fn.coalesce("lost_at", expression.val(loss.at)) }))
+      .where("id", "=", loss.hostId)
+      .where("renewals", "=", loss.renewals)
+      .returning("id")
+      .executeTakeFirst();
+    if (lost === undefined) return null;
+    const held = await listActive({ db: trx }, loss.hostId, maxTakenAtOnce);
+    const jobs: Job[] = [];
+    for (const job of held) {
+      const ended = await endAttempt(trx, announce, { job, at: loss.at });
+      if (ended !== null) jobs.push(ended);
+    }
+    return { jobs, more: held.length === maxTakenAtOnce };
+  });
+}
+
+async function endAttempt(
+  trx: Transaction<Database>,
+  announce: (wake: Wake) => void,
+  { job, at }: { job: Job; at: number },
+): Promise<Job | null> {
+  const change = { jobId: job.id, attempt: job.attempt, at };
+  const ended = job.state === "finalizing" ? job.verdict : await verdictOf(trx, job);
+  const concluded = await applyWithin(trx, announce, {
+    ...change,
+    event: "conclude",
+    ...(ended && { verdict: ended }),
+  });
+  await closeStepsWithin(trx, change);
+  if (concluded?.state !== "finalizing") return concluded;
+  return applyWithin(trx, announce, { ...change, ...settlement(concluded) });
+}
+
+async function verdictOf(trx: Transaction<Database>, job: Job) {
+  const machine = await trx
+    .selectFrom("machines")
+    .selectAll()
+    .where("job_id", "=", job.id)
+    .where("attempt", "=", job.attempt)
+    .executeTakeFirstOrThrow();
+  const failed = await trx
+    .selectFrom("steps")
+    .selectAll()
+    .where("job_id", "=", job.id)
+    .where("attempt", "=", job.attempt)
+    .where("state", "=", "failed")
+    .orderBy("step_index")
+    .limit(1)
+    .executeTakeFirst();
+  return verdictOfLostHost({ job, machine: toMachine(machine), failedStep: failed ? toStep(failed) : null });
+}

@@ -1,0 +1,154 @@
+import { sql } from "kysely";
+import { lastAttemptOf } from "../../core/schedule/other-host-first.ts";
+import type { QueuedJob } from "../../core/schedule/scheduler.ts";
+import { boundedLimit } from "../rows.ts";
+import type { Store } from "../store.ts";
+import { countQueued } from "./capacity.ts";
+
+/** The most waiting jobs that are listed at once. */
+export const maxQueuedListed = 10_000;
+
+/** Bounds {@link listGroups}: labels come from image maps, and there are few. */
+const maxGroups = 1000;
+
+/** Jobs of one lane that are listed when not all are: what leaves room for other repositories. */
+const laneShare = 100;
+
+/** Waiting jobs that the same caps and the same image hold back. */
+export interface QueueGroup {
+  readonly label: string;
+  readonly image: string;
+}
+
+/**
+ * Where a walk over the lanes of a group stands: after this one. A lane is what the scheduler tells apart by age alone: the
+ * jobs of one group, repository and priority.
+ */
+export interface LaneCursor {
+  readonly fairKey: string;
+  readonly priority: number;
+}
+
+/** A part of {@link listLanes}' walk. */
+export interface LanePage {
+  readonly jobs: QueuedJob[];
+  /** Where to go on; null when the walk came to the end of the group. */
+  readonly next: LaneCursor | null;
+  /** Whether a lane may have more jobs than were taken of it. */
+  readonly isCut: boolean;
+}
+
+/** The groups that have jobs waiting. One index seek for each, however many jobs wait. */
+export async function listGroups(store: Store): Promise<QueueGroup[]> {
+  const groups: QueueGroup[] = [];
+  while (groups.length < maxGroups) {
+    const last = groups.at(-1) ?? { label: "", image: "" };
+    const next = await store.db
+      .selectFrom("jobs")
+      .select(["label", "image"])
+      .where("state", "=", "queued")
+      .where(sql<boolean>`(label, image) > (${last.label}, ${last.image})`)
+      .orderBy("label")
+      .orderBy("image")
+      .limit(1)
+      .executeTakeFirst();
+    if (next === undefined) break;
+    groups.push({ label: next.label, image: next.image });
+  }
+  return groups;
+}
+
+/**
+ * The oldest `perLane` jobs of each lane of a group, lane after lane from `after` on, until there are `limit` jobs (or up
+ * to `perLane` more). However long one lane is, the next one is only a seek away.
+ */
+export async function listLanes(
+  store: Store,
+  group: QueueGroup,
+  range: { after: LaneCursor | null; perLane: number; limit: number },
+): Promise<LanePage> {
+  const perLane = boundedLimit(range.perLane, maxQueuedListed);
+  const limit = boundedLimit(range.limit, maxQueuedListed);
+  const jobs: QueuedJob[] = [];
+  let isCut = false;
+  for (let after = range.after; ; ) {
+    const page = await readPage(store, group, { after, limit: perLane });
+    const isLast = page.length < perLane;
+    const taken = isLast ? page : wholeLanes(page);
+    jobs.push(...taken);
+    if (isLast) return { jobs, next: null, isCut };
+    isCut ||= taken.length === page.length;
+    after = cursorOf(taken.at(-1) as QueuedJob);
+    if (jobs.length >= limit) return { jobs, next: after, isCut };
+  }
+}
+
+/** A full page without its last lane, which may be cut short; but a lane that fills the page is all that is wanted. */
+function wholeLanes(page: QueuedJob[]): QueuedJob[] {
+  const last = page.at(-1) as QueuedJob;
+  const begin = page.findIndex((job) => job.fairKey === last.fairKey && job.priority === last.priority);
+  return begin === 0 ? page : page.slice(0, begin);
+}
+
+function cursorOf({ fairKey, priority }: QueuedJob): LaneCursor {
+  return { fairKey, priority };
+}
+
+async function readPage(
+  store: Store,
+  group: QueueGroup,
+  range: { after: LaneCursor | null; limit: number },
+): Promise<QueuedJob[]> {
+  const { after } = range;
+  const rows = await store.db
+    .selectFrom("jobs")
+    .select(["id", "label", "image", "fair_key", "priority", "submitted_at"])
+    .select(["attempt", "host_id", "state_since_at"])
+    .where("state", "=", "queued")
+    .where("label", "=", group.label)
+    .where("image", "=", group.image)
+    .$if(after !== null, (query) =>
+      query.where(sql<boolean>`(fair_key, priority) > (${after?.fairKey}, ${after?.priority})`),
+    )
+    .orderBy("fair_key")
+    .orderBy("priority")
+    .orderBy("submitted_at")
+    .orderBy("id")
+    .limit(range.limit)
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    label: row.label,
+    image: row.image,
+    fairKey: row.fair_key,
+    priority: row.priority,
+    submittedAt: row.submitted_at,
+    lastAttempt: lastAttemptOf({
+      state: "queued",
+      attempt: row.attempt,
+      hostId: row.host_id,
+      stateSinceAt: row.state_since_at,
+    }),
+  }));
+}
+
+/**
+ * Jobs that wait, for explanations. When there are more than `limit`, each group gets an equal share, and in it each lane
+ * some of its oldest jobs, so that no long queue hides the others; `isWhole` is false then.
+ */
+export async function listQueued(
+  store: Store,
+  limit: number,
+): Promise<{ jobs: QueuedJob[]; isWhole: boolean }> {
+  const groups = await listGroups(store);
+  const most = boundedLimit(limit, maxQueuedListed);
+  const isWhole = (await countQueued(store, most + 1)) <= most;
+  const share = isWhole ? most : Math.ceil(most / Math.max(1, groups.length));
+  const perLane = isWhole ? most : Math.min(share, laneShare);
+  const lists: QueuedJob[][] = [];
+  for (const group of groups) {
+    const page = await listLanes(store, group, { after: null, perLane, limit: share });
+    lists.push(page.jobs.slice(0, share));
+  }
+  return { jobs: lists.flat(), isWhole };
+}

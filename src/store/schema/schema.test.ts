@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { sql } from "kysely";
+import { dumpSchema } from "../testing/dump-schema.ts";
+import { createSqliteDatabase, openForTest } from "../testing/test-database.ts";
+import { migrations } from "./migrations.ts";
+
+test("schema.sql is what the migrations lead to", async (context) => {
+  const store = await openForTest(context, createSqliteDatabase);
+  const committed = readFileSync(new URL("./schema.sql", import.meta.url), "utf8");
+  assert.equal(
+    await dumpSchema(store),
+    committed,
+    "renew it: node src/store/testing/dump-schema.ts > src/store/schema/schema.sql",
+  );
+});
+
+test("a database of a newer version is refused, and left as it is", async (context) => {
+  const database = await createSqliteDatabase();
+  context.after(() => database.remove());
+  const store = await database.open();
+  await sql`insert into schema_migrations (name) values ('9999_future')`.execute(store.db);
+  await store.close();
+  await assert.rejects(database.open(), { code: "store_failed", message: /9999_future/ });
+});
+
+test("opening again applies no migration twice", async (context) => {
+  const database = await createSqliteDatabase();
+  context.after(() => database.remove());
+  await (await database.open()).close();
+  const store = await database.open();
+  context.after(() => store.close());
+  const applied = await sql<{ name: string }>`select name from schema_migrations`.execute(store.db);
+  assert.deepEqual(
+    applied.rows.map((row) => row.name),
+    migrations.map((migration) => migration.name),
+  );
+});

@@ -1,0 +1,242 @@
+import type { Generated } from "kysely";
+import type { CacheCompression } from "../../core/cache/archive.ts";
+import type { RestoreOutcome } from "../../core/cache/lookup.ts";
+import type { SaveOutcome } from "../../core/cache/save.ts";
+import type { HoldRefusal } from "../../core/job/hold-limits.ts";
+import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../../core/job/job.ts";
+import type { JobState } from "../../core/job/job-state.ts";
+import type { VerdictReason } from "../../core/job/verdict.ts";
+
+/** The tables as queries see them. All `*_at` columns are ms since the epoch; `migrations.ts` creates them. */
+export interface Database {
+  jobs: JobsTable;
+  job_transitions: JobTransitionsTable;
+  machines: MachinesTable;
+  steps: StepsTable;
+  logs: LogsTable;
+  log_chunks: LogChunksTable;
+  hosts: HostsTable;
+  outbox: OutboxTable;
+  rejected_messages: RejectedMessagesTable;
+  uploads: UploadsTable;
+  cache_entries: CacheEntriesTable;
+  cache_uses: CacheUsesTable;
+}
+
+/** One row per accepted request. */
+export interface JobsTable {
+  id: string;
+  request_id: string;
+  /** The validated request as JSON. */
+  request: string;
+  state: JobState;
+  state_since_at: number;
+  image: string;
+  label: string;
+  cpu: number;
+  ram_mb: number;
+  disk_gb: number;
+  fair_key: string;
+  priority: number;
+  timeout_seconds: number;
+  attempt: number;
+  max_attempts: number;
+  host_id: string | null;
+  cancel_requested_at: number | null;
+  /** When somebody wanted it to end without its clean-up. */
+  cancel_now_at: number | null;
+  /** The id of the job that this one repeats; that one may have been removed since. */
+  retry_of: string | null;
+  /** The verdict's state is not stored: it follows from its reason. */
+  verdict_reason: VerdictReason | null;
+  verdict_message: string | null;
+  verdict_exit_code: number | null;
+  submitted_at: number;
+  /** When the last attempt was claimed: durations are counted from here. */
+  claimed_at: number | null;
+  finished_at: number | null;
+  /** What lists show of the request, which they do not read; null in rows of versions that did not write this. */
+  source: string | null;
+  repo_url: string | null;
+  commit_sha: string | null;
+  ref: string | null;
+}
+
+/** One row per change of a job's state. A state is entered at most once per attempt, which the key enforces. */
+export interface JobTransitionsTable {
+  job_id: string;
+  attempt: number;
+  to_state: JobState;
+  from_state: JobState | null;
+  at: number;
+  host_id: string | null;
+  reason: string | null;
+}
+
+/** One row per attempt: its virtual machine, and what its runner told. */
+export interface MachinesTable {
+  job_id: string;
+  attempt: number;
+  host_id: string;
+  backend: Backend;
+  state: MachineState;
+  state_since_at: number;
+  bootstrap_token_hash: string;
+  session_token_hash: string | null;
+  runner_started_at: number | null;
+  runner_seen_at: number | null;
+  runner_finished_at: number | null;
+  runner_exit_code: number | null;
+  runner_failure: RunnerFailure | null;
+  runner_failure_detail: string | null;
+  log_length: number | null;
+  log_sha256: string | null;
+  hold_until_at: number | null;
+  hold_released_at: number | null;
+  hold_refusal: HoldRefusal | null;
+}
+
+/** One row per step of an attempt. */
+export interface StepsTable {
+  job_id: string;
+  attempt: number;
+  step_index: number;
+  name: string;
+  state: StepState;
+  exit_code: number | null;
+  started_at: number | null;
+  finished_at: number | null;
+  log_start: number | null;
+  log_end: number | null;
+}
+
+/** One row per log: how far it got. */
+export interface LogsTable {
+  job_id: string;
+  attempt: number;
+  stream: LogStream;
+  /** Bytes received without a gap, kept or not. */
+  received: number;
+  /** The bytes in its middle (the end exclusive) that were counted but not kept; null when all were kept. */
+  dropped_from: number | null;
+  dropped_to: number | null;
+  /** SHA-256 (hex) of everything received, and the hasher's state to go on from; null when unknown. */
+  sha256: string | null;
+  digest_state: Uint8Array | null;
+  /** Bytes that its rows in `log_chunks` take, after compression. */
+  stored_bytes: Generated<number>;
+  /** When retention removed its bytes; null while they are there. */
+  expired_at: number | null;
+}
+
+/** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on, but for what was dropped. */
+export interface LogChunksTable {
+  job_id: string;
+  attempt: number;
+  stream: LogStream;
+  start_offset: number;
+  /** Length in bytes before compression. */
+  length: number;
+  encoding: "plain" | "zstd";
+  data: Uint8Array;
+}
+
+/** One row per orchestrator that ever ran on this store. */
+export interface HostsTable {
+  id: string;
+  /** Grows with each renewal of the lease. */
+  renewals: number;
+  renewed_at: number;
+  registered_at: number;
+  /** When another host declared it lost; null while it holds its lease. */
+  lost_at: number | null;
+  /** `HostFacts` of core as JSON. */
+  facts: string;
+}
+
+/** One row per result to publish, written with the verdict. */
+export interface OutboxTable {
+  job_id: string;
+  created_at: number;
+  /** The host that publishes it now, and until when nobody else may. */
+  claimed_by: string | null;
+  claimed_until: number | null;
+  /** When the broker confirmed it. */
+  published_at: number | null;
+}
+
+/** One row per message that was refused and dead-lettered; the same body again only counts. */
+export interface RejectedMessagesTable {
+  /** SHA-256 (hex) of the whole body. */
+  id: string;
+  received_at: number;
+  /** The error code that it was refused with. */
+  reason: string;
+  message: string;
+  request_id: string | null;
+  host_id: string;
+  /** Its beginning; `body_bytes` says how long it was. */
+  body: Uint8Array;
+  body_bytes: number;
+  times: number;
+}
+
+/** One row per file that a guest sent or sends, of one attempt. */
+export interface UploadsTable {
+  job_id: string;
+  attempt: number;
+  id: string;
+  kind: string;
+  name: string;
+  size_bytes: number;
+  blob_key: string;
+  /** The host that alone can read the blob; null where every host can. */
+  blob_host_id: string | null;
+  begun_at: number;
+  sha256: string | null;
+  /** When its blob was whole. */
+  stored_at: number | null;
+  /** When its blob was removed, or found missing. */
+  expired_at: number | null;
+}
+
+/** One row per whole entry of the cache. */
+export interface CacheEntriesTable {
+  /** Made of its blob's key, and shorter. */
+  id: string;
+  /** The host whose directory has the blob; empty where every host reads it. */
+  place: string;
+  repository: string;
+  image: string;
+  ref: string;
+  /** Stands for the list of paths, in their order: an archive of other paths is another cache. */
+  paths_id: string;
+  cache_key: string;
+  size_bytes: number;
+  sha256: string;
+  compression: CacheCompression;
+  /** How many of its bytes are the archive of the checkout's paths; the rest is that of the home directory's. */
+  first_part_bytes: number;
+  blob_key: string;
+  /** The job that saved it. */
+  job_id: string;
+  created_at: number;
+  last_used_at: number;
+  /** How often it was restored. */
+  uses: Generated<number>;
+}
+
+/** One row for what an attempt did with one cache of its request. A restore holds its entry while the attempt is under way. */
+export interface CacheUsesTable {
+  job_id: string;
+  attempt: number;
+  /** Which of the caches of the request, from 0. */
+  cache_index: number;
+  action: "restore" | "save";
+  outcome: RestoreOutcome | SaveOutcome;
+  /** The key of the entry that was found or saved; of a miss the key that was wished for. */
+  cache_key: string;
+  entry_id: string | null;
+  size_bytes: number;
+  at: number;
+}
