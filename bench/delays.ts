@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jobLimits } from "../src/api/job-service.ts";
-import { imageMapLimits } from "../src/config/image-map-schema.ts";
+import { imageMapLimits } from "../src/config/image-map/image-map-schema.ts";
 import { isFinal, type JobState } from "../src/core/job/job-state.ts";
 import { hostileMaps, hostileRequests, hostileTexts } from "../test/support/hostile-inputs.ts";
 import { until } from "../test/support/until.ts";

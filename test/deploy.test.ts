@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { orchestratorOptions } from "../src/config/options.ts";
+import { orchestratorOptions } from "../src/config/options/options.ts";
 import { handOverMaxMs } from "../src/orchestrator/process/hand-over.ts";
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");

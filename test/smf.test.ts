@@ -18,7 +18,7 @@ import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { judgeFilter, judgeNat } from "../src/cli/doctor/zones/way-out-checks.ts";
 import { exitCodes } from "../src/cli/print/exit-codes.ts";
 import { loadOrchestratorConfig } from "../src/config/load-orchestrator-config.ts";
-import { orchestratorOptions } from "../src/config/options.ts";
+import { orchestratorOptions } from "../src/config/options/options.ts";
 import { subnetText } from "../src/config/zones-config.ts";
 import { until } from "./support/until.ts";
 

@@ -1,5 +1,5 @@
 import type { Writable } from "node:stream";
-import type { Environment } from "../config/read-options.ts";
+import type { Environment } from "../config/options/read-options.ts";
 
 /** An output of the process: a stream, and the terminal's width where it is one. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { clientOptions, imageOptions, orchestratorOptions, publishOptions } from "../config/options.ts";
+import {
+  clientOptions,
+  imageOptions,
+  orchestratorOptions,
+  publishOptions,
+} from "../config/options/options.ts";
 import { JobSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
 import { jobDocument } from "./request/job-document.ts";

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type OptionDefinition, shownDefault } from "../config/option-definition.ts";
-import { duration } from "../config/option-parsers.ts";
-import type { RawFlags } from "../config/read-options.ts";
+import { type OptionDefinition, shownDefault } from "../config/options/option-definition.ts";
+import { duration } from "../config/options/option-parsers.ts";
+import type { RawFlags } from "../config/options/read-options.ts";
 
 /**
  * Adds a table of options to a command, so that `--help` shows flag, environment and default of each. Commander only

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import type { Environment } from "./read-options.ts";
+import type { Environment } from "./options/read-options.ts";
 
 /** Where state is kept when nobody says: the system's place for root, else the user's (XDG base directories). */
 export function defaultDataDir(env: Environment, userId: number | undefined): string {

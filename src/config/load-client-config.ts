@@ -4,8 +4,8 @@ import { z } from "zod";
 import { withoutTrailing } from "../core/text/text-ends.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { invalid } from "./load-orchestrator-config.ts";
-import { clientOptions } from "./options.ts";
-import { type Environment, givenText, type RawFlags, readOptions } from "./read-options.ts";
+import { clientOptions } from "./options/options.ts";
+import { type Environment, givenText, type RawFlags, readOptions } from "./options/read-options.ts";
 
 /** How a command reaches the API. */
 export interface ClientConfig {

@@ -8,7 +8,7 @@ import { isSolsticeError } from "../core/errors.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { loadClientConfig } from "./load-client-config.ts";
 import { loadOrchestratorConfig, shippedImageMapPath } from "./load-orchestrator-config.ts";
-import { capacityMap, duration, listenAddress } from "./option-parsers.ts";
+import { capacityMap, duration, listenAddress } from "./options/option-parsers.ts";
 
 let directory = "";
 before(async () => {

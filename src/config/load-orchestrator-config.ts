@@ -10,15 +10,15 @@ import { didYouMean } from "../core/text/closest-name.ts";
 import { fileProblem } from "../core/text/file-problem.ts";
 import { readUtf8, type Utf8Reading } from "../core/text/utf8-text.ts";
 import { defaultDataDir } from "./data-dir.ts";
-import { imageMapLimits } from "./image-map-schema.ts";
-import { loadSecrets } from "./load-secrets.ts";
-import type { OptionValues } from "./option-definition.ts";
-import { orchestratorOptions } from "./options.ts";
+import { imageMapLimits } from "./image-map/image-map-schema.ts";
+import { readImageMap } from "./image-map/parse-image-map.ts";
+import type { OptionValues } from "./options/option-definition.ts";
+import { orchestratorOptions } from "./options/options.ts";
+import { type Environment, type OptionReading, type RawFlags, readOptions } from "./options/read-options.ts";
+import { readSettings } from "./options/settings.ts";
 import type { AmqpConfig, ListenAddress, OrchestratorConfig, Setting } from "./orchestrator-config.ts";
-import { readImageMap } from "./parse-image-map.ts";
-import { type Environment, type OptionReading, type RawFlags, readOptions } from "./read-options.ts";
-import type { SecretsConfig } from "./secrets-config.ts";
-import { readSettings } from "./settings.ts";
+import { loadSecrets } from "./secrets/load-secrets.ts";
+import type { SecretsConfig } from "./secrets/secrets-config.ts";
 import { zonesConfig, zonesProblems } from "./zones-config.ts";
 
 /** The image map that comes with the project. */

@@ -1,7 +1,7 @@
 import { invalid } from "./load-orchestrator-config.ts";
-import { publishOptions } from "./options.ts";
+import { publishOptions } from "./options/options.ts";
+import { type Environment, type RawFlags, readOptions } from "./options/read-options.ts";
 import type { AmqpConfig } from "./orchestrator-config.ts";
-import { type Environment, type RawFlags, readOptions } from "./read-options.ts";
 
 /** Where a producer publishes requests. */
 export type PublishConfig = Pick<AmqpConfig, "url" | "exchange" | "routingKey">;

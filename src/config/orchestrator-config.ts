@@ -1,7 +1,7 @@
 import type { CacheRoomLimits } from "../core/cache/room.ts";
 import type { ImageMap } from "../core/image-map/image-map.ts";
 import type { Backend } from "../core/job/job.ts";
-import type { SecretsConfig } from "./secrets-config.ts";
+import type { SecretsConfig } from "./secrets/secrets-config.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 
 /** Where a server listens. Port 0 lets the kernel choose. */

@@ -3,8 +3,8 @@ import { hostileMaps, hostileRequests, hostileTexts } from "../../test/support/h
 import { assertLinear } from "../../test/support/linear.ts";
 import { sample } from "../../test/support/sampling.ts";
 import { manyLines, oneLine, repositoryText } from "../cli/print/text.ts";
-import type { MapPlaces } from "../config/image-definition.ts";
-import { readImageMap } from "../config/parse-image-map.ts";
+import type { MapPlaces } from "../config/image-map/image-definition.ts";
+import { readImageMap } from "../config/image-map/parse-image-map.ts";
 import { cacheRepository } from "../core/cache/scope.ts";
 import { findTrouble } from "../core/job/console-trouble.ts";
 import { parseJobRequest } from "../core/request/job-request.ts";

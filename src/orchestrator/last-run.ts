@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { guestPlaceOptions } from "../config/guest-place-options.ts";
+import { guestPlaceOptions } from "../config/options/guest-place-options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { type Backend, backends } from "../core/job/job.ts";
 import { replaceFile } from "../host/replace-file.ts";

@@ -1,7 +1,7 @@
 import { type CallOptions, type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type ClientConfig, loadClientConfig } from "../../config/load-client-config.ts";
-import type { Environment, RawFlags } from "../../config/read-options.ts";
+import type { Environment, RawFlags } from "../../config/options/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { JobService } from "../../gen/solstice/v1/jobs_pb.ts";
 import { fromApiError } from "./api-error.ts";

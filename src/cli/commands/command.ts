@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { clientOptions } from "../../config/options.ts";
+import { clientOptions } from "../../config/options/options.ts";
 import { type ApiSession, openApiSession } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
 import { contradiction } from "../installation/contradiction.ts";

@@ -1,7 +1,7 @@
 import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
-import type { OptionDefinition } from "../../config/option-definition.ts";
+import type { OptionDefinition } from "../../config/options/option-definition.ts";
+import { type Environment, givenText, type RawFlags } from "../../config/options/read-options.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { type Environment, givenText, type RawFlags } from "../../config/read-options.ts";
 import { errorText, isSolsticeError } from "../../core/errors.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import { openApiSession } from "../api/api-session.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { loadClientConfig, readNote } from "../../config/load-client-config.ts";
 import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts";
-import type { RawFlags } from "../../config/read-options.ts";
+import type { RawFlags } from "../../config/options/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Backend } from "../../core/job/job.ts";
 import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";

@@ -1,7 +1,7 @@
-import { guestPlaceOptions } from "../../config/guest-place-options.ts";
-import { orchestratorOptions } from "../../config/options.ts";
-import type { Environment, RawFlags } from "../../config/read-options.ts";
-import { readSettings } from "../../config/settings.ts";
+import { guestPlaceOptions } from "../../config/options/guest-place-options.ts";
+import { orchestratorOptions } from "../../config/options/options.ts";
+import type { Environment, RawFlags } from "../../config/options/read-options.ts";
+import { readSettings } from "../../config/options/settings.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { LastRun } from "../../orchestrator/last-run.ts";
 

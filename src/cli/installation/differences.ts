@@ -1,7 +1,7 @@
-import type { OptionDefinition } from "../../config/option-definition.ts";
+import type { OptionDefinition } from "../../config/options/option-definition.ts";
+import type { Environment, RawFlags } from "../../config/options/read-options.ts";
+import { readSettings } from "../../config/options/settings.ts";
 import type { Setting } from "../../config/orchestrator-config.ts";
-import type { Environment, RawFlags } from "../../config/read-options.ts";
-import { readSettings } from "../../config/settings.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import { oneLine } from "../print/text.ts";
 

@@ -1,4 +1,4 @@
-import { parseYaml, type YamlSource } from "../../config/yaml-source.ts";
+import { parseYaml, type YamlSource } from "../../config/yaml/yaml-source.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import {
   type JobRequest,

@@ -2,9 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { isSolsticeError } from "../../core/errors.ts";
 import { closestName } from "../../core/text/closest-name.ts";
 import { invalid, loadOrchestratorConfig } from "../load-orchestrator-config.ts";
-import { orchestratorOptions } from "../options.ts";
+import { orchestratorOptions } from "../options/options.ts";
+import { type Environment, type RawFlags, readOptions } from "../options/read-options.ts";
 import type { OrchestratorConfig } from "../orchestrator-config.ts";
-import { type Environment, type RawFlags, readOptions } from "../read-options.ts";
 import { type EnvironmentFile, readEnvironmentFile } from "./environment-file.ts";
 
 /** What a reload gave. */

@@ -1,5 +1,5 @@
-import { haveSecretsChanged, loadSecrets } from "../../config/load-secrets.ts";
-import type { SecretsConfig, SecretsReading } from "../../config/secrets-config.ts";
+import { haveSecretsChanged, loadSecrets } from "../../config/secrets/load-secrets.ts";
+import type { SecretsConfig, SecretsReading } from "../../config/secrets/secrets-config.ts";
 import { errorText } from "../../core/errors.ts";
 import type { SecretSet } from "../../core/secrets/secret.ts";
 import type { Log } from "../log.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { orchestratorOptions } from "../../../config/options.ts";
+import { orchestratorOptions } from "../../../config/options/options.ts";
+import type { Environment, RawFlags } from "../../../config/options/read-options.ts";
+import { zonesOptions } from "../../../config/options/zones-options.ts";
 import type { OrchestratorConfig } from "../../../config/orchestrator-config.ts";
-import type { Environment, RawFlags } from "../../../config/read-options.ts";
-import { zonesOptions } from "../../../config/zones-options.ts";
 import { SolsticeError } from "../../../core/errors.ts";
 import type { Backend } from "../../../core/job/job.ts";
 import { expectedBackend } from "../../../core/schedule/backend-fit.ts";

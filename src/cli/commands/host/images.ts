@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { type ImagesConfig, loadImagesConfig } from "../../../config/load-orchestrator-config.ts";
-import { clientOptions, imageOptions } from "../../../config/options.ts";
-import type { RawFlags } from "../../../config/read-options.ts";
+import { clientOptions, imageOptions } from "../../../config/options/options.ts";
+import type { RawFlags } from "../../../config/options/read-options.ts";
 import { expectedBackend } from "../../../core/schedule/backend-fit.ts";
 import { type HostImage, HostImageSchema } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { openApiSession } from "../../api/api-session.ts";

@@ -1,4 +1,4 @@
-import { orchestratorOptions } from "../../../config/options.ts";
+import { orchestratorOptions } from "../../../config/options/options.ts";
 import { createConfigSource } from "../../../config/reload/config-source.ts";
 import { addOptions, flagsGiven } from "../../option-flags.ts";
 import { examplesText, type RegisterCommand } from "../command.ts";

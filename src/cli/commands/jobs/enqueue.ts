@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { loadPublishConfig, type PublishConfig } from "../../../config/load-publish-config.ts";
-import { publishOptions } from "../../../config/options.ts";
+import { publishOptions } from "../../../config/options/options.ts";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import type { JobRequest } from "../../../core/request/job-request.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";

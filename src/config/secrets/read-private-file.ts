@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { errorText } from "../core/errors.ts";
+import { errorText } from "../../core/errors.ts";
 
 /** What reading a file gave: its bytes and what tells whether it has changed since, or why it cannot be used. */
 export type PrivateFile =

@@ -1,11 +1,13 @@
 import { stat } from "node:fs/promises";
-import { SolsticeError } from "../core/errors.ts";
-import { searchBytesMax } from "../core/secrets/byte-search.ts";
-import { leastFragmentsOf, maskableProblem } from "../core/secrets/fragments.ts";
-import type { CheckoutUse, Secret, SecretSet } from "../core/secrets/secret.ts";
-import { SecretValue } from "../core/secrets/secret-value.ts";
-import { readUtf8 } from "../core/text/utf8-text.ts";
-import type { PlacedProblem } from "./image-map-references.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import { searchBytesMax } from "../../core/secrets/byte-search.ts";
+import { leastFragmentsOf, maskableProblem } from "../../core/secrets/fragments.ts";
+import type { CheckoutUse, Secret, SecretSet } from "../../core/secrets/secret.ts";
+import { SecretValue } from "../../core/secrets/secret-value.ts";
+import { readUtf8 } from "../../core/text/utf8-text.ts";
+import type { PlacedProblem } from "../image-map/image-map-references.ts";
+import { shapeProblems } from "../yaml/shape-problems.ts";
+import { parseYaml } from "../yaml/yaml-source.ts";
 import { readPrivateFile } from "./read-private-file.ts";
 import type { SecretsReading, SecretsSource } from "./secrets-config.ts";
 import {
@@ -15,8 +17,6 @@ import {
   secretsLimits,
   secretsSchema,
 } from "./secrets-schema.ts";
-import { shapeProblems } from "./shape-problems.ts";
-import { parseYaml } from "./yaml-source.ts";
 
 const problemsShownMax = 50;
 

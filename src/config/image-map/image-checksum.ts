@@ -1,4 +1,4 @@
-import type { ChecksumAlgorithm, ImageChecksum } from "../core/image-map/image-map.ts";
+import type { ChecksumAlgorithm, ImageChecksum } from "../../core/image-map/image-map.ts";
 import { isUrl, sourceProblem } from "./image-paths.ts";
 
 const digits: Readonly<Record<ChecksumAlgorithm, number>> = { sha256: 64, sha512: 128 };

@@ -1,6 +1,6 @@
+import { shapeProblems } from "../yaml/shape-problems.ts";
 import type { PlacedProblem } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapSchema, knownKeysAt } from "./image-map-schema.ts";
-import { shapeProblems } from "./shape-problems.ts";
 
 /** The file when its shape is right, and every problem with its shape. */
 export interface ShapeReading {

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { parseRange } from "../core/image-map/cidr.ts";
-import { egressRangesMax, rangeRule } from "../core/image-map/egress.ts";
-import type { ChecksumAlgorithm } from "../core/image-map/image-map.ts";
-import { backends } from "../core/job/job.ts";
+import { parseRange } from "../../core/image-map/cidr.ts";
+import { egressRangesMax, rangeRule } from "../../core/image-map/egress.ts";
+import type { ChecksumAlgorithm } from "../../core/image-map/image-map.ts";
+import { backends } from "../../core/job/job.ts";
 import { checksumProblem, checksumRule, digestProblem } from "./image-checksum.ts";
 import { pathProblem, sourceProblem } from "./image-paths.ts";
 

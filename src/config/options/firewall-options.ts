@@ -1,5 +1,5 @@
-import { parseRange } from "../core/image-map/cidr.ts";
-import { egressRangesMax, normaliseRanges, rangeRule } from "../core/image-map/egress.ts";
+import { parseRange } from "../../core/image-map/cidr.ts";
+import { egressRangesMax, normaliseRanges, rangeRule } from "../../core/image-map/egress.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import { oneOf, type Parsed } from "./option-parsers.ts";
 

@@ -1,4 +1,4 @@
-import { shownUrl } from "../core/text/shown-url.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
 import type { OptionDefinition, OptionValues } from "./option-definition.ts";
 
 /** The environment as a program receives it. */

@@ -1,6 +1,6 @@
+import type { BlobPlace } from "../orchestrator-config.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import { blobPlace, httpUrl, retention, s3Region, wholeNumber } from "./option-parsers.ts";
-import type { BlobPlace } from "./orchestrator-config.ts";
 
 const blobs = "Files of jobs:";
 

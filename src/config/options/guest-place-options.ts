@@ -1,4 +1,4 @@
-import type { Backend } from "../core/job/job.ts";
+import type { Backend } from "../../core/job/job.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import { orchestratorOptions } from "./options.ts";
 import { zonesOptions } from "./zones-options.ts";

@@ -1,4 +1,5 @@
-import { type Backend, backends } from "../core/job/job.ts";
+import { type Backend, backends } from "../../core/job/job.ts";
+import type { EnvironmentFilePlace, ListenAddress } from "../orchestrator-config.ts";
 import { blobOptions } from "./blob-options.ts";
 import { cacheOptions } from "./cache-options.ts";
 import { firewallOptions } from "./firewall-options.ts";
@@ -21,7 +22,6 @@ import {
   token,
   wholeNumber,
 } from "./option-parsers.ts";
-import type { EnvironmentFilePlace, ListenAddress } from "./orchestrator-config.ts";
 import { upkeepOptions } from "./upkeep-options.ts";
 import { zonesOptions } from "./zones-options.ts";
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { isSolsticeError } from "../core/errors.ts";
-import { resolveLabel } from "../core/image-map/labels.ts";
-import { imagesFor, unfitness } from "../core/schedule/backend-fit.ts";
-import { shippedImageMapPath } from "./load-orchestrator-config.ts";
+import { isSolsticeError } from "../../core/errors.ts";
+import { resolveLabel } from "../../core/image-map/labels.ts";
+import { imagesFor, unfitness } from "../../core/schedule/backend-fit.ts";
+import { shippedImageMapPath } from "../load-orchestrator-config.ts";
 import { parseImageMap } from "./parse-image-map.ts";
 
 const places = { fileName: "/etc/solstice/map.yaml", dataDir: "/data" };

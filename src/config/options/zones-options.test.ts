@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isSolsticeError } from "../core/errors.ts";
-import { loadOrchestratorConfig } from "./load-orchestrator-config.ts";
-import { addressCount } from "./zones-config.ts";
+import { isSolsticeError } from "../../core/errors.ts";
+import { loadOrchestratorConfig } from "../load-orchestrator-config.ts";
+import { addressCount } from "../zones-config.ts";
 import { zonesOptions } from "./zones-options.ts";
 
 test("the defaults of zones are those of the documentation", async () => {

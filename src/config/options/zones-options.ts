@@ -1,7 +1,7 @@
-import { parseRange, rangeText } from "../core/image-map/cidr.ts";
+import { parseRange, rangeText } from "../../core/image-map/cidr.ts";
+import type { GuestAddresses, Subnet } from "../zones-config.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import type { Parsed } from "./option-parsers.ts";
-import type { GuestAddresses, Subnet } from "./zones-config.ts";
 
 const group = "Guests in zones (illumos):";
 

@@ -1,4 +1,4 @@
-import type { SecretSet } from "../core/secrets/secret.ts";
+import type { SecretSet } from "../../core/secrets/secret.ts";
 
 /** Where secrets come from. */
 export interface SecretsSource {

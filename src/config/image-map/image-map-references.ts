@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import { didYouMean } from "../core/text/closest-name.ts";
-import type { Place } from "./yaml-source.ts";
+import { didYouMean } from "../../core/text/closest-name.ts";
+import type { Place } from "../yaml/yaml-source.ts";
 
 /** A problem at a place of the file. */
 export interface PlacedProblem extends Place {

@@ -1,8 +1,8 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
-import { restartGraceMaxMs } from "../core/hosts/host-watch.ts";
-import { withoutTrailing } from "../core/text/text-ends.ts";
-import type { BlobPlace, EnvironmentFilePlace, ListenAddress } from "./orchestrator-config.ts";
+import { restartGraceMaxMs } from "../../core/hosts/host-watch.ts";
+import { withoutTrailing } from "../../core/text/text-ends.ts";
+import type { BlobPlace, EnvironmentFilePlace, ListenAddress } from "../orchestrator-config.ts";
 
 /** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
 export type Parsed<Value> = { readonly value: Value } | { readonly expected: string };

@@ -1,11 +1,11 @@
-import { SolsticeError } from "../core/errors.ts";
-import type { ImageMap, NamedSize } from "../core/image-map/image-map.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import type { ImageMap, NamedSize } from "../../core/image-map/image-map.ts";
+import type { SourceProblem } from "../yaml/yaml-data.ts";
+import { parseYaml, type YamlSource } from "../yaml/yaml-source.ts";
 import { createImageDefinition, type MapPlaces } from "./image-definition.ts";
 import { findReferenceProblems } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapLimits } from "./image-map-schema.ts";
 import { readShape } from "./image-map-shape.ts";
-import type { SourceProblem } from "./yaml-data.ts";
-import { parseYaml, type YamlSource } from "./yaml-source.ts";
 
 /** A message names at most this many problems: whoever has more mends those first. */
 const problemsShownMax = 50;

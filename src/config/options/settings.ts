@@ -1,5 +1,5 @@
+import type { Setting } from "../orchestrator-config.ts";
 import type { OptionDefinition } from "./option-definition.ts";
-import type { Setting } from "./orchestrator-config.ts";
 import { type Environment, givenText, type RawFlags } from "./read-options.ts";
 
 type OptionTable = Readonly<Record<string, OptionDefinition<unknown>>>;

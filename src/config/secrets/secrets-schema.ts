@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { refPatternProblem, secretNameProblem } from "../core/secrets/policy.ts";
-import { repositoryPatternProblem } from "../core/secrets/repository-name.ts";
+import { refPatternProblem, secretNameProblem } from "../../core/secrets/policy.ts";
+import { repositoryPatternProblem } from "../../core/secrets/repository-name.ts";
 
 /** Named limits of a secrets file. */
 export const secretsLimits = {

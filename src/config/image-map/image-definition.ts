@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from "node:path";
-import { normaliseRanges } from "../core/image-map/egress.ts";
-import type { Decompress, ImageDefinition } from "../core/image-map/image-map.ts";
+import { normaliseRanges } from "../../core/image-map/egress.ts";
+import type { Decompress, ImageDefinition } from "../../core/image-map/image-map.ts";
 import { readChecksum } from "./image-checksum.ts";
 import type { ImageEntry } from "./image-map-schema.ts";
 import { isUrl } from "./image-paths.ts";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { inspect } from "node:util";
-import { isSolsticeError } from "../core/errors.ts";
-import { loadOrchestratorConfig } from "./load-orchestrator-config.ts";
+import { isSolsticeError } from "../../core/errors.ts";
+import { loadOrchestratorConfig } from "../load-orchestrator-config.ts";
 import { haveSecretsChanged, loadSecrets } from "./load-secrets.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "solstice-secrets-"));
