@@ -4,9 +4,9 @@ import pLimit from "p-limit";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition, ImageMap } from "../core/image-map/image-map.ts";
 import { isPermanent } from "./errors.ts";
-import { digestByHand, findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { type ImageRow, inspectImages } from "./inspect.ts";
 import { defaultImageLimits, type ImageLimits } from "./limits.ts";
+import { digestByHand, findReadyImage, hasComparableChecksum } from "./prepare/find-ready-image.ts";
 import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
 
 /** How {@link openImageStore} works. */
@@ -209,7 +209,7 @@ class Store implements ImageStore {
     const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal, entry.gone.signal]));
     try {
       // Loaded with the first image that is missing: the HTTP client and the decompressors take some 5 MB.
-      const { prepareImage } = await import("./prepare-image.ts");
+      const { prepareImage } = await import("./prepare/prepare-image.ts");
       const ready = await prepareImage(entry.definition, context);
       entry.attempt = null;
       this.#setReady(entry, ready);

@@ -2,10 +2,10 @@ import { readFile, stat } from "node:fs/promises";
 import { errorText } from "../core/errors.ts";
 import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../host/process-lock.ts";
-import { findReadyImage, hasComparableChecksum } from "./find-ready-image.ts";
 import { imageFiles } from "./image-files.ts";
-import { readFailure } from "./last-failure.ts";
 import type { ImageLimits } from "./limits.ts";
+import { findReadyImage, hasComparableChecksum } from "./prepare/find-ready-image.ts";
+import { readFailure } from "./prepare/last-failure.ts";
 import type { ImageFormat } from "./types.ts";
 
 /** What is on disk of one image, for `solstice images`. */

@@ -11,7 +11,7 @@ import { createZstdCompress } from "node:zlib";
 import { isExhaustive } from "../../test/support/sampling.ts";
 import { isSolsticeError } from "../core/errors.ts";
 import { openImageStore } from "./image-store.ts";
-import { prepareImage } from "./prepare-image.ts";
+import { prepareImage } from "./prepare/prepare-image.ts";
 import {
   imageDefinition,
   imageMapOf,

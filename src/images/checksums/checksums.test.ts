@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isSolsticeError } from "../../core/errors.ts";
 import type { ImageChecksum } from "../../core/image-map/image-map.ts";
-import { prepareImage } from "../prepare-image.ts";
+import { prepareImage } from "../prepare/prepare-image.ts";
 import {
   imageDefinition,
   noise,

@@ -5,9 +5,9 @@ import { EnvHttpProxyAgent } from "undici";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
+import { refusal } from "../download/http-answer.ts";
+import { discardBody, getFollowing } from "../download/http-request.ts";
 import { imageInvalid, isPermanent } from "../errors.ts";
-import { refusal } from "../http-answer.ts";
-import { discardBody, getFollowing } from "../http-request.ts";
 import type { PreparationContext } from "../types.ts";
 import { findInList, type ListedDigest } from "./find-in-list.ts";
 

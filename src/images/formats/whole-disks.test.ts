@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { inspectImage } from "../image-format.ts";
 import { noise, temporaryFolder } from "../testing/fixtures.ts";
+import { inspectImage } from "./image-format.ts";
 
 const inspect = (path: string) => inspectImage(path, { format: null, maxVirtualSizeBytes: 2 * 1024 ** 4 });
 const mebibyte = 1024 ** 2;

@@ -1,5 +1,5 @@
 import type { Ledgers, StoreLedger } from "../../core/audit/ledgers.ts";
-import type { Leftover } from "../../images/leftovers.ts";
+import type { Leftover } from "../../images/prepare/leftovers.ts";
 import { readStoreLedger } from "../../store/hosts/audit.ts";
 import type { Context } from "../context.ts";
 import { listTemporaryFiles } from "./temporary-files.ts";

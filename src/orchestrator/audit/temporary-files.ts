@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { probeFileName, probeFolderPrefix } from "../../host/kvm.ts";
-import { type Leftover, listImageLeftovers } from "../../images/leftovers.ts";
+import { type Leftover, listImageLeftovers } from "../../images/prepare/leftovers.ts";
 
 /** What is written at once is old after this: writing it takes milliseconds. The KVM probe has a deadline of seconds. */
 const staleAfterMs = 10 * 60_000;

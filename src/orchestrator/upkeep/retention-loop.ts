@@ -1,5 +1,5 @@
 import { errorText } from "../../core/errors.ts";
-import { removeUnusedImages } from "../../images/unused-images.ts";
+import { removeUnusedImages } from "../../images/prepare/unused-images.ts";
 import {
   deleteFinishedJobs,
   expireOldestLogs,

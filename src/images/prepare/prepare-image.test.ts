@@ -4,8 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { type ErrorCode, isSolsticeError } from "../core/errors.ts";
-import { prepareImage } from "./prepare-image.ts";
+import { type ErrorCode, isSolsticeError } from "../../core/errors.ts";
 import {
   type GivenImage,
   imageDefinition,
@@ -14,7 +13,8 @@ import {
   sha256,
   startFileServer,
   temporaryFolder,
-} from "./testing/fixtures.ts";
+} from "../testing/fixtures.ts";
+import { prepareImage } from "./prepare-image.ts";
 
 const content = noise(600_000);
 

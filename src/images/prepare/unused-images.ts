@@ -1,11 +1,11 @@
 import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ImageMap } from "../core/image-map/image-map.ts";
-import { tryAcquireProcessLock } from "../host/process-lock.ts";
-import { listBackingFiles } from "./backing-file.ts";
+import type { ImageMap } from "../../core/image-map/image-map.ts";
+import { tryAcquireProcessLock } from "../../host/process-lock.ts";
+import { listBackingFiles } from "../formats/backing-file.ts";
+import { type ImageFiles, imageFiles } from "../image-files.ts";
 import { isPreparedByUs, writeFileAtomically } from "./image-facts.ts";
-import { type ImageFiles, imageFiles } from "./image-files.ts";
 
 /** What {@link removeUnusedImages} looks at. */
 export interface UnusedImagesOptions {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isSolsticeError } from "../core/errors.ts";
+import { isSolsticeError } from "../../core/errors.ts";
 import { continuationHeaders, readAnswer } from "./http-answer.ts";
 
 const known = { etag: '"one"', lastModified: null, totalBytes: 1000 };

@@ -1,13 +1,13 @@
 import { open } from "node:fs/promises";
-import { isSolsticeError } from "../core/errors.ts";
-import type { Decompress, ImageDefinition } from "../core/image-map/image-map.ts";
-import { runCommand } from "../host/command.ts";
-import { formatBytes } from "../host/disk-space.ts";
-import { imageInvalid } from "./errors.ts";
-import { detectKind, type FileKind } from "./formats/file-kind.ts";
-import { requireWholePartitions } from "./formats/partition-table.ts";
-import { readQcow2Header, requireWholeQcow2 } from "./formats/qcow2-structure.ts";
-import type { ImageFormat } from "./types.ts";
+import { isSolsticeError } from "../../core/errors.ts";
+import type { Decompress, ImageDefinition } from "../../core/image-map/image-map.ts";
+import { runCommand } from "../../host/command.ts";
+import { formatBytes } from "../../host/disk-space.ts";
+import { imageInvalid } from "../errors.ts";
+import type { ImageFormat } from "../types.ts";
+import { detectKind, type FileKind } from "./file-kind.ts";
+import { requireWholePartitions } from "./partition-table.ts";
+import { readQcow2Header, requireWholeQcow2 } from "./qcow2-structure.ts";
 
 const smallestDiskBytes = 512;
 const checkSeconds = 600;

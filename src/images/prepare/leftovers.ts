@@ -1,11 +1,11 @@
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { TemporaryEntry } from "../core/audit/ledgers.ts";
-import { SolsticeError } from "../core/errors.ts";
-import type { ImageMap } from "../core/image-map/image-map.ts";
-import { acquireProcessLock } from "../host/process-lock.ts";
-import { imageFiles } from "./image-files.ts";
-import { isPreparing } from "./inspect.ts";
+import type { TemporaryEntry } from "../../core/audit/ledgers.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import type { ImageMap } from "../../core/image-map/image-map.ts";
+import { acquireProcessLock } from "../../host/process-lock.ts";
+import { imageFiles } from "../image-files.ts";
+import { isPreparing } from "../inspect.ts";
 
 /** A leftover that can be removed. `remove` rejects where somebody has begun to work on it. */
 export interface Leftover extends TemporaryEntry {

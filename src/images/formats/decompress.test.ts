@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
+import { noise, temporaryFolder } from "../testing/fixtures.ts";
 import { declaredContentBytes, decompressFile } from "./decompress.ts";
-import { noise, temporaryFolder } from "./testing/fixtures.ts";
 
 const options = { signal: new AbortController().signal, onRead() {} };
 

@@ -1,5 +1,5 @@
-import { freeBytes } from "../host/disk-space.ts";
-import { diskFull } from "./errors.ts";
+import { freeBytes } from "../../host/disk-space.ts";
+import { diskFull } from "../errors.ts";
 
 /** Throws `disk_full` unless `wantedBytes` and the floor fit at `path`. */
 export async function requireFreeSpace(path: string, wantedBytes: number, floorBytes: number): Promise<void> {

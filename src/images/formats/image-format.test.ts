@@ -4,8 +4,8 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { noise, temporaryFolder } from "../testing/fixtures.ts";
 import { inspectImage } from "./image-format.ts";
-import { noise, temporaryFolder } from "./testing/fixtures.ts";
 
 const gibibyte = 1024 ** 3;
 const limit = 2048 * gibibyte;

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { SolsticeError } from "../core/errors.ts";
+import { SolsticeError } from "../../core/errors.ts";
 import type { RemoteVersion } from "./partial-file.ts";
 
 /** What a server's answer means for a download of which `haveBytes` are here already. */

@@ -4,10 +4,10 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
-import type { Decompress } from "../core/image-map/image-map.ts";
-import { missingTool, runCommand } from "../host/command.ts";
-import { formatBytes } from "../host/disk-space.ts";
-import { imageInvalid } from "./errors.ts";
+import type { Decompress } from "../../core/image-map/image-map.ts";
+import { missingTool, runCommand } from "../../host/command.ts";
+import { formatBytes } from "../../host/disk-space.ts";
+import { imageInvalid } from "../errors.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 
 /** How a compressed file is read. */

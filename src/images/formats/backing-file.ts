@@ -1,6 +1,6 @@
 import { open, readdir, realpath } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { hasErrorCode } from "../host/error-code.ts";
+import { hasErrorCode } from "../../host/error-code.ts";
 
 /** The longest name that the format allows, in bytes (QEMU's `docs/interop/qcow2.txt`). */
 const maxNameBytes = 1023;

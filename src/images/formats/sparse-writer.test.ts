@@ -4,8 +4,8 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { temporaryFolder } from "../testing/fixtures.ts";
 import { blockBytes, SparseWriter } from "./sparse-writer.ts";
-import { temporaryFolder } from "./testing/fixtures.ts";
 
 test("whatever is written in whatever pieces is read back, and blocks of zeros take no space", async (t) => {
   const path = join(temporaryFolder(t), "image");

@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 import { request } from "undici";
-import { SolsticeError } from "../core/errors.ts";
-import type { ImageLimits } from "./limits.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import type { ImageLimits } from "../limits.ts";
 
 /** What a request needs besides its URL. */
 export interface RequestOptions {

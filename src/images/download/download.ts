@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
-import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { shownUrl } from "../core/text/shown-url.ts";
-import { convertWriteError, imageInvalid, isPermanent } from "./errors.ts";
+import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import { shownUrl } from "../../core/text/shown-url.ts";
+import { convertWriteError, imageInvalid, isPermanent } from "../errors.ts";
+import type { ImageFiles } from "../image-files.ts";
+import type { PreparationContext } from "../types.ts";
 import { requireFreeSpace } from "./free-space.ts";
 import { continuationHeaders, readAnswer } from "./http-answer.ts";
 import { discardBody, getFollowing } from "./http-request.ts";
-import type { ImageFiles } from "./image-files.ts";
 import { PartialFile } from "./partial-file.ts";
-import type { PreparationContext } from "./types.ts";
 
 /** What is downloaded. */
 export interface DownloadSource {

@@ -5,8 +5,8 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { zstdCompressSync } from "node:zlib";
-import { prepareImage } from "./prepare-image.ts";
-import { imageDefinition, noise, recordingContext, temporaryFolder } from "./testing/fixtures.ts";
+import { prepareImage } from "../prepare/prepare-image.ts";
+import { imageDefinition, noise, recordingContext, temporaryFolder } from "../testing/fixtures.ts";
 
 const content = noise(12_000_000);
 const published = zstdCompressSync(content);

@@ -1,6 +1,6 @@
 import { MultiBar, type SingleBar } from "cli-progress";
-import { formatBytes } from "../host/disk-space.ts";
-import type { ImageLog, ImageProgress } from "./types.ts";
+import { formatBytes } from "../../host/disk-space.ts";
+import type { ImageLog, ImageProgress } from "../types.ts";
 
 /** Shows how far images are. */
 export interface ProgressView {

@@ -1,16 +1,16 @@
 import { stat } from "node:fs/promises";
-import type { ImageDefinition } from "../core/image-map/image-map.ts";
+import type { ImageDefinition } from "../../core/image-map/image-map.ts";
 import {
   digestBy,
   digestMismatch,
   isProven,
   type WantedDigest,
   wantedDigest,
-} from "./checksums/wanted-digest.ts";
-import { imageInvalid } from "./errors.ts";
+} from "../checksums/wanted-digest.ts";
+import { imageInvalid } from "../errors.ts";
+import { inspectImage } from "../formats/image-format.ts";
+import type { PreparationContext, ReadyImage } from "../types.ts";
 import { digestFile, type FileDigests, type ImageFacts, loadFacts, saveFacts } from "./image-facts.ts";
-import { inspectImage } from "./image-format.ts";
-import type { PreparationContext, ReadyImage } from "./types.ts";
 
 type LookContext = Pick<PreparationContext, "limits" | "signal" | "dataDir" | "report">;
 
