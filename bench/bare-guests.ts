@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { GuestSize } from "../src/core/job/job.ts";
 import { buildSeed } from "../src/guest/seed.ts";
-import { buildDomainXml } from "../src/hypervisor/libvirt/domain-xml.ts";
+import { buildDomainXml } from "../src/hypervisor/libvirt/guest/domain-xml.ts";
 import { createLibvirtClient, type LibvirtClient } from "../src/libvirt/index.ts";
 import { virsh } from "../test/support/libvirt.ts";
 

@@ -17,8 +17,8 @@ import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { leakKinds } from "../src/core/audit/leak.ts";
 import { guestName } from "../src/core/job/job.ts";
-import { buildDomainXml } from "../src/hypervisor/libvirt/domain-xml.ts";
-import { guestPaths } from "../src/hypervisor/libvirt/guest-paths.ts";
+import { buildDomainXml } from "../src/hypervisor/libvirt/guest/domain-xml.ts";
+import { guestPaths } from "../src/hypervisor/libvirt/guest/guest-paths.ts";
 import { randomJobId } from "./hypervisor-contract/contract.ts";
 import { domainNames, noLibvirt, virsh } from "./support/libvirt.ts";
 import {

@@ -3,8 +3,8 @@ import type { RunCommand } from "../../host/command.ts";
 import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
 import type { HypervisorLog, WriteSeed } from "../hypervisor.ts";
-import type { VirtType } from "./domain-xml.ts";
 import type { Firewall } from "./firewall/firewall.ts";
+import type { VirtType } from "./guest/domain-xml.ts";
 import type { MacAddresses } from "./mac-addresses.ts";
 import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
 

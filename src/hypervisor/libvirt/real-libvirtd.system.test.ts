@@ -18,7 +18,7 @@ import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
 import type { GuestSpec, Hypervisor } from "../hypervisor.ts";
-import { guestPaths } from "./guest-paths.ts";
+import { guestPaths } from "./guest/guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "./libvirt.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";
 import { sharedPrefix } from "./mac-addresses.ts";

@@ -1,5 +1,5 @@
 import type { HypervisorLog } from "../hypervisor.ts";
-import type { VirtType } from "./domain-xml.ts";
+import type { VirtType } from "./guest/domain-xml.ts";
 
 /** Tells whether a guest really runs under KVM here: a `/dev/kvm` that opens is not proof on nested hosts. */
 export type KvmProbe = () => Promise<{ readonly works: boolean; readonly detail: string }>;

@@ -2,9 +2,9 @@ import type { LimitFunction } from "p-limit";
 import type { ZonesConfig } from "../../config/zones-config.ts";
 import type { WriteSeed } from "../hypervisor.ts";
 import type { CommandHost } from "./commands.ts";
-import type { ConsoleKeeper } from "./console-keeper.ts";
-import type { ImageShelf } from "./images.ts";
-import type { ZoneWatch } from "./zone-watch.ts";
+import type { ConsoleKeeper } from "./console/console-keeper.ts";
+import type { ImageShelf } from "./pool/images.ts";
+import type { ZoneWatch } from "./zone/zone-watch.ts";
 
 /** What every operation of this backend works with. */
 export interface ZonesHost extends CommandHost {

@@ -1,5 +1,5 @@
-import type { ZoneConfiguration } from "./zone-export.ts";
-import type { ListedZone } from "./zone-list.ts";
+import type { ZoneConfiguration } from "./zone/zone-export.ts";
+import type { ListedZone } from "./zone/zone-list.ts";
 
 /** The names of our attributes in a zone's configuration. */
 export const ownershipAttributes = {

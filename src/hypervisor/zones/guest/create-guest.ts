@@ -1,0 +1,123 @@
+import { chmod, mkdir, rename } from "node:fs/promises";
+import { SolsticeError } from "../../../core/errors.ts";
+import { guestName } from "../../../core/job/job.ts";
+import type { GuestSpec } from "../../hypervisor.ts";
+import { slowSeconds, succeed } from "../commands.ts";
+import type { ZonesHost } from "../host.ts";
+import { takeSlot, withNetwork } from "../network/guest-network.ts";
+import { ensureVnic } from "../network/links.ts";
+import type { GuestCard } from "../network/slots.ts";
+import { type Ownership, ownershipProperties } from "../ownership.ts";
+import { requireFreeSpace, zonesDirectory } from "../pool/pool.ts";
+import { buildZoneConfig } from "../zone/zone-config.ts";
+import { refuseUnfit } from "./fit.ts";
+import { diskDataset, type GuestPaths, guestPaths } from "./guest-paths.ts";
+import { observeGuest } from "./observe.ts";
+import { removeGuest } from "./remove-guest.ts";
+import { type Creation, decideCreation, nextTeardownStep } from "./teardown.ts";
+
+const bytesPerGib = 1024 ** 3;
+
+/**
+ * Makes a guest without power: its directory first, its zone's installation last. So an installed zone with our mark means
+ * that all is there; anything less is from a crash in mid-create (or of an older attempt), and is made anew.
+ */
+export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<void> {
+  refuseUnfit(spec);
+  const guest = await observeGuest(host, spec.jobId);
+  const creation = decideCreation(guest, spec.attempt);
+  if (creation.kind === "done") return;
+  if (creation.kind !== "make") throw refusal(host, spec, creation);
+  if (nextTeardownStep(guest) !== null) await removeGuest(host, spec.jobId);
+  await requireFreeSpace(host, host.settings.pool, host.reserveBytes);
+  const image = await host.images.take(spec);
+  const paths = guestPaths(host.guestsDir, spec.jobId);
+  await mkdir(paths.directory);
+  // Said by chmod, because mkdir's mode is cut by the umask.
+  await chmod(paths.directory, 0o700);
+  const card = await takeSlot(host, spec.jobId);
+  await writeSeed(host, spec, { paths, card });
+  await makeDisk(host, spec, image);
+  await ensureVnic(host, host.settings.link, card);
+  await installZone(host, spec, { paths, card });
+}
+
+async function writeSeed(
+  host: ZonesHost,
+  spec: GuestSpec,
+  { paths, card }: { paths: GuestPaths; card: GuestCard },
+): Promise<void> {
+  const partial = `${paths.seed}.partial`;
+  await host.writeSeed(partial, await withNetwork(host.settings, spec.seed, card), spec.seedFormat);
+  // The seed holds a token.
+  await chmod(partial, 0o600);
+  await rename(partial, paths.seed);
+}
+
+/** A clone of the image, as large as asked for but never smaller than the image; its size is all that it can ever take. */
+async function makeDisk(
+  host: ZonesHost,
+  spec: GuestSpec,
+  image: { snapshot: string; bytes: number },
+): Promise<void> {
+  const dataset = diskDataset(host.settings.pool, spec.jobId);
+  const { owner, jobId, attempt } = ownershipOfSpec(host, spec);
+  const properties = [
+    // The disk is thrown away with its guest: what a crash of the host takes of it is nothing that is missed.
+    "sync=disabled",
+    `${ownershipProperties.owner}=${owner}`,
+    `${ownershipProperties.job}=${jobId}`,
+    `${ownershipProperties.attempt}=${attempt}`,
+  ];
+  const options = properties.flatMap((property) => ["-o", property]);
+  await succeed(host, "zfs", ["clone", ...options, image.snapshot, dataset]);
+  const bytes = Math.max(image.bytes, spec.size.diskGb * bytesPerGib);
+  if (bytes > image.bytes) await succeed(host, "zfs", ["set", `volsize=${bytes}`, dataset]);
+}
+
+async function installZone(
+  host: ZonesHost,
+  spec: GuestSpec,
+  { paths, card }: { paths: GuestPaths; card: GuestCard },
+): Promise<void> {
+  const name = guestName(spec.jobId);
+  const text = buildZoneConfig(spec, {
+    ownership: ownershipOfSpec(host, spec),
+    zonePath: `${await zonesDirectory(host, host.settings.pool)}/${name}`,
+    disk: diskDataset(host.settings.pool, spec.jobId),
+    seedPath: paths.seed,
+    vnic: card.vnic,
+  });
+  await succeed(host, "zonecfg", ["-z", name, text]);
+  await succeed(host, "zoneadm", ["-z", name, "install"], { deadlineSeconds: slowSeconds });
+}
+
+function ownershipOfSpec({ ownerId }: ZonesHost, { jobId, attempt }: GuestSpec): Ownership {
+  return { owner: ownerId, jobId, attempt };
+}
+
+function refusal(
+  { settings }: ZonesHost,
+  { jobId, attempt }: GuestSpec,
+  creation: Exclude<Creation, { kind: "done" | "make" }>,
+): SolsticeError {
+  const name = guestName(jobId);
+  if (creation.kind === "outdated") {
+    const text = `A guest ${name} of attempt ${creation.attempt} exists; attempt ${attempt} is outdated.`;
+    return new SolsticeError("already_exists", text, { remedy: "Nothing: the newer attempt goes on." });
+  }
+  const found = {
+    zone: { what: `A zone ${name}`, look: `zonecfg -z ${name} export` },
+    disk: {
+      what: `A dataset ${settings.pool}/disks/${name}`,
+      look: `zfs get all ${settings.pool}/disks/${name}`,
+    },
+    "zone-dataset": {
+      what: `A dataset ${settings.pool}/zones/${name}`,
+      look: `zfs list -r ${settings.pool}/zones`,
+    },
+  }[creation.what];
+  return new SolsticeError("already_exists", `${found.what} exists that this installation did not make.`, {
+    remedy: `Look at it with \`${found.look}\`; remove or rename it if it is not needed.`,
+  });
+}

@@ -1,0 +1,12 @@
+import { SolsticeError } from "../../../core/errors.ts";
+import { unfitness } from "../../../core/schedule/backend-fit.ts";
+import type { GuestSpec } from "../../hypervisor.ts";
+
+/** Refuses a guest that this backend cannot make as its image wants it: `hypervisor_failed`, with all that is in the way. */
+export function refuseUnfit({ seedFormat, diskBus, nicModel, firmware, egress }: GuestSpec): void {
+  const unfit = unfitness({ backend: null, seed: seedFormat, diskBus, nicModel, firmware, egress }, "zones");
+  if (unfit === null) return;
+  throw new SolsticeError("hypervisor_failed", `The image does not fit this host. ${unfit.problem}`, {
+    remedy: "Change what the image map says of it.",
+  });
+}

@@ -1,0 +1,129 @@
+import { lstat } from "node:fs/promises";
+import { SolsticeError } from "../../../core/errors.ts";
+import { guestName } from "../../../core/job/job.ts";
+import type { GuestPower } from "../../hypervisor.ts";
+import { ask, askInTurn, slowSeconds, succeed } from "../commands.ts";
+import { isWrongState, toHostError } from "../errors.ts";
+import type { ZonesHost } from "../host.ts";
+import { readCard } from "../network/guest-network.ts";
+import { ensureVnic } from "../network/links.ts";
+import { type ConfiguredZone, ownershipProperties } from "../ownership.ts";
+import { findDataset } from "../pool/datasets.ts";
+import { powerOf } from "../zone/zone-list.ts";
+import { findZone, isGuestZone } from "../zone/zones-of-host.ts";
+import { diskDataset, guestPaths, zoneDataset } from "./guest-paths.ts";
+import { markProperties } from "./observe.ts";
+
+/** What a zone's own directory may take: bhyve's logs and UEFI variables. */
+const zoneQuota = "256M";
+
+/**
+ * How long a guest may take to shut itself down before zoneadm is stopped, in seconds. The lifecycle cuts the power long
+ * before; zoneadm would go on asking.
+ */
+const shutdownSeconds = 300;
+
+/** The guest's power; `stopped` also where only its directory or its disk is left. */
+export async function readPower(host: ZonesHost, jobId: string): Promise<GuestPower> {
+  const zone = await findOwnZone(host, jobId);
+  if (zone !== null) {
+    const power = powerOf(zone.state);
+    // The last that it said may still be on its way to the file.
+    if (power === "stopped") await host.consoles.drained(jobId);
+    return power;
+  }
+  return (await isLeftOver(host, jobId)) ? "stopped" : "absent";
+}
+
+/** Gives the guest power, unless it has. Its link may have gone with a restart of the host, and is made again. */
+export async function startGuest(host: ZonesHost, jobId: string): Promise<void> {
+  const name = guestName(jobId);
+  const zone = await findOwnZone(host, jobId);
+  if (zone === null) throw cannotStart(name, "There is no guest");
+  if (powerOf(zone.state) === "running") {
+    keepConsole(host, jobId, { zone, mayHaveMissed: true });
+    host.watch.add(jobId);
+    return;
+  }
+  const card = await readCard(host, jobId);
+  if (card === null || zone.state === "configured" || zone.state === "incomplete") {
+    throw cannotStart(name, "There is no whole guest");
+  }
+  await ensureVnic(host, host.settings.link, card);
+  await succeed(host, "zfs", ["set", `quota=${zoneQuota}`, zoneDataset(host.settings.pool, jobId)]);
+  await host.consoles.stop(jobId);
+  // Before it boots: bhyve waits for the console's reader.
+  keepConsole(host, jobId, { zone, mayHaveMissed: false });
+  try {
+    await boot(host, name);
+  } catch (error) {
+    await host.consoles.stop(jobId);
+    throw error;
+  }
+  host.watch.add(jobId);
+}
+
+async function boot(host: ZonesHost, name: string): Promise<void> {
+  const args = ["-z", name, "boot"];
+  const result = await askInTurn(host, "zoneadm", args, { deadlineSeconds: slowSeconds });
+  if (result.exitCode !== 0) throw toHostError({ program: "zoneadm", args, ...result });
+}
+
+function keepConsole(
+  host: ZonesHost,
+  jobId: string,
+  { zone, mayHaveMissed }: { zone: ConfiguredZone; mayHaveMissed: boolean },
+): void {
+  const file = guestPaths(host.guestsDir, jobId).console;
+  host.consoles.keep({ jobId, zonePath: zone.path, file, mayHaveMissed });
+}
+
+/**
+ * Asks a running guest to shut itself down, and returns at once: zoneadm waits for the guest, so it runs on in the
+ * background. What it says in the end is logged; the guest's state is the truth.
+ */
+export async function shutdownGuest(host: ZonesHost, jobId: string): Promise<void> {
+  const zone = await findOwnZone(host, jobId);
+  if (zone?.state !== "running" || host.shutdowns.has(jobId)) return;
+  const stopping = new AbortController();
+  host.shutdowns.set(jobId, stopping);
+  void shutDown(host, guestName(jobId), stopping.signal)
+    .catch((error: unknown) => {
+      if (!stopping.signal.aborted)
+        host.log.warn({ guest: guestName(jobId), err: error }, "the guest did not shut down");
+    })
+    .finally(() => {
+      if (host.shutdowns.get(jobId) === stopping) host.shutdowns.delete(jobId);
+      host.watch.wake();
+    });
+}
+
+async function shutDown(host: ZonesHost, name: string, signal: AbortSignal): Promise<void> {
+  const args = ["-z", name, "shutdown"];
+  const result = await ask(host, "zoneadm", args, { deadlineSeconds: shutdownSeconds, signal });
+  if (result.exitCode !== 0 && !isWrongState(result))
+    throw toHostError({ program: "zoneadm", args, ...result });
+}
+
+/** The zone of a guest of ours; null where there is none, or somebody else's. */
+export async function findOwnZone(host: ZonesHost, jobId: string): Promise<ConfiguredZone | null> {
+  const zone = await findZone(host, jobId);
+  return zone !== null && isGuestZone(zone, host.ownerId, jobId) ? zone : null;
+}
+
+async function isLeftOver(host: ZonesHost, jobId: string): Promise<boolean> {
+  const { directory } = guestPaths(host.guestsDir, jobId);
+  const isThere = await lstat(directory).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+  if (isThere) return true;
+  const disk = await findDataset(host, diskDataset(host.settings.pool, jobId), markProperties);
+  return disk?.properties.get(ownershipProperties.owner) === host.ownerId;
+}
+
+function cannotStart(name: string, what: string): SolsticeError {
+  return new SolsticeError("hypervisor_failed", `${what} ${name} to start.`, {
+    remedy: "The next attempt makes it anew.",
+  });
+}
