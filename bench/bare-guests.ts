@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { GuestSize } from "../src/core/job/job.ts";
-import { buildSeed } from "../src/guest/seed.ts";
+import { buildSeed } from "../src/guest/seed/seed.ts";
 import { buildDomainXml } from "../src/hypervisor/libvirt/guest/domain-xml.ts";
 import { createLibvirtClient, type LibvirtClient } from "../src/libvirt/index.ts";
 import { virsh } from "../test/support/libvirt.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { GuestFile } from "../core/job/guest.ts";
 import { withoutTrailing } from "../core/text/text-ends.ts";
-import { shellQuote } from "./shell-quote.ts";
+import { shellQuote } from "./seed/shell-quote.ts";
 
 /** Where the runner lives in a guest: a file system in memory on Linux, gone with the guest everywhere. */
 export const runnerDirectory = "/run/solstice";

@@ -5,7 +5,7 @@ import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { ConfigSource } from "../config/reload/config-source.ts";
 import type { LifecycleLimits } from "../core/job/lifecycle.ts";
 import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
-import { writeSeed } from "../guest/seed-image.ts";
+import { writeSeed } from "../guest/seed/seed-image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";

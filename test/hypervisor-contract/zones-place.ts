@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import type { ZonesConfig } from "../../src/config/zones-config.ts";
-import { writeSeed } from "../../src/guest/seed-image.ts";
+import { writeSeed } from "../../src/guest/seed/seed-image.ts";
 import { type RunCommand, runCommand } from "../../src/host/command.ts";
 import type { Hypervisor, WriteSeed } from "../../src/hypervisor/hypervisor.ts";
 import { createZonesHypervisor } from "../../src/hypervisor/zones/zones.ts";

@@ -6,8 +6,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { buildPlan, type PlanInput } from "../plan.ts";
 import { type RunnerAccess, runnerFiles } from "../runner-files.ts";
+import { buildPlan, type PlanInput } from "../seed/plan.ts";
 import { type GuestKind, guestKinds } from "./guest-kinds.ts";
 import { RunnerEndpoint } from "./runner-endpoint.ts";
 

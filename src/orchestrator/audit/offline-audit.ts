@@ -5,7 +5,7 @@ import { openBlobStore } from "../../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
 import type { Backend } from "../../core/job/job.ts";
-import { writeSeed } from "../../guest/seed-image.ts";
+import { writeSeed } from "../../guest/seed/seed-image.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createHypervisor } from "../../hypervisor/router.ts";
 import type { Log } from "../context.ts";

@@ -3,7 +3,7 @@ import type { ImageDefinition } from "../../core/image-map/image-map.ts";
 import { guestName, type Job } from "../../core/job/job.ts";
 import { type Verdict, verdict } from "../../core/job/verdict.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
-import { buildSeed } from "../../guest/seed.ts";
+import { buildSeed } from "../../guest/seed/seed.ts";
 import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
 import { formerHosts, setMachineState } from "../../store/hosts/machines.ts";
 import { applyEvent } from "../../store/jobs/jobs.ts";

@@ -11,7 +11,7 @@ import { artifactsOf } from "../../core/request/artifacts.ts";
 import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/request/job-request.ts";
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
-import { buildPlan, type PlanCheckout } from "../../guest/plan.ts";
+import { buildPlan, type PlanCheckout } from "../../guest/seed/plan.ts";
 import { replaceFile } from "../../host/replace-file.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";

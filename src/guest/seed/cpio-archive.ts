@@ -1,0 +1,40 @@
+import { SolsticeError } from "../../core/errors.ts";
+import type { ImageFile } from "./fat-image.ts";
+
+/** Disks consist of these. */
+const blockBytes = 512;
+/** A seed is about 100 KB. */
+const maxBytes = 8 * 1024 * 1024;
+
+/**
+ * A cpio archive to be the whole of a disk, in the old portable format (POSIX `cpio` interchange format, "odc"): one of the two
+ * that illumos/metadata-agent looks for in a disk's first bytes (src/provider/generic.rs), and a format that illumos' `cpio -i`
+ * finds out by itself. The files lie at the archive's root, readable for their owner, root. Throws `limit_exceeded` above 8 MiB.
+ */
+export function buildCpioArchive(files: readonly ImageFile[]): Buffer {
+  const members = files.map(({ name, content }, at) => member(name, Buffer.from(content), at + 1));
+  const archive = Buffer.concat([...members, member("TRAILER!!!", Buffer.alloc(0), 0)]);
+  if (archive.length > maxBytes) {
+    throw new SolsticeError("limit_exceeded", "The seed is too large for a cpio archive of 8 MiB.");
+  }
+  return Buffer.concat([archive, Buffer.alloc((blockBytes - (archive.length % blockBytes)) % blockBytes)]);
+}
+
+/** Numbers are octal digits; in this format nothing is aligned. */
+function member(name: string, content: Buffer, inode: number): Buffer {
+  const octal = (value: number, digits: number) => value.toString(8).padStart(digits, "0");
+  const header = [
+    "070707",
+    octal(0, 6), // device
+    octal(inode, 6),
+    octal(inode === 0 ? 0 : 0o100600, 6),
+    octal(0, 6), // user
+    octal(0, 6), // group
+    octal(1, 6), // links
+    octal(0, 6), // device of a device file
+    octal(0, 11), // time
+    octal(name.length + 1, 6),
+    octal(content.length, 11),
+  ].join("");
+  return Buffer.concat([Buffer.from(`${header}${name}\0`, "latin1"), content]);
+}

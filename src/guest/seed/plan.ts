@@ -1,0 +1,119 @@
+import type { CacheWish } from "../../core/cache/request.ts";
+import { SolsticeError } from "../../core/errors.ts";
+import type { PlannedArtifact } from "../../core/request/artifacts.ts";
+import { cacheAssignments } from "./cache-plan.ts";
+import { shellQuote } from "./shell-quote.ts";
+
+/** One step of a plan. */
+export interface PlanStep {
+  readonly name: string;
+  readonly run: string;
+  /** Whether it runs also after another step failed, and after the job was told to stop. */
+  readonly always?: boolean | undefined;
+  /** How long it may run; absent: as long as the job. */
+  readonly timeoutSeconds?: number | undefined;
+}
+
+/** How git gets at a repository that not everybody may read. */
+export interface PlanCheckout {
+  readonly kind: "password" | "ssh_key";
+  /** Empty for a key. */
+  readonly username: string;
+  readonly secret: string;
+}
+
+/** What a runner needs to know of its job. */
+export interface PlanInput {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** Null where the job has no repository; then there is no step `checkout`, and the first step has index 0. */
+  readonly repoUrl: string | null;
+  readonly commitSha: string | null;
+  readonly ref: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Further variables of the steps, which must not show in any argument list. */
+  readonly secrets?: readonly { readonly name: string; readonly value: string }[];
+  /** What git needs for the checkout; no step gets it. */
+  readonly checkout?: PlanCheckout | null;
+  /** Why the guest cannot reach the repository, as far as its host knows: then a failed checkout says so and is not repeated. */
+  readonly closedWay?: string | null;
+  /** Lines for the beginning of the log. */
+  readonly notes?: readonly string[];
+  readonly steps: readonly PlanStep[];
+  /** How long, once a step has failed or the job is told to stop, the steps that always run may take together. */
+  readonly cleanupSeconds: number;
+  /** What is kept when the steps have ended; in the order of the request. */
+  readonly artifacts: readonly PlannedArtifact[];
+  /** The caches to restore before the steps and to save after them; absent: none. */
+  readonly caches?: readonly CacheWish[];
+  /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
+  readonly deadlineSeconds: number;
+}
+
+/**
+ * The plan of a job: a POSIX shell fragment that only assigns variables, for `runner.sh` to source. Every value is a
+ * single-quoted word. The last assignment tells the runner that nothing was cut off.
+ * Throws `usage` for a NUL character, or for a name of an environment variable that is none.
+ */
+export function buildPlan(input: PlanInput): string {
+  const env = Object.entries(input.env).map(([name, value]) => environmentEntry(name, value));
+  const assignments: [name: string, value: string | number][] = [
+    ["PLAN_JOB_ID", input.jobId],
+    ["PLAN_ATTEMPT", input.attempt],
+    ["PLAN_REPO_URL", input.repoUrl ?? ""],
+    ["PLAN_COMMIT", input.commitSha ?? ""],
+    ["PLAN_REF", input.ref ?? ""],
+    ["PLAN_CHECKOUT_CLOSED", input.closedWay ?? ""],
+    ["PLAN_DEADLINE_SECONDS", Math.ceil(input.deadlineSeconds)],
+    ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
+    ["PLAN_ENV_COUNT", env.length],
+    ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
+    // So far for whoever enters the guest of a failed job, whose files keep no secret.
+    ["PLAN_OPEN_END", "yes"],
+    ...secretAssignments(input),
+    ["PLAN_STEP_COUNT", input.steps.length],
+    ...input.steps.flatMap((step, at) => stepAssignments(step, `PLAN_STEP_${at + 1}`)),
+    ["PLAN_ARTIFACT_COUNT", input.artifacts.length],
+    ...input.artifacts.flatMap(({ pattern, required, when }, at): [string, string][] => [
+      [`PLAN_ARTIFACT_${at + 1}_PATTERN`, pattern],
+      [`PLAN_ARTIFACT_${at + 1}_REQUIRED`, required ? "yes" : "no"],
+      [`PLAN_ARTIFACT_${at + 1}_WHEN`, when],
+    ]),
+    ...cacheAssignments(input.caches ?? []),
+    ["PLAN_COMPLETE", "yes"],
+  ];
+  return assignments.map(([name, value]) => `${name}=${shellQuote(String(value))}\n`).join("");
+}
+
+function stepAssignments(step: PlanStep, prefix: string): [name: string, value: string | number][] {
+  return [
+    [`${prefix}_NAME`, step.name],
+    [`${prefix}_RUN`, step.run],
+    [`${prefix}_KIND`, step.always ? "always" : ""],
+    [`${prefix}_SECONDS`, step.timeoutSeconds ?? ""],
+  ];
+}
+
+function secretAssignments({ secrets = [], checkout, notes = [] }: PlanInput): [string, string | number][] {
+  return [
+    ["PLAN_NOTES", notes.join("\n")],
+    ["PLAN_CHECKOUT_KIND", checkout?.kind ?? ""],
+    ["PLAN_CHECKOUT_USER", checkout?.username ?? ""],
+    ["PLAN_CHECKOUT_SECRET", checkout?.secret ?? ""],
+    ["PLAN_SECRET_COUNT", secrets.length],
+    ...secrets.flatMap(({ name, value }, at): [string, string][] => [
+      [`PLAN_SECRET_${at + 1}_NAME`, checkedName(name)],
+      [`PLAN_SECRET_${at + 1}`, value],
+    ]),
+  ];
+}
+
+/** An entry as `env` takes it. `env` would take a name with a leading dash for an option. */
+function environmentEntry(name: string, value: string): string {
+  return `${checkedName(name)}=${value}`;
+}
+
+function checkedName(name: string): string {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name;
+  throw new SolsticeError("usage", `${JSON.stringify(name)} is not a name of an environment variable.`);
+}

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { parse } from "yaml";
+import { isSolsticeError } from "../../core/errors.ts";
+import { runCommand } from "../../host/command.ts";
+import { metadataAgentFiles, noCloudFiles } from "./seed-files.ts";
+import { buildSeedScript } from "./seed-script.ts";
+import { illumosNetworkScript, networkConfigVersion1, parseNetworkConfig } from "./static-network.ts";
+
+/** As src/hypervisor/zones writes it. */
+const version2 = `version: 2
+ethernets:
+  net0:
+    match: {macaddress: "02:08:20:00:0a:07"}
+    addresses: [10.88.0.10/24]
+    gateway4: 10.88.0.1
+    nameservers: {addresses: [9.9.9.9, 1.1.1.1]}
+`;
+const network = parseNetworkConfig(version2);
+
+let directory: string;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), "solstice-network-"));
+});
+after(() => rm(directory, { recursive: true }));
+
+test("a static address is said in version 1, with no key that metadata-agent does not know", () => {
+  assert.deepEqual(parse(networkConfigVersion1(network)), {
+    version: 1,
+    config: [
+      {
+        type: "physical",
+        name: "net0",
+        mac_address: "02:08:20:00:0a:07",
+        subnets: [
+          {
+            type: "static",
+            address: "10.88.0.10/24",
+            gateway: "10.88.0.1",
+            dns_nameservers: ["9.9.9.9", "1.1.1.1"],
+          },
+        ],
+      },
+    ],
+  });
+});
+
+test("what is no such document is refused, also where it would be a command in a script", () => {
+  for (const wrong of [
+    "",
+    "{}",
+    version2.replace("version: 2", "version: 1"),
+    version2.replace("10.88.0.1\n", '"10.88.0.1; reboot"\n'),
+    version2.replace("9.9.9.9", '"$(id)"'),
+    version2.replace("02:08:20:00:0a:07", "02:08:20:00:0a:07 x"),
+    version2.replace("10.88.0.10/24", "10.88.0.10"),
+    `${version2}${version2.slice(version2.indexOf("  net0")).replace("net0", "net1")}`,
+  ]) {
+    assert.throws(
+      () => parseNetworkConfig(wrong),
+      (error) => isSolsticeError(error, "config_invalid"),
+      wrong,
+    );
+  }
+});
+
+const seed = {
+  metaData: '{"instance-id":"a-1","local-hostname":"job-a"}\n',
+  userData: buildSeedScript({ files: [], boot: "/x/boot.sh", mark: "/x/mark" }),
+};
+
+test("a FAT image has the document as version 1, and an archive has it in its script", () => {
+  const [, , fat] = noCloudFiles({ ...seed, networkConfig: version2 });
+  assert.deepEqual(fat, { name: "network-config", content: networkConfigVersion1(network) });
+  const [, config, script] = metadataAgentFiles({ ...seed, networkConfig: version2 });
+  assert.deepEqual(config, { name: "config.toml", content: "[network]\nskip = true\n" });
+  assert.ok(script?.content.includes(illumosNetworkScript(network)));
+  assert.deepEqual(
+    metadataAgentFiles(seed).map(({ name }) => name),
+    ["nodename", "firstboot.sh"],
+  );
+});
+
+/** Commands of illumos that write down what they were asked, and know what they were told: enough for the script's own logic. */
+const command = `#!/bin/sh
+cd "\${0%/*}"
+echo "\${0##*/} $*" >>calls
+case "\${0##*/} $1" in
+  "dladm show-phys") printf '%s\\n' 'e1000g0:2\\:8\\:20\\:0\\:a\\:6' 'vioif0:2\\:8\\:20\\:0\\:a\\:7' ;;
+  "ipadm show-if" | "ipadm show-addr") grep -q "^ipadm create-\${1#show-} .*$2$" calls ;;
+  "route -n") sed -n 's/^route add default/    gateway:/p' calls ;;
+esac
+`;
+
+test("the script finds the card, gives it its address once, and may run again", async () => {
+  for (const name of ["dladm", "ipadm", "route"]) {
+    await writeFile(join(directory, name), command);
+    await chmod(join(directory, name), 0o755);
+  }
+  const resolvConf = join(directory, "resolv.conf");
+  const text = illumosNetworkScript(network).replace("/etc/resolv.conf", resolvConf);
+  const script = join(directory, "script");
+  await writeFile(script, `PATH=${directory}:$PATH\nfail() { echo "$*"; exit 1; }\n${text}`);
+  for (const shell of ["dash", "ksh93"]) {
+    await writeFile(join(directory, "calls"), "");
+    for (let run = 0; run < 2; run++) await runCommand(shell, [script]);
+    const calls = (await readFile(join(directory, "calls"), "utf8")).split("\n");
+    assert.deepEqual(
+      calls.filter((call) => /create|add default/.test(call)),
+      [
+        "ipadm create-if vioif0",
+        "ipadm create-addr -T static -a 10.88.0.10/24 vioif0/v4",
+        "route add default 10.88.0.1",
+      ],
+    );
+    assert.equal(await readFile(resolvConf, "utf8"), "nameserver 9.9.9.9\nnameserver 1.1.1.1\n");
+  }
+  await writeFile(
+    script,
+    (await readFile(script, "utf8")).replaceAll("02:08:20:00:0a:07", "02:08:20:00:0a:99"),
+  );
+  const { stdout } = await runCommand("dash", [script], { acceptExitCodes: [1] });
+  assert.match(stdout, /no network card has the address 02:08:20:00:0a:99/);
+});
