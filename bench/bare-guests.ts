@@ -6,7 +6,7 @@ import type { GuestSize } from "../src/core/job/job.ts";
 import { buildSeed } from "../src/guest/seed/seed.ts";
 import { buildDomainXml } from "../src/hypervisor/libvirt/guest/domain-xml.ts";
 import { createLibvirtClient, type LibvirtClient } from "../src/libvirt/index.ts";
-import { virsh } from "../test/support/libvirt.ts";
+import { virsh } from "../test/support/guests/libvirt.ts";
 
 const run = promisify(execFile);
 const uri = "qemu:///system";

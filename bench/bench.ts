@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type PrivatePostgres, startPrivatePostgres } from "../test/support/private-postgres.ts";
-import { type PrivateRabbitmq, startPrivateRabbitmq } from "../test/support/private-rabbitmq.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "../test/support/servers/private-postgres.ts";
+import { type PrivateRabbitmq, startPrivateRabbitmq } from "../test/support/servers/private-rabbitmq.ts";
 import type { Figure } from "./report.ts";
 
 /** QEMU's user must be able to pass through, which a directory under /root would not allow. */

@@ -8,7 +8,7 @@ import {
   testSpec,
   writeTestSeed,
 } from "../test/hypervisor-contract/libvirt-harness.ts";
-import { gatewayAddress, guestImage, noLibvirt } from "../test/support/libvirt.ts";
+import { gatewayAddress, guestImage, noLibvirt } from "../test/support/guests/libvirt.ts";
 import type { Bench } from "./bench.ts";
 import type { Figure } from "./report.ts";
 import { median } from "./statistics.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync } from "node:fs";
-import { guestImage, noLibvirt, virsh } from "../test/support/libvirt.ts";
+import { guestImage, noLibvirt, virsh } from "../test/support/guests/libvirt.ts";
 import { until } from "../test/support/until.ts";
 import { type BareGuests, openBareGuests } from "./bare-guests.ts";
 import type { Bench } from "./bench.ts";

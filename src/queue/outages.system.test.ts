@@ -6,8 +6,8 @@ import {
   missingRabbitmq,
   type PrivateRabbitmq,
   startPrivateRabbitmq,
-} from "../../test/support/private-rabbitmq.ts";
-import { limitMemory, saveQuorumQueues } from "../../test/support/rabbitmq-node.ts";
+} from "../../test/support/servers/private-rabbitmq.ts";
+import { limitMemory, saveQuorumQueues } from "../../test/support/servers/rabbitmq-node.ts";
 import { until } from "../../test/support/until.ts";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import type { JobResult } from "../core/job/job-result.ts";

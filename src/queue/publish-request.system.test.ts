@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { missingRabbitmq } from "../../test/support/private-rabbitmq.ts";
-import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers.ts";
+import { missingRabbitmq } from "../../test/support/servers/private-rabbitmq.ts";
+import { type SharedRabbitmq, sharedRabbitmq } from "../../test/support/servers/servers.ts";
 import { until } from "../../test/support/until.ts";
 import { isSolsticeError, type SolsticeError } from "../core/errors.ts";
 import { parseJobRequest } from "../core/request/job-request.ts";

@@ -7,9 +7,9 @@ import {
   type OrchestratorSetup,
   startOrchestrator,
 } from "../support/orchestrator.ts";
-import { type PrivatePostgres, startPrivatePostgres } from "../support/private-postgres.ts";
-import { type PrivateRabbitmq, startPrivateRabbitmq } from "../support/private-rabbitmq.ts";
-import { limitDeliveries } from "../support/rabbitmq-node.ts";
+import { type PrivatePostgres, startPrivatePostgres } from "../support/servers/private-postgres.ts";
+import { type PrivateRabbitmq, startPrivateRabbitmq } from "../support/servers/private-rabbitmq.ts";
+import { limitDeliveries } from "../support/servers/rabbitmq-node.ts";
 import type { HostCaps } from "./attempts.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 

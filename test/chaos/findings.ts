@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type pg from "pg";
 import { finalStates } from "../../src/core/job/job-state.ts";
-import type { ReadMessage } from "../support/broker.ts";
+import type { ReadMessage } from "../support/servers/broker.ts";
 import type { Attempt } from "./attempts.ts";
 
 /** Every valid request has exactly one job, which has exactly one verdict. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
-import { type ReadMessage, takeNow } from "../support/broker.ts";
+import { type ReadMessage, takeNow } from "../support/servers/broker.ts";
 import type { Message } from "./messages.ts";
 
 /** How long one publish is tried again while the broker is away: longer than any outage of a run. */

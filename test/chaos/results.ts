@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import type { ReadMessage } from "../support/broker.ts";
+import type { ReadMessage } from "../support/servers/broker.ts";
 
 interface EndedRow {
   readonly id: string;

@@ -7,9 +7,9 @@ import { dladm } from "./network/dladm.ts";
 import { ipadm } from "./network/ipadm.ts";
 import { zfs } from "./zfs/zfs.ts";
 import { zpool } from "./zfs/zpool.ts";
+import { zonecfg } from "./zonecfg/zonecfg.ts";
 import { tearDownEnded } from "./zones/teardown.ts";
 import { zoneadm } from "./zones/zoneadm.ts";
-import { zonecfg } from "./zones/zonecfg.ts";
 import { zonename } from "./zones/zonename.ts";
 
 /** A command that hangs gives up after this. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import pLimit from "p-limit";
-import { type RunServers, startServers } from "../support/servers.ts";
+import { type RunServers, startServers } from "../support/servers/servers.ts";
 import { bundleProgram } from "./bundle.ts";
 import type { FileResult } from "./file-result.ts";
 import { type Progress, startProgress } from "./progress.ts";

@@ -14,7 +14,7 @@ test("the tiers hold each other: unit in default in all", () => {
   assert.ok(unit.size > 100 && unit.size < normal.size, `${unit.size} of ${normal.size}`);
   assert.ok(unit.isSubsetOf(normal) && normal.isSubsetOf(all));
   assert.ok(unit.has("src/core/job/lifecycle.test.ts"));
-  assert.ok(!unit.has("test/libvirt.test.ts") && normal.has("test/libvirt.test.ts"));
+  assert.ok(!unit.has("test/guests/libvirt.test.ts") && normal.has("test/guests/libvirt.test.ts"));
 });
 
 test("unit tests begin first, then the slowest of the others", () => {

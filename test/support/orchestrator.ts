@@ -17,7 +17,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
 
-import { removeGuardOf } from "./guard.ts";
+import { removeGuardOf } from "./guests/guard.ts";
 import { programVariable } from "./program-variable.ts";
 
 const run = promisify(execFile);

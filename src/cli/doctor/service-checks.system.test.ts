@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
-import { missingRabbitmq } from "../../../test/support/private-rabbitmq.ts";
+import { missingRabbitmq } from "../../../test/support/servers/private-rabbitmq.ts";
 import {
   type SharedPostgres,
   type SharedRabbitmq,
   sharedPostgres,
   sharedRabbitmq,
-} from "../../../test/support/servers.ts";
+} from "../../../test/support/servers/servers.ts";
 import { until } from "../../../test/support/until.ts";
 import type { AmqpConfig } from "../../config/orchestrator-config.ts";
 import { openBroker } from "../../queue/rabbitmq.ts";

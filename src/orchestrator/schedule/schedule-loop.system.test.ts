@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { sharedPostgres } from "../../../test/support/servers.ts";
+import { sharedPostgres } from "../../../test/support/servers/servers.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";
 import { insertJob, listTransitions } from "../../store/jobs/jobs.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "kysely";
-import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
+import { startPrivatePostgres } from "../../../test/support/servers/private-postgres.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import { verdict } from "../../core/job/verdict.ts";
 import { applyEvent, getJob, insertJob, listJobs } from "../jobs/jobs.ts";

@@ -1,5 +1,5 @@
 import { after } from "node:test";
-import { sharedPostgres } from "../../../test/support/servers.ts";
+import { sharedPostgres } from "../../../test/support/servers/servers.ts";
 import { storeContract } from "../testing/contract.ts";
 import { createPostgresDatabase, reusePostgresDatabases } from "../testing/test-database.ts";
 

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { startPrivatePostgres } from "../../../test/support/private-postgres.ts";
+import { startPrivatePostgres } from "../../../test/support/servers/private-postgres.ts";
 import type { Store } from "../store.ts";
 import { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from "./test-database.ts";
 

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { administerPostgres } from "../../../test/support/private-postgres.ts";
-import type { SharedPostgres } from "../../../test/support/servers.ts";
+import { administerPostgres } from "../../../test/support/servers/private-postgres.ts";
+import type { SharedPostgres } from "../../../test/support/servers/servers.ts";
 import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store } from "../store.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { missingRabbitmq } from "../../../../test/support/private-rabbitmq.ts";
-import { type SharedRabbitmq, sharedRabbitmq } from "../../../../test/support/servers.ts";
+import { missingRabbitmq } from "../../../../test/support/servers/private-rabbitmq.ts";
+import { type SharedRabbitmq, sharedRabbitmq } from "../../../../test/support/servers/servers.ts";
 import { until } from "../../../../test/support/until.ts";
 import { openBroker } from "../../../queue/rabbitmq.ts";
 import { keepLog, testConfig } from "../../../queue/testing/test-broker.ts";

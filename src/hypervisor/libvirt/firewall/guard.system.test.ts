@@ -58,7 +58,7 @@ describe("guests behind a firewall", { skip }, async () => {
       const { stdout } = await runCommand("sh", ["-c", `command -v ${tool}`]);
       await symlink(stdout.trim(), join(tools, tool));
     }
-    const script = join(import.meta.dirname, "../../../../test/support/start-without-nft.ts");
+    const script = join(import.meta.dirname, "../../../../test/support/guests/start-without-nft.ts");
     const { stdout } = await promisify(execFile)(
       process.execPath,
       [script, dataDir, owners[0], jobId, runnerUrl, join(tools, "nft")],

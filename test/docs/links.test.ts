@@ -1,0 +1,65 @@
+/** Links of the documents to files and headings of this repository: what moved must not leave a reader standing. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { test } from "node:test";
+
+const root = join(import.meta.dirname, "../..");
+
+const pages = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\0")
+  .filter((path) => path !== "" && existsSync(join(root, path)))
+  .map((path) => join(root, path));
+
+/** Code is shown, not linked. */
+function withoutCode(markdown: string): string {
+  return markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "code");
+}
+
+/** The names that a page's headings can be linked by, as the usual viewers make them. */
+function anchorsOf(markdown: string): string[] {
+  const headings = markdown.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm);
+  return [...headings].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+/** What is wrong with the links of one page, a sentence each. */
+function brokenLinks(page: string): string[] {
+  const links = [...withoutCode(readFileSync(page, "utf8")).matchAll(/\]\(([^)\s]+)\)/g)];
+  return links.flatMap(([, link = ""]) => {
+    if (/^[a-z]+:/.test(link)) return [];
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? page : join(dirname(page), path);
+    const problem = problemOf(target, anchor);
+    return problem === null ? [] : [`${relative(root, page)}: ${link}: ${problem}`];
+  });
+}
+
+function problemOf(target: string, anchor: string | undefined): string | null {
+  if (!existsSync(target)) return "there is no such file";
+  if (anchor === undefined || statSync(target).isDirectory()) return null;
+  return anchorsOf(readFileSync(target, "utf8")).includes(anchor) ? null : "there is no such heading";
+}
+
+test("every link between documents leads somewhere", () => {
+  assert.deepEqual(pages.flatMap(brokenLinks), []);
+});
+
+test("every source file that a document names is there", () => {
+  const named = /`((?:src|test|deploy|scripts|proto)\/[\w./-]+)`/g;
+  const missing = pages.flatMap((page) =>
+    [...readFileSync(page, "utf8").matchAll(named)]
+      // A recipe writes NAME where its reader puts a name.
+      .filter(([, path = ""]) => !path.includes("NAME") && !existsSync(join(root, path)))
+      .map(([, path]) => `${relative(root, page)}: ${path}`),
+  );
+  assert.deepEqual(missing, []);
+});

@@ -1,0 +1,37 @@
+/** Every claim of docs/security.md that names a test names one that exists. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+
+const root = join(import.meta.dirname, "../..");
+const page = readFileSync(join(root, "docs/security.md"), "utf8");
+
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .trim()
+  .split("\n");
+
+/** What the page says is tested: a file, and what a test in it is called, at least its first words. */
+function namedTests(): { file: string; title: string }[] {
+  const named = [...page.matchAll(/`([\w.-]+\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)];
+  return named.flatMap(([, file = "", titles = ""]) =>
+    [...titles.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({ file, title: title.replace(/…$/, "") })),
+  );
+}
+
+test("docs/security.md names tests that exist", () => {
+  const named = namedTests();
+  assert.ok(named.length >= 20, `only ${named.length} tests are named`);
+  for (const { file, title } of named) {
+    const paths = files.filter(
+      (path) => basename(path).replace(".system.", ".") === file || basename(path) === file,
+    );
+    assert.notEqual(paths.length, 0, `there is no ${file}`);
+    const isThere = paths.some((path) => readFileSync(join(root, path), "utf8").includes(title));
+    assert.ok(isThere, `${file} has no test that is called "${title}"`);
+  }
+});
