@@ -36,9 +36,12 @@ export interface TestFile {
   readonly isSystem: boolean;
 }
 
-/** Whether a file starts real programs: its name says so, or it is directly below `test/` or in `bench/`. */
+/** Folders whose tests run whole systems. */
+const systemFolders = /^(bench|test\/(docs|guests|hosts|jobs|messages|packages))\//;
+
+/** Whether a file starts real programs: its name says so, or its folder, or it is directly in `test/`. */
 function isSystem(path: string): boolean {
-  return /\.(system|long)\.test\.ts$/.test(path) || /^(test\/[^/]+|bench\/.*)$/.test(path);
+  return /\.(system|long)\.test\.ts$/.test(path) || systemFolders.test(path) || /^test\/[^/]+$/.test(path);
 }
 
 /**
