@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A runner for Solstice in Python, over gRPC: an example of docs/runner-protocol.md, and a test that the contract suffices.
+"""A runner for Solstice in Python, over gRPC: an example of docs/reference/runner-protocol.md, and a test that the contract suffices.
 
 Usage: runner.py DESCRIPTORS CONF
   DESCRIPTORS  the contract as a FileDescriptorSet: `buf build -o contract.binpb` in this repository

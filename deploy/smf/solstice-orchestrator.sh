@@ -20,7 +20,7 @@ set -u
 smf_exit_ok=0
 smf_exit_err_fatal=95
 smf_exit_err_config=96
-# `solstice orchestrator`, when its configuration is wrong (docs/cli.md).
+# `solstice orchestrator`, when its configuration is wrong (docs/reference/cli.md).
 solstice_exit_config=78
 
 root=$(CDPATH='' cd -- "$(dirname "$0")/../.." && pwd -P) || exit $smf_exit_err_fatal

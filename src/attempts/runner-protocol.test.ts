@@ -1,4 +1,4 @@
-/** docs/runner-protocol.md says what the code does: its numbers, methods, codes and variables are read from the code. */
+/** docs/reference/runner-protocol.md says what the code does: its numbers, methods, codes and variables are read from the code. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
 import { toConnectError } from "../http/errors.ts";
 import { runnerLimits } from "./runner-service.ts";
 
-const page = readFileSync(new URL("../../docs/runner-protocol.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/reference/runner-protocol.md", import.meta.url), "utf8");
 
 /** The first cells of the table under a heading row that begins with `first`. */
 function rowsOf(first: string): string[][] {

@@ -13,9 +13,9 @@ import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
 import { jobDocument } from "./request/job-document.ts";
 import { runCli } from "./testing/run-cli.ts";
 
-const page = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");
 
-test("docs/cli.md has exactly the exit codes that exist", () => {
+test("docs/reference/cli.md has exactly the exit codes that exist", () => {
   const section = /<!-- exit-codes:begin.*?-->(.*?)<!-- exit-codes:end -->/s.exec(page)?.[1] ?? "";
   const rows = section.split("\n").filter((line) => line.startsWith("|"));
   const documented = rows.slice(2).map((row) =>
@@ -31,7 +31,7 @@ test("docs/cli.md has exactly the exit codes that exist", () => {
   );
 });
 
-test("docs/cli.md names every key of a job", () => {
+test("docs/reference/cli.md names every key of a job", () => {
   for (const key of Object.keys(jobDocument(create(JobSchema), 0)))
     assert.ok(page.includes(`\`${key}\``), key);
 });

@@ -1,7 +1,7 @@
 import { networkProblem } from "./text/network-problem.ts";
 
 /**
- * The closed set of error codes. `docs/errors.md` explains each; a test keeps the two equal.
+ * The closed set of error codes. `docs/reference/errors.md` explains each; a test keeps the two equal.
  * A code says who must act: `usage` and `config_invalid` the person, `host_*` and `libvirt_*` the operator.
  */
 export const errorCodes = [

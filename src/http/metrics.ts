@@ -87,7 +87,7 @@ export interface BrokerMetrics {
   readonly connected: Gauge;
   /** Results that wait in the store, of all hosts. */
   readonly unpublished: Gauge;
-  /** Messages rejected since the start, by `reason`: a code of docs/errors.md. */
+  /** Messages rejected since the start, by `reason`: a code of docs/reference/errors.md. */
   readonly rejected: Counter<"reason">;
 }
 

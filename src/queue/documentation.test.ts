@@ -5,9 +5,9 @@ import { jobRequestSchema, parseJobRequest, unknownRequestKeys } from "../core/r
 import { deadLetterEnvelope, type Refusal } from "./dead-letter.ts";
 import { resultRoutingKey, topologyOf } from "./topology.ts";
 
-const page = readFileSync(new URL("../../docs/messages.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/reference/messages.md", import.meta.url), "utf8");
 
-test("the request of docs/messages.md is valid, and every field of a request is documented", () => {
+test("the request of docs/reference/messages.md is valid, and every field of a request is documented", () => {
   const text = /<!-- request-example.*?```json\n(.*?)```/s.exec(page)?.[1] ?? "";
   const example: unknown = JSON.parse(text);
   assert.ok(typeof example === "object" && example);
@@ -16,7 +16,7 @@ test("the request of docs/messages.md is valid, and every field of a request is 
   for (const field of Object.keys(jobRequestSchema.shape)) assert.ok(page.includes(`\`${field}\``), field);
 });
 
-test("docs/messages.md names every field of a result", () => {
+test("docs/reference/messages.md names every field of a result", () => {
   const source = readFileSync(new URL("../core/job/job-result.ts", import.meta.url), "utf8");
   const fields =
     /export interface JobResult \{(.*?)\n\}/s.exec(source)?.[1]?.matchAll(/readonly (\w+):/g) ?? [];
@@ -25,7 +25,7 @@ test("docs/messages.md names every field of a result", () => {
   for (const name of names) assert.ok(page.includes(`\`${name}\``), name);
 });
 
-test("docs/messages.md names every exchange, queue and header", () => {
+test("docs/reference/messages.md names every exchange, queue and header", () => {
   const { exchanges, queues } = topologyOf({
     exchange: "solstice.jobs",
     queue: "solstice.jobs.v1",

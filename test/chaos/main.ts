@@ -6,7 +6,7 @@ import { runChaos } from "./run.ts";
 const help = `npm run chaos -- [--seed N] [--minutes M] [--jobs N]
 
 Kills a private RabbitMQ, a private PostgreSQL and two orchestrators (noop), stops them and cuts their wires, at random
-moments while jobs arrive; then checks that nothing was lost, doubled or leaked. docs/testing.md tells how to read a failure.
+moments while jobs arrive; then checks that nothing was lost, doubled or leaked. docs/contributing/testing.md tells how to read a failure.
 
   --seed N      repeats the messages and the moments of an earlier run (default: a new one, which is printed)
   --minutes M   how long jobs arrive and things break (default: 5)

@@ -1,4 +1,4 @@
-/** Every claim of docs/security.md that names a test names one that exists. */
+/** Every claim of docs/reference/security.md that names a test names one that exists. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 
 const root = join(import.meta.dirname, "../..");
-const page = readFileSync(join(root, "docs/security.md"), "utf8");
+const page = readFileSync(join(root, "docs/reference/security.md"), "utf8");
 
 const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts"], {
   cwd: root,
@@ -23,7 +23,7 @@ function namedTests(): { file: string; title: string }[] {
   );
 }
 
-test("docs/security.md names tests that exist", () => {
+test("docs/reference/security.md names tests that exist", () => {
   const named = namedTests();
   assert.ok(named.length >= 20, `only ${named.length} tests are named`);
   for (const { file, title } of named) {

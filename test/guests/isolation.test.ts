@@ -1,4 +1,4 @@
-/** What a hostile job can reach and pretend, tried from inside real guests. docs/security.md names each test by its claim. */
+/** What a hostile job can reach and pretend, tried from inside real guests. docs/reference/security.md names each test by its claim. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";

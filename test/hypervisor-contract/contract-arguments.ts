@@ -18,7 +18,7 @@ this host on illumos (as root; see --pool), and the stand-in elsewhere.
 --compare shows where the second transcript differs from the first, test by test: exit codes, words, order. Ids, times, sizes and
 directories are left out. With two hosts, what their operators chose differs as well: --chosen POOL=tank/ci names it, in both.
 
-Exits with 0 when all holds (or nothing differs), with 1 when not, with 2 for arguments that are none. docs/testing.md tells more.
+Exits with 0 when all holds (or nothing differs), with 1 when not, with 2 for arguments that are none. docs/contributing/testing.md tells more.
 `;
 
 /** What `npm run contract` is to do. */

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 const root = join(import.meta.dirname, "../..");
-const page = readFileSync(join(root, "docs/adding-a-hypervisor.md"), "utf8");
+const page = readFileSync(join(root, "docs/contributing/adding-a-hypervisor.md"), "utf8");
 
-test("the excerpts of docs/adding-a-hypervisor.md are parts of the files that they name", () => {
+test("the excerpts of docs/contributing/adding-a-hypervisor.md are parts of the files that they name", () => {
   const excerpts = [...page.matchAll(/<!-- excerpt of (\S+) -->\n\n```ts\n(.*?)\n```/gs)];
   assert.equal(excerpts.length, [...page.matchAll(/```ts/g)].length, "each names its file");
   assert.ok(excerpts.length >= 5);
@@ -16,7 +16,7 @@ test("the excerpts of docs/adding-a-hypervisor.md are parts of the files that th
   }
 });
 
-test("every file that docs/adding-a-hypervisor.md names exists", () => {
+test("every file that docs/contributing/adding-a-hypervisor.md names exists", () => {
   const names = page.matchAll(/`((?:src|docs|scripts|test|contract|libvirt|zones)\/[\w./-]+)`/g);
   const folders = ["", "src/hypervisor", "test/hypervisor-contract"];
   for (const [, name = ""] of names) {

@@ -92,7 +92,9 @@ test("each alarm has its section in the operations page, and each section its al
     groups: { rules: { alert: string; expr: string }[] }[];
   };
   const alarms = groups.flatMap((group) => group.rules.map((rule) => rule.alert));
-  const sections = [...read("docs/operations.md").matchAll(/^### (Solstice\w+)$/gm)].map((match) => match[1]);
+  const sections = [...read("docs/reference/operations.md").matchAll(/^### (Solstice\w+)$/gm)].map(
+    (match) => match[1],
+  );
   assert.deepEqual(sections, alarms);
 });
 

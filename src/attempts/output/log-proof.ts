@@ -12,7 +12,7 @@ interface Told {
   readonly logSha256: string | null;
 }
 
-/** Whether a log is all there is; `docs/logs.md` explains each word. */
+/** Whether a log is all there is; `docs/reference/logs.md` explains each word. */
 export type Completeness =
   | "open"
   | "complete"

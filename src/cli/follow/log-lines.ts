@@ -5,7 +5,7 @@ const lineBytesMax = 64 * 1024;
 
 const newline = 10;
 
-/** A line of a log as `logs --json` prints it; `docs/cli.md` documents the keys, which stay. */
+/** A line of a log as `logs --json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
 export interface LogLineDocument {
   readonly attempt: number;
   /** Of its first byte in the log of its attempt. */

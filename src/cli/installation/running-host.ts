@@ -39,7 +39,7 @@ export function hostSentence({ description, apiUrl }: RunningHost): string {
   );
 }
 
-/** The keys of {@link hostSentence} for `--json`; `docs/cli.md` documents them, and they stay. */
+/** The keys of {@link hostSentence} for `--json`; `docs/reference/cli.md` documents them, and they stay. */
 export function hostDocument({ description, apiUrl }: RunningHost) {
   return {
     api_url: apiUrl,

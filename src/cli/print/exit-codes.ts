@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../core/errors.ts";
 
-/** What `solstice` exits with. `docs/cli.md` has the same table; a test keeps the two equal. */
+/** What `solstice` exits with. `docs/reference/cli.md` has the same table; a test keeps the two equal. */
 export const exitCodes = {
   ok: 0,
   failure: 1,

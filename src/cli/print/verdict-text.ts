@@ -33,7 +33,7 @@ export function isWhole({ completeness }: LogStatus): boolean {
   return completeness === "complete" || completeness === "open" || completeness === "";
 }
 
-/** Whether a log is all there is, in words; of one that is gone, since when. `docs/logs.md` explains each. */
+/** Whether a log is all there is, in words; of one that is gone, since when. `docs/reference/logs.md` explains each. */
 export function completenessText(log: LogStatus): string {
   const { completeness: word } = log;
   const missing = missingText(log);

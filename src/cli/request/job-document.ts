@@ -29,7 +29,7 @@ export function failedStep(job: Job): JobStep | undefined {
   return job.steps.find((step) => step.state === "failed");
 }
 
-/** A job as `--json` prints it; `docs/cli.md` documents the keys, which stay. Times are milliseconds since the epoch. */
+/** A job as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. Times are milliseconds since the epoch. */
 export function jobDocument(job: Job, now: number) {
   return {
     id: job.id,

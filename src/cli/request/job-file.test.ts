@@ -73,8 +73,8 @@ test("a job file is a whole request, and flags win over it", async () => {
   });
 });
 
-test("the job file of docs/jobs.md is valid, and every key of a request is documented there or in messages.md", async () => {
-  const page = readFileSync(new URL("../../../docs/jobs.md", import.meta.url), "utf8");
+test("the job file of docs/reference/jobs.md is valid, and every key of a request is documented there or in messages.md", async () => {
+  const page = readFileSync(new URL("../../../docs/reference/jobs.md", import.meta.url), "utf8");
   const example = /<!-- job-file-example.*?```yaml\n(.*?)```/s.exec(page)?.[1] ?? "";
   await enqueue(["--file", fileOf(example), "--commit", commit]);
   const forPrograms = ["schema_version", "request_id", "repo_owner", "repo_name", "submitted_at"];
@@ -96,7 +96,7 @@ test("what is wrong in a job file is told with its place, all at once, before an
         /job\.yaml:3:10: steps\.0\.run: /,
         /job\.yaml:4:11: steps\.1\.name: /,
         /job\.yaml:6:11: priority: /,
-        /job\.yaml:7:8: stepz: no such key \(did you mean "steps"\?\); docs\/jobs\.md/,
+        /job\.yaml:7:8: stepz: no such key \(did you mean "steps"\?\); docs\/reference\/jobs\.md/,
       ],
     ],
     ["steps:\n  - { name: a, run: b, colour: red }\n", [/job\.yaml:2:\d+: steps\.0\.colour: no such key/]],

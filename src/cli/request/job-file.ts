@@ -88,7 +88,7 @@ function parse(merged: object, file: FileParts): JobRequest {
 }
 
 function unknownKey({ path, known }: UnknownPlace): string {
-  return `no such key${didYouMean(String(path.at(-1)), known)}; docs/jobs.md has all`;
+  return `no such key${didYouMean(String(path.at(-1)), known)}; docs/reference/jobs.md has all`;
 }
 
 /** Where a problem is in the file; null where a flag or the checkout is wrong. */

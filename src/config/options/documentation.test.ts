@@ -4,13 +4,13 @@ import { test } from "node:test";
 import { type OptionDefinition, shownDefault } from "./option-definition.ts";
 import { clientOptions, orchestratorOptions } from "./options.ts";
 
-const page = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../../docs/reference/configuration.md", import.meta.url), "utf8");
 
-test("docs/configuration.md has exactly the options of the orchestrator", () => {
+test("docs/reference/configuration.md has exactly the options of the orchestrator", () => {
   assert.deepEqual(documentedRows("options"), expectedRows(orchestratorOptions));
 });
 
-test("docs/configuration.md has exactly the options of commands that call the API", () => {
+test("docs/reference/configuration.md has exactly the options of commands that call the API", () => {
   assert.deepEqual(documentedRows("client-options"), expectedRows(clientOptions));
 });
 

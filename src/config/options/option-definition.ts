@@ -1,6 +1,6 @@
 import type { Parser } from "./option-parsers.ts";
 
-/** One option as data: `--help`, the environment, `docs/configuration.md` and the loader are all made from it. */
+/** One option as data: `--help`, the environment, `docs/reference/configuration.md` and the loader are all made from it. */
 export interface OptionDefinition<Value> {
   /** Long flag without its dashes. */
   readonly flag: string;

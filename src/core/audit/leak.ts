@@ -1,4 +1,4 @@
-/** Every kind of difference that an audit can find. `docs/leaks.md` explains each; a test keeps the two equal. */
+/** Every kind of difference that an audit can find. `docs/reference/leaks.md` explains each; a test keeps the two equal. */
 export const leakKinds = [
   "guest_without_job",
   "guest_of_other_attempt",

@@ -100,8 +100,8 @@ test("no unfit image is started, explain agrees, and the other backends' images 
   fc.assert(property);
 });
 
-test("the table of docs/configuration.md says what each backend can make", () => {
-  const page = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+test("the table of docs/reference/configuration.md says what each backend can make", () => {
+  const page = readFileSync(new URL("../../../docs/reference/configuration.md", import.meta.url), "utf8");
   const words = {
     seed: ["iso", "vfat", "cpio"],
     diskBus: ["virtio", "sata", "scsi", "ide"],

@@ -184,7 +184,7 @@ function doubleQuotedRuns(text: string): string {
 }
 
 /**
- * How the common writers of each notation write a text; docs/secrets.md lists them, and tests compare with the programs. Each form
+ * How the common writers of each notation write a text; docs/reference/secrets.md lists them, and tests compare with the programs. Each form
  * takes time linear in the text, and their number does not depend on it.
  */
 export function writtenForms(text: string): string[] {

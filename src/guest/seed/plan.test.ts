@@ -106,8 +106,8 @@ test("what no shell can hold is refused", () => {
   refused({ env: { "A=B": "x" } });
 });
 
-test("docs/runner-protocol.md has every variable of a plan", () => {
-  const page = readFileSync(new URL("../../../docs/runner-protocol.md", import.meta.url), "utf8");
+test("docs/reference/runner-protocol.md has every variable of a plan", () => {
+  const page = readFileSync(new URL("../../../docs/reference/runner-protocol.md", import.meta.url), "utf8");
   const secrets = [{ name: "A", value: "b" }];
   const plan = buildPlan({ ...job, env: { A: "b" }, secrets, steps: [{ name: "a", run: "b" }] });
   const names = [...plan.matchAll(/^(PLAN_\w+)=/gm)].map(([, name = ""]) => name.replace(/_1(?=_|$)/, "_N"));

@@ -15,7 +15,7 @@ export interface PrivateRabbitmq {
   readonly node: RabbitmqNode;
   /**
    * Ends it with SIGKILL, epmd included, as a crash would. The data stay. RabbitMQ 3.10 may forget a quorum queue that is
-   * younger than half a second (docs/messages.md): a test that has just made one calls
+   * younger than half a second (docs/reference/messages.md): a test that has just made one calls
    * `saveQuorumQueues` first.
    */
   kill(): Promise<void>;

@@ -84,7 +84,7 @@ export async function limitDeliveries(node: RabbitmqNode, count: number): Promis
 
 /**
  * Writes to the disk which quorum queues there are: RabbitMQ 3.10 does so only every half second, and a younger queue does not
- * survive `kill -9` (docs/messages.md).
+ * survive `kill -9` (docs/reference/messages.md).
  */
 export async function saveQuorumQueues(node: RabbitmqNode): Promise<void> {
   await evaluate(node, "lists:foreach(fun dets:sync/1, dets:all())");

@@ -4,7 +4,7 @@ import type { Output } from "../../context.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine, repositoryText } from "../../print/text.ts";
 
-/** An entry of the cache as `--json` prints it; `docs/cli.md` documents the keys, which stay. */
+/** An entry of the cache as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
 export function cacheEntryDocument(entry: CacheEntry) {
   return {
     id: entry.id,

@@ -21,7 +21,7 @@ export const registerCache: RegisterCommand = (program, context) => {
   const cache = program
     .command("cache")
     .summary("list what the jobs' caches keep, or delete of it")
-    .description("What jobs saved with `cache` in their requests: see docs/cache.md.")
+    .description("What jobs saved with `cache` in their requests: see docs/reference/cache.md.")
     .enablePositionalOptions();
   registerList(cache, context);
   registerDelete(cache, context);

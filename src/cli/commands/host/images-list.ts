@@ -5,7 +5,7 @@ import { paintState } from "../../print/output.ts";
 import { tableText } from "../../print/table.ts";
 import { manyLines, oneLine } from "../../print/text.ts";
 
-/** An image as `--json` prints it; `docs/cli.md` documents the keys, which stay. */
+/** An image as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
 export function imageDocument(image: HostImage) {
   return {
     name: image.name,

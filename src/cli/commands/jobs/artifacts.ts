@@ -40,7 +40,9 @@ export const registerArtifacts: RegisterCommand = (program, context) => {
     .command("artifacts")
     .argument("<JOB>")
     .summary("list the files a job kept, or fetch them")
-    .description("Lists the files that a job kept (docs/artifacts.md), with their lengths and digests.")
+    .description(
+      "Lists the files that a job kept (docs/reference/artifacts.md), with their lengths and digests.",
+    )
     .enablePositionalOptions();
   addClientOptions(addAttempt(list))
     .addHelpText(

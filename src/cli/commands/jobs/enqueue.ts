@@ -31,7 +31,7 @@ export const registerEnqueue: RegisterCommand = (program, context) => {
     .summary("send a job, and wait for it if wanted")
     .description(
       "Sends a job: what to check out, what to run, and where. Inside a git checkout the remote repository and the " +
-        "commit are found; the guest gets them from the remote, so push first. A job file (docs/jobs.md) holds a whole " +
+        "commit are found; the guest gets them from the remote, so push first. A job file (docs/reference/jobs.md) holds a whole " +
         "request; flags win over it. The job goes through RabbitMQ where " +
         "AMQP_URL or --amqp-url names one, else to the API.",
     );
@@ -81,7 +81,7 @@ function addJobOptions(command: Command): void {
     .option("--env <NAME=VALUE>", "an environment variable of the steps (repeatable)", collect)
     .option(
       "--secret <NAME>",
-      "a secret that the orchestrator is to give to the steps (repeatable); see docs/secrets.md",
+      "a secret that the orchestrator is to give to the steps (repeatable); see docs/reference/secrets.md",
       collect,
     )
     .option("--runs-on <LABEL>", "the image or alias to run on (default: the map's default_label)")

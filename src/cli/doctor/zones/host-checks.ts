@@ -35,7 +35,7 @@ export function judgePlatform(platform: NodeJS.Platform, missing: readonly strin
   }
   return fail(
     `This is ${platform} and not illumos: zones need an illumos host (OmniOS), and ${missing.join(", ")} are not here.`,
-    "HYPERVISOR=libvirt on Linux; docs/illumos.md for an illumos host",
+    "HYPERVISOR=libvirt on Linux; docs/reference/illumos.md for an illumos host",
   );
 }
 

@@ -1614,7 +1614,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
   receivedMs: bigint;
 
   /**
-   * The code of docs/errors.md it was refused with.
+   * The code of docs/reference/errors.md it was refused with.
    *
    * @generated from field: string reason = 3;
    */
@@ -2143,7 +2143,7 @@ export const ArtifactSchema: GenMessage<Artifact> = /*@__PURE__*/
  * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
  *
  * An error carries, beside the code and message of the RPC protocol, the header (or trailer) `solstice-error-code` with a
- * code of docs/errors.md, and `solstice-remedy`, percent-encoded, with what to do about it.
+ * code of docs/reference/errors.md, and `solstice-remedy`, percent-encoded, with what to do about it.
  *
  * A caller that found the address in a data directory sends the header `solstice-host` with the host's id; another host refuses the
  * call with `unavailable`.
