@@ -1,5 +1,4 @@
 import { Kysely, type Transaction } from "kysely";
-import { type EndedJob, recordResults } from "./outbox/record-results.ts";
 import { sqliteSchemaDialect } from "./schema/dialect.ts";
 import { migrate } from "./schema/migrate.ts";
 import type { Database } from "./schema/schema.ts";
@@ -16,8 +15,8 @@ import { WriteQueue, type Writer } from "./write-queue.ts";
 export interface JobWake {
   readonly kind: "job" | "log" | "queue";
   readonly jobId: string;
-  /** Of a job that has just got its verdict, told in the process that wrote it: when that was, ms since the epoch. */
-  readonly endedAt?: number;
+  /** Only in the process that wrote the change: the job has ended, so that its slot is free and its result may wait. */
+  readonly ended?: boolean;
   /** Of a job that was active and waits again, told in the process that wrote it: its slot is free. */
   readonly requeued?: boolean;
   /** Of a job whose guest has just been put on hold, told in the process that wrote it: its slot is free. */
@@ -30,16 +29,22 @@ export type Wake = JobWake | { readonly kind: "all" };
 /** One operation's writes. `announce` collects wakes, which are sent after the commit. */
 export type Write<T> = (trx: Transaction<Database>, announce: (wake: Wake) => void) => Promise<T>;
 
+/** A write that is under way, for functions that are a part of one. */
+export interface OpenWrite {
+  readonly store: Store;
+  readonly trx: Transaction<Database>;
+  readonly announce: (wake: Wake) => void;
+}
+
 /** An open store. The functions of the other files take it first. */
 export interface Store {
   /** For reads. Never use it inside a write: there the transaction is the connection. */
   readonly db: Kysely<Database>;
   /** Whether the database knows `for update skip locked`. Where it does not, writers come one after the other. */
   readonly canSkipLocked: boolean;
-  /**
-   * Runs one operation in one transaction; resolves when it is on disk. Where results are recorded, each job whose end the
-   * operation announces gets its row in the outbox, in the same transaction.
-   */
+  /** Whether the end of a job is written together with its row in the outbox. */
+  readonly recordsResults: boolean;
+  /** Runs one operation in one transaction; resolves when it is on disk. */
   write<T>(work: Write<T>): Promise<T>;
   /** Calls `listener` after each commit that changed something. Returns the function that ends this. */
   subscribe(listener: (wake: Wake) => void): () => void;
@@ -83,7 +88,6 @@ interface StoreParts {
   readonly exchange?: WakeExchange;
   readonly canSkipLocked?: boolean;
   readonly reclaim?: () => Promise<number>;
-  /** Whether a verdict is written together with a row of the outbox. */
   readonly recordsResults?: boolean;
 }
 
@@ -98,6 +102,7 @@ export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store
   return {
     db,
     canSkipLocked: parts.canSkipLocked ?? false,
+    recordsResults: parts.recordsResults ?? false,
     reclaim: parts.reclaim ?? (async () => 0),
     wake,
     async write(work) {
@@ -105,9 +110,7 @@ export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store
       const value = await writer.run(async (trx) => {
         const announced: Wake[] = [];
         wakes = announced;
-        const result = await work(trx, (sent) => announced.push(sent));
-        if (parts.recordsResults) await recordResults(trx, endedJobs(announced));
-        return result;
+        return work(trx, (sent) => announced.push(sent));
       });
       for (const announced of wakes) {
         wake(announced);
@@ -125,10 +128,4 @@ export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store
       await db.destroy();
     },
   };
-}
-
-function endedJobs(announced: readonly Wake[]): EndedJob[] {
-  return announced.flatMap((wake) =>
-    wake.kind !== "all" && wake.endedAt !== undefined ? [{ jobId: wake.jobId, endedAt: wake.endedAt }] : [],
-  );
 }

@@ -64,8 +64,8 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
     },
   });
   const unsubscribe = context.store.subscribe((wake) => {
-    // Ends that other hosts wrote come without their time: each host publishes its own first.
-    if (wake.kind === "all" || wake.endedAt !== undefined) loop.wake();
+    // Wakes of other hosts do not say that a job has ended: each host publishes its own results first.
+    if (wake.kind === "all" || wake.ended) loop.wake();
   });
   void loop.ended.then(unsubscribe);
   const settle = (timeoutMs: number) =>

@@ -69,7 +69,7 @@ function isNews(scheduling: Scheduling, wake: Wake): boolean {
       return false;
     case "job":
       window.drop(wake.jobId);
-      return wake.endedAt !== undefined || wake.onHold === true;
+      return wake.ended === true || wake.onHold === true;
     case "queue":
       window.noteChange();
       // A job that goes back to the queue frees its slot, and it may be one of ours; the next look costs little.

@@ -6,7 +6,7 @@ import { applyWithin } from "../jobs/job-changes.ts";
 import { closeStepsWithin } from "../jobs/steps.ts";
 import { toMachine, toStep } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
-import type { Store, Wake } from "../store.ts";
+import type { OpenWrite, Store } from "../store.ts";
 
 /** Jobs taken over in one transaction at most. */
 export const maxTakenAtOnce = 100;
@@ -41,28 +41,24 @@ export async function takeOver(
     const held = await listActive({ db: trx }, loss.hostId, maxTakenAtOnce);
     const jobs: Job[] = [];
     for (const job of held) {
-      const ended = await endAttempt(trx, announce, { job, at: loss.at });
+      const ended = await endAttempt({ store, trx, announce }, { job, at: loss.at });
       if (ended !== null) jobs.push(ended);
     }
     return { jobs, more: held.length === maxTakenAtOnce };
   });
 }
 
-async function endAttempt(
-  trx: Transaction<Database>,
-  announce: (wake: Wake) => void,
-  { job, at }: { job: Job; at: number },
-): Promise<Job | null> {
+async function endAttempt(write: OpenWrite, { job, at }: { job: Job; at: number }): Promise<Job | null> {
   const change = { jobId: job.id, attempt: job.attempt, at };
-  const ended = job.state === "finalizing" ? job.verdict : await verdictOf(trx, job);
-  const concluded = await applyWithin(trx, announce, {
+  const ended = job.state === "finalizing" ? job.verdict : await verdictOf(write.trx, job);
+  const concluded = await applyWithin(write, {
     ...change,
     event: "conclude",
     ...(ended && { verdict: ended }),
   });
-  await closeStepsWithin(trx, change);
+  await closeStepsWithin(write.trx, change);
   if (concluded?.state !== "finalizing") return concluded;
-  return applyWithin(trx, announce, { ...change, ...settlement(concluded) });
+  return applyWithin(write, { ...change, ...settlement(concluded) });
 }
 
 async function verdictOf(trx: Transaction<Database>, job: Job) {

@@ -11,9 +11,10 @@ import {
 } from "../../core/job/job-state.ts";
 import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../../core/job/verdict.ts";
 import { moveWithin } from "../hosts/machines.ts";
+import { recordResult } from "../outbox/record-result.ts";
 import { toJob, verdictColumns } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
-import type { Store, Wake } from "../store.ts";
+import type { JobWake, OpenWrite, Store } from "../store.ts";
 
 /** Another process may change the job between our read and our write this often before we give up. */
 const maxRaces = 20;
@@ -160,34 +161,29 @@ export interface JobChange {
  * `ignore`), or null when this attempt is not the current one any more. Throws `conflict` when the table refuses.
  */
 export async function applyEvent(store: Store, change: JobChange): Promise<Job | null> {
-  return store.write((trx, announce) => applyWithin(trx, announce, change));
+  return store.write((trx, announce) => applyWithin({ store, trx, announce }, change));
 }
 
 /** {@link applyEvent} as a part of a larger write. */
-export async function applyWithin(
-  trx: Transaction<Database>,
-  announce: (wake: Wake) => void,
-  change: JobChange,
-): Promise<Job | null> {
+export async function applyWithin(write: OpenWrite, change: JobChange): Promise<Job | null> {
   for (let race = 0; race < maxRaces; race += 1) {
     const seen = race === 0 ? seenAs(change) : null;
-    const job = seen ?? (await currentAttempt(trx, change));
+    const job = seen ?? (await currentAttempt(write.trx, change));
     if (job === null) return null;
     const next = transition(job.state, change.event);
     if (next === "refuse") throw refused(job, change.event);
     if (next === "ignore") return job;
-    const changed = await changeState(trx, { job, next, change });
+    const changed = await changeState(write, { job, next, change });
     if (changed === null) continue;
-    const kind = next === "queued" ? "queue" : "job";
-    announce({
-      kind,
-      jobId: job.id,
-      ...(isFinal(next) && { endedAt: change.at }),
-      ...(next === "queued" && { requeued: true }),
-    });
+    write.announce(wakeOf(changed));
     return changed;
   }
   throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times while it was written.`);
+}
+
+function wakeOf({ id: jobId, state }: Job): JobWake {
+  if (state === "queued") return { kind: "queue", jobId, requeued: true };
+  return { kind: "job", jobId, ...(isFinal(state) && { ended: true }) };
 }
 
 async function currentAttempt(trx: Transaction<Database>, change: JobChange): Promise<Job | null> {
@@ -216,9 +212,9 @@ function refused(job: Job, event: JobEvent): SolsticeError {
   return new SolsticeError("conflict", `Job ${job.id} is ${job.state}: ${event} is not possible.`);
 }
 
-/** The write itself; null when the job is not as it was read. */
+/** Writes a change of state with all that is recorded of it; null when the job is not as it was read. */
 async function changeState(
-  trx: Transaction<Database>,
+  { store, trx }: OpenWrite,
   step: { job: Job; next: JobState; change: JobChange },
 ): Promise<Job | null> {
   const { job, next, change } = step;
@@ -243,6 +239,7 @@ async function changeState(
   const changed = toJob(row);
   const reason = ended?.reason ?? null;
   await recordTransition(trx, { job: changed, from: job.state, at: change.at, reason });
+  if (store.recordsResults && isFinal(next)) await recordResult(trx, { jobId: job.id, endedAt: change.at });
   if (change.machine) await moveWithin(trx, { ...change, state: change.machine });
   return changed;
 }
@@ -307,7 +304,7 @@ export async function requestCancel(store: Store, wish: CancelWish): Promise<Job
       at: wish.at,
       verdict: ended,
     } as const;
-    return applyWithin(trx, announce, change);
+    return applyWithin({ store, trx, announce }, change);
   });
 }
 

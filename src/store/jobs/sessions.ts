@@ -25,7 +25,7 @@ export function startSession(
     const { jobId, attempt, hostId: holder } = machine;
     call.accept(seen);
     const change = { jobId, attempt, event: "start", at: call.at, holder, seen } as const;
-    const job = await applyWithin(trx, announce, change);
+    const job = await applyWithin({ store, trx, announce }, change);
     return job && { job, machine };
   });
 }

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions {
   readonly waitSeconds: number;
   /** Gets a line when the database is waited for, and when its wakes stop and come again. */
   readonly log: StoreLog;
-  /** Whether a verdict is written together with a row of the outbox. */
+  /** As of {@link Store}. */
   readonly recordsResults?: boolean;
 }
 

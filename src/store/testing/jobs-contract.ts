@@ -360,7 +360,7 @@ function eventsContract(create: CreateDatabase): void {
     );
     assert.deepEqual(wakes, [
       ...Array(3).fill({ kind: "job", jobId: "job1" }),
-      { kind: "job", jobId: "job1", endedAt: 6000 },
+      { kind: "job", jobId: "job1", ended: true },
     ]);
   });
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { buildJobResult } from "../../core/job/job-result.ts";
-import { applyEvent, insertJob, requestCancel } from "../jobs/jobs.ts";
+import { verdict } from "../../core/job/verdict.ts";
+import { renewLease } from "../hosts/hosts.ts";
+import { takeOver } from "../hosts/takeover.ts";
+import { applyWithin } from "../jobs/job-changes.ts";
+import { applyEvent, getJob, insertJob, requestCancel } from "../jobs/jobs.ts";
 import {
   claimResults,
   countUnpublished,
@@ -10,6 +14,7 @@ import {
   releaseResults,
 } from "../outbox/outbox.ts";
 import type { Store } from "../store.ts";
+import { facts } from "./hosts-contract.ts";
 import { end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openSeveral } from "./test-database.ts";
 
@@ -28,6 +33,16 @@ async function open(context: TestContext, create: CreateDatabase): Promise<Store
   return store as Store;
 }
 
+/** A host with a lease, so that it can be lost. */
+function register(store: Store): Promise<unknown> {
+  return renewLease(store, { hostId, at: 1000, facts });
+}
+
+function concluding(jobId: string) {
+  const lost = verdict("guest_lost", "Lost.");
+  return { jobId, attempt: 1, event: "conclude", verdict: lost } as const;
+}
+
 function writing(create: CreateDatabase): void {
   test("one row for each job that ended, by whatever way; oldest first", async (context) => {
     const store = await open(context, create);
@@ -35,32 +50,42 @@ function writing(create: CreateDatabase): void {
     await end(store, "job1", "step_failed", 7000);
     await insertJob(store, newJob("job2"));
     await requestCancel(store, { jobId: "job2", at: 6000 });
-    await insertClaimed(store, "job3");
     await insertJob(store, newJob("job4"));
-    assert.deepEqual(await claimResults(store, claim), ["job2", "job1"]);
-    assert.equal(await countUnpublished(store), 2);
+    await register(store);
+    await insertClaimed(store, "job3", { maxAttempts: 1 });
+    await takeOver(store, { hostId, renewals: 1, at: 8000 });
+    assert.deepEqual(await claimResults(store, claim), ["job2", "job1", "job3"]);
     await requestCancel(store, { jobId: "job2", at: 8000 });
-    assert.equal(await countUnpublished(store), 2);
+    assert.equal(await countUnpublished(store), 3);
   });
 
-  test("an attempt that is repeated has no result, and a write that fails leaves none", async (context) => {
+  test("an attempt that is repeated has no result, nor has a job whose lost host leaves it attempts", async (context) => {
+    const store = await open(context, create);
+    await register(store);
+    await insertClaimed(store, "job1");
+    await insertClaimed(store, "job2");
+    await applyEvent(store, { ...concluding("job2"), at: 1 });
+    await applyEvent(store, { jobId: "job2", attempt: 1, event: "requeue", at: 2 });
+    await takeOver(store, { hostId, renewals: 1, at: 8000 });
+    assert.equal((await getJob(store, "job1"))?.state, "queued");
+    assert.equal(await countUnpublished(store), 0);
+  });
+
+  test("the end of a job and its row are written together or not at all, whatever wakes are sent", async (context) => {
     const store = await open(context, create);
     await insertClaimed(store, "job1");
-    await end(store, "job1", "guest_lost").catch(() => {});
-    const before = await countUnpublished(store);
+    await applyEvent(store, { ...concluding("job1"), at: 1 });
+    const settling = { jobId: "job1", attempt: 1, event: "settle_infra_error", at: 9000 } as const;
     await assert.rejects(
       store.write(async (trx, announce) => {
-        await trx.updateTable("jobs").set({ priority: 3 }).where("id", "=", "job1").execute();
-        announce({ kind: "job", jobId: "job1", endedAt: 9000 });
+        await applyWithin({ store, trx, announce }, settling);
         throw new Error("in the middle");
       }),
     );
-    assert.equal(await countUnpublished(store), before);
-    await insertClaimed(store, "job2");
-    const ended = { reason: "guest_lost", state: "infra_error", message: "Lost.", exitCode: null } as const;
-    await applyEvent(store, { jobId: "job2", attempt: 1, event: "conclude", at: 1, verdict: ended });
-    await applyEvent(store, { jobId: "job2", attempt: 1, event: "requeue", at: 2 });
-    assert.equal(await countUnpublished(store), before);
+    await store.write(async (_trx, announce) => announce({ kind: "job", jobId: "job1", ended: true }));
+    assert.equal(await countUnpublished(store), 0);
+    await store.write((trx) => applyWithin({ store, trx, announce: () => {} }, settling));
+    assert.deepEqual(await claimResults(store, claim), ["job1"]);
   });
 
   test("a store that records none has none", async (context) => {
