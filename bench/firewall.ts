@@ -7,7 +7,7 @@ import {
   silentLog,
   testSpec,
   writeTestSeed,
-} from "../test/hypervisor-contract/libvirt-harness.ts";
+} from "../test/hypervisor-contract/libvirt/harness.ts";
 import { gatewayAddress, guestImage, noLibvirt } from "../test/support/guests/libvirt.ts";
 import type { Bench } from "./bench.ts";
 import type { Figure } from "./report.ts";

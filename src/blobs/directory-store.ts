@@ -3,9 +3,9 @@ import { constants, createReadStream } from "node:fs";
 import { mkdir, open, opendir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import type { Readable } from "node:stream";
-import { convertDiskFull } from "../host/disk-full.ts";
 import { hasErrorCode } from "../host/error-code.ts";
-import { writeWhole } from "../host/write-whole.ts";
+import { convertDiskFull } from "../host/files/disk-full.ts";
+import { writeWhole } from "../host/files/write-whole.ts";
 import { type BlobFacts, type BlobStore, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
 

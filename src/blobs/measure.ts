@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { SolsticeError } from "../core/errors.ts";
-import { formatBytes } from "../host/disk-space.ts";
+import { formatBytes } from "../host/files/disk-space.ts";
 import type { WriteOptions, WrittenBlob } from "./blob-store.ts";
 
 /** Passes a stream on, counting and hashing it. `result` is right when all was read. Throws `limit_exceeded`. */

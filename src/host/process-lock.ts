@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SolsticeError } from "../core/errors.ts";
 import { hasErrorCode } from "./error-code.ts";
-import { makeDirectory } from "./make-directory.ts";
+import { makeDirectory } from "./files/make-directory.ts";
 
 /** A lock held by this process until {@link ProcessLock.release}, or until the process ends in any way. */
 export interface ProcessLock {

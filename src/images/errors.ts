@@ -1,6 +1,6 @@
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import { convertDiskFull } from "../host/disk-full.ts";
-import { formatBytes } from "../host/disk-space.ts";
+import { convertDiskFull } from "../host/files/disk-full.ts";
+import { formatBytes } from "../host/files/disk-space.ts";
 
 /** Failures with these codes stay until a person, or the publisher of the image, does something. */
 const permanentCodes: readonly ErrorCode[] = [

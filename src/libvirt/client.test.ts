@@ -5,11 +5,11 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import type { LibvirtClient, LibvirtClientOptions } from "./client.ts";
 import { createLibvirtClient, formatVersion } from "./client.ts";
 import { type LibvirtConnectionError, LibvirtErrorCode } from "./errors.ts";
-import { encodePacket, MAX_PACKET_BYTES, PacketType, REMOTE_PROGRAM } from "./packet.ts";
-import { lifecycleEvent, procedures } from "./procedures.ts";
 import type { FakeLibvirtServer } from "./testing/fake-server.ts";
 import { FakeFault, startFakeServer } from "./testing/fake-server.ts";
-import { boolean, encode, uint32 } from "./xdr.ts";
+import { encodePacket, MAX_PACKET_BYTES, PacketType, REMOTE_PROGRAM } from "./wire/packet.ts";
+import { lifecycleEvent, procedures } from "./wire/procedures.ts";
+import { boolean, encode, uint32 } from "./wire/xdr.ts";
 
 const domain = { name: "vm", uuid: "00010203-0405-0607-0809-0a0b0c0d0e0f", id: 3 };
 const replyHeader = {

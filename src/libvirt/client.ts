@@ -1,14 +1,14 @@
 import type { Duplex } from "node:stream";
-import { Channel } from "./channel.ts";
-import { openConsoleStream } from "./console-stream.ts";
+import { Channel } from "./connection/channel.ts";
+import { openConsoleStream } from "./connection/console-stream.ts";
+import { type Endpoint, parseLibvirtUri } from "./connection/uri.ts";
 import type { LibvirtConnectionError } from "./errors.ts";
-import type { Procedure } from "./procedures.ts";
-import { LIFECYCLE_EVENT_ID, lifecycleEvent, procedures } from "./procedures.ts";
 import type { DomainState, LifecycleEventDetail, LifecycleEventName } from "./states.ts";
 import { nameDomainState, nameLifecycleEvent } from "./states.ts";
-import type { DhcpLease, Domain, Network } from "./types.ts";
-import { type Endpoint, parseLibvirtUri } from "./uri.ts";
-import { decode } from "./xdr.ts";
+import type { Procedure } from "./wire/procedures.ts";
+import { LIFECYCLE_EVENT_ID, lifecycleEvent, procedures } from "./wire/procedures.ts";
+import type { DhcpLease, Domain, Network } from "./wire/types.ts";
+import { decode } from "./wire/xdr.ts";
 
 /** Options of {@link createLibvirtClient}. */
 export interface LibvirtClientOptions {

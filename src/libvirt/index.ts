@@ -11,4 +11,4 @@ export type {
   LifecycleEventDetail,
   LifecycleEventName,
 } from "./states.ts";
-export type { DhcpLease, Domain, Network } from "./types.ts";
+export type { DhcpLease, Domain, Network } from "./wire/types.ts";

@@ -4,7 +4,7 @@ import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/job/lifecycle.ts";
 import { type Unfit, unfitness } from "../core/schedule/backend-fit.ts";
 import type { ImageHere } from "../core/schedule/image-hope.ts";
-import { formatBytes } from "../host/disk-space.ts";
+import { formatBytes } from "../host/files/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";

@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { SolsticeError } from "../core/errors.ts";
 import { fileProblem } from "../core/text/file-problem.ts";
-import { makeDirectory, passableMode } from "../host/make-directory.ts";
+import { makeDirectory, passableMode } from "../host/files/make-directory.ts";
 
 /** Makes the data directory where it is missing. Throws `config_invalid` when it cannot be made, read or written. */
 export function openDataDirectory(dataDir: string): void {

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { SolsticeError } from "../core/errors.ts";
-import { makeDirectory, passableMode } from "../host/make-directory.ts";
+import { makeDirectory, passableMode } from "../host/files/make-directory.ts";
 
 /** Who this orchestrator is. Kept in the data directory, so it outlives every restart. */
 export interface HostIdentity {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { guestPlaceOptions } from "../config/options/guest-place-options.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { type Backend, backends } from "../core/job/job.ts";
-import { replaceFile } from "../host/replace-file.ts";
+import { replaceFile } from "../host/files/replace-file.ts";
 
 /** The file of the data directory that keeps, also after the end of the process, what its guests depend on. */
 const lastRunFileName = "last-run.json";

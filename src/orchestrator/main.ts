@@ -6,7 +6,7 @@ import type { ConfigSource } from "../config/reload/config-source.ts";
 import type { LifecycleLimits } from "../core/job/lifecycle.ts";
 import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
 import { writeSeed } from "../guest/seed/seed-image.ts";
-import { probeKvm } from "../host/kvm.ts";
+import { probeKvm } from "../host/kvm/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
 import { createHypervisor } from "../hypervisor/router.ts";
 import { openImageStore } from "../images/image-store.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
-import { makeDirectory } from "../host/make-directory.ts";
+import { makeDirectory } from "../host/files/make-directory.ts";
 import { openSqliteStore, type Store } from "../store/store.ts";
 import type { Log } from "./context.ts";
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { SolsticeError } from "../core/errors.ts";
-import { replaceFile } from "../host/replace-file.ts";
+import { replaceFile } from "../host/files/replace-file.ts";
 
 type StorePlace = Pick<OrchestratorConfig, "dataDir" | "databaseUrl">;
 

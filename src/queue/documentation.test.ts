@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { jobRequestSchema, parseJobRequest, unknownRequestKeys } from "../core/request/job-request.ts";
-import { deadLetterEnvelope, type Refusal } from "./dead-letter.ts";
-import { resultRoutingKey, topologyOf } from "./topology.ts";
+import { resultRoutingKey, topologyOf } from "./connection/topology.ts";
+import { deadLetterEnvelope, type Refusal } from "./intake/dead-letter.ts";
 
 const page = readFileSync(new URL("../../docs/reference/messages.md", import.meta.url), "utf8");
 

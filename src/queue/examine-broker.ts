@@ -1,11 +1,11 @@
 import type { Channel } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
-import { bounded } from "./bounded.ts";
 import { brokerLimits } from "./broker.ts";
-import { brokerErrorCode, shownBrokerUrl } from "./broker-errors.ts";
-import type { BrokerConnection } from "./connection.ts";
-import { withConnection } from "./one-connection.ts";
-import { declareExchange, declareQueue, topologyOf } from "./topology.ts";
+import { bounded } from "./connection/bounded.ts";
+import { brokerErrorCode, shownBrokerUrl } from "./connection/broker-errors.ts";
+import type { BrokerConnection } from "./connection/connection.ts";
+import { withConnection } from "./connection/one-connection.ts";
+import { declareExchange, declareQueue, topologyOf } from "./connection/topology.ts";
 
 /** What {@link examineBroker} saw. */
 export interface BrokerExamination {

@@ -9,8 +9,8 @@ import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
 import type { JobResult } from "../core/job/job-result.ts";
 import type { Broker, DeliveryOutcome } from "./broker.ts";
+import { keepBodiesRaw } from "./connection/raw-bodies.ts";
 import { openBroker } from "./rabbitmq.ts";
-import { keepBodiesRaw } from "./raw-bodies.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
 const accepted: DeliveryOutcome = { kind: "accepted" };

@@ -11,11 +11,11 @@ import {
   type DeliveryHandler,
   type Intake,
 } from "./broker.ts";
-import { type BrokerConnection, openConnection } from "./connection.ts";
-import { startIntake } from "./intake.ts";
-import { createPublisher, type Publisher } from "./publisher.ts";
-import { settleMessage } from "./settle.ts";
-import { deadLetterExchange, declareTopology, resultRoutingKey } from "./topology.ts";
+import { type BrokerConnection, openConnection } from "./connection/connection.ts";
+import { deadLetterExchange, declareTopology, resultRoutingKey } from "./connection/topology.ts";
+import { startIntake } from "./intake/intake.ts";
+import { settleMessage } from "./intake/settle.ts";
+import { createPublisher, type Publisher } from "./publish/publisher.ts";
 
 /** How the broker is reached, and what else its client needs. */
 export interface BrokerOptions extends AmqpConfig {

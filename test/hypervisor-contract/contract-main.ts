@@ -86,7 +86,7 @@ async function run(order: Run): Promise<void> {
 async function suites(order: Run): Promise<Record<string, ContractOptions>> {
   const { backend } = order;
   if (backend === "libvirt") {
-    const { createLibvirtHarness, missingSystemLibvirt } = await import("./libvirt-harness.ts");
+    const { createLibvirtHarness, missingSystemLibvirt } = await import("./libvirt/harness.ts");
     const missing = await missingSystemLibvirt();
     if (missing !== false) throw new Error(missing);
     return { libvirt: { setUp: createLibvirtHarness, cannotHappen: smallDiskNeedsRoot } };
@@ -103,7 +103,7 @@ async function suites(order: Run): Promise<Record<string, ContractOptions>> {
 
 /** On illumos with the commands of this host, and on the stand-in elsewhere. */
 async function zonesSuite({ transcript, image, pool }: Run): Promise<Record<string, ContractOptions>> {
-  const { createZonesOnIllumos, createZonesOnStandIn } = await import("./zones-hosts.ts");
+  const { createZonesOnIllumos, createZonesOnStandIn } = await import("./zones/hosts.ts");
   const { createRecorder } = await import("./transcript/record.ts");
   const recorder = transcript === null ? null : createRecorder(transcript);
   const recording = recorder?.recording ?? ((run) => run);

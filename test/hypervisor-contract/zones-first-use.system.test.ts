@@ -8,7 +8,7 @@ import type { VictimModel } from "./contract/harness.ts";
 import { liveInProcess } from "./contract/kills/in-process.ts";
 import { describePoint, type KillPoint, killPoints, type Life } from "./contract/kills/steps.ts";
 import { type ContractHarness, randomJobId } from "./contract.ts";
-import { createZonesOnStandIn } from "./zones-hosts.ts";
+import { createZonesOnStandIn } from "./zones/hosts.ts";
 
 const pool = "rpool/first";
 

@@ -1,6 +1,6 @@
 import { isExhaustive } from "../support/sampling.ts";
 import { testHypervisorContract } from "./contract.ts";
-import { createZonesOnStandIn } from "./zones-hosts.ts";
+import { createZonesOnStandIn } from "./zones/hosts.ts";
 
 testHypervisorContract("zones, on the stand-in", {
   setUp: () => createZonesOnStandIn({ guests: "scripted" }),

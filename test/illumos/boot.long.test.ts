@@ -5,7 +5,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runCommand } from "../../src/host/command.ts";
-import { tinyImage, tinySeed, writeTestSeed } from "../hypervisor-contract/libvirt-harness.ts";
+import { tinyImage, tinySeed, writeTestSeed } from "../hypervisor-contract/libvirt/harness.ts";
 import { until } from "../support/until.ts";
 import { openStandIn, type StandIn } from "./stand-in.ts";
 import { must, runIn, zoneCommands } from "./testing.ts";

@@ -9,7 +9,7 @@ import { zfs } from "./zfs/zfs.ts";
 import { zpool } from "./zfs/zpool.ts";
 import { zonecfg } from "./zonecfg/zonecfg.ts";
 import { tearDownEnded } from "./zones/teardown.ts";
-import { zoneadm } from "./zones/zoneadm.ts";
+import { zoneadm } from "./zones/zoneadm/zoneadm.ts";
 import { zonename } from "./zones/zonename.ts";
 
 /** A command that hangs gives up after this. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { SolsticeError } from "../../core/errors.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import { entryToRead, jobWithin, saveCacheEntryWithin } from "../../store/files/caches.ts";
 import type { Store } from "../../store/store.ts";
 import { blobKeyOf } from "../transfers/blob-keys.ts";

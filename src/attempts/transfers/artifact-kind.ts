@@ -1,7 +1,7 @@
 import { isWantedArtifact } from "../../core/request/artifact-match.ts";
 import { artifactsOf } from "../../core/request/artifacts.ts";
 import type { JobRequest } from "../../core/request/job-request.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import { blobKeyOf } from "./blob-keys.ts";
 import type { UploadKind, UploadOffer } from "./transfer-kinds.ts";
 

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorCodes, errorText, SolsticeError } from "../../core/errors.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import type { Artifact } from "../../gen/solstice/v1/jobs_pb.ts";
-import { convertDiskFull } from "../../host/disk-full.ts";
-import { formatBytes, freeBytes } from "../../host/disk-space.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
+import { convertDiskFull } from "../../host/files/disk-full.ts";
+import { formatBytes, freeBytes } from "../../host/files/disk-space.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import { oneLine } from "../print/text.ts";
 

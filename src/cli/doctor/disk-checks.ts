@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { formatBytes, freeBytes } from "../../host/disk-space.ts";
+import { formatBytes, freeBytes } from "../../host/files/disk-space.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import { qemuUser, succeedsAs } from "./kvm-checks.ts";
 

@@ -1,7 +1,7 @@
 import { access, readFile } from "node:fs/promises";
 import { SolsticeError } from "../../core/errors.ts";
 import { runCommand } from "../../host/command.ts";
-import { probeKvm } from "../../host/kvm.ts";
+import { probeKvm } from "../../host/kvm/kvm.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
 /** Whether guests can have hardware virtualization; without it they run, but many times slower. */

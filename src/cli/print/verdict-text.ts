@@ -1,5 +1,5 @@
 import type { Job, LogStatus } from "../../gen/solstice/v1/jobs_pb.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import type { Output } from "../context.ts";
 import { failedStep, stateTimings } from "../request/job-document.ts";
 import { paintState } from "./output.ts";

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName, jobIdOfGuest } from "../../core/job/job.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
-import { makeDirectory, passableMode } from "../../host/make-directory.ts";
+import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";

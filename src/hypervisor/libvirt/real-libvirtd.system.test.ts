@@ -12,7 +12,7 @@ import {
   testSpec,
   tinyImage,
   writeTestSeed,
-} from "../../../test/hypervisor-contract/libvirt-harness.ts";
+} from "../../../test/hypervisor-contract/libvirt/harness.ts";
 import { guestName } from "../../core/job/job.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";

@@ -3,7 +3,7 @@ import { chownSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { silentLog, writeTestSeed } from "../../../test/hypervisor-contract/libvirt-harness.ts";
+import { silentLog, writeTestSeed } from "../../../test/hypervisor-contract/libvirt/harness.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { missingLibvirtd, startPrivateLibvirtd } from "../../libvirt/testing/private-libvirtd.ts";
 import { createLibvirtHypervisor } from "./libvirt.ts";

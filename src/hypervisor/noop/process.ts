@@ -11,8 +11,8 @@ import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts"
 import { guestName } from "../../core/job/job.ts";
 import type { ShellOrder } from "../../core/job/shell-order.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
-import { makeDirectory, passableMode } from "../../host/make-directory.ts";
-import { readPart } from "../../host/read-part.ts";
+import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
+import { readPart } from "../../host/files/read-part.ts";
 import { guestsDirectory, readGuestDirectories } from "../guest-directories.ts";
 import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
 import {

@@ -1,4 +1,4 @@
-import { freeBytes } from "../../host/disk-space.ts";
+import { freeBytes } from "../../host/files/disk-space.ts";
 import { diskFull } from "../errors.ts";
 
 /** Throws `disk_full` unless `wantedBytes` and the floor fit at `path`. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readFile, rm } from "node:fs/promises";
 import { z } from "zod";
-import { makeDirectory } from "../../host/make-directory.ts";
+import { makeDirectory } from "../../host/files/make-directory.ts";
 import { writeFully } from "../formats/sparse-writer.ts";
 import { folderMode, type ImageFiles } from "../image-files.ts";
 import { writeFileAtomically } from "../prepare/image-facts.ts";

@@ -1,5 +1,5 @@
 import { MultiBar, type SingleBar } from "cli-progress";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import type { ImageLog, ImageProgress } from "../types.ts";
 
 /** Shows how far images are. */

@@ -6,7 +6,7 @@ import { constants, createGunzip, createZstdDecompress } from "node:zlib";
 import { execa } from "execa";
 import type { Decompress } from "../../core/image-map/image-map.ts";
 import { missingTool, runCommand } from "../../host/command.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import { imageInvalid } from "../errors.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 

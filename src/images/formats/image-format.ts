@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { isSolsticeError } from "../../core/errors.ts";
 import type { Decompress, ImageDefinition } from "../../core/image-map/image-map.ts";
 import { runCommand } from "../../host/command.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import { imageInvalid } from "../errors.ts";
 import type { ImageFormat } from "../types.ts";
 import { detectKind, type FileKind } from "./file-kind.ts";

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import { imageInvalid } from "../errors.ts";
 import { hasBootSignature, readPart } from "./file-kind.ts";
 

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { ImageDefinition } from "../../core/image-map/image-map.ts";
-import { makeDirectory, passableMode } from "../../host/make-directory.ts";
+import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
 import { type ProcessLock, readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { isProvenByList } from "../checksums/keep-proven.ts";
 import { digestMismatch, type WantedDigest, wantedDigest } from "../checksums/wanted-digest.ts";

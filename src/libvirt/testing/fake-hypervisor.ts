@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { LibvirtErrorCode } from "../errors.ts";
-import { procedures } from "../procedures.ts";
-import type { Domain } from "../types.ts";
+import { procedures } from "../wire/procedures.ts";
+import type { Domain } from "../wire/types.ts";
 import type { FakeLibvirtServer, FakeStream } from "./fake-server.ts";
 import { FakeFault, startFakeServer } from "./fake-server.ts";
 

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LibvirtErrorCode } from "../errors.ts";
-import type { Packet, PacketHeader } from "../packet.ts";
+import type { Packet, PacketHeader } from "../wire/packet.ts";
 import {
   encodePacket,
   KEEPALIVE_PROGRAM,
@@ -13,12 +13,12 @@ import {
   PacketType,
   PROTOCOL_VERSION,
   REMOTE_PROGRAM,
-} from "../packet.ts";
-import type { Procedure } from "../procedures.ts";
-import { keepalive, lifecycleEvent, procedures } from "../procedures.ts";
-import type { Domain, WireError } from "../types.ts";
-import { errorCodec } from "../types.ts";
-import { decode, encode } from "../xdr.ts";
+} from "../wire/packet.ts";
+import type { Procedure } from "../wire/procedures.ts";
+import { keepalive, lifecycleEvent, procedures } from "../wire/procedures.ts";
+import type { Domain, WireError } from "../wire/types.ts";
+import { errorCodec } from "../wire/types.ts";
+import { decode, encode } from "../wire/xdr.ts";
 
 /** Thrown by a handler of {@link FakeLibvirtServer}: becomes an error reply. */
 export class FakeFault extends Error {

@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import type { LibvirtClient } from "../client.ts";
 import { createLibvirtClient } from "../client.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../errors.ts";
-import type { Domain } from "../types.ts";
+import type { Domain } from "../wire/types.ts";
 
 /** A libvirt daemon of its own for tests, in session mode: it shares nothing with the system's daemon. */
 export interface PrivateLibvirtd {

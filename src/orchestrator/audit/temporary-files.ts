@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { orchestratorNoteName } from "../../config/load-client-config.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { probeFileName, probeFolderPrefix } from "../../host/kvm.ts";
+import { probeFileName, probeFolderPrefix } from "../../host/kvm/kvm.ts";
 import { type Leftover, listImageLeftovers } from "../../images/prepare/leftovers.ts";
 
 /** What is written at once is old after this: writing it takes milliseconds. The KVM probe has a deadline of seconds. */

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { hasErrorCode } from "../../host/error-code.ts";
-import { replaceFile } from "../../host/replace-file.ts";
+import { replaceFile } from "../../host/files/replace-file.ts";
 
 /** The file of the data directory that is there while the host drains at an operator's request. */
 const fileName = "draining";

@@ -12,7 +12,7 @@ import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/request/job-reques
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
 import { buildPlan, type PlanCheckout } from "../../guest/seed/plan.ts";
-import { replaceFile } from "../../host/replace-file.ts";
+import { replaceFile } from "../../host/files/replace-file.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import type { Store } from "../../store/store.ts";
 import type { Admission } from "../accept/admission.ts";

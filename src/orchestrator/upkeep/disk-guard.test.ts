@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openStandIn } from "../../../test/illumos/stand-in.ts";
-import { freeBytesOfDataset } from "../../host/disk-space.ts";
+import { freeBytesOfDataset } from "../../host/files/disk-space.ts";
 import { createDiskGuard, isBelowReserve } from "./disk-guard.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { RunCommand } from "../../host/command.ts";
-import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/disk-space.ts";
+import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/files/disk-space.ts";
 import type { Store } from "../../store/store.ts";
 import type { Log } from "../log.ts";
 import { startLoop } from "../loop.ts";

@@ -2,7 +2,7 @@ import { type CacheContext, createCacheCounts } from "../../attempts/caches/cach
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { planEviction, planRoom, type RoomPlan, type RoomWish } from "../../core/cache/room.ts";
-import { formatBytes } from "../../host/disk-space.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
 import {
   deleteCacheEntry,
   evictCacheEntry,

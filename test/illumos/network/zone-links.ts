@@ -1,9 +1,9 @@
 import type { Context } from "../host/context.ts";
 import { change, exclusively } from "../host/state.ts";
-import { bootFailure } from "../zones/failures.ts";
 import type { Resource, Zone } from "../zones/records.ts";
 import { runningZoneWithLink } from "../zones/use.ts";
-import { isPlumbed } from "../zones/verify.ts";
+import { bootFailure } from "../zones/zoneadm/failures.ts";
+import { isPlumbed } from "../zones/zoneadm/verify.ts";
 import { findLink, linkProperty } from "./links.ts";
 
 /** Gives a zone that boots its links (configure_exclusive_network_interfaces of vplat.c). */

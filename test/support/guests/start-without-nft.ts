@@ -5,7 +5,7 @@
 import { unlink } from "node:fs/promises";
 import { SolsticeError } from "../../../src/core/errors.ts";
 import { createLibvirtHypervisor } from "../../../src/hypervisor/libvirt/libvirt.ts";
-import { SYSTEM_URI, silentLog, writeTestSeed } from "../../hypervisor-contract/libvirt-harness.ts";
+import { SYSTEM_URI, silentLog, writeTestSeed } from "../../hypervisor-contract/libvirt/harness.ts";
 
 const [dataDir = "", ownerId = "", jobId = "", runnerUrl = "", nft = ""] = process.argv.slice(2);
 const hypervisor = createLibvirtHypervisor({

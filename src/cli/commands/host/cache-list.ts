@@ -1,5 +1,5 @@
 import type { CacheEntry, CacheUse, Job } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { Output } from "../../context.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine, repositoryText } from "../../print/text.ts";

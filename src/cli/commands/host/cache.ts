@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { SolsticeError } from "../../../core/errors.ts";
 import type { CacheEntry } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { CliContext } from "../../context.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";

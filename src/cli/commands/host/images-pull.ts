@@ -2,7 +2,7 @@ import type { ImagesConfig } from "../../../config/load-orchestrator-config.ts";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import { expectedBackend, imagesFor, unfitness } from "../../../core/schedule/backend-fit.ts";
 import { didYouMean } from "../../../core/text/closest-name.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { ImageStore, ProgressView } from "../../../images/index.ts";
 import type { CliContext } from "../../context.ts";
 import { exitCodes } from "../../print/exit-codes.ts";

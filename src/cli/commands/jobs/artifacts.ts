@@ -2,7 +2,7 @@ import { relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { errorText, SolsticeError } from "../../../core/errors.ts";
 import type { Artifact, ListArtifactsResponse } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import { downloadArtifact } from "../../artifacts/download.ts";
 import { nameMatches } from "../../artifacts/name-match.ts";

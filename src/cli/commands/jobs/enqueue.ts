@@ -4,7 +4,7 @@ import { publishOptions } from "../../../config/options/options.ts";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import type { JobRequest } from "../../../core/request/job-request.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { publishRequest } from "../../../queue/publish-request.ts";
+import { publishRequest } from "../../../queue/publish/publish-request.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import type { CliContext } from "../../context.ts";
 import type { Submitted } from "../../follow/submitted.ts";

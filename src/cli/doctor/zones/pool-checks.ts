@@ -4,7 +4,7 @@ import type { OrchestratorConfig } from "../../../config/orchestrator-config.ts"
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import { imagesFor } from "../../../core/schedule/backend-fit.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import { type ImageRow, openImageStore } from "../../../images/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "../check.ts";
 import type { Illumos } from "./observe.ts";

@@ -13,7 +13,7 @@ import {
   testSpec,
   tinyImage,
   writeTestSeed,
-} from "../../../../test/hypervisor-contract/libvirt-harness.ts";
+} from "../../../../test/hypervisor-contract/libvirt/harness.ts";
 import { runCommand } from "../../../host/command.ts";
 import type { Hypervisor } from "../../hypervisor.ts";
 import { createLibvirtHypervisor } from "../libvirt.ts";

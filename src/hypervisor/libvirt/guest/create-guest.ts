@@ -1,7 +1,7 @@
 import { access, chmod, mkdir, rename } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
-import { formatBytes, freeBytes } from "../../../host/disk-space.ts";
+import { formatBytes, freeBytes } from "../../../host/files/disk-space.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
 import { findDomain, type LibvirtHost } from "../host.ts";
 import { buildDomainXml } from "./domain-xml.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { readPart } from "../../../host/read-part.ts";
+import { readPart } from "../../../host/files/read-part.ts";
 import { maxConsoleBytes } from "./console-file.ts";
 import { type ConsoleEvents, createConsoleKeeper } from "./console-keeper.ts";
 import { consoleSocket, socketPath } from "./sockets.ts";

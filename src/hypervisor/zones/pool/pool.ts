@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
-import { formatBytes } from "../../../host/disk-space.ts";
+import { formatBytes } from "../../../host/files/disk-space.ts";
 import { type CommandHost, succeed } from "../commands.ts";
 import { consoleSocket, maxSocketPathBytes, socketPath } from "../console/sockets.ts";
 import { ownershipProperties } from "../ownership.ts";

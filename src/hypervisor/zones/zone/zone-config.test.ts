@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testSpec } from "../../../../test/hypervisor-contract/libvirt-harness.ts";
+import { testSpec } from "../../../../test/hypervisor-contract/libvirt/harness.ts";
 import { buildZoneConfig } from "./zone-config.ts";
 import { parseZoneExport } from "./zone-export.ts";
 

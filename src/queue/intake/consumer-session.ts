@@ -1,0 +1,72 @@
+import type { AsyncMessage, Channel } from "rabbitmq-client";
+import { bounded } from "../connection/bounded.ts";
+
+/** What is told to the broker about a delivery. */
+export type Settlement = "ack" | "requeue";
+
+/** One consumer on one channel, from its start until the channel, the queue or our wish ends it. */
+export interface ConsumerSession {
+  /** Resolves when no further delivery will come. */
+  readonly ended: Promise<void>;
+  /** Takes no more; resolves when the deliveries at hand are settled and the channel is closed. Never rejects. */
+  finish(): Promise<void>;
+}
+
+/** What a session is made of. */
+export interface SessionOptions {
+  /** With the queue declared on it. */
+  readonly channel: Channel;
+  readonly queue: string;
+  readonly prefetch: number;
+  /** Decides about a message; must not reject. */
+  readonly settle: (message: AsyncMessage) => Promise<Settlement>;
+  /** How long the broker may take to answer. */
+  readonly answerTimeoutMs: number;
+}
+
+/** Starts consuming. Rejects when the broker refuses or the channel ends. */
+export async function openConsumerSession(options: SessionOptions): Promise<ConsumerSession> {
+  const { channel, queue, prefetch, answerTimeoutMs: milliseconds } = options;
+  const ending = Promise.withResolvers<void>();
+  const atHand = new Set<Promise<void>>();
+  let isTaking = true;
+  const take = (message: AsyncMessage) => {
+    // What comes after the end is not settled: closing the channel gives it back to the queue.
+    if (!isTaking) return;
+    const dealing = deal(message, options);
+    atHand.add(dealing);
+    void dealing.finally(() => atHand.delete(dealing));
+  };
+  channel.once("close", () => ending.resolve());
+  // The queue was deleted, or its leader was lost.
+  channel.once("basic.cancel", () => ending.resolve());
+  await channel.basicQos({ prefetchCount: prefetch });
+  const { consumerTag } = await channel.basicConsume({ queue }, take);
+  return {
+    ended: ending.promise,
+    async finish() {
+      isTaking = false;
+      ending.resolve();
+      const cancelled: Promise<unknown> = channel.active
+        ? channel.basicCancel({ consumerTag })
+        : Promise.resolve();
+      await quietly(bounded(cancelled, { milliseconds, what: "The end of the consumer" }));
+      await Promise.all(atHand);
+      await quietly(bounded(channel.close(), { milliseconds, what: "The end of the channel" }));
+    },
+  };
+}
+
+async function deal(message: AsyncMessage, { channel, settle }: SessionOptions): Promise<void> {
+  const settlement = await settle(message);
+  // On a channel that has ended nothing can be settled: the broker gives the message out again.
+  if (!channel.active) return;
+  const { deliveryTag } = message;
+  if (settlement === "ack") channel.basicAck({ deliveryTag });
+  else channel.basicNack({ deliveryTag, requeue: true });
+}
+
+/** A broker that cannot answer has lost the consumer and the channel as well. */
+async function quietly(promise: Promise<unknown>): Promise<void> {
+  await promise.catch(() => undefined);
+}

@@ -1,0 +1,126 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type RunCommand, runCommand } from "../../../src/host/command.ts";
+import { openStandIn, type StandIn } from "../../illumos/stand-in.ts";
+import type { KillPoint } from "../contract/kills/steps.ts";
+import { nameStep } from "../contract/kills/steps.ts";
+import type { ContractHarness } from "../contract.ts";
+import { testSpec, tinyImage } from "../libvirt/harness.ts";
+import { createZonesHarness } from "./harness.ts";
+
+/** What the tests' image is imported under: one import for all guests. */
+const imageDigest = "ab".repeat(32);
+
+/** How large the image is of guests that read none; no multiple of a block. */
+const imageBytes = 2.5 * 1024 * 1024 + 100;
+
+/** Quicker than on a real host: the tests wait for what the watch sees. */
+const quickPace = { pollMs: 50, lookPauseMs: 20 };
+
+/** So many processes are killed on the stand-in in `npm test`, to check the model of a kill. */
+const sampledOnStandIn = 1;
+
+/** On a real host there is no model. */
+const sampledOnIllumos = 30;
+
+/** How long `zoneadm shutdown` waits for a deaf guest on the stand-in, in seconds. */
+const shutdownSeconds = 2;
+
+const poolBytes = 64 * 1024 ** 3;
+
+/** Wraps what runs the backend's commands, so that they can be recorded. */
+export type Recording = (run: RunCommand) => RunCommand;
+
+/**
+ * The zones backend on the stand-in. `scripted`: its guests are no machines, and do what a test guest does; `qemu`: real boots of the
+ * tiny guest.
+ */
+export async function createZonesOnStandIn(options: {
+  guests: "scripted" | "qemu";
+  recording?: Recording;
+  /** A dataset that does not exist; its parent is the pool. */
+  pool?: string;
+  /** The tiny guest as a raw image; default: it is built. */
+  image?: string | null;
+}): Promise<ContractHarness> {
+  const { guests, recording = (run) => run } = options;
+  const standIn = await openStandIn({ guests, poolBytes, shutdownSeconds });
+  return createZonesHarness({
+    pool: options.pool ?? "rpool/solstice",
+    seeds: guests === "scripted" ? "plain" : "whole",
+    spec: guests === "scripted" ? scriptedSpec(standIn) : await tinySpec(options.image ?? null),
+    run: recording(standIn.run),
+    suiteRun: standIn.run,
+    pace: quickPace,
+    async crash(zone) {
+      const pid = standIn.guestPid(zone);
+      if (pid !== null) process.kill(pid, "SIGKILL");
+    },
+    fillPool() {
+      standIn.setPoolBytes(1024);
+      return () => standIn.setPoolBytes(poolBytes);
+    },
+    victim: { environment: standIn.environment, sampled: sampledOnStandIn },
+    model: { run: standIn.run, ...haltingOf(standIn) },
+    close: () => standIn.close(),
+  });
+}
+
+/** The zones backend on this illumos host, with real boots of the tiny guest, a raw image. */
+export async function createZonesOnIllumos(options: {
+  pool: string;
+  image: string;
+  recording?: Recording;
+}): Promise<ContractHarness> {
+  const { pool, image, recording = (run) => run } = options;
+  return createZonesHarness({
+    pool,
+    seeds: "whole",
+    spec: (guest) => ({ ...testSpec({ ...guest, imagePath: image }), imageFormat: "raw", imageDigest }),
+    run: recording(runCommand),
+    suiteRun: runCommand,
+    pace: {},
+    async crash(zone) {
+      await runCommand("pkill", ["-KILL", "-z", zone, "."]);
+    },
+    fillPool: null,
+    victim: { sampled: sampledOnIllumos },
+    model: null,
+    async close() {},
+  });
+}
+
+function scriptedSpec({ directory }: StandIn): ContractHarness["spec"] {
+  const imagePath = join(directory, "images", "none.raw");
+  mkdirSync(join(directory, "images"));
+  writeFileSync(imagePath, Buffer.alloc(imageBytes, "solstice"));
+  return ({ behaviour, ...guest }) => ({
+    ...testSpec({ ...guest, behaviour, imagePath }),
+    imageFormat: "raw",
+    imageDigest,
+    seed: { metaData: "", userData: `behaviour: ${behaviour}\n` },
+  });
+}
+
+async function tinySpec(raw: string | null): Promise<ContractHarness["spec"]> {
+  const imagePath = raw ?? (await tinyImage());
+  const imageFormat = raw === null ? "qcow2" : "raw";
+  return (guest) => ({ ...testSpec({ ...guest, imagePath }), imageFormat, imageDigest });
+}
+
+/** How the stand-in has a command die halfway, and how it says that one has ended. */
+function haltingOf(standIn: StandIn) {
+  return {
+    haltAt({ step, nth }: KillPoint): () => void {
+      const [command = "", ...words] = step.split(" ");
+      // What names of steps leave out may be anything. One gap for several in a row: each more would multiply the time of a match.
+      const parts = words.join(" ").split(/(?:job-ID|ID|CARD|MAC|NUMBER| )+/);
+      const pattern = new RegExp(`^${parts.map((part) => RegExp.escape(part)).join("[^]*?")}`);
+      const fault = standIn.fault({ command, arguments: pattern, nth }, { kind: "die", when: "halfway" });
+      return () => fault.release();
+    },
+    endedCommands: (step: string) =>
+      standIn.commands().filter(({ command, args }) => nameStep(`${command} ${args.join(" ")}`) === step)
+        .length,
+  };
+}
