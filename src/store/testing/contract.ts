@@ -3,6 +3,8 @@ import { auditContract } from "./audit-contract.ts";
 import { cachesContract } from "./caches-contract.ts";
 import { holdsContract } from "./holds-contract.ts";
 import { hostsContract } from "./hosts-contract.ts";
+import { jobChangesContract } from "./job-changes-contract.ts";
+import { jobQueriesContract } from "./job-queries-contract.ts";
 import { jobsContract } from "./jobs-contract.ts";
 import { logsContract } from "./logs-contract.ts";
 import { machinesContract } from "./machines-contract.ts";
@@ -20,6 +22,8 @@ import { uploadsContract } from "./uploads-contract.ts";
 export function storeContract(name: string, create: CreateDatabase, createNew = create): void {
   describe(`store on ${name}`, () => {
     jobsContract(create);
+    jobQueriesContract(create);
+    jobChangesContract(create);
     machinesContract(create);
     logsContract(create);
     retentionContract(create);

@@ -4,7 +4,7 @@ import { type VerdictReason, verdict } from "../../core/job/verdict.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
 import { bindWithin, type SessionCall } from "../hosts/machines.ts";
 import { applyEvent, claimJob, insertJob, type NewJob } from "../jobs/jobs.ts";
-import type { Store } from "../store.ts";
+import type { Store, Wake } from "../store.ts";
 
 /** The host that claims in these tests. */
 export const hostId = "host-a";
@@ -60,4 +60,11 @@ export async function end(
 /** A runner's session alone, without the job's start that comes with it in the product. */
 export function bindSession(store: Store, call: SessionCall): Promise<Machine | null> {
   return store.write((trx, announce) => bindWithin(trx, announce, call));
+}
+
+/** Collects what a store announces, until the test has looked. */
+export function wakesOf(store: Store): Wake[] {
+  const wakes: Wake[] = [];
+  store.subscribe((wake) => wakes.push(wake));
+  return wakes;
 }
