@@ -17,13 +17,25 @@ export interface GuestFile {
 /** In which form a guest gets its seed: what of it is on the disk, and how. */
 export type SeedForm = "iso" | "vfat" | "cpio";
 
-/** The documents of a NoCloud seed. */
+/** The static address of a guest's one network card. Every text in it is an address: the seed puts them into a script. */
+export interface StaticNetwork {
+  /** `02:08:20:00:0a:07`: the card is found by it, since names differ between systems. */
+  readonly macAddress: string;
+  /** IPv4, as the gateway and the nameservers. */
+  readonly address: string;
+  /** Of the subnet, in bits. */
+  readonly prefix: number;
+  readonly gateway: string;
+  readonly nameservers: readonly string[];
+}
+
+/** What a seed is made of: the documents of NoCloud, and the network, which each form writes in its own way. */
 export interface Seed {
   /** `instance-id` and `local-hostname`, in YAML; JSON in the forms that illumos/metadata-agent may read. */
   readonly metaData: string;
   readonly userData: string;
-  /** How the guest's network is set up; without it the guest asks DHCP. */
-  readonly networkConfig?: string;
+  /** The guest's address where no DHCP server gives it one. */
+  readonly network?: StaticNetwork;
   /** What cloud-init reads besides; others do not know it. */
   readonly vendorData?: string;
 }

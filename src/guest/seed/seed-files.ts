@@ -2,15 +2,15 @@ import { parse } from "yaml";
 import type { Seed } from "../../core/job/guest.ts";
 import type { ImageFile } from "./fat-image.ts";
 import { networkPlace } from "./seed-script.ts";
-import { illumosNetworkScript, networkConfigVersion1, parseNetworkConfig } from "./static-network.ts";
+import { illumosNetworkScript, networkConfigVersion1 } from "./static-network.ts";
 
 /** A seed as the files of a NoCloud disk, by the names that cloud-init's documentation of that data source gives. */
-export function noCloudFiles({ metaData, userData, vendorData, networkConfig }: Seed): ImageFile[] {
+export function noCloudFiles({ metaData, userData, vendorData, network }: Seed): ImageFile[] {
   const documents = {
     "meta-data": metaData,
     "user-data": userData,
     "vendor-data": vendorData,
-    "network-config": networkConfig && networkConfigVersion1(parseNetworkConfig(networkConfig)),
+    "network-config": network && networkConfigVersion1(network),
   };
   return Object.entries(documents).flatMap(([name, content]) => (content ? [{ name, content }] : []));
 }
@@ -19,10 +19,10 @@ export function noCloudFiles({ metaData, userData, vendorData, networkConfig }: 
  * A seed as illumos/metadata-agent wants it in an archive (src/provider/generic.rs): its script runs once the guest is up. The
  * agent itself only knows DHCP.
  */
-export function metadataAgentFiles({ metaData, userData, networkConfig }: Seed): ImageFile[] {
+export function metadataAgentFiles({ metaData, userData, network }: Seed): ImageFile[] {
   const files = [{ name: "nodename", content: `${parse(metaData)["local-hostname"]}\n` }];
-  if (!networkConfig) return [...files, { name: "firstboot.sh", content: userData }];
-  const setNetwork = illumosNetworkScript(parseNetworkConfig(networkConfig));
+  if (!network) return [...files, { name: "firstboot.sh", content: userData }];
+  const setNetwork = illumosNetworkScript(network);
   return [
     ...files,
     { name: "config.toml", content: "[network]\nskip = true\n" },

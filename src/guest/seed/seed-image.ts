@@ -7,6 +7,7 @@ import { installCommand } from "../../host/packages.ts";
 import { buildCpioArchive } from "./cpio-archive.ts";
 import { buildFatImage } from "./fat-image.ts";
 import { metadataAgentFiles, noCloudFiles } from "./seed-files.ts";
+import { networkConfigVersion2 } from "./static-network.ts";
 
 /** The programs that make an ISO, in the order they are tried, with what comes before the common arguments. */
 export const isoTools: readonly (readonly [program: string, ...before: string[]])[] = [
@@ -63,11 +64,11 @@ export async function writeSeedIso(path: string, seed: Seed, options: SeedImageO
 
 /** Writes each document that there is, under the name that NoCloud looks for. */
 async function writeDocuments(directory: string, seed: Seed): Promise<string[]> {
-  const { metaData, userData, networkConfig, vendorData } = seed;
+  const { metaData, userData, network, vendorData } = seed;
   const documents = {
     "meta-data": metaData,
     "user-data": userData,
-    "network-config": networkConfig,
+    "network-config": network && networkConfigVersion2(network),
     "vendor-data": vendorData,
   };
   const paths: string[] = [];

@@ -9,6 +9,7 @@ import { isSolsticeError } from "../../core/errors.ts";
 import { runCommand } from "../../host/command.ts";
 import { buildSeed } from "./seed.ts";
 import { isoTools, writeSeed, writeSeedIso } from "./seed-image.ts";
+import { networkConfigVersion2 } from "./static-network.ts";
 
 const input = {
   jobId: "0abc",
@@ -18,6 +19,14 @@ const input = {
   runnerUrl: "http://192.168.122.1:7411/",
   bootstrapToken: "a'b $(id)",
 } as const;
+
+const network = {
+  macAddress: "02:08:20:00:0a:07",
+  address: "10.88.0.10",
+  prefix: 24,
+  gateway: "10.88.0.1",
+  nameservers: ["9.9.9.9"],
+};
 
 let directory: string;
 before(async () => {
@@ -80,7 +89,7 @@ for (const tool of isoTools) {
     const path = join(directory, `${tool[0]}.iso`);
     const { seed } = buildSeed(input);
     try {
-      await writeSeedIso(path, seed, { tools: [tool] });
+      await writeSeedIso(path, { ...seed, network }, { tools: [tool] });
     } catch (error) {
       if (isSolsticeError(error, "host_missing_tool")) return context.skip(`${tool[0]} is not installed`);
       throw error;
@@ -91,6 +100,7 @@ for (const tool of isoTools) {
     assert.equal(image.toString("latin1", 16 * 2048 + 1, 16 * 2048 + 6), "CD001");
     assert.equal(image.toString("latin1", 16 * 2048 + 40, 16 * 2048 + 72).trim(), "cidata");
     assert.ok(image.includes(seed.userData) && image.includes(seed.metaData));
+    assert.ok(image.includes(networkConfigVersion2(network)));
     assert.ok(image.includes("user-data"), "the long name of Rock Ridge");
     assert.ok(image.includes(Buffer.from("user-data", "utf16le").swap16()), "the long name of Joliet");
   });

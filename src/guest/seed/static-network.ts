@@ -1,55 +1,24 @@
-import { parse } from "yaml";
-import { z } from "zod";
-import { SolsticeError } from "../../core/errors.ts";
+import type { StaticNetwork } from "../../core/job/guest.ts";
 
-/** The one network card of a guest with a static address. */
-export interface StaticNetwork {
-  readonly macAddress: string;
-  readonly address: string;
-  /** Of the subnet, in bits. */
-  readonly prefix: number;
-  readonly gateway: string;
-  readonly nameservers: readonly string[];
-}
-
-const ipv4 = z.ipv4();
-
-/** As the backends write it: one card, known by its hardware address. */
-const version2 = z.object({
-  version: z.literal(2),
-  ethernets: z.record(
-    z.string(),
-    z.object({
-      match: z.object({ macaddress: z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/) }),
-      addresses: z.tuple([z.cidrv4()]),
-      gateway4: ipv4,
-      nameservers: z.object({ addresses: z.array(ipv4).default([]) }).default({ addresses: [] }),
-    }),
-  ),
-});
-
-/** Reads a NoCloud network-config of version 2 with one card. Throws `config_invalid` for anything else. */
-export function parseNetworkConfig(text: string): StaticNetwork {
-  const parsed = version2.safeParse(parse(text));
-  const cards = parsed.success ? Object.values(parsed.data.ethernets) : [];
-  const [card] = cards;
-  if (card === undefined || cards.length !== 1) {
-    throw new SolsticeError(
-      "config_invalid",
-      "This network-config cannot be written for a guest of this seed.",
-      {
-        cause: parsed.error,
-      },
-    );
-  }
-  const [address = "", prefix] = card.addresses[0].split("/");
-  return {
-    macAddress: card.match.macaddress,
-    address,
-    prefix: Number(prefix),
-    gateway: card.gateway4,
-    nameservers: card.nameservers.addresses,
-  };
+/**
+ * A network as network-config of version 2, with `gateway4`, which every version of cloud-init reads. The layout of the lines is
+ * fixed: the tiny guest (images/tiny) reads them with sed.
+ */
+export function networkConfigVersion2({
+  macAddress,
+  address,
+  prefix,
+  gateway,
+  nameservers,
+}: StaticNetwork): string {
+  return `version: 2
+ethernets:
+  net0:
+    match: {macaddress: "${macAddress}"}
+    addresses: [${address}/${prefix}]
+    gateway4: ${gateway}
+    nameservers: {addresses: [${nameservers.join(", ")}]}
+`;
 }
 
 /**

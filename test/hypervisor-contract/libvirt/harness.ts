@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../../src/core/job/job.ts";
+import { networkConfigVersion2 } from "../../../src/guest/seed/static-network.ts";
 import { runCommand } from "../../../src/host/command.ts";
 import { guestsDirectory } from "../../../src/hypervisor/guest-directories.ts";
 import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../../../src/hypervisor/hypervisor.ts";
@@ -52,14 +53,14 @@ export async function openTemporaryDirectory(): Promise<string> {
   return directory;
 }
 
-/** Writes an ISO seed with the tool the product uses, without its code: the tests of src/guest cover that. */
+/** Writes an ISO seed with the tool that the product uses, and of its code only the text of the network. */
 export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
   const directory = `${path}.d`;
   await mkdir(directory);
   await writeFile(join(directory, "meta-data"), seed.metaData);
   await writeFile(join(directory, "user-data"), seed.userData);
-  if (seed.networkConfig !== undefined)
-    await writeFile(join(directory, "network-config"), seed.networkConfig);
+  if (seed.network !== undefined)
+    await writeFile(join(directory, "network-config"), networkConfigVersion2(seed.network));
   await runCommand("genisoimage", ["-quiet", "-V", "cidata", "-J", "-r", "-o", path, directory]);
   await rm(directory, { recursive: true });
 }

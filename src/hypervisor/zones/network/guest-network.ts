@@ -6,7 +6,7 @@ import type { Seed } from "../../hypervisor.ts";
 import { guestPaths } from "../guest/guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { listVnics } from "./links.ts";
-import { buildNetworkConfig, nameserversOf } from "./network-config.ts";
+import { nameserversOf } from "./nameservers.ts";
 import { readSlot } from "./read-slot.ts";
 import { cardOfSlot, freeSlot, type GuestCard, type SlotAddresses, slotOfVnic } from "./slots.ts";
 
@@ -51,14 +51,7 @@ export async function withNetwork(settings: ZonesConfig, seed: Seed, card: Guest
   const { subnet, gateway } = settings;
   const nameservers = settings.nameservers ?? (await hostNameservers());
   const { macAddress, address } = card;
-  const networkConfig = buildNetworkConfig({
-    macAddress,
-    address,
-    prefix: subnet.prefix,
-    gateway,
-    nameservers,
-  });
-  return { ...seed, networkConfig };
+  return { ...seed, network: { macAddress, address, prefix: subnet.prefix, gateway, nameservers } };
 }
 
 async function hostNameservers(): Promise<string[]> {

@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { nameserversOf } from "./nameservers.ts";
+
+test("a resolv.conf gives three nameservers at most, and none that only the host can ask", () => {
+  const text =
+    "domain a\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n nameserver 192.0.2.2 \n";
+  assert.deepEqual(nameserversOf(text), ["192.0.2.1", "192.0.2.2"]);
+  assert.equal(nameserversOf("nameserver 192.0.2.1\n".repeat(5)).length, 3);
+  assert.deepEqual(nameserversOf(""), []);
+});
+
+test("only addresses are taken: they become words of a script in the guest", () => {
+  const wrong = ["300.1.1.1", "192.0.2", "192.0.2.1;reboot", "$(id)", "dns.example"];
+  assert.deepEqual(nameserversOf(wrong.map((word) => `nameserver ${word}\n`).join("")), []);
+});
