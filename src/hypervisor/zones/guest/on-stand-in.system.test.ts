@@ -19,8 +19,8 @@ import { silentLog, testSpec, writeTestSeed } from "../../../../test/hypervisor-
 import { zonesSettings } from "../../../../test/hypervisor-contract/zones/place.ts";
 import { openStandIn, type StandIn } from "../../../../test/illumos/stand-in.ts";
 import { runCommand } from "../../../host/command.ts";
-import type { GuestSpec, Hypervisor } from "../../hypervisor.ts";
-import { slotOfVnic } from "../network/slots.ts";
+import type { GuestSpec, Hypervisor, Seed, WriteSeed } from "../../hypervisor.ts";
+import { normaliseMac, slotOfVnic } from "../network/slots.ts";
 import { createZonesHypervisor, type ZonesHypervisorOptions } from "../zones.ts";
 
 /** No multiple of a sector, as an image may be. */
@@ -44,6 +44,11 @@ describe("zones on the stand-in", () => {
   let options: ZonesHypervisorOptions;
   let zones: Hypervisor;
   const made: string[] = [];
+  const seeds: Seed[] = [];
+  const writeSeed: WriteSeed = (path, seed) => {
+    seeds.push(seed);
+    return writeTestSeed(path, seed);
+  };
 
   before(async () => {
     standIn = await openStandIn({ guests: "scripted" });
@@ -51,7 +56,7 @@ describe("zones on the stand-in", () => {
     const network = { link: "solstice_stub0", vnic: "solstice0", addresses: "10.88.0" };
     options = {
       ...{ dataDir, ownerId: randomJobId(), settings: zonesSettings("rpool/solstice", network, 2) },
-      ...{ run: standIn.run, writeSeed: writeTestSeed, log: silentLog, imageRetentionSeconds: 60 },
+      ...{ run: standIn.run, writeSeed, log: silentLog, imageRetentionSeconds: 60 },
     };
     zones = createZonesHypervisor(options);
     await zones.prepare();
@@ -83,6 +88,8 @@ describe("zones on the stand-in", () => {
     Number(readFileSync(join(dataDir, "guests", `job-${jobId}`, "slot"), "utf8"));
   const cardOf = (jobId: string) =>
     standIn.links().find(({ name }) => slotOfVnic(options.ownerId, name) === slotOf(jobId))?.name ?? "";
+  const macOf = (jobId: string) =>
+    normaliseMac(standIn.links().find(({ name }) => name === cardOf(jobId))?.mac ?? "");
   const copies = () => standIn.commands().filter(({ command }) => command === "dd").length;
 
   test("an image is imported once for many guests at once; each has a clone of its content, of the job's size", async () => {
@@ -235,6 +242,18 @@ describe("zones on the stand-in", () => {
       // A zone that stops takes the protection off its link.
       await zones.destroy(jobId);
     }
+  });
+
+  test("a guest's seed has the addresses of its card, of the gateway and of the nameservers", async () => {
+    const spec = specOn(randomBytes(1024));
+    await zones.create(spec);
+    assert.deepEqual(seeds.at(-1)?.network, {
+      macAddress: macOf(spec.jobId),
+      address: `10.88.0.${slotOf(spec.jobId) + 2}`,
+      prefix: 24,
+      gateway: "10.88.0.1",
+      nameservers: ["192.0.2.53"],
+    });
   });
 
   test("a host that cannot be mended is refused, with what to do", async () => {
