@@ -3,6 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { CacheContext } from "../attempts/caches/cache-context.ts";
 import { deleteCache, listCache } from "../attempts/caches/cache-listing.ts";
 import { SolsticeError } from "../core/errors.ts";
+import type { AcceptedJob } from "../core/job/accepted-job.ts";
 import type { Job, LogStream } from "../core/job/job.ts";
 import { type JobState, jobStates } from "../core/job/job-state.ts";
 import { jsonProblem, requestJsonBounds } from "../core/text/json-bounds.ts";
@@ -29,19 +30,12 @@ import { describeJob, summarizeJobs } from "./job-view.ts";
 import { watchJob } from "./job-watch.ts";
 import { listRejected } from "./rejected-messages.ts";
 
-/** A job that was taken in; `warnings` are sentences for the one who sent it. */
-export interface Accepted {
-  readonly job: Job;
-  readonly existed: boolean;
-  readonly warnings?: readonly string[];
-}
-
 /** What the handlers of {@link createJobService} need from the process they run in. */
 export interface JobServiceContext extends ShellContext {
   /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
-  readonly accept: (input: unknown) => Promise<Accepted>;
+  readonly accept: (input: unknown) => Promise<AcceptedJob>;
   /** Makes a new job of the request of one that has ended, under the new request id. */
-  readonly retry: (job: Job, requestId: string) => Promise<Accepted>;
+  readonly retry: (job: Job, requestId: string) => Promise<AcceptedJob>;
   /** The caps, what runs, and what waits. */
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
   /** The files that jobs kept, as far as this host can serve them. */
@@ -154,7 +148,7 @@ function notOnHold(jobId: string): SolsticeError {
 
 async function describeAccepted(
   { store, now }: JobServiceContext,
-  { job, existed, warnings = [] }: Accepted,
+  { job, existed, warnings = [] }: AcceptedJob,
 ) {
   return { job: await mustDescribe(store, job.id, now()), existed, warnings: [...warnings] };
 }

@@ -40,7 +40,6 @@ import { createSecretBook } from "./secrets/secret-book.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
 import { createShellDesk } from "./shells/shell-desk.ts";
-import { noteStoreKind } from "./store-kind.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { startFileLoop } from "./upkeep/file-loop.ts";
@@ -138,7 +137,6 @@ async function openContext(
   const identity = loadIdentity(config.dataDir);
   const store = await openStore(config, log);
   closing.defer(() => store.close());
-  noteStoreKind(config);
   const messaging = openMessaging(config, log);
   closing.defer(() => messaging?.broker.close());
   const hypervisor = await createHypervisor({ config, ownerId: identity.hostId, log, writeSeed, probeKvm });

@@ -11,7 +11,6 @@ import { makeSetup, startOrchestrator } from "../../../test/support/orchestrator
 import { until } from "../../../test/support/until.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { noteLastRun } from "../../orchestrator/last-run.ts";
-import { noteStoreKind } from "../../orchestrator/store-kind.ts";
 import type { CliContext, Output } from "../context.ts";
 import { createProgram } from "../program.ts";
 
@@ -28,6 +27,10 @@ function usedDirectory(t: TestContext): string {
   mkdirSync(join(dataDir, "guests"));
   return dataDir;
 }
+
+/** What the last orchestrator recorded of itself: its guests are processes. */
+const settings = [{ flag: "noop-runner", value: "process", from: "NOOP_RUNNER", isDefault: false }];
+const place = { backend: "noop", runnerPort: 1, runnerUrl: "http://127.0.0.1:1" } as const;
 
 /** Runs `solstice doctor` on a terminal of that width, or into a pipe. */
 async function doctor(
@@ -81,20 +84,18 @@ test("without an orchestrator: a table of what was left, mended on request, and 
 
 test("a data directory whose orchestrator used PostgreSQL is not compared with an empty SQLite", async (t) => {
   const dataDir = usedDirectory(t);
-  noteStoreKind({ dataDir, databaseUrl: "postgres://h/solstice" });
+  noteLastRun({ dataDir, databaseUrl: "postgres://h/solstice", settings }, place);
   const stray = join(dataDir, "guests", "job-stray");
   mkdirSync(stray);
   await assert.rejects(doctor(dataDir, ["--leaks", "--fix"]), /PostgreSQL, not in SQLite.*/);
   assert.ok(existsSync(stray));
-  noteStoreKind({ dataDir, databaseUrl: null });
+  noteLastRun({ dataDir, databaseUrl: null, settings }, place);
   assert.equal((await doctor(dataDir, ["--leaks", "--fix"])).exitCode, 0);
 });
 
 test("without an orchestrator the backend and mode are those of the last one, and others are refused", async (t) => {
   const dataDir = usedDirectory(t);
-  const settings = [{ flag: "noop-runner", value: "process", from: "NOOP_RUNNER", isDefault: false }];
-  const place = { backend: "noop", runnerPort: 1, runnerUrl: "http://127.0.0.1:1" } as const;
-  noteLastRun({ dataDir, settings }, place);
+  noteLastRun({ dataDir, databaseUrl: null, settings }, place);
   const stray = join(dataDir, "guests", "job-stray");
   mkdirSync(stray);
   // Only a backend whose guests are directories finds it; libvirt may not be there at all.

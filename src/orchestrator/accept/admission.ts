@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Accepted } from "../../api/job-service.ts";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../../core/errors.ts";
+import type { AcceptedJob } from "../../core/job/accepted-job.ts";
 import type { Job } from "../../core/job/job.ts";
 import { isFinal } from "../../core/job/job-state.ts";
 import { repeatRequest } from "../../core/request/job-request.ts";
@@ -13,17 +13,17 @@ import { createQueueRoom, type QueueRoom } from "./queue-room.ts";
 export interface Admission {
   readonly room: QueueRoom;
   /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
-  accept(input: unknown): Promise<Accepted>;
+  accept(input: unknown): Promise<AcceptedJob>;
   /**
    * Makes a new job of the request of one that has ended, under a request id that the caller chose. Errors as of `accept`,
    * and `conflict` for a job that has not ended, or an id that is another job's.
    */
-  retry(job: Job, requestId: string): Promise<Accepted>;
+  retry(job: Job, requestId: string): Promise<AcceptedJob>;
   /**
    * Takes what the broker has handed out already, also when the store has just become full: giving it back would count
    * against its redeliveries. Whoever consumes stops consuming then.
    */
-  acceptDelivered(input: unknown): Promise<Accepted>;
+  acceptDelivered(input: unknown): Promise<AcceptedJob>;
 }
 
 /** Errors that say nothing about a request which has become a job before: an image map may have changed since. */
@@ -39,7 +39,7 @@ export function createAdmission(context: Context): Admission {
     if (!accepted.existed) room.add();
     return accepted;
   };
-  const orKnown = async (input: unknown, taking: () => Promise<Accepted>): Promise<Accepted> => {
+  const orKnown = async (input: unknown, taking: () => Promise<AcceptedJob>): Promise<AcceptedJob> => {
     try {
       return await taking();
     } catch (error) {
@@ -71,7 +71,7 @@ export function createAdmission(context: Context): Admission {
   };
 }
 
-async function withWarnings(context: Context, accepted: Accepted): Promise<Accepted> {
+async function withWarnings(context: Context, accepted: AcceptedJob): Promise<AcceptedJob> {
   const closed = isFinal(accepted.job.state) ? null : await context.reach.whyClosed(accepted.job);
   if (closed === null) return accepted;
   void context.reach.report(accepted.job);
@@ -93,7 +93,7 @@ function refuseUnended(job: Job): void {
 }
 
 /** An id that was used for something else must not pass for this retry. */
-function refuseForeign({ job, existed }: Accepted, repeated: Job): void {
+function refuseForeign({ job, existed }: AcceptedJob, repeated: Job): void {
   if (!existed || job.retryOf === repeated.id) return;
   throw new SolsticeError(
     "conflict",

@@ -12,8 +12,8 @@ import type { Log } from "../context.ts";
 import { openDataDirectory } from "../data-directory.ts";
 import { hostIdFileName, loadIdentity } from "../identity.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
+import { refuseOtherStore } from "../last-run.ts";
 import { openStore } from "../open-store.ts";
-import { refuseOtherStore } from "../store-kind.ts";
 import { createAuditState } from "./audit-state.ts";
 import { reportLeaks } from "./leak-report.ts";
 
