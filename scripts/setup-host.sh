@@ -15,10 +15,10 @@ host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients 
 # These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
 # These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the
-# KVM probe, a gRPC client in another language, and the broker and database that tests start for themselves, on ports of
-# their own.
-test_packages="shellcheck binutils busybox bzip2 curl openssl procps wget xorriso rabbitmq-server postgresql systemd
-  ksh93u+m lz4 mksh python3-grpcio python3-protobuf python3-swift"
+# KVM probe, a gRPC client in another language, and the broker, database and reverse proxy that tests start for themselves,
+# on ports of their own.
+test_packages="shellcheck binutils busybox bzip2 curl nginx openssl procps wget xorriso rabbitmq-server postgresql systemd
+  ksh93u+m lz4 mksh python3-grpcio python3-protobuf python3-swift sqlite3"
 
 lock_file=/run/lock/solstice-setup-host.lock
 lock_wait_seconds=900

@@ -77,6 +77,13 @@ test("an API that others can reach needs a token; loopback does not", async () =
   assert.match(await refusal(loadOrchestratorConfig({ apiListen: "127.example.org:1" }, {})), /no token/);
 });
 
+test("a public URL needs a token, also where the API listens on loopback", async () => {
+  const behindProxy = { apiPublicUrl: "https://ci.example.org/" };
+  assert.match(await refusal(loadOrchestratorConfig(behindProxy, {})), /^--api-public-url: .*API_TOKEN/);
+  const config = await loadOrchestratorConfig(behindProxy, { API_TOKEN: "s3cret" });
+  assert.equal(config.apiPublicUrl, "https://ci.example.org");
+});
+
 test("a token that cannot be used is refused without being shown", async () => {
   const message = await refusal(loadOrchestratorConfig({}, { API_TOKEN: "top secret" }));
   assert.match(message, /^API_TOKEN: got a value that cannot be used/);

@@ -130,8 +130,14 @@ async function readBounded(filePath: string): Promise<Utf8Reading> {
 }
 
 function listenProblems(values: Partial<Values>): string[] {
-  const { apiListen, apiToken } = values;
-  if (!apiListen || apiToken || apiToken === undefined || isLoopback(apiListen)) return [];
+  const { apiListen, apiToken, apiPublicUrl } = values;
+  if (!apiListen || apiToken || apiToken === undefined) return [];
+  if (apiPublicUrl) {
+    return [
+      `--api-public-url: the API can be reached at ${apiPublicUrl}, and no token is set; needs API_TOKEN.`,
+    ];
+  }
+  if (isLoopback(apiListen)) return [];
   const address = `${apiListen.host}:${apiListen.port}`;
   return [
     `--api-listen: ${address} can be reached from other machines, and no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
@@ -207,6 +213,7 @@ function freezeConfig(values: Values, files: ConfigFiles): OrchestratorConfig {
     guestHostPorts: Object.freeze(values.guestHostPorts ?? []),
     zones: zonesConfig(values),
     apiListen: Object.freeze(values.apiListen),
+    apiPublicUrl: values.apiPublicUrl,
     apiToken: values.apiToken,
     runnerListen: Object.freeze(values.runnerListen),
     runnerUrl: values.runnerUrl,

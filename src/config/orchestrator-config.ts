@@ -49,6 +49,8 @@ export interface OrchestratorConfig {
   readonly guestHostPorts: readonly number[];
   readonly zones: ZonesConfig;
   readonly apiListen: ListenAddress;
+  /** The URL that users on other machines call this host's API at; null: made from the address listened on. */
+  readonly apiPublicUrl: string | null;
   readonly apiToken: string | null;
   /** Null: port 7411 of the host's address in the guests' network. */
   readonly runnerListen: ListenAddress | null;

@@ -281,6 +281,17 @@ export const orchestratorOptions = {
     defaultText: "127.0.0.1:7410",
     parse: listenAddress,
   } as const satisfies OptionDefinition<ListenAddress>,
+  apiPublicUrl: {
+    flag: "api-public-url",
+    placeholder: "URL",
+    environment: "API_PUBLIC_URL",
+    group: network,
+    description:
+      "the URL at which people reach this host's API, when it is not the address listened on, such as that of a reverse proxy; needs a token",
+    defaultText: null,
+    defaultNote: "made from the address listened on",
+    parse: httpUrl,
+  } as const satisfies OptionDefinition<string>,
   apiToken,
   runnerListen: {
     flag: "runner-listen",

@@ -72,7 +72,7 @@ export async function startLease(context: Context): Promise<Lease> {
     problem: () => holder.problem,
     stop,
     publishApiUrl(url) {
-      holder.apiUrl = urlForOthers(url);
+      holder.apiUrl = context.config.apiPublicUrl ?? urlForOthers(url);
       refresh();
     },
     async leave() {
