@@ -1,46 +1,52 @@
-import { access, chmod, mkdir, rename } from "node:fs/promises";
+import { chmod, mkdir, rename } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import { formatBytes, freeBytes } from "../../../host/files/disk-space.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
-import { findDomain, type LibvirtHost } from "../host.ts";
+import type { LibvirtHost } from "../host.ts";
+import type { Ownership } from "../ownership.ts";
+import { type Creation, decideCreate } from "./decide.ts";
 import { buildDomainXml } from "./domain-xml.ts";
 import { type GuestPaths, guestPaths } from "./guest-paths.ts";
+import { observeGuest } from "./observe.ts";
 import { createOverlay } from "./overlay.ts";
-import { removeAbandoned, removeGuest } from "./remove-guest.ts";
+import { takeSteps } from "./remove-guest.ts";
 
 /**
- * Makes a guest without power. The domain is defined last, so a domain with our mark means that its files are whole;
- * files without a domain are from a crash in mid-create (or from an older attempt) and are made anew.
+ * Makes a guest without power. The domain is defined last, so a domain with our mark means that its files are complete; files
+ * without a domain are from a crash in the middle of a create (or from an earlier attempt), and are made from the start.
  */
 export async function createGuest(host: LibvirtHost, spec: GuestSpec): Promise<void> {
-  const paths = guestPaths(host.guestsDir, spec.jobId);
-  await removeAbandoned(host, spec);
-  if (await existsAlready(host, spec, paths)) return;
-  await removeGuest(host, spec.jobId);
+  const guest = await observeGuest(host, spec.jobId);
+  const creation = decideCreate(guest, spec);
+  if (creation.kind === "done") return;
+  if (creation.kind !== "make") throw refusal(spec, creation);
+  warnOfAbandoned(host, creation.abandoned);
+  await takeSteps(host, spec.jobId, { guest, steps: creation.steps });
   await requireFreeSpace(host);
+  const paths = guestPaths(host.guestsDir, spec.jobId);
   await createFiles(host, spec, paths);
   await defineDomain(host, spec, paths);
 }
 
-async function existsAlready(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths): Promise<boolean> {
-  const found = await findDomain(host, spec.jobId);
-  if (found.kind === "none") return false;
-  const name = guestName(spec.jobId);
-  if (found.kind === "foreign") {
-    throw new SolsticeError(
-      "already_exists",
-      `A domain ${name} exists that this installation did not make.`,
-      {
-        remedy: `Look at it with \`virsh dumpxml ${name}\`; remove or rename it if it is not needed.`,
-      },
-    );
+function warnOfAbandoned({ log }: LibvirtHost, abandoned: Ownership | null): void {
+  if (abandoned === null) return;
+  const { jobId, attempt, owner } = abandoned;
+  log.warn({ guest: guestName(jobId), attempt, owner }, "removing the guest that a lost host left");
+}
+
+function refusal(
+  { jobId, attempt }: GuestSpec,
+  creation: Exclude<Creation, { kind: "done" | "make" }>,
+): SolsticeError {
+  const name = guestName(jobId);
+  if (creation.kind === "outdated") {
+    const text = `A guest ${name} of attempt ${creation.attempt} exists; attempt ${attempt} is outdated.`;
+    return new SolsticeError("already_exists", text);
   }
-  if (found.attempt > spec.attempt) {
-    const text = `A guest ${name} of attempt ${found.attempt} exists; attempt ${spec.attempt} is outdated.`;
-    throw new SolsticeError("already_exists", text);
-  }
-  return found.attempt === spec.attempt && (await exists(paths.overlay)) && (await exists(paths.seed));
+  return new SolsticeError("already_exists", `A domain ${name} exists that this installation did not make.`, {
+    remedy: `Look at it with \`virsh dumpxml ${name}\`; remove or rename it if it is not needed.`,
+  });
 }
 
 async function requireFreeSpace({ guestsDir, reserveBytes }: LibvirtHost): Promise<void> {
@@ -68,11 +74,4 @@ async function defineDomain(host: LibvirtHost, spec: GuestSpec, paths: GuestPath
   const tapName = host.firewall?.tapFor(macAddress, spec.egress) ?? null;
   const xml = buildDomainXml({ ...spec, ownerId, network, virtType, paths, macAddress, tapName });
   await host.client.defineDomainXml(xml, { validate: true });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -67,24 +67,35 @@ export async function destroyGuest(host: LibvirtHost, jobId: string): Promise<vo
   await withPower(host, jobId, (domain) => host.client.destroyDomain(domain));
 }
 
-/** Runs `act` on a guest with power. One that ends meanwhile, or is not there, is as good as done. */
+/** Cuts the power of a domain that had it when it was observed. */
+export async function cutPower(host: LibvirtHost, domain: Domain): Promise<void> {
+  await unlessEnded(host, domain, () => host.client.destroyDomain(domain));
+}
+
+/** Runs `act` on a guest of ours with power; a guest without power, or none, stays as it is. */
 async function withPower(
   host: LibvirtHost,
   jobId: string,
   act: (domain: Domain) => Promise<void>,
 ): Promise<void> {
   const found = await findDomain(host, jobId);
-  if (found.kind !== "ours") return;
+  if (found.kind !== "ours" || !(await hasPower(host, found.domain))) return;
+  await unlessEnded(host, found.domain, () => act(found.domain));
+}
+
+/** Runs `act`; its failure does not count where the domain ended meanwhile. */
+async function unlessEnded(host: LibvirtHost, domain: Domain, act: () => Promise<void>): Promise<void> {
   try {
-    if (await hasPower(host, found.domain)) await act(found.domain);
+    await act();
   } catch (error) {
     if (isGone(error)) return;
-    if (isWrongState(error) && !(await hasPower(host, found.domain))) return;
+    if (isWrongState(error) && !(await hasPower(host, domain))) return;
     throw error;
   }
 }
 
-async function hasPower(host: LibvirtHost, domain: Domain): Promise<boolean> {
+/** Whether a domain runs or is paused; one that is gone does not. */
+export async function hasPower(host: LibvirtHost, domain: Domain): Promise<boolean> {
   try {
     const power = powerOf(await host.client.domainState(domain));
     return power === "running" || power === "paused";

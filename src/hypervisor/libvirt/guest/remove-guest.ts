@@ -2,43 +2,44 @@ import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { guestName } from "../../../core/job/job.ts";
 import type { Domain } from "../../../libvirt/index.ts";
-import type { GuestSpec } from "../../hypervisor.ts";
-import { findDomain, isGone, isWrongState, type LibvirtHost } from "../host.ts";
+import { isGone, type LibvirtHost } from "../host.ts";
+import { type TeardownStep, teardownSteps } from "./decide.ts";
 import { guestPaths } from "./guest-paths.ts";
-import { destroyGuest } from "./power.ts";
+import { observeGuest } from "./observe.ts";
+import type { ObservedGuest } from "./observed.ts";
+import { cutPower } from "./power.ts";
 
 /** What virtlogd adds to the names of the logs that it has replaced, because they were full. */
 const oldLogs = [".0", ".1", ".2"];
 
-/**
- * Removes the guest and every file of it. The directory goes last: while anything is left, the directory is there to
- * tell that the guest is ours. A domain that is not ours stays, and so does its log.
- */
+/** Removes the guest and every file of it. What is not ours stays. */
 export async function removeGuest(host: LibvirtHost, jobId: string): Promise<void> {
-  await destroyGuest(host, jobId);
-  const found = await findDomain(host, jobId);
-  if (found.kind === "ours") await undefine(host, found.domain);
-  if (found.kind !== "foreign") await removeDomainLog(host, jobId);
-  // virtlogd may still be closing the console's file.
-  await rm(guestPaths(host.guestsDir, jobId).directory, { recursive: true, force: true, maxRetries: 5 });
+  const guest = await observeGuest(host, jobId);
+  await takeSteps(host, jobId, { guest, steps: teardownSteps(guest) });
 }
 
-/**
- * Removes the domain that a lost host left on a hypervisor that we share with it: one of this very job, of an earlier
- * attempt, marked as one of `spec.formerHosts`. Its files are in that host's data directory, and go when it is back.
- */
-export async function removeAbandoned(host: LibvirtHost, spec: GuestSpec): Promise<void> {
-  const found = await findDomain(host, spec.jobId);
-  if (found.kind !== "foreign" || found.ownership === null) return;
-  const { owner, jobId, attempt } = found.ownership;
-  if (jobId !== spec.jobId || attempt >= spec.attempt || !spec.formerHosts.includes(owner)) return;
-  host.log.warn({ guest: guestName(jobId), attempt, owner }, "removing the guest that a lost host left");
-  try {
-    await host.client.destroyDomain(found.domain);
-  } catch (error) {
-    if (!isGone(error) && !isWrongState(error)) throw error;
+/** Takes the steps that were decided for a guest as it was observed. */
+export async function takeSteps(
+  host: LibvirtHost,
+  jobId: string,
+  { guest, steps }: { readonly guest: ObservedGuest; readonly steps: readonly TeardownStep[] },
+): Promise<void> {
+  for (const step of steps) await take(host, jobId, { guest, step });
+}
+
+async function take(
+  host: LibvirtHost,
+  jobId: string,
+  { guest: { domain: found }, step }: { readonly guest: ObservedGuest; readonly step: TeardownStep },
+): Promise<void> {
+  if (step === "remove-log") return removeDomainLog(host, jobId);
+  if (step === "remove-directory") {
+    const { directory } = guestPaths(host.guestsDir, jobId);
+    // virtlogd may still be closing the console's file.
+    return rm(directory, { recursive: true, force: true, maxRetries: 5 });
   }
-  await undefine(host, found.domain);
+  if (found.kind === "none") return;
+  await (step === "cut-power" ? cutPower(host, found.domain) : undefine(host, found.domain));
 }
 
 /** Makes libvirt forget a domain; one that is not there is forgotten already. */
