@@ -28,7 +28,7 @@ export async function measureArtifacts(bench: Bench): Promise<Figure[]> {
   const taken = { many: [] as number[], one: [] as number[], curl: [] as number[] };
   try {
     for (let round = 1; round <= rounds; round += 1) {
-      bench.tell(`artifacts: ${files} files and one file, round ${round} of ${rounds}`);
+      bench.report(`artifacts: ${files} files and one file, round ${round} of ${rounds}`);
       taken.many.push((await keepFiles(daemon, files)) / files);
       taken.one.push(await keepFiles(daemon, 1));
       taken.curl.push((await callBare(daemon, files)) / files);

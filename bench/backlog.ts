@@ -17,7 +17,7 @@ export async function measureBacklog(bench: Bench): Promise<Figure[]> {
   const figures: Figure[] = [];
   const jobs = bench.isQuick ? countedQuickly : counted;
   for (const queued of bench.isQuick ? [100] : [100, 1000, 10_000, 100_000]) {
-    bench.tell(`cost of a job with ${queued} queued`);
+    bench.report(`cost of a job with ${queued} queued`);
     // Those that are run are on top, so that the backlog never falls below its size.
     const url = await createQueuedJobs(bench, queued + 2 * (jobs.warmUp + jobs.measured));
     const flags = [...noopFlags(concurrency), "--database-url", url];

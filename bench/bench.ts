@@ -12,7 +12,7 @@ export interface Bench {
   /** A smoke run: a tenth of the work and less; its figures say nothing. */
   readonly isQuick: boolean;
   /** Says what is being done, to a person who waits. */
-  tell(text: string): void;
+  report(text: string): void;
   /** A new empty directory, removed after the run. */
   makeDirectory(): string;
   /** The run's own RabbitMQ, started with the first call. */
@@ -27,7 +27,7 @@ export type Section = (bench: Bench) => Promise<Figure[]>;
 /** Prepares a run; everything it makes goes with `closing`. */
 export function createBench(
   closing: AsyncDisposableStack,
-  options: { isQuick: boolean; tell(text: string): void },
+  options: { isQuick: boolean; report(text: string): void },
 ): Bench {
   let broker: Promise<PrivateRabbitmq> | null = null;
   let database: Promise<PrivatePostgres> | null = null;

@@ -4,7 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { startChildOrchestrator } from "../src/demo/child-orchestrator.ts";
 import { JobService } from "../src/gen/solstice/v1/jobs_pb.ts";
-import { removeGuardOf } from "../test/support/guests/guard.ts";
+import { removeFirewallOf } from "../test/support/guests/firewall.ts";
 import { solstice } from "../test/support/orchestrator.ts";
 import type { Bench } from "./bench.ts";
 
@@ -65,7 +65,7 @@ export async function startDaemon(bench: Bench, options: DaemonOptions): Promise
     async kill() {
       process.kill(pid, "SIGKILL");
       await child.stop();
-      await removeGuardOf(dataDir);
+      await removeFirewallOf(dataDir);
     },
   };
 }

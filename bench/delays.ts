@@ -41,7 +41,7 @@ export async function measureDelays(bench: Bench): Promise<Figure[]> {
     };
     const figures: Figure[] = [];
     for (const [kind, feeders] of Object.entries(kinds)) {
-      bench.tell(`the event loop's delay: ${kind}`);
+      bench.report(`the event loop's delay: ${kind}`);
       for (const [name, feed] of [...feeders].slice(0, bench.isQuick ? quickInputs : undefined)) {
         await longestDelayMs(daemon);
         await feed();

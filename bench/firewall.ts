@@ -16,12 +16,12 @@ import { median } from "./statistics.ts";
 /** Making a guest and giving it power, with the firewall and without, in turn: what the firewall costs. */
 export async function measureFirewall(bench: Bench): Promise<Figure[]> {
   if (noLibvirt !== false) {
-    bench.tell(`firewall is left out: ${noLibvirt}`);
+    bench.report(`firewall is left out: ${noLibvirt}`);
     return [];
   }
   const imagePath = await guestImage("tiny");
   const [guarded, open] = [await prepared(bench, "on"), await prepared(bench, "off")];
-  bench.tell("firewall: guests behind it, and without, in turn");
+  bench.report("firewall: guests behind it, and without, in turn");
   const times: { on: number; off: number }[] = [];
   // The first of each is not counted.
   const count = 1 + (bench.isQuick ? 2 : 20);
@@ -29,7 +29,7 @@ export async function measureFirewall(bench: Bench): Promise<Figure[]> {
     times.push({ on: await startOne(guarded, imagePath), off: await startOne(open, imagePath) });
   }
   for (const hypervisor of [guarded, open]) {
-    await hypervisor.unguard();
+    await hypervisor.removeFirewall();
     await hypervisor.close();
   }
   const counted = times.slice(1);
@@ -55,7 +55,7 @@ async function prepared(bench: Bench, firewall: "on" | "off"): Promise<Hyperviso
     ...{ writeSeed: writeTestSeed, log: silentLog, firewall: firewall === "on" ? settings : null },
   });
   await hypervisor.prepare();
-  await hypervisor.guard(`http://${await gatewayAddress()}:7411`);
+  await hypervisor.ensureFirewall(`http://${await gatewayAddress()}:7411`);
   return hypervisor;
 }
 

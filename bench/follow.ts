@@ -25,7 +25,7 @@ export async function measureFollowing(bench: Bench): Promise<Figure[]> {
     const figures: Figure[] = [];
     for (const [kind, pause] of Object.entries(pauses)) {
       const lines = bench.isQuick ? 3 : kind === "flowing" ? 300 : 60;
-      bench.tell(`a follower of ${lines} lines, ${pause} s apart`);
+      bench.report(`a follower of ${lines} lines, ${pause} s apart`);
       const delays = await followLines(daemon, { lines, pause });
       const name = `written → seen, ${kind.replaceAll("_", " ")}`;
       for (const share of [0.5, 0.95]) {

@@ -15,7 +15,7 @@ export async function measureLogs(bench: Bench): Promise<Figure[]> {
   const bytes = bench.isQuick ? 1_000_000 : 50_000_000;
   const figures: Figure[] = [];
   for (const store of ["sqlite", "postgres"] as const) {
-    bench.tell(`log of ${bytes / 1e6} MB into ${store}`);
+    bench.report(`log of ${bytes / 1e6} MB into ${store}`);
     const databaseUrl = store === "postgres" ? await (await bench.database()).createDatabase() : null;
     const flags = [
       ...noopFlags(1),

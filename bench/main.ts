@@ -51,9 +51,9 @@ else await main();
 async function main(): Promise<void> {
   const names = positionals.length === 0 ? Object.keys(sections) : positionals;
   const chosen = new Map(names.map((name) => [name, sectionNamed(name)]));
-  const tell = (text: string) => process.stderr.write(`bench: ${text}\n`);
+  const report = (text: string) => process.stderr.write(`bench: ${text}\n`);
   await using closing = new AsyncDisposableStack();
-  const bench = createBench(closing, { isQuick: values.quick, tell });
+  const bench = createBench(closing, { isQuick: values.quick, report });
   const path = values.output ?? `bench/results/${new Date().toISOString().replaceAll(":", "-")}.json`;
   mkdirSync(dirname(path), { recursive: true });
   const failed = await runSections(chosen, bench, {
@@ -62,9 +62,9 @@ async function main(): Promise<void> {
   });
   const { commit, machine } = createReport([], values.quick);
   process.stdout.write(`\nMeasured at ${commit} on ${machine}.\n`);
-  tell(`wrote ${path}`);
+  report(`wrote ${path}`);
   if (failed.length === 0) return;
-  tell(`failed: ${failed.join(", ")}`);
+  report(`failed: ${failed.join(", ")}`);
   process.exitCode = 1;
 }
 

@@ -27,7 +27,7 @@ export async function measureMemory(bench: Bench): Promise<Figure[]> {
   ] as const;
   const figures: Figure[] = [];
   for (const [what, flags] of setups) {
-    bench.tell(`memory: ${what}`);
+    bench.report(`memory: ${what}`);
     for (const [how, program] of programs) {
       const daemon = await startDaemon(bench, {
         imageMap: noopImageMap,
@@ -55,7 +55,7 @@ async function serverFlags(bench: Bench): Promise<string[]> {
 
 /** Builds what would be published into a directory of its own and returns its `solstice` command. */
 async function build(bench: Bench): Promise<string> {
-  bench.tell("building");
+  bench.report("building");
   const directory = bench.makeDirectory();
   const dist = join(directory, "dist");
   const tsc = join(root, "node_modules/.bin/tsc");

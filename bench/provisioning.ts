@@ -17,7 +17,7 @@ const guestSize = { cpu: 1, ramMb: 128, diskGb: 1 };
  */
 export async function measureProvisioning(bench: Bench): Promise<Figure[]> {
   if (noLibvirt !== false) {
-    bench.tell(`provisioning is left out: ${noLibvirt}`);
+    bench.report(`provisioning is left out: ${noLibvirt}`);
     return [];
   }
   const image = await guestImage("tiny");
@@ -26,7 +26,7 @@ export async function measureProvisioning(bench: Bench): Promise<Figure[]> {
   using bare = await openBareGuests({ directory, image, size: guestSize });
   const daemon = await startDaemon(bench, { imageMap: imageMap(image), flags: await libvirtFlags() });
   try {
-    bench.tell("provisioning: orchestrator, bare calls by RPC, bare calls by virsh, in turn");
+    bench.report("provisioning: orchestrator, bare calls by RPC, bare calls by virsh, in turn");
     return figuresOf(await measureRounds(daemon, bare, bench.isQuick ? 2 : 15));
   } finally {
     await daemon.kill();

@@ -6,7 +6,7 @@ import { runSections } from "./run.ts";
 
 const bench: Bench = {
   isQuick: true,
-  tell: () => {},
+  report: () => {},
   makeDirectory: () => assert.fail("no directory is needed"),
   broker: () => assert.fail("no broker is needed"),
   database: () => assert.fail("no database is needed"),

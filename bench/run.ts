@@ -28,7 +28,7 @@ export async function runSections(
       output.print(rowsText(measured));
     } catch (error) {
       failed.push(name);
-      bench.tell(`${name} failed: ${errorText(error)}`);
+      bench.report(`${name} failed: ${errorText(error)}`);
     }
     output.keep(createReport([...figures], bench.isQuick));
   }

@@ -26,7 +26,7 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const store of bench.isQuick ? (["postgres"] as const) : (["postgres", "sqlite"] as const)) {
     for (const concurrency of bench.isQuick ? [8] : concurrencies) {
-      bench.tell(`jobs a second at concurrency ${concurrency} on ${store}`);
+      bench.report(`jobs a second at concurrency ${concurrency} on ${store}`);
       const run = await withDaemon(bench, { store, concurrency }, (client, daemon) =>
         measureRate(client, daemon, {
           seconds: bench.isQuick ? quickSeconds : measuredSeconds,
@@ -37,7 +37,7 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
       figures.push({ section, name, value: run.jobsPerSecond, unit: "jobs/s" });
       figures.push({ section, name: `${name}: orchestrator`, value: run.cpuMsPerJob, unit: "CPU ms/job" });
     }
-    bench.tell(`latency at ${lowLoadPerSecond} jobs a second on ${store}`);
+    bench.report(`latency at ${lowLoadPerSecond} jobs a second on ${store}`);
     const samples = await withDaemon(bench, { store, concurrency: latencyConcurrency }, (client) =>
       measureLatency(client, bench.isQuick ? 5 : 200),
     );

@@ -3,7 +3,7 @@
 # Usage: images/build.sh NAME [--cache DIR]
 #   NAME     a folder here with a build.sh: tiny, debian
 #   --cache  default /var/cache/solstice/images as root, else ${XDG_CACHE_HOME:-~/.cache}/solstice/images
-# The file name carries a hash of the recipe, so an edited recipe is built anew. Safe to run several times at once.
+# The file name carries a hash of the recipe, so an edited recipe is built again. Safe to run several times at once.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 lock_wait_seconds=1800

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `npm run check`: everything that can be said of the code without running it. Each check runs even when one before it
-# failed, so that one run shows all there is to mend.
+# failed, so that one run shows all there is to correct.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/ensure-dependencies.sh

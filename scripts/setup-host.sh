@@ -6,7 +6,7 @@
 #   --check   only tell what is missing
 #   --tests   also what the test suite needs
 #   --quiet   a line for each step that takes time, and nothing where all is ready; errors still show
-# Exit: 0 ready; 1 something is missing (--check) or could not be mended; 2 wrong option; 3 not root or not Debian.
+# Exit: 0 ready; 1 something is missing (--check) or could not be corrected; 2 wrong option; 3 not root or not Debian.
 set -eu
 
 # Alone, without apt's recommendations: these run a guest.

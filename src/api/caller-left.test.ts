@@ -59,6 +59,6 @@ test("a caller that goes away is no error, whatever it was doing", async (t) => 
   await until("each call has failed", () => left === transports.length);
   await server.close();
   await runner.close();
-  const told = log.lines.filter(({ level }) => level === "error" || level === "warn");
-  assert.deepEqual(told, []);
+  const reported = log.lines.filter(({ level }) => level === "error" || level === "warn");
+  assert.deepEqual(reported, []);
 });

@@ -48,7 +48,7 @@ export interface JobServiceContext extends ShellContext {
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
   /** Has this host take no more jobs, or take them again, and tells what still runs there. */
   readonly drain: (action: DrainAction) => Promise<MessageInitShape<typeof DrainResponseSchema>>;
-  /** Compares this host with the store; with `fix` it mends what it may. */
+  /** Compares this host with the store; with `fix` it corrects what it may. */
   readonly findLeaks: (options: {
     fix: boolean;
   }) => Promise<MessageInitShape<typeof FindLeaksResponseSchema>>;

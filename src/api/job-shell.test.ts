@@ -11,7 +11,7 @@ import { verdict } from "../core/job/verdict.ts";
 import { JobService, ShellRequestSchema, type ShellResponse } from "../gen/solstice/v1/jobs_pb.ts";
 import type { Log } from "../orchestrator/log.ts";
 import type { ShellLimits } from "../orchestrator/shells/guest-session.ts";
-import { createShellDesk } from "../orchestrator/shells/shell-desk.ts";
+import { createGuestShells } from "../orchestrator/shells/guest-shells.ts";
 import { recordFinish } from "../store/hosts/machines.ts";
 import { releaseHold } from "../store/jobs/holds.ts";
 import { applyEvent } from "../store/jobs/jobs.ts";
@@ -53,7 +53,7 @@ async function setUp(t: TestContext, { limits = patient, shellOpenTimeoutMs = 60
     };
     return { stream, endInput, resize: async () => {} };
   };
-  const shells = createShellDesk({ store, hypervisor: { openShell }, log: log as unknown as Log, limits });
+  const shells = createGuestShells({ store, hypervisor: { openShell }, log: log as unknown as Log, limits });
   t.after(() => shells.close());
   const server = await startTestUserServer(t, { store, log, shells, hostId: "host-1", shellOpenTimeoutMs });
   const transport = createConnectTransport({ baseUrl: server.url, httpVersion: "2" });

@@ -122,9 +122,9 @@ async function findOnHold({ store, now }: ShellContext, jobId: string) {
   const machine = await getMachine(store, { jobId: job.id, attempt: job.attempt });
   const untilAt = machine && holdEndsAt(job, machine, now());
   if (machine && untilAt) return { job, machine, untilAt };
-  const wished = job.request.hold_on_failure_seconds !== undefined;
+  const requested = job.request.hold_on_failure_seconds !== undefined;
   throw new SolsticeError("conflict", `Job ${job.id} is ${job.state}, and its guest is not on hold.`, {
-    remedy: wished
+    remedy: requested
       ? "A guest can be entered from the failure of its job until its hold ends: `solstice jobs JOB` tells."
       : "Send the job again with `solstice enqueue --hold-on-failure 30m`: a guest is kept only when its job asks for it.",
   });
@@ -137,8 +137,8 @@ async function whereIs({ store }: ShellContext, hostId: string) {
 
 function responseOf(event: Uint8Array | ShellEnd): Response {
   if (event instanceof Uint8Array) return { kind: { case: "output", value: event } };
-  const { exitCode, ...told } = event;
-  return { kind: { case: "ended", value: exitCode === null ? told : { ...told, exitCode } } };
+  const { exitCode, ...reported } = event;
+  return { kind: { case: "ended", value: exitCode === null ? reported : { ...reported, exitCode } } };
 }
 
 /** What the protocol itself says of frames that are too long, or none. */

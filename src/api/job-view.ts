@@ -111,8 +111,8 @@ function holdMessage(job: Pick<Job, "state" | "cancelRequestedAt">, hold: HoldFa
 }
 
 function verdictMessage(verdict: NonNullable<Job["verdict"]>) {
-  const { exitCode, ...told } = verdict;
-  return exitCode === null ? told : { ...told, exitCode };
+  const { exitCode, ...reported } = verdict;
+  return exitCode === null ? reported : { ...reported, exitCode };
 }
 
 function stepMessage(step: JobStep) {

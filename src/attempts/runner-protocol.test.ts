@@ -51,19 +51,19 @@ test("each of our codes is what the page says in gRPC and HTTP", () => {
 });
 
 test("the limits of a call are those of the code", () => {
-  const told = [...page.matchAll(/<!-- limit:(\w+) -->(\d+)/g)].map(([, name, value]) => [
+  const reported = [...page.matchAll(/<!-- limit:(\w+) -->(\d+)/g)].map(([, name, value]) => [
     name,
     Number(value),
   ]);
-  assert.equal(told.length, 5);
-  for (const [name, value] of told)
+  assert.equal(reported.length, 5);
+  for (const [name, value] of reported)
     assert.equal(value, runnerLimits[name as keyof typeof runnerLimits], String(name));
 });
 
 test("the limits of the endpoint are those of the code", () => {
   const limits = runnerConnectionLimits;
-  const told = rowsOf("what").map(([, value]) => Number.parseInt(value ?? "", 10));
-  assert.deepEqual(told, [
+  const reported = rowsOf("what").map(([, value]) => Number.parseInt(value ?? "", 10));
+  assert.deepEqual(reported, [
     limits.maxConnectionsPerAddress,
     limits.maxInFlightPerAddress,
     4,

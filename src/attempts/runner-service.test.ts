@@ -234,7 +234,7 @@ test("after Finish nothing can be added, and Finish again changes nothing", asyn
   assert.deepEqual((await getMachine(store, booted))?.runnerExitCode, machine?.runnerExitCode);
 });
 
-for (const [what, told] of [
+for (const [what, reported] of [
   ["digest", { logLength: 3, logSha256: sha256("abd") }],
   ["length", { logLength: 2, logSha256: sha256("abc") }],
 ] as const) {
@@ -243,9 +243,9 @@ for (const [what, told] of [
     const { store, booted, call, start } = await setUp(t, { log });
     await start();
     await call("AppendLog", { offset: 0, data: base64("abc") });
-    assert.equal((await call("Finish", { exitCode: 0, ...told })).status, 200);
+    assert.equal((await call("Finish", { exitCode: 0, ...reported })).status, 200);
     assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "differs");
-    assert.equal((await getMachine(store, booted))?.logSha256, told.logSha256);
+    assert.equal((await getMachine(store, booted))?.logSha256, reported.logSha256);
     assert.ok(log.lines.some(({ level }) => level === "warn"));
   });
 }
@@ -268,9 +268,9 @@ test("an end without the rest of the output is taken when that is lost, and the 
   const { store, booted, call, start } = await setUp(t, { log });
   await start();
   await call("AppendLog", { offset: 0, data: base64("abc") });
-  const told = { exitCode: 3, logLength: 10, logSha256: sha256("abcdefghij") };
-  assert.equal((await call("Finish", told)).status, 400);
-  assert.equal((await call("Finish", { ...told, logLost: true })).status, 200);
+  const reported = { exitCode: 3, logLength: 10, logSha256: sha256("abcdefghij") };
+  assert.equal((await call("Finish", reported)).status, 400);
+  assert.equal((await call("Finish", { ...reported, logLost: true })).status, 200);
   const { log: status } = (await describeJob(store, booted.jobId)) ?? {};
   assert.deepEqual([status?.completeness, status?.missingFrom, status?.missingTo], ["gap", 3n, 10n]);
   assert.ok(log.lines.some(({ level }) => level === "warn"));

@@ -208,14 +208,14 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
 
 async function finish(runner: RunnerCall, request: FinishRequest) {
   const { machine, context, job } = runner;
-  const told = parseFinish(request);
+  const reported = parseFinish(request);
   if (machine.runnerFinishedAt !== null) {
-    if (isSameEnd(machine, told)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
+    if (isSameEnd(machine, reported)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
     throw alreadyFinished("The runner has called Finish with other values; those stay.");
   }
   const received = await receivedOutput(context, job);
-  if (received < told.logLength && !request.logLost) {
-    const progress = `received=${received} of ${told.logLength} bytes`;
+  if (received < reported.logLength && !request.logLost) {
+    const progress = `received=${received} of ${reported.logLength} bytes`;
     throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
       remedy: `Append from offset ${received}, then finish again.`,
     });
@@ -223,31 +223,31 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   await releaseOutput(context, job, context.masks.of(job));
   const output = await logStatus(context.store, outputOf(machine));
   const { jobId, attempt, hostId } = machine;
-  const { word } = compareLog(output, told);
+  const { word } = compareLog(output, reported);
   if (word === "differs" || word === "gap") {
-    // Repeating cannot mend this. Both sides' numbers stay on record, and whoever looks at the log is told.
-    context.log.warn({ jobId, attempt, output, told }, "The log is not what the guest says it sent.");
+    // Repeating cannot correct this. Both sides' numbers stay on record, and whoever looks at the log is told.
+    context.log.warn({ jobId, attempt, output, reported }, "The log is not what the guest says it sent.");
   }
   // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
   let holdSeconds = 0;
   const decide = (onHold: number) => {
-    const answer = decideHold({ job, machine, end: told }, { ...context.holdPolicy, onHold });
+    const answer = decideHold({ job, machine, end: reported }, { ...context.holdPolicy, onHold });
     holdSeconds = answer.kind === "granted" ? answer.seconds : 0;
     return answer;
   };
   const hold = job.request.hold_on_failure_seconds === undefined ? {} : { hold: { hostId, decide } };
-  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...told, ...hold })))
+  if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...reported, ...hold })))
     throw refusedGuest();
   context.masks.forget(job);
   return { holdSeconds };
 }
 
-function isSameEnd(machine: Machine, told: ReturnType<typeof parseFinish>): boolean {
+function isSameEnd(machine: Machine, reported: ReturnType<typeof parseFinish>): boolean {
   return (
-    machine.runnerExitCode === told.exitCode &&
-    machine.runnerFailure === told.failure &&
-    machine.logLength === told.logLength &&
-    machine.logSha256 === told.logSha256
+    machine.runnerExitCode === reported.exitCode &&
+    machine.runnerFailure === reported.failure &&
+    machine.logLength === reported.logLength &&
+    machine.logSha256 === reported.logSha256
   );
 }
 

@@ -67,10 +67,10 @@ async function call(
   url: string,
   options: { method?: "PUT"; headers: Record<string, string> },
 ): Promise<string> {
-  const patience = { headersTimeout: roleTimeoutMs, bodyTimeout: roleTimeoutMs };
+  const apiRetry = { headersTimeout: roleTimeoutMs, bodyTimeout: roleTimeoutMs };
   const signal = AbortSignal.timeout(roleTimeoutMs);
   try {
-    const { statusCode, body } = await request(url, { ...options, ...patience, signal });
+    const { statusCode, body } = await request(url, { ...options, ...apiRetry, signal });
     const text = await body.text();
     if (statusCode === 200) return text;
     throw new CredentialsError(`${url} answers HTTP ${statusCode} instead of credentials`);

@@ -34,7 +34,7 @@ export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
   const client = createS3Client(options, awsCredentials(options.environment ?? process.env));
   const bucket: Bucket = { client, prefix, pageSize: options.pageSize ?? 1000 };
   const place = `s3://${options.bucket}/${prefix}`;
-  const told = <T>(work: Promise<T>): Promise<T> =>
+  const reported = <T>(work: Promise<T>): Promise<T> =>
     work.catch((error: unknown) => {
       throw convertS3Error(error, place);
     });
@@ -45,21 +45,21 @@ export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
     async write(key, source, writeOptions) {
       const object = objectOf(bucket, key);
       const { chunks, result } = measure(source, writeOptions);
-      await told(putObject(client, object, chunks));
+      await reported(putObject(client, object, chunks));
       return result();
     },
     async adopt(key, path) {
       await stat(path);
-      await told(putObject(client, objectOf(bucket, key), createReadStream(path)));
+      await reported(putObject(client, objectOf(bucket, key), createReadStream(path)));
       await rm(path);
     },
-    read: (key, offset = 0) => told(read(bucket, objectOf(bucket, key), offset)),
-    stat: (key) => told(head(bucket, key)),
+    read: (key, offset = 0) => reported(read(bucket, objectOf(bucket, key), offset)),
+    stat: (key) => reported(head(bucket, key)),
     async remove(key) {
-      await told(client.send({ method: "DELETE", key: objectOf(bucket, key) }, readEnd));
+      await reported(client.send({ method: "DELETE", key: objectOf(bucket, key) }, readEnd));
     },
     list: (start) => listObjects(bucket, { start, place }),
-    removeLeftovers: (before) => told(abortOld(bucket, before)),
+    removeLeftovers: (before) => reported(abortOld(bucket, before)),
     close: client.close,
   };
 }

@@ -1,4 +1,4 @@
-import type { CacheRoomLimits } from "../core/cache/room.ts";
+import type { CacheLimits } from "../core/cache/space.ts";
 import type { ImageMap } from "../core/image-map/image-map.ts";
 import type { Backend } from "../core/job/job.ts";
 import type { SecretsConfig } from "./secrets/secrets-config.ts";
@@ -113,7 +113,7 @@ export interface Setting {
 }
 
 /** How much the cache keeps, for how long and for whom. */
-export interface CacheConfig extends CacheRoomLimits {
+export interface CacheConfig extends CacheLimits {
   /** How long an entry is kept after its last use; 0: for ever. */
   readonly retentionSeconds: number;
   /** The refs whose entries every ref may restore. */

@@ -5,7 +5,7 @@ import { isSolsticeError } from "../core/errors.ts";
 import { AddressCounts } from "./limits/address-counts.ts";
 import { Connections } from "./limits/connections.ts";
 import { Pipelines } from "./limits/pipelines.ts";
-import { guardRequests, type RequestLimits } from "./limits/request-guard.ts";
+import { limitRequests, type RequestLimits } from "./limits/request-limiter.ts";
 import { type ListenAddress, listenError } from "./listen-error.ts";
 import type { NodeHandler } from "./node-http.ts";
 import { detectProtocol } from "./sniff.ts";
@@ -64,9 +64,9 @@ export interface HttpListener {
  * handling of new connections is put behind a look at the first bytes. Throws a SolsticeError when it cannot listen.
  */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
-  const guard = guardRequests(options.handler, options.limits);
-  const http1 = createHttp1(guard.handler, options.limits);
-  const http2 = createHttp2(guard.handler, options.limits);
+  const limiter = limitRequests(options.handler, options.limits);
+  const http1 = createHttp1(limiter.handler, options.limits);
+  const http2 = createHttp2(limiter.handler, options.limits);
   const { maxConnectionsPerAddress, isSharedAddress } = options.limits;
   const connections = new Connections(new AddressCounts(maxConnectionsPerAddress, isSharedAddress));
   routeConnections({ http1, http2, connections, limits: options.limits });
@@ -77,7 +77,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     port,
     url: urlOf({ host: options.address.host, port }),
     close({ graceMs }) {
-      closing ??= closeAll({ http1, http2, connections, graceMs }).finally(guard.stop);
+      closing ??= closeAll({ http1, http2, connections, graceMs }).finally(limiter.stop);
       return closing;
     },
   };

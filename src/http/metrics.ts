@@ -25,8 +25,8 @@ export interface Metrics {
   readonly imagesReady: Gauge<"image">;
   /** What the last audit left, by `kind`. */
   readonly leaks: Gauge<"kind">;
-  /** What audits have mended since the start, by `kind`. */
-  readonly leaksMended: Counter<"kind">;
+  /** What audits have corrected since the start, by `kind`. */
+  readonly leaksRepaired: Counter<"kind">;
   /** When the last audit ended, in seconds since the epoch. */
   readonly lastAudit: Gauge;
 }
@@ -67,9 +67,9 @@ export function createMetrics(): Metrics {
       "Differences between this host and the store that the last audit left",
       "kind",
     ),
-    leaksMended: new Counter({
-      name: "solstice_leaks_mended_total",
-      help: "Differences between this host and the store that audits have mended",
+    leaksRepaired: new Counter({
+      name: "solstice_leaks_repaired_total",
+      help: "Differences between this host and the store that audits have corrected",
       labelNames: ["kind"],
       registers: [registry],
     }),

@@ -37,13 +37,13 @@ const json: Readonly<Record<string, Buffer>> = {
   "50 000 levels, truncated": Buffer.from(`{"jobId":${deep}`),
 };
 
-interface Told {
+interface Reported {
   readonly isInvalidArgument: boolean;
   readonly text: string;
 }
 
 /** What the answer tells, wherever its protocol has it: a body, a frame, or headers. */
-async function tell(response: Response): Promise<Told> {
+async function report(response: Response): Promise<Reported> {
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`);
   const text = decodeURIComponent([...headers, await response.text()].join("\n"));
   return { isInvalidArgument: /"code":"invalid_argument"|grpc-status: 3\b/.test(text), text };
@@ -67,15 +67,15 @@ test("a request that is no message is the caller's mistake, in every protocol", 
   for (const [type, method, bodies] of calls) {
     for (const [what, content] of Object.entries(bodies)) {
       const body = /grpc|connect/.test(type) ? frame(content) : content;
-      const told = await tell(
+      const reported = await report(
         await fetch(`${server.url}/solstice.v1.${method}`, {
           ...{ method: "POST", headers: { "content-type": type }, body: new Uint8Array(body) },
         }),
       );
-      assert.ok(told.isInvalidArgument, `${type}, ${what}: ${told.text}`);
-      assert.match(told.text, /The request cannot be read: /, `${type}, ${what}`);
-      assert.match(told.text, /solstice-error-code"?: ?\[?"?usage/, `${type}, ${what}`);
-      assert.match(told.text, /solstice-remedy.*proto\/solstice\/v1/s, `${type}, ${what}`);
+      assert.ok(reported.isInvalidArgument, `${type}, ${what}: ${reported.text}`);
+      assert.match(reported.text, /The request cannot be read: /, `${type}, ${what}`);
+      assert.match(reported.text, /solstice-error-code"?: ?\[?"?usage/, `${type}, ${what}`);
+      assert.match(reported.text, /solstice-remedy.*proto\/solstice\/v1/s, `${type}, ${what}`);
     }
   }
   assert.deepEqual(log.lines, []);

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { HostTraces } from "../core/audit/ledgers.ts";
+import type { GuestInventory } from "../core/audit/inventories.ts";
 import type { Egress } from "../core/image-map/egress.ts";
 import type { GuestFile, GuestPower, Seed, SeedForm } from "../core/job/guest.ts";
 import type { Backend, GuestSize } from "../core/job/job.ts";
@@ -70,7 +70,7 @@ export interface HypervisorLog {
 export interface Hypervisor {
   readonly backend: Backend;
   /**
-   * Connects, and changes nothing on the host. Enough to look (`listTraces`, `power`, `readConsole`) and to `remove`;
+   * Connects, and changes nothing on the host. Enough to look (`listInventory`, `power`, `readConsole`) and to `remove`;
    * `prepare` does it too.
    */
   connect(): Promise<void>;
@@ -80,11 +80,11 @@ export interface Hypervisor {
   runnerHost(): Promise<string>;
   /**
    * Closes the network around the guests, before the first of them: `runnerUrl` is what they may call. Said again, it looks
-   * whether all is in place, and mends what somebody changed. A backend without guests does nothing.
+   * whether all is in place, and repairs what somebody changed. A backend without guests does nothing.
    */
-  guard(runnerUrl: string): Promise<void>;
-  /** Takes back what `guard` put on the host; only when no guest is left. */
-  unguard(): Promise<void>;
+  ensureFirewall(runnerUrl: string): Promise<void>;
+  /** Takes back what `ensureFirewall` put on the host; only when no guest is left. */
+  removeFirewall(): Promise<void>;
   /**
    * Makes overlay, seed and domain, without power. Repeating it for the same job and attempt is the same guest; what is
    * left of an earlier attempt is removed first.
@@ -101,7 +101,7 @@ export interface Hypervisor {
   /** Cuts the power if need be, then removes the guest and every file of it. Repeating it does nothing. */
   remove(jobId: string): Promise<void>;
   /** What this host holds of this installation's guests, also where only files are left of one. */
-  listTraces(): Promise<HostTraces>;
+  listInventory(): Promise<GuestInventory>;
   /** The serial console from byte `offset` on, at most `maxBytes`; empty when there is none (yet). */
   readConsole(jobId: string, offset: number, maxBytes: number): Promise<Buffer>;
   /**

@@ -119,18 +119,18 @@ test("what may pass is tried again by itself until it works", async (t) => {
 test("pull ends the pause after a failure, and everybody sees the result", async (t) => {
   const { open, image, server } = await setUp(t);
   server.always = { status: 404 };
-  const store = open([image("mended")]);
+  const store = open([image("corrected")]);
   await store.start(forever);
-  await whenState(store, "mended", "failed");
+  await whenState(store, "corrected", "failed");
   server.always = {};
   const progress: ImageProgress[] = [];
-  const ready = await store.pull("mended", { onProgress: (step) => progress.push(step) });
+  const ready = await store.pull("corrected", { onProgress: (step) => progress.push(step) });
   assert.equal(ready.digest, sha256(content));
-  assert.equal(store.state("mended").kind, "ready");
+  assert.equal(store.state("corrected").kind, "ready");
   assert.ok(progress.some(({ phase }) => phase === "downloading"));
-  rmSync(image("mended").localPath);
-  await whenState(store, "mended", "preparing");
-  await whenState(store, "mended", "ready");
+  rmSync(image("corrected").localPath);
+  await whenState(store, "corrected", "preparing");
+  await whenState(store, "corrected", "ready");
 });
 
 test("two pulls at once are one download, and an impatient one does not stop the other", async (t) => {

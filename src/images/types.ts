@@ -40,7 +40,7 @@ export type ImageState =
       /** What happened and what to do, for the verdict of a job that wanted the image. */
       readonly message: string;
       readonly retryAt: number | null;
-      /** True where only a person (or the publisher) can mend it. */
+      /** True where only a person (or the publisher) can correct it. */
       readonly permanent: boolean;
     };
 

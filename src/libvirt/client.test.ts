@@ -229,7 +229,7 @@ describe("what the server says unasked", () => {
 });
 
 describe("a daemon that dies", () => {
-  test("rejects the calls sent, keeps those not sent, and registers events anew", async () => {
+  test("rejects the calls sent, keeps those not sent, and registers events again", async () => {
     const { handler, called } = stall<{ version: bigint }>();
     server.handle(procedures.connectLibVersion, handler);
     const client = await connect();

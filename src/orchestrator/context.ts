@@ -3,20 +3,20 @@ import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { HostPhase, LifecycleLimits } from "../core/job/lifecycle.ts";
 import { type Unfit, unfitness } from "../core/schedule/backend-fit.ts";
-import type { ImageHere } from "../core/schedule/image-hope.ts";
+import type { ImageHere } from "../core/schedule/image-availability.ts";
 import { formatBytes } from "../host/files/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";
 import type { ImageStore } from "../images/image-store.ts";
 import type { Store } from "../store/store.ts";
 import type { AuditState } from "./audit/audit-state.ts";
-import type { DrainMark } from "./hosts/drain-mark.ts";
+import type { DrainRecord } from "./hosts/drain-record.ts";
 import type { HostIdentity } from "./identity.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { Log } from "./log.ts";
 import type { Messaging } from "./messages/messaging.ts";
 import type { RepositoryReach } from "./reach/repository-reach.ts";
-import type { SecretBook } from "./secrets/secret-book.ts";
-import type { ShellDesk } from "./shells/shell-desk.ts";
+import type { SecretFiles } from "./secrets/secret-files.ts";
+import type { GuestShells } from "./shells/guest-shells.ts";
 import type { DiskGuard } from "./upkeep/disk-guard.ts";
 import type { HostCaches } from "./upkeep/host-caches.ts";
 import type { RetentionState } from "./upkeep/retention-state.ts";
@@ -46,26 +46,26 @@ export interface Context {
   /** The broker; null where jobs come through the API only. */
   readonly messaging: Messaging | null;
   /** Who is in which guest on hold. */
-  readonly shells: ShellDesk;
+  readonly shells: GuestShells;
   /** Whether guests get at their jobs' repositories. */
   readonly reach: RepositoryReach;
   readonly diskGuard: DiskGuard;
   /** The operator's secrets, as they are now. */
-  readonly secrets: SecretBook;
+  readonly secrets: SecretFiles;
   /** What is masked in the logs of attempts under way. */
   readonly masks: AttemptMasks;
   readonly retention: RetentionState;
   /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
   readonly pausedReason: () => string | null;
   /** Whether an operator drains this host. */
-  readonly drainMark: DrainMark;
+  readonly drainRecord: DrainRecord;
   /** How far this host is on its way down. Changed only by `process/shutdown.ts`. */
   phase: HostPhase;
 }
 
 /** Whether this host starts no more jobs: it goes down, or an operator drains it. */
-export function isDraining({ phase, drainMark }: Pick<Context, "phase" | "drainMark">): boolean {
-  return phase !== "serving" || drainMark.since() !== null;
+export function isDraining({ phase, drainRecord }: Pick<Context, "phase" | "drainRecord">): boolean {
+  return phase !== "serving" || drainRecord.since() !== null;
 }
 
 /** Why this host does not run an image of its map; null where it does, and where the map does not have it. */

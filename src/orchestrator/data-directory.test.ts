@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openDataDirectory } from "./data-directory.ts";
 
-test("a data directory is made, and one that cannot be is the operator's to mend", (t) => {
+test("a data directory is made, and one that cannot be is the operator's to correct", (t) => {
   const root = mkdtempSync(join(tmpdir(), "solstice-data-"));
   t.after(() => rmSync(root, { recursive: true }));
   openDataDirectory(join(root, "a", "b"));

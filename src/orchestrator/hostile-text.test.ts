@@ -15,7 +15,7 @@ import { repositoryName } from "../core/secrets/repository-name.ts";
 import { closestName } from "../core/text/closest-name.ts";
 import { withoutTerminalSequences } from "../core/text/terminal-sequences.ts";
 import { describeConsole } from "./drive/console.ts";
-import { ShellMarks } from "./shells/shell-marks.ts";
+import { ShellMarkers } from "./shells/shell-markers.ts";
 
 /** What runs on text that somebody else wrote, whole. */
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
@@ -28,7 +28,7 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   repositoryName: (text) => repositoryName(`https://host/${text}x`),
   cacheRepository: (text) => cacheRepository(`https://host/${text}x`),
   closestName: (text) => closestName(text, ["debian-12", "openindiana-latest"]),
-  "the marks of a shell": (text) => new ShellMarks(7).push(Buffer.from(text)),
+  "the marks of a shell": (text) => new ShellMarkers(7).push(Buffer.from(text)),
 };
 
 for (const [name, run] of Object.entries(readers)) {

@@ -43,7 +43,7 @@ export function startLoop(options: LoopOptions): Loop {
   let resume: (() => void) | null = null;
   let failures = 0;
   /** The kind of failure that was logged last; null once that is over. */
-  let told: string | null = null;
+  let reported: string | null = null;
 
   const wake = () => {
     woken = true;
@@ -66,10 +66,10 @@ export function startLoop(options: LoopOptions): Loop {
     woken = false;
   };
 
-  const tell = (error: unknown, pauseMs: number) => {
+  const report = (error: unknown, pauseMs: number) => {
     const kind = isSolsticeError(error) ? error.code : errorText(error);
-    const isNews = kind !== told && options.isToldElsewhere?.(error) !== true;
-    if (isNews) told = kind;
+    const isNews = kind !== reported && options.isToldElsewhere?.(error) !== true;
+    if (isNews) reported = kind;
     options.log[isNews ? "warn" : "debug"](
       { err: error, loop: options.name, failures, pauseMs },
       "a round failed and will be repeated",
@@ -79,15 +79,15 @@ export function startLoop(options: LoopOptions): Loop {
   const round = async (): Promise<number | "done"> => {
     try {
       const next = await options.run(looking);
-      if (told !== null) options.log.info({ loop: options.name, failures }, "the rounds succeed again");
-      told = null;
+      if (reported !== null) options.log.info({ loop: options.name, failures }, "the rounds succeed again");
+      reported = null;
       failures = 0;
       return next;
     } catch (error) {
       failures += 1;
       const longestMs = isStoreAway(error) ? maxStoreBackoffMs : maxBackoffMs;
       const pauseMs = Math.min(longestMs, 250 * 2 ** Math.min(failures, 10));
-      tell(error, pauseMs);
+      report(error, pauseMs);
       return pauseMs;
     }
   };

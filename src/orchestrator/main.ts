@@ -17,7 +17,7 @@ import { createAuditState } from "./audit/audit-state.ts";
 import type { Context, Log } from "./context.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { startLifecycle } from "./drive/lifecycle-loop.ts";
-import { openDrainMark } from "./hosts/drain-mark.ts";
+import { openDrainRecord } from "./hosts/drain-record.ts";
 import { imagesOfHost } from "./hosts/images-of-host.ts";
 import { startLease } from "./hosts/lease-loop.ts";
 import { loadIdentity } from "./identity.ts";
@@ -36,14 +36,14 @@ import { endAtEarlyRestart, untilSignalled } from "./process/shutdown.ts";
 import { endAtUnexpectedError } from "./process/unexpected-error.ts";
 import { createRepositoryReach } from "./reach/repository-reach.ts";
 import { startScheduleLoop } from "./schedule/schedule-loop.ts";
-import { createSecretBook } from "./secrets/secret-book.ts";
+import { createSecretFiles } from "./secrets/secret-files.ts";
 import { openTransfers } from "./serve/open-transfers.ts";
 import { removeNote, startRunnerEndpoint, startUserEndpoint, writeNote } from "./serve/servers.ts";
-import { createShellDesk } from "./shells/shell-desk.ts";
+import { createGuestShells } from "./shells/guest-shells.ts";
 import { startCacheLoop } from "./upkeep/cache-loop.ts";
 import { startDiskGuard } from "./upkeep/disk-guard.ts";
 import { startFileLoop } from "./upkeep/file-loop.ts";
-import { startGuardLoop } from "./upkeep/guard-loop.ts";
+import { startFirewallLoop } from "./upkeep/firewall-loop.ts";
 import { createHostCaches } from "./upkeep/host-caches.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
 import { createRetentionState } from "./upkeep/retention-state.ts";
@@ -93,8 +93,8 @@ export async function runOrchestrator(
   closing.defer(() => scheduler.stop());
   const auditor = startAuditLoop(context);
   closing.defer(() => auditor.stop());
-  const guarding = startGuardLoop(context);
-  closing.defer(() => guarding.stop());
+  const firewallLoop = startFirewallLoop(context);
+  closing.defer(() => firewallLoop.stop());
   const cleaner = startRetentionLoop(context);
   closing.defer(() => cleaner.stop());
   const fileLoop = startFileLoop(context);
@@ -113,16 +113,16 @@ export async function runOrchestrator(
   const signalled = untilSignalled(context, lifecycle);
   log.info(readyFacts(context, userServer.url), "ready");
   await serviceManager.ready(`Serves on ${userServer.url}`);
-  if (context.drainMark.since() !== null)
+  if (context.drainRecord.since() !== null)
     log.warn({}, "this host is being drained and starts no jobs: solstice drain --end");
   reloads.start(context, { live, source, serviceManager });
   closing.defer(() => reloads.stop());
 
   const { phase } = await signalled;
-  const told = serviceManager.stopping(phase === "restarting" ? "Restarts; its guests run on" : "Drains");
-  closing.defer(() => told);
+  const reported = serviceManager.stopping(phase === "restarting" ? "Restarts; its guests run on" : "Drains");
+  closing.defer(() => reported);
   // Awaited here, since what `closing` closes must stay open until then.
-  return await goDown(context, { lifecycle, lease, messages, scheduler, guarding });
+  return await goDown(context, { lifecycle, lease, messages, scheduler, firewallLoop });
 }
 
 /** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */
@@ -146,7 +146,7 @@ async function openContext(
   const images = openImageStore({ imageMap, dataDir: config.dataDir, log });
   closing.defer(() => images.close());
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
-  const secrets = createSecretBook(config.secrets, log);
+  const secrets = createSecretFiles(config.secrets, log);
   const masks = new AttemptMasks((job) => valuesToMask(secrets.current(), job.request));
   const dataset = hypervisor.backend === "zones" ? config.zones.pool : null;
   const diskGuard = await startDiskGuard({ config, dataset, store, log, closing });
@@ -154,7 +154,7 @@ async function openContext(
   closing.defer(() => blobs.close());
   const caches = createHostCaches({ config, store, blobs, hostId: identity.hostId, log });
   const transfers = openTransfers({ config, identity, store, blobs, caches, diskGuard, log });
-  const shells = createShellDesk({ store, hypervisor, log });
+  const shells = createGuestShells({ store, hypervisor, log });
   closing.defer(() => shells.close());
   const reach = createRepositoryReach({ config, hypervisor, log });
   const runnerServer = await startRunnerEndpoint({
@@ -174,7 +174,7 @@ async function openContext(
   // Before the first guest, and with the port that the kernel may have chosen just now.
   const runnerUrl = config.runnerUrl ?? runnerServer.url;
   noteLastRun(config, { backend: hypervisor.backend, runnerPort: runnerServer.port, runnerUrl });
-  await hypervisor.guard(runnerUrl);
+  await hypervisor.ensureFirewall(runnerUrl);
   return {
     config,
     identity,
@@ -197,7 +197,7 @@ async function openContext(
     retention: createRetentionState(),
     pausedReason: () => diskGuard.pausedReason(),
     audits: createAuditState({ isDriven: true }),
-    drainMark: openDrainMark(config.dataDir),
+    drainRecord: openDrainRecord(config.dataDir),
     phase: "serving",
   };
 }

@@ -202,7 +202,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await until("it takes again", () => ours.texts.includes("5"));
   });
 
-  test("declares and consumes anew when the queue is deleted", async (t) => {
+  test("declares and consumes again when the queue is deleted", async (t) => {
     const config = testConfig(rabbit.url);
     const { handler, texts } = recordingHandler(() => accepted);
     open(t, config).consume(handler);

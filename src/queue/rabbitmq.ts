@@ -137,7 +137,7 @@ async function publishResult(publisher: Publisher, config: AmqpConfig, result: J
   await publishRouted(publisher, envelope, Buffer.from(JSON.stringify(result)));
 }
 
-/** Somebody may have deleted a queue: the next channel declares it anew. */
+/** Somebody may have deleted a queue: the next channel declares it again. */
 async function publishRouted(publisher: Publisher, envelope: Envelope, body: Buffer): Promise<void> {
   try {
     await publisher.publish(envelope, body);

@@ -13,7 +13,7 @@ function fault(name: string, events: string[]): Fault {
   };
 }
 
-const options = { calmMs: [0, 1] as const, tell: () => {}, failed: new AbortController().signal };
+const options = { calmMs: [0, 1] as const, report: () => {}, failed: new AbortController().signal };
 
 test("each fault comes once, even when the end was told before", async () => {
   const events: string[] = [];

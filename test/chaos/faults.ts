@@ -23,7 +23,7 @@ export interface FaultOptions {
   readonly enough: AbortSignal;
   /** When to stop at once, with nothing broken: something else has failed. */
   readonly failed: AbortSignal;
-  readonly tell: (text: string) => void;
+  readonly report: (text: string) => void;
 }
 
 /**
@@ -44,14 +44,14 @@ export async function causeFaults(
       const away = random.integer(...fault.awayMs);
       await delay(calm, undefined, { signal: stop }).catch(() => {});
       if (stop.aborted) return counts;
-      await cause(fault, away, options.tell);
+      await cause(fault, away, options.report);
       counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
     }
   }
 }
 
-async function cause(fault: Fault, awayMs: number, tell: (text: string) => void): Promise<void> {
-  tell(`${fault.name}, for ${awayMs} ms`);
+async function cause(fault: Fault, awayMs: number, report: (text: string) => void): Promise<void> {
+  report(`${fault.name}, for ${awayMs} ms`);
   await fault.begin();
   try {
     await delay(awayMs);
@@ -59,5 +59,5 @@ async function cause(fault: Fault, awayMs: number, tell: (text: string) => void)
   } finally {
     await fault.end();
   }
-  tell(`over: ${fault.name}`);
+  report(`over: ${fault.name}`);
 }

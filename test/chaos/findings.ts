@@ -77,7 +77,12 @@ export async function assertNothingLeft(database: pg.Client, attempts: number): 
 
 /** Of every attempt that its runner finished, all bytes that the runner counted are there. */
 export async function assertLogs(database: pg.Client): Promise<void> {
-  const { rows } = await database.query<{ job_id: string; told: string; received: string; stored: string }>(
+  const { rows } = await database.query<{
+    job_id: string;
+    reported: string;
+    received: string;
+    stored: string;
+  }>(
     `select machines.job_id, log_length as told, logs.received,
             (select coalesce(sum(length), 0) from log_chunks
              where log_chunks.job_id = machines.job_id and log_chunks.attempt = machines.attempt
@@ -86,7 +91,7 @@ export async function assertLogs(database: pg.Client): Promise<void> {
      where runner_finished_at is not null and logs.stream = 'output'`,
   );
   assert.notEqual(rows.length, 0, "there are logs");
-  for (const { job_id, told, received, stored } of rows) {
-    assert.deepEqual([received, stored], [told, told], `bytes of the log of ${job_id}`);
+  for (const { job_id, reported, received, stored } of rows) {
+    assert.deepEqual([received, stored], [reported, reported], `bytes of the log of ${job_id}`);
   }
 }

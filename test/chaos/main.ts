@@ -32,17 +32,17 @@ async function main(): Promise<void> {
   const minutes = wholeNumber("--minutes", values.minutes);
   const jobs = values.jobs === undefined ? minutes * 1000 : wholeNumber("--jobs", values.jobs);
   const began = Date.now();
-  const tell = (text: string) =>
+  const report = (text: string) =>
     process.stdout.write(`${((Date.now() - began) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
-  tell(`seed ${seed}: ${jobs} jobs in ${minutes} minutes`);
+  report(`seed ${seed}: ${jobs} jobs in ${minutes} minutes`);
   try {
     const durationMs = minutes * 60_000;
     const size = { jobs, calmJobs: 120, durationMs, storm: "long" } as const;
-    const summary = await runChaos({ seed, ...size, tell, failureLogs: values.logs });
-    tell(`every promise held: ${JSON.stringify(summary)}`);
+    const summary = await runChaos({ seed, ...size, report, failureLogs: values.logs });
+    report(`every promise held: ${JSON.stringify(summary)}`);
   } catch (error) {
-    tell(`FAILED; the orchestrators' logs are in ${values.logs}, unless they did not start.`);
-    tell(`Repeat with: npm run chaos -- --seed ${seed} --minutes ${minutes} --jobs ${jobs}`);
+    report(`FAILED; the orchestrators' logs are in ${values.logs}, unless they did not start.`);
+    report(`Repeat with: npm run chaos -- --seed ${seed} --minutes ${minutes} --jobs ${jobs}`);
     throw error;
   }
 }

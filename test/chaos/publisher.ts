@@ -4,7 +4,7 @@ import { type ReadMessage, takeNow } from "../support/servers/broker.ts";
 import type { Message } from "./messages.ts";
 
 /** How long one publish is tried again while the broker is away: longer than any outage of a run. */
-const patienceMs = 120_000;
+const apiRetryMs = 120_000;
 
 /** How many messages may be on their way at once. */
 const inFlight = 16;
@@ -67,7 +67,7 @@ function createSender(connection: Connection, { exchange, routingKey }: Target, 
   };
   return {
     async send(message: Message): Promise<void> {
-      for (const end = Date.now() + patienceMs; Date.now() < end; await delay(retryPauseMs)) {
+      for (const end = Date.now() + apiRetryMs; Date.now() < end; await delay(retryPauseMs)) {
         if (await isTaken(message).catch(() => false)) return;
         signal?.throwIfAborted();
       }

@@ -13,14 +13,14 @@ export async function runChaosInTest(
   // At once and not as a diagnostic: it must be there also when the test dies of its time limit.
   process.stdout.write(`chaos: seed ${seed}; repeat this file with CHAOS_SEED=${seed}\n`);
   const failureLogs = join(tmpdir(), `chaos-logs-${seed}`);
-  const told: string[] = [];
+  const reported: string[] = [];
   const began = Date.now();
-  const tell = (text: string) => told.push(`${((Date.now() - began) / 1000).toFixed(1)} s  ${text}`);
+  const report = (text: string) => reported.push(`${((Date.now() - began) / 1000).toFixed(1)} s  ${text}`);
   try {
-    const summary = await runChaos({ seed, ...size, tell, failureLogs });
-    context.diagnostic([JSON.stringify(summary), ...told].join("\n"));
+    const summary = await runChaos({ seed, ...size, report, failureLogs });
+    context.diagnostic([JSON.stringify(summary), ...reported].join("\n"));
   } catch (error) {
-    context.diagnostic([`the orchestrators' logs are in ${failureLogs}`, ...told].join("\n"));
+    context.diagnostic([`the orchestrators' logs are in ${failureLogs}`, ...reported].join("\n"));
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import pg from "pg";
 import { createRandom, type Random } from "../support/random.ts";
 import { assertCaps, readAttempts } from "./attempts.ts";
 import { type Cluster, labels, startCluster } from "./cluster.ts";
-import { faultDecks, type StormLength } from "./fault-decks.ts";
+import { faultDecks, type StormLength } from "./fault-sequences.ts";
 import { causeFaults } from "./faults.ts";
 import { assertCalm, assertLogs, assertNothingLeft, assertRejected, assertVerdicts } from "./findings.ts";
 import { createMessages, type Messages } from "./messages.ts";
@@ -24,7 +24,7 @@ export interface ChaosOptions {
   readonly durationMs: number;
   readonly storm: StormLength;
   /** Called with each thing that happens. */
-  readonly tell: (text: string) => void;
+  readonly report: (text: string) => void;
   /** Where to write the orchestrators' logs when the run fails; null: nowhere. */
   readonly failureLogs: string | null;
 }
@@ -53,7 +53,7 @@ const routingKey = "job.request";
 const stallTimeoutMs = 150_000;
 
 /** The least time between two lines of progress, in ms. */
-const tellPauseMs = 5000;
+const reportIntervalMs = 5000;
 
 /** The two parts of a run. */
 interface Parts {
@@ -78,22 +78,22 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
 }
 
 async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): Promise<ChaosSummary> {
-  const { tell } = options;
+  const { report } = options;
   const parts = createParts(random, options);
   const faults = await storm(cluster, random, { ...options, messages: parts.storm });
-  tell("nothing is broken any more; all that came may come to rest");
+  report("nothing is broken any more; all that came may come to rest");
   const client = new pg.Client({ connectionString: cluster.databaseUrl });
   await client.connect();
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => client.end());
-  await untilSettled(client, [parts.storm], tell);
+  await untilSettled(client, [parts.storm], report);
   await deleteQueue(cluster.broker.url, requestQueue);
-  tell("the request queue is deleted; more requests arrive");
+  report("the request queue is deleted; more requests arrive");
   const wakes = await listenForWakes(cluster.databaseUrl);
   cleanup.defer(() => wakes.close());
   const { url } = cluster.broker;
   await publishAll({ url, exchange, routingKey }, { messages: parts.calm.published, pauseMs: 0 });
-  await untilSettled(client, [parts.storm, parts.calm], tell);
+  await untilSettled(client, [parts.storm, parts.calm], report);
   assert.equal(wakes.senders(), cluster.hosts.length, "hosts that tell the others of changes");
   // A clean end first: what it leaves behind is a leak.
   for (const host of cluster.hosts) {
@@ -121,7 +121,7 @@ async function storm(
   const signals = { enough: enough.signal, failed: failed.signal };
   const faults = Promise.all(
     faultDecks(cluster, random.fork("victims"), run.storm).map(({ name, calmMs, faults: deck }) =>
-      causeFaults(deck, { random: random.fork(name), calmMs, ...signals, tell: run.tell }),
+      causeFaults(deck, { random: random.fork(name), calmMs, ...signals, report: run.report }),
     ),
   );
   const published = publishAll(
@@ -142,7 +142,7 @@ async function storm(
 async function untilSettled(
   client: pg.Client,
   parts: readonly Messages[],
-  tell: (text: string) => void,
+  report: (text: string) => void,
 ): Promise<void> {
   const requests = parts.reduce((sum, { requests }) => sum + requests.length, 0);
   const malformed = parts.reduce((sum, { malformed }) => sum + malformed.length, 0);
@@ -155,8 +155,8 @@ async function untilSettled(
     if (now !== seen) end = Date.now() + stallTimeoutMs;
     seen = now;
     if (Date.now() < tellAt) continue;
-    tell(seen);
-    tellAt = Date.now() + tellPauseMs;
+    report(seen);
+    tellAt = Date.now() + reportIntervalMs;
   }
   assert.fail(`no progress for ${stallTimeoutMs} ms: ${seen}; wanted: ${wanted}`);
 }

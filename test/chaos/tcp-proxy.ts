@@ -11,7 +11,7 @@ export interface TcpProxy {
   /** Closes every connection, and each new one at once: as when the server was killed. */
   drop(): void;
   /** Everything passes again, what waited first. */
-  mend(): void;
+  repair(): void;
   close(): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
       isDropped = true;
       for (const socket of sockets) socket.destroy();
     },
-    mend() {
+    repair() {
       isCut = false;
       isDropped = false;
       for (const socket of sockets) socket.resume();

@@ -142,8 +142,9 @@ test("a host with zones runs what is for zones, and says at once what it cannot 
   const map = imageMap(`local_path: ${await guestImage("tiny")}`);
   const plain = await startHost(context, { map, url, flags: noop });
   const waiting = await submit(plain.process, { runs_on: "illumos", script: "echo in a zone" });
-  const hopeless = await submit(plain.process, { runs_on: "odd", script: "true" });
-  for (const jobId of [waiting, hopeless]) assert.match(await explained(plain, jobId), /^no_backend .*zones/);
+  const whyUnavailable = await submit(plain.process, { runs_on: "odd", script: "true" });
+  for (const jobId of [waiting, whyUnavailable])
+    assert.match(await explained(plain, jobId), /^no_backend .*zones/);
 
   const standIn = await openStandIn({ guests: "scripted" });
   context.after(() => standIn.close());
@@ -153,7 +154,7 @@ test("a host with zones runs what is for zones, and says at once what it cannot 
     flags: await zonesFlags(),
     environment: standIn.environment,
   });
-  const refused = await untilEnd(plain.process, hopeless);
+  const refused = await untilEnd(plain.process, whyUnavailable);
   assert.deepEqual([refused.state, refused.verdict?.reason], ["infra_error", "image_unavailable"]);
   assert.match(refused.verdict?.message ?? "", /Backend zones cannot make guests with disk_bus: scsi/);
   for (const { process } of [plain, able]) {

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { wayCheck } from "../../src/cli/doctor/way-checks.ts";
+import { reachCheck } from "../../src/cli/doctor/reach-checks.ts";
 import { loadOrchestratorConfig } from "../../src/config/load-orchestrator-config.ts";
 import {
   claimAddress,
@@ -133,7 +133,7 @@ async function assertClosedWays({ orchestrator, neighbour, gateway, gate, otherP
 /** `doctor` finds the repositories of the jobs of {@link assertClosedWays} that are closed. */
 async function assertDoctorFindsThem({ setup, gate, neighbour, otherPort }: Scene): Promise<void> {
   const flags = { config: setup.imageMapPath, dataDir: setup.dataDir, guestHostPorts: String(gate.port) };
-  const { status, detail } = await wayCheck(await loadOrchestratorConfig(flags, {})).run();
+  const { status, detail } = await reachCheck(await loadOrchestratorConfig(flags, {})).run();
   assert.equal(status, "warn", detail);
   assert.ok(detail.includes(`GUEST_LAN_ACCESS=${neighbour.lanAddress}.`), detail);
   assert.ok(detail.includes(`GUEST_HOST_PORTS=${gate.port},${otherPort}.`), detail);

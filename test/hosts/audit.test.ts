@@ -40,7 +40,7 @@ images:
 
 interface LeaksDocument {
   readonly ok: boolean;
-  readonly ledgers: readonly string[];
+  readonly inventories: readonly string[];
   readonly leaks: readonly { kind: string; name: string; cause: string; remedy: string; fixed: boolean }[];
 }
 
@@ -96,7 +96,7 @@ async function define(
 }
 
 interface Planted {
-  /** What `doctor` must find and can mend: kind and name. */
+  /** What `doctor` must find and can repair: kind and name. */
   readonly ours: readonly string[];
   readonly copy: string;
   assertGone(): Promise<void>;
@@ -163,7 +163,7 @@ function found({ leaks }: LeaksDocument): string[] {
   return leaks.filter(({ remedy }) => remedy === "remove").map(({ kind, name }) => `${kind} ${name}`);
 }
 
-test("strays of a host are shown with their cause, mended on request, and at a start; what is foreign stays", {
+test("strays of a host are shown with their cause, repaired on request, and at a start; what is foreign stays", {
   skip: noLibvirt,
 }, async (context) => {
   const flags = ["--hypervisor", "libvirt", "--libvirt-virt-type", "qemu", "--runner-listen", "127.0.0.1:0"];
@@ -173,7 +173,7 @@ test("strays of a host are shown with their cause, mended on request, and at a s
   await context.test("a clean host has no differences, and a gauge for each kind", async () => {
     const { code, answer } = await doctor(setup);
     assert.deepEqual([code, answer.ok, answer.leaks], [0, true, []]);
-    assert.deepEqual(answer.ledgers, ["store", "hypervisor", "files", "network", "temporary", "blobs"]);
+    assert.deepEqual(answer.inventories, ["store", "hypervisor", "files", "network", "temporary", "blobs"]);
     const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
     for (const kind of leakKinds)
       assert.match(metrics, new RegExp(`^solstice_leaks\\{kind="${kind}"\\} 0$`, "m"));
@@ -203,7 +203,7 @@ test("strays of a host are shown with their cause, mended on request, and at a s
     await virsh("undefine", planted.copy);
     assert.equal((await doctor(setup)).code, 0);
     const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
-    assert.match(metrics, /^solstice_leaks_mended_total\{kind="guest_without_job"\} 2$/m);
+    assert.match(metrics, /^solstice_leaks_repaired_total\{kind="guest_without_job"\} 2$/m);
   });
 
   assert.equal(await orchestrator.stop("SIGTERM"), 0);

@@ -25,7 +25,7 @@ export function testHypervisorContract(name: string, options: ContractOptions): 
     if (cannotHappen["others have guests here"] === undefined) testOwnership(scene);
     testFailures(scene, options);
     if (cannotHappen["the process is killed"] === undefined) testKills(scene, name);
-    tellWhatCannotHappen(cannotHappen);
+    reportImpossibleFailures(cannotHappen);
   });
 }
 
@@ -52,7 +52,7 @@ function onScene(title: string, options: ContractOptions, testAll: (scene: Scene
 }
 
 /** What is not tried is told by name, so that nobody takes it for tried. */
-function tellWhatCannotHappen(cannotHappen: NonNullable<ContractOptions["cannotHappen"]>): void {
+function reportImpossibleFailures(cannotHappen: NonNullable<ContractOptions["cannotHappen"]>): void {
   for (const [circumstance, reason] of Object.entries(cannotHappen)) {
     test(`cannot happen: ${circumstance}: ${reason}`, () => {
       assert.match(reason, /\S+ \S+ \S+/, "say why, in a sentence");

@@ -145,7 +145,10 @@ function processFailures(options: NoopOptions): ContractHarness["failures"] {
       const without = createNoopHypervisor({ ...options, searchPath: "/nonexistent" });
       await until("it is found", async () => (await without.power(spec.jobId)) === "running");
       const order = { number: 1, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
-      return { fail: () => without.openShell(spec.jobId, order), mend: () => hypervisor.remove(spec.jobId) };
+      return {
+        fail: () => without.openShell(spec.jobId, order),
+        repair: () => hypervisor.remove(spec.jobId),
+      };
     },
     async "the disk is full"(spec) {
       const disk = await openSmallDisk(16);
@@ -155,7 +158,7 @@ function processFailures(options: NoopOptions): ContractHarness["failures"] {
       const large = { ...spec, files: [...spec.files, { path: "/large", content, permissions: "0600" }] };
       return {
         fail: () => hypervisor.create(large),
-        async mend() {
+        async repair() {
           await hypervisor.remove(spec.jobId);
           await disk.remove();
         },

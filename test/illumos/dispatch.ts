@@ -87,7 +87,7 @@ async function perform(call: Call): Promise<number> {
   const dieIf = (when: "before" | "halfway" | "after") => {
     if (effects.some(({ effect }) => effect.kind === "die" && effect.when === when)) throw new CommandDeath();
   };
-  for (const { id, effect } of effects) await endure(call, effect, () => hasFault(database, id));
+  for (const { id, effect } of effects) await waitAfter(call, effect, () => hasFault(database, id));
   const context: Context = {
     ...{ directory, database, signal },
     out: (line) => {
@@ -105,7 +105,7 @@ async function perform(call: Call): Promise<number> {
   return exitCode;
 }
 
-async function endure(call: Call, effect: FaultEffect, isOrdered: () => boolean): Promise<void> {
+async function waitAfter(call: Call, effect: FaultEffect, isOrdered: () => boolean): Promise<void> {
   if (effect.kind === "fail") throw new CommandFailure(effect.stderr, effect.exitCode);
   if (effect.kind === "delay") await pause(call, effect.ms);
   if (effect.kind !== "hang") return;

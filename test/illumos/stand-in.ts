@@ -20,7 +20,7 @@ const defaultPoolBytes = 64 * 1024 ** 3;
 const endDeadlineMs = 30_000;
 
 /** How a stand-in starts. */
-export interface StandInOptions {
+export interface BuiltInRunnerOptions {
   /** Bytes of the pool `rpool`; default 64 GiB. */
   readonly poolBytes?: number;
   /** How long `zoneadm shutdown` waits for the guest; default 60 s. */
@@ -73,7 +73,7 @@ export interface StandIn {
 }
 
 /** Starts a stand-in in a new directory with a short path, /tmp/si-XXXXXX, so that sockets below it are possible. */
-export async function openStandIn(options: StandInOptions = {}): Promise<StandIn> {
+export async function openStandIn(options: BuiltInRunnerOptions = {}): Promise<StandIn> {
   const directory = mkdtempSync("/tmp/si-");
   for (const part of ["zvols", "q", "rpool"]) mkdirSync(join(directory, part), { mode: 0o755 });
   const database = openState();
@@ -107,7 +107,7 @@ export async function openStandIn(options: StandInOptions = {}): Promise<StandIn
   };
 }
 
-function prepare(context: Context, options: StandInOptions): void {
+function prepare(context: Context, options: BuiltInRunnerOptions): void {
   const { database } = context;
   saveSetting(database, "pool:rpool", String(options.poolBytes ?? defaultPoolBytes));
   saveSetting(database, "cdromBus", options.cdromBus ?? "virtio");

@@ -237,7 +237,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     assert.match(metrics, /^solstice_cache_removed_total\{reason="beyond_limit"\} 1$/m);
   });
 
-  test("damaged and lost bytes never fail a job: it goes on without, and saves anew when they are gone", async (context) => {
+  test("damaged and lost bytes never fail a job: it goes on without, and saves again when they are gone", async (context) => {
     const setup = setUp(context);
     const orchestrator = await startOrchestrator(setup);
     const request = {

@@ -63,11 +63,11 @@ async function readAll(stream: AsyncIterable<Buffer>): Promise<string> {
 test("a failed job's guest is entered, others run beside it, a killed orchestrator keeps it, release removes it", async (context) => {
   const setup = processSetup(context);
   const first = await startOrchestrator(setup);
-  const told = await run(first, [...enqueueFailing, "--hold-on-failure", "10m", "--wait"]);
-  assert.equal(told.code, 3, told.stderr);
-  const id = /solstice shell (\w+)/.exec(told.stdout)?.[1] ?? "";
+  const reported = await run(first, [...enqueueFailing, "--hold-on-failure", "10m", "--wait"]);
+  assert.equal(reported.code, 3, reported.stderr);
+  const id = /solstice shell (\w+)/.exec(reported.stdout)?.[1] ?? "";
   const { job } = await first.api.get({ jobId: id });
-  assert.ok(job && isOnHold(job), told.stdout);
+  assert.ok(job && isOnHold(job), reported.stdout);
   assert.equal(job.state, "finalizing");
   assert.equal(job.verdict?.reason, "step_failed");
 
@@ -139,14 +139,14 @@ test("guests on hold", async (context) => {
       env: { ...cleanEnvironment(), SOLSTICE_API_URL: orchestrator.apiUrl },
     });
     child.stdin.write("echo here\n");
-    const told = readAll(child.stderr);
+    const reported = readAll(child.stderr);
     await new Promise<void>((resolve) => {
       child.stdout.on("data", (piece) => String(piece).includes("here") && resolve());
     });
     const ended = new Promise((resolve) => child.once("exit", resolve));
     assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
     assert.equal(await ended, 1);
-    assert.match(await told, /Somebody else has entered/);
+    assert.match(await reported, /Somebody else has entered/);
     await orchestrator.api.release({ jobId: id });
     await untilEnd(orchestrator, id);
   });

@@ -224,7 +224,7 @@ test("a verdict without a broker is published when it is back; a host starts wit
   const again = await startOrchestrator(place.setup);
   const meanwhile = await submit(again, { script: "true" });
   await untilEnd(again, meanwhile);
-  wire.mend();
+  wire.repair();
   assert.equal((await takeResult(place)).job_id, jobId);
   assert.equal((await takeResult(place)).job_id, meanwhile);
   const later = createRequest();

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { XMLParser, XMLValidator } from "fast-xml-parser";
-import { judgeFilter, judgeNat } from "../../src/cli/doctor/zones/way-out-checks.ts";
+import { judgeFilter, judgeNat } from "../../src/cli/doctor/zones/outbound-checks.ts";
 import { exitCodes } from "../../src/cli/print/exit-codes.ts";
 import { loadOrchestratorConfig } from "../../src/config/load-orchestrator-config.ts";
 import { orchestratorOptions } from "../../src/config/options/options.ts";

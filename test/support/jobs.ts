@@ -8,7 +8,7 @@ import type { OrchestratorProcess } from "./orchestrator.ts";
 const jobTimeoutMs = 5 * 60_000;
 
 /** Ends a call that takes too long; unlike a call's own deadline it does not hold the process when all is over. */
-function patience(): AbortSignal {
+function apiRetry(): AbortSignal {
   return AbortSignal.timeout(jobTimeoutMs);
 }
 
@@ -31,7 +31,7 @@ export async function untilJob(
 ): Promise<Job> {
   let seen = "nothing";
   try {
-    for await (const { job } of api.watch({ jobId }, { signal: patience() })) {
+    for await (const { job } of api.watch({ jobId }, { signal: apiRetry() })) {
       if (job === undefined) continue;
       seen = `${job.state} (${job.verdict?.reason ?? "no verdict"})`;
       if (enough(job)) return job;
@@ -78,7 +78,7 @@ export async function untilLogged(
   let output = "";
   const end = new AbortController();
   try {
-    const signal = AbortSignal.any([end.signal, patience()]);
+    const signal = AbortSignal.any([end.signal, apiRetry()]);
     for await (const { data } of api.logs({ jobId, follow: true }, { signal })) {
       output += Buffer.from(data).toString();
       if (output.includes(text)) return;

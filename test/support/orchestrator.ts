@@ -17,7 +17,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
 
-import { removeGuardOf } from "./guests/guard.ts";
+import { removeFirewallOf } from "./guests/firewall.ts";
 import { programVariable } from "./program-variable.ts";
 
 const run = promisify(execFile);
@@ -76,7 +76,7 @@ export function makeSetup(
   context.after(async () => {
     for (const child of children) child.kill("SIGKILL");
     await removeGuests(dataDir);
-    await removeGuardOf(dataDir);
+    await removeFirewallOf(dataDir);
     rmSync(dataDir, { recursive: true, force: true });
   });
   const imageMapPath = join(dataDir, "images.yaml");

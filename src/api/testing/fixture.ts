@@ -181,7 +181,7 @@ export async function startTestUserServer(
     describeHost: async () => ({ hostId: "host" }),
     explain: async (job) => ({ constraint: "not_waiting", message: `Job ${job.id} does not wait.` }),
     drain: async () => ({ hostId: "host-1" }),
-    findLeaks: async () => ({ leaks: [], ledgers: [] }),
+    findLeaks: async () => ({ leaks: [], inventories: [] }),
     caches: createTestCaches(store),
     hostId: "host",
     shells: noShells,

@@ -45,7 +45,7 @@ const user = await startUserServer({
   describeHost: async () => ({ hostId: "host" }),
   explain: async () => ({ constraint: "not_waiting", message: "" }),
   drain: async () => ({ hostId: "host-1" }),
-  findLeaks: async () => ({ leaks: [], ledgers: [] }),
+  findLeaks: async () => ({ leaks: [], inventories: [] }),
   caches: createTestCaches(store),
   hostId: "host",
   shells: noShells,

@@ -6,14 +6,14 @@ import { type CacheEntry, findCacheEntry, noteCacheUse, restoreCache } from "../
 import type { Store } from "../../store/store.ts";
 import { mustStop, type RunnerSession, refusedGuest } from "../runner-sessions.ts";
 import type { CacheContext } from "./cache-context.ts";
-import { parseCompression, uploadNameOf } from "./upload-name.ts";
 import {
   type CacheAsker,
   maySaveCaches,
+  type RequestedCache,
+  requestedCache,
   requireExpansion,
-  type WishedCache,
-  wishedCache,
-} from "./wished-cache.ts";
+} from "./requested-cache.ts";
+import { parseCompression, uploadNameOf } from "./upload-name.ts";
 
 /** What both calls need. */
 export interface CacheCallContext {
@@ -28,9 +28,9 @@ export async function restoreCacheCall(
   session: RunnerSession,
   request: RestoreCacheRequest,
 ) {
-  const cache = wishedCache(caches, askerOf(session), request.index);
-  const key = requireExpansion(request.key, cache.wish.key);
-  const templates = cache.wish.restore_keys;
+  const cache = requestedCache(caches, askerOf(session), request.index);
+  const key = requireExpansion(request.key, cache.requested.key);
+  const templates = cache.requested.restore_keys;
   if (request.restoreKeys.length !== templates.length) {
     throw new SolsticeError("usage", `This cache has ${templates.length} restore keys.`);
   }
@@ -75,14 +75,14 @@ export async function saveCacheCall(
   session: RunnerSession,
   request: SaveCacheRequest,
 ) {
-  const cache = wishedCache(context.caches, askerOf(session), request.index);
-  const key = requireExpansion(request.key, cache.wish.key);
+  const cache = requestedCache(context.caches, askerOf(session), request.index);
+  const key = requireExpansion(request.key, cache.requested.key);
   const answer = await decideSave(context, session, { cache, key, request });
   return { ...answer, stop: mustStop(session.job) };
 }
 
 interface AskedSave {
-  readonly cache: WishedCache;
+  readonly cache: RequestedCache;
   readonly key: string;
   readonly request: SaveCacheRequest;
 }
@@ -101,7 +101,7 @@ async function decideSave(
   if (existing) return refuse(context, { cache, key }, "exists", "there is an entry with this key");
   if (request.size === 0n) return { outcome: "send", message: "" };
   const size = Number(request.size);
-  const problem = await caches.makeRoom({ repository: cache.bucket.scope.repository, size });
+  const problem = await caches.freeSpace({ repository: cache.bucket.scope.repository, size });
   if (problem !== null) return refuse(context, { cache, key }, "no_room", problem);
   const compression = parseCompression(request.compression);
   const firstPartBytes = Number(request.firstPartBytes);
@@ -111,7 +111,7 @@ async function decideSave(
 
 async function refuse(
   { store, caches, now }: CacheCallContext,
-  { cache, key }: { readonly cache: WishedCache; readonly key: string },
+  { cache, key }: { readonly cache: RequestedCache; readonly key: string },
   outcome: Exclude<SaveOutcome, "saved">,
   message: string,
 ): Promise<SaveAnswer> {

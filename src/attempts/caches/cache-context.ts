@@ -1,6 +1,6 @@
 import type { RestoreOutcome } from "../../core/cache/lookup.ts";
-import type { RoomWish } from "../../core/cache/room.ts";
 import type { SaveOutcome } from "../../core/cache/save.ts";
+import type { SpaceRequest } from "../../core/cache/space.ts";
 
 /** What a host's cache did since its start, for `/metrics`. */
 export interface CacheCounts {
@@ -19,7 +19,7 @@ export interface CacheContext {
   /** Largest entry, in bytes; 0 is no limit. */
   readonly entryLimitBytes: number;
   /** Removes what was not used for longest, so that an entry has room. Returns why it has none, in one sentence, or null. */
-  readonly makeRoom: (wish: RoomWish) => Promise<string | null>;
+  readonly freeSpace: (requested: SpaceRequest) => Promise<string | null>;
   /** Looks soon for blobs that no entry needs. */
   readonly wakeSweep: () => void;
   /** Removes an entry that a person does not want; true when it was there. */

@@ -6,8 +6,8 @@ import type { Store } from "../../store/store.ts";
 import { blobKeyOf } from "../transfers/blob-keys.ts";
 import type { FindDownload, UploadKind } from "../transfers/transfer-kinds.ts";
 import type { CacheContext } from "./cache-context.ts";
+import { type CacheAsker, maySaveCaches, requestedCache, requireExpansion } from "./requested-cache.ts";
 import { parseUploadName } from "./upload-name.ts";
-import { type CacheAsker, maySaveCaches, requireExpansion, wishedCache } from "./wished-cache.ts";
 
 /** The name of the kind, of uploads and of downloads. */
 export const cacheKind = "cache";
@@ -28,15 +28,15 @@ export function cacheUploadKind(caches: CacheContext): UploadKind {
     blobKey: ({ machine }, uploadId) => blobKeyOf(cacheBlobPrefix, machine, uploadId),
     async record(trx, upload) {
       const job = await jobWithin(trx, upload.jobId);
-      const { cache, told } = requireUpload(caches, { job, attempt: upload.attempt }, upload);
+      const { cache, reported } = requireUpload(caches, { job, attempt: upload.attempt }, upload);
       const outcome = await saveCacheEntryWithin(trx, {
         ...{ jobId: upload.jobId, attempt: upload.attempt, index: cache.index, bucket: cache.bucket },
         id: entryIdOf(upload.blobKey),
-        key: told.key,
+        key: reported.key,
         sizeBytes: upload.sizeBytes,
         sha256: upload.sha256 ?? "",
-        compression: told.compression,
-        firstPartBytes: told.firstPartBytes,
+        compression: reported.compression,
+        firstPartBytes: reported.firstPartBytes,
         blobKey: upload.blobKey,
         at: upload.storedAt ?? 0,
       });
@@ -53,11 +53,12 @@ function requireUpload(
   asker: CacheAsker,
   upload: { readonly name: string; readonly sizeBytes: number },
 ) {
-  const told = parseUploadName(upload.name);
-  if (told === null) throw new SolsticeError("usage", "This is no name of an upload that SaveCache gave.");
-  const cache = wishedCache(caches, asker, told.index);
-  requireExpansion(told.key, cache.wish.key);
-  if (told.firstPartBytes <= upload.sizeBytes) return { cache, told };
+  const reported = parseUploadName(upload.name);
+  if (reported === null)
+    throw new SolsticeError("usage", "This is no name of an upload that SaveCache gave.");
+  const cache = requestedCache(caches, asker, reported.index);
+  requireExpansion(reported.key, cache.requested.key);
+  if (reported.firstPartBytes <= upload.sizeBytes) return { cache, reported };
   throw new SolsticeError("usage", "The first part of an archive cannot be longer than the whole.");
 }
 

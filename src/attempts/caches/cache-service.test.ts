@@ -35,8 +35,8 @@ interface Guest {
   readonly jobId: string;
   call(method: string, body: object): Promise<Answer>;
   /** Sends an entry as a runner does. Returns the answers to SaveCache before and after that. */
-  save(wish: { key: string; data: Buffer; index?: number }): Promise<Answer[]>;
-  restore(wish: { key: string; restoreKeys?: string[] }): Promise<Answer>;
+  save(requested: { key: string; data: Buffer; index?: number }): Promise<Answer[]>;
+  restore(requested: { key: string; restoreKeys?: string[] }): Promise<Answer>;
   download(entryId: string): Promise<{ status: number; data: Buffer }>;
   end(): Promise<void>;
 }
@@ -85,8 +85,8 @@ async function start(store: Store, url: string, request: object): Promise<Guest>
       await rpc("FinishUpload", { uploadId, sha256: sha256(data) });
       return [before, await rpc("SaveCache", about)];
     },
-    restore: ({ key: wished, restoreKeys = ["npm-"] }) =>
-      rpc("RestoreCache", { index: 0, key: wished, restoreKeys }),
+    restore: ({ key: requested, restoreKeys = ["npm-"] }) =>
+      rpc("RestoreCache", { index: 0, key: requested, restoreKeys }),
     async download(entryId) {
       const answer = await fetch(`${url}/v1/downloads/cache/${entryId}`, { headers: { authorization } });
       return { status: answer.status, data: Buffer.from(await answer.arrayBuffer()) };
@@ -228,7 +228,7 @@ test("of two saves of one key at once, one is kept and the other is told", async
 });
 
 test("an entry that is too large is refused before it is sent, and again where it is sent unasked", async (t) => {
-  const { startGuest } = await setUp(t, { entryLimitBytes: 10, makeRoom: async () => "there is no room" });
+  const { startGuest } = await setUp(t, { entryLimitBytes: 10, freeSpace: async () => "there is no room" });
   const guest = await startGuest();
   const answers = await guest.save({ key, data: Buffer.alloc(11) });
   assert.deepEqual([outcomes(answers), answers[0]?.body.message], [["no_room"], "there is no room"]);

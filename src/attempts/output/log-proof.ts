@@ -7,7 +7,7 @@ import type { LogStatus } from "../../store/logs/logs.ts";
 const noDigest = "0".repeat(64);
 
 /** What a guest told of its output. */
-interface Told {
+interface Reported {
   readonly logLength: number | null;
   readonly logSha256: string | null;
 }
@@ -33,13 +33,14 @@ export interface LogProof {
  * Compares what was received with what the guest says it wrote. Length and digest count every byte that came, kept or
  * not: a log that was truncated is proved, too.
  */
-export function compareLog(output: LogStatus, told: Told): LogProof {
+export function compareLog(output: LogStatus, reported: Reported): LogProof {
   const { received, dropped } = output;
-  const length = told.logLength ?? 0;
+  const length = reported.logLength ?? 0;
   if (received < length) return { word: "gap", missing: { from: received, to: length } };
   if (received > length) return { word: "differs", missing: dropped };
-  if (output.sha256 === null || told.logSha256 === noDigest) return { word: "unproven", missing: dropped };
-  if (output.sha256 !== told.logSha256) return { word: "differs", missing: dropped };
+  if (output.sha256 === null || reported.logSha256 === noDigest)
+    return { word: "unproven", missing: dropped };
+  if (output.sha256 !== reported.logSha256) return { word: "differs", missing: dropped };
   return { word: dropped === null ? "complete" : "truncated", missing: dropped };
 }
 
@@ -57,7 +58,8 @@ export function proofOf(job: Job, machine: Machine | null, output: LogStatus): L
 }
 
 /** The guest is gone. What it had counted by then it may have told; what it wrote after that nobody knows. */
-function cutShort(output: LogStatus, told: Told): LogProof {
-  if (told.logLength !== null && told.logLength > output.received) return compareLog(output, told);
+function cutShort(output: LogStatus, reported: Reported): LogProof {
+  if (reported.logLength !== null && reported.logLength > output.received)
+    return compareLog(output, reported);
   return { word: "cut_short", missing: output.dropped };
 }

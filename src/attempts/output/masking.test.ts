@@ -149,7 +149,7 @@ test("property: whatever is cut, repeated and restarted, the log is the masked o
       for (let round = 0; sent < output.length; round++) {
         assert.ok(round < 500, "it goes on");
         const size = sizes.next().value;
-        // A third of the time the orchestrator is started anew; never for ever.
+        // A third of the time the orchestrator is started again; never for ever.
         if (size % 3 === 0 && round < 20) runner = (await serve(t, store, patterns)).runner(booted);
         sent = await runner.append(
           Math.max(0, sent - (size % 4)),

@@ -65,7 +65,7 @@ async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Pro
   return mask.output;
 }
 
-/** Whatever goes wrong, the masking begins anew from what is stored: bytes that it has taken must not be missing. */
+/** Whatever goes wrong, the masking begins again from what is stored: bytes that it has taken must not be missing. */
 async function storeMasked(
   { store, logLimitBytes: limitBytes }: OutputLogParts,
   job: Job,

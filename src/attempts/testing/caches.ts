@@ -8,7 +8,7 @@ export function createTestCaches(store: Store, given: Partial<CacheContext> = {}
     place: "host-1",
     sharedRefs: ["main"],
     entryLimitBytes: 0,
-    makeRoom: async () => null,
+    freeSpace: async () => null,
     wakeSweep() {},
     remove: (id) => deleteCacheEntry(store, id),
     counts: createCacheCounts(),

@@ -10,7 +10,7 @@ import { createTransfers, type Transfers, type TransfersOptions } from "../trans
 const mebibyte = 1024 * 1024;
 
 /** Limits that no test meets by accident. */
-export const roomyLimits: ArtifactLimits = {
+export const largeLimits: ArtifactLimits = {
   fileBytes: 100 * mebibyte,
   jobBytes: 200 * mebibyte,
   storeBytes: 300 * mebibyte,
@@ -30,7 +30,7 @@ export async function openTestTransfers(
     store,
     blobs: await openDirectoryStore(root),
     kinds: {
-      uploads: { artifact: createArtifactKind({ ...roomyLimits, ...options.limits }) },
+      uploads: { artifact: createArtifactKind({ ...largeLimits, ...options.limits }) },
       downloads: {},
     },
     hostId: "host-1",

@@ -15,7 +15,7 @@ import {
 import { openDirectoryStore } from "../../blobs/directory-store.ts";
 import { RunnerService } from "../../gen/solstice/v1/runner_pb.ts";
 import { getUpload } from "../../store/files/uploads.ts";
-import { openTestTransfers, roomyLimits } from "../testing/transfers.ts";
+import { largeLimits, openTestTransfers } from "../testing/transfers.ts";
 import { artifactNameBytes, createArtifactKind } from "./artifact-kind.ts";
 import { transferLimits } from "./transfer-kinds.ts";
 import { createTransfers, type TransfersOptions } from "./transfers.ts";
@@ -219,7 +219,7 @@ test("after Finish nothing is taken", async (t) => {
   }
 });
 
-test("a file whose length changed begins anew; one that is kept does not change", async (t) => {
+test("a file whose length changed begins again; one that is kept does not change", async (t) => {
   const { begin, post, finish } = await setUp(t);
   const id = String((await begin(5)).body.uploadId);
   await post(id, 0, Buffer.from("hello"));
@@ -291,7 +291,7 @@ test("a process that dies between any two steps of an upload's end is followed b
     return createTransfers({
       store: of,
       blobs,
-      kinds: { uploads: { artifact: createArtifactKind(roomyLimits) }, downloads: {} },
+      kinds: { uploads: { artifact: createArtifactKind(largeLimits) }, downloads: {} },
       hostId: "host-1",
       log: { debug() {}, info() {}, warn() {}, error() {} },
       now: Date.now,

@@ -124,11 +124,11 @@ export function createTransfers(options: TransfersOptions): Transfers {
     },
     async finish(session, { uploadId, sha256 }) {
       refuseFinished(session);
-      const told = parseSha256(sha256);
+      const reported = parseSha256(sha256);
       return queue.run(uploadId, async () => {
         const upload = await findUpload(store, session, uploadId);
         if (upload.storedAt !== null) return progress(upload, upload.sizeBytes);
-        const whole = await proveWhole(options, staging, { upload, told });
+        const whole = await proveWhole(options, staging, { upload, reported });
         if (typeof whole === "number") return progress(upload, whole);
         const end = new AbortController();
         const waited = delay(transferLimits.finishWaitMs, false, { signal: end.signal });
@@ -145,7 +145,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
 async function proveWhole(
   { store, blobs, log }: TransfersOptions,
   staging: Staging,
-  { upload, told }: { upload: Upload; told: string | null },
+  { upload, reported }: { upload: Upload; reported: string | null },
 ): Promise<Upload | number> {
   const length = await staging.length(upload);
   if (length === null) {
@@ -155,7 +155,7 @@ async function proveWhole(
   }
   if (length < upload.sizeBytes) return length;
   const sha256 = await staging.sha256(upload, length);
-  if (told !== null && told !== sha256) {
+  if (reported !== null && reported !== sha256) {
     const { jobId, attempt, id } = upload;
     log.warn(
       { jobId, attempt, uploadId: id },

@@ -1,6 +1,6 @@
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 
-/** How long one stream may last. Then it is opened anew, so that a host that vanished silently is noticed. */
+/** How long one stream may last. Then it is opened again, so that a host that vanished silently is noticed. */
 const streamTimeoutMs = 600_000;
 
 /**

@@ -1,4 +1,4 @@
-import { readDrainMark } from "../../orchestrator/hosts/drain-mark.ts";
+import { readDrainRecord } from "../../orchestrator/hosts/drain-record.ts";
 import { timeText } from "../print/text.ts";
 import { type Check, ok, warn } from "./check.ts";
 
@@ -7,7 +7,7 @@ export function drainCheck(dataDir: string): Check {
   return {
     name: "takes jobs",
     async run() {
-      const since = readDrainMark(dataDir);
+      const since = readDrainRecord(dataDir);
       if (since === null) return ok("The host is not being drained.");
       return warn(
         `The host is being drained since ${timeText(since)} and starts no jobs.`,

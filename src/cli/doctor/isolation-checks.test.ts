@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { judgeConfinement, judgeHostFirewall } from "./isolation-checks.ts";
-import { judgeWays } from "./way-checks.ts";
+import { judgeWays } from "./reach-checks.ts";
 
 const input = { family: "ip", table: "filter", name: "INPUT", hook: "input" };
 

@@ -3,7 +3,7 @@ import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { runCommand } from "../../host/command.ts";
 import { readLockHolder } from "../../host/process-lock.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
-import { isGuardInPlace } from "../../orchestrator/upkeep/guard-facts.ts";
+import { isFirewallInPlace } from "../../orchestrator/upkeep/firewall-facts.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import { withClient } from "./libvirt-checks.ts";
 
@@ -34,7 +34,7 @@ async function checkFirewall({ firewall, dataDir }: IsolationTarget): Promise<Fi
       "unset FIREWALL, for jobs that you did not write yourself",
     );
   }
-  if (await isGuardInPlace(dataDir)) return ok("It is in place.");
+  if (await isFirewallInPlace(dataDir)) return ok("It is in place.");
   if (readLockHolder(join(dataDir, "orchestrator.lock")) === null) {
     return ok("nft works here; the orchestrator puts the firewall in place when it starts.");
   }

@@ -53,7 +53,7 @@ async function doctor(
   return { exitCode, text: String((stdout as PassThrough).read()) };
 }
 
-test("without an orchestrator: a table of what was left, mended on request, and nothing else is started", async (t) => {
+test("without an orchestrator: a table of what was left, repaired on request, and nothing else is started", async (t) => {
   const dataDir = usedDirectory(t);
   const stray = join(dataDir, "guests", "job-stray");
   mkdirSync(stray);
@@ -74,9 +74,9 @@ test("without an orchestrator: a table of what was left, mended on request, and 
   const lines = stripVTControlCharacters(narrow.text).split("\n");
   for (const line of lines.slice(0, -2)) assert.ok(line.length <= 110, line);
 
-  const mended = await doctor(dataDir, ["--leaks", "--fix"]);
-  assert.equal(mended.exitCode, 0);
-  assert.match(mended.text, /remove: done\n\n.* 1 differences: 1 mended, 0 left\.\n$/);
+  const repaired = await doctor(dataDir, ["--leaks", "--fix"]);
+  assert.equal(repaired.exitCode, 0);
+  assert.match(repaired.text, /remove: done\n\n.* 1 differences: 1 repaired, 0 left\.\n$/);
   assert.ok(!existsSync(stray));
   assert.match((await doctor(dataDir, ["--leaks"])).text, /No differences\.\n$/);
   assert.ok(!existsSync(join(dataDir, "orchestrator.json")));
@@ -118,7 +118,7 @@ test("without an orchestrator the backend and mode are those of the last one, an
   assert.ok(existsSync(stray));
 });
 
-test("bytes that no record owns are told and mended, without an orchestrator and by one that runs", async (t) => {
+test("bytes that no record owns are told and repaired, without an orchestrator and by one that runs", async (t) => {
   const dataDir = usedDirectory(t);
   const stray = join(
     dataDir,
@@ -137,26 +137,26 @@ test("bytes that no record owns are told and mended, without an orchestrator and
       writeFileSync(path, "x");
     }
   };
-  const tellAndMend = async () => {
+  const reportAndRepair = async () => {
     plant();
     const shown = await doctor(dataDir, ["--leaks"]);
     assert.equal(shown.exitCode, 1);
     assert.match(shown.text, /\nartifact_without_record +artifacts\S+ +gone .* remove\n/);
     assert.match(shown.text, / 1 differences: 1 left\.\n$/);
     assert.ok(existsSync(stray));
-    const mended = await doctor(dataDir, ["--leaks", "--fix"]);
-    assert.equal(mended.exitCode, 0);
-    assert.match(mended.text, / 1 differences: 1 mended, 0 left\.\n$/);
+    const repaired = await doctor(dataDir, ["--leaks", "--fix"]);
+    assert.equal(repaired.exitCode, 0);
+    assert.match(repaired.text, / 1 differences: 1 repaired, 0 left\.\n$/);
     assert.deepEqual([existsSync(stray), existsSync(foreign)], [false, true]);
   };
-  await tellAndMend();
+  await reportAndRepair();
   // One that starts sweeps as well; what is planted after that is left to whoever asks.
   plant();
   const flags = ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0", "--data-dir", dataDir];
   const { children, imageMapPath } = makeSetup(t, imageMap, []);
   const orchestrator = await startOrchestrator({ dataDir, imageMapPath, children, flags });
   await until("the sweep of the start", () => orchestrator.log().includes("artifacts of jobs that are gone"));
-  await tellAndMend();
+  await reportAndRepair();
 });
 
 test("where the blobs cannot be opened, the rest is compared, and that is said", async (t) => {
@@ -169,7 +169,7 @@ test("where the blobs cannot be opened, the rest is compared, and that is said",
     /^Not compared to the end: blobs: .*\nCompared \(backend noop\): store, .*, temporary\. No differences\.\n$/,
   );
   const { unread } = JSON.parse((await doctor(dataDir, ["--leaks", "--json"])).text);
-  assert.equal(unread[0].ledger, "blobs");
+  assert.equal(unread[0].inventory, "blobs");
 });
 
 test("a directory that no orchestrator used, or that one is just taking, is told as that", async (t) => {

@@ -59,7 +59,7 @@ function isHeld(lockPath: string): boolean {
 }
 
 /** The differences, and the backend whose guests were compared; null where a running orchestrator has not noted it. */
-interface Answer extends Pick<FindLeaksResponse, "leaks" | "ledgers" | "unread"> {
+interface Answer extends Pick<FindLeaksResponse, "leaks" | "inventories" | "unread"> {
   readonly backend: Backend | null;
 }
 
@@ -103,12 +103,12 @@ async function lookOffline(
   return { ...create(FindLeaksResponseSchema, report), backend };
 }
 
-/** Mended, or on its way without anybody's doing. */
+/** Repaired, or on its way without anybody's doing. */
 function isSettled({ fixed, remedy }: Leak): boolean {
   return fixed || remedy === "none";
 }
 
-function leaksDocument({ backend, leaks, ledgers, unread }: Answer) {
+function leaksDocument({ backend, leaks, inventories, unread }: Answer) {
   return {
     backend,
     leaks: leaks.map((leak) => ({
@@ -120,18 +120,18 @@ function leaksDocument({ backend, leaks, ledgers, unread }: Answer) {
       fixed: leak.fixed,
       problem: leak.problem || null,
     })),
-    ledgers,
-    unread: unread.map(({ ledger, problem }) => ({ ledger, problem })),
+    inventories,
+    unread: unread.map(({ inventory, problem }) => ({ inventory, problem })),
   };
 }
 
-function leaksText({ backend, leaks, ledgers, unread }: Answer, output: Output): string {
+function leaksText({ backend, leaks, inventories, unread }: Answer, output: Output): string {
   const notCompared = unread.map(
-    ({ ledger, problem }) =>
-      `${paint(output, "yellow", "Not compared to the end:")} ${oneLine(ledger)}: ${oneLine(problem)}\n`,
+    ({ inventory, problem }) =>
+      `${paint(output, "yellow", "Not compared to the end:")} ${oneLine(inventory)}: ${oneLine(problem)}\n`,
   );
   const guests = backend === null ? "" : ` (backend ${backend})`;
-  const compared = `${notCompared.join("")}Compared${guests}: ${ledgers.map(oneLine).join(", ")}.`;
+  const compared = `${notCompared.join("")}Compared${guests}: ${inventories.map(oneLine).join(", ")}.`;
   if (leaks.length === 0) return `${compared} No differences.\n`;
   const head = ["KIND", "NAME", "JOB", "CAUSE", "REMEDY"];
   const rows = leaks.map((leak) => [
@@ -151,12 +151,12 @@ function remedyText(leak: Leak, output: Output): string {
 }
 
 function countText(leaks: readonly Leak[]): string {
-  const mended = leaks.filter(({ fixed }) => fixed).length;
+  const repaired = leaks.filter(({ fixed }) => fixed).length;
   const passing = leaks.filter(({ fixed, remedy }) => !fixed && remedy === "none").length;
   const parts = [
-    ...(mended > 0 ? [`${mended} mended`] : []),
+    ...(repaired > 0 ? [`${repaired} repaired`] : []),
     ...(passing > 0 ? [`${passing} will go by themselves`] : []),
-    `${leaks.length - mended - passing} left`,
+    `${leaks.length - repaired - passing} left`,
   ];
   return `${leaks.length} differences: ${parts.join(", ")}.`;
 }

@@ -26,7 +26,7 @@ async function checkDatabase(url: string): Promise<Finding> {
   if (seen.encoding !== "UTF8") {
     return warn(
       `${detail} Its encoding is ${seen.encoding}: what it cannot write fails.`,
-      "Create it anew: createdb --owner USER --encoding UTF8 --template template0 NAME",
+      "Create it again: createdb --owner USER --encoding UTF8 --template template0 NAME",
     );
   }
   if (freeConnections >= connectionsPerHost) return ok(detail);

@@ -5,8 +5,8 @@ import { isoToolCheck, toolCheck } from "./tool-checks.ts";
 import { hostChecks, judgePlatform, missingZonePrograms } from "./zones/host-checks.ts";
 import { networkChecks } from "./zones/network-checks.ts";
 import type { Illumos } from "./zones/observe.ts";
+import { wayOutChecks } from "./zones/outbound-checks.ts";
 import { poolChecks } from "./zones/pool-checks.ts";
-import { wayOutChecks } from "./zones/way-out-checks.ts";
 
 /** What the zones backend needs of this host; where the host cannot have zones at all, only that is said. */
 export async function zonesChecks(host: Illumos, settings: OrchestratorConfig): Promise<Check[]> {

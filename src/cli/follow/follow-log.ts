@@ -4,8 +4,8 @@ import type { Job, LogsResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import { readStream } from "../api/api-streams.ts";
 import { rangeText } from "../print/verdict-text.ts";
 import { jobStateOf } from "../request/job-document.ts";
+import { type ApiRetryOptions, askPatiently, createApiRetry, endedEarly } from "./api-retry.ts";
 import { hasHeldGuest } from "./hold-text.ts";
-import { askPatiently, createPatience, endedEarly, type PatienceOptions } from "./patience.ts";
 
 /** Which log to read. */
 export interface LogPlace {
@@ -32,16 +32,16 @@ export interface LogPiece {
  * the offset reached. With `follow` it ends when the job has ended; an attempt that is repeated is followed by the next
  * one's log, from 0. Throws what cannot be waited out, and `internal` when bytes are missing.
  */
-export async function* followLog(place: LogPlace, options: PatienceOptions): AsyncGenerator<LogPiece> {
+export async function* followLog(place: LogPlace, options: ApiRetryOptions): AsyncGenerator<LogPiece> {
   const { session, signal } = options;
-  const patience = createPatience(options);
+  const apiRetry = createApiRetry(options);
   let { attempt } = place;
   let offset = 0;
   for (;;) {
     try {
       const request = { ...place, attempt, offset: BigInt(offset) };
       for await (const message of readStream((call) => session.client.logs(request, call), signal)) {
-        patience.reset();
+        apiRetry.reset();
         attempt = message.attempt || attempt;
         const piece = { attempt, ...unseenPart(message, offset) };
         offset = piece.offset + piece.data.length;
@@ -53,7 +53,7 @@ export async function* followLog(place: LogPlace, options: PatienceOptions): Asy
       attempt += 1;
       offset = 0;
     } catch (error) {
-      await patience.endure(error);
+      await apiRetry.waitAfter(error);
     }
   }
 }
@@ -78,7 +78,7 @@ function unseenPart(message: LogsResponse, offset: number): Omit<LogPiece, "atte
 }
 
 /** Whether a stream that ended is all there is, breaks off before its end, or is followed by another attempt. */
-async function whatFollows(place: LogPlace, offset: number, options: PatienceOptions) {
+async function whatFollows(place: LogPlace, offset: number, options: ApiRetryOptions) {
   const { job } = await askPatiently(options, (client, call) => client.get({ jobId: place.jobId }, call));
   if (!job) return "nothing";
   if (job.attempt > place.attempt) return "attempt";

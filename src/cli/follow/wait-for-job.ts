@@ -5,9 +5,9 @@ import type { CliContext, Output } from "../context.ts";
 import { paint, paintState } from "../print/output.ts";
 import { oneLine } from "../print/text.ts";
 import { jobStateOf } from "../request/job-document.ts";
+import { type ApiRetryOptions, askPatiently } from "./api-retry.ts";
 import { followLog } from "./follow-log.ts";
 import { isOnHold } from "./hold-text.ts";
-import { askPatiently, type PatienceOptions } from "./patience.ts";
 import { createStepPrinter, type StepPrinter } from "./step-printer.ts";
 import { createWaitReason, type WaitReason } from "./wait-reason.ts";
 import { watchJob } from "./watch-job.ts";
@@ -26,7 +26,7 @@ export interface WaitOptions {
  */
 export async function waitForJob(jobId: string, options: WaitOptions): Promise<Job> {
   const stop = new AbortController();
-  const patience: PatienceOptions = {
+  const apiRetry: ApiRetryOptions = {
     session: options.session,
     signal: stop.signal,
     onLost: (message) => {
@@ -42,7 +42,7 @@ export async function waitForJob(jobId: string, options: WaitOptions): Promise<J
   const { printer } = view;
   try {
     const [ended] = await Promise.all([
-      showStates(jobId, patience, view),
+      showStates(jobId, apiRetry, view),
       // Both streams notice a lost API; one of them tells.
       showLog(jobId, { session: options.session, signal: stop.signal }, view),
     ]);
@@ -63,10 +63,10 @@ interface View {
   readonly reason: WaitReason;
 }
 
-async function showStates(jobId: string, patience: PatienceOptions, view: View): Promise<Job> {
+async function showStates(jobId: string, apiRetry: ApiRetryOptions, view: View): Promise<Job> {
   const { context, printer, reason } = view;
   let shown = "";
-  for await (const job of watchJob(jobId, patience)) {
+  for await (const job of watchJob(jobId, apiRetry)) {
     const line = stateLine(job, context);
     if (line !== shown) reason.end();
     if (line !== shown && !isFinal(jobStateOf(job))) context.stderr.write(`${line}\n`);
@@ -88,11 +88,11 @@ function stateLine(job: Job, { stderr }: CliContext): string {
  * The log with its headings. Before a piece is written the steps are asked for: the runner tells a step's start before
  * it sends its output, so the answer knows every step the piece may hold, which the watch may not know yet.
  */
-async function showLog(jobId: string, patience: PatienceOptions, { printer, reason }: View): Promise<void> {
+async function showLog(jobId: string, apiRetry: ApiRetryOptions, { printer, reason }: View): Promise<void> {
   let hasEnded = false;
-  for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, patience)) {
+  for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, apiRetry)) {
     if (piece.data.length > 0 && !hasEnded) {
-      const { job } = await askPatiently(patience, (client, call) => client.get({ jobId }, call));
+      const { job } = await askPatiently(apiRetry, (client, call) => client.get({ jobId }, call));
       hasEnded = job !== undefined && (isFinal(jobStateOf(job)) || isOnHold(job));
       if (job) await printer.setSteps(job.attempt, job.steps);
     }

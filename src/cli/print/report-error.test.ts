@@ -32,9 +32,9 @@ test("a wrong command line is told with where its help is, and what was meant", 
     [["enqueue", "--file", "/"], /cannot read \/: it is a directory\.\n$/],
   ];
   for (const [args, text] of cases) {
-    const told = await mistake(...args);
-    assert.match(told.text, text, args.join(" "));
-    assert.equal(told.exitCode, 2);
+    const reported = await mistake(...args);
+    assert.match(reported.text, text, args.join(" "));
+    assert.equal(reported.exitCode, 2);
   }
   const json = JSON.parse((await mistake("jobs", "--json", "--nope")).text);
   assert.equal(json.error.remedy, "See: solstice jobs --help");

@@ -71,9 +71,9 @@ function wrongCommandLine(error: CommanderError, args: readonly string[]): Solst
 function errorLines(context: CliContext, error: SolsticeError): string {
   const name = paint(context.stderr, "red", "solstice:");
   const message = manyLines(error.message);
-  const told =
+  const reported =
     error.code === "config_invalid" ? `The configuration is not valid:\n${indent(message)}` : message;
-  return `${name} ${told}\n${error.remedy ? `${manyLines(error.remedy)}\n` : ""}`;
+  return `${name} ${reported}\n${error.remedy ? `${manyLines(error.remedy)}\n` : ""}`;
 }
 
 function indent(text: string): string {

@@ -3,7 +3,7 @@ import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../.
 import type { Job, RejectedMessage } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
-import { askPatiently, type PatienceOptions } from "../follow/patience.ts";
+import { type ApiRetryOptions, askPatiently } from "../follow/api-retry.ts";
 import { createStatusLine, type StatusLine } from "../print/status-line.ts";
 import { durationText, oneLine } from "../print/text.ts";
 
@@ -14,7 +14,7 @@ const firstPauseMs = 50;
 const longestPauseMs = 2000;
 
 /** After this much silence the person is told what is being waited for. */
-const tellAfterMs = 2000;
+const reportAfterMs = 2000;
 
 /** How many of the newest refusals are looked at. */
 const refusalsShown = 50;
@@ -31,7 +31,7 @@ export interface FindOptions {
  */
 export async function findPublishedJob(requestId: string, { context, session }: FindOptions): Promise<Job> {
   const line = createStatusLine(context.stderr);
-  const patience: PatienceOptions = {
+  const apiRetry: ApiRetryOptions = {
     session,
     onLost: (message) => {
       line.clear();
@@ -42,12 +42,12 @@ export async function findPublishedJob(requestId: string, { context, session }: 
   let pauseMs = firstPauseMs;
   try {
     for (;;) {
-      const job = await findByRequest(requestId, patience);
+      const job = await findByRequest(requestId, apiRetry);
       if (job) return job;
-      await throwIfRefused(requestId, patience);
+      await throwIfRefused(requestId, apiRetry);
       const waitedMs = performance.now() - startedAt;
       if (waitedMs > appearTimeoutMs) throw notTaken(requestId);
-      if (waitedMs > tellAfterMs) await showWaiting(requestId, { context, line, patience, waitedMs });
+      if (waitedMs > reportAfterMs) await showWaiting(requestId, { context, line, apiRetry, waitedMs });
       await sleep(pauseMs);
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
@@ -62,12 +62,12 @@ async function showWaiting(
   showing: {
     readonly context: CliContext;
     readonly line: StatusLine;
-    readonly patience: PatienceOptions;
+    readonly apiRetry: ApiRetryOptions;
     readonly waitedMs: number;
   },
 ): Promise<void> {
-  const { context, line, patience, waitedMs } = showing;
-  const { hosts } = await askPatiently(patience, (client, call) => client.capacity({}, call));
+  const { context, line, apiRetry, waitedMs } = showing;
+  const { hosts } = await askPatiently(apiRetry, (client, call) => client.capacity({}, call));
   const away = hosts
     .filter(({ state }) => state !== "serving")
     .map(({ hostId, state, message }) => ` Host ${hostId} is ${state}${message ? `: ${message}` : "."}`);
@@ -79,9 +79,9 @@ async function showWaiting(
   );
 }
 
-async function findByRequest(requestId: string, patience: PatienceOptions): Promise<Job | null> {
+async function findByRequest(requestId: string, apiRetry: ApiRetryOptions): Promise<Job | null> {
   try {
-    const { job } = await askPatiently(patience, (client, call) => client.get({ jobId: requestId }, call));
+    const { job } = await askPatiently(apiRetry, (client, call) => client.get({ jobId: requestId }, call));
     return job ?? null;
   } catch (error) {
     if (isSolsticeError(error, "not_found")) return null;
@@ -89,8 +89,8 @@ async function findByRequest(requestId: string, patience: PatienceOptions): Prom
   }
 }
 
-async function throwIfRefused(requestId: string, patience: PatienceOptions): Promise<void> {
-  const { messages } = await askPatiently(patience, (client, call) =>
+async function throwIfRefused(requestId: string, apiRetry: ApiRetryOptions): Promise<void> {
+  const { messages } = await askPatiently(apiRetry, (client, call) =>
     client.listRejected({ limit: refusalsShown }, call),
   );
   const refused = messages.find((message) => message.requestId === requestId);

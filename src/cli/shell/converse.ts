@@ -113,12 +113,12 @@ function connectPipe(input: NodeJS.ReadableStream, requests: MessageQueue<Reques
 
 /** The source waits while the other side takes nothing. */
 function pushInput(source: NodeJS.ReadableStream, requests: MessageQueue<Request>, bytes: Buffer): void {
-  let hasRoom = true;
+  let hasFreeSlot = true;
   for (let start = 0; start < bytes.length; start += pieceBytes) {
     const value = bytes.subarray(start, start + pieceBytes);
-    hasRoom = requests.push({ kind: { case: "input", value } }, value.length);
+    hasFreeSlot = requests.push({ kind: { case: "input", value } }, value.length);
   }
-  if (hasRoom) return;
+  if (hasFreeSlot) return;
   source.pause();
   requests.onDrain(() => void source.resume());
 }

@@ -7,7 +7,7 @@ import { findReferenceProblems } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapLimits } from "./image-map-schema.ts";
 import { readShape } from "./image-map-shape.ts";
 
-/** A message names at most this many problems: whoever has more mends those first. */
+/** A message names at most this many problems: whoever has more corrects those first. */
 const problemsShownMax = 50;
 
 /**

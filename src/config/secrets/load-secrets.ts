@@ -78,12 +78,12 @@ async function readSecrets(file: SecretsFile, reading: Reading): Promise<PlacedP
   const problems: PlacedProblem[] = [];
   let total = 0;
   for (const [name, entry] of Object.entries(file.secrets)) {
-    const tell = (message: string) =>
+    const report = (message: string) =>
       problems.push({ path: ["secrets", name], message: `${name} ${message}` });
-    for (const problem of entryProblems(entry)) tell(problem);
+    for (const problem of entryProblems(entry)) report(problem);
     const value = await readValue(entry, reading);
     const problem = "problem" in value ? value.problem : valueProblem(value.text);
-    if (problem !== null) tell(problem);
+    if (problem !== null) report(problem);
     if (!("text" in value)) continue;
     total += Buffer.byteLength(value.text);
     reading.secrets.set(name, createSecret(name, entry, value.text));

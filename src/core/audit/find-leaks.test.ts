@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { confirmLeaks, findLeaks } from "./find-leaks.ts";
+import { emptyGuestInventory, type Inventories } from "./inventories.ts";
 import type { Leak } from "./leak.ts";
 import { leakKey } from "./leak.ts";
-import { emptyTraces, type Ledgers } from "./ledgers.ts";
 import { holds } from "./ownership.ts";
-import { arbitraryHost, buildLedgers, ledgersOf, planted } from "./testing/ledgers.ts";
-import { mendOnPaper } from "./testing/mend-on-paper.ts";
+import { arbitraryHost, buildInventories, inventoriesOf, planted } from "./testing/inventories.ts";
+import { repairOnPaper } from "./testing/repair-on-paper.ts";
 
 const hostId = "here";
 
@@ -17,15 +17,15 @@ function keys(leaks: readonly Leak[]): string[] {
 
 test("a host in order, in every state of a job, has no leaks", () => {
   for (const state of ["provisioning", "booting", "running", "finalizing"] as const) {
-    const ledgers = buildLedgers([{ case: "healthy", jobId: "aaaa", state }]);
-    assert.deepEqual(findLeaks(ledgers), [], state);
+    const inventories = buildInventories([{ case: "healthy", jobId: "aaaa", state }]);
+    assert.deepEqual(findLeaks(inventories), [], state);
   }
 });
 
 test("every planted difference is found, with its job, and nothing else", () => {
   fc.assert(
     fc.property(arbitraryHost, (host) => {
-      assert.deepEqual(keys(findLeaks(buildLedgers(host))), planted(host).toSorted());
+      assert.deepEqual(keys(findLeaks(buildInventories(host))), planted(host).toSorted());
     }),
   );
 });
@@ -33,69 +33,69 @@ test("every planted difference is found, with its job, and nothing else", () => 
 test("what an active job of this host owns is never to be removed, nor what is held or young", () => {
   fc.assert(
     fc.property(arbitraryHost, (host) => {
-      const ledgers = buildLedgers(host);
-      for (const leak of findLeaks(ledgers).filter(({ remedy }) => remedy === "remove")) {
-        const job = ledgers.store.jobs.get(leak.jobId ?? "");
-        const attempt = ledgers.traces.domains.find(({ jobId }) => jobId === leak.jobId)?.attempt;
+      const inventories = buildInventories(host);
+      for (const leak of findLeaks(inventories).filter(({ remedy }) => remedy === "remove")) {
+        const job = inventories.store.jobs.get(leak.jobId ?? "");
+        const attempt = inventories.guestInventory.domains.find(({ jobId }) => jobId === leak.jobId)?.attempt;
         assert.ok(!holds(hostId, job, attempt), leakKey(leak));
-        const file = ledgers.temporary.find(({ path }) => path === leak.name);
+        const file = inventories.temporary.find(({ path }) => path === leak.name);
         assert.ok(!file?.isHeld, leakKey(leak));
       }
     }),
   );
 });
 
-test("applying the remedies leaves only what nobody here can mend", () => {
+test("applying the remedies leaves only what nobody here can repair", () => {
   fc.assert(
     fc.property(arbitraryHost, (host) => {
-      const before = buildLedgers(host);
-      const mended = findLeaks(before).reduce<Ledgers>(mendOnPaper, before);
-      for (const { remedy } of findLeaks(mended)) assert.match(remedy, /^(none|by_hand|adopt)$/);
+      const before = buildInventories(host);
+      const repaired = findLeaks(before).reduce<Inventories>(repairOnPaper, before);
+      for (const { remedy } of findLeaks(repaired)) assert.match(remedy, /^(none|by_hand|adopt)$/);
     }),
   );
 });
 
 test("every cause is a sentence, and says who took a job over", () => {
-  const leaks = findLeaks(buildLedgers([{ case: "guest of another host's job", jobId: "aaaa" }]));
+  const leaks = findLeaks(buildInventories([{ case: "guest of another host's job", jobId: "aaaa" }]));
   assert.match(leaks[0]?.cause ?? "", /taken over by host elsewhere/);
   fc.assert(
     fc.property(arbitraryHost, (host) => {
-      for (const { cause } of findLeaks(buildLedgers(host))) assert.match(cause, /^[A-Z].{20,}\S$/s);
+      for (const { cause } of findLeaks(buildInventories(host))) assert.match(cause, /^[A-Z].{20,}\S$/s);
     }),
   );
 });
 
 test("where an orchestrator drives the jobs, a guest that disappeared is its business", () => {
   const host = [{ case: "machine lost its guest", jobId: "aaaa" }] as const;
-  assert.deepEqual(keys(findLeaks(buildLedgers(host))), ["machine_without_guest job-aaaa/1"]);
-  assert.deepEqual(findLeaks({ ...buildLedgers(host), isDriven: true }), []);
+  assert.deepEqual(keys(findLeaks(buildInventories(host))), ["machine_without_guest job-aaaa/1"]);
+  assert.deepEqual(findLeaks({ ...buildInventories(host), isDriven: true }), []);
 });
 
 test("a log is ours only where the store knows that its job ran here", () => {
   const log = { path: "/var/log/job-aaaa.log", jobId: "aaaa" };
-  const ledgers = ledgersOf({ traces: { ...emptyTraces, logs: [log] } });
-  assert.deepEqual(findLeaks(ledgers), []);
-  const known = { ...ledgers, store: { ...ledgers.store, ranHere: new Set(["aaaa"]) } };
+  const inventories = inventoriesOf({ guestInventory: { ...emptyGuestInventory, logs: [log] } });
+  assert.deepEqual(findLeaks(inventories), []);
+  const known = { ...inventories, store: { ...inventories.store, ranHere: new Set(["aaaa"]) } };
   assert.deepEqual(keys(findLeaks(known)), ["stale_temporary_file /var/log/job-aaaa.log"]);
 });
 
 test("an interface is told of only while every guest's card is known", () => {
   const card = { name: "vnet7", macAddress: "52:54:01:02:03:04", command: "ip -d link show vnet7" };
-  const traces = { ...emptyTraces, interfaces: [card] };
-  const [leak] = findLeaks(ledgersOf({ traces }));
+  const guestInventory = { ...emptyGuestInventory, interfaces: [card] };
+  const [leak] = findLeaks(inventoriesOf({ guestInventory }));
   assert.equal(`${leak?.kind} ${leak?.name}`, "interface_without_guest vnet7");
   assert.match(leak?.cause ?? "", /ip -d link show vnet7$/, "each backend says how to look");
-  const healthy = buildLedgers([{ case: "healthy", jobId: "aaaa", state: "running" }]);
-  const unknown = healthy.traces.directories.map((directory) => ({ ...directory, macAddress: null }));
-  const withUnknown = { ...healthy.traces, directories: unknown, interfaces: [card] };
-  assert.deepEqual(findLeaks({ ...healthy, traces: withUnknown }), []);
+  const healthy = buildInventories([{ case: "healthy", jobId: "aaaa", state: "running" }]);
+  const unknown = healthy.guestInventory.directories.map((directory) => ({ ...directory, macAddress: null }));
+  const withUnknown = { ...healthy.guestInventory, directories: unknown, interfaces: [card] };
+  assert.deepEqual(findLeaks({ ...healthy, guestInventory: withUnknown }), []);
 });
 
 test("an expired lease is no lease, and one of a present guest is right", () => {
   const lease = { macAddress: "52:54:01:02:03:04", address: "192.0.2.7", expiresAt: 2000 };
-  const traces = { ...emptyTraces, leases: [lease] };
-  assert.equal(findLeaks(ledgersOf({ traces, now: 2000 })).length, 0);
-  assert.equal(findLeaks(ledgersOf({ traces, now: 1999 })).length, 1);
+  const guestInventory = { ...emptyGuestInventory, leases: [lease] };
+  assert.equal(findLeaks(inventoriesOf({ guestInventory, now: 2000 })).length, 0);
+  assert.equal(findLeaks(inventoriesOf({ guestInventory, now: 1999 })).length, 1);
 });
 
 test("what only one of two looks saw is no difference", () => {

@@ -1,30 +1,30 @@
 import { guestName } from "../job/job.ts";
 import { findGuestLeaks, findLogLeaks } from "./guest-leaks.ts";
+import type { Inventories, JobEntry, MachineEntry } from "./inventories.ts";
 import type { Leak } from "./leak.ts";
 import { leakKey } from "./leak.ts";
-import type { JobEntry, Ledgers, MachineEntry } from "./ledgers.ts";
 import { holds } from "./ownership.ts";
 
 /**
- * Compares the ledgers of a host. What an active job of this host owns is never in the answer with `remove`, nor
- * is what the ledgers do not hold, because it is not ours.
+ * Compares the inventories of a host. What an active job of this host owns is never in the answer with `remove`, nor
+ * is what the inventories do not hold, because it is not ours.
  */
-export function findLeaks(ledgers: Ledgers): Leak[] {
-  const guests = findGuestLeaks(ledgers);
+export function findLeaks(inventories: Inventories): Leak[] {
+  const guests = findGuestLeaks(inventories);
   const toRemove = new Set(guests.filter(({ remedy }) => remedy === "remove").map(({ jobId }) => jobId));
   return [
     ...guests,
-    ...findLogLeaks(ledgers),
+    ...findLogLeaks(inventories),
     // A record that says so of a guest that is there is right until that guest was removed, which finishes it.
-    ...findMachineLeaks(ledgers).filter(({ jobId }) => !toRemove.has(jobId)),
-    ...findJobLeaks(ledgers),
-    ...findNetworkLeaks(ledgers),
-    ...findTemporaryLeaks(ledgers),
+    ...findMachineLeaks(inventories).filter(({ jobId }) => !toRemove.has(jobId)),
+    ...findJobLeaks(inventories),
+    ...findNetworkLeaks(inventories),
+    ...findTemporaryLeaks(inventories),
   ];
 }
 
 /**
- * Keeps of the first look's differences those that a second look saw too. The ledgers are read one after the other, so
+ * Keeps of the first look's differences those that a second look saw too. The inventories are read one after the other, so
  * what changes meanwhile looks like a difference once, and not twice.
  */
 export function confirmLeaks(first: readonly Leak[], second: readonly Leak[]): Leak[] {
@@ -32,27 +32,27 @@ export function confirmLeaks(first: readonly Leak[], second: readonly Leak[]): L
   return second.filter((leak) => seenBefore.has(leakKey(leak)));
 }
 
-function findMachineLeaks(ledgers: Ledgers): Leak[] {
-  return ledgers.store.machines.flatMap((machine) => judgeMachine(ledgers, machine));
+function findMachineLeaks(inventories: Inventories): Leak[] {
+  return inventories.store.machines.flatMap((machine) => judgeMachine(inventories, machine));
 }
 
-function findJobLeaks({ store, hostId }: Ledgers): Leak[] {
+function findJobLeaks({ store, hostId }: Inventories): Leak[] {
   return [...store.jobs.values()]
     .filter((job) => holds(hostId, job) && !job.hasMachine)
     .map(jobWithoutMachine);
 }
 
-function judgeMachine(ledgers: Ledgers, machine: MachineEntry): Leak[] {
+function judgeMachine(inventories: Inventories, machine: MachineEntry): Leak[] {
   const { jobId, attempt } = machine;
-  const job = ledgers.store.jobs.get(jobId);
+  const job = inventories.store.jobs.get(jobId);
   const leak = { kind: "machine_without_guest", name: `${guestName(jobId)}/${attempt}`, jobId } as const;
-  if (!holds(ledgers.hostId, job, attempt)) {
+  if (!holds(inventories.hostId, job, attempt)) {
     const cause = `The store says that attempt ${attempt} still has a guest, but that attempt is over and nothing is here. The orchestrator was stopped between removing the guest and writing that down.`;
     return [{ ...leak, cause, remedy: "finish" }];
   }
   const shouldBeHere = job?.state === "booting" || job?.state === "running";
-  const isHere = ledgers.traces.domains.some((domain) => domain.jobId === jobId);
-  if (ledgers.isDriven || !shouldBeHere || isHere) return [];
+  const isHere = inventories.guestInventory.domains.some((domain) => domain.jobId === jobId);
+  if (inventories.isDriven || !shouldBeHere || isHere) return [];
   const cause = `The job is ${job.state}, but its guest is not here: it disappeared while no orchestrator ran, as when the host was restarted. The orchestrator ends this attempt when it starts.`;
   return [{ ...leak, cause, remedy: "adopt" }];
 }
@@ -67,13 +67,17 @@ function jobWithoutMachine({ id, state, attempt }: JobEntry): Leak {
   };
 }
 
-function findNetworkLeaks({ traces, now }: Ledgers): Leak[] {
-  const used = new Set(traces.directories.map(({ macAddress }) => macAddress));
-  const leases = traces.leases.filter((lease) => lease.expiresAt > now && !used.has(lease.macAddress));
-  const interfaces = traces.interfaces.filter(({ macAddress }) => !used.has(macAddress));
+function findNetworkLeaks({ guestInventory, now }: Inventories): Leak[] {
+  const used = new Set(guestInventory.directories.map(({ macAddress }) => macAddress));
+  const leases = guestInventory.leases.filter(
+    (lease) => lease.expiresAt > now && !used.has(lease.macAddress),
+  );
+  const interfaces = guestInventory.interfaces.filter(({ macAddress }) => !used.has(macAddress));
   // A guest whose card is not written down may be the one behind an interface that nobody else has.
-  const areCardsKnown = traces.domains.every(({ jobId }) =>
-    traces.directories.some((directory) => directory.jobId === jobId && directory.macAddress !== null),
+  const areCardsKnown = guestInventory.domains.every(({ jobId }) =>
+    guestInventory.directories.some(
+      (directory) => directory.jobId === jobId && directory.macAddress !== null,
+    ),
   );
   return [
     ...leases.map(
@@ -98,7 +102,7 @@ function findNetworkLeaks({ traces, now }: Ledgers): Leak[] {
   ];
 }
 
-function findTemporaryLeaks({ temporary, now }: Ledgers): Leak[] {
+function findTemporaryLeaks({ temporary, now }: Inventories): Leak[] {
   return temporary
     .filter((entry) => !entry.isHeld && now - entry.modifiedAt >= entry.staleAfterMs)
     .map(({ path, what }) => ({

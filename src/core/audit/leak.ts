@@ -21,12 +21,12 @@ export const leakKinds = [
 export type LeakKind = (typeof leakKinds)[number];
 
 /**
- * What mends a difference. `remove`: what lies on the host goes. `finish`: a record is brought to its end. `adopt`: the
+ * What repairs a difference. `remove`: what lies on the host goes. `finish`: a record is brought to its end. `adopt`: the
  * orchestrator takes the job up when it starts. `by_hand`: only a person can tell. `none`: it goes by itself.
  */
 export type LeakRemedy = "remove" | "finish" | "adopt" | "by_hand" | "none";
 
-/** A difference between two ledgers. */
+/** A difference between two inventories. */
 export interface Leak {
   readonly kind: LeakKind;
   /** The guest, file, address or record concerned. */

@@ -1,5 +1,5 @@
 import { isActive } from "../job/job-state.ts";
-import type { JobEntry } from "./ledgers.ts";
+import type { JobEntry } from "./inventories.ts";
 
 /** Whether a job, as the store has it now, is active on this host (at this attempt, where one is named). */
 export function holds(hostId: string, job: JobEntry | undefined, attempt?: number): boolean {

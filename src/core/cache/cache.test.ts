@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { isExpansionOf, type KeyPart, parseCacheKey } from "./key.ts";
 import { cacheLookups, endOfPrefix, restoreOutcome } from "./lookup.ts";
 import { cachePathProblem, splitByRoot } from "./path.ts";
-import { planEviction, planRoom, type RoomEntry } from "./room.ts";
 import { cacheRef, cacheRepository, cacheScopeOf, readableRefs } from "./scope.ts";
+import { type EvictableEntry, planEviction, planSpace } from "./space.ts";
 
 function partsOf(text: string): readonly KeyPart[] {
   const parsed = parseCacheKey(text);
@@ -168,7 +168,7 @@ const someEntries = fc
     }),
     { maxLength: 30 },
   )
-  .map((entries) => entries.map((entry, at): RoomEntry => ({ ...entry, id: `e${at}` })));
+  .map((entries) => entries.map((entry, at): EvictableEntry => ({ ...entry, id: `e${at}` })));
 
 const someLimits = fc.record({
   entryBytes: fc.constantFrom(0, 20, 60),
@@ -179,8 +179,8 @@ const someLimits = fc.record({
 test("room is made by the least recently used, never by what is read, and the limits hold", () => {
   fc.assert(
     fc.property(someEntries, fc.integer({ min: 0, max: 70 }), someLimits, (entries, size, limits) => {
-      const wish = { repository: "a", size };
-      const plan = planRoom(entries, wish, limits);
+      const requested = { repository: "a", size };
+      const plan = planSpace(entries, requested, limits);
       if ("refusal" in plan) return;
       const gone = entries.filter((entry) => plan.evict.includes(entry.id));
       assert.equal(gone.length, plan.evict.length);
@@ -203,7 +203,7 @@ test("room is made by the least recently used, never by what is read, and the li
 });
 
 test("nothing goes while there is room, and a refusal names the limit", () => {
-  const entry = (id: string, size: number, isRead = false): RoomEntry => ({
+  const entry = (id: string, size: number, isRead = false): EvictableEntry => ({
     id,
     repository: "a",
     size,
@@ -212,14 +212,14 @@ test("nothing goes while there is room, and a refusal names the limit", () => {
   });
   const limits = { entryBytes: 50, repositoryBytes: 100, totalBytes: 120 };
   assert.deepEqual(planEviction([entry("x", 60), entry("y", 40)], limits), []);
-  assert.deepEqual(planRoom([entry("x", 60), entry("y", 40)], { repository: "a", size: 1 }, limits), {
+  assert.deepEqual(planSpace([entry("x", 60), entry("y", 40)], { repository: "a", size: 1 }, limits), {
     evict: ["x"],
   });
-  assert.deepEqual(planRoom([], { repository: "a", size: 51 }, limits), { refusal: "entry" });
-  assert.deepEqual(planRoom([entry("x", 60, true)], { repository: "a", size: 41 }, limits), {
+  assert.deepEqual(planSpace([], { repository: "a", size: 51 }, limits), { refusal: "entry" });
+  assert.deepEqual(planSpace([entry("x", 60, true)], { repository: "a", size: 41 }, limits), {
     refusal: "repository",
   });
-  assert.deepEqual(planRoom([entry("x", 90, true)], { repository: "b", size: 41 }, limits), {
+  assert.deepEqual(planSpace([entry("x", 90, true)], { repository: "b", size: 41 }, limits), {
     refusal: "total",
   });
 });
@@ -227,7 +227,7 @@ test("nothing goes while there is room, and a refusal names the limit", () => {
 test("very many tiny entries are bounded too", () => {
   const many = Array.from(
     { length: 1005 },
-    (_, at): RoomEntry => ({
+    (_, at): EvictableEntry => ({
       id: `e${String(at).padStart(4, "0")}`,
       repository: "a",
       size: 0,
@@ -237,5 +237,5 @@ test("very many tiny entries are bounded too", () => {
   );
   const none = { entryBytes: 0, repositoryBytes: 0, totalBytes: 0 };
   assert.equal(planEviction(many, none).length, 5);
-  assert.deepEqual(planRoom(many.slice(0, 1000), { repository: "a", size: 0 }, none), { evict: ["e0000"] });
+  assert.deepEqual(planSpace(many.slice(0, 1000), { repository: "a", size: 0 }, none), { evict: ["e0000"] });
 });

@@ -18,20 +18,20 @@ const cachePath = z
     if (problem !== null) context.addIssue({ code: "custom", message: problem });
   });
 
-const cacheWish = z.object({
+const cacheRequest = z.object({
   key: cacheKey,
   paths: z.array(cachePath).min(1).max(cacheLimits.paths),
   restore_keys: z.array(cacheKey).max(cacheLimits.restoreKeys).default([]),
 });
 
 /** The keys of one entry of `cache`. */
-export const cacheKeys: readonly string[] = Object.keys(cacheWish.shape);
+export const cacheKeys: readonly string[] = Object.keys(cacheRequest.shape);
 
 /** One cache that a job asks for, as its request has it. */
-export type CacheWish = z.output<typeof cacheWish>;
+export type CacheRequest = z.output<typeof cacheRequest>;
 
 /** The `cache` of a job request: a list, or a lone one. */
 export const cacheSchema = z.preprocess(
   (value) => (Array.isArray(value) ? value : [value]),
-  z.array(cacheWish).max(cacheLimits.caches),
+  z.array(cacheRequest).max(cacheLimits.caches),
 );

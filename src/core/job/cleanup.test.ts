@@ -136,13 +136,13 @@ test("once a step has failed it is the clean-up that may take its time, and the 
 });
 
 test("a step that ran out of time is named with its limit, the checkout not counted", () => {
-  const told = {
+  const reported = {
     runnerFinishedAt: start + 40_000,
     runnerExitCode: 124,
     runnerFailure: "step_timeout",
   } as const;
   const action = decide(
-    snapshot({ machine: told, failedStep: { ...failed, exitCode: 124 } }),
+    snapshot({ machine: reported, failedStep: { ...failed, exitCode: 124 } }),
     start + 41_000,
   );
   assert.ok(action.kind === "apply" && action.verdict);

@@ -13,7 +13,7 @@ export interface HoldPolicy {
 }
 
 /** The end of an attempt as its runner tells it. */
-export interface ToldEnd {
+export interface ReportedEnd {
   readonly exitCode: number;
   readonly failure: RunnerFailure | null;
 }
@@ -30,17 +30,17 @@ export type HoldAnswer =
  * `onHold` is how many guests of the host are on hold already.
  */
 export function decideHold(
-  attempt: { readonly job: Job; readonly machine: Machine; readonly end: ToldEnd },
+  attempt: { readonly job: Job; readonly machine: Machine; readonly end: ReportedEnd },
   policy: HoldPolicy & { readonly onHold: number },
 ): HoldAnswer {
   const { job, machine, end } = attempt;
-  const wished = job.request.hold_on_failure_seconds;
-  if (wished === undefined || !isOwnFailure(job, end)) return { kind: "none" };
+  const requested = job.request.hold_on_failure_seconds;
+  if (requested === undefined || !isOwnFailure(job, end)) return { kind: "none" };
   if (policy.maxHolds === 0) return { kind: "refused", refusal: "forbidden" };
   if (machine.state === "stopping" || machine.state === "gone")
     return { kind: "refused", refusal: "too_late" };
   if (policy.onHold >= policy.maxHolds) return { kind: "refused", refusal: "no_place" };
-  return { kind: "granted", seconds: Math.min(wished, policy.holdLimitSeconds) };
+  return { kind: "granted", seconds: Math.min(requested, policy.holdLimitSeconds) };
 }
 
 /** What keeps the steps from deciding and is still the job's own fault. */
@@ -51,7 +51,7 @@ const ownFailures: readonly RunnerFailure[] = [
   "artifact_refused",
 ];
 
-function isOwnFailure(job: Job, { exitCode, failure }: ToldEnd): boolean {
+function isOwnFailure(job: Job, { exitCode, failure }: ReportedEnd): boolean {
   if (job.cancelRequestedAt !== null) return false;
   if (failure !== null && !ownFailures.includes(failure)) return false;
   if (job.state === "finalizing") return job.verdict?.reason === "job_timeout";
@@ -77,10 +77,10 @@ export function holdEndsAt(
 export function holdNote(job: Job, machine: Machine): string {
   const { holdUntilAt, holdRefusal, runnerFinishedAt } = machine;
   if (holdRefusal !== null) return ` The guest was not kept: ${holdRefusalText(holdRefusal)}.`;
-  const wished = job.request.hold_on_failure_seconds;
-  if (holdUntilAt === null || runnerFinishedAt === null || wished === undefined) return "";
+  const requested = job.request.hold_on_failure_seconds;
+  if (holdUntilAt === null || runnerFinishedAt === null || requested === undefined) return "";
   const seconds = Math.round((holdUntilAt - runnerFinishedAt) / 1000);
-  return seconds < wished
+  return seconds < requested
     ? ` The guest is kept for ${seconds} s, the longest that this host allows (HOLD_LIMIT).`
     : "";
 }

@@ -3,7 +3,7 @@ import type { FinalState, JobState } from "./job-state.ts";
 import type { VerdictReason } from "./verdict.ts";
 
 /** Files that a result names: with long names, too many of them would be more than a message may have. */
-const artifactsTold = 200;
+const artifactsReportedMax = 200;
 
 /** The version of the message {@link JobResult}. */
 export const jobResultVersion = "jobresult.v1";
@@ -104,7 +104,7 @@ export function buildJobResult({ job, steps, transitions, artifacts, logUrl }: F
       finished_at: step.finishedAt === null ? null : timeText(step.finishedAt),
     })),
     artifacts: artifacts
-      .slice(0, artifactsTold)
+      .slice(0, artifactsReportedMax)
       .map(({ name, sizeBytes, sha256 }) => ({ name, size: sizeBytes, sha256: sha256 ?? "" })),
     artifact_count: artifacts.length,
     transitions: transitions.map(({ attempt, to, at }) => ({ attempt, to, at: timeText(at) })),

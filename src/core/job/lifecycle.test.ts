@@ -209,9 +209,9 @@ test("a finish that arrived before the power went decides the job", () => {
 });
 
 test("what kept the steps from deciding is told apart, whatever exit code came with it", () => {
-  const told = { runnerFinishedAt: start + 5, runnerExitCode: 128 };
+  const reported = { runnerFinishedAt: start + 5, runnerExitCode: 128 };
   const reason = (runnerFailure: RunnerFailure) =>
-    reasonOf({ machine: { ...told, runnerFailure } }, start + 10);
+    reasonOf({ machine: { ...reported, runnerFailure } }, start + 10);
   assert.equal(reason("checkout"), "checkout_failed");
   assert.equal(reason("runner_killed"), "runner_lost");
   assert.equal(reason("disk_full"), "runner_lost");
@@ -359,14 +359,14 @@ test("of a lost host's attempt, the runner's Finish counts first, then a cancel,
 });
 
 test("files that were to be kept decide over steps that succeeded, and only over those", () => {
-  const told = {
+  const reported = {
     runnerStartedAt: start,
     runnerFinishedAt: start + 5,
     runnerFailureDetail: "no file matches 'dist'",
   };
   const ended = (machine: Partial<Machine>) => {
     const action = decide(
-      snapshot({ job: { state: "running" }, machine: { ...told, ...machine } }),
+      snapshot({ job: { state: "running" }, machine: { ...reported, ...machine } }),
       start + 10,
     );
     return action.kind === "apply" ? [action.verdict?.reason, action.verdict?.message] : [action.kind];

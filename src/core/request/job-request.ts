@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type CacheWish, cacheKeys, cacheSchema } from "../cache/request.ts";
+import { type CacheRequest, cacheKeys, cacheSchema } from "../cache/request.ts";
 import { SolsticeError } from "../errors.ts";
 import { longestHoldSeconds } from "../job/hold-limits.ts";
 import { type MessageKeys, presentFields, unknownPlaces } from "../text/absent-fields.ts";
@@ -310,7 +310,7 @@ export function stepsOf(request: JobRequest): RequestStep[] {
 }
 
 /** The caches that a job asks for, in the order that its guest counts them by. */
-export function cachesOf(request: JobRequest): readonly CacheWish[] {
+export function cachesOf(request: JobRequest): readonly CacheRequest[] {
   return request.cache ?? [];
 }
 

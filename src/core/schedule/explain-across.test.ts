@@ -21,18 +21,18 @@ function constraintOf(...serving: ReturnType<typeof host>[]) {
 }
 
 test("the host that gives most hope answers, and is named when there are several", () => {
-  const hopeful = host("h");
+  const available = host("h");
   const unready = host("u", { imageReady: () => false });
   const paused = host("p", { paused: "The disk is full." });
   const draining = host("d", { draining: true });
   const busy = host("b", full);
-  assert.deepEqual(constraintOf(draining, paused, unready, busy, hopeful), ["starting", "Host h"]);
+  assert.deepEqual(constraintOf(draining, paused, unready, busy, available), ["starting", "Host h"]);
   assert.deepEqual(constraintOf(draining, paused, unready, busy), ["global_cap", "Host b"]);
   assert.deepEqual(constraintOf(draining, paused, unready), ["image_not_ready", "Host u"]);
   assert.deepEqual(constraintOf(draining, paused), ["paused", "Host p"]);
   assert.deepEqual(constraintOf(draining)[0], "draining");
   assert.match(
-    explainAcross(job, { serving: [hopeful], live: [hostRecord("h")], lost: [] }).message,
+    explainAcross(job, { serving: [available], live: [hostRecord("h")], lost: [] }).message,
     /^The job is about/,
   );
 });

@@ -34,7 +34,7 @@ export function explainAcross(
   hosts: { serving: readonly ServingHost[]; live: readonly KnownHost[]; lost: readonly KnownHost[] },
 ): Explanation {
   const answers = hosts.serving.map(({ name, snapshot }) => ({ name, answer: explain(job, snapshot) }));
-  const [best] = answers.sort((a, b) => byHope(a.answer, b.answer));
+  const [best] = answers.sort((a, b) => byAvailability(a.answer, b.answer));
   if (best === undefined) return absence(job, hosts);
   const { name, answer } = best;
   const isNamed = hosts.live.length > 1 && answer.constraint !== "not_waiting";
@@ -47,7 +47,7 @@ function cameFrom({ lastAttempt }: QueuedJob, name: string): string {
   return ` Its last attempt was on host ${lastAttempt.hostId}.`;
 }
 
-function byHope(a: Explanation, b: Explanation): number {
+function byAvailability(a: Explanation, b: Explanation): number {
   const steps = distance[a.constraint] - distance[b.constraint];
   return steps || (a.estimatedStartAt ?? Number.MAX_VALUE) - (b.estimatedStartAt ?? Number.MAX_VALUE);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { roomOn } from "../hosts/host-room.ts";
+import { freeSlotOn } from "../hosts/free-slot.ts";
 import { explain } from "./explain.ts";
 import { explainAcross } from "./explain-across.ts";
 import { lastAttemptOf, leftToOthers, otherHostFirstMs } from "./other-host-first.ts";
@@ -15,13 +15,18 @@ const failedHere = (agoMs: number) => ({ lastAttempt: { hostId: "here", endedAt:
 test("a job whose attempt has just ended here is left to others, while one has room and for a bounded time", () => {
   const chosen = (agoMs: number, given: Partial<SchedulerSnapshot> = {}) =>
     schedule(
-      snapshotOf({ queued: [queuedJob("a", failedHere(agoMs))], now, othersHaveRoom: () => true, ...given }),
+      snapshotOf({
+        queued: [queuedJob("a", failedHere(agoMs))],
+        now,
+        othersHaveFreeSlot: () => true,
+        ...given,
+      }),
     );
   assert.deepEqual(chosen(0), []);
   assert.deepEqual(chosen(otherHostFirstMs - 1), []);
   assert.deepEqual(chosen(otherHostFirstMs), ["a"]);
   assert.deepEqual(chosen(0, { hostId: "there" }), ["a"]);
-  assert.deepEqual(chosen(0, { othersHaveRoom: () => false }), ["a"]);
+  assert.deepEqual(chosen(0, { othersHaveFreeSlot: () => false }), ["a"]);
   // Noted by a clock that is ahead of ours: nobody waits for that.
   assert.deepEqual(chosen(-1), ["a"]);
 });
@@ -31,7 +36,7 @@ test("a job that is left to others holds back none of its own kind", () => {
     queuedJob("first", { ...failedHere(0), submittedAt: 1 }),
     queuedJob("second", { submittedAt: 2 }),
   ];
-  assert.deepEqual(schedule(snapshotOf({ queued, now, othersHaveRoom: () => true })), ["second"]);
+  assert.deepEqual(schedule(snapshotOf({ queued, now, othersHaveFreeSlot: () => true })), ["second"]);
 });
 
 const anyAttempts = fc
@@ -55,7 +60,7 @@ const anyAttempts = fc
     return {
       ...snapshot,
       queued,
-      othersHaveRoom: ({ image }: { image: string }) => elsewhere.includes(image),
+      othersHaveFreeSlot: ({ image }: { image: string }) => elsewhere.includes(image),
     };
   });
 
@@ -67,7 +72,7 @@ test("of any queue, it is chosen as if what is left to others did not wait; and 
       assert.deepEqual(schedule(snapshot), schedule(without));
       for (const job of left) {
         assert.equal(job.lastAttempt?.hostId, snapshot.hostId);
-        const told = {
+        const reported = {
           ...snapshot,
           draining: false,
           recentDurations: [],
@@ -75,10 +80,10 @@ test("of any queue, it is chosen as if what is left to others did not wait; and 
           paused: null,
           drain: null,
         };
-        assert.equal(explain({ ...job, state: "queued" }, told).constraint, "other_host_first");
+        assert.equal(explain({ ...job, state: "queued" }, reported).constraint, "other_host_first");
       }
       // Alone on the store, or a while later, nothing is left to anybody.
-      const alone = { ...snapshot, othersHaveRoom: () => false };
+      const alone = { ...snapshot, othersHaveFreeSlot: () => false };
       const later = { ...snapshot, now: snapshot.now + 2 * otherHostFirstMs };
       for (const seen of [alone, later]) assert.ok(!seen.queued.some((job) => leftToOthers(job, seen)));
     }),
@@ -89,15 +94,15 @@ test("a host has room when it lives, starts jobs, has the image ready, and a slo
   const job = { label: "debian", image: "debian" };
   const host = (given: Parameters<typeof hostRecord>[1] = {}) =>
     hostRecord("h", { images: ["debian"], ...given });
-  assert.ok(roomOn(host(), [])(job));
-  assert.ok(!roomOn(host(), [])({ label: "illumos", image: "illumos" }));
-  assert.ok(!roomOn(host({ lostAt: 1 }), [])(job));
-  assert.ok(!roomOn(host({ facts: { draining: true } }), [])(job));
-  assert.ok(!roomOn(host({ facts: { paused: "The disk is full." } }), [])(job));
-  assert.ok(!roomOn(host({ facts: { maxConcurrency: 1 } }), [runningJob("r")])(job));
-  assert.ok(!roomOn(host({ facts: { labelCaps: { debian: 0 } } }), [])(job));
+  assert.ok(freeSlotOn(host(), [])(job));
+  assert.ok(!freeSlotOn(host(), [])({ label: "illumos", image: "illumos" }));
+  assert.ok(!freeSlotOn(host({ lostAt: 1 }), [])(job));
+  assert.ok(!freeSlotOn(host({ facts: { draining: true } }), [])(job));
+  assert.ok(!freeSlotOn(host({ facts: { paused: "The disk is full." } }), [])(job));
+  assert.ok(!freeSlotOn(host({ facts: { maxConcurrency: 1 } }), [runningJob("r")])(job));
+  assert.ok(!freeSlotOn(host({ facts: { labelCaps: { debian: 0 } } }), [])(job));
   const defaults = { cpu: 1, ramMb: 1, diskGb: 1 };
-  assert.ok(!roomOn(host({ facts: { images: { debian: { defaults, ready: false } } } }), [])(job));
+  assert.ok(!freeSlotOn(host({ facts: { images: { debian: { defaults, ready: false } } } }), [])(job));
 });
 
 test("the last attempt is known of a job that waits again, and of no other", () => {
@@ -109,12 +114,12 @@ test("the last attempt is known of a job that waits again, and of no other", () 
 
 test("explained across hosts: the one that is to take it answers, and says where it was tried", () => {
   const job = { ...queuedJob("a", failedHere(10)), state: "queued" as const };
-  const host = (name: string, othersRoom: boolean, maxConcurrency = 4) => {
+  const host = (name: string, freeSlotsOfOthers: boolean, maxConcurrency = 4) => {
     const seen = snapshotOf({
       hostId: name,
       queued: [job],
       now,
-      othersHaveRoom: () => othersRoom,
+      othersHaveFreeSlot: () => freeSlotsOfOthers,
       maxConcurrency,
     });
     return {

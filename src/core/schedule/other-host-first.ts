@@ -33,12 +33,12 @@ export interface AskingHost {
   readonly hostId: string;
   readonly now: number;
   /** Whether another host serves the image now, and has a slot for the label. */
-  readonly othersHaveRoom: (job: Pick<Returned, "label" | "image">) => boolean;
+  readonly othersHaveFreeSlot: (job: Pick<Returned, "label" | "image">) => boolean;
 }
 
 /** Whether a host leaves a job to the others for now: it comes from here, not long ago, and another one could take it. */
 export function leftToOthers(job: Returned, host: AskingHost): boolean {
-  return isFreshFrom(job.lastAttempt, host) && host.othersHaveRoom(job);
+  return isFreshFrom(job.lastAttempt, host) && host.othersHaveFreeSlot(job);
 }
 
 /**

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostRecord } from "../hosts/host-facts.ts";
 import type { ImageDefinition, ImageMap } from "../image-map/image-map.ts";
-import { hostMemoryMs, place, type Wish } from "./placement.ts";
+import { hostMemoryMs, type PlacementRequest, place } from "./placement.ts";
 import { hostRecord } from "./testing/hosts.ts";
 
 const now = 1_000_000_000;
@@ -22,8 +22,8 @@ const illumosHost = hostRecord("b", {
   },
 });
 
-function placed(wish: Partial<Wish>, others: HostRecord[] = [illumosHost]) {
-  return place({ runsOn: undefined, size: undefined, ...wish }, { map, others, now });
+function placed(requested: Partial<PlacementRequest>, others: HostRecord[] = [illumosHost]) {
+  return place({ runsOn: undefined, size: undefined, ...requested }, { map, others, now });
 }
 
 test("what this host's map knows is resolved by it, whatever others say of the same names", () => {

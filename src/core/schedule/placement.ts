@@ -6,7 +6,7 @@ import type { GuestSize } from "../job/job.ts";
 import { didYouMean } from "../text/closest-name.ts";
 
 /** What a request asks for. */
-export interface Wish {
+export interface PlacementRequest {
   /** Absent: the default label of the host that takes it in. */
   readonly runsOn: string | undefined;
   /** Absent: the image's own size. */
@@ -32,29 +32,29 @@ export const hostMemoryMs = 7 * 24 * 60 * 60 * 1000;
  * `usage` for a size that nobody who has the label knows.
  */
 export function place(
-  wish: Wish,
+  requested: PlacementRequest,
   known: { map: ImageMap; others: readonly HostRecord[]; now: number },
 ): Placement {
   const { map } = known;
   const others = known.others
     .filter((host) => isRemembered(host, known.now))
-    .sort((a, b) => distance(wish, a) - distance(wish, b));
-  const here = placeHere(wish, map);
+    .sort((a, b) => distance(requested, a) - distance(requested, b));
+  const here = placeHere(requested, map);
   if (!(here instanceof SolsticeError)) return here;
   for (const { facts } of others) {
-    const there = placeBy(wish, facts);
+    const there = placeBy(requested, facts);
     if (there !== null) return there;
   }
-  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(wish, facts));
-  if (!isLabelKnown) throw unknownLabel(wish.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
-  throw here.code === "usage" ? here : unknownSize(wish.size ?? "", others);
+  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(requested, facts));
+  if (!isLabelKnown) throw unknownLabel(requested.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
+  throw here.code === "usage" ? here : unknownSize(requested.size ?? "", others);
 }
 
 /** {@link place} by one map alone; the error is given, not thrown, as others may know better. */
-export function placeHere(wish: Wish, map: ImageMap): Placement | SolsticeError {
+export function placeHere(requested: PlacementRequest, map: ImageMap): Placement | SolsticeError {
   try {
-    const { label, image } = resolveLabel(map, wish.runsOn);
-    return { label, image: image.name, size: resolveSize(map, image, wish.size) };
+    const { label, image } = resolveLabel(map, requested.runsOn);
+    return { label, image: image.name, size: resolveSize(map, image, requested.size) };
   } catch (error) {
     if (isSolsticeError(error, "unknown_label") || isSolsticeError(error, "usage")) return error;
     throw error;
@@ -67,23 +67,23 @@ export function isRemembered(host: HostRecord, now: number): boolean {
 }
 
 /** How far a host is from running what is asked for. */
-function distance(wish: Wish, host: HostRecord): number {
+function distance(requested: PlacementRequest, host: HostRecord): number {
   if (host.lostAt !== null) return 2;
-  return serves(host, imageBy(wish, host.facts) ?? "") ? 0 : 1;
+  return serves(host, imageBy(requested, host.facts) ?? "") ? 0 : 1;
 }
 
-function imageBy({ runsOn }: Wish, facts: HostFacts): string | undefined {
+function imageBy({ runsOn }: PlacementRequest, facts: HostFacts): string | undefined {
   return runsOn !== undefined && Object.hasOwn(facts.labels, runsOn) ? facts.labels[runsOn] : undefined;
 }
 
-function placeBy(wish: Wish, facts: HostFacts): Placement | null {
-  const image = imageBy(wish, facts);
+function placeBy(requested: PlacementRequest, facts: HostFacts): Placement | null {
+  const image = imageBy(requested, facts);
   if (image === undefined) return null;
   const defaults = (facts.images[image] ?? unfitThere({ facts }, image))?.defaults;
   if (defaults === undefined) return null;
-  const label = wish.runsOn ?? image;
-  if (wish.size === undefined) return { label, image, size: defaults };
-  const named = Object.hasOwn(facts.sizes, wish.size) ? facts.sizes[wish.size] : undefined;
+  const label = requested.runsOn ?? image;
+  if (requested.size === undefined) return { label, image, size: defaults };
+  const named = Object.hasOwn(facts.sizes, requested.size) ? facts.sizes[requested.size] : undefined;
   if (named === undefined) return null;
   return { label, image, size: { ...named, diskGb: named.diskGb ?? defaults.diskGb } };
 }

@@ -16,7 +16,7 @@ function chosenJobs(snapshot: SchedulerSnapshot): QueuedJob[] {
   return schedule(snapshot).map((id) => byId.get(id) ?? assert.fail(`${id} does not wait`));
 }
 
-/** Whether `job` could start beside everything that runs and was chosen already: written anew, not the code's own. */
+/** Whether `job` could start beside everything that runs and was chosen already: written again, not the code's own. */
 function fits(snapshot: SchedulerSnapshot, chosen: readonly QueuedJob[], job: QueuedJob): boolean {
   const occupied = [...snapshot.running, ...chosen];
   const underCaps = [...snapshot.labelCaps].every(

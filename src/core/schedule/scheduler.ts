@@ -41,7 +41,7 @@ export interface SchedulerSnapshot {
   /** The host that decides. */
   readonly hostId: string;
   /** Whether another host serves a job's image now, and has a slot for its label. */
-  readonly othersHaveRoom: (job: Pick<QueuedJob, "label" | "image">) => boolean;
+  readonly othersHaveFreeSlot: (job: Pick<QueuedJob, "label" | "image">) => boolean;
   readonly queued: readonly QueuedJob[];
   readonly running: readonly RunningJob[];
   readonly maxConcurrency: number;
@@ -91,7 +91,7 @@ export function schedule(snapshot: SchedulerSnapshot): string[] {
 }
 
 /** Tells whether the caps leave room for one more job of a label and image, beside those that run. */
-export function roomBeside(
+export function freeSlotBeside(
   running: readonly RunningJob[],
   labelCaps: ReadonlyMap<string, number>,
 ): (job: Pick<QueuedJob, "label" | "image">) => boolean {
@@ -192,8 +192,8 @@ function settleTop(snapshot: SchedulerSnapshot, slots: Slots, queue: Heap<Lane>)
 }
 
 function canStart(snapshot: SchedulerSnapshot, slots: Slots, job: QueuedJob): boolean {
-  const hasRoom = (name: string) => slots.named(name) < (snapshot.labelCaps.get(name) ?? Infinity);
-  return cappedNames(job).every(hasRoom) && snapshot.imageReady(job.image);
+  const hasFreeSlot = (name: string) => slots.named(name) < (snapshot.labelCaps.get(name) ?? Infinity);
+  return cappedNames(job).every(hasFreeSlot) && snapshot.imageReady(job.image);
 }
 
 function take(queue: Heap<Lane>, slots: Slots): QueuedJob {

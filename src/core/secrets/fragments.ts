@@ -24,7 +24,7 @@ const base64Widths = [76, 64];
 const armor = /^-----(BEGIN|END) [A-Z0-9 ]+-----$/;
 
 /** A key of a JSON document whose text is likely to be a secret of its own. */
-const tellingKey = /key|secret|token|password|passphrase|credential/i;
+const secretKeyName = /key|secret|token|password|passphrase|credential/i;
 
 /** Why a value cannot be masked without masking half of a log, in words to follow "needs"; null when it can. */
 export function maskableProblem(value: string): string | null {
@@ -92,10 +92,10 @@ function withoutLineEnd(value: string): string {
 
 function linesOf(text: string): string[] {
   const lines = text.split(/\r\n|\n|\r/).map((line) => line.trim());
-  return lines.length > 1 ? lines.filter(isTelling) : [];
+  return lines.length > 1 ? lines.filter(isSecretLine) : [];
 }
 
-function isTelling(line: string): boolean {
+function isSecretLine(line: string): boolean {
   const words = line.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
   const { lineBytesMin, lineWordCharsMin } = fragmentLimits;
   return Buffer.byteLength(line) >= lineBytesMin && words >= lineWordCharsMin && !armor.test(line);
@@ -130,7 +130,7 @@ function base64Forms(text: string): string[] {
     const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64");
     return encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6));
   });
-  const broken = base64Widths.flatMap((width) => cut(forms[0] ?? "", width).filter(isTelling));
+  const broken = base64Widths.flatMap((width) => cut(forms[0] ?? "", width).filter(isSecretLine));
   const all = [...forms, ...broken];
   return [...all, ...all.map((form) => form.replaceAll("+", "-").replaceAll("/", "_"))];
 }
@@ -159,8 +159,8 @@ function collect(node: unknown, place: { key: string; depth: number; found: stri
   const { key, depth, found } = place;
   if (depth > fragmentLimits.jsonDepth || found.length >= fragmentLimits.jsonTexts) return;
   if (typeof node === "string") {
-    const isSecret = node.trim().includes("\n") || (tellingKey.test(key) && !/^https?:\/\//.test(node));
-    if (isSecret && isTelling(node)) found.push(withoutLineEnd(node));
+    const isSecret = node.trim().includes("\n") || (secretKeyName.test(key) && !/^https?:\/\//.test(node));
+    if (isSecret && isSecretLine(node)) found.push(withoutLineEnd(node));
   } else if (typeof node === "object" && node !== null) {
     for (const [name, inner] of Object.entries(node)) {
       collect(inner, { key: Array.isArray(node) ? key : name, depth: depth + 1, found });

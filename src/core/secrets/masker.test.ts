@@ -77,7 +77,7 @@ test("property: what is held back is the beginning of a secret, and no more", ()
   );
 });
 
-test("property: begun anew at most one pattern earlier, it goes on the same", () => {
+test("property: begun again at most one pattern earlier, it goes on the same", () => {
   // What a restart does: nothing of the state is left, and the sender sends the last bytes again.
   fc.assert(
     fc.property(

@@ -10,7 +10,7 @@ before(async () => {
 after(() => harness.close());
 
 /** What must be told when the step that says `before` killed its runner. */
-async function assertToldHonestly(started: Awaited<ReturnType<RunnerHarness["start"]>>): Promise<void> {
+async function assertReportedHonestly(started: Awaited<ReturnType<RunnerHarness["start"]>>): Promise<void> {
   const { endpoint } = started;
   await endpoint.until(() => endpoint.finish !== null, "Finish");
   assert.equal(endpoint.finish?.failure, "runner_killed");
@@ -24,7 +24,7 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
   for (const kind of guestsFor("a step that kills its parent")) {
     test(`a step kills its parent: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       const steps = stepsOf("echo before; kill -9 $PPID; sleep 300", "echo never");
-      await assertToldHonestly(await harness.start({ kind, plan: { steps } }));
+      await assertReportedHonestly(await harness.start({ kind, plan: { steps } }));
     });
   }
 
@@ -33,7 +33,7 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
       `echo before; pkill -f "\${PWD%/work/checkout}/runner.sh"; sleep 300`,
       "echo never",
     );
-    await assertToldHonestly(await harness.start({ plan: { steps } }));
+    await assertReportedHonestly(await harness.start({ plan: { steps } }));
   });
 
   for (const kind of guestsFor("a step that kills every runner")) {
@@ -44,7 +44,7 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
         `echo before; pkill -9 -f "\${PWD%/work/checkout}/runner.sh"; sleep 300`,
         "echo never",
       );
-      await assertToldHonestly(
+      await assertReportedHonestly(
         await harness.start({ kind, command: ["boot.sh", "supervise"], plan: { steps } }),
       );
     });

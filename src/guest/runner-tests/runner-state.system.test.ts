@@ -43,9 +43,9 @@ describe("a job that fills the disk of the runner's state", { concurrency: 4 }, 
       assert.equal(await exit, 0);
       const numbers = Array.from({ length: 5000 }, (_, at) => `${at + 1}\n`).join("");
       assert.equal(endpoint.text().replace(numbers, "...\n"), "before\n...\ntwo\nthree\n");
-      const told = ["0:1:0", "0:2:3", "1:1:0", "1:2:0", "2:1:0", "2:2:0", "3:1:0", "3:2:0"];
+      const reported = ["0:1:0", "0:2:3", "1:1:0", "1:2:0", "2:1:0", "2:2:0", "3:1:0", "3:2:0"];
       // An answer that found no room makes the runner report again.
-      assert.deepEqual([...new Set(eventsOf(endpoint))], told);
+      assert.deepEqual([...new Set(eventsOf(endpoint))], reported);
       assert.deepEqual([endpoint.finish?.exitCode, endpoint.finish?.failure], [3, ""]);
       assertProven(endpoint);
     });

@@ -124,14 +124,14 @@ describe("a job in a guest", { concurrency: 4 }, () => {
     const { endpoint, exit } = await harness.start({
       plan: { steps: stepsOf(...Array.from({ length: 20 }, (_, at) => `echo ${at}`)) },
     });
-    const places: [told: number, arrived: number][] = [];
+    const places: [reported: number, arrived: number][] = [];
     endpoint.fault = ({ method, body }) => {
       if (method === "ReportStep") places.push([Number(body.logOffset), Buffer.byteLength(endpoint.text())]);
       return null;
     };
     await exit;
     assert.ok(places.length > 20, "most of the reports were seen");
-    for (const [told, arrived] of places) assert.equal(arrived, told);
+    for (const [reported, arrived] of places) assert.equal(arrived, reported);
   });
 
   test(`${manyMegabytes} MB of output, and lines of 10 MB`, { timeout: 120_000 }, async () => {

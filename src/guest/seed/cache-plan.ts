@@ -1,6 +1,6 @@
 import { type KeyPart, parseCacheKey } from "../../core/cache/key.ts";
 import { splitByRoot } from "../../core/cache/path.ts";
-import type { CacheWish } from "../../core/cache/request.ts";
+import type { CacheRequest } from "../../core/cache/request.ts";
 import { shellQuote } from "./shell-quote.ts";
 
 type Assignment = [name: string, value: string | number];
@@ -10,7 +10,7 @@ type Assignment = [name: string, value: string | number];
  * cache's key in parts, its restore keys, and its paths by root. `cache.sh`, a process of its own, reads that alone, and
  * nothing of the plan's secrets.
  */
-export function cacheAssignments(caches: readonly CacheWish[]): Assignment[] {
+export function cacheAssignments(caches: readonly CacheRequest[]): Assignment[] {
   const own = caches.flatMap((cache, at) => assignmentsOf(cache, `PLAN_CACHE_${at + 1}`));
   const fragment = [["PLAN_CACHE_COUNT", caches.length], ...own].map(
     ([name, value]) => `${name}=${shellQuote(String(value))}\n`,
@@ -21,7 +21,7 @@ export function cacheAssignments(caches: readonly CacheWish[]): Assignment[] {
   ];
 }
 
-function assignmentsOf(cache: CacheWish, name: string): Assignment[] {
+function assignmentsOf(cache: CacheRequest, name: string): Assignment[] {
   const { checkout, home } = splitByRoot(cache.paths);
   return [
     ...keyAssignments(cache.key, `${name}_KEY`),

@@ -28,7 +28,7 @@ const files = [
   { name: "network-config-of-a-long-name.yaml", content: "b".repeat(513) },
 ];
 
-test("fsck finds nothing to mend, and the label is as it was said", async () => {
+test("fsck finds nothing to correct, and the label is as it was said", async () => {
   const path = await written("cidata", files);
   const { stdout } = await runCommand("/usr/sbin/fsck.vfat", ["-n", "-v", path]);
   assert.match(stdout, /12 bits? per|12 bit entries/);

@@ -1,4 +1,4 @@
-import type { CacheWish } from "../../core/cache/request.ts";
+import type { CacheRequest } from "../../core/cache/request.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { PlannedArtifact } from "../../core/request/artifacts.ts";
 import { cacheAssignments } from "./cache-plan.ts";
@@ -45,7 +45,7 @@ export interface PlanInput {
   /** What is kept when the steps have ended; in the order of the request. */
   readonly artifacts: readonly PlannedArtifact[];
   /** The caches to restore before the steps and to save after them; absent: none. */
-  readonly caches?: readonly CacheWish[];
+  readonly caches?: readonly CacheRequest[];
   /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
   readonly deadlineSeconds: number;
 }

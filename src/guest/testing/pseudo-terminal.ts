@@ -33,7 +33,7 @@ while True:
         os.write(near, typed)
 `;
 
-const patienceMs = 60_000;
+const apiRetryMs = 60_000;
 
 /** Opens a pseudo-terminal; it ends with `close`, or with this process. */
 export async function openPseudoTerminal(): Promise<PseudoTerminal> {
@@ -57,7 +57,7 @@ async function untilShown(
   text: string | RegExp,
   from: number,
 ): Promise<number> {
-  const end = AbortSignal.timeout(patienceMs);
+  const end = AbortSignal.timeout(apiRetryMs);
   for (;;) {
     const at = endOf(text, line.shown(), from);
     if (at !== null) return at;

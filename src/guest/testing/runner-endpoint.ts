@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { UploadDesk } from "./upload-desk.ts";
+import { UploadDesk } from "./upload-receiver.ts";
 
 /** A call as the endpoint got it; the body as Connect JSON. */
 export interface RunnerCall {

@@ -2,7 +2,7 @@ import { SolsticeError } from "../../core/errors.ts";
 
 /**
  * `disk_full` for what a file system throws when the disk (or a quota) is full; everything else is returned as it is.
- * `remedy` says how to mend it where freeing space is not all that helps.
+ * `remedy` says how to correct it where freeing space is not all that helps.
  */
 export function convertDiskFull(
   error: unknown,

@@ -49,7 +49,7 @@ const translations: readonly Translation[] = [
   {
     matches: ({ text }) => /No such file or directory/i.test(text),
     code: "hypervisor_failed",
-    remedy: "Something removed a file that the guest needs; the next attempt makes it anew.",
+    remedy: "Something removed a file that the guest needs; the next attempt makes it again.",
   },
   {
     matches: ({ text }) => /Cannot allocate memory/i.test(text),
@@ -79,10 +79,10 @@ export function toSolsticeError(error: unknown, doing: string): SolsticeError {
   if (error instanceof SolsticeError) return error;
   if (error instanceof LibvirtConnectionError) {
     return new SolsticeError("hypervisor_unavailable", `${doing}: ${error.message}`, {
-      // Seen where /dev/kvm had another group: libvirtd then examines QEMU anew for each call.
+      // Seen where /dev/kvm had another group: libvirtd then examines QEMU again for each call.
       remedy:
         error.reason === "timeout"
-          ? "libvirtd is busy or hangs: see its log, and that /dev/kvm belongs to group kvm (scripts/setup-host.sh mends that)."
+          ? "libvirtd is busy or hangs: see its log, and that /dev/kvm belongs to group kvm (scripts/setup-host.sh repairs that)."
           : "Check that libvirtd runs (systemctl start libvirtd) and that this user may use it.",
       cause: error,
     });

@@ -9,13 +9,13 @@ import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
 import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
 import { toSolsticeError } from "./errors.ts";
+import { ensureFirewall, startBehindFirewall } from "./firewall/ensure-firewall.ts";
 import { createFirewall, type FirewallSettings } from "./firewall/firewall.ts";
-import { guardNetwork, startGuarded } from "./firewall/guard.ts";
 import { readConsole } from "./guest/console.ts";
 import { createGuest } from "./guest/create-guest.ts";
 import type { VirtType } from "./guest/domain-xml.ts";
 import { guestPaths } from "./guest/guest-paths.ts";
-import { listTraces } from "./guest/list-traces.ts";
+import { listInventory } from "./guest/list-inventory.ts";
 import { destroyGuest, readPower, shutdownGuest } from "./guest/power.ts";
 import { removeGuest } from "./guest/remove-guest.ts";
 import { openShell } from "./guest/shell.ts";
@@ -83,14 +83,15 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
         throw toSolsticeError(error, "libvirt cannot be used");
       }
     },
-    guard: (runnerUrl) =>
-      withHost("The guests' network cannot be closed", (host) => guardNetwork(host, runnerUrl)),
-    unguard: () =>
+    ensureFirewall: (runnerUrl) =>
+      withHost("The guests' network cannot be closed", (host) => ensureFirewall(host, runnerUrl)),
+    removeFirewall: () =>
       withHost("The guests' firewall cannot be removed", async (host) => host.firewall?.remove()),
     runnerHost: () =>
       withHost("The guests' network cannot be read", (host) => networkGateway(host.client, host.network)),
     create: (spec) => withHost(`${guestName(spec.jobId)} cannot be made`, (host) => createGuest(host, spec)),
-    start: (jobId) => withHost(`${guestName(jobId)} cannot start`, (host) => startGuarded(host, jobId)),
+    start: (jobId) =>
+      withHost(`${guestName(jobId)} cannot start`, (host) => startBehindFirewall(host, jobId)),
     power: (jobId) =>
       withHost(`The state of ${guestName(jobId)} is unknown`, (host) => readPower(host, jobId)),
     requestShutdown: (jobId) =>
@@ -98,7 +99,7 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
     destroy: (jobId) =>
       withHost(`${guestName(jobId)} cannot be stopped`, (host) => destroyGuest(host, jobId)),
     remove: (jobId) => withHost(`${guestName(jobId)} cannot be removed`, (host) => removeGuest(host, jobId)),
-    listTraces: () => withHost("Guests cannot be listed", listTraces),
+    listInventory: () => withHost("Guests cannot be listed", listInventory),
     readConsole: (jobId, offset, maxBytes) =>
       withHost(`The console of ${guestName(jobId)} cannot be read`, (host) =>
         readConsole(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
@@ -144,14 +145,14 @@ async function connectHost(
 }
 
 function forwardChanges(client: LibvirtClient, listeners: ReadonlySet<(jobId: string | null) => void>): void {
-  const tell = (jobId: string | null) => {
+  const report = (jobId: string | null) => {
     for (const listener of listeners) listener(jobId);
   };
   client.onLifecycle(({ domain }) => {
     const jobId = jobIdOfGuest(domain.name);
-    if (jobId !== null) tell(jobId);
+    if (jobId !== null) report(jobId);
   });
-  client.onReconnect(() => tell(null));
+  client.onReconnect(() => report(null));
 }
 
 async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions): Promise<void> {

@@ -73,7 +73,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
   }
 
   test("nothing works before prepare, and nothing answers where no libvirtd is", async () => {
-    await assert.rejects(create().listTraces(), { code: "hypervisor_unavailable" });
+    await assert.rejects(create().listInventory(), { code: "hypervisor_unavailable" });
     const elsewhere = create({ uri: "qemu+unix:///system?socket=/nonexistent" });
     await assert.rejects(elsewhere.prepare(), { code: "hypervisor_unavailable", remedy: /libvirtd/ });
   });
@@ -195,7 +195,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await assert.rejects(hypervisor.create(wrong), { code: "image_unavailable", message: /qcow2/ });
   });
 
-  test("a guest whose disk was removed cannot start, and create makes it anew", async () => {
+  test("a guest whose disk was removed cannot start, and create makes it again", async () => {
     const hypervisor = await prepared();
     const spec = newSpec();
     await hypervisor.create(spec);
@@ -245,25 +245,25 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await hypervisor.create(spec);
     await hypervisor.start(spec.jobId);
     const own = async () => {
-      const { directories, leases, interfaces } = await hypervisor.listTraces();
+      const { directories, leases, interfaces } = await hypervisor.listInventory();
       const card = directories.find(({ jobId }) => jobId === spec.jobId)?.macAddress;
       const isOwn = ({ macAddress }: { macAddress: string }) => macAddress === card;
       return { card, leases: leases.filter(isOwn), interfaces: interfaces.filter(isOwn) };
     };
     // The guest asks for its address while it boots, and tells nobody here that it has one.
-    let traces = await own();
-    while (traces.leases.length === 0) {
+    let guestInventory = await own();
+    while (guestInventory.leases.length === 0) {
       await setTimeout(100);
-      traces = await own();
+      guestInventory = await own();
     }
-    assert.ok(traces.card?.startsWith(sharedPrefix(ownerId)));
-    assert.match(traces.leases[0]?.address ?? "", /^[0-9]+(\.[0-9]+){3}$/);
-    assert.ok((traces.leases[0]?.expiresAt ?? 0) > Date.now());
-    assert.equal(traces.interfaces.length, 1);
+    assert.ok(guestInventory.card?.startsWith(sharedPrefix(ownerId)));
+    assert.match(guestInventory.leases[0]?.address ?? "", /^[0-9]+(\.[0-9]+){3}$/);
+    assert.ok((guestInventory.leases[0]?.expiresAt ?? 0) > Date.now());
+    assert.equal(guestInventory.interfaces.length, 1);
     await hypervisor.remove(spec.jobId);
-    const after = await hypervisor.listTraces();
+    const after = await hypervisor.listInventory();
     assert.deepEqual(after.interfaces, []);
-    assert.equal(after.leases.filter(({ macAddress }) => macAddress === traces.card).length, 1);
+    assert.equal(after.leases.filter(({ macAddress }) => macAddress === guestInventory.card).length, 1);
   });
 
   test("a QEMU that is killed is a crash, and a wake-up", async () => {

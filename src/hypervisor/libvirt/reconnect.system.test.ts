@@ -34,14 +34,14 @@ describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
       await client.defineNetworkXml(xml);
       client.close();
       await hypervisor.prepare();
-      const told = new Promise<string | null>((resolve, reject) => {
+      const reported = new Promise<string | null>((resolve, reject) => {
         hypervisor.onChange(resolve);
         AbortSignal.timeout(TIMEOUT_MS).addEventListener("abort", () => reject(new Error("no wake-up came")));
       });
       await daemon.kill();
       await daemon.restart();
-      assert.equal(await told, null);
-      assert.deepEqual((await hypervisor.listTraces()).domains, []);
+      assert.equal(await reported, null);
+      assert.deepEqual((await hypervisor.listInventory()).domains, []);
     } finally {
       await hypervisor.close();
       await daemon.stop();

@@ -1,8 +1,8 @@
-import { emptyTraces } from "../../core/audit/ledgers.ts";
+import { emptyGuestInventory } from "../../core/audit/inventories.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job/job.ts";
 import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
-import { runStandIn } from "./stand-in.ts";
+import { runBuiltInRunner } from "./built-in-runner.ts";
 
 /** Options of {@link createDelayHypervisor}. */
 export interface DelayOptions {
@@ -21,7 +21,7 @@ interface PretendedGuest {
 export function createDelayHypervisor(options: DelayOptions): Hypervisor {
   const guests = new Map<string, PretendedGuest>();
   const listeners = new Set<(jobId: string | null) => void>();
-  const tell = (jobId: string) => {
+  const report = (jobId: string) => {
     for (const listener of listeners) listener(jobId);
   };
   const cutPower = (jobId: string) => {
@@ -29,14 +29,14 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
     if (!guest?.powerSwitch) return;
     guest.powerSwitch.abort();
     guest.powerSwitch = null;
-    tell(jobId);
+    report(jobId);
   };
   return {
     backend: "noop",
     async connect() {},
     async prepare() {},
-    async guard() {},
-    async unguard() {},
+    async ensureFirewall() {},
+    async removeFirewall() {},
     runnerHost: async () => "127.0.0.1",
     async create(spec) {
       if (existsAlready(guests.get(spec.jobId), spec)) return;
@@ -49,8 +49,8 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
         throw new SolsticeError("hypervisor_failed", `There is no guest ${guestName(jobId)} to start.`);
       }
       if (guest.powerSwitch) return;
-      void run(guest, options, () => tell(jobId));
-      tell(jobId);
+      void run(guest, options, () => report(jobId));
+      report(jobId);
     },
     power: async (jobId) => powerOf(guests.get(jobId)),
     requestShutdown: async (jobId) => cutPower(jobId),
@@ -59,8 +59,8 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
       cutPower(jobId);
       guests.delete(jobId);
     },
-    listTraces: async () => ({
-      ...emptyTraces,
+    listInventory: async () => ({
+      ...emptyGuestInventory,
       domains: [...guests].map(([jobId, guest]) => ({
         name: guestName(jobId),
         jobId,
@@ -108,7 +108,7 @@ async function run(guest: PretendedGuest, options: DelayOptions, ended: () => vo
   guest.console = "noop: the guest is up\n";
   const { runner, jobId } = guest.spec;
   try {
-    await runStandIn({ runner, delayMs: options.delayMs, signal: powerSwitch.signal });
+    await runBuiltInRunner({ runner, delayMs: options.delayMs, signal: powerSwitch.signal });
     guest.console += "noop: the stand-in has finished, powering off\n";
   } catch (error) {
     if (powerSwitch.signal.aborted) return;

@@ -4,9 +4,9 @@ import { rm, writeFile } from "node:fs/promises";
 import {
   type DirectoryEntry,
   type DomainEntry,
-  emptyTraces,
-  type HostTraces,
-} from "../../core/audit/ledgers.ts";
+  emptyGuestInventory,
+  type GuestInventory,
+} from "../../core/audit/inventories.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job/job.ts";
 import type { ShellOrder } from "../../core/job/shell-order.ts";
@@ -44,7 +44,7 @@ interface ProcessHost {
   readonly searchPath: string;
   /** Guests that this process started and that have not ended. */
   readonly children: Map<string, ChildProcess>;
-  readonly tell: (jobId: string) => void;
+  readonly report: (jobId: string) => void;
 }
 
 /**
@@ -59,15 +59,15 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
     ownerId: options.ownerId,
     searchPath: options.searchPath ?? DEFAULT_SEARCH_PATH,
     children: new Map(),
-    tell: (jobId) => {
+    report: (jobId) => {
       for (const listener of listeners) listener(jobId);
     },
   };
   return {
     backend: "noop",
     async connect() {},
-    async guard() {},
-    async unguard() {},
+    async ensureFirewall() {},
+    async removeFirewall() {},
     async prepare() {
       makeDirectory(host.guestsDir, passableMode);
       options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");
@@ -80,7 +80,7 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
       orFail(`${guestName(jobId)} cannot be asked to shut down`, () => shutdownGuest(host, jobId)),
     destroy: (jobId) => orFail(`${guestName(jobId)} cannot be stopped`, () => destroyGuest(host, jobId)),
     remove: (jobId) => orFail(`${guestName(jobId)} cannot be removed`, () => removeGuest(host, jobId)),
-    listTraces: () => orFail("Guests cannot be listed", () => listTraces(host)),
+    listInventory: () => orFail("Guests cannot be listed", () => listInventory(host)),
     readConsole: (jobId, offset, maxBytes) =>
       readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
     openShell: (jobId, order) =>
@@ -127,11 +127,11 @@ async function startGuest(host: ProcessHost, jobId: string): Promise<void> {
     searchPath: host.searchPath,
     onExit: () => {
       host.children.delete(jobId);
-      host.tell(jobId);
+      host.report(jobId);
     },
   });
   if (child.exitCode === null && child.signalCode === null) host.children.set(jobId, child);
-  host.tell(jobId);
+  host.report(jobId);
 }
 
 async function readPower(host: ProcessHost, jobId: string): Promise<GuestPower> {
@@ -187,7 +187,7 @@ async function removeGuest(host: ProcessHost, jobId: string): Promise<void> {
 }
 
 /** Every guest is its directory here, so one with another's mark is passed over with all its files. */
-async function listTraces(host: ProcessHost): Promise<HostTraces> {
+async function listInventory(host: ProcessHost): Promise<GuestInventory> {
   const domains: DomainEntry[] = [];
   const directories: DirectoryEntry[] = [];
   for (const directory of await readGuestDirectories(host.guestsDir)) {
@@ -199,7 +199,7 @@ async function listTraces(host: ProcessHost): Promise<HostTraces> {
     const power = await readPower(host, jobId);
     domains.push({ name: guestName(jobId), jobId, attempt: found.attempt, power, needs: [] });
   }
-  return { ...emptyTraces, domains, directories };
+  return { ...emptyGuestInventory, domains, directories };
 }
 
 async function orFail<T>(doing: string, act: () => Promise<T>): Promise<T> {

@@ -55,7 +55,7 @@ const translations: readonly Translation[] = [
   {
     says: /parent does not exist/i,
     code: "hypervisor_failed",
-    remedy: "Something removed a dataset of ZONES_POOL; a start of the orchestrator makes it anew.",
+    remedy: "Something removed a dataset of ZONES_POOL; a start of the orchestrator makes it again.",
   },
   {
     says: /dataset already exists|zone already exists|already (exists|configured)/i,

@@ -14,7 +14,7 @@ import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
 import { createConsoleKeeper } from "./console/console-keeper.ts";
 import { createGuest } from "./guest/create-guest.ts";
 import { guestPaths } from "./guest/guest-paths.ts";
-import { listTraces } from "./guest/list-traces.ts";
+import { listInventory } from "./guest/list-inventory.ts";
 import { readPower, shutdownGuest, startGuest } from "./guest/power.ts";
 import { haltGuest, removeGuest } from "./guest/remove-guest.ts";
 import { openShell } from "./guest/shell.ts";
@@ -62,7 +62,7 @@ export interface ZonesHypervisorOptions {
 /** Guests as bhyve zones of this illumos host, on ZFS clones. Nothing is asked of the host before it must be. */
 export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervisor {
   const shells = new Map<string, Socket>();
-  const told = { guard: false };
+  const reported = { ensureFirewall: false };
   const host = openHost(options);
   return {
     backend: "zones",
@@ -72,15 +72,15 @@ export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervis
     },
     prepare: () => prepare(host, options),
     runnerHost: () => requireHostAddress(host, host.settings.vnic),
-    async guard() {
-      if (told.guard) return;
-      told.guard = true;
+    async ensureFirewall() {
+      if (reported.ensureFirewall) return;
+      reported.ensureFirewall = true;
       host.log.warn(
         { link: host.settings.link },
         "no firewall around guests in zones: each can use only its own address, but reach every port of this host and whatever the host routes to",
       );
     },
-    async unguard() {},
+    async removeFirewall() {},
     create: (spec) => createGuest(host, spec),
     start: (jobId) => startGuest(host, jobId),
     power: (jobId) => readPower(host, jobId),
@@ -90,7 +90,7 @@ export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervis
       host.watch.wake();
     },
     remove: (jobId) => removeGuest(host, jobId),
-    listTraces: () => listTraces(host),
+    listInventory: () => listInventory(host),
     readConsole: (jobId, offset, maxBytes) =>
       readPart(guestPaths(host.guestsDir, jobId).console, offset, maxBytes),
     openShell: (jobId) => openShell(host, shells, jobId),
@@ -163,7 +163,7 @@ async function prepare(host: ZonesHost, options: ZonesHypervisorOptions): Promis
   await sweep(host, options);
 }
 
-/** What a start of the orchestrator cannot mend. */
+/** What a start of the orchestrator cannot repair. */
 async function refuseUnfitHost(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
   const { dataDir, brandDirectory = null } = options;
   await listZones(host);

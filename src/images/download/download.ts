@@ -109,7 +109,7 @@ async function tryOnce(download: Download): Promise<void> {
 
 async function receiveBody(download: Download, body: AsyncIterable<Buffer>): Promise<void> {
   const { partial, context } = download;
-  await requireRoomForRest(download);
+  await requireSpaceForRest(download);
   const watch = new StallWatch(context.limits);
   try {
     for await (const chunk of body) {
@@ -139,7 +139,7 @@ async function checkpoint({ partial, files, context }: Download): Promise<void> 
 }
 
 /** The rest must fit, and beside it the unpacked image, which is hardly smaller than what is published. */
-async function requireRoomForRest({ partial, files, context }: Download): Promise<void> {
+async function requireSpaceForRest({ partial, files, context }: Download): Promise<void> {
   const { totalBytes } = partial.version;
   if (totalBytes === null) return requireFreeSpace(files.folder, 0, context.limits.freeFloorBytes);
   requireAllowedSize(totalBytes, context.limits.downloadBytes);

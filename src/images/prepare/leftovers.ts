@@ -1,6 +1,6 @@
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { TemporaryEntry } from "../../core/audit/ledgers.ts";
+import type { TemporaryEntry } from "../../core/audit/inventories.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";

@@ -46,7 +46,7 @@ test("an image that the map does not name goes with its files, once that is long
   assert.deepEqual(await look(99), []);
 });
 
-test("an image that is named again begins anew, and one that another is made from is named", async (t) => {
+test("an image that is named again begins again, and one that another is made from is named", async (t) => {
   const { old, localPath, look } = await dataDirWithImage(t);
   await look(0);
   await look(29, old);

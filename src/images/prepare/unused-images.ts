@@ -27,7 +27,7 @@ export interface RemovedImage {
 /**
  * Removes images from `images/` in the data directory that the map has not named for `retentionMs`, and downloads of such
  * images that never ended. Only what this program made: a file that somebody put there stays, and so does an image that a
- * guest's disk is based on. Since when nobody names it is kept in a note beside it, so that a restart does not begin anew.
+ * guest's disk is based on. Since when nobody names it is kept in a note beside it, so that a restart does not begin again.
  * Lock files stay: they are empty, and removing one would let two processes hold it.
  */
 export async function removeUnusedImages(options: UnusedImagesOptions): Promise<RemovedImage[]> {

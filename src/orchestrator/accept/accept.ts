@@ -2,7 +2,7 @@ import { SolsticeError } from "../../core/errors.ts";
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import type { Job } from "../../core/job/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/request/job-request.ts";
-import { whyRefused } from "../../core/schedule/image-hope.ts";
+import { whyRefused } from "../../core/schedule/image-availability.ts";
 import { type Placement, place, placeHere } from "../../core/schedule/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
@@ -65,18 +65,18 @@ async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): 
   const { unknown } = secretsOfJob(secrets.current(), request);
   if (unknown.length === 0) return;
   throw new SolsticeError("usage", `There is no secret ${unknown.join(", ")}.`, {
-    remedy: "Mend the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",
+    remedy: "Correct the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",
   });
 }
 
 /** By this host's map, and only where that does not do by what the other hosts told. */
 async function placeRequest(context: Context, request: JobRequest): Promise<Placement> {
-  const wish = { runsOn: request.runs_on, size: request.size };
+  const requested = { runsOn: request.runs_on, size: request.size };
   const { imageMap: map } = context.config;
-  const here = placeHere(wish, map);
+  const here = placeHere(requested, map);
   if (!(here instanceof SolsticeError) && mayCome(context, here.image)) return here;
   const others = await otherHosts(context);
-  const placement = place(wish, { map, others, now: Date.now() });
+  const placement = place(requested, { map, others, now: Date.now() });
   if (!mayCome(context, placement.image)) refuseFailedImage(context, placement.image, others);
   return placement;
 }
@@ -90,7 +90,7 @@ function refuseFailedImage(context: Context, image: string, others: readonly Hos
   const failure = whyRefused(image, imageHere(context, image), others);
   if (failure === null) return;
   throw new SolsticeError("image_unavailable", `Image ${image} cannot be used: ${failure}`, {
-    remedy: `Mend its entry in the image map, then run: solstice images pull ${image}`,
+    remedy: `Correct its entry in the image map, then run: solstice images pull ${image}`,
   });
 }
 

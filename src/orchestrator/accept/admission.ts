@@ -7,11 +7,11 @@ import { repeatRequest } from "../../core/request/job-request.ts";
 import { findJobByRequest } from "../../store/jobs/jobs.ts";
 import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
-import { createQueueRoom, type QueueRoom } from "./queue-room.ts";
+import { createQueueCapacity, type QueueCapacity } from "./queue-capacity.ts";
 
 /** The way in for requests, from whichever side. Both ways are {@link accept}, and a repeat is always answered. */
 export interface Admission {
-  readonly room: QueueRoom;
+  readonly capacity: QueueCapacity;
   /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
   accept(input: unknown): Promise<AcceptedJob>;
   /**
@@ -33,10 +33,10 @@ const identified = z.looseObject({ request_id: z.uuid().toLowerCase() });
 
 /** Creates the way in. */
 export function createAdmission(context: Context): Admission {
-  const room = createQueueRoom(context.store, context.config.maxQueued);
+  const capacity = createQueueCapacity(context.store, context.config.maxQueued);
   const take = async (input: unknown, retryOf: string | null = null) => {
     const accepted = await accept(context, input, retryOf);
-    if (!accepted.existed) room.add();
+    if (!accepted.existed) capacity.add();
     return accepted;
   };
   const orKnown = async (input: unknown, taking: () => Promise<AcceptedJob>): Promise<AcceptedJob> => {
@@ -48,17 +48,20 @@ export function createAdmission(context: Context): Admission {
       return { job: known, existed: true };
     }
   };
-  const takeWhereRoom = (input: unknown, retryOf: string | null) =>
+  const takeWhereCapacity = (input: unknown, retryOf: string | null) =>
     orKnown(input, async () => {
-      await refuseWhenFull(room);
+      await refuseWhenFull(capacity);
       return take(input, retryOf);
     });
   return {
-    room,
-    accept: async (input) => withWarnings(context, await takeWhereRoom(input, null)),
+    capacity,
+    accept: async (input) => withWarnings(context, await takeWhereCapacity(input, null)),
     async retry(job, requestId) {
       refuseUnended(job);
-      const accepted = await takeWhereRoom(repeatRequest(job.request, { requestId, at: Date.now() }), job.id);
+      const accepted = await takeWhereCapacity(
+        repeatRequest(job.request, { requestId, at: Date.now() }),
+        job.id,
+      );
       refuseForeign(accepted, job);
       return withWarnings(context, accepted);
     },
@@ -72,17 +75,21 @@ export function createAdmission(context: Context): Admission {
 }
 
 async function withWarnings(context: Context, accepted: AcceptedJob): Promise<AcceptedJob> {
-  const closed = isFinal(accepted.job.state) ? null : await context.reach.whyClosed(accepted.job);
+  const closed = isFinal(accepted.job.state) ? null : await context.reach.whyUnreachable(accepted.job);
   if (closed === null) return accepted;
   void context.reach.report(accepted.job);
   return { ...accepted, warnings: [closed] };
 }
 
-async function refuseWhenFull(room: QueueRoom): Promise<void> {
-  if ((await room.waiting()) < room.limit) return;
-  throw new SolsticeError("limit_exceeded", `${room.limit} jobs wait already; no more are taken for now.`, {
-    remedy: "Submit again later; the operator can raise MAX_QUEUED, or add hosts.",
-  });
+async function refuseWhenFull(capacity: QueueCapacity): Promise<void> {
+  if ((await capacity.waiting()) < capacity.limit) return;
+  throw new SolsticeError(
+    "limit_exceeded",
+    `${capacity.limit} jobs wait already; no more are taken for now.`,
+    {
+      remedy: "Submit again later; the operator can raise MAX_QUEUED, or add hosts.",
+    },
+  );
 }
 
 function refuseUnended(job: Job): void {

@@ -13,11 +13,11 @@ async function setUp(t: TestContext) {
   const blobHost = await openBlobHost(t);
   const { store, blobs } = blobHost;
   const audits = createAuditState({ isDriven: true });
-  const told: string[] = [];
-  const note = (_facts: object, line: string) => void told.push(line);
+  const reported: string[] = [];
+  const note = (_facts: object, line: string) => void reported.push(line);
   const log = { debug: note, info: note, warn: note, error: note } as Log;
   const context: BlobAuditContext = { store, blobs, audits, log, identity: { hostId } as never };
-  return { ...blobHost, context, audits, told };
+  return { ...blobHost, context, audits, reported };
 }
 
 /** One of each kind, beside what is as it should be. */
@@ -49,9 +49,9 @@ const found = (staged: string) => [
 const summary = ({ leaks }: Awaited<ReturnType<typeof auditBlobs>>) =>
   leaks.map(({ kind, jobId, name, remedy }) => `${kind} ${jobId} ${name} ${remedy}`).toSorted();
 
-test("what no record owns and what a record has lost is told, and mended when that is asked for", async (t) => {
+test("what no record owns and what a record has lost is told, and repaired when that is asked for", async (t) => {
   const host = await setUp(t);
-  const { context, audits, told, keyOf, expiredAt, isThere, blobs } = host;
+  const { context, audits, reported, keyOf, expiredAt, isThere, blobs } = host;
   const { staged } = await plant(host);
   const shown = await auditBlobs(context, { fix: false });
   assert.deepEqual(summary(shown), found(staged));
@@ -64,17 +64,17 @@ test("what no record owns and what a record has lost is told, and mended when th
   audits.record("host", [], 1);
   assert.equal(audits.left.artifact_without_record, 1, "an audit of the guests did not look there");
 
-  const mended = await auditBlobs(context, { fix: true });
-  assert.deepEqual(summary(mended), found(staged));
-  assert.ok(mended.leaks.every(({ isFixed }) => isFixed));
+  const repaired = await auditBlobs(context, { fix: true });
+  assert.deepEqual(summary(repaired), found(staged));
+  assert.ok(repaired.leaks.every(({ isFixed }) => isFixed));
   assert.deepEqual(
     [await blobs.stat(keyOf("gone", "c")), existsSync(staged), await getCacheEntry(context.store, "b")],
     [null, false, null],
   );
   assert.ok((await expiredAt("over", "b")) && (await expiredAt("over", "d")));
   assert.equal(await isThere("over", "a"), true);
-  assert.deepEqual(told, Array(6).fill("mended a difference between this host and the store"));
-  assert.deepEqual([audits.left.unfinished_upload, audits.mended.unfinished_upload], [0, 1]);
+  assert.deepEqual(reported, Array(6).fill("repaired a difference between this host and the store"));
+  assert.deepEqual([audits.left.unfinished_upload, audits.repaired.unfinished_upload], [0, 1]);
   assert.deepEqual(await auditBlobs(context, { fix: false }), { leaks: [], problem: null });
 });
 

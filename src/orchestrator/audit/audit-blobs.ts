@@ -4,7 +4,7 @@ import { findEntriesWithoutBlob, findStrayBlobs } from "../upkeep/cache-sweep.ts
 import { findLostArtifacts, findStrayArtifacts, findUnfinishedUploads } from "../upkeep/file-sweep.ts";
 import { type Stray, type SweepPlace, sweepPlace } from "../upkeep/sweep-place.ts";
 import type { AuditedLeak } from "./audit-state.ts";
-import { tellLeak } from "./tell-leak.ts";
+import { reportLeak } from "./report-leak.ts";
 
 /** What {@link auditBlobs} works with. */
 export type BlobAuditContext = Pick<Context, "store" | "blobs" | "identity" | "audits" | "log">;
@@ -29,7 +29,7 @@ const finders: readonly ((place: SweepPlace) => AsyncGenerator<Stray>)[] = [
 
 /**
  * Compares what artifacts and the cache have in their place with the store, by the rules of the hourly sweeps, and with
- * `fix` mends as they do. It is for who asks: a bucket of a million blobs is not listed every few minutes.
+ * `fix` repairs as they do. It is for who asks: a bucket of a million blobs is not listed every few minutes.
  */
 export function auditBlobs(context: BlobAuditContext, options: { fix: boolean }): Promise<BlobAudit> {
   const { store, blobs, identity, audits } = context;
@@ -44,7 +44,7 @@ export function auditBlobs(context: BlobAuditContext, options: { fix: boolean })
     } catch (error) {
       problem = errorText(error);
     }
-    if (options.fix) for (const leak of leaks) tellLeak(context, leak);
+    if (options.fix) for (const leak of leaks) reportLeak(context, leak);
     audits.record("blobs", leaks, Date.now());
     return { leaks, problem };
   });
@@ -54,10 +54,10 @@ async function* findStrays(place: SweepPlace): AsyncGenerator<Stray> {
   for (const find of finders) yield* find(place);
 }
 
-async function audited({ mend, ...leak }: Stray, { fix }: { readonly fix: boolean }): Promise<AuditedLeak> {
+async function audited({ repair, ...leak }: Stray, { fix }: { readonly fix: boolean }): Promise<AuditedLeak> {
   if (!fix) return { ...leak, isFixed: false, problem: "" };
   try {
-    await mend();
+    await repair();
     return { ...leak, isFixed: true, problem: "" };
   } catch (error) {
     return { ...leak, isFixed: false, problem: errorText(error) };

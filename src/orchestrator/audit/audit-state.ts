@@ -4,9 +4,9 @@ import { createKeyedLock } from "../keyed-lock.ts";
 
 /** A difference, and what became of it. */
 export interface AuditedLeak extends Leak {
-  /** True when it was mended. */
+  /** True when it was repaired. */
   readonly isFixed: boolean;
-  /** Why it was not mended; empty where nobody tried. */
+  /** Why it was not repaired; empty where nobody tried. */
   readonly problem: string;
 }
 
@@ -21,8 +21,8 @@ export interface AuditState {
   readonly isDriven: boolean;
   /** Differences that the last audit found and left, by kind. Every kind is there. */
   readonly left: Readonly<Record<LeakKind, number>>;
-  /** Differences mended since the start, by kind. Every kind is there. */
-  readonly mended: Readonly<Record<LeakKind, number>>;
+  /** Differences repaired since the start, by kind. Every kind is there. */
+  readonly repaired: Readonly<Record<LeakKind, number>>;
   /** When the last audit of the host ended, in ms since the epoch; null before the first. */
   readonly lastRunAt: number | null;
   /** Whether the last audit left this difference too, so that it has been told already. */
@@ -36,11 +36,11 @@ export function createAuditState(options: { isDriven: boolean }): AuditState {
   const left: Record<AuditPart, readonly AuditedLeak[]> = { host: [], blobs: [] };
   let leftKeys = new Set<string>();
   let lastRunAt: number | null = null;
-  const mended = noLeaks();
+  const repaired = noLeaks();
   return {
     lock: createKeyedLock(),
     isDriven: options.isDriven,
-    mended,
+    repaired,
     get left() {
       const counts = noLeaks();
       for (const { kind } of [...left.host, ...left.blobs]) counts[kind] += 1;
@@ -52,7 +52,7 @@ export function createAuditState(options: { isDriven: boolean }): AuditState {
     wasLeft: (leak) => leftKeys.has(leakKey(leak)),
     record(part, leaks, at) {
       left[part] = leaks.filter(({ isFixed }) => !isFixed);
-      for (const { kind, isFixed } of leaks) if (isFixed) mended[kind] += 1;
+      for (const { kind, isFixed } of leaks) if (isFixed) repaired[kind] += 1;
       leftKeys = new Set([...left.host, ...left.blobs].map(leakKey));
       if (part === "host") lastRunAt = at;
     },

@@ -19,7 +19,7 @@ import type { Log } from "../context.ts";
 import { createKeyedLock, type KeyedLock } from "../keyed-lock.ts";
 import { audit } from "./audit.ts";
 import { createAuditState } from "./audit-state.ts";
-import type { AuditContext } from "./read-ledgers.ts";
+import type { AuditContext } from "./read-inventories.ts";
 
 const hourMs = 3_600_000;
 
@@ -29,15 +29,15 @@ interface Host {
   /** Makes a guest as a driver would. */
   create(jobId: string, attempt?: number): Promise<void>;
   /** What was logged: the facts of each line. */
-  readonly told: object[];
+  readonly reported: object[];
 }
 
 /** A host with a real store, and guests that are directories. */
 async function openHost(t: TestContext, options: { isDriven: boolean }): Promise<Host> {
   const dataDir = mkdtempSync(join(tmpdir(), "solstice-audit-"));
   t.after(() => rmSync(dataDir, { recursive: true }));
-  const told: object[] = [];
-  const note = (facts: object) => void told.push(facts);
+  const reported: object[] = [];
+  const note = (facts: object) => void reported.push(facts);
   const log = { debug: () => {}, info: () => {}, warn: note, error: note } as Log;
   const store = await openSqliteStore({ path: join(dataDir, "state", "solstice.db") });
   t.after(() => store.close());
@@ -58,7 +58,7 @@ async function openHost(t: TestContext, options: { isDriven: boolean }): Promise
     audits: createAuditState(options),
   };
   return {
-    ...{ context, dataDir, told },
+    ...{ context, dataDir, reported },
     create: (jobId, attempt = 1) => hypervisor.create(noopSpec({ jobId, attempt })),
   };
 }
@@ -91,22 +91,22 @@ test("guests and files without a job go, what a job owns and what is not of our 
   assert.deepEqual(summary(found), expected);
   assert.ok(found.every(({ isFixed }) => !isFixed));
   assert.equal(host.context.audits.left.guest_without_job, 2);
-  assert.deepEqual(host.told, [], "looking is not worth a line");
+  assert.deepEqual(host.reported, [], "looking is not worth a line");
 
-  const mended = await audit(host.context, { fix: true });
-  assert.deepEqual(summary(mended), expected);
+  const repaired = await audit(host.context, { fix: true });
+  assert.deepEqual(summary(repaired), expected);
   assert.deepEqual(
-    mended.map(({ problem }) => problem),
+    repaired.map(({ problem }) => problem),
     ["", "", ""],
   );
   assert.deepEqual(readdirSync(guests).toSorted(), ["job-foreign", "job-held", "notes.txt"]);
   assert.equal((await listMachines(host.context.store, hostId)).length, 1, "the ended job's machine is gone");
   assert.deepEqual(
-    [host.context.audits.left.guest_without_job, host.context.audits.mended.guest_without_job],
+    [host.context.audits.left.guest_without_job, host.context.audits.repaired.guest_without_job],
     [0, 2],
   );
-  assert.equal(host.told.length, 3);
-  assert.match(JSON.stringify(host.told), /"cause":"Its job is succeeded/);
+  assert.equal(host.reported.length, 3);
+  assert.match(JSON.stringify(host.reported), /"cause":"Its job is succeeded/);
   assert.deepEqual(await audit(host.context, { fix: true }), []);
 });
 
@@ -138,7 +138,7 @@ test("an older attempt's guest goes, unless its driver has replaced it meanwhile
   driver.resolve();
   await driven;
   assert.deepEqual(summary(await auditing), ["guest_of_other_attempt again"]);
-  const { domains } = await context.hypervisor.listTraces();
+  const { domains } = await context.hypervisor.listInventory();
   assert.deepEqual(
     domains.map(({ attempt }) => attempt),
     [2],
@@ -147,7 +147,7 @@ test("an older attempt's guest goes, unless its driver has replaced it meanwhile
   await context.hypervisor.remove("again");
   await host.create("again", 1);
   assert.deepEqual(summary(await audit(context, { fix: true })), ["guest_of_other_attempt again"]);
-  assert.deepEqual((await context.hypervisor.listTraces()).directories, []);
+  assert.deepEqual((await context.hypervisor.listInventory()).directories, []);
 });
 
 test("a guest whose job another host has taken over goes, and the job is left alone", async (t) => {
@@ -169,12 +169,12 @@ test("a guest that somebody else removes between two looks leaves no record behi
   await host.create("taken");
   await store.db.updateTable("jobs").set({ host_id: "elsewhere", attempt: 2 }).execute();
   // As its driver does, which hears of the takeover at the same time.
-  const listTraces = async () => {
-    const traces = await hypervisor.listTraces();
+  const listInventory = async () => {
+    const guestInventory = await hypervisor.listInventory();
     await hypervisor.remove("taken");
-    return traces;
+    return guestInventory;
   };
-  const context = { ...host.context, hypervisor: { ...hypervisor, listTraces } };
+  const context = { ...host.context, hypervisor: { ...hypervisor, listInventory } };
   assert.deepEqual(summary(await audit(context, { fix: true })), ["machine_without_guest taken"]);
   assert.equal((await getMachine(store, { jobId: "taken", attempt: 1 }))?.state, "gone");
 });
@@ -202,7 +202,7 @@ test("a job that lost its machine record is tried again, and its guest goes", as
   await store.db.deleteFrom("machines").execute();
   assert.deepEqual(summary(await audit(host.context, { fix: true })), ["job_without_machine norecord"]);
   assert.equal((await getJob(store, "norecord"))?.state, "queued");
-  assert.deepEqual((await hypervisor.listTraces()).domains, []);
+  assert.deepEqual((await hypervisor.listInventory()).domains, []);
 });
 
 test("old temporary files go; young ones, those in use and a download that will go on stay", async (t) => {
@@ -259,7 +259,7 @@ test("the folder of a KVM probe that was killed goes, with nothing in it but the
   assert.ok(!existsSync(plain) && existsSync(join(used, "something")));
 });
 
-test("a difference that cannot be mended is told once, with why", async (t) => {
+test("a difference that cannot be repaired is told once, with why", async (t) => {
   const host = await openHost(t, { isDriven: true });
   await host.create("stubborn");
   const hypervisor = {
@@ -271,6 +271,6 @@ test("a difference that cannot be mended is told once, with why", async (t) => {
     const [leak] = await audit(context, { fix: true });
     assert.deepEqual([leak?.name, leak?.isFixed, leak?.problem], [guestName("stubborn"), false, "no way"]);
   }
-  assert.equal(host.told.length, 1);
+  assert.equal(host.reported.length, 1);
   assert.equal(context.audits.left.guest_without_job, 1);
 });

@@ -1,7 +1,7 @@
 import { settlement } from "../../core/job/lifecycle.ts";
 import { verdict } from "../../core/job/verdict.ts";
 import { applyEvent, getJob } from "../../store/jobs/jobs.ts";
-import type { AuditContext } from "./read-ledgers.ts";
+import type { AuditContext } from "./read-inventories.ts";
 
 /**
  * Ends an attempt that has no machine record, and so no driver that could: its guest is removed, and it is repeated or

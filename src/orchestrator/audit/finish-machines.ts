@@ -1,12 +1,12 @@
 import { holds } from "../../core/audit/ownership.ts";
-import { readStoreLedger } from "../../store/hosts/audit.ts";
+import { readStoreInventory } from "../../store/hosts/audit.ts";
 import { closeAttempt } from "../../store/jobs/attempts.ts";
-import type { AuditContext } from "./read-ledgers.ts";
+import type { AuditContext } from "./read-inventories.ts";
 
 /** Records that the guests of a job's attempts that are over on this host are gone. */
 export async function finishMachines(context: AuditContext, jobId: string): Promise<void> {
   const { hostId } = context.identity;
-  const { jobs, machines } = await readStoreLedger(context.store, {
+  const { jobs, machines } = await readStoreInventory(context.store, {
     hostId,
     jobIds: [jobId],
     loggedJobIds: [],

@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type LedgerName, ledgerNames } from "../../core/audit/ledgers.ts";
+import { type InventoryName, inventoryNames } from "../../core/audit/inventories.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { FindLeaksResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { audit } from "./audit.ts";
 import { auditBlobs, type BlobAuditContext } from "./audit-blobs.ts";
 import type { AuditedLeak } from "./audit-state.ts";
-import type { AuditContext } from "./read-ledgers.ts";
+import type { AuditContext } from "./read-inventories.ts";
 
 /** What {@link reportLeaks} works with. The blobs are those of the configuration, or why they could not be opened. */
 export interface LeakReportContext extends AuditContext, Omit<BlobAuditContext, "blobs"> {
@@ -13,7 +13,7 @@ export interface LeakReportContext extends AuditContext, Omit<BlobAuditContext, 
 }
 
 /**
- * The whole report of a host: what the API's FindLeaks tells, and the command line where no orchestrator runs. A ledger of
+ * The whole report of a host: what the API's FindLeaks tells, and the command line where no orchestrator runs. A inventory of
  * blobs that cannot be read keeps nobody from the rest: the answer says which one, and why.
  */
 export async function reportLeaks(
@@ -26,11 +26,11 @@ export async function reportLeaks(
     blobs instanceof SolsticeError
       ? { leaks: [], problem: blobs.message }
       : await auditBlobs({ ...context, blobs }, options);
-  const unread: readonly LedgerName[] = blobAudit.problem === null ? [] : ["blobs"];
+  const unread: readonly InventoryName[] = blobAudit.problem === null ? [] : ["blobs"];
   return {
-    ledgers: ledgerNames.filter((name) => !unread.includes(name)),
+    inventories: inventoryNames.filter((name) => !unread.includes(name)),
     leaks: [...leaks, ...blobAudit.leaks].map(toMessage),
-    unread: unread.map((ledger) => ({ ledger, problem: blobAudit.problem ?? "" })),
+    unread: unread.map((inventory) => ({ inventory, problem: blobAudit.problem ?? "" })),
   };
 }
 

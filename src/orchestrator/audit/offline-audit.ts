@@ -18,7 +18,7 @@ import { createAuditState } from "./audit-state.ts";
 import { reportLeaks } from "./leak-report.ts";
 
 /**
- * Compares a host's ledgers where no orchestrator runs, and with `fix` mends what can be mended without one. It holds
+ * Compares a host's inventories where no orchestrator runs, and with `fix` repairs what can be repaired without one. It holds
  * the data directory meanwhile, and starts nothing: no server, no guest, no network, no download. Throws `locked` where
  * an orchestrator runs, `not_found` where none ever did, and `config_invalid` where it used another kind of store.
  */

@@ -9,9 +9,9 @@ import { listSteps } from "../../store/jobs/steps.ts";
 import type { Context } from "../context.ts";
 import { explainCheckout } from "../reach/repository-reach.ts";
 import { explainVerdict } from "./console.ts";
+import type { Observation } from "./observation.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
-import type { Sight } from "./sight.ts";
 
 /** How many actions one round may take before it lets others go first; no job needs more between two waits. */
 const maxActions = 20;
@@ -23,11 +23,11 @@ const maxActions = 20;
 export async function driveJob(
   context: Context,
   jobId: string,
-  { sight, looking }: { readonly sight: Sight; readonly looking: () => void },
+  { observation, looking }: { readonly observation: Observation; readonly looking: () => void },
 ): Promise<number | "done"> {
   for (let count = 0; count < maxActions; count++) {
     looking();
-    const { seen, observedSinceAt } = await sight.look(() => observe(context, jobId));
+    const { seen, observedSinceAt } = await observation.look(() => observe(context, jobId));
     if (seen === null) return "done";
     const snapshot = { ...seen, observedSinceAt };
     const now = Date.now();

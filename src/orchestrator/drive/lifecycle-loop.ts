@@ -4,7 +4,7 @@ import { type Loop, startLoop } from "../loop.ts";
 import { isStoreAway } from "../store-away.ts";
 import { startConsoleKeeper } from "./console-keeper.ts";
 import { driveJob } from "./drive-job.ts";
-import { createSight } from "./sight.ts";
+import { createObservation } from "./observation.ts";
 
 /** The longest pause between two looks for jobs without a driver, should every wake-up be lost, in ms. */
 const safetyPollMs = 5_000;
@@ -40,13 +40,14 @@ export function startLifecycle(context: Context): Lifecycle {
   });
 
   const startDriver = (jobId: string) => {
-    const sight = createSight(context);
+    const observation = createObservation(context);
     const driver = startLoop({
       name: `job ${jobId}`,
       // The loop that looks for jobs without a driver asks the same store.
       isToldElsewhere: isStoreAway,
       log: context.log,
-      run: (looking) => context.guestLock.run(jobId, () => driveJob(context, jobId, { sight, looking })),
+      run: (looking) =>
+        context.guestLock.run(jobId, () => driveJob(context, jobId, { observation, looking })),
     });
     drivers.set(jobId, driver);
     const keeper = startConsoleKeeper(context, jobId);

@@ -27,7 +27,7 @@ test("a store that is away while a guest is made ends no attempt: it is made aga
   context.after(() => rmSync(directory, { recursive: true }));
   const host = {
     identity: loadIdentity(directory),
-    reach: { whyClosed: async () => null },
+    reach: { whyUnreachable: async () => null },
     config: { imageMap: imageMapOf(imageDefinition({ name: "red", localPath: "/nonexistent" })) },
     images: {
       state() {

@@ -72,7 +72,7 @@ function imageOf(context: Context, job: Job): ImageDefinition {
 async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
   const token = bootstrapToken(context.identity, job.id, job.attempt);
   // The plan, which is made without waiting, has the answer from here.
-  await context.reach.whyClosed(job);
+  await context.reach.whyUnreachable(job);
   const image = imageOf(context, job);
   const ready = context.images.state(job.image);
   const prepared =

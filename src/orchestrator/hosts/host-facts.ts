@@ -25,7 +25,7 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     startedAt: context.startedAt,
     backend: context.hypervisor.backend,
     draining: isDraining(context),
-    drainRequestedAt: context.drainMark.since(),
+    drainRequestedAt: context.drainRecord.since(),
     restartGraceSeconds: context.phase === "restarting" ? config.restartGraceSeconds : null,
     maxConcurrency: config.maxConcurrency,
     maxHolds: config.maxHolds,

@@ -5,7 +5,7 @@ import type { Log } from "../log.ts";
 
 /**
  * The images that a host with `backend` prepares and runs. What else the map holds is logged once: images for other hosts,
- * and, as a warning, those that nobody can mend but whoever writes the map.
+ * and, as a warning, those that nobody can correct but whoever writes the map.
  */
 export function imagesOfHost(map: ImageMap, backend: Backend, log: Log): Pick<ImageMap, "images"> {
   const elsewhere: string[] = [];

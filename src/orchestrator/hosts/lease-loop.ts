@@ -24,7 +24,7 @@ const renewalsPerLease = 5;
 /** After how many missed renewals a thread of its own renews. */
 const overdueRounds = 1.5;
 
-/** The part of a lease that may pass between two looks without beginning to observe anew. */
+/** The part of a lease that may pass between two looks without beginning to observe again. */
 const gapPerLease = 0.5;
 
 /** Transactions of one takeover in one round; the next round goes on. */

@@ -7,7 +7,7 @@ import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
 import type { Delivery, DeliveryHandler, DeliveryOutcome } from "../../queue/broker.ts";
 import { listRejectedMessages } from "../../store/deliveries/rejected.ts";
 import type { Admission } from "../accept/admission.ts";
-import { createQueueRoom } from "../accept/queue-room.ts";
+import { createQueueCapacity } from "../accept/queue-capacity.ts";
 import type { Context } from "../context.ts";
 import { startIntake } from "./intake.ts";
 import { createDeliveryHandler } from "./take-delivery.ts";
@@ -64,20 +64,20 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
   const store = await openTestStore(t);
   const log = new MemoryLog();
   const state: { failure: ErrorCode | null } = { failure: null };
-  const room = createQueueRoom(store, maxQueued);
+  const capacity = createQueueCapacity(store, maxQueued);
   let looks = 0;
   const waiting = () => {
     looks += 1;
-    return room.waiting();
+    return capacity.waiting();
   };
   const take = async () => {
     if (state.failure !== null) throw new SolsticeError(state.failure, "It does not take it.");
     const job = await insertTestJob(store);
-    room.add();
+    capacity.add();
     return { job, existed: false };
   };
   const admission: Admission = {
-    room: { ...room, waiting },
+    capacity: { ...capacity, waiting },
     accept: take,
     acceptDelivered: take,
     retry: take,
@@ -86,31 +86,31 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
     store,
     log,
     phase: "serving",
-    drainMark: { since: () => null },
+    drainRecord: { since: () => null },
     identity: { hostId: "host-1" },
   } as unknown as Context;
   const broker = new MemoryBroker();
   const intake = startIntake(context, { broker, admission, onRejected: () => {} });
   t.after(() => intake.close());
-  const told = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
-  return { store, context, broker, intake, state, told, looks: () => looks };
+  const reported = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
+  return { store, context, broker, intake, state, reported, looks: () => looks };
 }
 
 test("a full store leaves requests in the broker; both directions are told once", async (t) => {
-  const { store, broker, intake, told } = await startTestIntake(t, 3);
+  const { store, broker, intake, reported } = await startTestIntake(t, 3);
   for (let index = 0; index < 8; index += 1) broker.give({});
   await until("the intake is held: full", () => intake.held() === "full");
   assert.equal(broker.waiting.length, 5, "exactly as many as may wait were taken, one at a time");
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
   await store.db.updateTable("jobs").set({ state: "succeeded" }).where("state", "=", "queued").execute();
   await until("6 are dealt with", () => broker.outcomes.length === 6);
-  assert.equal(told("as many jobs wait"), 2);
-  assert.equal(told("requests are taken from the broker again"), 1);
+  assert.equal(reported("as many jobs wait"), 2);
+  assert.equal(reported("requests are taken from the broker again"), 1);
   assert.ok(!broker.outcomes.includes("returned"));
 });
 
 test("while the store is away a delivery is held, not returned, and nothing more is taken", async (t) => {
-  const { broker, intake, looks, state, told } = await startTestIntake(t, 10);
+  const { broker, intake, looks, state, reported } = await startTestIntake(t, 10);
   state.failure = "store_failed";
   for (let index = 0; index < 3; index += 1) broker.give({});
   await until("the intake is held: store_away", () => intake.held() === "store_away");
@@ -121,7 +121,7 @@ test("while the store is away a delivery is held, not returned, and nothing more
   state.failure = null;
   await until("3 are dealt with", () => broker.outcomes.length === 3);
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
-  assert.deepEqual([told("the store is away"), told("taken from the broker again")], [1, 1]);
+  assert.deepEqual([reported("the store is away"), reported("taken from the broker again")], [1, 1]);
 });
 
 test("a host that goes down gives back what it holds, and takes nothing more", async (t) => {

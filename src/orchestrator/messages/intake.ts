@@ -1,5 +1,5 @@
 import { type ErrorCode, errorText } from "../../core/errors.ts";
-import { decideIntake, type IntakeHold } from "../../core/schedule/intake-hold.ts";
+import { decideIntake, type IntakePause } from "../../core/schedule/intake-pause.ts";
 import type { Broker, Delivery, Intake } from "../../queue/broker.ts";
 import type { Admission } from "../accept/admission.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +13,7 @@ const heldPollMs = 250;
 /** The consumer of requests, opened and closed as the host can take more. */
 export interface IntakeLoop {
   /** What holds it now; null while it takes requests. */
-  held(): IntakeHold | null;
+  held(): IntakePause | null;
   /** Takes nothing more; resolves when the deliveries at hand are dealt with. A repeat is the same. */
   close(): Promise<void>;
 }
@@ -33,12 +33,12 @@ export interface IntakeParts {
 export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
   const { broker, admission } = parts;
   const ending = new AbortController();
-  let held: IntakeHold | null = null;
+  let held: IntakePause | null = null;
   let trouble: unknown = null;
   /** Deliveries that the store did not take: a store that can be read need not be one that can be written. */
   const troubled = new Set<Delivery>();
 
-  const hold = (next: IntakeHold | null) => {
+  const hold = (next: IntakePause | null) => {
     if (next === held) return;
     if (held === null) void intake.pause();
     held = next;
@@ -50,7 +50,7 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
   };
 
   const reconsider = async () => {
-    const counted = await admission.room.waiting().catch((error: unknown) => {
+    const counted = await admission.capacity.waiting().catch((error: unknown) => {
       trouble = error;
       return null;
     });
@@ -58,9 +58,9 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
     hold(
       decideIntake({
         phase: context.phase,
-        draining: context.drainMark.since() !== null,
+        draining: context.drainRecord.since() !== null,
         waiting,
-        limit: admission.room.limit,
+        limit: admission.capacity.limit,
         held,
       }),
     );
@@ -108,7 +108,7 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
   };
 }
 
-const sentences: Readonly<Record<IntakeHold, string>> = {
+const sentences: Readonly<Record<IntakePause, string>> = {
   going_down: "no more requests are taken from the broker: this host goes down",
   draining: "no requests are taken from the broker: this host is being drained",
   store_away: "no requests are taken from the broker: the store is away",

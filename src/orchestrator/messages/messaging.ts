@@ -10,7 +10,7 @@ export interface Messaging {
   readonly rejected: Map<ErrorCode, number>;
 }
 
-/** Errors that are the message's own fault, or that no host can mend: it goes to the dead letters. */
+/** Errors that are the message's own fault, or that no host can correct: it goes to the dead letters. */
 export const rejectedCodes: readonly ErrorCode[] = [
   "usage",
   "unknown_label",

@@ -101,14 +101,14 @@ async function publishSome(outbox: Outbox): Promise<number> {
   // It stays claimed for a while, so that it does not stand in the way of those behind it.
   for (const { jobId, error } of failed) log.error({ err: error, jobId }, "a result cannot be made");
   const errors = await publishAll(outbox, jobs);
-  tellWhetherStuck(outbox, errors);
+  reportWhetherStuck(outbox, errors);
   await noteConfirmed(outbox);
   await releaseResults(store, { hostId, jobIds: [...errors.keys()] });
   return jobIds.length;
 }
 
 /** Once in each direction: an outage is long, and there are many results. */
-function tellWhetherStuck(outbox: Outbox, errors: ReadonlyMap<string, unknown>): void {
+function reportWhetherStuck(outbox: Outbox, errors: ReadonlyMap<string, unknown>): void {
   const [error] = errors.values();
   const isStuck = errors.size > 0;
   if (isStuck === outbox.isStuck) return;

@@ -133,7 +133,7 @@ function requestIdOf(input: unknown): string | null {
   return typeof input.request_id === "string" ? input.request_id : null;
 }
 
-/** What passes is for another time or host; an error that no repeat mended is a defect that this message meets. */
+/** What passes is for another time or host; an error that no repeat corrected is a defect that this message meets. */
 async function giveUp(
   context: Context,
   parts: DeliveryParts,

@@ -4,7 +4,7 @@ import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { Loop } from "../loop.ts";
 import type { MessageLoops } from "../messages/message-loops.ts";
-import { removeGuard } from "../upkeep/guard-loop.ts";
+import { removeFirewallOfGuests } from "../upkeep/firewall-loop.ts";
 import { handOver } from "./hand-over.ts";
 import { drain } from "./shutdown.ts";
 
@@ -14,7 +14,7 @@ export interface RunningParts {
   readonly lease: Lease;
   readonly messages: MessageLoops;
   readonly scheduler: Pick<Loop, "stop">;
-  readonly guarding: Pick<Loop, "stop">;
+  readonly firewallLoop: Pick<Loop, "stop">;
 }
 
 /**
@@ -41,14 +41,14 @@ export async function goDown(context: Context, parts: RunningParts): Promise<num
     return 1;
   }
   await lease.leave();
-  await parts.guarding.stop();
-  await removeGuard(context);
+  await parts.firewallLoop.stop();
+  await removeFirewallOfGuests(context);
   context.log.info({}, "stopped; every guest of this host is gone");
   return 0;
 }
 
-async function isDrained({ drainMark, store, identity }: Context): Promise<boolean> {
-  if (drainMark.since() === null) return false;
+async function isDrained({ drainRecord, store, identity }: Context): Promise<boolean> {
+  if (drainRecord.since() === null) return false;
   const jobs = await listSlots(store, identity.hostId).catch(() => null);
   return jobs?.length === 0;
 }

@@ -28,10 +28,10 @@ test("a SIGHUP during the start is obeyed after it, and many during one reload a
   });
   for (let count = 0; count < 3; count += 1) process.emit("SIGHUP", "SIGHUP");
   reading.resolve();
-  const told = "Not reloaded: one (and 1 more)";
+  const reported = "Not reloaded: one (and 1 more)";
   while (states.length < 4) await new Promise(setImmediate);
   await reloads.stop();
-  assert.deepEqual(states, ["reloading", told, "reloading", told]);
+  assert.deepEqual(states, ["reloading", reported, "reloading", reported]);
   assert.deepEqual(errors, [
     ["one", "two"],
     ["one", "two"],

@@ -100,7 +100,7 @@ async function exchange(context: Context, { live, source }: ReloadParts): Promis
 
 /** New images may have rules of their own for the network: in place before their first guest. */
 async function closeNetwork({ hypervisor, runnerUrl, log }: Context): Promise<void> {
-  await hypervisor.guard(runnerUrl).catch((error: unknown) => {
+  await hypervisor.ensureFirewall(runnerUrl).catch((error: unknown) => {
     log.warn(
       { problem: errorText(error) },
       "the guests' firewall was not brought up to date; it is tried again",

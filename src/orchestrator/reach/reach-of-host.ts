@@ -3,7 +3,7 @@ import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createRepositoryReach, type ReachedJob, type ReachParts } from "./repository-reach.ts";
 
 /** How long one name may take, in ms. */
-const patienceMs = 2000;
+const apiRetryMs = 2000;
 
 /** How many servers are looked at. */
 const serversMax = 20;
@@ -18,10 +18,10 @@ export async function closedRepositories(
     backend: "libvirt" as const,
     runnerHost: () => networkGateway(client, network),
   };
-  const reach = createRepositoryReach({ ...parts, hypervisor, patienceMs, log: { warn: () => {} } });
+  const reach = createRepositoryReach({ ...parts, hypervisor, apiRetryMs, log: { warn: () => {} } });
   const reasons = new Set<string>();
   for (const job of reach.distinct(jobs).slice(0, serversMax)) {
-    const reason = await reach.whyClosed(job);
+    const reason = await reach.whyUnreachable(job);
     if (reason !== null) reasons.add(reason);
   }
   return [...reasons];

@@ -24,7 +24,7 @@ function setUp(change: { backend?: "libvirt" | "zones" | "noop"; firewall?: "on"
     hypervisor: { backend: change.backend ?? "libvirt", runnerHost: async () => "192.168.122.1" },
     log: { warn: (fields: object) => void warned.push(fields) },
     lookUp,
-    patienceMs: 5,
+    apiRetryMs: 5,
   };
   return { reach: createRepositoryReach(parts), warned };
 }
@@ -44,18 +44,21 @@ const lan = jobOf("https://git.lan/a/b.git");
 test("a closed way has its reason, and the last answer is remembered for who cannot wait", async () => {
   const { reach } = setUp();
   assert.equal(reach.lastAnswer(lan), null);
-  assert.match((await reach.whyClosed(lan)) ?? "", /git\.lan \(10\.0\.0\.5\).*GUEST_LAN_ACCESS=10\.0\.0\.5/);
-  assert.equal(reach.lastAnswer(lan), await reach.whyClosed(lan));
-  assert.equal(await reach.whyClosed(jobOf("https://git.example/a.git")), null);
+  assert.match(
+    (await reach.whyUnreachable(lan)) ?? "",
+    /git\.lan \(10\.0\.0\.5\).*GUEST_LAN_ACCESS=10\.0\.0\.5/,
+  );
+  assert.equal(reach.lastAnswer(lan), await reach.whyUnreachable(lan));
+  assert.equal(await reach.whyUnreachable(jobOf("https://git.example/a.git")), null);
 });
 
 test("nothing is said where it would not be true: other backends, no firewall, images of other hosts", async () => {
   for (const change of [{ backend: "zones" }, { backend: "noop" }, { firewall: "off" }] as const)
-    assert.equal(await setUp(change).reach.whyClosed(lan), null);
-  assert.equal(await setUp().reach.whyClosed(jobOf("https://git.lan/a.git", "elsewhere")), null);
+    assert.equal(await setUp(change).reach.whyUnreachable(lan), null);
+  assert.equal(await setUp().reach.whyUnreachable(jobOf("https://git.lan/a.git", "elsewhere")), null);
   const localhost = jobOf("http://127.0.0.1:3000/a.git");
-  assert.match((await setUp({ backend: "zones" }).reach.whyClosed(localhost)) ?? "", /the guest itself/);
-  assert.equal(await setUp({ backend: "noop" }).reach.whyClosed(localhost), null);
+  assert.match((await setUp({ backend: "zones" }).reach.whyUnreachable(localhost)) ?? "", /the guest itself/);
+  assert.equal(await setUp({ backend: "noop" }).reach.whyUnreachable(localhost), null);
 });
 
 test("of many jobs one for each server and image counts, and only those with a way to look at", () => {
@@ -66,7 +69,7 @@ test("of many jobs one for each server and image counts, and only those with a w
 });
 
 test("a name that does not resolve in time delays nobody and gives no reason", async () => {
-  assert.equal(await setUp().reach.whyClosed(jobOf("https://slow.example/a.git")), null);
+  assert.equal(await setUp().reach.whyUnreachable(jobOf("https://slow.example/a.git")), null);
 });
 
 test("the log has a reason once for each server", async () => {

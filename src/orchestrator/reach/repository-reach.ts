@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { type FirewallWays, targetOfRepository, whyClosed } from "../../core/hosts/closed-way.ts";
+import { type ReachableNetworks, targetOfRepository, whyUnreachable } from "../../core/hosts/reachability.ts";
 import type { Job } from "../../core/job/job.ts";
 import type { Verdict } from "../../core/job/verdict.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
@@ -17,7 +17,7 @@ export interface RepositoryReach {
    * Why this host closes the way to the job's repository, and what opens it; null where it does not, and where that is not
    * known soon. Never fails.
    */
-  whyClosed(job: ReachedJob): Promise<string | null>;
+  whyUnreachable(job: ReachedJob): Promise<string | null>;
   /** One job for each server and image among those that need a way from here. */
   distinct<Reached extends ReachedJob>(jobs: readonly Reached[]): Reached[];
   /** The last answer for such a job, for callers that cannot wait. */
@@ -34,7 +34,7 @@ export interface ReachParts {
   /** The default asks the system. */
   readonly lookUp?: LookUp;
   /** How long an answer may take, in ms: somebody waits for it. */
-  readonly patienceMs?: number;
+  readonly apiRetryMs?: number;
 }
 
 /** A submission must not become slow by a DNS server that does not answer. */
@@ -49,7 +49,7 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
   const answers = new Map<string, string | null>();
   const reported = new Set<string>();
   const reach: RepositoryReach = {
-    async whyClosed(job) {
+    async whyUnreachable(job) {
       const place = placeOf(parts, job);
       if (place === null) return null;
       const answer = await answerFor(parts, { ...place, lookUps }).catch(() => null);
@@ -66,7 +66,7 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
     },
     lastAnswer: (job) => answers.get(placeOf(parts, job)?.key ?? "") ?? null,
     async report(job) {
-      const reason = await reach.whyClosed(job);
+      const reason = await reach.whyUnreachable(job);
       const key = placeOf(parts, job)?.key ?? "";
       if (reason === null || reported.has(key)) return;
       if (reported.size >= answersMax) reported.clear();
@@ -79,12 +79,12 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
 
 /** The verdict of a failed checkout with why the way was closed, where it was. Repeating it adds nothing. */
 export async function explainCheckout(
-  reach: Pick<RepositoryReach, "whyClosed">,
+  reach: Pick<RepositoryReach, "whyUnreachable">,
   job: ReachedJob,
   ended: Verdict,
 ): Promise<Verdict> {
   if (ended.reason !== "checkout_failed") return ended;
-  const reason = await reach.whyClosed(job);
+  const reason = await reach.whyUnreachable(job);
   if (reason === null || ended.message.includes(reason)) return ended;
   return { ...ended, message: `${ended.message} ${reason}` };
 }
@@ -104,17 +104,17 @@ async function answerFor(
 ): Promise<string | null> {
   const { target, egress, lookUps } = place;
   const end = new AbortController();
-  const late = sleep(parts.patienceMs ?? usualPatienceMs, [], { signal: end.signal });
+  const late = sleep(parts.apiRetryMs ?? usualPatienceMs, [], { signal: end.signal });
   const addresses = await Promise.race([lookUps(target.host), late]);
   end.abort();
   late.catch(() => {});
-  return whyClosed(target, addresses, await waysOf(parts, egress));
+  return whyUnreachable(target, addresses, await waysOf(parts, egress));
 }
 
 async function waysOf(
   { config, hypervisor }: ReachParts,
-  egress: FirewallWays["egress"],
-): Promise<FirewallWays | null> {
+  egress: ReachableNetworks["egress"],
+): Promise<ReachableNetworks | null> {
   if (hypervisor.backend !== "libvirt" || config.firewall === "off") return null;
   const hostAddresses = Object.values(networkInterfaces()).flatMap((cards) => cards ?? []);
   return {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { CandidateWindow } from "../../core/schedule/candidate-window.ts";
-import { roomBeside, type SchedulerSnapshot, schedule } from "../../core/schedule/scheduler.ts";
+import { freeSlotBeside, type SchedulerSnapshot, schedule } from "../../core/schedule/scheduler.ts";
 import { arbitrarySnapshot } from "../../core/schedule/testing/scheduler-snapshots.ts";
 import { insertJob } from "../../store/jobs/jobs.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
@@ -28,8 +28,8 @@ async function refill(store: Store, snapshot: SchedulerSnapshot): Promise<void> 
 }
 
 function startable(snapshot: SchedulerSnapshot) {
-  const hasRoom = roomBeside(snapshot.running, snapshot.labelCaps);
-  return (group: { label: string; image: string }) => hasRoom(group) && snapshot.imageReady(group.image);
+  const hasFreeSlot = freeSlotBeside(snapshot.running, snapshot.labelCaps);
+  return (group: { label: string; image: string }) => hasFreeSlot(group) && snapshot.imageReady(group.image);
 }
 
 test("of its window a host chooses what it would choose of the whole queue", async (context) => {

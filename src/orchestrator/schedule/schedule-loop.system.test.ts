@@ -29,7 +29,7 @@ function startHost(context: TestContext, store: Store, hostId: string): void {
     images: { onChange: () => () => {} },
     log: { debug() {}, info() {}, warn() {}, error() {} },
     phase: "serving",
-    drainMark: { since: () => null },
+    drainRecord: { since: () => null },
     pausedReason: () => null,
   } as unknown as Context;
   const loop = startScheduleLoop(host);

@@ -1,19 +1,19 @@
 import { countedSlots } from "../../core/job/hold.ts";
 import { CandidateWindow } from "../../core/schedule/candidate-window.ts";
-import { type RunningJob, roomBeside, schedule } from "../../core/schedule/scheduler.ts";
+import { freeSlotBeside, type RunningJob, schedule } from "../../core/schedule/scheduler.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Wake } from "../../store/store.ts";
 import { type Context, isImageReady } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { type Claimer, createClaimer, startsJobs } from "./claim-jobs.ts";
 import { createWindowFiller, type WindowFiller } from "./fill-window.ts";
-import { othersRoom } from "./others-room.ts";
-import { refuseHopeless } from "./refuse-hopeless.ts";
+import { freeSlotsOfOthers } from "./free-slots-of-others.ts";
+import { refuseUnavailable } from "./refuse-unavailable.ts";
 
 /** The longest pause between two rounds, should every wake-up be lost, and between two looks for hopeless jobs, in ms. */
 const safetyPollMs = 5_000;
 
-/** How often one round chooses anew when other hosts were faster, before it lets others go first. */
+/** How often one round chooses again when other hosts were faster, before it lets others go first. */
 const maxPasses = 20;
 
 /** What the rounds share. */
@@ -86,7 +86,7 @@ async function runRound(scheduling: Scheduling): Promise<number> {
   if (performance.now() >= scheduling.refuseAt) {
     scheduling.window.noteChange();
     scheduling.refuseAt = performance.now() + safetyPollMs;
-    if (startsJobs(context) && (await refuseHopeless(context))) scheduling.refuseAt = 0;
+    if (startsJobs(context) && (await refuseUnavailable(context))) scheduling.refuseAt = 0;
   }
   const isDone = await startJobs(scheduling);
   return isDone ? Math.max(0, scheduling.refuseAt - performance.now()) : 0;
@@ -119,12 +119,12 @@ async function choose(scheduling: Scheduling, running: readonly RunningJob[]): P
   const { context, window, filler } = scheduling;
   const { maxConcurrency, capacityMap: labelCaps } = context.config;
   const imageReady = (image: string) => isImageReady(context, image);
-  const hasRoom = roomBeside(running, labelCaps);
-  const canStart = (group: { label: string; image: string }) => hasRoom(group) && imageReady(group.image);
+  const hasFreeSlot = freeSlotBeside(running, labelCaps);
+  const canStart = (group: { label: string; image: string }) => hasFreeSlot(group) && imageReady(group.image);
   const chooseNow = async () =>
     schedule({
       hostId: context.identity.hostId,
-      othersHaveRoom: await othersRoom(context, window.jobs()),
+      othersHaveFreeSlot: await freeSlotsOfOthers(context, window.jobs()),
       queued: window.jobs().filter(canStart),
       running,
       maxConcurrency,

@@ -18,11 +18,11 @@ export async function drainView(
   action: DrainAction,
   { lease, scheduler }: DrainParts,
 ): Promise<MessageInitShape<typeof DrainResponseSchema>> {
-  const { drainMark, identity, log, store } = context;
-  const before = drainMark.since();
-  if (action === "start") drainMark.begin(Date.now());
-  if (action === "end") drainMark.end();
-  const since = drainMark.since();
+  const { drainRecord, identity, log, store } = context;
+  const before = drainRecord.since();
+  if (action === "start") drainRecord.begin(Date.now());
+  if (action === "end") drainRecord.end();
+  const since = drainRecord.since();
   if (since !== before) {
     log.info(
       { draining: since !== null },

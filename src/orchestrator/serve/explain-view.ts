@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { freeSlotOn } from "../../core/hosts/free-slot.ts";
 import { drainOf } from "../../core/hosts/host-drain.ts";
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
-import { roomOn } from "../../core/hosts/host-room.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import type { Job } from "../../core/job/job.ts";
 import type { ExplainSnapshot } from "../../core/schedule/explain.ts";
@@ -30,7 +30,7 @@ interface Shared extends Pick<ExplainSnapshot, "queued" | "queuedIsCut" | "now" 
 interface Site {
   readonly hostId: string;
   readonly running: readonly RunningJob[];
-  readonly hasRoom: SchedulerSnapshot["othersHaveRoom"];
+  readonly hasFreeSlot: SchedulerSnapshot["othersHaveFreeSlot"];
 }
 
 /** What the API's Explain tells of one job, whichever hosts could run it. */
@@ -62,7 +62,7 @@ export async function explainView(
     ? imageReadiness(context, job.image)
     : { message: "" };
   const detail = answer.constraint === "image_not_ready" && imageMessage !== "" ? ` ${imageMessage}` : "";
-  const closed = answer.constraint === "not_waiting" ? null : await context.reach.whyClosed(job);
+  const closed = answer.constraint === "not_waiting" ? null : await context.reach.whyUnreachable(job);
   return {
     constraint: answer.constraint,
     message: answer.message + detail + (closed === null ? "" : ` ${closed}`),
@@ -82,7 +82,7 @@ async function sitesOf(context: Context, others: readonly HostRecord[]): Promise
   return Promise.all(
     live.map(async (host) => {
       const running = countedSlots(await listSlots(store, host.hostId), host.facts.maxHolds);
-      return { hostId: host.hostId, running, hasRoom: roomOn(host, running) };
+      return { hostId: host.hostId, running, hasFreeSlot: freeSlotOn(host, running) };
     }),
   );
 }
@@ -93,7 +93,8 @@ function siteFacts(hostId: string, { sites }: Shared) {
   return {
     hostId,
     running: sites.find((site) => site.hostId === hostId)?.running ?? [],
-    othersHaveRoom: (job: Parameters<Site["hasRoom"]>[0]) => others.some((site) => site.hasRoom(job)),
+    othersHaveFreeSlot: (job: Parameters<Site["hasFreeSlot"]>[0]) =>
+      others.some((site) => site.hasFreeSlot(job)),
   };
 }
 

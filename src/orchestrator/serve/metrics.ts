@@ -82,11 +82,11 @@ function setStoreMetrics(
   slots.set({ kind: "on_hold" }, active.length - counted.length);
 }
 
-function setAuditMetrics({ leaks, leaksMended, lastAudit }: Metrics, audits: AuditState): void {
-  leaksMended.reset();
+function setAuditMetrics({ leaks, leaksRepaired, lastAudit }: Metrics, audits: AuditState): void {
+  leaksRepaired.reset();
   for (const kind of leakKinds) {
     leaks.set({ kind }, audits.left[kind]);
-    leaksMended.inc({ kind }, audits.mended[kind]);
+    leaksRepaired.inc({ kind }, audits.repaired[kind]);
   }
   if (audits.lastRunAt !== null) lastAudit.set(audits.lastRunAt / 1000);
 }

@@ -21,8 +21,8 @@ import type { Context, Log } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { LastRun } from "../last-run.ts";
 import type { RepositoryReach } from "../reach/repository-reach.ts";
-import type { SecretBook } from "../secrets/secret-book.ts";
-import type { ShellDesk } from "../shells/shell-desk.ts";
+import type { SecretFiles } from "../secrets/secret-files.ts";
+import type { GuestShells } from "../shells/guest-shells.ts";
 import { type DrainParts, drainView } from "./drain-view.ts";
 import { explainView } from "./explain-view.ts";
 import { createHostDescription } from "./host-description.ts";
@@ -51,9 +51,9 @@ export interface RunnerServerParts {
   readonly transfers: Transfers;
   readonly caches: CacheContext;
   readonly log: Log;
-  readonly secrets: SecretBook;
+  readonly secrets: SecretFiles;
   readonly masks: AttemptMasks;
-  readonly shells: ShellDesk;
+  readonly shells: GuestShells;
   readonly reach: Pick<RepositoryReach, "lastAnswer">;
   readonly lastRun: LastRun | null;
 }
@@ -84,7 +84,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
   });
 }
 
-/** The plan, made anew for each `Start`: what it holds of secrets is written down nowhere. */
+/** The plan, made again for each `Start`: what it holds of secrets is written down nowhere. */
 function planOf(
   job: Job,
   known: {

@@ -3,7 +3,7 @@ import type { ShellEnd, ShellSession } from "../../api/job-shell.ts";
 import { errorText } from "../../core/errors.ts";
 import type { ShellOrder, WindowSize } from "../../core/job/shell-order.ts";
 import type { GuestShell } from "../../hypervisor/hypervisor.ts";
-import { ShellMarks } from "./shell-marks.ts";
+import { ShellMarkers } from "./shell-markers.ts";
 
 /** How long a shell may be open without a byte either way, and in all, in ms. */
 export interface ShellLimits {
@@ -74,7 +74,7 @@ export class GuestSession implements ShellSession {
   }
 
   async *events(): AsyncGenerator<Uint8Array | ShellEnd> {
-    const marks = new ShellMarks(this.#order.number);
+    const marks = new ShellMarkers(this.#order.number);
     let trouble = "";
     try {
       for await (const piece of this.#parts.guest.stream as AsyncIterable<Buffer>) {

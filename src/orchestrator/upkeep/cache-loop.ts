@@ -2,7 +2,7 @@ import { errorText } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { findEntriesWithoutBlob, findStrayBlobs, removeUnused } from "./cache-sweep.ts";
-import { mendAll, sweepPlace } from "./sweep-place.ts";
+import { repairAll, sweepPlace } from "./sweep-place.ts";
 
 /** How often the cache is compared with its blobs, in ms. */
 const intervalMs = 3_600_000;
@@ -20,7 +20,7 @@ export function startCacheLoop(context: Context): Loop {
       return intervalMs * (0.8 + Math.random() * 0.4);
     },
   });
-  const unsubscribe = context.caches.onSweepWish(() => loop.wake());
+  const unsubscribe = context.caches.onSweepRequest(() => loop.wake());
   void loop.ended.then(unsubscribe);
   return loop;
 }
@@ -50,7 +50,7 @@ export async function tidyCache(context: CacheUpkeepContext, now: number): Promi
     removed.unused += await attempt("unused entries", () => removeUnused(place, before));
   await attempt("entries beyond its limits", () => caches.enforceLimits());
   removed.without_blob += await attempt("entries without a blob", () =>
-    mendAll(findEntriesWithoutBlob(place)),
+    repairAll(findEntriesWithoutBlob(place)),
   );
-  removed.stray_blobs += await attempt("blobs without an entry", () => mendAll(findStrayBlobs(place)));
+  removed.stray_blobs += await attempt("blobs without an entry", () => repairAll(findStrayBlobs(place)));
 }

@@ -25,7 +25,7 @@ export async function* findStrayBlobs({ store, blobs, hostId }: SweepPlace): Asy
       jobId: uploadOfBlob(key).jobId,
       cause: `The bytes of a cache lie in ${blobs.place}, but no entry has them: another job saved the same key first, or a process that removed the entry ended before it could remove the bytes.`,
       remedy: "remove",
-      mend: async () => {
+      repair: async () => {
         await blobs.remove(key);
         return true;
       },
@@ -54,7 +54,7 @@ export async function* findEntriesWithoutBlob({
       jobId: uploadOfBlob(blobKey).jobId,
       cause: `The cache has this entry, but its bytes (${blobKey}) are not in ${blobs.place}: a disk was restored from an older copy, or somebody removed them. The entry goes, and a job makes a new one.`,
       remedy: "finish",
-      mend: () => deleteCacheEntry(store, id),
+      repair: () => deleteCacheEntry(store, id),
     };
   }
 }

@@ -24,7 +24,7 @@ export interface DiskGuard {
   pausedReason(): string | null;
   /** As last looked at; null before the first look. */
   freeBytes(): number | null;
-  /** Measures, and decides anew. */
+  /** Measures, and decides again. */
   look(): Promise<void>;
   /** A job met a full disk: nothing starts for a while, whatever the reserve is. */
   reportFull(problem: string): void;
@@ -70,7 +70,7 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
       : null;
   };
 
-  const tell = () => {
+  const reportChange = () => {
     const reason = pausedReason();
     if ((reason !== null) === wasPaused) return;
     wasPaused = reason !== null;
@@ -86,11 +86,11 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
     async look() {
       measured = await measureLeast(config.dataDir, { dataset, run });
       isBelow = isBelowReserve(isBelow, measured.free, config.diskReserveBytes);
-      tell();
+      reportChange();
     },
     reportFull(problem) {
       report = { problem, until: now() + reportHoldMs, free: measured?.free ?? 0 };
-      tell();
+      reportChange();
     },
     onChange(listener) {
       listeners.add(listener);
@@ -101,7 +101,7 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
 
 /**
  * Makes a guard that looks again and again until `closing`. The first look is over when this resolves, before any job can
- * be claimed; when a pause begins or ends, every loop looks anew.
+ * be claimed; when a pause begins or ends, every loop looks again.
  */
 export async function startDiskGuard(
   parts: DiskGuardOptions & { readonly store: Pick<Store, "wake">; readonly closing: AsyncDisposableStack },

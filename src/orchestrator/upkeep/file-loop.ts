@@ -7,7 +7,7 @@ import {
   findUnfinishedUploads,
   removeOldArtifacts,
 } from "./file-sweep.ts";
-import { mendAll, sweepPlace } from "./sweep-place.ts";
+import { repairAll, sweepPlace } from "./sweep-place.ts";
 
 /** How often files and their records are compared, in ms. */
 const intervalMs = 3_600_000;
@@ -51,8 +51,8 @@ export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
     const before = now - artifactRetentionSeconds * 1000;
     await attempt("removed old artifacts", () => removeOldArtifacts(place, before));
   }
-  await attempt("ended uploads of attempts that are over", () => mendAll(findUnfinishedUploads(place)));
-  await attempt("removed artifacts of jobs that are gone", () => mendAll(findStrayArtifacts(place)));
-  await attempt("found artifacts missing", () => mendAll(findLostArtifacts(place)));
+  await attempt("ended uploads of attempts that are over", () => repairAll(findUnfinishedUploads(place)));
+  await attempt("removed artifacts of jobs that are gone", () => repairAll(findStrayArtifacts(place)));
+  await attempt("found artifacts missing", () => repairAll(findLostArtifacts(place)));
   await attempt("removed what cut-off writes left", () => blobs.removeLeftovers(now - leftoverAgeMs));
 }

@@ -39,7 +39,7 @@ export async function* findStrayArtifacts({ store, blobs, hostId }: SweepPlace):
       jobId: uploadOfBlob(key).jobId,
       cause: `The bytes of an artifact lie in ${blobs.place}, but the store does not know it (any more). The process that removed its job or its record ended before it could remove the bytes.`,
       remedy: "remove",
-      mend: async () => {
+      repair: async () => {
         await blobs.remove(key);
         return true;
       },
@@ -60,7 +60,7 @@ export async function* findLostArtifacts(place: SweepPlace): AsyncGenerator<Stra
       jobId: upload.jobId,
       cause: `The store says that attempt ${upload.attempt} kept this artifact, but its bytes (${upload.blobKey}) are not in ${place.blobs.place}: a disk was restored from an older copy, or somebody removed them. The artifact will be said to be gone.`,
       remedy: "finish",
-      mend: () => expire(place, upload),
+      repair: () => expire(place, upload),
     };
   }
 }
@@ -77,7 +77,7 @@ export async function* findUnfinishedUploads(place: SweepPlace): AsyncGenerator<
       jobId: upload.jobId,
       cause: `Attempt ${upload.attempt} began to send this artifact and ended before it was whole, so nothing will come of it. Until its record is brought to its end its ${upload.sizeBytes} bytes count against the limit of all artifacts.`,
       remedy: "finish",
-      mend: () => expire(place, upload),
+      repair: () => expire(place, upload),
     };
   }
   for (const name of await readdir(blobs.stagingDirectory)) {
@@ -94,7 +94,7 @@ function stagedFile(path: string, { jobId, attempt }: AttemptKey): Stray {
     jobId,
     cause: `This is what attempt ${attempt} had sent of a file when it ended; that attempt is over.`,
     remedy: "remove",
-    mend: async () => {
+    repair: async () => {
       await rm(path, { force: true });
       return true;
     },

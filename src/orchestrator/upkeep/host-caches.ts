@@ -1,7 +1,7 @@
 import { type CacheContext, createCacheCounts } from "../../attempts/caches/cache-context.ts";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { planEviction, planRoom, type RoomPlan, type RoomWish } from "../../core/cache/room.ts";
+import { planEviction, planSpace, type SpacePlan, type SpaceRequest } from "../../core/cache/space.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
 import {
   deleteCacheEntry,
@@ -28,7 +28,7 @@ export interface HostCaches extends CacheContext {
   /** Removes what is beyond the limits. Returns how many entries are gone. */
   enforceLimits(): Promise<number>;
   /** Calls `listener` when stray blobs are to be looked for. */
-  onSweepWish(listener: () => void): () => void;
+  onSweepRequest(listener: () => void): () => void;
   /** What upkeep removed since the start, for `/metrics`. */
   readonly removed: { unused: number; beyond_limit: number; without_blob: number; stray_blobs: number };
   /** Bytes of all entries, as last weighed; null before that. */
@@ -69,11 +69,11 @@ export function createHostCaches(parts: HostCacheParts): HostCaches {
     counts: createCacheCounts(),
     removed: { unused: 0, beyond_limit: 0, without_blob: 0, stray_blobs: 0 },
     sizeBytes: null,
-    makeRoom: (wish) =>
+    freeSpace: (requested) =>
       lock.run("room", async () => {
         const entries = await weigh();
-        const plan = planRoom(entries, wish, config.cache);
-        if ("refusal" in plan) return refusalText(plan, wish, config.cache);
+        const plan = planSpace(entries, requested, config.cache);
+        if ("refusal" in plan) return refusalText(plan, requested, config.cache);
         await evictAll(plan.evict, entries);
         return null;
       }),
@@ -93,7 +93,7 @@ export function createHostCaches(parts: HostCacheParts): HostCaches {
     wakeSweep() {
       for (const listener of listeners) listener();
     },
-    onSweepWish(listener) {
+    onSweepRequest(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
@@ -102,11 +102,11 @@ export function createHostCaches(parts: HostCacheParts): HostCaches {
 }
 
 function refusalText(
-  { refusal }: Extract<RoomPlan, { refusal: string }>,
-  wish: RoomWish,
+  { refusal }: Extract<SpacePlan, { refusal: string }>,
+  requested: SpaceRequest,
   limits: OrchestratorConfig["cache"],
 ): string {
-  const size = formatBytes(wish.size);
+  const size = formatBytes(requested.size);
   if (refusal === "entry")
     return `${size} are more than the ${formatBytes(limits.entryBytes)} that an entry may have`;
   const whose = refusal === "repository" ? "this repository" : "the whole cache";

@@ -32,12 +32,12 @@ export function cachePlace({ isShared }: Pick<BlobStore, "isShared">, hostId: st
 /** A blob, a record or a file that is there for nothing, as a sweep finds it and a report tells it. */
 export interface Stray extends Leak {
   /** Removes it, or notes that it is gone; false when it was not there any more. Repeats are fine. */
-  mend(): Promise<boolean>;
+  repair(): Promise<boolean>;
 }
 
-/** Mends each as it is found. Returns how many. */
-export async function mendAll(strays: AsyncIterable<Stray>): Promise<number> {
-  let mended = 0;
-  for await (const stray of strays) if (await stray.mend()) mended += 1;
-  return mended;
+/** Repairs each as it is found. Returns how many. */
+export async function repairAll(strays: AsyncIterable<Stray>): Promise<number> {
+  let repaired = 0;
+  for await (const stray of strays) if (await stray.repair()) repaired += 1;
+  return repaired;
 }

@@ -135,7 +135,7 @@ const refusals: Readonly<
       what: `The ${thing} ${name} exists there with other properties than Solstice declares`,
       remedy:
         `Choose another name (AMQP_EXCHANGE, AMQP_QUEUE), or empty and delete it` +
-        `${thing === "queue" ? ` (rabbitmqctl delete_queue ${name})` : ""}: it is then declared anew by itself.`,
+        `${thing === "queue" ? ` (rabbitmqctl delete_queue ${name})` : ""}: it is then declared again by itself.`,
     }),
   },
   ACCESS_REFUSED: {

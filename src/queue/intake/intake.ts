@@ -18,7 +18,7 @@ export interface IntakeOptions
   readonly onTrouble: (message: string | null) => void;
 }
 
-/** Loops for ever: consume until that ends, whatever ended it, then anew. */
+/** Loops for ever: consume until that ends, whatever ended it, then again. */
 export function startIntake(options: IntakeOptions): Intake {
   const loop = new IntakeLoop(options);
   void loop.run();
@@ -45,7 +45,7 @@ class IntakeLoop {
   #session: ConsumerSession | null = null;
   /** The end of the session before, which the next one waits for: so at most `prefetch` deliveries are at hand. */
   #finishing: Promise<void> = Promise.resolve();
-  /** Aborted, and made anew, with each change of the wish. */
+  /** Aborted, and made again, with each change of the wish. */
   #changed = new AbortController();
 
   constructor(options: IntakeOptions) {
@@ -79,8 +79,8 @@ class IntakeLoop {
     return this.#change("stop");
   }
 
-  #change(wish: "take" | "pause" | "stop"): Promise<void> {
-    if (this.#wish !== "stop") this.#wish = wish;
+  #change(requested: "take" | "pause" | "stop"): Promise<void> {
+    if (this.#wish !== "stop") this.#wish = requested;
     this.#changed.abort();
     this.#changed = new AbortController();
     if (this.#wish !== "take") this.#finish();

@@ -27,7 +27,7 @@ interface PublishChannel {
   hasReturned: boolean;
 }
 
-/** A publisher on a channel of its own, opened with the first message and anew after each trouble. */
+/** A publisher on a channel of its own, opened with the first message and again after each trouble. */
 export function createPublisher(options: PublisherOptions): Publisher {
   const { connection, confirmTimeoutMs: milliseconds } = options;
   let opening: Promise<PublishChannel> | null = null;

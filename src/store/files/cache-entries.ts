@@ -1,5 +1,5 @@
 import type { ExpressionBuilder } from "kysely";
-import type { RoomEntry } from "../../core/cache/room.ts";
+import type { EvictableEntry } from "../../core/cache/space.ts";
 import { activeStates } from "../../core/job/job-state.ts";
 import { boundedLimit } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
@@ -40,7 +40,7 @@ export async function getCacheEntry(store: Store, id: string): Promise<CacheEntr
 const maxWeighed = 30_000;
 
 /** The entries of a place, with whether a job that is under way reads them, for the decision what is to go. */
-export async function weighCacheEntries(store: Store, place: string): Promise<RoomEntry[]> {
+export async function weighCacheEntries(store: Store, place: string): Promise<EvictableEntry[]> {
   const rows = await store.db
     .selectFrom("cache_entries")
     .select(["id", "repository", "size_bytes", "last_used_at"])

@@ -48,23 +48,23 @@ export interface CacheRestore extends CacheOfAttempt {
  */
 export function restoreCache(
   store: Store,
-  wish: CacheRestore,
+  requested: CacheRestore,
 ): Promise<{ outcome: RestoreOutcome; entry: CacheEntry | null; isRepeat: boolean } | null> {
   return store.write(async (trx, announce) => {
-    if (!(await isUnderWay(store, trx, wish))) return null;
-    const isRepeat = (await findUse(trx, { ...wish, action: "restore" })) !== undefined;
-    const entry = await takeEntry(store, trx, wish);
-    const key = wish.lookups[0]?.text ?? "";
+    if (!(await isUnderWay(store, trx, requested))) return null;
+    const isRepeat = (await findUse(trx, { ...requested, action: "restore" })) !== undefined;
+    const entry = await takeEntry(store, trx, requested);
+    const key = requested.lookups[0]?.text ?? "";
     const outcome = restoreOutcome(entry?.cache_key ?? null, key);
     await noteUse(trx, {
-      ...wish,
+      ...requested,
       action: "restore",
       outcome,
       key: entry?.cache_key ?? key,
       entryId: entry?.id ?? null,
       sizeBytes: entry?.size_bytes ?? 0,
     });
-    announce({ kind: "job", jobId: wish.jobId });
+    announce({ kind: "job", jobId: requested.jobId });
     return { outcome, entry, isRepeat };
   });
 }
@@ -78,13 +78,13 @@ async function isUnderWay(store: Store, trx: Transaction<Database>, attempt: Att
 async function takeEntry(
   store: Store,
   trx: Transaction<Database>,
-  wish: CacheRestore,
+  requested: CacheRestore,
 ): Promise<CacheEntry | null> {
-  for (const lookup of wish.lookups) {
-    const found = await lookUp(store, trx, wish, lookup);
+  for (const lookup of requested.lookups) {
+    const found = await lookUp(store, trx, requested, lookup);
     if (found === undefined) continue;
     // Later than before in any case: who evicts compares it, and a pin that came meanwhile must not be overlooked.
-    const last_used_at = Math.max(wish.at, found.last_used_at + 1);
+    const last_used_at = Math.max(requested.at, found.last_used_at + 1);
     await trx
       .updateTable("cache_entries")
       .set((entry) => ({ last_used_at, uses: entry("uses", "+", 1) }))
@@ -98,12 +98,12 @@ async function takeEntry(
 function lookUp(
   store: Store,
   trx: Transaction<Database>,
-  wish: CacheRestore,
+  requested: CacheRestore,
   { kind, text }: CacheLookup,
 ): Promise<CacheEntry | undefined> {
-  const own = wish.refs[0] ?? "";
-  return inBucket(trx, wish.bucket)
-    .where("ref", "in", wish.refs)
+  const own = requested.refs[0] ?? "";
+  return inBucket(trx, requested.bucket)
+    .where("ref", "in", requested.refs)
     .where("cache_key", ">=", text)
     .where("cache_key", kind === "exact" ? "<=" : "<", kind === "exact" ? text : endOfPrefix(text))
     .orderBy((entry) => entry.case().when("ref", "=", own).then(0).else(1).end())
@@ -229,7 +229,7 @@ function findUse(db: Store["db"], use: CacheOfAttempt & { action: CacheUse["acti
 }
 
 async function noteUse(trx: Transaction<Database>, use: CacheUseNote): Promise<void> {
-  const told = {
+  const reported = {
     outcome: use.outcome,
     cache_key: use.key,
     entry_id: use.entryId,
@@ -238,9 +238,15 @@ async function noteUse(trx: Transaction<Database>, use: CacheUseNote): Promise<v
   };
   await trx
     .insertInto("cache_uses")
-    .values({ job_id: use.jobId, attempt: use.attempt, cache_index: use.index, action: use.action, ...told })
+    .values({
+      job_id: use.jobId,
+      attempt: use.attempt,
+      cache_index: use.index,
+      action: use.action,
+      ...reported,
+    })
     .onConflict((conflict) =>
-      conflict.columns(["job_id", "attempt", "cache_index", "action"]).doUpdateSet(told),
+      conflict.columns(["job_id", "attempt", "cache_index", "action"]).doUpdateSet(reported),
     )
     .execute();
 }

@@ -1,4 +1,4 @@
-import type { JobEntry, StoreLedger } from "../../core/audit/ledgers.ts";
+import type { JobEntry, StoreInventory } from "../../core/audit/inventories.ts";
 import { activeStates } from "../../core/job/job-state.ts";
 import type { Store } from "../store.ts";
 import { listMachines } from "./machines.ts";
@@ -6,8 +6,8 @@ import { listMachines } from "./machines.ts";
 /** How many ids one query names: SQLite allows 32,766 parameters, and a list of this length is parsed quickly. */
 const idsPerQuery = 500;
 
-/** What {@link readStoreLedger} reads beside what is active on the host. */
-export interface StoreLedgerQuestion {
+/** What {@link readStoreInventory} reads beside what is active on the host. */
+export interface StoreInventoryQuery {
   readonly hostId: string;
   /** The jobs that the host's traces name. */
   readonly jobIds: readonly string[];
@@ -15,8 +15,11 @@ export interface StoreLedgerQuestion {
   readonly loggedJobIds: readonly string[];
 }
 
-/** The store's ledger for an audit of one host. Machines are read before jobs, which are claimed before and end after. */
-export async function readStoreLedger(store: Store, question: StoreLedgerQuestion): Promise<StoreLedger> {
+/** The store's inventory for an audit of one host. Machines are read before jobs, which are claimed before and end after. */
+export async function readStoreInventory(
+  store: Store,
+  question: StoreInventoryQuery,
+): Promise<StoreInventory> {
   const { hostId, jobIds, loggedJobIds } = question;
   const machines = await listMachines(store, hostId);
   const named = new Set([...jobIds, ...loggedJobIds, ...machines.map(({ jobId }) => jobId)]);

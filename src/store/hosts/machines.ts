@@ -2,7 +2,7 @@ import type { Selectable, Transaction } from "kysely";
 import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../../core/job/job.ts";
 import type { JobState } from "../../core/job/job-state.ts";
 import { jobUnderWay, presentStates } from "../jobs/fence.ts";
-import { type HoldWish, holdColumns } from "../jobs/holds.ts";
+import { type HoldOrder, holdColumns } from "../jobs/holds.ts";
 import type { AttemptKey } from "../keys.ts";
 import { toMachine } from "../rows.ts";
 import type { Database, MachinesTable } from "../schema/schema.ts";
@@ -168,7 +168,7 @@ export interface RunnerFinish extends AttemptKey {
   readonly logLength: number;
   readonly logSha256: string;
   /** Where the job asked for its guest to be kept when it fails. */
-  readonly hold?: HoldWish;
+  readonly hold?: HoldOrder;
 }
 
 /**
@@ -177,8 +177,8 @@ export interface RunnerFinish extends AttemptKey {
  */
 export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {
   return store.write(async (trx, announce) => {
-    const { hold: wish, at } = finish;
-    const hold = wish ? await holdColumns(trx, { wish, at, locks: store.canSkipLocked }) : {};
+    const { hold: requested, at } = finish;
+    const hold = requested ? await holdColumns(trx, { requested, at, locks: store.canSkipLocked }) : {};
     const result = await trx
       .updateTable("machines")
       .set({

@@ -8,7 +8,7 @@ import type { Store } from "../store.ts";
 import { presentStates } from "./fence.ts";
 
 /** The wish to put a guest on hold with its runner's `Finish`. */
-export interface HoldWish {
+export interface HoldOrder {
   readonly hostId: string;
   /** Told how many guests of the host are on hold already. */
   readonly decide: (onHold: number) => HoldAnswer;
@@ -17,16 +17,16 @@ export interface HoldWish {
 /** The columns that a wish leads to. Guests of one host that end at once are decided on one after the other. */
 export async function holdColumns(
   trx: Transaction<Database>,
-  { wish, at, locks }: { readonly wish: HoldWish; readonly at: number; readonly locks: boolean },
+  { requested, at, locks }: { readonly requested: HoldOrder; readonly at: number; readonly locks: boolean },
 ): Promise<{ hold_until_at?: number; hold_refusal?: HoldRefusal }> {
   // A host's row comes before its jobs' rows, as in a takeover.
   await trx
     .selectFrom("hosts")
     .select("id")
-    .where("id", "=", wish.hostId)
+    .where("id", "=", requested.hostId)
     .$if(locks, (query) => query.forUpdate())
     .execute();
-  const answer = wish.decide(await countHolds(trx, wish.hostId));
+  const answer = requested.decide(await countHolds(trx, requested.hostId));
   if (answer.kind === "granted") return { hold_until_at: at + answer.seconds * 1000 };
   return answer.kind === "refused" ? { hold_refusal: answer.refusal } : {};
 }

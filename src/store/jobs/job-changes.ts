@@ -274,7 +274,7 @@ async function recordTransition(
 }
 
 /** A wish that a job may end. */
-export interface CancelWish {
+export interface CancelRequest {
   readonly jobId: string;
   readonly at: number;
   /** Whether it is to end without the steps that always run. */
@@ -286,22 +286,26 @@ export interface CancelWish {
  * that is active. Only the first wish of each kind counts, and final jobs stay as they are. Returns the job, or null when
  * there is none.
  */
-export async function requestCancel(store: Store, wish: CancelWish): Promise<Job | null> {
+export async function requestCancel(store: Store, requested: CancelRequest): Promise<Job | null> {
   return store.write(async (trx, announce) => {
-    const changed = await recordWish(trx, wish);
+    const changed = await recordCancelRequest(trx, requested);
     if (changed === null) {
-      const row = await trx.selectFrom("jobs").selectAll().where("id", "=", wish.jobId).executeTakeFirst();
+      const row = await trx
+        .selectFrom("jobs")
+        .selectAll()
+        .where("id", "=", requested.jobId)
+        .executeTakeFirst();
       return row === undefined ? null : toJob(row);
     }
-    announce({ kind: "job", jobId: wish.jobId });
+    announce({ kind: "job", jobId: requested.jobId });
     if (changed.state !== "queued") return changed;
     const { attempt } = changed;
     const ended = verdict("cancelled_by_user", "The job was cancelled while it waited.");
     const change = {
-      jobId: wish.jobId,
+      jobId: requested.jobId,
       attempt,
       event: "settle_cancelled",
-      at: wish.at,
+      at: requested.at,
       verdict: ended,
     } as const;
     return applyWithin({ store, trx, announce }, change);
@@ -309,7 +313,10 @@ export async function requestCancel(store: Store, wish: CancelWish): Promise<Job
 }
 
 /** Null when there is nothing to record: no such job, one that has ended, or the wish was known. */
-async function recordWish(trx: Transaction<Database>, { jobId, at, now }: CancelWish): Promise<Job | null> {
+async function recordCancelRequest(
+  trx: Transaction<Database>,
+  { jobId, at, now }: CancelRequest,
+): Promise<Job | null> {
   const row = await trx
     .updateTable("jobs")
     .set((expression) => ({

@@ -3,7 +3,7 @@ import type { LogKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 
 /**
- * The longest row that pieces are joined to, in bytes. A piece that joins writes the row anew, so this is about what one
+ * The longest row that pieces are joined to, in bytes. A piece that joins writes the row again, so this is about what one
  * byte costs at worst: one page of the database, which is written for a row of one byte as well.
  */
 const joinedRowBytes = 4096;

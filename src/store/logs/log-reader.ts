@@ -60,7 +60,7 @@ export async function readLogBeyond(store: Store, range: LogKey & LogRange): Pro
 }
 
 /**
- * Gives the kept bytes of a log from `start` on, row by row and in order. Each query finds its place anew by offset, so
+ * Gives the kept bytes of a log from `start` on, row by row and in order. Each query finds its place again by offset, so
  * that rows may be compacted, or dropped, between two of them.
  */
 async function* readChunks(

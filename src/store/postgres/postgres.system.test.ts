@@ -61,9 +61,9 @@ test("a change wakes the other processes, and its own once", async (context) => 
   const [one, two] = await openTwo(context);
   const own: Wake[] = [];
   one.subscribe((wake) => own.push(wake));
-  const told = nextWake(two, "queue");
+  const reported = nextWake(two, "queue");
   await insertJob(one, newJob("job1"));
-  assert.deepEqual(await told, { kind: "queue", jobId: "job1" });
+  assert.deepEqual(await reported, { kind: "queue", jobId: "job1" });
   // What `two` says now arrives after anything that `one` could have heard of itself.
   const answered = nextWake(one, "job");
   await claim(two, "job1");
@@ -88,9 +88,9 @@ test("a server that is killed and started again costs errors that say so, and no
   await eventually(() => insertJob(one, newJob("after")));
   assert.deepEqual((await listJobs(two, { limit: 9 })).map((job) => job.id).sort(), ["after", "before"]);
   await Promise.all([missed, missedToo]);
-  const told = nextWake(two, "job");
+  const reported = nextWake(two, "job");
   await claim(one, "after");
-  await told;
+  await reported;
 });
 
 test("writes that go on while the server is killed again and again are kept once they are acknowledged", async (context) => {

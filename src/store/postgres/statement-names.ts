@@ -20,7 +20,7 @@ export class StatementNames {
     return name;
   }
 
-  /** Gives new names from now on, so that everything is prepared anew. */
+  /** Gives new names from now on, so that everything is prepared again. */
   forget(): void {
     this.#names.clear();
   }

@@ -11,7 +11,7 @@ const walRetryMs = 25;
 
 /**
  * What the write-ahead log is cut back to after a large transaction, in bytes. It is written into the database (and begun
- * anew) every 4 MiB, so this is a bound and not its usual size.
+ * again) every 4 MiB, so this is a bound and not its usual size.
  */
 const walSizeLimitBytes = 64 * 1024 * 1024;
 

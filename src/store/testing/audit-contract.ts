@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { readStoreLedger } from "../hosts/audit.ts";
+import { readStoreInventory } from "../hosts/audit.ts";
 import { setMachineState } from "../hosts/machines.ts";
 import { insertJob } from "../jobs/jobs.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
@@ -8,7 +8,7 @@ import { type CreateDatabase, openForTest } from "./test-database.ts";
 
 /** What an audit of one host reads. */
 export function auditContract(create: CreateDatabase): void {
-  describe("the store's ledger", () => {
+  describe("the store's inventory", () => {
     test("has what is active here, what was asked for, and this host's machines, and no more", async (context) => {
       const store = await openForTest(context, create);
       await insertClaimed(store, "active");
@@ -17,24 +17,24 @@ export function auditContract(create: CreateDatabase): void {
       await setMachineState(store, { jobId: "ended", attempt: 1, state: "gone", at: 9000 });
       await insertJob(store, newJob("waiting"));
       await insertJob(store, newJob("unasked"));
-      const ledger = await readStoreLedger(store, {
+      const inventory = await readStoreInventory(store, {
         ...{ hostId, jobIds: ["waiting", "unknown"], loggedJobIds: ["ended", "waiting", "nobody"] },
       });
-      assert.deepEqual([...ledger.jobs.keys()].toSorted(), ["active", "ended", "waiting"]);
-      assert.deepEqual(ledger.jobs.get("active"), {
+      assert.deepEqual([...inventory.jobs.keys()].toSorted(), ["active", "ended", "waiting"]);
+      assert.deepEqual(inventory.jobs.get("active"), {
         ...{ id: "active", state: "provisioning", attempt: 1, hostId, hasMachine: true },
       });
-      assert.deepEqual(ledger.machines, [{ jobId: "active", attempt: 1 }]);
-      assert.deepEqual([...ledger.ranHere], ["ended"]);
+      assert.deepEqual(inventory.machines, [{ jobId: "active", attempt: 1 }]);
+      assert.deepEqual([...inventory.ranHere], ["ended"]);
     });
 
     test("of another host it has only what is asked for", async (context) => {
       const store = await openForTest(context, create);
       await insertClaimed(store, "theirs");
       const question = { hostId: "host-b", loggedJobIds: [] };
-      const nothing = await readStoreLedger(store, { ...question, jobIds: [] });
+      const nothing = await readStoreInventory(store, { ...question, jobIds: [] });
       assert.deepEqual([nothing.jobs.size, nothing.machines.length], [0, 0]);
-      const asked = await readStoreLedger(store, { ...question, jobIds: ["theirs"] });
+      const asked = await readStoreInventory(store, { ...question, jobIds: ["theirs"] });
       assert.equal(asked.jobs.get("theirs")?.hostId, hostId);
     });
 
@@ -45,10 +45,10 @@ export function auditContract(create: CreateDatabase): void {
       await claim(store, "job500");
       await store.db.deleteFrom("steps").execute();
       await store.db.deleteFrom("machines").execute();
-      const ledger = await readStoreLedger(store, { hostId, jobIds, loggedJobIds: jobIds });
-      assert.equal(ledger.jobs.size, 501);
-      assert.equal(ledger.jobs.get("job500")?.hasMachine, false);
-      assert.equal(ledger.ranHere.size, 0);
+      const inventory = await readStoreInventory(store, { hostId, jobIds, loggedJobIds: jobIds });
+      assert.equal(inventory.jobs.size, 501);
+      assert.equal(inventory.jobs.get("job500")?.hasMachine, false);
+      assert.equal(inventory.ranHere.size, 0);
     });
   });
 }

@@ -71,7 +71,7 @@ function entry(key: string, given: Given = {}): NewCacheEntry {
   };
 }
 
-function wish(
+function requested(
   key: string,
   given: { restoreKeys?: string[]; ref?: string; in?: CacheBucket; jobId?: string } = {},
 ): CacheRestore {
@@ -106,15 +106,15 @@ function finding(create: CreateDatabase): void {
     await saveCacheEntry(store, entry("npm-2", { at: 300 }));
     await saveCacheEntry(store, entry("npm-3", { at: 200 }));
     await saveCacheEntry(store, entry("cargo-1", { at: 400 }));
-    assert.deepEqual(await found(store, wish("npm-1")), ["hit", "npm-1"]);
-    assert.deepEqual(await found(store, wish("npm-9")), ["miss", null]);
-    assert.deepEqual(await found(store, wish("npm-9", { restoreKeys: ["npm-"] })), ["partial", "npm-2"]);
-    assert.deepEqual(await found(store, wish("npm-9", { restoreKeys: ["n/", "cargo", "npm-"] })), [
+    assert.deepEqual(await found(store, requested("npm-1")), ["hit", "npm-1"]);
+    assert.deepEqual(await found(store, requested("npm-9")), ["miss", null]);
+    assert.deepEqual(await found(store, requested("npm-9", { restoreKeys: ["npm-"] })), ["partial", "npm-2"]);
+    assert.deepEqual(await found(store, requested("npm-9", { restoreKeys: ["n/", "cargo", "npm-"] })), [
       "partial",
       "cargo-1",
     ]);
-    assert.deepEqual(await found(store, wish("npm-", { restoreKeys: ["npm-"] })), ["partial", "npm-2"]);
-    assert.deepEqual(await found(store, wish("np_-1", { restoreKeys: ["np_", "np%"] })), ["miss", null]);
+    assert.deepEqual(await found(store, requested("npm-", { restoreKeys: ["npm-"] })), ["partial", "npm-2"]);
+    assert.deepEqual(await found(store, requested("np_-1", { restoreKeys: ["np_", "np%"] })), ["miss", null]);
   });
 
   test("never that of another repository, image, ref, list of paths or host", async (context) => {
@@ -128,8 +128,8 @@ function finding(create: CreateDatabase): void {
     ].entries()) {
       assert.equal(await saveCacheEntry(store, entry("k", { in: other, id: `other-${at}` })), "saved");
     }
-    assert.deepEqual(await found(store, wish("k", { restoreKeys: ["k"] })), ["miss", null]);
-    assert.deepEqual(await found(store, wish("k", { ref: "topic" })), ["hit", "k"]);
+    assert.deepEqual(await found(store, requested("k", { restoreKeys: ["k"] })), ["miss", null]);
+    assert.deepEqual(await found(store, requested("k", { ref: "topic" })), ["hit", "k"]);
   });
 
   test("a ref reads its own before the shared one's, even an older one", async (context) => {
@@ -137,15 +137,15 @@ function finding(create: CreateDatabase): void {
     const own = bucket({ ref: "topic" });
     await saveCacheEntry(store, entry("k-own", { at: 100, in: own }));
     await saveCacheEntry(store, entry("k-main", { at: 200 }));
-    assert.deepEqual(await found(store, wish("k", { ref: "topic", restoreKeys: ["k-"] })), [
+    assert.deepEqual(await found(store, requested("k", { ref: "topic", restoreKeys: ["k-"] })), [
       "partial",
       "k-own",
     ]);
-    assert.deepEqual(await found(store, wish("k-main", { ref: "topic", restoreKeys: ["k-"] })), [
+    assert.deepEqual(await found(store, requested("k-main", { ref: "topic", restoreKeys: ["k-"] })), [
       "hit",
       "k-main",
     ]);
-    assert.deepEqual(await found(store, wish("k", { restoreKeys: ["k-"] })), ["partial", "k-main"]);
+    assert.deepEqual(await found(store, requested("k", { restoreKeys: ["k-"] })), ["partial", "k-main"]);
   });
 
   test("as a plain search through all entries would", async (context) => {
@@ -168,7 +168,7 @@ function finding(create: CreateDatabase): void {
             }),
           );
           for (const one of entries) await saveCacheEntry(store, one);
-          const asked = wish(key, { ref, restoreKeys, in: bucket({ ref, pathsId }) });
+          const asked = requested(key, { ref, restoreKeys, in: bucket({ ref, pathsId }) });
           const answer = await restoreCache(store, asked);
           const expected = asked.lookups
             .map(({ kind, text: wanted }) =>
@@ -196,7 +196,7 @@ function finding(create: CreateDatabase): void {
       (await entryToRead(store, { jobId: "reader", attempt: 1, entryId: entry("k").id }))?.id,
       undefined,
     );
-    await restoreCache(store, wish("k"));
+    await restoreCache(store, requested("k"));
     assert.equal(
       (await entryToRead(store, { jobId: "reader", attempt: 1, entryId: entry("k").id }))?.cache_key,
       "k",
@@ -216,10 +216,10 @@ function finding(create: CreateDatabase): void {
       [[1, 5000]],
     );
     await end(store, "reader", "completed");
-    assert.equal(await restoreCache(store, wish("k")), null);
-    assert.equal(await restoreCache(store, { ...wish("k"), attempt: 2 }), null);
+    assert.equal(await restoreCache(store, requested("k")), null);
+    assert.equal(await restoreCache(store, { ...requested("k"), attempt: 2 }), null);
     await noteCacheUse(store, {
-      ...wish("k"),
+      ...requested("k"),
       action: "save",
       outcome: "exists",
       key: "k",
@@ -281,7 +281,7 @@ function going(create: CreateDatabase): void {
         [false, 10, 100],
       ],
     );
-    await restoreCache(store, { ...wish("k"), at: 50 });
+    await restoreCache(store, { ...requested("k"), at: 50 });
     const k = entry("k", { at: 100 }).id;
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 100 }), false, "used since");
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 101 }), false, "read now");
@@ -296,7 +296,7 @@ function going(create: CreateDatabase): void {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("k"));
     await saveCacheEntry(store, entry("k", { id: "b", in: bucket({ repository: "https://h/b" }) }));
-    await restoreCache(store, wish("k"));
+    await restoreCache(store, requested("k"));
     assert.equal((await listCacheEntries(store, { limit: 1 })).length, 1);
     const listed = await listCacheEntries(store, { repository: "https://h/b", key: "k", limit: 10 });
     assert.deepEqual(

@@ -4,11 +4,11 @@ import { isSolsticeError } from "../../../src/core/errors.ts";
 import { type ContractOptions, type HostFailure, hostFailures } from "./harness.ts";
 import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
 
-/** Whatever is wrong with a host has the same reason in every backend, and leaves nothing once it is mended. */
+/** Whatever is wrong with a host has the same reason in every backend, and leaves nothing once it is repaired. */
 export function testFailures(scene: Scene, { cannotHappen = {} }: ContractOptions): void {
   for (const failure of Object.keys(hostFailures) as HostFailure[]) {
     if (cannotHappen[failure] !== undefined) continue;
-    test(`${failure}: ${hostFailures[failure]}, with a remedy; mended, it serves again`, async () => {
+    test(`${failure}: ${hostFailures[failure]}, with a remedy; repaired, it serves again`, async () => {
       await assertFails(scene, failure);
     });
   }
@@ -28,7 +28,7 @@ async function assertFails(scene: Scene, failure: HostFailure): Promise<void> {
       return true;
     });
   } finally {
-    await broken.mend();
+    await broken.repair();
   }
   await hypervisor.remove(spec.jobId);
   await assertNothingLeft(scene, spec.jobId);

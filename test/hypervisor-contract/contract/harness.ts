@@ -34,7 +34,7 @@ export interface BrokenHost {
   /** Does what cannot work there, and rejects. Called once. */
   fail(): Promise<unknown>;
   /** Makes the host whole again, and closes what was opened for this. */
-  mend(): Promise<void>;
+  repair(): Promise<void>;
 }
 
 /** What some backends do not have, and others are tested for: see {@link ContractOptions.cannotHappen}. */

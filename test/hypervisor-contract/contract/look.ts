@@ -11,7 +11,7 @@ const MAX_CONSOLE_BYTES = 1_000_000;
 
 /** What is there of a job's guest; the attempt cannot be told where only files are left. */
 export async function find(hypervisor: Hypervisor, jobId: string) {
-  const { domains, directories } = await hypervisor.listTraces();
+  const { domains, directories } = await hypervisor.listInventory();
   const domain = domains.find((one) => one.jobId === jobId);
   if (domain) return { name: domain.name, jobId, attempt: domain.attempt, power: domain.power };
   const isLeftOver = directories.some((directory) => directory.jobId === jobId);

@@ -40,7 +40,7 @@ function testDirectories(scene: Scene): void {
     await symlink(aside, join(harness.guestsDir, guestName(linked)));
     await writeFile(join(harness.guestsDir, guestName(file)), "a file");
     await writeFile(join(harness.guestsDir, "notes.txt"), "kept");
-    const { directories } = await hypervisor.listTraces();
+    const { directories } = await hypervisor.listInventory();
     const listed = directories.map(({ path }) => path);
     for (const name of strangers) assert.ok(!listed.includes(join(harness.guestsDir, name)), name);
     await hypervisor.remove(linked);
@@ -57,7 +57,7 @@ function testSuccession(scene: Scene): void {
     await hypervisor.create(spec);
     const janitor = harness.open();
     await janitor.connect();
-    const { domains, directories, misnamed } = await janitor.listTraces();
+    const { domains, directories, misnamed } = await janitor.listInventory();
     const domain = domains.find((one) => one.jobId === jobId);
     const directory = directories.find((one) => one.jobId === jobId);
     assert.ok(domain && directory);

@@ -32,7 +32,7 @@ export function libvirtFailures(
       const hypervisor = await open({ run: withoutPrograms(runCommand, () => true) });
       return {
         fail: () => hypervisor.create(spec),
-        mend: () => hypervisor.close(),
+        repair: () => hypervisor.close(),
       };
     },
     async "the disk is full"(spec) {
@@ -40,7 +40,7 @@ export function libvirtFailures(
       const hypervisor = await open({ dataDir: disk.directory, reserveBytes: 0 });
       return {
         fail: () => hypervisor.create(spec),
-        async mend() {
+        async repair() {
           await hypervisor.remove(spec.jobId);
           await hypervisor.close();
           await disk.remove();
@@ -52,7 +52,7 @@ export function libvirtFailures(
       const hypervisor = await open({});
       return {
         fail: () => hypervisor.create({ ...spec, imagePath: `${spec.imagePath}.gone` }),
-        mend: () => hypervisor.close(),
+        repair: () => hypervisor.close(),
       };
     },
   };
@@ -67,8 +67,8 @@ async function cutTheWire(open: Open): Promise<BrokenHost> {
   const hypervisor = await open({ uri: proxy.uri });
   proxy.cut();
   return {
-    fail: () => hypervisor.listTraces(),
-    async mend() {
+    fail: () => hypervisor.listInventory(),
+    async repair() {
       await hypervisor.close();
       await proxy.close();
       await rm(directory, { recursive: true });
@@ -90,7 +90,7 @@ async function stopTheNetwork(scene: {
   await client.destroyNetwork(network);
   return {
     fail: () => hypervisor.start(spec.jobId),
-    async mend() {
+    async repair() {
       await hypervisor.remove(spec.jobId);
       await hypervisor.close();
       await client.undefineNetwork(network);

@@ -38,15 +38,19 @@ function compareChanges(
   const differences: Difference[] = [];
   for (const [ours, other] of align(mine.filter(isChange), theirs.filter(isChange))) {
     const command = textOf(ours ?? other);
-    const tell = (what: string, a: unknown, b: unknown) =>
+    const report = (what: string, a: unknown, b: unknown) =>
       differences.push({ test, command, what, mine: String(a), theirs: String(b) });
     if (!ours || !other) {
-      tell("the order of commands", ours ? "run here" : "not run here", other ? "run here" : "not run here");
+      report(
+        "the order of commands",
+        ours ? "run here" : "not run here",
+        other ? "run here" : "not run here",
+      );
       continue;
     }
-    if (ours.exitCode !== other.exitCode) tell("the exit code", ours.exitCode, other.exitCode);
-    if (ours.stdout !== other.stdout) tell("the output", ours.stdout, other.stdout);
-    if (ours.stderr !== other.stderr) tell("the words of its error", ours.stderr, other.stderr);
+    if (ours.exitCode !== other.exitCode) report("the exit code", ours.exitCode, other.exitCode);
+    if (ours.stdout !== other.stdout) report("the output", ours.stdout, other.stdout);
+    if (ours.stderr !== other.stderr) report("the words of its error", ours.stderr, other.stderr);
   }
   return differences;
 }

@@ -14,7 +14,7 @@ export interface Recorder {
   recording(run: RunCommand): RunCommand;
 }
 
-/** A recorder that makes `file` anew. A line is written when its command has ended, so that a crash keeps all before. */
+/** A recorder that makes `file` again. A line is written when its command has ended, so that a crash keeps all before. */
 export function createRecorder(file: string): Recorder {
   writeFileSync(file, "");
   let test = "before the tests";

@@ -101,8 +101,8 @@ describe("comparing", () => {
       entry("zoneadm -z a halt", { exitCode: 0, stderr: "zone 'a': zone is already halted\n" }),
       entry("zfs destroy tank/a", { stdout: "will destroy\n" }),
     ];
-    const told = compareTranscripts(mine, theirs).map(({ command, what }) => `${command}: ${what}`);
-    assert.deepEqual(told, [
+    const reported = compareTranscripts(mine, theirs).map(({ command, what }) => `${command}: ${what}`);
+    assert.deepEqual(reported, [
       "zoneadm -z a ready: the order of commands",
       "zoneadm -z a halt: the exit code",
       "zoneadm -z a halt: the words of its error",

@@ -25,12 +25,12 @@ export function zonesFailures(host: ZonesTestHost, place: ZonesPlace): ContractH
     await prepared.prepare();
     await prepared.close();
     const hypervisor = openZones(place, later);
-    return { fail: () => fail(hypervisor), mend: () => hypervisor.close() };
+    return { fail: () => fail(hypervisor), repair: () => hypervisor.close() };
   };
   const isOfIllumos = (program: string) => program === "dd" || looks[program] !== undefined;
   return {
     "the hypervisor is gone": () =>
-      on((hypervisor) => hypervisor.listTraces(), withoutPrograms(run, isOfIllumos)),
+      on((hypervisor) => hypervisor.listInventory(), withoutPrograms(run, isOfIllumos)),
     // An image that is not in the pool yet is unpacked by qemu-img.
     "a tool is missing": (spec) =>
       on(
@@ -58,9 +58,9 @@ async function fillThePool(
   });
   return {
     fail: broken.fail,
-    mend() {
+    repair() {
       empty();
-      return broken.mend();
+      return broken.repair();
     },
   };
 }
@@ -74,7 +74,7 @@ async function loseTheNetwork(host: ZonesTestHost, place: ZonesPlace, spec: Gues
   await removeNetwork(host.suiteRun, otherNetwork);
   return {
     fail: () => hypervisor.start(spec.jobId),
-    async mend() {
+    async repair() {
       await hypervisor.remove(spec.jobId);
       await hypervisor.close();
     },

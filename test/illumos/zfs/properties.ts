@@ -30,7 +30,7 @@ const fileSystem: readonly Kind[] = ["filesystem"];
 const volumes: readonly Kind[] = ["volume"];
 const data: readonly Kind[] = ["filesystem", "volume"];
 
-function told(types: readonly Kind[], isSize = false): Native {
+function reported(types: readonly Kind[], isSize = false): Native {
   return { types, settable: false, inherits: false, isSize };
 }
 function word(types: readonly Kind[], fallback: string, words: string): Native {
@@ -45,18 +45,18 @@ const compressions =
 
 /** The native properties known here, as zfs(8) lists them (those that a test or the product asks for). */
 export const natives: Readonly<Record<string, Native>> = {
-  type: told(all),
-  creation: told(all),
-  used: told(all, true),
-  available: told(data, true),
-  referenced: told(all, true),
-  usedbydataset: told(data, true),
-  compressratio: told(all),
-  mounted: told(fileSystem),
-  origin: told(data),
-  createtxg: told(all),
-  guid: told(all),
-  clones: told(["snapshot"]),
+  type: reported(all),
+  creation: reported(all),
+  used: reported(all, true),
+  available: reported(data, true),
+  referenced: reported(all, true),
+  usedbydataset: reported(data, true),
+  compressratio: reported(all),
+  mounted: reported(fileSystem),
+  origin: reported(data),
+  createtxg: reported(all),
+  guid: reported(all),
+  clones: reported(["snapshot"]),
   volblocksize: { types: volumes, settable: false, inherits: false, isSize: true },
   quota: limit(fileSystem),
   refquota: limit(fileSystem),

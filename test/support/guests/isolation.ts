@@ -6,7 +6,7 @@ import { type Gate, startGate } from "../gate.ts";
 import { readLog, submit, untilLogged } from "../jobs.ts";
 import { type OrchestratorProcess, type OrchestratorSetup, startOrchestrator } from "../orchestrator.ts";
 import { until } from "../until.ts";
-import { guardTables, ownerOf } from "./guard.ts";
+import { firewallTables, ownerOf } from "./firewall.ts";
 import { probeFunctions } from "./guest-probes.ts";
 import { gatewayAddress, virsh } from "./libvirt.ts";
 import { makeNeighbourNetwork, type NeighbourNetwork, serveHere } from "./networks.ts";
@@ -216,5 +216,5 @@ async function tapOf(jobId: string): Promise<string> {
 
 /** The tables of the kernel that hold this orchestrator's guests. */
 export function tables({ setup }: Scene): string[] {
-  return guardTables(ownerOf(setup.dataDir) ?? "");
+  return firewallTables(ownerOf(setup.dataDir) ?? "");
 }

@@ -14,7 +14,7 @@ const hypervisor = createLibvirtHypervisor({
   firewall: { egress: () => ["open"], lanAccess: [], hostPorts: [] },
 });
 await hypervisor.prepare();
-await hypervisor.guard(runnerUrl);
+await hypervisor.ensureFirewall(runnerUrl);
 await unlink(nft);
 try {
   await hypervisor.start(jobId);

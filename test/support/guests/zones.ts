@@ -44,7 +44,7 @@ images:
   tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 192, disk_gb: 1 } }
 `;
   const setup = makeSetup(context, imageMap, [...(await zonesFlags()), ...flags]);
-  // Registered after the set-up's: an orchestrator that still runs would make guests anew.
+  // Registered after the set-up's: an orchestrator that still runs would make guests again.
   const standIn = await openStandIn({ guests, shutdownSeconds: 30 });
   context.after(() => standIn.close());
   return {

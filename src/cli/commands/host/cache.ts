@@ -72,13 +72,13 @@ function registerDelete(cache: Command, context: CliContext): void {
       ]),
     )
     .action(async (ids: string[], flags: FilterFlags & { all?: true }) => {
-      refuseUnclearWish(ids, flags);
+      refuseAmbiguousSelection(ids, flags);
       const session = await openSession(command, context);
-      const wishes =
+      const requests =
         ids.length > 0 ? ids.map((id) => ({ id })) : [{ ...filterOf(flags), all: flags.all ?? false }];
       const deleted: CacheEntry[] = [];
-      for (const wish of wishes) {
-        const answer = await session.ask((client, options) => client.deleteCache(wish, options));
+      for (const requested of requests) {
+        const answer = await session.ask((client, options) => client.deleteCache(requested, options));
         deleted.push(...answer.deleted);
       }
       if (flags.json) await writeJson(context.stdout, { deleted: deleted.map(cacheEntryDocument) });
@@ -87,7 +87,10 @@ function registerDelete(cache: Command, context: CliContext): void {
 }
 
 /** Without this, a filter beside an id would be ignored, and more deleted than was meant. */
-function refuseUnclearWish(ids: readonly string[], { repo, key, all }: FilterFlags & { all?: true }): void {
+function refuseAmbiguousSelection(
+  ids: readonly string[],
+  { repo, key, all }: FilterFlags & { all?: true },
+): void {
   const hasFilter = repo !== undefined || key !== undefined;
   if ([ids.length > 0, hasFilter, all === true].filter(Boolean).length === 1) return;
   throw new SolsticeError("usage", "Name the entries to delete in one way.", {

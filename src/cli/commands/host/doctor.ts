@@ -17,9 +17,9 @@ import { kvmChecks } from "../../doctor/kvm-checks.ts";
 import { examineLeaks } from "../../doctor/leaks.ts";
 import { libvirtChecks } from "../../doctor/libvirt-checks.ts";
 import { portChecks } from "../../doctor/port-checks.ts";
+import { reachCheck } from "../../doctor/reach-checks.ts";
 import { serviceChecks } from "../../doctor/service-checks.ts";
 import { nodeCheck, toolChecks } from "../../doctor/tool-checks.ts";
-import { wayCheck } from "../../doctor/way-checks.ts";
 import { thisHost } from "../../doctor/zones/observe.ts";
 import { zonesChecks } from "../../doctor/zones-checks.ts";
 import { hostDocument, type RunningHost } from "../../installation/running-host.ts";
@@ -137,7 +137,7 @@ const backendChecks: Readonly<Record<Exclude<Backend, "noop">, BackendChecks>> =
     ...toolChecks(),
     ...libvirtChecks({ uri: settings.libvirtUri, network: settings.libvirtNetwork }),
     ...isolationChecks(settings),
-    wayCheck(settings),
+    reachCheck(settings),
     ...kvmChecks(settings.libvirtVirtType),
     traversableCheck(settings.dataDir),
   ],

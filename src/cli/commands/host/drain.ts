@@ -3,8 +3,8 @@ import { Option } from "commander";
 import type { DrainResponse } from "../../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import type { CliContext } from "../../context.ts";
-import { askPatiently } from "../../follow/patience.ts";
-import { tellOnSignals } from "../../follow/wait-and-tell.ts";
+import { askPatiently } from "../../follow/api-retry.ts";
+import { reportOnSignals } from "../../follow/wait-and-report.ts";
 import { parseTime } from "../../option-flags.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { write, writeJson } from "../../print/output.ts";
@@ -70,20 +70,20 @@ async function untilEmpty(
   { context, session, flags }: { context: CliContext; session: ApiSession; flags: DrainFlags },
 ): Promise<DrainResponse> {
   const say = (text: string) => write(flags.json ? context.stderr : context.stdout, text);
-  const stopTelling = tellOnSignals(goesOnText, context);
+  const stopReporting = reportOnSignals(goesOnText, context);
   const endsAt =
     flags.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + flags.timeout * 1000;
   let answer = first;
-  let told = "";
+  let reported = "";
   while (answer.jobs.length > 0 && answer.drainingSinceMs !== 0n && performance.now() < endsAt) {
     const text = waitingText(answer);
-    if (text !== told) await say(text);
-    told = text;
+    if (text !== reported) await say(text);
+    reported = text;
     await sleep(Math.max(0, Math.min(lookMs, endsAt - performance.now())));
     const onLost = (message: string) => void say(`${message} Trying again.\n`);
     answer = await askPatiently({ session, onLost }, (client, options) => client.drain({}, options));
   }
-  stopTelling();
+  stopReporting();
   return answer;
 }
 

@@ -175,20 +175,20 @@ test("a file that another host has is fetched from that host's API", async (t) =
     token: () => "operator",
   });
   const facts = { hostname: "two", apiUrl: null as string | null };
-  const tellHost = (apiUrl: string | null) =>
+  const reportHost = (apiUrl: string | null) =>
     renewLease(store, { hostId: "host-2", at: 1, facts: { ...facts, apiUrl } as never });
-  await tellHost(null);
+  await reportHost(null);
   const alone = await cli(["get", jobId, "-o", directory]);
   assert.equal(alone.code, 1);
   assert.match(
     alone.stderr,
     /Only host host-2 \(machine two\) has this file\. .*run the command there, or .*API_LISTEN/,
   );
-  await tellHost("http://127.0.0.1:1");
+  await reportHost("http://127.0.0.1:1");
   const unreached = await cli(["get", jobId, "-o", directory]);
   assert.equal(unreached.code, 1);
   assert.match(unreached.stderr, /from host host-2, which alone has it, at http:\/\/127\.0\.0\.1:1/);
-  await tellHost(other.url);
+  await reportHost(other.url);
   const got = await cli(["get", jobId, "-o", directory]);
   assert.equal(got.code, 0, got.stderr);
   assert.deepEqual(readFileSync(join(directory, "file")), bytes);

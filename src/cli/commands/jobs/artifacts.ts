@@ -134,7 +134,7 @@ async function fetchFiles(
       ...outcome,
     });
     line.clear();
-    if (!flags.json) await tell(view, results.at(-1), path);
+    if (!flags.json) await report(view, results.at(-1), path);
   }
   if (flags.json)
     await writeJson(context.stdout, { job_id: answer.jobId, attempt: answer.attempt, artifacts: results });
@@ -149,7 +149,7 @@ interface Result {
   readonly problem: string | null;
 }
 
-async function tell({ context }: View, result: Result | undefined, path: string): Promise<void> {
+async function report({ context }: View, result: Result | undefined, path: string): Promise<void> {
   if (result === undefined) return;
   const name = oneLine(result.name);
   if (result.problem !== null) context.stderr.write(`${name}: ${oneLine(result.problem)}\n`);

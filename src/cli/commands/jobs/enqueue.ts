@@ -7,8 +7,8 @@ import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { publishRequest } from "../../../queue/publish/publish-request.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import type { CliContext } from "../../context.ts";
-import type { Submitted } from "../../follow/submitted.ts";
-import { tellOnSignals, waitAndTell } from "../../follow/wait-and-tell.ts";
+import type { Submitted } from "../../follow/submit-response.ts";
+import { reportOnSignals, waitAndReport } from "../../follow/wait-and-report.ts";
 import { addOptions, flagsGiven, parseTime } from "../../option-flags.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { write, writeJson } from "../../print/output.ts";
@@ -150,7 +150,7 @@ async function sendToApi(
 ): Promise<void> {
   const { job, existed, warnings } = await submit(request, session);
   for (const warning of warnings) warn(context, warning);
-  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json, existed });
+  if (flags.wait) await waitAndReport(job, { context, session, json: flags.json, existed });
   else if (flags.json)
     await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, submittedText(job, existed));
@@ -165,10 +165,10 @@ async function sendThroughBroker(
   const id = request.request_id;
   await publish(request, broker);
   if (flags.wait) {
-    const stopTelling = tellOnSignals(publishedText(id, broker), context);
+    const stopReporting = reportOnSignals(publishedText(id, broker), context);
     const job = await findPublishedJob(id, { context, session });
-    stopTelling();
-    await waitAndTell(job, { context, session, json: flags.json });
+    stopReporting();
+    await waitAndReport(job, { context, session, json: flags.json });
   } else if (flags.json) {
     const { exchange, routingKey } = broker;
     await writeJson(context.stdout, { request_id: id, published: { exchange, routing_key: routingKey } });

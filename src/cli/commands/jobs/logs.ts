@@ -73,7 +73,7 @@ async function printLog(jobId: string, flags: LogsFlags, { context, session }: M
   } finally {
     reason.end();
   }
-  if (place.stream === "output") await tellCompleteness({ jobId, attempt }, { context, session });
+  if (place.stream === "output") await reportCompleteness({ jobId, attempt }, { context, session });
 }
 
 /** Returns the attempt whose log was printed last. */
@@ -134,7 +134,7 @@ function documentPrinter({ stdout }: CliContext): LogPrinter {
 }
 
 /** Reports on stderr what is wrong with a log that was printed. The API reports it for the latest attempt. */
-async function tellCompleteness(
+async function reportCompleteness(
   printed: { jobId: string; attempt: number },
   { context, session }: Means,
 ): Promise<void> {

@@ -16,9 +16,9 @@ test("a job that has ended becomes a new one, which points to it", async () => {
   addJob(api, "7k3m9x", { state: "failed" });
   const { code, stdout, stderr } = await runCli(retry("7k"));
   assert.equal(code, 0, stderr);
-  const told =
+  const reported =
     "Job again7k3m9x, which repeats 7k3m9x, is queued. See its log with: solstice logs -f again7k3m9x\n";
-  assert.equal(stdout, told);
+  assert.equal(stdout, reported);
 });
 
 test("the same request id is the same new job", async () => {

@@ -3,8 +3,8 @@ import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import type { CliContext } from "../../context.ts";
-import type { Submitted } from "../../follow/submitted.ts";
-import { waitAndTell } from "../../follow/wait-and-tell.ts";
+import type { Submitted } from "../../follow/submit-response.ts";
+import { waitAndReport } from "../../follow/wait-and-report.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
 import { jobDocument } from "../../request/job-document.ts";
@@ -49,7 +49,7 @@ async function retry(
   const requestId = flags.requestId ?? randomUUID();
   const { job, existed, warnings } = await send({ jobId, requestId }, session);
   for (const warning of warnings) warn(context, warning);
-  if (flags.wait) await waitAndTell(job, { context, session, json: flags.json, existed });
+  if (flags.wait) await waitAndReport(job, { context, session, json: flags.json, existed });
   else if (flags.json)
     await writeJson(context.stdout, { ...jobDocument(job, context.now()), existed, warnings });
   else await write(context.stdout, retriedText(job, existed));

@@ -53,7 +53,7 @@ async function enter(jobId: string, means: Means): Promise<void> {
   const id = job?.id ?? jobId;
   let outcome = await converseAt(means.session.apiUrl, id, means);
   if (outcome.kind === "moved") outcome = await converseElsewhere(outcome.moved, id, means);
-  tell(id, outcome, means.context);
+  report(id, outcome, means.context);
 }
 
 async function converseAt(apiUrl: string, jobId: string, { context, session }: Means): Promise<Outcome> {
@@ -100,7 +100,7 @@ async function converseElsewhere(
   });
 }
 
-function tell(jobId: string, outcome: Outcome, context: CliContext): void {
+function report(jobId: string, outcome: Outcome, context: CliContext): void {
   if (outcome.kind === "moved") return;
   const { ended } = outcome.kind === "ended" ? outcome : { ended: null };
   const isOver = ended?.reason === "hold_over";

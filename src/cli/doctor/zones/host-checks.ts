@@ -78,7 +78,7 @@ async function checkBhyve({ root }: Illumos): Promise<Finding> {
   if (absent.length === 0) return ok(`${devices.join(" and ")} are there.`);
   return fail(
     `bhyve cannot be used: ${absent.join(", ")} not found. Without hardware virtualization there is none.`,
-    "pkg install system/bhyve && bhhwcompat -v   # says what the processor or its firmware lacks; devfsadm makes devices anew",
+    "pkg install system/bhyve && bhhwcompat -v   # says what the processor or its firmware lacks; devfsadm makes devices again",
   );
 }
 

@@ -4,8 +4,8 @@ import type { ZonesConfig } from "../../../config/zones-config.ts";
 import { judgePlatform } from "./host-checks.ts";
 import { judgeAddress, judgeLink, judgePool, judgeVnic } from "./network-checks.ts";
 import { fieldsOf } from "./observe.ts";
-import { judgeDataset, judgeRoom, judgeSocketPath, readDataset } from "./pool-checks.ts";
-import { judgeFilter, judgeForwarding, judgeNat } from "./way-out-checks.ts";
+import { judgeFilter, judgeForwarding, judgeNat } from "./outbound-checks.ts";
+import { judgeDataset, judgePoolSpace, judgeSocketPath, readDataset } from "./pool-checks.ts";
 
 const zones: ZonesConfig = {
   ...{ pool: "rpool/solstice", link: "solstice_stub0", vnic: "solstice0", gateway: "10.88.0.1" },
@@ -53,9 +53,9 @@ test("a dataset: absent, ours, another's, a volume", () => {
 
 test("room: less than the images may take is a warning, next to nothing a failure", () => {
   const images = [{ virtualSizeBytes: 30 * 1024 ** 3 }, { virtualSizeBytes: null }];
-  assert.equal(judgeRoom(40 * 1024 ** 3, images).status, "ok");
-  assert.equal(judgeRoom(20 * 1024 ** 3, images).status, "warn");
-  assert.equal(judgeRoom(1024 ** 3, []).status, "fail");
+  assert.equal(judgePoolSpace(40 * 1024 ** 3, images).status, "ok");
+  assert.equal(judgePoolSpace(20 * 1024 ** 3, images).status, "warn");
+  assert.equal(judgePoolSpace(1024 ** 3, []).status, "fail");
 });
 
 test("the path of a guest's console fits into a socket's address", () => {

@@ -37,7 +37,7 @@ export function poolChecks(host: Illumos, target: PoolTarget): Check[] {
   const { pool } = target.zones;
   return [
     { name: "dataset", run: () => checkDataset(host, target) },
-    { name: "room for images", run: () => checkRoom(host, target) },
+    { name: "room for images", run: () => checkPoolSpace(host, target) },
     {
       name: "socket paths",
       run: async () => judgeSocketPath(await zonesDirectory(host, pool), pool),
@@ -88,15 +88,15 @@ export function judgeDataset({ name, parent, facts, parentFacts, ownId }: Datase
   return ok(`${name} exists${facts.owner === null ? "" : ", and is ours"}.`);
 }
 
-async function checkRoom(host: Illumos, { zones, imageMap, dataDir }: PoolTarget): Promise<Finding> {
+async function checkPoolSpace(host: Illumos, { zones, imageMap, dataDir }: PoolTarget): Promise<Finding> {
   const facts = (await lookAt(host, zones.pool)) ?? (await lookAt(host, parentOf(zones.pool)));
   if (!facts) return warn("Not looked at: the dataset has no parent.", null);
   const rows = await openImageStore({ imageMap: imagesFor(imageMap, "zones"), dataDir }).inspect();
-  return judgeRoom(facts.availableBytes, rows);
+  return judgePoolSpace(facts.availableBytes, rows);
 }
 
 /** Whether the images that are ready have room as volumes, which take at most what their disks have. */
-export function judgeRoom(
+export function judgePoolSpace(
   availableBytes: number,
   images: readonly Pick<ImageRow, "virtualSizeBytes">[],
 ): Finding {

@@ -25,7 +25,7 @@ export function runningJob(id: string, given: Partial<RunningJob> = {}): Running
 export function snapshotOf(given: Partial<SchedulerSnapshot>): SchedulerSnapshot {
   return {
     hostId: "here",
-    othersHaveRoom: () => false,
+    othersHaveFreeSlot: () => false,
     queued: [],
     running: [],
     maxConcurrency: 100,
@@ -67,7 +67,7 @@ export const arbitrarySnapshot: fc.Arbitrary<SchedulerSnapshot> = fc
   .map(({ caps, ready, ...rest }) => ({
     ...rest,
     hostId: "here",
-    othersHaveRoom: () => false,
+    othersHaveFreeSlot: () => false,
     queued: rest.queued.map((job, index) => ({ id: `q${index}`, ...job })),
     running: rest.running.map((job, index) => ({ id: `r${index}`, state: "running" as const, ...job })),
     labelCaps: new Map(Object.entries(caps)),

@@ -12,18 +12,18 @@ const deadlineSeconds = 30;
  */
 export async function closeToSpanningTree(taps: readonly { readonly name: string }[]): Promise<void> {
   for (const { name } of taps) {
-    if ((await readGuard(name)) !== "0") continue;
+    if ((await readPortFlags(name)) !== "0") continue;
     await runCommand("bridge", ["link", "set", "dev", name, "guard", "on"], { deadlineSeconds }).catch(
       async (error: unknown) => {
         // The guest may have ended meanwhile, and its tap with it.
-        if ((await readGuard(name)) === "0") throw error;
+        if ((await readPortFlags(name)) === "0") throw error;
       },
     );
   }
 }
 
 /** `0` or `1`; null where there is no such port (any more). */
-async function readGuard(tap: string): Promise<string | null> {
+async function readPortFlags(tap: string): Promise<string | null> {
   const file = join(interfacesDirectory, tap, "brport", "bpdu_guard");
   return readFile(file, "utf8").then(
     (text) => text.trim(),

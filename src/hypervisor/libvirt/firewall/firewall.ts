@@ -35,8 +35,8 @@ export interface FirewallParts {
 export interface Firewall {
   /** The name of the tap of a guest with that card; throws where the tables are not in place, or the card is not of the pool. */
   tapFor(macAddress: string | null, egress: Egress): string;
-  /** Puts the tables in place, or mends what somebody changed. `runnerUrl` is what guests call. */
-  guard(runnerUrl: string): Promise<void>;
+  /** Puts the tables in place, or repairs what somebody changed. `runnerUrl` is what guests call. */
+  ensureFirewall(runnerUrl: string): Promise<void>;
   /** The same with the URL that was told, for the start of a guest; it fails before `guard` was called. */
   verify(): Promise<void>;
   /** Closes the bridge ports of guests that have power to what nftables does not see; soon after their start. */
@@ -91,7 +91,7 @@ export function createFirewall(parts: FirewallParts): Firewall {
         remedy: "Lower MAX_CONCURRENCY.",
       });
     },
-    async guard(runnerUrl) {
+    async ensureFirewall(runnerUrl) {
       state.runner = await runnerOf(runnerUrl);
       await look();
     },

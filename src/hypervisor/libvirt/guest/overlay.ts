@@ -29,7 +29,7 @@ async function virtualSize(run: RunCommand, { imagePath, imageFormat }: GuestSpe
   const args = ["info", "-U", "--output=json", "-f", imageFormat, imagePath];
   const { stdout } = await run("qemu-img", args, {
     errorCode: "image_unavailable",
-    remedy: "See what `solstice images` says; `solstice images pull NAME` prepares an image anew.",
+    remedy: "See what `solstice images` says; `solstice images pull NAME` prepares an image again.",
   });
   const size: unknown = JSON.parse(stdout)["virtual-size"];
   if (typeof size === "number" && Number.isSafeInteger(size) && size >= 0) return size;

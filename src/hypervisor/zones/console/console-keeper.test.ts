@@ -72,19 +72,19 @@ test("who took over says where something may be missing, and only where there wa
 });
 
 test("a guest that restarts itself is told of, and its end as well", async (context) => {
-  const told: string[] = [];
+  const reported: string[] = [];
   const ended = Promise.withResolvers<void>();
   const { keeper, order, text, boot } = await openScene(context, {
     onEnd: () => ended.resolve(),
-    onRestart: (jobId) => told.push(jobId),
+    onRestart: (jobId) => reported.push(jobId),
   });
   keeper.keep(order);
   await end(await boot(), "once");
   await ended.promise;
-  assert.deepEqual(told, []);
+  assert.deepEqual(reported, []);
   await end(await boot(), "twice");
   await keeper.stop("abcd");
-  assert.deepEqual(told, ["abcd"]);
+  assert.deepEqual(reported, ["abcd"]);
   assert.match(text(), /^once\r\n\[solstice: the guest restarted itself.*\]\r\ntwice$/);
 });
 

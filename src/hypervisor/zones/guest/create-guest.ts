@@ -20,7 +20,7 @@ const bytesPerGib = 1024 ** 3;
 
 /**
  * Makes a guest without power: its directory first, its zone's installation last. So an installed zone with our mark means
- * that all is there; anything less is from a crash in mid-create (or of an older attempt), and is made anew.
+ * that all is there; anything less is from a crash in mid-create (or of an older attempt), and is made again.
  */
 export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<void> {
   refuseUnfit(spec);

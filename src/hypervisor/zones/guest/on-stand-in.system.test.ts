@@ -125,7 +125,7 @@ describe("zones on the stand-in", () => {
     assert.equal(copies(), copiesBefore);
   });
 
-  test("an import that was killed is made anew: only its snapshot says that it is whole", async () => {
+  test("an import that was killed is made again: only its snapshot says that it is whole", async () => {
     const content = randomBytes(imageBytes);
     const spec = specOn(content);
     const fault = standIn.fault({ command: "dd" }, { kind: "die", when: "halfway" });
@@ -185,7 +185,7 @@ describe("zones on the stand-in", () => {
     // As if the card was given back, and the directory lost.
     await standIn.run("dladm", ["delete-vnic", cardOf(jobId)]);
     rmSync(join(dataDir, "guests", `job-${jobId}`), { recursive: true });
-    const { directories } = await zones.listTraces();
+    const { directories } = await zones.listInventory();
     const found = directories.find((one) => one.jobId === jobId);
     assert.equal(found?.path, `rpool/solstice/disks/job-${jobId}`);
     assert.equal(await zones.power(jobId), "stopped");
@@ -203,7 +203,7 @@ describe("zones on the stand-in", () => {
       .replaceAll(/zonepath=.*/g, "zonepath=/rpool/copy")
       .split("\n");
     await standIn.run("zonecfg", ["-z", "copy-of-it", text.join("; ")]);
-    const { misnamed, domains } = await zones.listTraces();
+    const { misnamed, domains } = await zones.listInventory();
     assert.deepEqual(
       misnamed.map(({ name, jobId }) => [name, jobId]),
       [["copy-of-it", spec.jobId]],
@@ -256,7 +256,7 @@ describe("zones on the stand-in", () => {
     });
   });
 
-  test("a host that cannot be mended is refused, with what to do", async () => {
+  test("a host that cannot be repaired is refused, with what to do", async () => {
     const { settings } = options;
     const refused = async (
       changes: Partial<ZonesHypervisorOptions>,

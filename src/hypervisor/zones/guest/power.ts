@@ -124,6 +124,6 @@ async function isLeftOver(host: ZonesHost, jobId: string): Promise<boolean> {
 
 function cannotStart(name: string, what: string): SolsticeError {
   return new SolsticeError("hypervisor_failed", `${what} ${name} to start.`, {
-    remedy: "The next attempt makes it anew.",
+    remedy: "The next attempt makes it again.",
   });
 }

@@ -104,7 +104,7 @@ test("a zone that is mounted, half installed, half booted or on its way down is 
   assert.equal(step("unknown"), "wait");
 });
 
-test("create: done when whole, whatever its power; anything less is made anew", () => {
+test("create: done when whole, whatever its power; anything less is made again", () => {
   for (const state of ["installed", "ready", "running", "shutting_down"] as const)
     assert.deepEqual(decideCreation({ ...whole, zone: zoneIn(state) }, 1), { kind: "done" }, state);
   const halves: Partial<ObservedGuest>[] = [

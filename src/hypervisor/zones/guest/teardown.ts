@@ -75,7 +75,7 @@ export type Creation =
 
 /**
  * What is to be done so that the guest of this attempt is there, without power. The zone is installed last: one that is has
- * everything else, unless somebody took it away. Half a guest is made anew, and so is one of an earlier attempt.
+ * everything else, unless somebody took it away. Half a guest is made again, and so is one of an earlier attempt.
  */
 export function decideCreation(guest: ObservedGuest, attempt: number): Creation {
   const { zone, disk } = guest;

@@ -29,7 +29,7 @@ export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): 
   let isAskedAgain = false;
   let isClosed = false;
 
-  const tell = (jobId: string) => {
+  const report = (jobId: string) => {
     for (const listener of listeners) listener(jobId);
   };
   const look = async () => {
@@ -42,7 +42,7 @@ export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): 
       if (state !== undefined && powerOf(state) === "running") continue;
       watched.delete(jobId);
       onStopped(jobId);
-      tell(jobId);
+      report(jobId);
     }
   };
   const plan = (ms: number) => {
@@ -66,7 +66,7 @@ export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): 
   return {
     add(jobId) {
       watched.add(jobId);
-      tell(jobId);
+      report(jobId);
       if (timer === null && looking === null) plan(pollMs);
     },
     wake() {

@@ -1,0 +1,39 @@
+import type { Inventories, StoreInventory } from "../../core/audit/inventories.ts";
+import type { Leftover } from "../../images/prepare/leftovers.ts";
+import { readStoreInventory } from "../../store/hosts/audit.ts";
+import type { Context } from "../context.ts";
+import { listTemporaryFiles } from "./temporary-files.ts";
+
+/** What an audit works with: less than the loops have, because it also runs where no orchestrator does. */
+export interface AuditContext
+  extends Pick<Context, "config" | "identity" | "store" | "hypervisor" | "log" | "guestLock" | "audits"> {
+  /** The system's unless given. */
+  readonly temporaryDirectory?: string;
+}
+
+/** {@link Inventories} of this host, with what removes each temporary file. */
+export interface HostInventories extends Inventories {
+  readonly temporary: readonly Leftover[];
+}
+
+/** Reads the inventories: the host first, and the store last, where every intent is written before it is acted on. */
+export async function readInventories(context: AuditContext): Promise<HostInventories> {
+  const { config, identity, hypervisor, audits } = context;
+  const temporary = await listTemporaryFiles(config, context.temporaryDirectory);
+  const guestInventory = await hypervisor.listInventory();
+  const inventories = { hostId: identity.hostId, isDriven: audits.isDriven, guestInventory, temporary };
+  return { ...inventories, store: await readStore(context, { guestInventory }), now: Date.now() };
+}
+
+/** The store's side alone, read again for the same traces. */
+export function readStore(
+  context: AuditContext,
+  { guestInventory }: Pick<Inventories, "guestInventory">,
+): Promise<StoreInventory> {
+  const { domains, directories, misnamed, logs } = guestInventory;
+  return readStoreInventory(context.store, {
+    hostId: context.identity.hostId,
+    jobIds: [...domains, ...directories, ...misnamed].map(({ jobId }) => jobId),
+    loggedJobIds: [...new Set(logs.map(({ jobId }) => jobId))],
+  });
+}

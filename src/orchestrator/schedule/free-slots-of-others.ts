@@ -1,0 +1,26 @@
+import { freeSlotOn } from "../../core/hosts/free-slot.ts";
+import { countedSlots } from "../../core/job/hold.ts";
+import { type AskingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
+import type { QueuedJob } from "../../core/schedule/scheduler.ts";
+import { listSlots } from "../../store/jobs/capacity.ts";
+import type { Context } from "../context.ts";
+import { otherHosts } from "../hosts/host-facts.ts";
+
+/**
+ * What this host knows of the others' room when it chooses among `jobs`. The store is asked only where it matters: while a
+ * job waits whose last attempt has just ended here.
+ */
+export async function freeSlotsOfOthers(
+  context: Context,
+  jobs: readonly QueuedJob[],
+): Promise<AskingHost["othersHaveFreeSlot"]> {
+  const host = { hostId: context.identity.hostId, now: Date.now() };
+  if (!jobs.some((job) => isFreshFrom(job.lastAttempt, host))) return () => false;
+  const others = (await otherHosts(context)).filter(({ lostAt }) => lostAt === null);
+  const rooms = await Promise.all(
+    others.map(async (other) =>
+      freeSlotOn(other, countedSlots(await listSlots(context.store, other.hostId), other.facts.maxHolds)),
+    ),
+  );
+  return (job) => rooms.some((hasFreeSlot) => hasFreeSlot(job));
+}
