@@ -64,6 +64,7 @@ check "shell scripts" shell_scripts
 check "protocol buffers" buf lint
 check "protocol compatibility" contract
 check "generated code" generated
+check "plain words" node --disable-warning=ExperimentalWarning scripts/check-words.ts
 check "package" sh scripts/check-package.sh
 
 [ -z "$failed" ] || { echo "Failed:$failed" >&2; exit 1; }
