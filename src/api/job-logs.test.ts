@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { verdict } from "../core/job/verdict.ts";
-import { recordFinish } from "../store/hosts/machines.ts";
 import { applyEvent, getJob } from "../store/jobs/jobs.ts";
+import { recordFinish } from "../store/jobs/machines.ts";
 import { finishStep, startStep } from "../store/jobs/steps.ts";
 import { appendLog } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";

@@ -2,8 +2,8 @@ import { type LogSpan, spanOfStep, wholeLog } from "../attempts/output/log-span.
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, LogStream } from "../core/job/job.ts";
 import { isFinal } from "../core/job/job-state.ts";
-import { getMachine } from "../store/hosts/machines.ts";
 import { getJob } from "../store/jobs/jobs.ts";
+import { getMachine } from "../store/jobs/machines.ts";
 import { logStatus, readLogBeyond } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import { listenForWakes } from "../store/wakes.ts";

@@ -12,9 +12,9 @@ import { JobService, ShellRequestSchema, type ShellResponse } from "../gen/solst
 import type { Log } from "../orchestrator/log.ts";
 import type { ShellLimits } from "../orchestrator/shells/guest-session.ts";
 import { createGuestShells } from "../orchestrator/shells/guest-shells.ts";
-import { recordFinish } from "../store/hosts/machines.ts";
 import { releaseHold } from "../store/jobs/holds.ts";
 import { applyEvent } from "../store/jobs/jobs.ts";
+import { recordFinish } from "../store/jobs/machines.ts";
 import type { Store } from "../store/store.ts";
 import { jobLimits } from "./job-service.ts";
 import { bootJob, insertTestJob, MemoryLog, openTestStore, startTestUserServer } from "./testing/fixture.ts";

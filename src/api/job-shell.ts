@@ -8,7 +8,7 @@ import { parseTerm, parseWindow, type ShellOrder, type WindowSize } from "../cor
 import type { ShellOpen, ShellRequest, ShellResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { unreadableError } from "../http/unreadable.ts";
 import { listHosts } from "../store/hosts/hosts.ts";
-import { getMachine } from "../store/hosts/machines.ts";
+import { getMachine } from "../store/jobs/machines.ts";
 import type { Store } from "../store/store.ts";
 import { lookUpJob } from "./job-lookup.ts";
 

@@ -13,10 +13,10 @@ import {
   TransitionSchema,
 } from "../gen/solstice/v1/jobs_pb.ts";
 import { listCacheUses } from "../store/files/caches.ts";
-import { getMachine } from "../store/hosts/machines.ts";
 import { listHolds } from "../store/jobs/holds.ts";
 import { getJob, listRetries, listTransitions } from "../store/jobs/jobs.ts";
 import { type ListedJob, listedJob } from "../store/jobs/list-jobs.ts";
+import { getMachine } from "../store/jobs/machines.ts";
 import { listSteps } from "../store/jobs/steps.ts";
 import { type LogStatus, logStatus } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";

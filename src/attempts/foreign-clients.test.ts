@@ -21,7 +21,7 @@ import {
   StartRequestSchema,
   StartResponseSchema,
 } from "../gen/solstice/v1/runner_pb.ts";
-import { getMachine } from "../store/hosts/machines.ts";
+import { getMachine } from "../store/jobs/machines.ts";
 import { listSteps } from "../store/jobs/steps.ts";
 import { appendLog } from "../store/logs/logs.ts";
 

@@ -24,8 +24,8 @@ import {
 } from "../api/testing/fixture.ts";
 import { verdict } from "../core/job/verdict.ts";
 import { RunnerService, StepPhase } from "../gen/solstice/v1/runner_pb.ts";
-import { getMachine } from "../store/hosts/machines.ts";
 import { applyEvent, claimJob, requestCancel } from "../store/jobs/jobs.ts";
+import { getMachine } from "../store/jobs/machines.ts";
 import { listSteps } from "../store/jobs/steps.ts";
 import { logStatus, readLog } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";

@@ -18,7 +18,7 @@ import {
 } from "../gen/solstice/v1/runner_pb.ts";
 import { KeyedQueue } from "../http/limits/keyed-queue.ts";
 import type { ApiLog } from "../http/log.ts";
-import { recordFinish } from "../store/hosts/machines.ts";
+import { recordFinish } from "../store/jobs/machines.ts";
 import { startSession } from "../store/jobs/sessions.ts";
 import { finishStep, listSteps, startStep } from "../store/jobs/steps.ts";
 import { logStatus } from "../store/logs/logs.ts";

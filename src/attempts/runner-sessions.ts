@@ -3,8 +3,8 @@ import { bearerToken, hashToken } from "../access/bearer.ts";
 import { SolsticeError } from "../core/errors.ts";
 import type { Job, Machine } from "../core/job/job.ts";
 import { skipsCleanup } from "../core/job/lifecycle.ts";
-import { touchRunner } from "../store/hosts/machines.ts";
 import { findBySession } from "../store/jobs/attempts.ts";
+import { touchRunner } from "../store/jobs/machines.ts";
 import type { Store } from "../store/store.ts";
 
 /** A guest that proved who it is: its machine, and its job, which is in this machine's attempt. */

@@ -10,7 +10,7 @@ import {
 } from "../config/options/options.ts";
 import { JobSchema } from "../gen/solstice/v1/jobs_pb.ts";
 import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
-import { jobDocument } from "./request/job-document.ts";
+import { jobDocument } from "./print/job-document.ts";
 import { runCli } from "./testing/run-cli.ts";
 
 const page = readFileSync(new URL("../../docs/reference/cli.md", import.meta.url), "utf8");

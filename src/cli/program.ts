@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { projectVersion } from "../host/version.ts";
-import type { RegisterCommand } from "./commands/command.ts";
+import type { RegisterCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
+import { refuseEmptyValues } from "./empty-values.ts";
 import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
-import { refuseEmptyValues } from "./request/empty-values.ts";
 
 /** Every command, in the order of help, by the name it registers. One line for each. */
 const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {

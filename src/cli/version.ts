@@ -1,5 +1,5 @@
 import { projectVersion } from "../host/version.ts";
-import { examplesText, type RegisterCommand } from "./commands/command.ts";
+import { examplesText, type RegisterCommand } from "./command.ts";
 import { write, writeJson } from "./print/output.ts";
 
 /** `solstice version`: the version of this installation. */

@@ -1,7 +1,7 @@
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
+import { expectedBackend, imagesFor } from "../core/hosts/backend-fit.ts";
 import type { Backend } from "../core/job/job.ts";
-import { expectedBackend, imagesFor } from "../core/schedule/backend-fit.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
 import type { Hypervisor, HypervisorLog, WriteSeed } from "./hypervisor.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";

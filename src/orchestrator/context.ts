@@ -1,8 +1,8 @@
 import type { AttemptMasks } from "../attempts/output/attempt-masks.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
+import { type Unfit, unfitness } from "../core/hosts/backend-fit.ts";
 import type { HostPhase, LifecycleLimits } from "../core/job/lifecycle.ts";
-import { type Unfit, unfitness } from "../core/schedule/backend-fit.ts";
 import type { ImageHere } from "../core/schedule/image-availability.ts";
 import { formatBytes } from "../host/files/disk-space.ts";
 import type { Hypervisor } from "../hypervisor/hypervisor.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { diskDataset } from "../../src/hypervisor/zones/guest/guest-paths.ts";
+import { diskDataset } from "../../src/hypervisor/zones/guest-paths.ts";
 import type { VictimModel } from "./contract/harness.ts";
 import { liveInProcess } from "./contract/kills/in-process.ts";
 import { describePoint, type KillPoint, killPoints, type Life } from "./contract/kills/steps.ts";

@@ -13,8 +13,8 @@ import { verdict } from "../../core/job/verdict.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
 import type { ApiLog } from "../../http/log.ts";
 import { createMetrics } from "../../http/metrics.ts";
-import { setMachineState } from "../../store/hosts/machines.ts";
 import { applyEvent, claimJob, getJob, insertJob } from "../../store/jobs/jobs.ts";
+import { setMachineState } from "../../store/jobs/machines.ts";
 import { openSqliteStore, type Store } from "../../store/store.ts";
 import type { Shells } from "../job-shell.ts";
 import {

@@ -1,6 +1,6 @@
+import { imagesFor, type Unfit, unfitness } from "../../core/hosts/backend-fit.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import type { Backend } from "../../core/job/job.ts";
-import { imagesFor, type Unfit, unfitness } from "../../core/schedule/backend-fit.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
 import { type ImageRow, openImageStore } from "../../images/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";

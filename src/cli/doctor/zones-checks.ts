@@ -1,5 +1,5 @@
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
-import { imagesFor } from "../../core/schedule/backend-fit.ts";
+import { imagesFor } from "../../core/hosts/backend-fit.ts";
 import type { Check } from "./check.ts";
 import { isoToolCheck, toolCheck } from "./tool-checks.ts";
 import { hostChecks, judgePlatform, missingZonePrograms } from "./zones/host-checks.ts";

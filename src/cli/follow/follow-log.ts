@@ -1,11 +1,11 @@
 import { SolsticeError } from "../../core/errors.ts";
 import { isFinal } from "../../core/job/job-state.ts";
 import type { Job, LogsResponse } from "../../gen/solstice/v1/jobs_pb.ts";
+import { type ApiRetryOptions, askPatiently, createApiRetry, endedEarly } from "../api/api-retry.ts";
 import { readStream } from "../api/api-streams.ts";
+import { hasHeldGuest } from "../print/hold-text.ts";
+import { jobStateOf } from "../print/job-document.ts";
 import { rangeText } from "../print/verdict-text.ts";
-import { jobStateOf } from "../request/job-document.ts";
-import { type ApiRetryOptions, askPatiently, createApiRetry, endedEarly } from "./api-retry.ts";
-import { hasHeldGuest } from "./hold-text.ts";
 
 /** Which log to read. */
 export interface LogPlace {

@@ -2,10 +2,10 @@ import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodeOfJob, exitCodes } from "../print/exit-codes.ts";
+import { holdText } from "../print/hold-text.ts";
+import { jobDocument } from "../print/job-document.ts";
 import { write, writeJson } from "../print/output.ts";
 import { verdictText } from "../print/verdict-text.ts";
-import { jobDocument } from "../request/job-document.ts";
-import { holdText } from "./hold-text.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
 /** What {@link waitAndReport} needs besides the job. */

@@ -1,13 +1,13 @@
 import { isFinal } from "../../core/job/job-state.ts";
 import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
+import { type ApiRetryOptions, askPatiently } from "../api/api-retry.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext, Output } from "../context.ts";
+import { isOnHold } from "../print/hold-text.ts";
+import { jobStateOf } from "../print/job-document.ts";
 import { paint, paintState } from "../print/output.ts";
 import { oneLine } from "../print/text.ts";
-import { jobStateOf } from "../request/job-document.ts";
-import { type ApiRetryOptions, askPatiently } from "./api-retry.ts";
 import { followLog } from "./follow-log.ts";
-import { isOnHold } from "./hold-text.ts";
 import { createStepPrinter, type StepPrinter } from "./step-printer.ts";
 import { createWaitReason, type WaitReason } from "./wait-reason.ts";
 import { watchJob } from "./watch-job.ts";

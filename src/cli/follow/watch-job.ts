@@ -1,8 +1,8 @@
 import { isFinal } from "../../core/job/job-state.ts";
 import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
+import { type ApiRetryOptions, createApiRetry, endedEarly } from "../api/api-retry.ts";
 import { readStream } from "../api/api-streams.ts";
-import { jobStateOf } from "../request/job-document.ts";
-import { type ApiRetryOptions, createApiRetry, endedEarly } from "./api-retry.ts";
+import { jobStateOf } from "../print/job-document.ts";
 
 /** The job now and at each change until its state is final, also across restarts of the orchestrator. */
 export async function* watchJob(jobId: string, options: ApiRetryOptions): AsyncGenerator<Job> {

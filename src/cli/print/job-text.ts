@@ -1,8 +1,8 @@
 import type { Job, JobStep } from "../../gen/solstice/v1/jobs_pb.ts";
-import { cacheUsesText } from "../commands/host/cache-list.ts";
 import type { Output } from "../context.ts";
-import { holdFact } from "../follow/hold-text.ts";
-import { stateTimings } from "../request/job-document.ts";
+import { cacheUsesText } from "./cache-list.ts";
+import { holdFact } from "./hold-text.ts";
+import { stateTimings } from "./job-document.ts";
 import { paint, paintState } from "./output.ts";
 import { tableText } from "./table.ts";
 import { durationText, manyLines, oneLine, timeText } from "./text.ts";

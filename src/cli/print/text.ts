@@ -1,4 +1,4 @@
-import { parseRepositoryUrl } from "../../core/request/repository-url.ts";
+import { parseRepositoryUrl } from "../../core/text/repository-url.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
 
 /**

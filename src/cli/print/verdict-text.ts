@@ -1,7 +1,7 @@
 import type { Job, LogStatus } from "../../gen/solstice/v1/jobs_pb.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
 import type { Output } from "../context.ts";
-import { failedStep, stateTimings } from "../request/job-document.ts";
+import { failedStep, stateTimings } from "./job-document.ts";
 import { paintState } from "./output.ts";
 import { dayText, durationText, manyLines, oneLine } from "./text.ts";
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job, RejectedMessage } from "../../gen/solstice/v1/jobs_pb.ts";
+import { type ApiRetryOptions, askPatiently } from "../api/api-retry.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
-import { type ApiRetryOptions, askPatiently } from "../follow/api-retry.ts";
 import { createStatusLine, type StatusLine } from "../print/status-line.ts";
 import { durationText, oneLine } from "../print/text.ts";
 

@@ -1,5 +1,5 @@
 import { isSolsticeError } from "../../core/errors.ts";
-import { parseRepositoryUrl } from "../../core/request/repository-url.ts";
+import { parseRepositoryUrl } from "../../core/text/repository-url.ts";
 import { askGit, gitIn, wrongRepository } from "./git-command.ts";
 import { isFullCommit, resolveLocalRef } from "./git-ref.ts";
 

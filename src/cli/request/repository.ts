@@ -1,5 +1,5 @@
 import { SolsticeError } from "../../core/errors.ts";
-import { parseRepositoryUrl } from "../../core/request/repository-url.ts";
+import { parseRepositoryUrl } from "../../core/text/repository-url.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import { repositoryPath } from "../print/text.ts";
 import { readGitCheckout } from "./git-checkout.ts";

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { isSolsticeError } from "../../core/errors.ts";
+import { imagesFor, unfitness } from "../../core/hosts/backend-fit.ts";
 import { resolveLabel } from "../../core/image-map/labels.ts";
-import { imagesFor, unfitness } from "../../core/schedule/backend-fit.ts";
 import { shippedImageMapPath } from "../load-orchestrator-config.ts";
 import { parseImageMap } from "./parse-image-map.ts";
 

@@ -1,4 +1,4 @@
-import { mostHolds } from "../../core/job/hold-limits.ts";
+import { mostHolds } from "../../core/request/hold-limits.ts";
 import type { OptionDefinition } from "./option-definition.ts";
 import { duration, wholeNumber } from "./option-parsers.ts";
 

@@ -1,4 +1,4 @@
-import { parseRepositoryUrl, type RepositoryAddress } from "../request/repository-url.ts";
+import { parseRepositoryUrl, type RepositoryAddress } from "../text/repository-url.ts";
 import { withoutTrailing } from "../text/text-ends.ts";
 
 /** What keeps the caches of one repository from those of another, in a job's words. */

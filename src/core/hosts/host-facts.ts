@@ -1,5 +1,5 @@
 import type { Backend, GuestSize } from "../job/job.ts";
-import type { Unfit } from "../schedule/backend-fit.ts";
+import type { Unfit } from "./backend-fit.ts";
 
 /**
  * What a host tells the others about itself, each time it renews its lease: enough to resolve a label for it, and to

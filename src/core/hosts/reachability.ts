@@ -1,6 +1,6 @@
 import { isWithin, parseRange } from "../image-map/cidr.ts";
 import { type Egress, privateRanges } from "../image-map/egress.ts";
-import { parseRepositoryUrl } from "../request/repository-url.ts";
+import { parseRepositoryUrl } from "../text/repository-url.ts";
 
 /** A server that guests are asked to reach. */
 export interface NetworkTarget {

@@ -1,4 +1,4 @@
-import type { HoldRefusal } from "./hold-limits.ts";
+import type { HoldRefusal } from "../request/hold-limits.ts";
 import type { Job, Machine, RunnerFailure } from "./job.ts";
 
 /** What a machine record says of a hold. */

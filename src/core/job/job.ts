@@ -1,5 +1,5 @@
+import type { HoldRefusal } from "../request/hold-limits.ts";
 import type { JobRequest } from "../request/job-request.ts";
-import type { HoldRefusal } from "./hold-limits.ts";
 import type { JobState } from "./job-state.ts";
 import type { Verdict } from "./verdict.ts";
 

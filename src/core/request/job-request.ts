@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { type CacheRequest, cacheKeys, cacheSchema } from "../cache/request.ts";
 import { SolsticeError } from "../errors.ts";
-import { longestHoldSeconds } from "../job/hold-limits.ts";
 import { type MessageKeys, presentFields, unknownPlaces } from "../text/absent-fields.ts";
+import { parseRepositoryUrl } from "../text/repository-url.ts";
 import { artifactKeys, artifactsSchema } from "./artifacts.ts";
-import { parseRepositoryUrl } from "./repository-url.ts";
+import { longestHoldSeconds } from "./hold-limits.ts";
 import { inUnixForm } from "./script-form.ts";
 
 /** Named limits of a request: everything that enters is bounded here. */

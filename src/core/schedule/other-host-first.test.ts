@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { freeSlotOn } from "../hosts/free-slot.ts";
 import { explain } from "./explain.ts";
 import { explainAcross } from "./explain-across.ts";
+import { freeSlotOn } from "./free-slot.ts";
 import { lastAttemptOf, leftToOthers, otherHostFirstMs } from "./other-host-first.ts";
 import { type SchedulerSnapshot, schedule } from "./scheduler.ts";
 import { hostRecord } from "./testing/hosts.ts";

@@ -1,4 +1,4 @@
-import { parseRepositoryUrl } from "../request/repository-url.ts";
+import { parseRepositoryUrl } from "../text/repository-url.ts";
 import { withoutTrailing } from "../text/text-ends.ts";
 import { starProblem } from "./path-pattern.ts";
 

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import type { ImageDefinition } from "../../core/image-map/image-map.ts";
-import { digestFile, type FileDigests, loadFacts, saveFacts } from "../prepare/image-facts.ts";
+import { digestFile, type FileDigests, loadFacts, saveFacts } from "../image-facts.ts";
 import type { PreparationContext } from "../types.ts";
 import { digestBy, type WantedDigest } from "./wanted-digest.ts";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import type { ChecksumAlgorithm, ImageChecksum, ImageDefinition } from "../../core/image-map/image-map.ts";
-import type { FileDigests } from "../prepare/image-facts.ts";
+import type { FileDigests } from "../image-facts.ts";
 import type { PreparationContext } from "../types.ts";
 
 /** The digest that a file must have, and who says so. */

@@ -3,8 +3,8 @@ import { type FileHandle, open, readFile, rm } from "node:fs/promises";
 import { z } from "zod";
 import { makeDirectory } from "../../host/files/make-directory.ts";
 import { writeFully } from "../formats/sparse-writer.ts";
+import { writeFileAtomically } from "../image-facts.ts";
 import { folderMode, type ImageFiles } from "../image-files.ts";
-import { writeFileAtomically } from "../prepare/image-facts.ts";
 
 const stateSchema = z.object({
   /** SHA-256 of the URL: it may hold a password, which does not belong on disk. */

@@ -9,8 +9,8 @@ import {
 } from "../checksums/wanted-digest.ts";
 import { imageInvalid } from "../errors.ts";
 import { inspectImage } from "../formats/image-format.ts";
+import { digestFile, type FileDigests, type ImageFacts, loadFacts, saveFacts } from "../image-facts.ts";
 import type { PreparationContext, ReadyImage } from "../types.ts";
-import { digestFile, type FileDigests, type ImageFacts, loadFacts, saveFacts } from "./image-facts.ts";
 
 type LookContext = Pick<PreparationContext, "limits" | "signal" | "dataDir" | "report">;
 

@@ -1,8 +1,8 @@
 import { readFile, rm } from "node:fs/promises";
 import { z } from "zod";
 import { errorText } from "../../core/errors.ts";
+import { writeFileAtomically } from "../image-facts.ts";
 import type { ImageFiles } from "../image-files.ts";
-import { writeFileAtomically } from "./image-facts.ts";
 
 const failureSchema = z.object({
   /** What happened and what to do; without anything secret. */

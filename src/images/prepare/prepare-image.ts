@@ -15,10 +15,10 @@ import { convertWriteError, imageInvalid } from "../errors.ts";
 import { declaredContentBytes, decompressFile } from "../formats/decompress.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "../formats/image-format.ts";
 import { SparseWriter } from "../formats/sparse-writer.ts";
+import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "../image-facts.ts";
 import { folderMode, type ImageFiles, imageFiles } from "../image-files.ts";
 import type { PreparationContext, ReadyImage } from "../types.ts";
 import { findReadyImage } from "./find-ready-image.ts";
-import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "./image-facts.ts";
 import { readFailure, removeFailure, saveFailure } from "./last-failure.ts";
 
 /** How often free space is looked at while unpacking. */

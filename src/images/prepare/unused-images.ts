@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import { tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { listBackingFiles } from "../formats/backing-file.ts";
+import { isPreparedByUs, writeFileAtomically } from "../image-facts.ts";
 import { type ImageFiles, imageFiles } from "../image-files.ts";
-import { isPreparedByUs, writeFileAtomically } from "./image-facts.ts";
 
 /** What {@link removeUnusedImages} looks at. */
 export interface UnusedImagesOptions {

@@ -1,6 +1,6 @@
+import { imagesFor, unfitness } from "../../core/hosts/backend-fit.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import type { Backend } from "../../core/job/job.ts";
-import { imagesFor, unfitness } from "../../core/schedule/backend-fit.ts";
 import type { Log } from "../log.ts";
 
 /**

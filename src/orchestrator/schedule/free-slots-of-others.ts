@@ -1,5 +1,5 @@
-import { freeSlotOn } from "../../core/hosts/free-slot.ts";
 import { countedSlots } from "../../core/job/hold.ts";
+import { freeSlotOn } from "../../core/schedule/free-slot.ts";
 import { type AskingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
 import type { QueuedJob } from "../../core/schedule/scheduler.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";

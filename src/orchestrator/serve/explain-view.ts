@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { freeSlotOn } from "../../core/hosts/free-slot.ts";
 import { drainOf } from "../../core/hosts/host-drain.ts";
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import type { Job } from "../../core/job/job.ts";
 import type { ExplainSnapshot } from "../../core/schedule/explain.ts";
 import { explainAcross, type ServingHost } from "../../core/schedule/explain-across.ts";
+import { freeSlotOn } from "../../core/schedule/free-slot.ts";
 import { lastAttemptOf } from "../../core/schedule/other-host-first.ts";
 import { serves } from "../../core/schedule/placement.ts";
 import type { RunningJob, SchedulerSnapshot } from "../../core/schedule/scheduler.ts";

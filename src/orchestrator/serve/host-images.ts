@@ -1,8 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { unfitness } from "../../core/hosts/backend-fit.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import { labelsOfImage } from "../../core/image-map/labels.ts";
 import type { Backend } from "../../core/job/job.ts";
-import { unfitness } from "../../core/schedule/backend-fit.ts";
 import type { HostImageSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { openImageStore } from "../../images/image-store.ts";
 import type { ImageRow } from "../../images/inspect.ts";

@@ -1,7 +1,7 @@
 import type { JobEntry, StoreInventory } from "../../core/audit/inventories.ts";
 import { activeStates } from "../../core/job/job-state.ts";
+import { listMachines } from "../jobs/machines.ts";
 import type { Store } from "../store.ts";
-import { listMachines } from "./machines.ts";
 
 /** How many ids one query names: SQLite allows 32,766 parameters, and a list of this length is parsed quickly. */
 const idsPerQuery = 500;

@@ -1,12 +1,12 @@
 import type { Selectable } from "kysely";
 import type { Job, Machine } from "../../core/job/job.ts";
 import { activeStates } from "../../core/job/job-state.ts";
-import { moveWithin } from "../hosts/machines.ts";
 import type { AttemptKey } from "../keys.ts";
 import { toJob, toMachine } from "../rows.ts";
 import type { JobsTable, MachinesTable } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import { presentStates } from "./fence.ts";
+import { moveWithin } from "./machines.ts";
 import { closeStepsWithin } from "./steps.ts";
 
 /** A job in its current attempt, and that attempt's machine. */

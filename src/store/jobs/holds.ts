@@ -1,7 +1,7 @@
 import type { ExpressionBuilder, Transaction } from "kysely";
 import type { HoldAnswer, HoldFacts } from "../../core/job/hold.ts";
-import type { HoldRefusal } from "../../core/job/hold-limits.ts";
 import { activeStates } from "../../core/job/job-state.ts";
+import type { HoldRefusal } from "../../core/request/hold-limits.ts";
 import type { AttemptKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";

@@ -10,11 +10,11 @@ import {
   transition,
 } from "../../core/job/job-state.ts";
 import { usesNoAttempt, type Verdict, verdict, verdictReasons } from "../../core/job/verdict.ts";
-import { moveWithin } from "../hosts/machines.ts";
-import { recordResult } from "../outbox/record-result.ts";
 import { toJob, verdictColumns } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { JobWake, OpenWrite, Store } from "../store.ts";
+import { moveWithin } from "./machines.ts";
+import { recordResult } from "./record-result.ts";
 
 /** Another process may change the job between our read and our write this often before we give up. */
 const maxRaces = 20;

@@ -1,11 +1,11 @@
 import type { Transaction } from "kysely";
 import type { Job } from "../../core/job/job.ts";
-import { bindWithin, type SessionCall } from "../hosts/machines.ts";
 import { toJob } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import type { AttemptRecord } from "./attempts.ts";
 import { applyWithin } from "./job-changes.ts";
+import { bindWithin, type SessionCall } from "./machines.ts";
 
 /**
  * A runner's first call, in one transaction: binds its session as {@link bindWithin} does, and moves the job to `running`.

@@ -12,7 +12,6 @@ import {
   recordStored,
   sumStored,
 } from "../files/uploads.ts";
-import { listMachines, recordFinish, setMachineState } from "../hosts/machines.ts";
 import { closeAttempt, findBySession, hasRunnerToken, loadAttempt } from "../jobs/attempts.ts";
 import { countQueued, countQueuedByGroup } from "../jobs/capacity.ts";
 import {
@@ -28,6 +27,7 @@ import {
   recentDurations,
   requestCancel,
 } from "../jobs/jobs.ts";
+import { listMachines, recordFinish, setMachineState } from "../jobs/machines.ts";
 import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "../jobs/retention.ts";
 import { finishStep, listSteps, startStep } from "../jobs/steps.ts";
 import { appendLog, compactLog, compactLogs, logStatus, readLog } from "../logs/logs.ts";

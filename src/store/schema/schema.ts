@@ -2,10 +2,10 @@ import type { Generated } from "kysely";
 import type { CacheCompression } from "../../core/cache/archive.ts";
 import type { RestoreOutcome } from "../../core/cache/lookup.ts";
 import type { SaveOutcome } from "../../core/cache/save.ts";
-import type { HoldRefusal } from "../../core/job/hold-limits.ts";
 import type { Backend, LogStream, MachineState, RunnerFailure, StepState } from "../../core/job/job.ts";
 import type { JobState } from "../../core/job/job-state.ts";
 import type { VerdictReason } from "../../core/job/verdict.ts";
+import type { HoldRefusal } from "../../core/request/hold-limits.ts";
 
 /** The tables as queries see them. All `*_at` columns are ms since the epoch; `migrations.ts` creates them. */
 export interface Database {

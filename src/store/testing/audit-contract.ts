@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readStoreInventory } from "../hosts/audit.ts";
-import { setMachineState } from "../hosts/machines.ts";
 import { insertJob } from "../jobs/jobs.ts";
+import { setMachineState } from "../jobs/machines.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 

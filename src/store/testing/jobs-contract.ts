@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { getMachine } from "../hosts/machines.ts";
 import { claimJob, getJob, insertJob, listJobs, listTransitions, requestCancel } from "../jobs/jobs.ts";
+import { getMachine } from "../jobs/machines.ts";
 import { listSteps } from "../jobs/steps.ts";
 import { claim, end, hostId, insertClaimed, newJob, wakesOf } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { verdict } from "../../core/job/verdict.ts";
-import { getMachine, listMachines, recordFinish, setMachineState, touchRunner } from "../hosts/machines.ts";
 import { closeAttempt, findBySession } from "../jobs/attempts.ts";
 import { applyEvent } from "../jobs/jobs.ts";
+import { getMachine, listMachines, recordFinish, setMachineState, touchRunner } from "../jobs/machines.ts";
 import { finishStep, listSteps, startStep } from "../jobs/steps.ts";
 import type { Store } from "../store.ts";
 import { bindSession, claim, hostId, insertClaimed } from "./sample-jobs.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
-import { setMachineState } from "../hosts/machines.ts";
 import { getJob, insertJob, listTransitions } from "../jobs/jobs.ts";
+import { setMachineState } from "../jobs/machines.ts";
 import { deleteFinishedJobs, expireOldestLogs, sumLogBytes } from "../jobs/retention.ts";
 import { appendLog, compactLog, logStatus, readLog } from "../logs/logs.ts";
 import type { Store } from "../store.ts";

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { Job, Machine } from "../../core/job/job.ts";
 import { type VerdictReason, verdict } from "../../core/job/verdict.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
-import { bindWithin, type SessionCall } from "../hosts/machines.ts";
 import { applyEvent, claimJob, insertJob, type NewJob } from "../jobs/jobs.ts";
+import { bindWithin, type SessionCall } from "../jobs/machines.ts";
 import type { Store, Wake } from "../store.ts";
 
 /** The host that claims in these tests. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { guestName } from "../../../src/core/job/job.ts";
 import type { RunCommand } from "../../../src/host/command.ts";
 import { guestsDirectory, readGuestDirectories } from "../../../src/hypervisor/guest-directories.ts";
-import { guestPaths } from "../../../src/hypervisor/zones/guest/guest-paths.ts";
+import { guestPaths } from "../../../src/hypervisor/zones/guest-paths.ts";
 import { readSlot } from "../../../src/hypervisor/zones/network/read-slot.ts";
 import { slotOfVnic, vnicPrefix } from "../../../src/hypervisor/zones/network/slots.ts";
 import { parseZoneList } from "../../../src/hypervisor/zones/zone/zone-list.ts";

@@ -2,10 +2,10 @@ import { type Command, InvalidArgumentError } from "commander";
 import { SolsticeError } from "../../../core/errors.ts";
 import type { CacheEntry } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { formatBytes } from "../../../host/files/disk-space.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
+import { cacheEntriesText, cacheEntryDocument } from "../../print/cache-list.ts";
 import { write, writeJson } from "../../print/output.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
-import { cacheEntriesText, cacheEntryDocument } from "./cache-list.ts";
 
 /** Most entries of one listing, which is what the API gives at most. */
 const limitMax = 1000;

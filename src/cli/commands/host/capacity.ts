@@ -1,10 +1,10 @@
 import type { CapacityResponse, HostCapacity, LabelCapacity } from "../../../gen/solstice/v1/jobs_pb.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { Output } from "../../context.ts";
 import { askHost, hostDocument, hostSentence, type RunningHost } from "../../installation/running-host.ts";
 import { paintState, write, writeJson } from "../../print/output.ts";
 import { tableText } from "../../print/table.ts";
 import { oneLine } from "../../print/text.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** `solstice capacity`: the caps, what runs and what waits. */
 export const registerCapacity: RegisterCommand = (program, context) => {

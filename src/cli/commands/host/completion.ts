@@ -1,7 +1,7 @@
 import { Argument, type Command } from "commander";
+import { examplesText, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { write } from "../../print/output.ts";
-import { examplesText, type RegisterCommand } from "../command.ts";
 
 const shells = ["bash", "zsh"] as const;
 

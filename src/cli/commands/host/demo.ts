@@ -1,7 +1,7 @@
 import { runDemo } from "../../../demo/demo.ts";
+import { examplesText, type RegisterCommand } from "../../command.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { paint } from "../../print/output.ts";
-import { examplesText, type RegisterCommand } from "../command.ts";
 
 /** `solstice demo`: one job in a fresh virtual machine, from whatever is installed to nothing left behind. */
 export const registerDemo: RegisterCommand = (program, context) => {

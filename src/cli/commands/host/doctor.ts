@@ -4,8 +4,9 @@ import type { Environment, RawFlags } from "../../../config/options/read-options
 import { zonesOptions } from "../../../config/options/zones-options.ts";
 import type { OrchestratorConfig } from "../../../config/orchestrator-config.ts";
 import { SolsticeError } from "../../../core/errors.ts";
+import { expectedBackend } from "../../../core/hosts/backend-fit.ts";
 import type { Backend } from "../../../core/job/job.ts";
-import { expectedBackend } from "../../../core/schedule/backend-fit.ts";
+import { examplesText, type RegisterCommand } from "../../command.ts";
 import type { CliContext, Output } from "../../context.ts";
 import { type Check, type CheckResult, type CheckStatus, runCheck } from "../../doctor/check.ts";
 import { doctorSettings } from "../../doctor/configuration.ts";
@@ -27,7 +28,6 @@ import { addOptions, flagsGiven } from "../../option-flags.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { paint, write, writeJson } from "../../print/output.ts";
 import { manyLines } from "../../print/text.ts";
-import { examplesText, type RegisterCommand } from "../command.ts";
 
 const { config, dataDir, libvirtUri, libvirtNetwork, libvirtVirtType, apiListen, runnerListen, apiToken } =
   orchestratorOptions;

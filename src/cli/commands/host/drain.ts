@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
 import type { DrainResponse } from "../../../gen/solstice/v1/jobs_pb.ts";
+import { askPatiently } from "../../api/api-retry.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
-import { askPatiently } from "../../follow/api-retry.ts";
 import { reportOnSignals } from "../../follow/wait-and-report.ts";
 import { parseTime } from "../../option-flags.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** How often the host is asked what still runs there, in ms. */
 const lookMs = 1000;

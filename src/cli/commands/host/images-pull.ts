@@ -1,6 +1,6 @@
 import type { ImagesConfig } from "../../../config/load-orchestrator-config.ts";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
-import { expectedBackend, imagesFor, unfitness } from "../../../core/schedule/backend-fit.ts";
+import { expectedBackend, imagesFor, unfitness } from "../../../core/hosts/backend-fit.ts";
 import { didYouMean } from "../../../core/text/closest-name.ts";
 import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { ImageStore, ProgressView } from "../../../images/index.ts";

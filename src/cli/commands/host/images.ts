@@ -3,16 +3,16 @@ import type { Command } from "commander";
 import { type ImagesConfig, loadImagesConfig } from "../../../config/load-orchestrator-config.ts";
 import { clientOptions, imageOptions } from "../../../config/options/options.ts";
 import type { RawFlags } from "../../../config/options/read-options.ts";
-import { expectedBackend } from "../../../core/schedule/backend-fit.ts";
+import { expectedBackend } from "../../../core/hosts/backend-fit.ts";
 import { type HostImage, HostImageSchema } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { openApiSession } from "../../api/api-session.ts";
+import { examplesText, type RegisterCommand, warn } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { differences, settingOf } from "../../installation/differences.ts";
 import { askHost, type HostAnswer, hostDocument, hostSentence } from "../../installation/running-host.ts";
 import { addOptions, flagsGiven } from "../../option-flags.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
-import { examplesText, type RegisterCommand, warn } from "../command.ts";
 import { imageDocument, imagesText } from "./images-list.ts";
 import { pullImages } from "./images-pull.ts";
 

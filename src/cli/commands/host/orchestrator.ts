@@ -1,7 +1,7 @@
 import { orchestratorOptions } from "../../../config/options/options.ts";
 import { createConfigSource } from "../../../config/reload/config-source.ts";
+import { examplesText, type RegisterCommand } from "../../command.ts";
 import { addOptions, flagsGiven } from "../../option-flags.ts";
-import { examplesText, type RegisterCommand } from "../command.ts";
 
 /** `solstice orchestrator`: the daemon. */
 export const registerOrchestrator: RegisterCommand = (program, context) => {

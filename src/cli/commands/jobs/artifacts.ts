@@ -8,13 +8,13 @@ import { downloadArtifact } from "../../artifacts/download.ts";
 import { nameMatches } from "../../artifacts/name-match.ts";
 import { safePaths } from "../../artifacts/safe-path.ts";
 import { makeTargetDirectory } from "../../artifacts/target-directory.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { createStatusLine, type StatusLine } from "../../print/status-line.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine } from "../../print/text.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** How the API is asked for the latest attempt. */
 const latestAttempt = 0;

@@ -1,11 +1,11 @@
 import { isFinal } from "../../../core/job/job-state.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
+import { jobDocument, jobStateOf } from "../../print/job-document.ts";
 import { paintState, write, writeJson } from "../../print/output.ts";
 import { reportError } from "../../print/report-error.ts";
-import { jobDocument, jobStateOf } from "../../request/job-document.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** `solstice cancel JOB...`: asks jobs to end. */
 export const registerCancel: RegisterCommand = (program, context) => {

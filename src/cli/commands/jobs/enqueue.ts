@@ -6,18 +6,18 @@ import type { JobRequest } from "../../../core/request/job-request.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { publishRequest } from "../../../queue/publish/publish-request.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import type { Submitted } from "../../follow/submit-response.ts";
 import { reportOnSignals, waitAndReport } from "../../follow/wait-and-report.ts";
 import { addOptions, flagsGiven, parseTime } from "../../option-flags.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
+import { jobDocument } from "../../print/job-document.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
 import { buildRequest, type RequestFlags } from "../../request/build-request.ts";
 import { findPublishedJob } from "../../request/find-published-job.ts";
-import { jobDocument } from "../../request/job-document.ts";
 import type { StepFlag } from "../../request/job-script.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "../command.ts";
 
 interface EnqueueFlags extends RequestFlags {
   readonly wait?: true;

@@ -1,6 +1,6 @@
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { durationText, oneLine } from "../../print/text.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** `solstice explain JOB`: why a job waits. */
 export const registerExplain: RegisterCommand = (program, context) => {

@@ -3,14 +3,14 @@ import { SolsticeError } from "../../../core/errors.ts";
 import { jobStates } from "../../../core/job/job-state.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext, Output } from "../../context.ts";
-import { isOnHold } from "../../follow/hold-text.ts";
+import { isOnHold } from "../../print/hold-text.ts";
+import { jobDocument, jobSummaryDocument } from "../../print/job-document.ts";
 import { jobText } from "../../print/job-text.ts";
 import { paintState, write, writeJson } from "../../print/output.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine, repositoryText } from "../../print/text.ts";
-import { jobDocument, jobSummaryDocument } from "../../request/job-document.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 import { rejectedDocument, rejectedText } from "./rejected-list.ts";
 
 interface JobsFlags {

@@ -1,12 +1,12 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { followLog, type LogPiece, type LogPlace, skippedText } from "../../follow/follow-log.ts";
 import { type LogLineDocument, LogLines } from "../../follow/log-lines.ts";
 import { createWaitReason, type WaitReason } from "../../follow/wait-reason.ts";
 import { guestOutput, jsonText, write } from "../../print/output.ts";
 import { completenessText, isWhole } from "../../print/verdict-text.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 interface LogsFlags {
   readonly follow?: true;

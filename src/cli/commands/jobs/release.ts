@@ -1,8 +1,8 @@
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
+import { jobDocument } from "../../print/job-document.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { reportError } from "../../print/report-error.ts";
-import { jobDocument } from "../../request/job-document.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** `solstice release JOB...`: ends holds. */
 export const registerRelease: RegisterCommand = (program, context) => {

@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import type { Job } from "../../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import type { Submitted } from "../../follow/submit-response.ts";
 import { waitAndReport } from "../../follow/wait-and-report.ts";
+import { jobDocument } from "../../print/job-document.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
-import { jobDocument } from "../../request/job-document.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand, warn } from "../command.ts";
 
 interface RetryFlags {
   readonly requestId?: string;

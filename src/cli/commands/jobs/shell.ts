@@ -4,12 +4,12 @@ import { shownUrl } from "../../../core/text/shown-url.ts";
 import type { ShellMoved } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { fromApiError } from "../../api/api-error.ts";
 import type { ApiSession } from "../../api/api-session.ts";
+import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { oneLine, timeText } from "../../print/text.ts";
 import { converse, type Outcome } from "../../shell/converse.ts";
 import { escapeHelp } from "../../shell/escape.ts";
-import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../command.ts";
 
 /** `solstice shell JOB`: enters the guest of a failed job that is on hold. */
 export const registerShell: RegisterCommand = (program, context) => {

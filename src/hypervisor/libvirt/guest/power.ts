@@ -3,9 +3,9 @@ import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import type { Domain, DomainState } from "../../../libvirt/index.ts";
 import type { GuestPower } from "../../hypervisor.ts";
-import { isolationRefused, warnOfOpenPort, withoutIsolation } from "../firewall/port-isolation.ts";
 import { findDomain, isGone, isWrongState, type LibvirtHost } from "../host.ts";
 import { guestPaths } from "./guest-paths.ts";
+import { isolationRefused, warnOfOpenPort, withoutIsolation } from "./port-isolation.ts";
 
 /** What libvirt's state means to us. A state that we do not know has power until libvirt says that it has none. */
 export function powerOf({ state, reason }: DomainState): GuestPower {

@@ -1,5 +1,5 @@
 import { SolsticeError } from "../../../core/errors.ts";
-import { unfitness } from "../../../core/schedule/backend-fit.ts";
+import { unfitness } from "../../../core/hosts/backend-fit.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
 
 /** Refuses a guest that this backend cannot make as its image wants it: `hypervisor_failed`, with all that is in the way. */

@@ -7,6 +7,7 @@ import type {
 } from "../../../core/audit/inventories.ts";
 import { jobIdOfGuest } from "../../../core/job/job.ts";
 import { readGuestDirectories } from "../../guest-directories.ts";
+import { diskDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { readCard } from "../network/guest-network.ts";
 import { listVnics } from "../network/links.ts";
@@ -15,7 +16,6 @@ import { type ConfiguredZone, ownershipProperties, zoneOwnership } from "../owne
 import { listDatasets } from "../pool/datasets.ts";
 import { powerOf } from "../zone/zone-list.ts";
 import { guestBrand, listZones, readZone } from "../zone/zones-of-host.ts";
-import { diskDataset } from "./guest-paths.ts";
 import { markProperties } from "./observe.ts";
 
 /** Everything that this host holds of our guests. Lists only; what is to be made of it is decided elsewhere. */

@@ -1,4 +1,5 @@
 import { access, lstat } from "node:fs/promises";
+import { diskDataset, guestPaths, zoneDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { guestAddresses } from "../network/guest-network.ts";
 import { listVnics } from "../network/links.ts";
@@ -7,7 +8,6 @@ import { cardOfSlot } from "../network/slots.ts";
 import { ownershipOf, ownershipProperties, zoneOwnership } from "../ownership.ts";
 import { type Dataset, findDataset } from "../pool/datasets.ts";
 import { findZone } from "../zone/zones-of-host.ts";
-import { diskDataset, guestPaths, zoneDataset } from "./guest-paths.ts";
 import type { ObservedDisk, ObservedGuest, ObservedZone } from "./observed.ts";
 
 /** What makes a dataset's mark. */

@@ -4,6 +4,7 @@ import { guestName } from "../../../core/job/job.ts";
 import type { GuestPower } from "../../hypervisor.ts";
 import { ask, askInTurn, slowSeconds, succeed } from "../commands.ts";
 import { isWrongState, toHostError } from "../errors.ts";
+import { diskDataset, guestPaths, zoneDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { readCard } from "../network/guest-network.ts";
 import { ensureVnic } from "../network/links.ts";
@@ -11,7 +12,6 @@ import { type ConfiguredZone, ownershipProperties } from "../ownership.ts";
 import { findDataset } from "../pool/datasets.ts";
 import { powerOf } from "../zone/zone-list.ts";
 import { findZone, isGuestZone } from "../zone/zones-of-host.ts";
-import { diskDataset, guestPaths, zoneDataset } from "./guest-paths.ts";
 import { markProperties } from "./observe.ts";
 
 /** What a zone's own directory may take: bhyve's logs and UEFI variables. */

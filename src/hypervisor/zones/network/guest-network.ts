@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ZonesConfig } from "../../../config/zones-config.ts";
 import { readGuestDirectories } from "../../guest-directories.ts";
 import type { Seed } from "../../hypervisor.ts";
-import { guestPaths } from "../guest/guest-paths.ts";
+import { guestPaths } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { listVnics } from "./links.ts";
 import { nameserversOf } from "./nameservers.ts";

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { ImageDefinition, ImageMap } from "../image-map/image-map.ts";
 import { type Backend, backends } from "../job/job.ts";
+import { explain } from "../schedule/explain.ts";
+import { schedule } from "../schedule/scheduler.ts";
+import { arbitrarySnapshot } from "../schedule/testing/scheduler-snapshots.ts";
 import { expectedBackend, type GuestTraits, imagesFor, unfitness } from "./backend-fit.ts";
-import { explain } from "./explain.ts";
-import { schedule } from "./scheduler.ts";
-import { arbitrarySnapshot } from "./testing/scheduler-snapshots.ts";
 
 const plain: GuestTraits & Pick<ImageDefinition, "backend"> = {
   ...{ backend: null, seed: "iso", diskBus: "virtio", nicModel: "virtio", firmware: "bios", egress: "open" },

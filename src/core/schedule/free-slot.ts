@@ -1,6 +1,6 @@
-import { serves } from "../schedule/placement.ts";
-import { freeSlotBeside, type QueuedJob, type RunningJob } from "../schedule/scheduler.ts";
-import type { HostRecord } from "./host-facts.ts";
+import type { HostRecord } from "../hosts/host-facts.ts";
+import { serves } from "./placement.ts";
+import { freeSlotBeside, type QueuedJob, type RunningJob } from "./scheduler.ts";
 
 /**
  * Tells whether a host could start one more job of a label and image now, by what it told of itself and the jobs that run

@@ -3,9 +3,9 @@ import { createReadStream } from "node:fs";
 import { chmod, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import type { ImageDefinition } from "../../core/image-map/image-map.ts";
-import { makeDirectory } from "../../host/files/make-directory.ts";
-import { folderMode, imageFiles } from "../image-files.ts";
+import type { ImageDefinition } from "../core/image-map/image-map.ts";
+import { makeDirectory } from "../host/files/make-directory.ts";
+import { folderMode, imageFiles } from "./image-files.ts";
 
 /** What was once found out about a file, and stays true while it is the same file. */
 const factsSchema = z.object({

@@ -1,12 +1,12 @@
 import type { Selectable, Transaction } from "kysely";
 import { type Machine, type MachineState, machineStates, type RunnerFailure } from "../../core/job/job.ts";
 import type { JobState } from "../../core/job/job-state.ts";
-import { jobUnderWay, presentStates } from "../jobs/fence.ts";
-import { type HoldOrder, holdColumns } from "../jobs/holds.ts";
 import type { AttemptKey } from "../keys.ts";
 import { toMachine } from "../rows.ts";
 import type { Database, MachinesTable } from "../schema/schema.ts";
 import type { Store, Wake } from "../store.ts";
+import { jobUnderWay, presentStates } from "./fence.ts";
+import { type HoldOrder, holdColumns } from "./holds.ts";
 
 /** The states of a job whose runner may open its session. */
 const connectableStates = ["provisioning", "booting", "running"] as const satisfies JobState[];

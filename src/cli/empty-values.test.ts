@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import type { Command } from "commander";
-import { isSolsticeError } from "../../core/errors.ts";
-import type { CliContext } from "../context.ts";
-import { createProgram } from "../program.ts";
+import { isSolsticeError } from "../core/errors.ts";
+import type { CliContext } from "./context.ts";
+import { createProgram } from "./program.ts";
 
 /** The whole command line, of which no command does anything. */
 async function idleProgram(): Promise<Command> {

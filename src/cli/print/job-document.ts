@@ -1,6 +1,6 @@
 import type { JobState } from "../../core/job/job-state.ts";
 import type { Job, JobStep, LogStatus, Transition } from "../../gen/solstice/v1/jobs_pb.ts";
-import { cacheUseDocument } from "../commands/host/cache-list.ts";
+import { cacheUseDocument } from "./cache-list.ts";
 
 /** How long a job was in a state, in milliseconds; of the state it is in: so far. */
 export interface StateTiming {

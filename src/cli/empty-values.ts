@@ -1,5 +1,5 @@
 import type { Command, Option } from "commander";
-import { SolsticeError } from "../../core/errors.ts";
+import { SolsticeError } from "../core/errors.ts";
 
 /**
  * Refuses an empty value of any option, and an empty argument: mostly a variable of a script that is not set, and an empty path would

@@ -1,8 +1,8 @@
-import type { CacheEntry, CacheUse, Job } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { formatBytes } from "../../../host/files/disk-space.ts";
-import type { Output } from "../../context.ts";
-import { tableText } from "../../print/table.ts";
-import { durationText, oneLine, repositoryText } from "../../print/text.ts";
+import type { CacheEntry, CacheUse, Job } from "../../gen/solstice/v1/jobs_pb.ts";
+import { formatBytes } from "../../host/files/disk-space.ts";
+import type { Output } from "../context.ts";
+import { tableText } from "./table.ts";
+import { durationText, oneLine, repositoryText } from "./text.ts";
 
 /** An entry of the cache as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
 export function cacheEntryDocument(entry: CacheEntry) {

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { clientOptions } from "../../config/options/options.ts";
-import { type ApiSession, openApiSession } from "../api/api-session.ts";
-import type { CliContext } from "../context.ts";
-import { contradiction } from "../installation/contradiction.ts";
-import { addOptions, flagsGiven } from "../option-flags.ts";
-import { paint } from "../print/output.ts";
-import { oneLine } from "../print/text.ts";
+import { clientOptions } from "../config/options/options.ts";
+import { type ApiSession, openApiSession } from "./api/api-session.ts";
+import type { CliContext } from "./context.ts";
+import { contradiction } from "./installation/contradiction.ts";
+import { addOptions, flagsGiven } from "./option-flags.ts";
+import { paint } from "./print/output.ts";
+import { oneLine } from "./print/text.ts";
 
 /** One command of the program: it makes itself known to `program`. Each lives in its own file. */
 export type RegisterCommand = (program: Command, context: CliContext) => void;

@@ -1,5 +1,5 @@
 import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
-import { durationText, oneLine, timeText } from "../print/text.ts";
+import { durationText, oneLine, timeText } from "./text.ts";
 
 /** Whether the job has failed for good, and only its guest is left, for people to enter. */
 export function isOnHold(job: Job): boolean {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
 import { SolsticeError } from "../../core/errors.ts";
-import { fromApiError, isNotOurs } from "../api/api-error.ts";
-import type { ApiSession, JobClient } from "../api/api-session.ts";
-import { isExpectedEnd } from "../api/api-streams.ts";
 import { oneLine } from "../print/text.ts";
+import { fromApiError, isNotOurs } from "./api-error.ts";
+import type { ApiSession, JobClient } from "./api-session.ts";
+import { isExpectedEnd } from "./api-streams.ts";
 
 /** How long a follower bears with an API that cannot be reached: an orchestrator that restarts takes seconds. */
 export const apiRetryMs = 120_000;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { guestName } from "../../../core/job/job.ts";
+import { guestName } from "../../core/job/job.ts";
 
 /** Where the files of one guest are. */
 export interface GuestPaths {
