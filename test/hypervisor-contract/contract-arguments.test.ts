@@ -7,28 +7,17 @@ const parse = (line: string) => parseContractArguments(line.split(" ").filter((w
 test("a backend is run with what the operator gives, and defaults", () => {
   const defaults = {
     kind: "run",
-    transcript: null,
     image: null,
     pool: "rpool/solstice-contract",
     only: null,
   };
   assert.deepEqual(parse("--backend noop"), { ...defaults, backend: "noop" });
-  assert.deepEqual(parse("--backend zones --transcript t.jsonl --image /i.raw --pool tank/x --only crash"), {
+  assert.deepEqual(parse("--backend zones --image /i.raw --pool tank/x --only crash"), {
     kind: "run",
     backend: "zones",
-    transcript: "t.jsonl",
     image: "/i.raw",
     pool: "tank/x",
     only: "crash",
-  });
-});
-
-test("two transcripts are compared", () => {
-  assert.deepEqual(parse("--compare a b --chosen POOL=tank/ci --chosen LINK=igb0"), {
-    kind: "compare",
-    mine: "a",
-    theirs: "b",
-    chosen: { POOL: "tank/ci", LINK: "igb0" },
   });
 });
 
@@ -36,14 +25,10 @@ test("what is no order is refused in words", () => {
   const refused: [string, RegExp][] = [
     ["", /Which backend/],
     ["--backend xen", /Which backend/],
-    ["--backend noop file", /What is file for/],
-    ["--backend libvirt --transcript t", /is for zones/],
+    ["--backend noop file", /Unexpected argument/],
     ["--backend zones --image tiny.raw", /absolute path/],
     ["--backend zones --pool tank", /below a pool/],
     ["--backend zones --pool -o", /ambiguous|below a pool/],
-    ["--compare a", /two transcripts/],
-    ["--compare a b c", /two transcripts/],
-    ["--compare a b --chosen pool=x", /WORD in capitals/],
     ["--frobnicate", /Unknown option/],
   ];
   for (const [line, words] of refused) assert.throws(() => parse(line), { message: words }, line);

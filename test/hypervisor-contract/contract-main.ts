@@ -1,21 +1,12 @@
-// `npm run contract`: the contract suite on a backend of choice, and the comparison of two transcripts.
+// `npm run contract`: the contract suite on a backend of choice.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { after } from "node:test";
 import { errorText } from "../../src/core/errors.ts";
 import { type ContractOptions, testHypervisorContract } from "./contract.ts";
 import { type ContractOrder, contractHelp, parseContractArguments } from "./contract-arguments.ts";
 import { smallDiskNeedsRoot } from "./host-trouble.ts";
-import { compareTranscripts, describeDifferences } from "./transcript/compare.ts";
-import { parseTranscript } from "./transcript/entry.ts";
-import { normalise } from "./transcript/normalise.ts";
 
 type Run = Extract<ContractOrder, { kind: "run" }>;
 
-const say = (text: string) => void process.stdout.write(`${text}\n`);
-
-const notRecorded =
-  "kills are sampled, so that two transcripts would differ by them: run them without --transcript";
 const notFilled = "the pool of a real host is not filled up for a test; on the stand-in it is";
 
 const order = parsed(process.argv.slice(2));
@@ -43,7 +34,6 @@ function complain(error: unknown, exitCode: number): void {
 
 async function obey(order: ContractOrder): Promise<void> {
   if (order.kind === "help") process.stdout.write(contractHelp);
-  else if (order.kind === "compare") compare(order);
   else if (order.only !== null && !process.execArgv.includes(onlyFlag(order.only))) runOnly(order.only);
   else await run(order);
 }
@@ -58,29 +48,8 @@ function runOnly(pattern: string): void {
   process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
 }
 
-function compare({ mine, theirs, chosen }: Extract<ContractOrder, { kind: "compare" }>): void {
-  const [ours, others] = [mine, theirs].map((file) => normalise(readTranscript(file), chosen));
-  const differences = compareTranscripts(ours ?? [], others ?? []);
-  for (const text of describeDifferences(differences)) say(text);
-  say(differences.length === 0 ? "Nothing differs." : `${differences.length} differences.`);
-  if (differences.length > 0) process.exitCode = 1;
-}
-
-function readTranscript(file: string) {
-  try {
-    return parseTranscript(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new Error(`${file} cannot be read: ${errorText(error)}`, { cause: error });
-  }
-}
-
 async function run(order: Run): Promise<void> {
   for (const [name, options] of Object.entries(await suites(order))) testHypervisorContract(name, options);
-  const { transcript } = order;
-  if (transcript === null) return;
-  after(() =>
-    say(`The transcript is in ${transcript}. Compare it: npm run contract -- --compare MINE ${transcript}`),
-  );
 }
 
 async function suites(order: Run): Promise<Record<string, ContractOptions>> {
@@ -102,26 +71,16 @@ async function suites(order: Run): Promise<Record<string, ContractOptions>> {
 }
 
 /** On illumos with the commands of this host, and on the stand-in elsewhere. */
-async function zonesSuite({ transcript, image, pool }: Run): Promise<Record<string, ContractOptions>> {
+async function zonesSuite({ image, pool }: Run): Promise<Record<string, ContractOptions>> {
   const { createZonesOnIllumos, createZonesOnStandIn } = await import("./zones/hosts.ts");
-  const { createRecorder } = await import("./transcript/record.ts");
-  const recorder = transcript === null ? null : createRecorder(transcript);
-  const recording = recorder?.recording ?? ((run) => run);
-  const options = {
-    onTest: (name: string) => recorder?.begin(name),
-    cannotHappen: recorder === null ? {} : { "the process is killed": notRecorded },
-  };
   if (process.platform !== "sunos") {
     const guests = image === null ? "scripted" : "qemu";
-    const setUp = () => createZonesOnStandIn({ guests, pool, image, recording });
-    return { "zones, on the stand-in": { ...options, setUp } };
+    return { "zones, on the stand-in": { setUp: () => createZonesOnStandIn({ guests, pool, image }) } };
   }
   if (image === null)
     throw new Error(
       "The tiny guest is built on Debian (sh images/build.sh tiny): copy it here as a raw image, and name it with --image.",
     );
-  const cannotHappen = { ...options.cannotHappen, "the disk is full": notFilled };
-  return {
-    zones: { ...options, cannotHappen, setUp: () => createZonesOnIllumos({ pool, image, recording }) },
-  };
+  const cannotHappen = { "the disk is full": notFilled };
+  return { zones: { cannotHappen, setUp: () => createZonesOnIllumos({ pool, image }) } };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { testCreation, testQuietness } from "./contract/basics.ts";
 import { testFailures } from "./contract/failures.ts";
 import type { ContractOptions } from "./contract/harness.ts";
@@ -46,7 +46,6 @@ function onScene(title: string, options: ContractOptions, testAll: (scene: Scene
         await scene.hypervisor?.close().finally(() => scene.harness?.close());
       }
     });
-    beforeEach((context) => options.onTest?.(context.name));
     testAll(scene);
   });
 }

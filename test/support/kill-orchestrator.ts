@@ -2,7 +2,7 @@
 // variable SOLSTICE_TEST_KILL holds the `KillPoint` as JSON.
 import type { KillPoint } from "../hypervisor-contract/contract/kills/steps.ts";
 import { watchProgramsOnly } from "../hypervisor-contract/contract/kills/watch-process.ts";
-import { onlyLooks } from "../hypervisor-contract/transcript/looks.ts";
+import { onlyLooks } from "../hypervisor-contract/zones/looks.ts";
 
 // `bin/solstice` starts a Node of its own, to ask for its version.
 if (process.argv.includes("orchestrator")) {

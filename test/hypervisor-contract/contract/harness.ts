@@ -102,8 +102,6 @@ export interface ContractHarness {
 /** What is to be tested, and how. */
 export interface ContractOptions {
   setUp(): Promise<ContractHarness>;
-  /** Called with the name of each test before it runs. */
-  readonly onTest?: (name: string) => void;
   /** A reason where this backend cannot be here. */
   readonly skip?: string | false;
   /** True for a backend that keeps guests in memory: they do not outlive it, leave nothing, and no one else has any. */

@@ -2,9 +2,9 @@ import type { RunCommand } from "../../../src/host/command.ts";
 import type { GuestSpec, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 import type { BrokenHost, ContractHarness } from "../contract.ts";
 import { withoutPrograms } from "../host-trouble.ts";
-import { looks } from "../transcript/looks.ts";
 import type { ZonesTestHost } from "./harness.ts";
 import { removeNetwork } from "./look.ts";
+import { looks } from "./looks.ts";
 import { openZones, type ZonesNetwork, type ZonesPlace, zonesSettings } from "./place.ts";
 
 /** A network that is lost. */

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type RunCommand, runCommand } from "../../../src/host/command.ts";
+import { runCommand } from "../../../src/host/command.ts";
 import { openStandIn, type StandIn } from "../../illumos/stand-in.ts";
 import type { KillPoint } from "../contract/kills/steps.ts";
 import { nameStep } from "../contract/kills/steps.ts";
@@ -28,28 +28,24 @@ const shutdownSeconds = 2;
 
 const poolBytes = 64 * 1024 ** 3;
 
-/** Wraps what runs the backend's commands, so that they can be recorded. */
-export type Recording = (run: RunCommand) => RunCommand;
-
 /**
  * The zones backend on the stand-in. `scripted`: its guests are no machines, and do what a test guest does; `qemu`: real boots of the
  * tiny guest.
  */
 export async function createZonesOnStandIn(options: {
   guests: "scripted" | "qemu";
-  recording?: Recording;
   /** A dataset that does not exist; its parent is the pool. */
   pool?: string;
   /** The tiny guest as a raw image; default: it is built. */
   image?: string | null;
 }): Promise<ContractHarness> {
-  const { guests, recording = (run) => run } = options;
+  const { guests } = options;
   const standIn = await openStandIn({ guests, poolBytes, shutdownSeconds });
   return createZonesHarness({
     pool: options.pool ?? "rpool/solstice",
     seeds: guests === "scripted" ? "plain" : "whole",
     spec: guests === "scripted" ? scriptedSpec(standIn) : await tinySpec(options.image ?? null),
-    run: recording(standIn.run),
+    run: standIn.run,
     suiteRun: standIn.run,
     pace: quickPace,
     async crash(zone) {
@@ -70,14 +66,13 @@ export async function createZonesOnStandIn(options: {
 export async function createZonesOnIllumos(options: {
   pool: string;
   image: string;
-  recording?: Recording;
 }): Promise<ContractHarness> {
-  const { pool, image, recording = (run) => run } = options;
+  const { pool, image } = options;
   return createZonesHarness({
     pool,
     seeds: "whole",
     spec: (guest) => ({ ...testSpec({ ...guest, imagePath: image }), imageFormat: "raw", imageDigest }),
-    run: recording(runCommand),
+    run: runCommand,
     suiteRun: runCommand,
     pace: {},
     async crash(zone) {

@@ -1,4 +1,4 @@
-import { onlyLooks } from "../transcript/looks.ts";
+import { onlyLooks } from "./looks.ts";
 
 /** How a victim whose backend is zones is made, and how its steps are told. */
 export const zonesSteps = {
