@@ -36,6 +36,51 @@ const mayImport = {
   cli: ["core", "gen", "host", "config", "store", "queue", "images", "libvirt", "orchestrator", "demo"],
 };
 
+/** Which folder of a part may import which of its siblings; any of them may import the files directly in `src/PART`. */
+const mayImportInside = {
+  core: {
+    text: [],
+    request: ["cache", "text"],
+    job: ["request"],
+    "image-map": ["job", "text"],
+    hosts: ["image-map", "job", "text"],
+    schedule: ["hosts", "image-map", "job", "text"],
+    secrets: ["job", "request", "text"],
+    cache: ["text"],
+    audit: ["job"],
+  },
+  cli: {
+    print: [],
+    api: ["print"],
+    words: [],
+    installation: ["api", "print"],
+    request: ["api", "print"],
+    follow: ["api", "print"],
+    artifacts: ["api", "print"],
+    shell: ["api", "print"],
+    doctor: ["api", "installation", "print"],
+    commands: ["api", "artifacts", "doctor", "follow", "installation", "print", "request", "shell", "words"],
+  },
+  store: {
+    schema: ["files"],
+    sqlite: ["schema"],
+    postgres: ["schema"],
+    jobs: ["schema"],
+    files: ["jobs", "schema"],
+    logs: ["jobs", "schema"],
+    hosts: ["jobs", "schema"],
+    outbox: ["files", "jobs", "schema"],
+    deliveries: ["schema"],
+  },
+  config: {
+    yaml: [],
+    options: [],
+    "image-map": ["yaml"],
+    secrets: ["yaml", "image-map"],
+    reload: ["options"],
+  },
+};
+
 const advice = {
   core: "core is pure: pass the value or the function in from the part that does the I/O.",
   libvirt: "libvirt is a library of its own: let src/hypervisor/libvirt adapt it.",
@@ -50,10 +95,21 @@ const direction = Object.entries(mayImport).map(([part, allowed]) => ({
   to: { path: "^(src|test|bench)/", pathNot: `^src/(${[part, ...allowed].join("|")})/` },
 }));
 
+const inside = Object.entries(mayImportInside).flatMap(([part, folders]) =>
+  Object.entries(folders).map(([folder, allowed]) => ({
+    name: `direction-${part}-${folder}`,
+    comment: `src/${part}/${folder} may import of src/${part} only: ${[folder, ...allowed, `src/${part}/*.ts`].join(", ")}. Move what both need to the lower folder.`,
+    severity: "error",
+    from: { path: `^src/${part}/${folder}/`, pathNot: "\\.test\\.ts$|/testing/" },
+    to: { path: `^src/${part}/[^/]+/`, pathNot: `^src/${part}/(${[folder, ...allowed].join("|")})/` },
+  })),
+);
+
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
   forbidden: [
     ...direction,
+    ...inside,
     {
       name: "no-cycles",
       comment:

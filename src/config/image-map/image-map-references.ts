@@ -1,11 +1,6 @@
 import { resolve } from "node:path";
 import { didYouMean } from "../../core/text/closest-name.ts";
-import type { Place } from "../yaml/yaml-source.ts";
-
-/** A problem at a place of the file. */
-export interface PlacedProblem extends Place {
-  readonly message: string;
-}
+import type { PlacedProblem } from "../yaml/yaml-source.ts";
 
 /** The parts of a file that refer to each other; whatever has the wrong shape is left out, as it is told elsewhere. */
 interface Names {

@@ -1,5 +1,5 @@
 import { shapeProblems } from "../yaml/shape-problems.ts";
-import type { PlacedProblem } from "./image-map-references.ts";
+import type { PlacedProblem } from "../yaml/yaml-source.ts";
 import { type ImageMapFile, imageMapSchema, knownKeysAt } from "./image-map-schema.ts";
 
 /** The file when its shape is right, and every problem with its shape. */

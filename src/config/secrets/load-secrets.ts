@@ -5,8 +5,8 @@ import { leastFragmentsOf, maskableProblem } from "../../core/secrets/fragments.
 import type { CheckoutUse, Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { SecretValue } from "../../core/secrets/secret-value.ts";
 import { readUtf8 } from "../../core/text/utf8-text.ts";
-import type { PlacedProblem } from "../image-map/image-map-references.ts";
 import { shapeProblems } from "../yaml/shape-problems.ts";
+import type { PlacedProblem } from "../yaml/yaml-source.ts";
 import { parseYaml } from "../yaml/yaml-source.ts";
 import { readPrivateFile } from "./read-private-file.ts";
 import type { SecretsReading, SecretsSource } from "./secrets-config.ts";

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { didYouMean } from "../../core/text/closest-name.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
-import type { PlacedProblem } from "../image-map/image-map-references.ts";
+import type { PlacedProblem } from "./yaml-source.ts";
 
 /** How problems with the shape of a file are told. */
 export interface ShapeWords {

@@ -20,6 +20,11 @@ export interface Place {
   readonly at?: "key" | "value";
 }
 
+/** A problem at a place of the file. */
+export interface PlacedProblem extends Place {
+  readonly message: string;
+}
+
 /** A YAML text as data, with the way back from data to line and column. */
 export interface YamlSource {
   /** Plain data; undefined when the syntax is wrong, except that of a repeated key the last one counts. */
