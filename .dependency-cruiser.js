@@ -76,7 +76,7 @@ const mayImportInside = {
     yaml: [],
     options: [],
     "image-map": ["yaml"],
-    secrets: ["yaml", "image-map"],
+    secrets: ["yaml"],
     reload: ["options"],
   },
 };
