@@ -22,6 +22,10 @@ export interface CleanRootCommand {
   readonly script: string;
   /** Files of this machine that the script gets as its arguments, as copies. */
   readonly files?: readonly string[];
+  /** Further files of this machine, which are there as well, below `/tmp`. */
+  readonly copies?: readonly string[];
+  /** Whether the checkout is there, at its path. Default: it cannot be reached. */
+  readonly showsCheckout?: boolean;
   /** Words after the files. */
   readonly words?: readonly string[];
   /** Ends it after so many ms. */
@@ -29,17 +33,18 @@ export interface CleanRootCommand {
 }
 
 /**
- * Runs a script as root in a root of its own (`clean-root.sh`), from which the checkout cannot be reached. Throws, with all
- * that it wrote, when it fails.
+ * Runs a script as root in a root of its own (`clean-root.sh`). Throws, with all that it wrote, when it fails.
  */
 export async function runInCleanRoot(command: CleanRootCommand): Promise<string> {
   const files = command.files ?? [];
   const inside = (file: string) => `/tmp/${basename(file)}`;
-  const copies = [command.script, ...files].flatMap((file) => ["--copy", `${file}:${inside(file)}`]);
+  const copied = [command.script, ...files, ...(command.copies ?? [])];
+  const copies = copied.flatMap((file) => ["--copy", `${file}:${inside(file)}`]);
+  const checkout = command.showsCheckout ? ["--bind", `${root}:${root}`] : ["--hide", root];
   const { stdout } = await run(
     join(root, "test/support/clean-root.sh"),
     [
-      ...["--hide", root, "--bind", `${npmCache}:/root/.npm`, ...copies, "--"],
+      ...[...checkout, "--bind", `${npmCache}:/root/.npm`, ...copies, "--"],
       ...["/usr/bin/env", "-i", ...loginEnvironment, "sh", inside(command.script)],
       ...[...files.map(inside), ...(command.words ?? [])],
     ],

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Stands in for systemctl where no systemd runs. It does with the orchestrator what the unit says: SIGUSR2 stops, SIGHUP reloads, and
+# a start or a reload has succeeded when the orchestrator has said so. A reload of nginx starts it where it does not run.
+set -eu
+pid_file=/run/solstice-orchestrator.pid
+log=/run/solstice-orchestrator.log
+note=/var/lib/solstice/orchestrator.json
+
+fail() {
+  echo "systemctl: $*" >&2
+  [ ! -f "$log" ] || tail -n 20 "$log" >&2
+  exit 1
+}
+# A process that has ended, and that its parent has not looked at, is gone as well.
+runs() { [ -s "$pid_file" ] && readlink "/proc/$(cat "$pid_file")/exe" >/dev/null 2>&1; }
+reloads() { grep -c 'reloaded: ' "$log" || true; }
+
+# wait_until COMMAND...: for at most 60 s.
+wait_until() {
+  tries=0
+  until "$@"; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 1200 ] || fail "waited in vain: $*"
+    sleep 0.05
+  done
+}
+is_started() { runs || fail "the orchestrator has ended"; [ -s "$note" ]; }
+has_ended() { ! runs; }
+has_reloaded() { [ "$(reloads)" != "$before" ]; }
+
+start() {
+  runs && return
+  set -a
+  # shellcheck source=/dev/null
+  . /etc/solstice/orchestrator.env
+  ENVIRONMENT_FILE=-/etc/solstice/orchestrator.env
+  SOLSTICE_DATA_DIR=/var/lib/solstice
+  set +a
+  rm -f "$note"
+  setsid solstice orchestrator >/dev/null 2>>"$log" &
+  echo $! >"$pid_file"
+  wait_until is_started
+}
+
+stop() {
+  runs || return 0
+  kill -USR2 "$(cat "$pid_file")"
+  wait_until has_ended
+}
+
+reload() {
+  before=$(reloads)
+  kill -HUP "$(cat "$pid_file")"
+  wait_until has_reloaded
+}
+
+case "$*" in
+  daemon-reload) ;;
+  "start solstice-orchestrator" | "enable --now solstice-orchestrator") start ;;
+  "stop solstice-orchestrator" | "disable --now solstice-orchestrator") stop ;;
+  "restart solstice-orchestrator") stop && start ;;
+  "reload solstice-orchestrator") reload ;;
+  "reload nginx") if [ -s /run/nginx.pid ]; then nginx -s reload; else nginx; fi ;;
+  *) fail "not known here: $*" ;;
+esac
