@@ -33,8 +33,8 @@ start() {
   set -a
   # shellcheck source=/dev/null
   . /etc/solstice/orchestrator.env
-  ENVIRONMENT_FILE=-/etc/solstice/orchestrator.env
-  SOLSTICE_DATA_DIR=/var/lib/solstice
+  export ENVIRONMENT_FILE=-/etc/solstice/orchestrator.env
+  export SOLSTICE_DATA_DIR=/var/lib/solstice
   set +a
   rm -f "$note"
   setsid solstice orchestrator >/dev/null 2>>"$log" &
