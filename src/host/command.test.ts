@@ -6,17 +6,17 @@ import { runCommand } from "./command.ts";
 
 const sh = (script: string) => ["-c", script];
 
-test("the answer has the exit code and both outputs, in the C locale", async () => {
+test("the result has the exit code and both outputs; the program runs in the C locale", async () => {
   const result = await runCommand("sh", sh('echo "$LC_ALL"; echo oops >&2'));
   assert.deepEqual(result, { exitCode: 0, stdout: "C\n", stderr: "oops\n" });
 });
 
-test("arguments reach the program as they are", async () => {
+test("arguments reach the program unchanged", async () => {
   const { stdout } = await runCommand("printf", ["%s|", "$(id)", "a b", ""]);
   assert.equal(stdout, "$(id)|a b||");
 });
 
-test("a program that is not installed is told with its package", async () => {
+test("the error for a missing program names the package that installs it", async () => {
   await assert.rejects(
     runCommand("solstice-no-such-tool", []),
     (error) =>
@@ -25,7 +25,7 @@ test("a program that is not installed is told with its package", async () => {
   );
 });
 
-test("a failure carries the chosen code and the last lines the tool said", async () => {
+test("a failure has the chosen code and the tool's last output lines", async () => {
   await assert.rejects(
     runCommand("sh", sh("seq 20 >&2; exit 3"), { errorCode: "hypervisor_failed" }),
     (error) =>
@@ -34,12 +34,12 @@ test("a failure carries the chosen code and the last lines the tool said", async
   );
 });
 
-test("an exit code that is an answer is not an error", async () => {
+test("an accepted exit code is not an error", async () => {
   const { exitCode } = await runCommand("sh", sh("exit 3"), { acceptExitCodes: [0, 3] });
   assert.equal(exitCode, 3);
 });
 
-test("the deadline kills grandchildren that hold the pipe", async () => {
+test("the deadline kills grandchildren that keep the pipe open", async () => {
   const before = performance.now();
   const run = runCommand("sh", sh("sleep 300 & echo $!; wait"), { deadlineSeconds: 0.3 });
   await assert.rejects(run, (error) => {
@@ -63,7 +63,7 @@ test("cancelling kills the group and rejects with the reason of the signal", asy
 test("output beyond its limit is an error", async () => {
   await assert.rejects(
     runCommand("sh", sh("yes | head -c 100000"), { maxOutputBytes: 1000 }),
-    /said more than its output limit/,
+    /exceeded its output limit/,
   );
 });
 
@@ -77,7 +77,7 @@ function isGoneOrZombie(pid: number): boolean {
   return / Z /.test(stat);
 }
 
-test("a program that fails for want of space is disk_full, whatever the caller calls its failures", async () => {
+test("a program that fails because the disk is full gives disk_full, also when the caller chose another code", async () => {
   const echo = ["-c", "echo 'tool: cannot write: No space left on device' >&2; exit 1"];
   await assert.rejects(runCommand("sh", echo, { errorCode: "hypervisor_failed" }), { code: "disk_full" });
 });

@@ -2,37 +2,37 @@ import type { Result } from "execa";
 import { type ErrorCode, SolsticeError } from "../core/errors.ts";
 import { installCommand } from "./packages.ts";
 
-/** Bounds of a command where the caller names no other. */
+/** Limits of a command for which the caller sets none. */
 export const commandDefaults = {
   deadlineSeconds: 60,
   maxOutputBytes: 4 * 1024 * 1024,
 } as const;
 
-const diskFullRemedy = "Free space on the disk that it writes to, or let it write to another.";
+const diskFullRemedy = "Free space on the disk that the program writes to, or choose another disk.";
 
-/** Lines of a failed tool's output that go into the error. */
+/** Number of output lines of a failed tool that the error quotes. */
 const quotedLines = 5;
 
-/** How {@link runCommand} runs a program. */
+/** Options of {@link runCommand}. */
 export interface CommandOptions {
-  /** After this many seconds the program and all it started are killed. */
+  /** Seconds after which the program and its whole process group are killed. */
   readonly deadlineSeconds?: number;
-  /** More output than this is an error. */
+  /** Limit of the output, in bytes; exceeding the limit is an error. */
   readonly maxOutputBytes?: number;
   readonly signal?: AbortSignal | undefined;
   readonly cwd?: string;
   readonly input?: string;
   /** Changes to the environment that the program inherits; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** The code of the error when the program exits non-zero or is stopped; default `internal`. */
+  /** Error code when the program exits non-zero or is stopped; default `internal`. */
   readonly errorCode?: ErrorCode;
-  /** What a person should do about that error. */
+  /** Remedy text of that error. */
   readonly remedy?: string;
-  /** Exit codes that are answers and no errors; default only 0. */
+  /** Exit codes that are not errors; default only 0. */
   readonly acceptExitCodes?: readonly number[];
 }
 
-/** What a program answered. */
+/** Result of a program that has ended. */
 export interface CommandResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -40,23 +40,24 @@ export interface CommandResult {
 }
 
 /**
- * How a program is run; one that records what it runs has the same form.
+ * Function type of {@link runCommand}, also for test doubles that record each call.
  * @public
  */
 export type RunCommand = typeof runCommand;
 
 /**
- * Runs `program` (never through a shell) with the C locale, so that its words do not depend on the host. Throws
- * `host_missing_tool` when it is not installed, and `errorCode`, with the last lines it said, when it fails, takes
- * longer than its deadline or says too much; `disk_full` where those lines say so. On a deadline or `signal` its whole process group is killed, because a
- * grandchild that holds the pipe would keep us waiting.
+ * Runs `program` (never through a shell) with the C locale, so that its messages do not depend on the host. Throws
+ * `host_missing_tool` when the program is not installed; `errorCode`, with the last output lines, when the program
+ * fails, exceeds its deadline or its output limit; and `disk_full` when those lines report a full disk. On a deadline
+ * or an aborted `signal` the whole process group is killed, because a grandchild that keeps the pipe open would delay
+ * the result.
  */
 export async function runCommand(
   program: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  // Loaded with the first command: a daemon that waits for jobs does without its memory.
+  // Loaded with the first command: an idle daemon saves this module's memory.
   const { execa } = await import("execa");
   options.signal?.throwIfAborted();
   const deadlineSeconds = options.deadlineSeconds ?? commandDefaults.deadlineSeconds;
@@ -95,17 +96,20 @@ export function missingTool(program: string, cause?: unknown): SolsticeError {
   });
 }
 
-/** How a program ended, as execa says it. */
+/** End of a program, in execa's terms. */
 export type ProgramEnd = Partial<Pick<Result, "code" | "exitCode" | "signal" | "stdout" | "stderr">> &
   Pick<Result, "isMaxBuffer">;
 
-/** What {@link runCommand} makes of a program's end, for programs that are run by other means: its answer, or the error. */
+/**
+ * Converts a program's end into the result or the error of {@link runCommand}, for programs that are started by other
+ * means.
+ */
 export function checkResult(
   program: string,
   result: ProgramEnd,
   options: CommandOptions & { lateAfter: number | null },
 ): CommandResult {
-  // A working directory that does not exist is ENOENT too, but then the program is not what is missing.
+  // ENOENT can also mean that the working directory is missing; only without one is the program missing.
   if (result.code === "ENOENT" && options.cwd === undefined) throw missingTool(program, result);
   const { exitCode } = result;
   const accepted = options.acceptExitCodes ?? [0];
@@ -121,14 +125,14 @@ export function checkResult(
   throw new SolsticeError(options.errorCode ?? "internal", message, { ...advice, cause: result });
 }
 
-/** The C library's words for ENOSPC and EDQUOT, which every tool repeats. */
+/** True when the output has the C library's text for ENOSPC or EDQUOT, which every tool repeats. */
 function saysDiskFull(said: string): boolean {
   return /No space left on device|Disk quota exceeded/.test(said);
 }
 
 function howItEnded(result: ProgramEnd, lateAfter: number | null): string {
   if (lateAfter !== null) return `did not end within ${lateAfter} s and was killed`;
-  if (result.isMaxBuffer) return "said more than its output limit and was stopped";
+  if (result.isMaxBuffer) return "exceeded its output limit and was stopped";
   if (result.exitCode !== undefined) return `failed with exit code ${result.exitCode}`;
   if (result.signal !== undefined) return `was ended by ${result.signal}`;
   return `could not be started (${result.code ?? "unknown reason"})`;
@@ -143,6 +147,6 @@ function killProcessGroup(pid: number | undefined): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // Nobody of the group is left, which is what was wanted.
+    // The process group is gone already: nothing to kill.
   }
 }

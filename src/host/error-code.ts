@@ -1,4 +1,4 @@
-/** Whether an error is one of the system's with one of these codes, such as `ENOENT`: how Node tells what a file system said. */
+/** True when `error` is a system error with one of these codes, such as `ENOENT`. */
 export function hasErrorCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

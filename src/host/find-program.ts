@@ -3,8 +3,8 @@ import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 
 /**
- * Where `program` is found along `searchPath` (`$PATH`), or null. For programs that cannot be asked for their version
- * without doing something.
+ * Returns the path of `program` in `searchPath` (`$PATH`), or null. Meant for programs without a harmless option such
+ * as `--version`.
  */
 export async function findProgram(program: string, searchPath: string): Promise<string | null> {
   for (const directory of searchPath.split(delimiter)) {

@@ -1,6 +1,7 @@
 /**
- * What git sets for its hooks and aliases, and what then wins over the repository that was named. As git does for a
- * submodule, all of `git rev-parse --local-env-vars` is removed but the configuration that the caller chose.
+ * Variables that git sets for its hooks and aliases. They override the repository that the arguments name. All
+ * variables of `git rev-parse --local-env-vars` are removed except the configuration that the caller chose, as git does
+ * for a submodule.
  */
 const variablesOfAnotherRepository = [
   "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -21,7 +22,7 @@ const variablesOfAnotherRepository = [
   "GIT_WORK_TREE",
 ];
 
-/** Changes to the environment with which git works on the repository that its arguments name, and on no other. */
+/** Changes to the environment that make git use only the repository that its arguments name. */
 export const gitEnvironment: Readonly<Record<string, undefined>> = Object.fromEntries(
   variablesOfAnotherRepository.map((name) => [name, undefined]),
 );

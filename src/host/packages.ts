@@ -1,6 +1,6 @@
 type Packages = Readonly<Record<string, string>>;
 
-/** Which Debian package brings each program that this project starts. */
+/** Debian package of each program that this project starts. */
 const debianPackages: Packages = {
   bridge: "iproute2",
   fuser: "psmisc",
@@ -19,7 +19,8 @@ const debianPackages: Packages = {
 };
 
 /**
- * The same on OmniOS, by the manifests of illumos-gate, omnios-build and omnios-extra; names with `ooce/` are of its publisher extra.omnios.
+ * OmniOS package of each program, from the manifests of illumos-gate, omnios-build and omnios-extra; packages named
+ * `ooce/` come from the publisher extra.omnios.
  */
 const omniosPackages: Packages = {
   dd: "SUNWcs",
@@ -42,7 +43,7 @@ const omniosPackages: Packages = {
   zstd: "compress/zstd",
 };
 
-/** The command that installs `program`, as this host's packages go: Debian's, or on illumos OmniOS'. */
+/** Returns the command that installs `program` on this host: apt-get, or pkg on illumos (OmniOS). */
 export function installCommand(program: string, platform: NodeJS.Platform = process.platform): string {
   if (platform === "sunos") return `pkg install ${omniosPackages[program] ?? program}`;
   return `apt-get install -y ${debianPackages[program] ?? program}`;

@@ -26,7 +26,7 @@ async function startHolder(path: string): Promise<{ child: ChildProcess; answer:
   return { child, answer: String(chunk) };
 }
 
-test("one process at a time holds the lock, and the other is told who and what to do", async () => {
+test("one process at a time holds the lock; the error of the other names the holder and the remedy", async () => {
   const path = join(folder, "made", "on", "demand.lock");
   const { child, answer } = await startHolder(path);
   assert.equal(answer, "held");
@@ -43,12 +43,12 @@ test("one process at a time holds the lock, and the other is told who and what t
   acquireProcessLock(path, "this test").release();
 });
 
-test("kill -9 releases the lock and leaves nothing that must be recovered", async () => {
+test("kill -9 releases the lock, and no recovery is needed", async () => {
   const path = join(folder, "killed.lock");
   const { child } = await startHolder(path);
   child.kill("SIGKILL");
   await once(child, "exit");
-  assert.equal(readLockHolder(path), null, "a dead holder is not named");
+  assert.equal(readLockHolder(path), null, "a dead holder is not returned");
   const lock = acquireProcessLock(path, "this test");
   assert.deepEqual(
     readdirSync(folder).filter((name) => name.startsWith("killed")),
@@ -57,7 +57,7 @@ test("kill -9 releases the lock and leaves nothing that must be recovered", asyn
   lock.release();
 });
 
-test("the lock excludes a second taker of the same process, and keeps the first", async () => {
+test("a second attempt in the same process is refused, and the first lock stays held", async () => {
   const path = join(folder, "same.lock");
   const lock = acquireProcessLock(path, "the first");
   assert.equal(tryAcquireProcessLock(path, "the second"), null);
@@ -70,7 +70,7 @@ test("the lock excludes a second taker of the same process, and keeps the first"
   tryAcquireProcessLock(path, "the third")?.release();
 });
 
-test("of many processes that start at once exactly one gets the lock", async () => {
+test("exactly one of many processes that start at once gets the lock", async () => {
   const path = join(folder, "crowd.lock");
   const holders = await Promise.all(Array.from({ length: 4 }, () => startHolder(path)));
   assert.deepEqual(holders.map(({ answer }) => answer).sort(), ["held", "refused", "refused", "refused"]);
@@ -80,7 +80,7 @@ test("of many processes that start at once exactly one gets the lock", async () 
   }
 });
 
-test("a folder that cannot be made is an error that says so", () => {
+test("a folder that cannot be created is reported as an error", () => {
   const file = join(folder, "a-file");
   writeFileSync(file, "");
   assert.throws(

@@ -8,27 +8,27 @@ import { makeDirectory } from "./files/make-directory.ts";
 /** A lock held by this process until {@link ProcessLock.release}, or until the process ends in any way. */
 export interface ProcessLock {
   readonly path: string;
-  /** Gives the lock back. Said twice it does nothing. */
+  /** Releases the lock. Idempotent. */
   release(): void;
 }
 
-/** Who holds a lock, as far as it can be told. */
+/** The holder of a lock, as recorded beside the lock file. */
 export interface LockHolder {
   readonly pid: number;
-  /** What it holds the lock for, in its own words. */
+  /** Purpose of the lock, in the holder's words. */
   readonly what: string;
 }
 
 const sqliteBusy = 5;
 
 /**
- * Takes the lock at `path`, or returns null when another holds it (this process included). The file is created when
+ * Takes the lock at `path`, or returns null when another holder has it (also in this process). The file is created when
  * missing, with its folder, and never removed: removing a lock file lets two processes hold "the same" lock.
  *
- * Node has no flock, so this is an exclusive transaction on an empty SQLite file, that is, a POSIX record lock, which
- * the kernel releases when the process dies, by `kill -9` too. Nothing is ever written in the transaction, and the
- * journal is kept in memory, so that there is nothing to recover. The file must not be opened by other means in the
- * process that holds the lock: closing any descriptor of it would release the lock.
+ * Node has no flock, so the lock is an exclusive transaction on an empty SQLite file: a POSIX record lock, which the
+ * kernel releases when the process dies, also by `kill -9`. The transaction never writes, and the journal is kept in
+ * memory, so a crash leaves nothing to recover. The process that holds the lock must not open the file by other means:
+ * closing any descriptor of the file would release the lock.
  */
 export function tryAcquireProcessLock(path: string, what: string): ProcessLock | null {
   const database = beginExclusive(path);
@@ -46,20 +46,25 @@ export function tryAcquireProcessLock(path: string, what: string): ProcessLock |
   };
 }
 
-/** As {@link tryAcquireProcessLock}, but throws `locked`, naming the holder and what to do, when another holds it. */
+/**
+ * Like {@link tryAcquireProcessLock}, but throws `locked`, with the holder and the remedy, when another holder has the
+ * lock.
+ */
 export function acquireProcessLock(path: string, what: string): ProcessLock {
   const lock = tryAcquireProcessLock(path, what);
   if (lock) return lock;
   const holder = readLockHolder(path);
   const who = holder ? `process ${holder.pid} (${holder.what})` : "another process";
-  throw new SolsticeError("locked", `${path} is held by ${who}, so that ${what} cannot begin.`, {
-    remedy: holder ? `Wait for it, or stop it: kill ${holder.pid}` : `Find it with: fuser ${path}`,
+  throw new SolsticeError("locked", `${path} is held by ${who}; ${what} cannot start.`, {
+    remedy: holder
+      ? `Wait until the process ends, or stop it: kill ${holder.pid}`
+      : `Find the process with: fuser ${path}`,
   });
 }
 
 /**
- * Who holds the lock at `path`, for messages only; null when nobody does or it cannot be told. The holder may just have
- * changed: only {@link tryAcquireProcessLock} decides.
+ * Returns the holder of the lock at `path`, for messages only; null when the lock is free or the holder is not
+ * recorded. The holder may have changed since the lock was tried: only {@link tryAcquireProcessLock} decides.
  */
 export function readLockHolder(path: string): LockHolder | null {
   try {
@@ -94,14 +99,14 @@ function openLockFile(path: string): DatabaseSync {
 }
 
 /**
- * Whoever can read a lock's file can hold it, too. By its name: closing a second handle of the file would give the lock back
- * that this process may hold.
+ * Makes the lock file private, because a user who can read the file can also hold the lock. Uses the path instead of a
+ * second handle: closing such a handle would release a lock that this process may hold.
  */
 function makePrivate(path: string): void {
   try {
     chmodSync(path, 0o600);
   } catch (error) {
-    // Of another user, who then is asked for it below.
+    // The file belongs to another user: opening it below fails with a clear error if this user has no access.
     if (!hasErrorCode(error, "EPERM")) throw error;
   }
 }
@@ -117,7 +122,7 @@ function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && error.errcode === sqliteBusy;
 }
 
-/** The holder is told in a file of its own, because the lock file cannot be read while it is locked. */
+/** The holder is recorded in a separate file, because the lock file cannot be read while it is locked. */
 function holderPath(path: string): string {
   return `${path}.holder`;
 }
@@ -126,7 +131,7 @@ function writeHolder(path: string, holder: LockHolder): void {
   try {
     writeFileSync(holderPath(path), JSON.stringify(holder), { mode: 0o644 });
   } catch {
-    // It only makes messages better: a full disk must not stop the lock.
+    // The holder's file only improves messages: a full disk must not prevent the lock.
   }
 }
 

@@ -1,8 +1,8 @@
 import { SolsticeError } from "../../core/errors.ts";
 
 /**
- * `disk_full` for what a file system throws when the disk (or a quota) is full; everything else is returned as it is.
- * `remedy` says how to correct it where freeing space is not all that helps.
+ * Converts the error of a file system whose disk (or quota) is full into `disk_full`; returns every other error
+ * unchanged. `remedy` replaces the text for callers where freeing space is not the only remedy.
  */
 export function convertDiskFull(
   error: unknown,

@@ -7,14 +7,14 @@ import { test } from "node:test";
 
 const module = new URL("make-directory.ts", import.meta.url).href;
 
-test("a directory and the parents that it needs have the mode that was said, under any umask", (t) => {
+test("a directory and its missing parents get the given mode, under any umask", (t) => {
   const root = mkdtempSync(join(tmpdir(), "solstice-mode-"));
   t.after(() => rmSync(root, { recursive: true }));
   const modeOf = (...parts: string[]) => statSync(join(root, ...parts)).mode & 0o777;
   for (const umask of ["077", "000", "027"]) {
     mkdirSync(join(root, umask));
     const before = modeOf(umask);
-    // A umask is the whole process's: it is set in one of its own.
+    // The umask belongs to the whole process: the script runs in a process of its own.
     const script = `
       import { makeDirectory } from ${JSON.stringify(module)};
       process.umask(0o${umask});
@@ -27,6 +27,6 @@ test("a directory and the parents that it needs have the mode that was said, und
       script,
     ]);
     assert.deepEqual([modeOf(umask, "a"), modeOf(umask, "a", "b")], [0o711, 0o711], umask);
-    assert.equal(modeOf(umask), before, "what was there is left");
+    assert.equal(modeOf(umask), before, "an existing directory keeps its mode");
   }
 });

@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * Makes a directory where it is missing, and its parents, with just this mode: what `mkdir` alone makes depends on the umask
- * that this process inherited. Directories that are there keep theirs.
+ * Creates a directory and its missing parents with exactly this mode: the result of `mkdir` alone depends on the
+ * inherited umask. Existing directories keep their mode.
  */
 export function makeDirectory(path: string, mode: number): void {
   const first = mkdirSync(path, { recursive: true, mode });
@@ -12,5 +12,5 @@ export function makeDirectory(path: string, mode: number): void {
   for (let made = path; made !== last && made !== dirname(made); made = dirname(made)) chmodSync(made, mode);
 }
 
-/** For directories that QEMU's user passes through on the way to its disks: others cannot list them. */
+/** Mode of directories on QEMU's path to its disks: other users can enter them, but not list them. */
 export const passableMode = 0o711;

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { hasErrorCode } from "../error-code.ts";
 
-/** At most `maxBytes` of a file from byte `offset` on; empty when there is no such file. */
+/** Reads at most `maxBytes` of a file from byte `offset`; the result is empty when the file does not exist. */
 export async function readPart(path: string, offset: number, maxBytes: number): Promise<Buffer> {
   const file = await open(path).catch((error: unknown) => {
     if (hasErrorCode(error, "ENOENT")) return null;

@@ -1,8 +1,8 @@
 import { chmodSync, renameSync, writeFileSync } from "node:fs";
 
 /**
- * Writes a small file so that a reader, also one after a crash, finds the old text or the new one whole. `mode` holds under any
- * umask. One process at a time may write a path: the text goes to `PATH.new` first.
+ * Replaces a small file atomically: a reader, also after a crash, finds the whole old text or the whole new text.
+ * `mode` is set under any umask. Only one process at a time may write a path: the text is first written to `PATH.new`.
  */
 export function replaceFile(path: string, text: string, mode: number): void {
   const fresh = `${path}.new`;

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** Writes all bytes, at `position` or where the last write ended: one call of the system may take fewer. */
+/** Writes all bytes, at `position` or after the last write: one write(2) may accept only a part. */
 export async function writeWhole(
   file: FileHandle,
   bytes: Uint8Array,

@@ -1,4 +1,4 @@
-# The guest of the KVM probe: a boot sector that does what real guests need most, then tells QEMU's isa-debug-exit.
+# The guest of the KVM probe: a boot sector that does what real guests need most, then exits through QEMU's isa-debug-exit.
 #
 # 1. Real mode: sleep (hlt) until the timer has interrupted three times. A KVM that runs code but delivers no
 #    interrupts to a halted CPU hangs here.

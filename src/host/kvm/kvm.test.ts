@@ -19,20 +19,20 @@ function isInstalled(program: string): boolean {
 const skipWithoutQemu = isInstalled("qemu-system-x86_64") ? false : "qemu-system-x86_64 is not installed";
 const skipWithoutAssembler = isInstalled("as") && isInstalled("ld") ? false : "binutils is not installed";
 
-test("the probe's guest runs to its end where guests run", { skip: skipWithoutQemu }, async () => {
+test("the probe's guest runs to its end under emulation", { skip: skipWithoutQemu }, async () => {
   assert.deepEqual(await probeKvm({ accelerator: "tcg", deadlineSeconds: 60 }), {
     works: true,
     detail: "A test guest ran to its end.",
   });
 });
 
-test("a guest that does not come to its end in time does not work", { skip: skipWithoutQemu }, async () => {
+test("a guest that exceeds the deadline counts as not working", { skip: skipWithoutQemu }, async () => {
   const { works, detail } = await probeKvm({ accelerator: "tcg", deadlineSeconds: 0.02 });
   assert.ok(!works);
   assert.match(detail, /did not end within 0\.02 s/);
 });
 
-test("the probe answers within its deadline on this host, whatever it finds", async () => {
+test("the probe ends within its deadline on this host, with either result", async () => {
   const before = performance.now();
   const { works, detail } = await probeKvm();
   assert.equal(typeof works, "boolean");
@@ -40,7 +40,7 @@ test("the probe answers within its deadline on this host, whatever it finds", as
   assert.ok(performance.now() - before < 20_000);
 });
 
-test("the boot sector is what its source assembles to", { skip: skipWithoutAssembler }, (t) => {
+test("the boot sector equals its assembled source", { skip: skipWithoutAssembler }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "solstice-probe-source-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const [object, binary] = [join(folder, "probe.o"), join(folder, "probe.bin")];

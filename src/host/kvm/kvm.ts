@@ -6,36 +6,36 @@ import { runCommand } from "../command.ts";
 import { hasErrorCode } from "../error-code.ts";
 import { probeDisk, probeSuccessExitCode } from "./kvm-boot-sector.ts";
 
-/** Whether KVM executes guests on this host, and how that is known. */
+/** Result of the KVM probe on this host. */
 export interface KvmProbe {
   readonly works: boolean;
   /** One sentence for a person. */
   readonly detail: string;
 }
 
-/** How {@link probeKvm} runs the guest. */
+/** Options of {@link probeKvm}. */
 export interface KvmProbeOptions {
   readonly deadlineSeconds?: number;
   readonly signal?: AbortSignal;
-  /** `tcg` runs the same guest under emulation: the test of the probe itself. */
+  /** `tcg` runs the same guest under emulation, to test the probe itself. */
   readonly accelerator?: "kvm" | "tcg";
 }
 
 const defaultDeadlineSeconds = 10;
 
-/** The folder that the probe makes in the system's temporary directory begins with this, */
+/** Prefix of the probe's folder in the system's temporary directory. */
 export const probeFolderPrefix = "solstice-kvm-";
 
-/** and this is the one file in it. */
+/** Name of the only file in that folder. */
 export const probeFileName = "disk";
 
 /**
- * Runs a guest of 512 bytes under KVM, with the machine and CPU type that real guests get, and sees whether it comes to
- * its end. A `/dev/kvm` that opens proves nothing: on some nested hosts it runs the BIOS and even reaches 64-bit mode,
- * 15 times slower than emulation, but QEMU aborts over a register of `-cpu host`, and without that a Linux kernel's boot
- * loader hangs at its first `iret` ("KVM internal error … emulation failure"). The guest (`kvm-probe.S`) therefore
- * sleeps until timer interrupts wake it, enters 64-bit mode and returns from an interrupt. Where KVM works that takes
- * a fraction of a second.
+ * Runs a guest of 512 bytes under KVM, with the machine and CPU type of real guests, and checks that the guest runs to
+ * its end. A `/dev/kvm` that opens proves nothing: on some nested hosts KVM runs the BIOS and even reaches 64-bit mode,
+ * 15 times slower than emulation, but QEMU aborts over a register of `-cpu host`, and without that CPU type a Linux
+ * kernel's boot loader hangs at its first `iret` ("KVM internal error … emulation failure"). The guest (`kvm-probe.S`)
+ * therefore sleeps until timer interrupts wake it, enters 64-bit mode and returns from an interrupt. A working KVM
+ * needs a fraction of a second for this.
  */
 export async function probeKvm(options: KvmProbeOptions = {}): Promise<KvmProbe> {
   const accelerator = options.accelerator ?? "kvm";
