@@ -1,26 +1,26 @@
 import type { JobResult } from "../core/job/job-result.ts";
 
-/** One message of the request queue, as it came. */
+/** One message of the request queue, unchanged. */
 export interface Delivery {
-  /** The bytes as they came: they may be anything, and at most {@link BrokerLimits.messageBytes}. */
+  /** The bytes of the message, unchecked: any content, at most {@link BrokerLimits.messageBytes}. */
   readonly body: Buffer;
   readonly contentType: string | null;
-  /** True when the broker has given it out before. */
+  /** True when the broker has delivered the message before. */
   readonly redelivered: boolean;
   /**
-   * How many bytes the message has. More than `body.length` when it exceeds the limit: then `body` is only its beginning,
-   * the handler is still asked so that it can record the message, and whatever it says, the message is rejected.
+   * Size of the whole message in bytes. When the size exceeds the limit, `body` holds only the beginning; the handler
+   * still runs so that it can record the message, and the message is rejected whatever the handler returns.
    */
   readonly bodyBytes: number;
 }
 
 /**
- * What became of a delivery.
- * - `accepted`: its job is on disk (or was already); it is acknowledged.
- * - `rejected`: it can never become a job; a copy goes to the dead-letter exchange with the reason in its headers, and
- *   once that is confirmed it is acknowledged.
- * - `returned`: not now and not here; it goes back to the queue for another host, after a pause. RabbitMQ gives up on a
- *   message that was returned 20 times (it is then dead-lettered), so this is not a way to wait: `pause()` is.
+ * Result of handling a delivery.
+ * - `accepted`: the job is on disk (or was already); the delivery is acknowledged.
+ * - `rejected`: the message can never become a job; a copy goes to the dead-letter exchange with the reason in its
+ *   headers, and the delivery is acknowledged once that copy is confirmed.
+ * - `returned`: this host cannot take the message now; it goes back to the queue for another host, after a pause.
+ *   RabbitMQ dead-letters a message that was returned 20 times, so `returned` is not a way to wait: use `pause()`.
  */
 export type DeliveryOutcome =
   | { readonly kind: "accepted" }
@@ -28,63 +28,65 @@ export type DeliveryOutcome =
   | { readonly kind: "returned" };
 
 /**
- * Decides about one delivery. It must not reject: what it throws counts as `returned`, and is logged. It must settle within
- * minutes: RabbitMQ takes back what is held for 30. At most `prefetch` run at once, also across reconnections.
+ * Decides about one delivery. The handler must not reject: an error counts as `returned`, and is logged. It must settle
+ * within minutes, because RabbitMQ takes back an unacknowledged delivery after 30. At most `prefetch` handlers run at
+ * once, also across reconnections.
  */
 export type DeliveryHandler = (delivery: Delivery) => Promise<DeliveryOutcome>;
 
-/** The running consumer of the request queue. It survives a broker that goes, comes back, or loses the queue. */
+/** The running consumer of the request queue. It recovers from a lost connection and from a deleted queue. */
 export interface Intake {
   /**
-   * Stops taking deliveries: what waits stays in the broker for others. Resolves when those at hand are dealt with, so a
-   * handler may call it but must not wait for it.
+   * Stops taking deliveries; waiting messages stay in the broker for other hosts. Resolves when the in-flight
+   * deliveries are settled, so a handler may call `pause()` but must not wait for it.
    */
   pause(): Promise<void>;
-  /** Takes deliveries again. */
+  /** Starts taking deliveries again. */
   resume(): void;
-  /** As `pause()`, for ever and bounded: what is not dealt with in time goes back to the queue. */
+  /** Stops for ever, within a time limit: deliveries that are not settled in time go back to the queue. */
   close(): Promise<void>;
 }
 
-/** RabbitMQ as the orchestrator uses it. */
+/** The orchestrator's client of RabbitMQ. */
 export interface Broker {
-  /** Whether it can be talked to now, in words for `/readyz`. */
+  /** The state of the connection, with a message for `/readyz`. */
   status(): BrokerStatus;
-  /** Starts consuming. The topology is declared on each connect. */
+  /** Starts consuming. Each connection declares the topology. */
   consume(handler: DeliveryHandler): Intake;
   /**
-   * Resolves once the broker has confirmed the result. Rejects within {@link BrokerLimits.confirmTimeoutMs} otherwise:
-   * `broker_unavailable`, `unroutable` (no queue for results could be declared) or `conflict` (the topology is refused).
-   * It may have arrived even so; consumers tell a repetition by its `message-id`, which is the job's id.
+   * Resolves once the broker has confirmed the result. Otherwise rejects within {@link BrokerLimits.confirmTimeoutMs}:
+   * `broker_unavailable`, `unroutable` (no queue for results could be declared) or `conflict` (RabbitMQ refuses the
+   * topology). A rejected result may have been published even so; consumers detect a repeated result by its
+   * `message-id`, the job's id.
    */
   publishResult(result: JobResult): Promise<void>;
-  /** Closes the intake and the connections. Bounded; never rejects. */
+  /** Closes the intake and the connections, within a time limit. Never rejects. */
   close(): Promise<void>;
 }
 
-/** How it stands with the broker. */
+/** State of the connection to the broker. */
 export interface BrokerStatus {
   readonly connected: boolean;
-  /** One sentence; never with a password. */
+  /** One sentence, never with a password. */
   readonly message: string;
 }
 
-/** Named bounds of everything that waits, grows or repeats. */
+/** Limits and pauses of the broker's client. */
 export interface BrokerLimits {
-  /** The largest message that may become a job: a valid request with every character escaped is below. */
+  /** The largest message that may become a job; a valid request with every character escaped is smaller. */
   readonly messageBytes: number;
-  /** From a publish until the broker's confirm, connecting included. */
+  /** Time from a publish until the broker's confirm, connecting included. */
   readonly confirmTimeoutMs: number;
-  /** How long a returned delivery is held first, so that it cannot circle at full speed. */
+  /** Time that a returned delivery is kept before it goes back, so that it does not circulate at full speed. */
   readonly returnPauseMs: number;
-  /** Pauses between tries to consume: doubling from the first to the longest. */
+  /** Backoff between attempts to consume: doubles from the first pause to the longest. */
   readonly firstRetryMs: number;
   readonly longestRetryMs: number;
-  /** What closing may take. */
+  /** Time limit for closing. */
   readonly closeTimeoutMs: number;
 }
 
-/** The bounds unless a test says otherwise. */
+/** The default limits. */
 export const brokerLimits: BrokerLimits = {
   messageBytes: 8 * 1024 * 1024,
   confirmTimeoutMs: 10_000,
@@ -94,7 +96,7 @@ export const brokerLimits: BrokerLimits = {
   closeTimeoutMs: 10_000,
 };
 
-/** What the parts of this folder tell the operator; a pino logger fits. */
+/** The log of this folder's parts; a pino logger fits. */
 export interface BrokerLog {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;

@@ -7,18 +7,18 @@ import type { BrokerConnection } from "./connection/connection.ts";
 import { withConnection } from "./connection/one-connection.ts";
 import { declareExchange, declareQueue, topologyOf } from "./connection/topology.ts";
 
-/** What {@link examineBroker} saw. */
+/** Result of {@link examineBroker}. */
 export interface BrokerExamination {
-  /** Where it is, without the password. */
+  /** The broker's URL without the password. */
   readonly shownUrl: string;
-  /** Our exchanges and queues that are not there yet. The first orchestrator declares them. */
+  /** Exchanges and queues of Solstice that do not exist yet. The first orchestrator declares them. */
   readonly missing: readonly string[];
 }
 
 /**
- * Looks whether an orchestrator with this configuration could work with RabbitMQ. Creates nothing: only those exchanges and
- * queues that are there are declared once more, which RabbitMQ answers with what differs or is not allowed.
- * Throws `broker_unavailable` or `conflict`, with the remedy.
+ * Checks that an orchestrator with this configuration could work with RabbitMQ. Creates nothing: only exchanges and
+ * queues that exist are declared once more, and RabbitMQ then reports a difference or a missing permission. Throws
+ * `broker_unavailable` or `conflict`, with the remedy.
  */
 export async function examineBroker(
   config: AmqpConfig,
@@ -31,7 +31,7 @@ export async function examineBroker(
   return { shownUrl: shownBrokerUrl(url), missing };
 }
 
-/** Names what is missing, and declares once more what is there. */
+/** Returns the names of missing exchanges and queues, and declares the existing ones once more. */
 async function examine(connection: BrokerConnection, config: AmqpConfig): Promise<string[]> {
   const { exchanges, queues } = topologyOf(config);
   const missing: string[] = [];
@@ -54,10 +54,10 @@ async function examine(connection: BrokerConnection, config: AmqpConfig): Promis
 
 async function exists(
   connection: BrokerConnection,
-  ask: (channel: Channel) => Promise<unknown>,
+  declarePassively: (channel: Channel) => Promise<unknown>,
 ): Promise<boolean> {
   try {
-    await onChannel(connection, ask);
+    await onChannel(connection, declarePassively);
     return true;
   } catch (error) {
     if (brokerErrorCode(error) !== "NOT_FOUND") throw error;
@@ -65,7 +65,7 @@ async function exists(
   }
 }
 
-/** A channel for each question: a refusal closes it. */
+/** Opens a channel per call, because a refusal closes the channel. */
 async function onChannel(
   connection: BrokerConnection,
   work: (channel: Channel) => Promise<unknown>,

@@ -15,11 +15,11 @@ import type { Broker } from "./broker.ts";
 import { openBroker } from "./rabbitmq.ts";
 import { keepLog, recordingHandler, testConfig } from "./testing/test-broker.ts";
 
-/** After this a producer takes a message for lost. */
+/** Time after which a producer considers a message lost. */
 const confirmTimeoutMs = 1000;
 const limits = { firstRetryMs: 50, longestRetryMs: 200, returnPauseMs: 50 };
 
-describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () => {
+describe("a broker that stops and comes back", { skip: missingRabbitmq() }, () => {
   let rabbit: PrivateRabbitmq;
   let other: Connection;
   before(async () => {
@@ -28,7 +28,7 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     other.on("error", () => undefined);
   });
   after(async () => {
-    // A test that failed may have left channels open, which a farewell would wait for.
+    // A failed test may have left channels open, and a normal close would wait for them.
     other.unsafeDestroy();
     await rabbit.stop();
   });
@@ -37,30 +37,30 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     ["killed", () => rabbit.kill()],
     ["shut down", () => rabbit.shutDown()],
   ] as const) {
-    test(`${how} in the middle: no confirmed message is lost, and nobody is restarted`, async (t) => {
+    test(`${how} in the middle: no confirmed message is lost, and the client needs no restart`, async (t) => {
       const config = testConfig(rabbit.url);
       const { handler, texts } = recordingHandler(() => ({ kind: "accepted" }));
       const broker = openBroker({ ...config, log: keepLog(), limits });
       t.after(() => broker.close());
       broker.consume(handler);
-      await until("it consumes", () => broker.status().connected && isConsumed(config));
+      await until("the orchestrator consumes", () => broker.status().connected && isConsumed(config));
       const stop = new AbortController();
       const publishing = publishUntil(stop.signal, config);
-      await until("some have come", () => texts.length > 50);
+      await until("some messages have arrived", () => texts.length > 50);
       await saveQuorumQueues(rabbit.node);
       await fault();
-      await until("it is told", () => !broker.status().connected);
+      await until("the status reports the loss", () => !broker.status().connected);
       await rabbit.start();
       const before = texts.length;
-      await until("some more have come", () => texts.length > before + 50);
+      await until("more messages have arrived", () => texts.length > before + 50);
       stop.abort();
       const total = await publishing;
-      await until("all have come", () => new Set(texts).size === total);
-      await until("it is told that it is back", () => broker.status().connected);
+      await until("all messages have arrived", () => new Set(texts).size === total);
+      await until("the status reports the connection", () => broker.status().connected);
     });
   }
 
-  test("results wait for their turn: refused while it is away, confirmed when it is back", async (t) => {
+  test("results are rejected while the broker is down, and confirmed when it is back", async (t) => {
     const config = testConfig(rabbit.url);
     const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 3000 } });
     t.after(() => broker.close());
@@ -70,26 +70,29 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
     await rabbit.kill();
     await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     await rabbit.start();
-    await until("it is confirmed", () => isTaken(broker, result));
+    await until("the result is confirmed", () => isTaken(broker, result));
     const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
     assert.ok(messageCount >= 2);
   });
 
-  test("while RabbitMQ takes no messages, a result that is tried again and again goes out once or twice", async (t) => {
+  test("while RabbitMQ accepts no messages, a result that is retried often is sent once or twice", async (t) => {
     const config = testConfig(rabbit.url);
     const broker = openBroker({ ...config, log: keepLog(), limits: { ...limits, confirmTimeoutMs: 300 } });
     t.after(() => broker.close());
     const result = { schema_version: "jobresult.v1", job_id: "j1", request_id: "r1" } as JobResult;
-    await until("a first one is confirmed", () => isTaken(broker, result));
+    await until("a first result is confirmed", () => isTaken(broker, result));
     await limitMemory(rabbit.node, 0);
     for (let index = 0; index < 20; index += 1) {
       await assert.rejects(broker.publishResult(result), { code: "broker_unavailable" });
     }
-    assert.match(broker.status().message, /takes no messages for now/);
+    assert.match(broker.status().message, /accepts no messages for now/);
     await limitMemory(rabbit.node, 512);
-    await until("it is confirmed", () => isTaken(broker, result));
+    await until("the result is confirmed", () => isTaken(broker, result));
     const { messageCount } = await other.queueDeclare({ queue: `${config.exchange}.results`, passive: true });
-    assert.ok(messageCount <= 3, `${messageCount}: the first, the one under way when it was told, the last`);
+    assert.ok(
+      messageCount <= 3,
+      `${messageCount}: the first, the one in flight when RabbitMQ blocked, the last`,
+    );
   });
 
   async function isTaken(broker: Broker, result: JobResult): Promise<boolean> {
@@ -100,14 +103,17 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
   }
 
   async function isConsumed({ queue }: AmqpConfig): Promise<boolean> {
-    // Until it is declared, asking for it is refused.
+    // Until the queue is declared, a passive declaration is refused.
     return other.queueDeclare({ queue, passive: true }).then(
       ({ consumerCount }) => consumerCount === 1,
       () => false,
     );
   }
 
-  /** As a careful producer does: each message again, on a new channel, until it is confirmed in time. How many were. */
+  /**
+   * Publishes as a careful producer does: each message again, on a new channel, until it is confirmed in time. Returns
+   * the number of confirmed messages.
+   */
   async function publishUntil(signal: AbortSignal, config: AmqpConfig): Promise<number> {
     let publisher = other.createPublisher({ confirm: true });
     let index = 0;
@@ -125,7 +131,7 @@ describe("a broker that goes and comes back", { skip: missingRabbitmq() }, () =>
           ),
           sleep(confirmTimeoutMs, false),
         ]);
-        // The library can wait for ever on a connection that broke in the same moment.
+        // The library can wait for ever on a connection that broke meanwhile.
         if (!isConfirmed) publisher = other.createPublisher({ confirm: true });
         return isConfirmed;
       });

@@ -25,12 +25,12 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     other = connectOther(rabbit.url);
   });
   after(async () => {
-    // A test that failed may have left channels open, which a farewell would wait for.
+    // A failed test may have left channels open, and a normal close would wait for them.
     other.unsafeDestroy();
     await rabbit.stop();
   });
 
-  /** A broker of ours that is closed when the test ends. */
+  /** Opens a broker client that is closed when the test ends. */
   function open(t: { after(fn: () => Promise<void>): void }, config: AmqpConfig): Broker {
     const broker = openBroker({ ...config, log: keepLog(), limits });
     t.after(() => broker.close());
@@ -41,7 +41,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     const config = testConfig(rabbit.url);
     const broker = open(t, config);
     broker.consume(async () => accepted);
-    await until("it is consumed", async () => (await consumersOf(config.queue)) === 1);
+    await until("the queue is consumed", async () => (await consumersOf(config.queue)) === 1);
     assert.equal(broker.status().connected, true);
     for (const name of [config.queue, `${config.queue}.dead`, `${config.exchange}.results`]) {
       const state = await rabbit.queueState(name);
@@ -53,7 +53,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     }
   });
 
-  test("acknowledges what the handler accepted, and only then", async (t) => {
+  test("acknowledges a delivery when the handler has accepted it, not earlier", async (t) => {
     const config = testConfig(rabbit.url);
     const gate = Promise.withResolvers<DeliveryOutcome>();
     const { handler, texts } = recordingHandler(() => gate.promise);
@@ -61,12 +61,12 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await declared(config);
     for (const text of ["one", "two"]) {
       await publish(config, Buffer.from(text));
-      await until("it is delivered", () => texts.includes(text));
+      await until("the second message is delivered", () => texts.includes(text));
     }
-    // The first one had all the time of the second.
+    // The first delivery had as much time as the second.
     assert.equal((await rabbit.queueState(config.queue))?.messages_unacknowledged, 2);
     gate.resolve(accepted);
-    await until("it is acknowledged", async () => {
+    await until("the message is acknowledged", async () => {
       const state = await rabbit.queueState(config.queue);
       return state?.messages_ready === 0 && state.messages_unacknowledged === 0;
     });
@@ -78,14 +78,18 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
       Buffer.from('{ "a" :  12345678901234567890 }'),
       { contentType: "application/json" },
     ],
-    ["what is not JSON but says so", Buffer.from("{ nothing"), { contentType: "application/json" }],
+    [
+      "invalid JSON with the content type of JSON",
+      Buffer.from("{ nothing"),
+      { contentType: "application/json" },
+    ],
     ["text that is not UTF-8", Buffer.from([0xff, 0x00, 0xfe]), { contentType: "text/plain" }],
     ["no properties at all", Buffer.from("plain"), {}],
     ["an empty body", Buffer.alloc(0), { contentType: "application/json" }],
     ["an encoded body", Buffer.from("zipped"), { contentType: "application/json", contentEncoding: "gzip" }],
   ];
   for (const [name, body, properties] of bodies) {
-    test(`dead-letters the bytes as they came: ${name}`, async (t) => {
+    test(`dead-letters the unchanged bytes: ${name}`, async (t) => {
       const config = testConfig(rabbit.url);
       const { handler, deliveries } = recordingHandler(() => ({
         kind: "rejected",
@@ -122,7 +126,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     assert.equal(dead.message.headers?.["x-solstice-reason"], "usage");
   });
 
-  test("rejects what is too large, whatever the handler says", async (t) => {
+  test("rejects a message that is too large, whatever the handler returns", async (t) => {
     const config = testConfig(rabbit.url);
     const { handler, deliveries } = recordingHandler(() => accepted);
     open(t, config).consume(handler);
@@ -134,7 +138,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     assert.deepEqual([deliveries[0]?.body.length, deliveries[0]?.bodyBytes], [1000, 1001]);
   });
 
-  test("a refused message that cannot be sent on as it is ends no result under way", async (t) => {
+  test("a rejected message whose headers cannot be forwarded does not disturb in-flight results", async (t) => {
     const config = testConfig(rabbit.url);
     const { handler, texts } = recordingHandler(() => ({ kind: "rejected", code: "usage", message: "No." }));
     const broker = open(t, config);
@@ -149,7 +153,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await Promise.all([sending, ...results]);
   });
 
-  test("what nobody acknowledges is given up after a while, and kept", async (t) => {
+  test("a message that is never acknowledged is dead-lettered after some deliveries", async (t) => {
     const config = testConfig(rabbit.url);
     const { handler, deliveries } = recordingHandler(() => returned);
     open(t, config).consume(handler);
@@ -160,7 +164,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     assert.ok(deliveries.length > 10, `${deliveries.length}`);
   });
 
-  test("gives back what the handler returns or fails on", async (t) => {
+  test("returns a message to the queue when the handler returns it or fails", async (t) => {
     const config = testConfig(rabbit.url);
     const answers: (() => DeliveryOutcome)[] = [
       () => returned,
@@ -173,33 +177,33 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     open(t, config).consume(handler);
     await declared(config);
     await publish(config, Buffer.from("again"));
-    await until("it came three times", () => deliveries.length === 3);
+    await until("the message was delivered three times", () => deliveries.length === 3);
     assert.deepEqual(
       deliveries.map(({ redelivered }) => redelivered),
       [false, true, true],
     );
   });
 
-  test("leaves waiting messages to others while it pauses", async (t) => {
+  test("leaves waiting messages to other consumers while paused", async (t) => {
     const config = { ...testConfig(rabbit.url), prefetch: 2 };
     const gate = Promise.withResolvers<DeliveryOutcome>();
     const ours = recordingHandler(() => gate.promise);
     const intake = open(t, config).consume(ours.handler);
     await declared(config);
     for (const text of ["1", "2", "3", "4"]) await publish(config, Buffer.from(text));
-    await until("two are at hand", () => ours.texts.length === 2);
+    await until("two deliveries are in flight", () => ours.texts.length === 2);
     const paused = intake.pause();
     gate.resolve(accepted);
     await paused;
     const theirs = recordingHandler(() => accepted);
     const second = openBroker({ ...config, log: keepLog(), limits });
     second.consume(theirs.handler);
-    await until("the others are taken", () => theirs.texts.length === 2);
+    await until("the other two are taken", () => theirs.texts.length === 2);
     assert.deepEqual(theirs.texts.toSorted(), ["3", "4"]);
     await second.close();
     intake.resume();
     await publish(config, Buffer.from("5"));
-    await until("it takes again", () => ours.texts.includes("5"));
+    await until("the first consumer takes deliveries again", () => ours.texts.includes("5"));
   });
 
   test("declares and consumes again when the queue is deleted", async (t) => {
@@ -210,22 +214,24 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await other.queueDelete(config.queue);
     await declared(config);
     await publish(config, Buffer.from("after"));
-    await until("it is delivered", () => texts.includes("after"));
+    await until("the message is delivered", () => texts.includes("after"));
   });
 
-  test("says what is in the way of the queue, and goes on when it is gone", async (t) => {
+  test("reports a conflicting queue, and continues when that queue is deleted", async (t) => {
     const config = testConfig(rabbit.url);
     await other.queueDeclare({ queue: config.queue, durable: true });
     const broker = open(t, config);
     const { handler, texts } = recordingHandler(() => accepted);
     broker.consume(handler);
-    await until("it is told", () => broker.status().message.includes("other properties"));
+    await until("the status reports the conflict", () =>
+      broker.status().message.includes("other properties"),
+    );
     assert.equal(broker.status().connected, false);
     assert.ok(broker.status().message.includes(`rabbitmqctl delete_queue ${config.queue}`));
     await other.queueDelete(config.queue);
-    await until("it is consumed", () => broker.status().connected);
+    await until("the queue is consumed", () => broker.status().connected);
     await publish(config, Buffer.from("at last"));
-    await until("it is delivered", () => texts.length === 1);
+    await until("the message is delivered", () => texts.length === 1);
   });
 
   test("publishes a result with its properties, also after the queue was deleted", async (t) => {
@@ -284,7 +290,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await channel.close();
   }
 
-  /** Longer than a frame of ours. */
+  /** Publishes messages with headers longer than the client's frame. */
   async function publishLongHeaders({ exchange, routingKey }: AmqpConfig, count: number): Promise<void> {
     const wide = connectOther(rabbit.url, 131_072);
     const channel = await wide.acquire();
@@ -297,7 +303,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
     await wide.close();
   }
 
-  /** The first message of a queue. */
+  /** Returns the first message of a queue. */
   async function nextMessage(queue: string): Promise<{ message: AsyncMessage; bytes: Buffer }> {
     const got = Promise.withResolvers<AsyncMessage>();
     const channel = await other.acquire();
@@ -309,7 +315,7 @@ describe("the broker, on a real RabbitMQ", { skip: missingRabbitmq() }, () => {
   }
 });
 
-/** A client that is not ours. */
+/** Opens a connection of another client. */
 function connectOther(url: string, frameMax = 8192): Connection {
   const connection = new Connection({ url, retryLow: 50, retryHigh: 200, frameMax });
   connection.on("error", () => undefined);

@@ -17,15 +17,16 @@ import { startIntake } from "./intake/intake.ts";
 import { settleMessage } from "./intake/settle.ts";
 import { createPublisher, type Publisher } from "./publish/publisher.ts";
 
-/** How the broker is reached, and what else its client needs. */
+/** Options of {@link openBroker}. */
 export interface BrokerOptions extends AmqpConfig {
   readonly log: BrokerLog;
   readonly limits?: Partial<BrokerLimits>;
 }
 
 /**
- * RabbitMQ as the orchestrator uses it. Returns at once and connects in the background, for ever. Two connections: while
- * RabbitMQ takes no messages for want of memory or disk, deliveries can still be acknowledged.
+ * Opens the orchestrator's client of RabbitMQ. Returns at once, and connects and reconnects in the background. There
+ * are two connections, so that deliveries can be acknowledged while RabbitMQ accepts no messages because memory or disk
+ * is short.
  */
 export function openBroker({ log, limits: given, ...config }: BrokerOptions): Broker {
   const limits: BrokerLimits = { ...brokerLimits, ...given };
@@ -58,7 +59,7 @@ interface Parts {
   readonly intakeConnection: BrokerConnection;
   readonly publishConnection: BrokerConnection;
   readonly resultPublisher: Publisher;
-  /** On a channel of its own: what a stranger sent may end it, and results under way would then go out again. */
+  /** Has a channel of its own: a foreign message may end the channel, and in-flight results would then be sent again. */
   readonly deadLetterPublisher: Publisher;
 }
 
@@ -137,7 +138,7 @@ async function publishResult(publisher: Publisher, config: AmqpConfig, result: J
   await publishRouted(publisher, envelope, Buffer.from(JSON.stringify(result)));
 }
 
-/** Somebody may have deleted a queue: the next channel declares it again. */
+/** Publishes, and retries once when unroutable: a queue may have been deleted, and the next channel declares it again. */
 async function publishRouted(publisher: Publisher, envelope: Envelope, body: Buffer): Promise<void> {
   try {
     await publisher.publish(envelope, body);

@@ -1,18 +1,18 @@
 import { SolsticeError } from "../../core/errors.ts";
 
-/** What a wait is bounded by. */
+/** Time limit of one wait. */
 export interface Bound {
   readonly milliseconds: number;
-  /** Named in the error: "the broker's confirm". */
+  /** Subject of the error text: "The broker's confirm". */
   readonly what: string;
 }
 
-/** Settles as `promise` does, or rejects with `broker_unavailable` when that takes longer. */
+/** Settles like `promise`, or rejects with `broker_unavailable` after the time limit. */
 export async function bounded<Value>(promise: Promise<Value>, { milliseconds, what }: Bound): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new SolsticeError("broker_unavailable", `${what} did not come within ${milliseconds} ms.`));
+      reject(new SolsticeError("broker_unavailable", `${what} timed out after ${milliseconds} ms.`));
     }, milliseconds);
   });
   try {

@@ -3,18 +3,18 @@ import { networkProblem } from "../../core/text/network-problem.ts";
 
 const shownCharsMax = 500;
 
-/** A broker's URL as it may be shown: without password and options. */
+/** Returns a broker's URL without password and options, for messages. */
 export function shownBrokerUrl(url: string): string {
   const { protocol, username, host, pathname } = new URL(url);
   return `${protocol}//${username === "" ? "" : `${username}@`}${host}${pathname === "/" ? "" : pathname}`;
 }
 
-/** What went wrong, in the words of the client library, the broker or the system; never with the password. */
+/** Returns the error text of the client library, the broker or the system, without the password. */
 export function brokerErrorText(error: unknown, url: string): string {
   return withoutPassword(foreignText(error), url).slice(0, shownCharsMax);
 }
 
-/** Converts what the client library threw into `broker_unavailable`. Errors of ours pass. */
+/** Converts an error of the client library into `broker_unavailable`. Returns a SolsticeError unchanged. */
 export function toBrokerError(error: unknown, url: string): SolsticeError {
   if (isSolsticeError(error)) return error;
   return new SolsticeError(
@@ -27,12 +27,15 @@ export function toBrokerError(error: unknown, url: string): SolsticeError {
   );
 }
 
-/** The code that the broker or the system gave, such as `PRECONDITION_FAILED` or `ECONNREFUSED`; null when none. */
+/**
+ * The code from the broker or the system, such as `PRECONDITION_FAILED` or `ECONNREFUSED`; null when the error has
+ * none.
+ */
 export function brokerErrorCode(error: unknown): string | null {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }
 
-/** An error for several addresses tried has no text of its own, only a code. */
+/** Returns the error's text; an error for several tried addresses has only a code. */
 function foreignText(error: unknown): string {
   const text = networkProblem(error) ?? (error instanceof Error ? error.message : String(error));
   return (text || (brokerErrorCode(error) ?? "unknown error")).replace(/\.$/, "");

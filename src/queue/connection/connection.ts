@@ -5,12 +5,12 @@ import { brokerErrorText, shownBrokerUrl } from "./broker-errors.ts";
 import { frameBytesMax } from "./frame-size.ts";
 import { keepBodiesRaw } from "./raw-bodies.ts";
 
-/** How the client library behaves; a URL may say otherwise for heartbeat and connection_timeout. */
+/** Settings of the client library; the URL may override heartbeat and connection_timeout. */
 const settings = {
-  /** A silent peer is given up after two of them, in seconds. */
+  /** In seconds; the connection is closed after two missed heartbeats. */
   heartbeat: 10,
   connectionTimeout: 10_000,
-  /** How long a channel may take, a reconnection included. */
+  /** Time limit for opening a channel, a reconnection included. */
   acquireTimeout: 5000,
   retryLow: 200,
   retryHigh: 5000,
@@ -18,29 +18,32 @@ const settings = {
   frameMax: frameBytesMax,
 } as const;
 
-/** A connection that comes back by itself. */
+/** A connection that reconnects automatically. */
 export interface BrokerConnection {
   readonly url: string;
   status(): BrokerStatus;
-  /** Whether RabbitMQ takes no messages for now, for want of memory or disk: what is published then is kept and sent later. */
+  /**
+   * True while RabbitMQ accepts no messages because memory or disk is short: published messages are kept and sent
+   * later.
+   */
   isBlocked(): boolean;
-  /** A channel whose messages have raw bodies. It ends with the connection, and is the caller's to close. */
+  /** Opens a channel whose messages have raw bodies. The caller closes the channel; it also ends with the connection. */
   openChannel(): Promise<Channel>;
-  /** Closes it, in good order where that is possible in time. Never rejects. */
+  /** Closes the connection; after the time limit, destroys it. Never rejects. */
   close(timeoutMs: number): Promise<void>;
 }
 
-/** What a connection is opened with. */
+/** Options of {@link openConnection}. */
 export interface ConnectionOptions {
   readonly url: string;
-  /** Shown in RabbitMQ's management. */
+  /** Name of the connection in RabbitMQ's management page. */
   readonly name: string;
   readonly log: BrokerLog;
   /** Called with each loss of the connection, and with the first failure to connect. */
   readonly onLost?: (error: Error) => void;
 }
 
-/** Starts connecting; it never ends trying until it is closed. */
+/** Starts connecting, and retries until the connection is closed. */
 export function openConnection({ url, name, log, onLost }: ConnectionOptions): BrokerConnection {
   const shown = shownBrokerUrl(url);
   let status: BrokerStatus = { connected: false, message: `Connecting to RabbitMQ at ${shown}.` };
@@ -53,20 +56,20 @@ export function openConnection({ url, name, log, onLost }: ConnectionOptions): B
   });
   connection.on("connection.blocked", (reason) => {
     isBlocked = true;
-    status = { connected: false, message: `RabbitMQ at ${shown} takes no messages for now: ${reason}.` };
-    log.warn({ broker: shown, connection: name, reason }, "RabbitMQ takes no messages for now");
+    status = { connected: false, message: `RabbitMQ at ${shown} accepts no messages for now: ${reason}.` };
+    log.warn({ broker: shown, connection: name, reason }, "RabbitMQ accepts no messages for now");
   });
   connection.on("connection.unblocked", () => {
     isBlocked = false;
     status = { connected: true, message: `Connected to RabbitMQ at ${shown}.` };
-    log.info({ broker: shown, connection: name }, "RabbitMQ takes messages again");
+    log.info({ broker: shown, connection: name }, "RabbitMQ accepts messages again");
   });
   connection.on("error", (error: Error) => {
     const why = brokerErrorText(error, url);
-    // The library also tells errors of single channels here, while the connection goes on.
+    // The library also reports errors of single channels here, while the connection is up.
     if (!connection.ready)
       status = { connected: false, message: `No connection to RabbitMQ at ${shown}: ${why}.` };
-    log.warn({ broker: shown, connection: name, why }, "trouble with RabbitMQ; it is tried again");
+    log.warn({ broker: shown, connection: name, why }, "RabbitMQ connection or channel failed; retrying");
     onLost?.(error);
   });
   return {
@@ -75,7 +78,7 @@ export function openConnection({ url, name, log, onLost }: ConnectionOptions): B
     isBlocked: () => isBlocked,
     async openChannel() {
       const channel = await connection.acquire({ emitErrorsFromChannel: true });
-      // What closes a channel also ends its users' waits; without a listener it would end the process.
+      // The error that closes a channel also rejects the pending calls; without a listener it would end the process.
       channel.on("error", (error: unknown) => {
         log.warn(
           { broker: shown, connection: name, why: brokerErrorText(error, url) },
@@ -87,7 +90,7 @@ export function openConnection({ url, name, log, onLost }: ConnectionOptions): B
     },
     async close(timeoutMs) {
       try {
-        await bounded(connection.close(), { milliseconds: timeoutMs, what: "The end of the connection" });
+        await bounded(connection.close(), { milliseconds: timeoutMs, what: "Closing the connection" });
       } catch {
         connection.unsafeDestroy();
       }

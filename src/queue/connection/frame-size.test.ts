@@ -5,7 +5,7 @@ import type { AsyncMessage } from "rabbitmq-client";
 import { deadLetterEnvelope } from "../intake/dead-letter.ts";
 import { frameBytesMax, propertiesBytes } from "./frame-size.ts";
 
-/** The client library's own encoder, which the sizes are compared with. */
+/** The client library's own encoder, as the reference for the sizes. */
 const codec = new URL("../../../node_modules/rabbitmq-client/lib/codec.js", import.meta.url).href;
 const { encodeFrame, FrameType } = await import(codec);
 
@@ -26,7 +26,7 @@ function encodedBytes(fields: object): number {
   return encodeFrame({ type: FrameType.HEADER, channelId: 1, bodySize: 1, fields }, Infinity).length;
 }
 
-test("property: a message's properties never take more than was computed, and little less for texts", () => {
+test("property: a message's properties never exceed the computed size, and for texts are only a little smaller", () => {
   fc.assert(
     fc.property(headers, (given) => {
       const fields = { headers: given, messageId: "a".repeat(36), contentType: "application/json" };
@@ -37,7 +37,7 @@ test("property: a message's properties never take more than was computed, and li
   assert.ok(propertiesBytes(long) - encodedBytes(long) < 100);
 });
 
-test("property: a refused message's copy fits in one frame, keeps the headers that fit, and names the others", () => {
+test("property: a rejected message's copy fits in one frame, keeps the headers that fit, and names the others", () => {
   fc.assert(
     fc.property(
       fc.dictionary(

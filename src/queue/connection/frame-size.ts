@@ -1,24 +1,30 @@
 import type { Envelope } from "rabbitmq-client";
 
-/** The longest frame that is sent, in bytes: what every server takes. All properties of a message have to fit in one. */
+/**
+ * The longest frame that is sent, in bytes: every server accepts this size. All properties of a message must fit in
+ * one.
+ */
 export const frameBytesMax = 8192;
 
-/** Type, channel, length, class, body's size and flags, the other properties' lengths, and the end. */
+/** Bytes of type, channel, length, class, body size and flags, the lengths of the other properties, and the end. */
 const frameBytes = 64;
 
-/** The longest encoding of a number or a time in a table. */
+/** Bytes of the longest encoding of a number or a time in a table. */
 const numberBytes = 9;
 
-/** A type's letter with a length. */
+/** Bytes of a type letter and a length. */
 const prefixBytes = 5;
 
-/** How many bytes the properties of a message take as a frame, at most: the encoding of a number is not known exactly. */
+/**
+ * Largest number of bytes that a message's properties take in a frame; the exact encoding of numbers is not
+ * predictable.
+ */
 export function propertiesBytes(envelope: Envelope): number {
   const { exchange: _exchange, routingKey: _key, headers, ...properties } = envelope;
   return frameBytes + valueBytes(properties) + valueBytes(headers ?? {});
 }
 
-/** How many bytes a value takes in a table, at most. */
+/** Largest number of bytes that a value takes in a table. */
 export function valueBytes(value: unknown): number {
   if (typeof value === "string") return prefixBytes + Buffer.byteLength(value);
   if (value instanceof Uint8Array) return prefixBytes + value.byteLength;
@@ -27,7 +33,7 @@ export function valueBytes(value: unknown): number {
   return inner.reduce((sum, bytes) => sum + bytes, prefixBytes);
 }
 
-/** The headers that fit in `bytes`, the shortest first, and the names of the others. */
+/** Returns the headers that fit in `bytes`, the shortest first, and the names of the others. */
 export function fittingHeaders(
   headers: Readonly<Record<string, unknown>>,
   bytes: number,

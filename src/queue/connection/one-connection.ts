@@ -3,21 +3,21 @@ import { type BrokerLog, brokerLimits } from "../broker.ts";
 import { toBrokerError } from "./broker-errors.ts";
 import { type BrokerConnection, openConnection } from "./connection.ts";
 
-/** Where a command connects to, for one piece of work. */
+/** Options of {@link withConnection}. */
 export interface OneConnectionOptions {
   readonly url: string;
-  /** Shown in RabbitMQ's management. */
+  /** Name of the connection in RabbitMQ's management page. */
   readonly name: string;
-  /** For the farewell at the end; the work bounds itself. Ten seconds unless given. */
+  /** Time limit for closing the connection; the work has its own limits. Ten seconds by default. */
   readonly timeoutMs?: number;
 }
 
-/** A command that connects once has no use for a log: every trouble is in the error. */
+/** A command that connects once needs no log: its error has every detail. */
 const silent: BrokerLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /**
- * Connects for one piece of work, and ends with the first trouble instead of trying again. Throws `broker_unavailable` for
- * what the client library threw; errors of ours pass.
+ * Connects for one piece of work, and rejects at the first failure instead of retrying. Converts errors of the client
+ * library into `broker_unavailable`; a SolsticeError passes unchanged.
  */
 export async function withConnection<Value>(
   { url, name, timeoutMs = brokerLimits.confirmTimeoutMs }: OneConnectionOptions,
@@ -30,7 +30,7 @@ export async function withConnection<Value>(
   try {
     return await Promise.race([work(connection), lost.promise]);
   } catch (error) {
-    // Who did not answer the work will not answer a farewell.
+    // The peer is not responding: close without waiting.
     closeTimeoutMs = 0;
     throw withStatus(toBrokerError(error, url), connection.status().message);
   } finally {
@@ -38,12 +38,12 @@ export async function withConnection<Value>(
   }
 }
 
-/** An answer that came too late says nothing itself: how it stood with the connection says why. */
+/** Adds the connection's status to a timeout error, because a timeout alone does not name the cause. */
 function withStatus(error: SolsticeError, status: string): SolsticeError {
   const isLate =
     error.code === "broker_unavailable" && error.cause === undefined && error.remedy === undefined;
   if (!isLate) return error;
   return new SolsticeError("broker_unavailable", `${error.message} ${status}`, {
-    remedy: "Look at RabbitMQ's own log and alarms (rabbitmq-diagnostics alarms), then try again.",
+    remedy: "Check RabbitMQ's own log and alarms (rabbitmq-diagnostics alarms), then try again.",
   });
 }

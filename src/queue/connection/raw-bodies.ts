@@ -1,28 +1,32 @@
 import type { Channel } from "rabbitmq-client";
 import { SolsticeError } from "../../core/errors.ts";
 
-/** Stands where a message has no content encoding. */
+/** Content encoding set on messages that have none. */
 const noEncoding = "x-solstice-none";
 
 interface HeaderFrame {
   readonly fields: { readonly contentEncoding?: string };
 }
 
-/** The part of the client library's channel that is touched here; it is not of its documented interface. */
+/** The part of the client library's channel that this file changes; not in its documented interface. */
 interface HeaderReader {
   _onHeader?: (frame: HeaderFrame) => void;
 }
 
 /**
- * Makes a channel hand out the bytes of a message as they came. The client library parses what says it is JSON, before
- * any limit and with no way back to the bytes, unless the message names a content encoding: so one is put there on the way
- * in. The library's version is fixed in package.json for this, and a test sees bytes that would not survive.
+ * Makes a channel deliver the unchanged bytes of each message. The client library parses every message whose content
+ * type is JSON, before any limit and without access to the bytes, unless the message has a content encoding: so
+ * incoming messages get one. The library's version is fixed in package.json for this, and a test delivers bytes that
+ * parsing would change.
  */
 export function keepBodiesRaw(channel: Channel): void {
   const reader = channel as unknown as HeaderReader;
   const onHeader = reader._onHeader;
   if (typeof onHeader !== "function") {
-    throw new SolsticeError("internal", "This version of rabbitmq-client reads messages in another way.");
+    throw new SolsticeError(
+      "internal",
+      "This version of rabbitmq-client has no message reader that Solstice can replace.",
+    );
   }
   reader._onHeader = (frame) => {
     const contentEncoding = frame.fields.contentEncoding || noEncoding;
@@ -30,7 +34,7 @@ export function keepBodiesRaw(channel: Channel): void {
   };
 }
 
-/** The content encoding that the producer gave a message of such a channel. */
+/** Returns the content encoding that the producer set, for messages of such a channel. */
 export function originalEncoding(contentEncoding: string | undefined): string | undefined {
   return contentEncoding === noEncoding ? undefined : contentEncoding;
 }

@@ -3,10 +3,13 @@ import type { AmqpConfig } from "../../config/orchestrator-config.ts";
 import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
 import { brokerErrorCode, brokerErrorText, shownBrokerUrl } from "./broker-errors.ts";
 
-/** The routing key of results, on the exchange of requests. */
+/** Routing key of results, on the exchange of requests. */
 export const resultRoutingKey = "job.result";
 
-/** What nobody reads must not fill the broker's disk: beyond these the oldest go. */
+/**
+ * Limits of queues that may have no consumer, so that they cannot fill the broker's disk: the oldest messages are
+ * dropped.
+ */
 const unreadLimits = {
   "x-max-length": 100_000,
   "x-max-length-bytes": 1024 ** 3,
@@ -14,14 +17,15 @@ const unreadLimits = {
 } as const;
 
 /**
- * How often a request is given out at most, as RabbitMQ 4 has it by itself: one that ends every connection it comes through
- * (headers that the client library cannot read) would otherwise do so for ever. Then it is dead-lettered.
+ * Largest number of times that a request is delivered, RabbitMQ 4's default; then it is dead-lettered. Without the
+ * limit, a message that ends every connection (headers that the client library cannot read) would be delivered for
+ * ever.
  */
 const deliveryLimit = 20;
 
 type QueueArguments = Readonly<Record<string, string | number>>;
 
-/** A durable quorum queue, and what is bound to it. */
+/** A durable quorum queue, and its bindings. */
 interface QueueDefinition {
   readonly queue: string;
   readonly arguments: QueueArguments;
@@ -29,18 +33,18 @@ interface QueueDefinition {
   readonly routingKey: string;
 }
 
-/** Everything of ours in the broker, as data. Only arguments that RabbitMQ 3.10 knows. */
+/** All exchanges and queues of Solstice, as data. Only arguments that RabbitMQ 3.10 supports. */
 export interface Topology {
   readonly exchanges: readonly { readonly exchange: string; readonly type: "topic" | "fanout" }[];
   readonly queues: readonly QueueDefinition[];
 }
 
-/** The names that a configuration stands for. */
+/** Returns the name of the dead-letter exchange that belongs to an exchange. */
 export function deadLetterExchange({ exchange }: Pick<AmqpConfig, "exchange">): string {
   return `${exchange}.dead`;
 }
 
-/** What is declared on each connect. */
+/** Returns the exchanges and queues that each connection declares. */
 export function topologyOf(config: Omit<AmqpConfig, "url" | "prefetch">): Topology {
   const { exchange, queue, routingKey } = config;
   const dead = deadLetterExchange(config);
@@ -65,7 +69,7 @@ export function topologyOf(config: Omit<AmqpConfig, "url" | "prefetch">): Topolo
       },
       {
         queue,
-        // What RabbitMQ gives up must not vanish.
+        // Messages that RabbitMQ gives up are dead-lettered, not dropped.
         arguments: { ...quorum, "x-delivery-limit": deliveryLimit, "x-dead-letter-exchange": dead },
         exchange,
         routingKey,
@@ -75,8 +79,8 @@ export function topologyOf(config: Omit<AmqpConfig, "url" | "prefetch">): Topolo
 }
 
 /**
- * Declares the topology; what is there already with the same properties stays as it is. Throws `conflict` when something
- * of that name is different; the broker closes the channel with it.
+ * Declares the topology; exchanges and queues that exist with the same properties stay unchanged. Throws `conflict`
+ * when one has other properties; the broker then also closes the channel.
  */
 export async function declareTopology(channel: Channel, config: AmqpConfig): Promise<void> {
   const { exchanges, queues } = topologyOf(config);
@@ -90,7 +94,7 @@ export async function declareTopology(channel: Channel, config: AmqpConfig): Pro
   }
 }
 
-/** One exchange, as {@link declareTopology} does it. */
+/** Declares one exchange, with the errors of {@link declareTopology}. */
 export async function declareExchange(
   channel: Channel,
   config: AmqpConfig,
@@ -101,7 +105,7 @@ export async function declareExchange(
   );
 }
 
-/** One queue without what is bound to it, as {@link declareTopology} does it. */
+/** Declares one queue without its bindings, with the errors of {@link declareTopology}. */
 export async function declareQueue(
   channel: Channel,
   config: AmqpConfig,
@@ -132,17 +136,17 @@ const refusals: Readonly<
   PRECONDITION_FAILED: {
     code: "conflict",
     say: ({ thing, name }) => ({
-      what: `The ${thing} ${name} exists there with other properties than Solstice declares`,
+      what: `The ${thing} ${name} exists with other properties than Solstice declares`,
       remedy:
         `Choose another name (AMQP_EXCHANGE, AMQP_QUEUE), or empty and delete it` +
-        `${thing === "queue" ? ` (rabbitmqctl delete_queue ${name})` : ""}: it is then declared again by itself.`,
+        `${thing === "queue" ? ` (rabbitmqctl delete_queue ${name})` : ""}: Solstice then declares it again automatically.`,
     }),
   },
   ACCESS_REFUSED: {
     code: "broker_unavailable",
     say: ({ thing, name }) => ({
-      what: `The user may not declare the ${thing} ${name}`,
-      remedy: "Grant it configure, write and read on these names (rabbitmqctl set_permissions).",
+      what: `The user has no permission to declare the ${thing} ${name}`,
+      remedy: "Grant the user configure, write and read on these names (rabbitmqctl set_permissions).",
     }),
   },
 };

@@ -1,26 +1,29 @@
 import type { AsyncMessage, Channel } from "rabbitmq-client";
 import { bounded } from "../connection/bounded.ts";
 
-/** What is told to the broker about a delivery. */
+/** The broker's instruction for a delivery. */
 export type Settlement = "ack" | "requeue";
 
-/** One consumer on one channel, from its start until the channel, the queue or our wish ends it. */
+/** One consumer on one channel, from its start until the channel closes, the queue is deleted or `finish()` is called. */
 export interface ConsumerSession {
-  /** Resolves when no further delivery will come. */
+  /** Resolves when no more deliveries arrive. */
   readonly ended: Promise<void>;
-  /** Takes no more; resolves when the deliveries at hand are settled and the channel is closed. Never rejects. */
+  /**
+   * Takes no more deliveries; resolves when the in-flight deliveries are settled and the channel is closed. Never
+   * rejects.
+   */
   finish(): Promise<void>;
 }
 
-/** What a session is made of. */
+/** Options of {@link openConsumerSession}. */
 export interface SessionOptions {
-  /** With the queue declared on it. */
+  /** A channel on which the queue has been declared. */
   readonly channel: Channel;
   readonly queue: string;
   readonly prefetch: number;
   /** Decides about a message; must not reject. */
   readonly settle: (message: AsyncMessage) => Promise<Settlement>;
-  /** How long the broker may take to answer. */
+  /** Time limit for the broker's answer. */
   readonly answerTimeoutMs: number;
 }
 
@@ -31,7 +34,7 @@ export async function openConsumerSession(options: SessionOptions): Promise<Cons
   const atHand = new Set<Promise<void>>();
   let isTaking = true;
   const take = (message: AsyncMessage) => {
-    // What comes after the end is not settled: closing the channel gives it back to the queue.
+    // A delivery after the end is not settled: closing the channel returns it to the queue.
     if (!isTaking) return;
     const dealing = deal(message, options);
     atHand.add(dealing);
@@ -50,23 +53,23 @@ export async function openConsumerSession(options: SessionOptions): Promise<Cons
       const cancelled: Promise<unknown> = channel.active
         ? channel.basicCancel({ consumerTag })
         : Promise.resolve();
-      await quietly(bounded(cancelled, { milliseconds, what: "The end of the consumer" }));
+      await quietly(bounded(cancelled, { milliseconds, what: "Cancelling the consumer" }));
       await Promise.all(atHand);
-      await quietly(bounded(channel.close(), { milliseconds, what: "The end of the channel" }));
+      await quietly(bounded(channel.close(), { milliseconds, what: "Closing the channel" }));
     },
   };
 }
 
 async function deal(message: AsyncMessage, { channel, settle }: SessionOptions): Promise<void> {
   const settlement = await settle(message);
-  // On a channel that has ended nothing can be settled: the broker gives the message out again.
+  // A closed channel cannot settle deliveries: the broker delivers the message again.
   if (!channel.active) return;
   const { deliveryTag } = message;
   if (settlement === "ack") channel.basicAck({ deliveryTag });
   else channel.basicNack({ deliveryTag, requeue: true });
 }
 
-/** A broker that cannot answer has lost the consumer and the channel as well. */
+/** Ignores a rejection: a broker that cannot answer has lost the consumer and the channel as well. */
 async function quietly(promise: Promise<unknown>): Promise<void> {
   await promise.catch(() => undefined);
 }

@@ -3,17 +3,17 @@ import type { DeliveryOutcome } from "../broker.ts";
 import { fittingHeaders, frameBytesMax, propertiesBytes } from "../connection/frame-size.ts";
 import { originalEncoding } from "../connection/raw-bodies.ts";
 
-/** The longest sentence that a header carries. */
+/** The longest message text in a header, in characters. */
 const messageCharsMax = 1000;
 
-/** The longest list of headers that were left out, and what it takes with its name and in any alphabet. */
+/** The longest list of omitted headers, in characters, and its largest size in bytes, header name included. */
 const leftOutChars = 200;
 const leftOutBytes = 800;
 
 /** Headers that would send the copy to further queues. */
 const routingHeaders: readonly string[] = ["CC", "BCC"];
 
-/** A refused message, and why. */
+/** A rejected message, with the reason. */
 export interface Refusal {
   readonly message: AsyncMessage;
   readonly outcome: Extract<DeliveryOutcome, { kind: "rejected" }>;
@@ -21,9 +21,9 @@ export interface Refusal {
 }
 
 /**
- * The properties of the copy that goes to the dead-letter exchange: the original's, without those that would let it expire,
- * go elsewhere or be refused for another user's name, and with the reason in headers. Headers that do not fit in the frame beside that are
- * left out, the longest first, and named.
+ * Returns the properties of the copy for the dead-letter exchange: the original's, with the reason in headers.
+ * Properties that would let the copy expire, route it elsewhere or make RabbitMQ refuse it for another user's name are
+ * removed. Headers that do not fit in the frame are left out, the longest first, and their names are listed.
  */
 export function deadLetterEnvelope(exchange: string, { message, outcome, at }: Refusal): Envelope {
   const { contentType, correlationId, replyTo, messageId, timestamp, type, appId, priority } = message;
@@ -46,7 +46,10 @@ export function deadLetterEnvelope(exchange: string, { message, outcome, at }: R
   return { ...envelope, headers: { ...kept, ...ours, ...leftOutHeader(leftOut) } };
 }
 
-/** The same with our headers only: for originals whose headers cannot be sent on, such as very long ones. */
+/**
+ * Like {@link deadLetterEnvelope} with the reason's headers only: for originals whose headers cannot be sent on, such
+ * as very long ones.
+ */
 export function plainDeadLetterEnvelope(exchange: string, refusal: Refusal): Envelope {
   return { exchange, routingKey: refusal.message.routingKey, headers: reasonHeaders(refusal) };
 }

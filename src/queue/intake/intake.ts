@@ -6,7 +6,7 @@ import { toBrokerError } from "../connection/broker-errors.ts";
 import type { BrokerConnection } from "../connection/connection.ts";
 import { type ConsumerSession, openConsumerSession, type SessionOptions } from "./consumer-session.ts";
 
-/** What the loop needs. */
+/** Options of {@link startIntake}. */
 export interface IntakeOptions
   extends Pick<SessionOptions, "queue" | "prefetch" | "settle" | "answerTimeoutMs"> {
   readonly connection: BrokerConnection;
@@ -14,11 +14,11 @@ export interface IntakeOptions
   readonly prepare: (channel: Channel) => Promise<void>;
   readonly limits: BrokerLimits;
   readonly log: BrokerLog;
-  /** Told why consuming does not work now; null: it works. */
+  /** Receives the reason why consuming fails now; null when consuming works. */
   readonly onTrouble: (message: string | null) => void;
 }
 
-/** Loops for ever: consume until that ends, whatever ended it, then again. */
+/** Starts the intake: a loop that consumes until the session ends, for any reason, then again. */
 export function startIntake(options: IntakeOptions): Intake {
   const loop = new IntakeLoop(options);
   void loop.run();
@@ -27,12 +27,9 @@ export function startIntake(options: IntakeOptions): Intake {
     resume: () => loop.resume(),
     async close() {
       const { closeTimeoutMs: milliseconds } = options.limits;
-      await bounded(loop.stop(), { milliseconds, what: "The end of the deliveries at hand" }).catch(
+      await bounded(loop.stop(), { milliseconds, what: "Settling the in-flight deliveries" }).catch(
         (error) => {
-          options.log.warn(
-            { err: error },
-            "deliveries were not dealt with in time; they go back to the queue",
-          );
+          options.log.warn({ err: error }, "deliveries not settled in time; they go back to the queue");
         },
       );
     },
@@ -41,11 +38,14 @@ export function startIntake(options: IntakeOptions): Intake {
 
 class IntakeLoop {
   readonly #options: IntakeOptions;
-  #wish: "take" | "pause" | "stop" = "take";
+  #mode: "take" | "pause" | "stop" = "take";
   #session: ConsumerSession | null = null;
-  /** The end of the session before, which the next one waits for: so at most `prefetch` deliveries are at hand. */
+  /**
+   * The end of the previous session, which the next session waits for, so that at most `prefetch` deliveries are in
+   * flight.
+   */
   #finishing: Promise<void> = Promise.resolve();
-  /** Aborted, and made again, with each change of the wish. */
+  /** Aborted and replaced with each change of the mode. */
   #changed = new AbortController();
 
   constructor(options: IntakeOptions) {
@@ -55,12 +55,12 @@ class IntakeLoop {
   async run(): Promise<void> {
     const { firstRetryMs, longestRetryMs } = this.#options.limits;
     let retryMs = firstRetryMs;
-    while (this.#wish !== "stop") {
-      if (this.#wish === "pause") await this.#wait(null);
+    while (this.#mode !== "stop") {
+      if (this.#mode === "pause") await this.#wait(null);
       else if (await this.#consume()) retryMs = firstRetryMs;
       else {
         await this.#wait(retryMs);
-        // Without a connection, opening a channel has waited for one already.
+        // Without a connection, opening the channel has already waited for the reconnection.
         const { connected } = this.#options.connection.status();
         retryMs = connected ? Math.min(retryMs * 2, longestRetryMs) : firstRetryMs;
       }
@@ -72,7 +72,7 @@ class IntakeLoop {
   }
 
   resume(): void {
-    if (this.#wish === "pause") void this.#change("take");
+    if (this.#mode === "pause") void this.#change("take");
   }
 
   stop(): Promise<void> {
@@ -80,10 +80,10 @@ class IntakeLoop {
   }
 
   #change(requested: "take" | "pause" | "stop"): Promise<void> {
-    if (this.#wish !== "stop") this.#wish = requested;
+    if (this.#mode !== "stop") this.#mode = requested;
     this.#changed.abort();
     this.#changed = new AbortController();
-    if (this.#wish !== "take") this.#finish();
+    if (this.#mode !== "take") this.#finish();
     return this.#finishing;
   }
 
@@ -92,7 +92,7 @@ class IntakeLoop {
     this.#session = null;
   }
 
-  /** One session until its end. False when none could be had. */
+  /** Runs one session until its end. Returns false when no session could be opened. */
   async #consume(): Promise<boolean> {
     try {
       await this.#finishing;
@@ -103,8 +103,8 @@ class IntakeLoop {
     }
     this.#options.onTrouble(null);
     const { ended } = this.#session;
-    // The wish may have changed while the session was being opened.
-    if (this.#wish !== "take") this.#finish();
+    // The mode may have changed while the session was being opened.
+    if (this.#mode !== "take") this.#finish();
     await ended;
     this.#finish();
     return true;
@@ -112,11 +112,11 @@ class IntakeLoop {
 
   #report(error: unknown): void {
     const { connection, log, onTrouble } = this.#options;
-    const known = toBrokerError(error, connection.url);
-    onTrouble(`${known.message} ${known.remedy ?? ""}`.trim());
-    // While there is no connection, that has been logged already.
+    const brokerError = toBrokerError(error, connection.url);
+    onTrouble(`${brokerError.message} ${brokerError.remedy ?? ""}`.trim());
+    // A missing connection has already been logged.
     if (connection.status().connected) {
-      log.error({ err: known }, "jobs cannot be taken from RabbitMQ; it is tried again");
+      log.error({ err: brokerError }, "consuming from RabbitMQ failed; retrying");
     }
   }
 
@@ -127,16 +127,16 @@ class IntakeLoop {
   }
 }
 
-/** The client library can wait for ever for an answer on a connection that broke in the same moment. */
+/** Opens a session within the time limit: the client library can wait for ever on a connection that breaks meanwhile. */
 async function openSessionInTime(options: IntakeOptions): Promise<ConsumerSession> {
   const opening = openSession(options);
   try {
     return await bounded(opening, {
       milliseconds: options.answerTimeoutMs,
-      what: `RabbitMQ's consumer of the queue ${options.queue}`,
+      what: `Starting a consumer of the queue ${options.queue}`,
     });
   } catch (error) {
-    // Should it come late after all, nobody would look after it.
+    // A session that opens after the time limit has no user: close it.
     void opening.then((late) => late.finish()).catch(() => undefined);
     throw error;
   }

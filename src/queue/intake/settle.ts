@@ -5,7 +5,7 @@ import type { BrokerLimits, BrokerLog, Delivery, DeliveryHandler, DeliveryOutcom
 import type { Settlement } from "./consumer-session.ts";
 import { deadLetterEnvelope, plainDeadLetterEnvelope, type Refusal } from "./dead-letter.ts";
 
-/** What is needed to deal with a message. */
+/** Options of {@link settleMessage}. */
 export interface SettleOptions {
   readonly handler: DeliveryHandler;
   readonly deadLetterExchange: string;
@@ -13,11 +13,11 @@ export interface SettleOptions {
   readonly publish: (envelope: Envelope, body: Buffer) => Promise<void>;
   readonly limits: BrokerLimits;
   readonly log: BrokerLog;
-  /** Aborted when nobody should be waited for any more. */
+  /** Aborted when waits must end. */
   readonly signal: AbortSignal;
 }
 
-/** Asks the handler about one message and does what it says; what is to be told to the broker. Never rejects. */
+/** Runs the handler for one message, applies its outcome, and returns the instruction for the broker. Never rejects. */
 export async function settleMessage(message: AsyncMessage, options: SettleOptions): Promise<Settlement> {
   const outcome = await decide(toDelivery(message, options.limits), options);
   if (outcome.kind === "accepted") return "ack";
@@ -39,7 +39,10 @@ function toDelivery(message: AsyncMessage, { messageBytes }: BrokerLimits): Deli
   };
 }
 
-/** Channels hand out bytes (see raw-bodies.ts); anything else is a defect, and would be sent on changed. */
+/**
+ * Returns the bytes of a message. A channel delivers bytes (see raw-bodies.ts); a parsed body is a defect, and would be
+ * forwarded changed.
+ */
 function bodyOf({ body }: AsyncMessage): Buffer {
   if (Buffer.isBuffer(body)) return body;
   throw new TypeError("a channel parsed a body");
@@ -55,12 +58,12 @@ async function decide(delivery: Delivery, { handler, limits, log }: SettleOption
       message: `The message has ${delivery.bodyBytes} bytes; at most ${limits.messageBytes} are allowed.`,
     };
   } catch (error) {
-    log.error({ err: error }, "a delivery's handler failed; the message goes back to the queue");
+    log.error({ err: error }, "delivery handler failed; the message goes back to the queue");
     return { kind: "returned" };
   }
 }
 
-/** Whether the copy is safe. When it is not, the original must stay in its queue. */
+/** True when the copy is confirmed. Otherwise the original must stay in its queue. */
 async function deadLetter(refusal: Refusal, options: SettleOptions): Promise<boolean> {
   const { deadLetterExchange: exchange, publish, log } = options;
   const body = bodyOf(refusal.message);
@@ -73,7 +76,7 @@ async function deadLetter(refusal: Refusal, options: SettleOptions): Promise<boo
       return true;
     } catch (error) {
       const code = isSolsticeError(error) ? error.code : "internal";
-      log.warn({ code, why: errorText(error) }, "a refused message could not be dead-lettered");
+      log.warn({ code, why: errorText(error) }, "dead-lettering a rejected message failed");
     }
   }
   return false;

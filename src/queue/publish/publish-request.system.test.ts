@@ -19,7 +19,7 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
   });
   after(() => rabbit.stop());
 
-  test("puts it into the queue of the orchestrators", async (t) => {
+  test("puts the request into the queue of the orchestrators", async (t) => {
     const config = testConfig(rabbit.url);
     const broker = openBroker({ ...config, log: keepLog() });
     t.after(() => broker.close());
@@ -29,12 +29,12 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
       rabbit.queueState(config.queue).then((state) => state?.consumers === 1),
     );
     await publishRequest(config, request);
-    await until("it arrives", () => texts.length === 1);
+    await until("the request arrives", () => texts.length === 1);
     assert.deepEqual(JSON.parse(texts[0] ?? ""), request);
     assert.equal(deliveries[0]?.contentType, "application/json");
   });
 
-  test("says that nothing is bound to the routing key", async (t) => {
+  test("reports that no queue is bound to the routing key", async (t) => {
     const config = testConfig(rabbit.url);
     const broker = openBroker({ ...config, log: keepLog() });
     t.after(() => broker.close());
@@ -48,14 +48,14 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
     assert.match(error.remedy ?? "", /--amqp-exchange/);
   });
 
-  test("says that the exchange does not exist", async () => {
+  test("reports that the exchange does not exist", async () => {
     const config = testConfig(rabbit.url);
     const error = await failure(config);
     assert.equal(error.code, "unroutable");
     assert.ok(error.message.includes(`no exchange ${config.exchange}`), error.message);
   });
 
-  test("says at once that the login is refused, without the password", async () => {
+  test("reports at once that the login is refused, without the password", async () => {
     const error = await failure(
       testConfig(`amqp://guest:wrong-s3cret@127.0.0.1:${new URL(rabbit.url).port}`),
     );
@@ -64,13 +64,13 @@ describe("publishing a request, to a real RabbitMQ", { skip: missingRabbitmq() }
     assert.doesNotMatch(`${error.message} ${error.remedy} ${error.stack}`, /s3cret/);
   });
 
-  test("says at once that nobody listens", async () => {
+  test("reports at once that no server listens", async () => {
     const error = await failure(testConfig("amqp://guest:s3cret@127.0.0.1:1"));
     assert.equal(error.code, "broker_unavailable");
     assert.match(error.message, /127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED/);
   });
 
-  test("does not wait for ever for one who listens and says nothing", async (t) => {
+  test("does not wait for ever for a server that accepts and never answers", async (t) => {
     const silent = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => silent.once("listening", resolve));
     const address = silent.address();

@@ -7,16 +7,16 @@ import type { BrokerConnection } from "../connection/connection.ts";
 import { withConnection } from "../connection/one-connection.ts";
 import { createPublisher } from "./publisher.ts";
 
-/** Where a request is published. */
+/** Options of {@link publishRequest}. */
 export interface PublishOptions extends Pick<AmqpConfig, "url" | "exchange" | "routingKey"> {
-  /** From the first dial to the broker's confirm; ten seconds unless given. */
+  /** Time limit from the first connect to the broker's confirm; ten seconds by default. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Publishes one request, persistent, and resolves once RabbitMQ has confirmed that it is in a queue. Declares nothing:
- * exchange and queue are the orchestrator's. Throws `unroutable` when there is no exchange or no queue for it, and
- * `broker_unavailable` at the first trouble with the connection.
+ * Publishes one persistent request, and resolves once RabbitMQ has confirmed that it is in a queue. Declares nothing:
+ * the orchestrator declares exchange and queue. Throws `unroutable` when the exchange or a queue for the request is
+ * missing, and `broker_unavailable` at the first failure of the connection.
  */
 export async function publishRequest(options: PublishOptions, request: JobRequest): Promise<void> {
   const { url, timeoutMs } = options;
@@ -59,5 +59,7 @@ function explain(error: unknown, options: PublishOptions): SolsticeError {
 }
 
 function unroutable(what: string): SolsticeError {
-  return new SolsticeError("unroutable", `${what}: the request was not taken.`, { remedy: unroutableRemedy });
+  return new SolsticeError("unroutable", `${what}: the request was not accepted.`, {
+    remedy: unroutableRemedy,
+  });
 }

@@ -8,33 +8,36 @@ import { frameBytesMax, propertiesBytes } from "../connection/frame-size.ts";
 
 /** Publishes persistent messages, each confirmed by the broker and routed to a queue. */
 export interface Publisher {
-  /** Rejects with `broker_unavailable`, `unroutable` or `limit_exceeded` (its headers), within the confirm's time limit. */
+  /**
+   * Rejects with `broker_unavailable`, `unroutable` or `limit_exceeded` (too long headers), within the time limit of
+   * the confirm.
+   */
   publish(envelope: Envelope, body: Buffer): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What a publisher needs. */
+/** Options of {@link createPublisher}. */
 export interface PublisherOptions {
   readonly connection: BrokerConnection;
   readonly confirmTimeoutMs: number;
-  /** Done on each new channel before anything is published: declares what must be there. */
+  /** Runs on each new channel before the first message: declares exchanges and queues. */
   readonly prepare?: (channel: Channel) => Promise<void>;
 }
 
 interface PublishChannel {
   readonly channel: Channel;
-  /** The broker gave a message back: it had no queue for it. */
+  /** True when the broker has returned a message because no queue is bound for it. */
   hasReturned: boolean;
 }
 
-/** A publisher on a channel of its own, opened with the first message and again after each trouble. */
+/** Creates a publisher with its own channel, opened with the first message and again after each failure. */
 export function createPublisher(options: PublisherOptions): Publisher {
   const { connection, confirmTimeoutMs: milliseconds } = options;
   let opening: Promise<PublishChannel> | null = null;
   const discard = async () => {
     const old = opening;
     opening = null;
-    // It may be broken already, or never have opened: then it is closed.
+    // The channel may be broken or never have opened: then it is closed already.
     await old?.then(({ channel }) => channel.close()).catch(() => undefined);
   };
   return {
@@ -45,23 +48,26 @@ export function createPublisher(options: PublisherOptions): Publisher {
       const current = opening;
       let isAwaited = true;
       try {
-        // A channel that opens too late must not send what its caller has given up, and will send again.
+        // A channel that opens too late must not send a message that its caller has given up, and will send again.
         const published = current.then((opened) =>
           isAwaited ? publishOn(opened, envelope, body) : undefined,
         );
         await bounded(published, { milliseconds, what: "The broker's confirm" });
       } catch (error) {
         isAwaited = false;
-        // Without waiting: a channel that does not answer would not answer its closing either.
+        // Do not wait: a channel that does not answer a publish does not answer a close either.
         if (opening === current) void discard();
         throw toBrokerError(error, connection.url);
       }
     },
-    close: () => bounded(discard(), { milliseconds, what: "The end of the channel" }).catch(() => undefined),
+    close: () => bounded(discard(), { milliseconds, what: "Closing the channel" }).catch(() => undefined),
   };
 }
 
-/** Sent all the same, it would close the channel, and with it end all that others are publishing there. */
+/**
+ * Throws for headers that do not fit in one frame: such a message would close the channel and end all other publishes
+ * on it.
+ */
 function refuseTooLong(envelope: Envelope): void {
   const bytes = propertiesBytes(envelope);
   if (bytes <= frameBytesMax) return;
@@ -71,11 +77,11 @@ function refuseTooLong(envelope: Envelope): void {
   );
 }
 
-/** The client library would keep it for later, and each repetition as well. */
+/** Throws while RabbitMQ is blocked: the client library would queue the message for later, and each retry as well. */
 function refuseWhileBlocked(connection: BrokerConnection): void {
   if (!connection.isBlocked()) return;
   throw new SolsticeError("broker_unavailable", connection.status().message, {
-    remedy: "Look at RabbitMQ's alarms (rabbitmq-diagnostics alarms); it is tried again.",
+    remedy: "Check RabbitMQ's alarms (rabbitmq-diagnostics alarms); Solstice retries automatically.",
   });
 }
 
@@ -96,12 +102,12 @@ async function openPublishChannel({ connection, prepare }: PublisherOptions): Pr
 }
 
 /**
- * An unroutable message is given back and then confirmed. Which one was given back is not looked for: all that are under
- * way fail and are sent again, which receivers must bear with anyway.
+ * Publishes one message. RabbitMQ returns an unroutable message and then confirms it. The returned message is not
+ * identified: all in-flight messages fail and are sent again, and receivers must accept repeated messages anyway.
  */
 async function publishOn(opened: PublishChannel, envelope: Envelope, body: Buffer): Promise<void> {
   await opened.channel.basicPublish({ ...envelope, durable: true, mandatory: true }, body);
-  // The library tells of the confirm at once, and of what was given back before it in the next turn.
+  // The library reports the confirm at once, and the return that came before it in the next turn.
   await nextTurn();
   if (!opened.hasReturned) return;
   throw new SolsticeError(
