@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import ts from "typescript";
 
 const root = join(import.meta.dirname, "..");
 const allowedFile = join(root, "scripts/words-allowed.json");
@@ -38,30 +39,36 @@ interface Place {
   readonly text: string;
 }
 
-/** The prose of a source file: its comments, one text each, and its strings that hold a sentence or a part of one. */
+/** The prose of a file: its comments, one text each, and its strings that hold a sentence or a part of one. */
 function proseOf(file: string): Place[] {
   const text = readFileSync(join(root, file), "utf8");
   if (file.endsWith(".md"))
-    return [...text.split("\n").map((line, index) => ({ file, line: index + 1, text: line }))];
+    return text.split("\n").map((line, index) => ({ file, line: index + 1, text: line }));
   const comments = file.endsWith(".ts")
     ? /\/\*\*?([\s\S]*?)\*\/|((?:^[ \t]*\/\/.*\n?)+)|[ \t]\/\/ (.*)$/gm
     : /((?:^[ \t]*#(?!!).*\n?)+)/gm;
-  const strings = /"(?:[^"\\\n]|\\.)* (?:[^"\\\n]|\\.)*"|`[^`]* [^`]*`/g;
-  const withoutComments = text.replace(comments, (found) => found.replace(/[^\n]/g, " "));
-  return [
-    ...[...text.matchAll(comments)].map((match) => place(file, text, match)),
-    ...(file.endsWith(".ts")
-      ? [...withoutComments.matchAll(strings)].map((match) => place(file, text, match))
-      : []),
-  ];
+  const found = [...text.matchAll(comments)].map((match) => place(file, text, match));
+  return file.endsWith(".ts") ? [...found, ...stringsOf(file, text)] : found;
 }
 
+function stringsOf(file: string, text: string): Place[] {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+  const strings: Place[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
+      const { line } = source.getLineAndCharacterOfPosition(node.getStart(source));
+      if (/\w \w/.test(node.text)) strings.push({ file, line: line + 1, text: JSON.stringify(node.text) });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return strings;
+}
+
+/** A comment without its stars and slashes, in one line. */
 function place(file: string, text: string, match: RegExpMatchArray): Place {
   const line = text.slice(0, match.index).split("\n").length;
-  const isComment = !/^["`]/.test(match[0]);
-  const bare = isComment
-    ? match[0].replace(/^[ \t]*(?:\/\*\*?|\*\/|\*|\/\/|#)[ \t]?|\*\/[ \t]*$/gm, "")
-    : match[0];
+  const bare = match[0].replace(/^[ \t]*(?:\/\*\*?|\*\/|\*|\/\/|#)[ \t]?|\*\/[ \t]*$/gm, "");
   return { file, line, text: bare.replace(/\s+/g, " ").trim() };
 }
 
