@@ -1,6 +1,7 @@
 import { Kysely, type Transaction } from "kysely";
 import { sqliteSchemaDialect } from "./schema/dialect.ts";
 import { migrate } from "./schema/migrate.ts";
+import type { Migration } from "./schema/migrations.ts";
 import type { Database } from "./schema/schema.ts";
 import { nodeSqliteDialect } from "./sqlite/dialect.ts";
 import { openDatabaseFile } from "./sqlite/open.ts";
@@ -59,12 +60,20 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** What can be said when a store of either kind is opened. */
+export interface StoreOptions {
+  /** As of {@link Store}; false when absent. */
+  readonly recordsResults?: boolean;
+  /** The schema to bring the database to; that of this version when absent. */
+  readonly migrations?: readonly Migration[];
+}
+
 /** Opens the embedded store: creates directories and file, and migrates. Throws `store_failed` or `disk_full`. */
-export async function openSqliteStore(options: { path: string; recordsResults?: boolean }): Promise<Store> {
+export async function openSqliteStore(options: StoreOptions & { readonly path: string }): Promise<Store> {
   const database = await openDatabaseFile(options.path);
   const db = new Kysely<Database>({ dialect: nodeSqliteDialect(database, options.path) });
   try {
-    await migrate(db, sqliteSchemaDialect);
+    await migrate(db, sqliteSchemaDialect, options.migrations);
   } catch (error) {
     await db.destroy();
     throw error;

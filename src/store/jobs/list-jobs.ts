@@ -50,19 +50,13 @@ const columns = [
   ...(["submitted_at", "claimed_at", "finished_at", "source", "repo_url", "commit_sha", "ref"] as const),
 ] as const;
 
-type ListedRow = Selectable<Pick<JobsTable, (typeof columns)[number]>> & {
-  readonly old_request: string | null;
-};
+type ListedRow = Selectable<Pick<JobsTable, (typeof columns)[number]>>;
 
 /** Jobs, newest first, without their requests. Throws `not_found` when the job to go on from does not exist. */
 export async function listJobs(store: Store, filter: JobFilter): Promise<ListedJob[]> {
   const limit = boundedLimit(filter.limit);
   const before = filter.beforeJobId === undefined ? null : await requireJob(store, filter.beforeJobId);
-  const all = store.db
-    .selectFrom("jobs")
-    .select(columns)
-    // A job of a version that did not write down what is shown.
-    .select(sql<string | null>`case when source is null then request end`.as("old_request"));
+  const all = store.db.selectFrom("jobs").select(columns);
   const page = (query: typeof all) => newestFirst(query, before, limit);
   if (filter.states === undefined) return (await page(all)).map(toListed);
   // One indexed range per state, then merged: with a list of states the database would walk or sort every job.
@@ -98,12 +92,11 @@ async function requireJob(store: Store, jobId: string): Promise<{ submittedAt: n
   return { submittedAt: row.submitted_at, id: jobId };
 }
 
-function toListed({ old_request: old, ...row }: ListedRow): ListedJob {
-  if (old !== null) return listedJob(toJob({ ...row, request: old }));
+function toListed(row: ListedRow): ListedJob {
   const { request: _none, ...job } = toJob({ ...row, request: "{}" });
   const shown = {
     requestId: row.request_id,
-    source: row.source ?? "",
+    source: row.source,
     repoUrl: row.repo_url,
     commitSha: row.commit_sha,
     ref: row.ref,

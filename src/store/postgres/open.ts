@@ -5,7 +5,7 @@ import { isSolsticeError } from "../../core/errors.ts";
 import { postgresSchemaDialect } from "../schema/dialect.ts";
 import { migrate } from "../schema/migrate.ts";
 import type { Database } from "../schema/schema.ts";
-import { createStore, type Store, type Wake } from "../store.ts";
+import { createStore, type Store, type StoreOptions, type Wake } from "../store.ts";
 import { WriteQueue } from "../write-queue.ts";
 import { commitBatch } from "./commit-batch.ts";
 import { clientConfig, databaseName, poolConnections, sessionSettings } from "./connection.ts";
@@ -23,15 +23,13 @@ const batchesAtOnce = 4;
 const startRetryMs = 1_000;
 
 /** How to open the shared store. */
-export interface PostgresStoreOptions {
+export interface PostgresStoreOptions extends StoreOptions {
   /** `postgres://user:password@host:port/name`; messages show it without user and password. */
   readonly url: string;
   /** How long a database that does not answer is waited for, in seconds. */
   readonly waitSeconds: number;
   /** Gets a line when the database is waited for, and when its wakes stop and come again. */
   readonly log: StoreLog;
-  /** As of {@link Store}. */
-  readonly recordsResults?: boolean;
 }
 
 /**
@@ -68,7 +66,7 @@ async function migrateWhenThere(options: PostgresStoreOptions, database: string)
   const deadline = performance.now() + options.waitSeconds * 1000;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await migrateOnce(options.url, database);
+      return await migrateOnce(options, database);
     } catch (error) {
       if (!isSolsticeError(error, "unavailable") || performance.now() >= deadline) throw error;
       const message = `${error.message} It is waited for, ${options.waitSeconds} s at most.`;
@@ -79,11 +77,11 @@ async function migrateWhenThere(options: PostgresStoreOptions, database: string)
 }
 
 /** A connection of its own, without limits of time: an index over many rows takes as long as it takes. */
-async function migrateOnce(url: string, database: string): Promise<void> {
+async function migrateOnce({ url, migrations }: PostgresStoreOptions, database: string): Promise<void> {
   const pool = createPool(url, { max: 1, bounded: false });
   const db = new Kysely<Database>({ dialect: postgresDialect(pool, database) });
   try {
-    await migrate(db, postgresSchemaDialect);
+    await migrate(db, postgresSchemaDialect, migrations);
   } finally {
     await db.destroy();
   }

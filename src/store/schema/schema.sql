@@ -80,13 +80,19 @@ CREATE TABLE jobs (
   max_attempts integer not null,
   host_id text,
   cancel_requested_at bigint,
+  cancel_now_at bigint,
+  retry_of text,
   verdict_reason text,
   verdict_message text,
   verdict_exit_code integer,
   submitted_at bigint not null,
   claimed_at bigint,
-  finished_at bigint
-, retry_of text, cancel_now_at bigint, source text, repo_url text, commit_sha text, ref text);
+  finished_at bigint,
+  source text not null,
+  repo_url text,
+  commit_sha text,
+  ref text
+);
 
 CREATE INDEX jobs_by_age on jobs (submitted_at, id);
 
@@ -119,7 +125,12 @@ CREATE TABLE logs (
   attempt integer not null,
   stream text not null,
   received bigint not null,
-  dropped_from bigint, stored_bytes bigint not null default 0, expired_at bigint, dropped_to bigint, sha256 text, digest_state blob,
+  dropped_from bigint,
+  dropped_to bigint,
+  sha256 text,
+  digest_state blob,
+  stored_bytes bigint not null default 0,
+  expired_at bigint,
   primary key (job_id, attempt, stream),
   foreign key (job_id, attempt) references machines (job_id, attempt) on delete cascade
 );
@@ -138,8 +149,12 @@ CREATE TABLE machines (
   runner_finished_at bigint,
   runner_exit_code integer,
   runner_failure text,
+  runner_failure_detail text,
   log_length bigint,
-  log_sha256 text, runner_failure_detail text, hold_until_at bigint, hold_released_at bigint, hold_refusal text,
+  log_sha256 text,
+  hold_until_at bigint,
+  hold_released_at bigint,
+  hold_refusal text,
   primary key (job_id, attempt)
 );
 

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { sql } from "kysely";
+import { isSolsticeError } from "../../core/errors.ts";
 import { dumpSchema } from "../testing/dump-schema.ts";
 import { createSqliteDatabase, openForTest } from "../testing/test-database.ts";
+import { schemaState } from "./migrate.ts";
 import { migrations } from "./migrations.ts";
 
 test("schema.sql is what the migrations lead to", async (context) => {
@@ -23,6 +25,32 @@ test("a database of a newer version is refused, and left as it is", async (conte
   await sql`insert into schema_migrations (name) values ('9999_future')`.execute(store.db);
   await store.close();
   await assert.rejects(database.open(), { code: "store_failed", message: /9999_future/ });
+});
+
+test("a database of a version before the first release is refused with what to do, and left as it is", async (context) => {
+  const database = await createSqliteDatabase();
+  context.after(() => database.remove());
+  const store = await database.open();
+  await sql`update schema_migrations set name = '0001_jobs'`.execute(store.db);
+  await store.close();
+  await assert.rejects(database.open(), (error) => {
+    assert.ok(isSolsticeError(error, "store_failed"));
+    assert.match(error.message, /made by a version before the first release \(0001_jobs\)/);
+    assert.match(
+      error.remedy ?? "",
+      /jobs end with that version.*move the database away.*state\/solstice\.db/,
+    );
+    return true;
+  });
+});
+
+test("how far a database has come is said by the migrations that it has applied", () => {
+  const known = ["0001_one", "0002_two"].map((name) => ({ name, statements: () => [] }));
+  assert.equal(schemaState([], known), "empty");
+  assert.equal(schemaState(["0001_one"], known), "older");
+  assert.equal(schemaState(["0002_two", "0001_one"], known), "current");
+  assert.throws(() => schemaState(["0001_one", "0003_three"], known), /newer schema \(0003_three\)/);
+  assert.throws(() => schemaState(["0001_jobs", "0009_shown_requests"], known), /before the first release/);
 });
 
 test("opening again applies no migration twice", async (context) => {

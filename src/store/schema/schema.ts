@@ -7,7 +7,7 @@ import type { JobState } from "../../core/job/job-state.ts";
 import type { VerdictReason } from "../../core/job/verdict.ts";
 import type { HoldRefusal } from "../../core/request/hold-limits.ts";
 
-/** The tables as queries see them. All `*_at` columns are ms since the epoch; `migrations.ts` creates them. */
+/** The tables as queries see them. All `*_at` columns are ms since the epoch; `initial-schema.ts` creates them. */
 export interface Database {
   jobs: JobsTable;
   job_transitions: JobTransitionsTable;
@@ -55,8 +55,8 @@ export interface JobsTable {
   /** When the last attempt was claimed: durations are counted from here. */
   claimed_at: number | null;
   finished_at: number | null;
-  /** What lists show of the request, which they do not read; null in rows of versions that did not write this. */
-  source: string | null;
+  /** What lists show of the request, which they do not read. */
+  source: string;
   repo_url: string | null;
   commit_sha: string | null;
   ref: string | null;

@@ -64,10 +64,7 @@ function listsContract(create: CreateDatabase): void {
     }));
     for (const job of jobs) await insertJob(store, job);
     // What a list does not read cannot hurt it.
-    await store.db.updateTable("jobs").set({ request: "damaged" }).where("id", "=", "a").execute();
-    // A row of a version that wrote the request alone.
-    const unknown = { source: null, repo_url: null, commit_sha: null, ref: null };
-    await store.db.updateTable("jobs").set(unknown).where("id", "=", "b").execute();
+    await store.db.updateTable("jobs").set({ request: "damaged" }).execute();
     for (const job of await listJobs(store, { limit: 9 })) {
       const { requestId, ...shown } = job.shown;
       assert.equal(requestId, jobs.find(({ id }) => id === job.id)?.request.request_id);

@@ -11,6 +11,7 @@ import type { Store } from "../store.ts";
 import { bindSession, claim, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openSeveral } from "./test-database.ts";
 
+const migrateFurther = fileURLToPath(new URL("./migrate-further.ts", import.meta.url));
 const insertForever = fileURLToPath(new URL("./insert-forever.ts", import.meta.url));
 
 /** How many acknowledgements are read before the child is killed, in the middle of the next ones. */
@@ -19,17 +20,33 @@ const acknowledgementsBeforeKill = 150;
 /** Several processes on one database: handles that know nothing of each other, and a process that is killed. */
 export function processesContract(create: CreateDatabase, createNew: CreateDatabase): void {
   describe("several processes", () => {
-    migrationRace(createNew);
+    migrationRaces(createNew);
     races(create);
   });
   describe("durability", () => durability(createNew));
 }
 
-function migrationRace(createNew: CreateDatabase): void {
+function migrationRaces(createNew: CreateDatabase): void {
   test("of several that open an empty database at once, all find the schema", async (context) => {
     const stores = await openSeveral(context, createNew, 8);
     for (const [index, store] of stores.entries()) await insertJob(store, newJob(`job${index}`));
     assert.equal((await listJobs(stores[0] as Store, { limit: 99 })).length, 8);
+  });
+
+  test("a new migration is applied by exactly one of two processes, and both open the database", async (context) => {
+    const database = await createNew();
+    context.after(() => database.remove());
+    const store = await database.open();
+    await insertJob(store, newJob("job1"));
+    await store.close();
+    const processes = [1, 2].map(() => startLines(migrateFurther, database.childArguments));
+    for (const { lines } of processes) assert.equal((await lines.next()).value, "ready");
+    for (const { child } of processes) child.stdin?.end("go\n");
+    // Its statement fails where it is applied a second time.
+    const printed = await Promise.all(processes.map(async ({ lines }) => (await lines.next()).value));
+    assert.deepEqual(printed, ["opened", "opened"]);
+    await Promise.all(processes.map(({ ended }) => ended));
+    await assert.rejects(database.open(), { code: "store_failed", message: /newer schema \(9000_made_up\)/ });
   });
 }
 
@@ -114,6 +131,13 @@ function durability(create: CreateDatabase): void {
     context.after(() => again.close());
     assert.equal((await getJob(again, "job1"))?.id, "job1");
   });
+}
+
+/** Starts one of the programs beside this file; it gives the lines that the program prints. */
+function startLines(program: string, args: readonly string[]) {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return { child, lines, ended: once(child, "exit") };
 }
 
 /** The ids that the child printed, each after its row was committed, up to its sudden end. */

@@ -6,17 +6,12 @@ import type { TestContext } from "node:test";
 import { administerPostgres } from "../../../test/support/servers/private-postgres.ts";
 import type { SharedPostgres } from "../../../test/support/servers/servers.ts";
 import { openPostgresStore } from "../postgres/open.ts";
-import { openSqliteStore, type Store } from "../store.ts";
-
-/** How a handle is opened: with an outbox, or without one. */
-export interface OpenOptions {
-  readonly recordsResults?: boolean;
-}
+import { openSqliteStore, type Store, type StoreOptions } from "../store.ts";
 
 /** A database of one test. */
 export interface TestDatabase {
   /** Opens a handle on it, as one more process would. */
-  open(options?: OpenOptions): Promise<Store>;
+  open(options?: StoreOptions): Promise<Store>;
   /** What `insert-forever.ts` takes to open the same database. */
   readonly childArguments: readonly string[];
   remove(): Promise<void>;
@@ -74,7 +69,7 @@ function postgresDatabase(url: string, remove: () => Promise<void>): TestDatabas
 }
 
 /** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
-export function openAt(place: string, options: OpenOptions = {}): Promise<Store> {
+export function openAt(place: string, options: StoreOptions = {}): Promise<Store> {
   if (!place.startsWith("postgres:")) return openSqliteStore({ path: place, ...options });
   return openPostgresStore({ url: place, waitSeconds: 0, log: { info() {}, warn() {} }, ...options });
 }
@@ -88,7 +83,7 @@ export async function openForTest(context: TestContext, create: CreateDatabase):
 export async function openSeveral(
   context: TestContext,
   create: CreateDatabase,
-  handles: number | (OpenOptions & { count: number }),
+  handles: number | (StoreOptions & { count: number }),
 ): Promise<Store[]> {
   const { count, ...options } = typeof handles === "number" ? { count: handles } : handles;
   const database = await create();
