@@ -2,21 +2,24 @@ import { SolsticeError } from "../core/errors.ts";
 import { authorityOf, type NodeRequest } from "../http/node-http.ts";
 import { bearerToken, sameSecret } from "./bearer.ts";
 
-/** Who may call the user API. */
+/** The rules for callers of the user API. */
 export interface AccessPolicy {
-  /** The operator's token; null: none is asked for, and only callers that name a local host are served. */
+  /**
+   * The operator's token. Null: no token is required, and only requests that name a local host are served.
+   */
   readonly token: string | null;
-  /** The host that was listened on, as configured. */
+  /** The configured listen host. */
   readonly listenHost: string;
 }
 
 /**
- * Why `request` may not call the API, or null when it may.
+ * The reason why `request` may not call the API; null when it may.
  *
- * With a token the token decides. Without one the API is for this machine's people, and their browser must not be used
- * against them: a foreign page may send requests here (stopped by Sec-Fetch-Site, and by Origin where a browser is too old
- * for that, or calls an address that it does not trust), or let its own name resolve to this address (DNS rebinding, stopped
- * by looking at the name the browser asked for).
+ * When a token is set, only the token decides. Without a token, the API serves the users of this machine, and
+ * their browser must not be used against them: a foreign page may send requests here (stopped by
+ * Sec-Fetch-Site, and by Origin where the browser is too old for that header or does not trust the address),
+ * or make its own name resolve to this address (DNS rebinding, stopped by checking the name that the browser
+ * requested).
  */
 export function accessRefusal(request: NodeRequest, policy: AccessPolicy): SolsticeError | null {
   if (isForeignPage(request)) {
@@ -25,21 +28,26 @@ export function accessRefusal(request: NodeRequest, policy: AccessPolicy): Solst
   if (policy.token === null) return hostRefusal(request, policy.listenHost);
   const given = bearerToken(request.headers.authorization);
   if (given !== null && sameSecret(given, policy.token)) return null;
-  const problem = given === null ? "The API wants a token." : "The API token is wrong.";
+  const problem = given === null ? "This API requires a token." : "The API token is wrong.";
   return new SolsticeError("unauthenticated", problem, {
     remedy:
-      "Set API_TOKEN (or --api-token) to the value that the orchestrator has now: a reload may have changed it.",
+      "Set API_TOKEN (or --api-token) to the orchestrator's current value: a reload may have changed it.",
   });
 }
 
-/** Whether a browser says that a page of another origin sends this. Programs send neither header. */
+/**
+ * True when the browser reports that a page of another origin sent the request. Programs send neither header.
+ */
 function isForeignPage(request: NodeRequest): boolean {
   const { "sec-fetch-site": site, origin } = request.headers;
   if (site !== undefined && site !== "same-origin" && site !== "none") return true;
   return origin !== undefined && !isOwnOrigin(String(origin), authorityOf(request));
 }
 
-/** The scheme is not compared: a proxy in front of the API may add TLS. A sandboxed page's origin is `null`: foreign. */
+/**
+ * Ignores the scheme: a proxy in front of the API may add TLS. A sandboxed page has the origin `null`, which
+ * is foreign.
+ */
 function isOwnOrigin(origin: string, authority: string | undefined): boolean {
   const page = URL.parse(origin);
   if (page === null || authority === undefined || !/^https?:$/.test(page.protocol)) return false;

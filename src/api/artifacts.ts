@@ -21,19 +21,19 @@ import type { Store } from "../store/store.ts";
 import { noSuchAttempt } from "./job-logs.ts";
 import { lookUpJob } from "./job-lookup.ts";
 
-/** What this host can serve of the files that jobs kept. */
+/** The artifacts that this host can serve. */
 export interface ArtifactSource {
   readonly blobs: BlobStore;
   readonly hostId: string;
 }
 
-/** What the functions of this file need. */
+/** The dependencies of the functions in this file. */
 export interface ArtifactsContext {
   readonly store: Store;
   readonly artifacts: ArtifactSource;
 }
 
-/** The files that an attempt (0: the latest) of a job kept. */
+/** Lists the artifacts of an attempt (0: the latest) of a job. */
 export async function listArtifacts(
   { store, artifacts }: ArtifactsContext,
   { job, attempt }: { job: Job; attempt: number },
@@ -61,14 +61,17 @@ export async function listArtifacts(
   };
 }
 
-/** What {@link createArtifactRoute} needs. */
+/** The options of {@link createArtifactRoute}. */
 export interface ArtifactRouteOptions extends ArtifactsContext {
   readonly log: ApiLog;
-  /** Why a request may not read, or null. */
+  /** The reason why a request may not read artifacts, or null. */
   readonly refusal: (request: NodeRequest) => SolsticeError | null;
 }
 
-/** Serves the bytes of artifacts: `GET /v1/jobs/JOB/artifacts/ATTEMPT/ID`. All other paths are `otherwise`'s. */
+/**
+ * Serves the bytes of artifacts: `GET /v1/jobs/JOB/artifacts/ATTEMPT/ID`. Passes all other paths to
+ * `otherwise`.
+ */
 export function createArtifactRoute(options: ArtifactRouteOptions, otherwise: NodeHandler): NodeHandler {
   return (request, response) => {
     const match = /^\/v1\/jobs\/([0-9a-z-]{1,40})\/artifacts\/(\d{1,6})\/([0-9a-f]{32})$/.exec(
@@ -78,14 +81,14 @@ export function createArtifactRoute(options: ArtifactRouteOptions, otherwise: No
     const [, jobId = "", attempt, id = ""] = match;
     serve(options, { request, response }, { jobId, attempt: Number(attempt), id }).catch((error: unknown) => {
       if (response.headersSent || response.destroyed) {
-        options.log.debug({ err: error }, `An artifact was cut off: ${errorText(error)}`);
+        options.log.debug({ err: error }, `An artifact download was interrupted: ${errorText(error)}`);
         closeExchange(request, response);
       } else if (isSolsticeError(error)) refuse(response, error);
       else {
         options.log.error({ err: error, path: pathOf(request) }, "An artifact could not be served.");
         refuse(
           response,
-          new SolsticeError("internal", "The file could not be read; the orchestrator's log says why."),
+          new SolsticeError("internal", "The file could not be read. See the orchestrator's log."),
         );
       }
     });
@@ -106,9 +109,10 @@ async function serve(
   const job = await lookUpJob(options.store, key.jobId);
   const upload = await getUpload(options.store, { ...key, jobId: job.id });
   if (upload === null || upload.kind !== artifactKind || upload.storedAt === null) {
-    throw new SolsticeError("not_found", "This job kept no such file.");
+    throw new SolsticeError("not_found", "This job has no artifact with this id.");
   }
-  if (upload.expiredAt !== null) throw new SolsticeError("not_found", "The file was removed by age.");
+  if (upload.expiredAt !== null)
+    throw new SolsticeError("not_found", "Retention removed this artifact because of its age.");
   if (isElsewhere(upload, options.artifacts))
     return refuse(response, await elsewhere(options, upload), { status: 421 });
   await sendBlob(exchange, {
@@ -127,8 +131,8 @@ async function elsewhere({ store }: ArtifactsContext, upload: Upload): Promise<S
   return new SolsticeError("conflict", `Only host ${id}${machine} has this file.`, {
     remedy:
       apiUrl === null
-        ? "Its API is reached from its own machine only: run the command there, or start its orchestrator with --api-listen (API_LISTEN) on an address that is reached from here, and API_TOKEN."
-        : `Ask its API, at ${apiUrl}.`,
+        ? "The API of that host listens on a local address only: run the command there, or start its orchestrator with API_TOKEN and with --api-listen (API_LISTEN) on an address that this machine can reach."
+        : `Call the API of that host, at ${apiUrl}.`,
   });
 }
 
@@ -143,7 +147,7 @@ async function apiUrls(store: Store): Promise<Map<string, string>> {
   );
 }
 
-/** The last part of a name for a browser to save, in ASCII and, encoded, in full. */
+/** The last part of a name, under which a browser saves the file: in ASCII, and percent-encoded in full. */
 function disposition(name: string): string {
   const last = name.split("/").at(-1) || "file";
   const ascii = last.replace(/[^A-Za-z0-9._ -]/g, "_").slice(0, 200);

@@ -13,7 +13,7 @@ import {
   startTestUserServer,
 } from "./testing/fixture.ts";
 
-test("a caller that goes away is no error, whatever it was doing", async (t) => {
+test("a caller that disconnects is not logged as an error, in any call", async (t) => {
   const store = await openTestStore(t);
   const log = new MemoryLog();
   let explaining = 0;
@@ -45,7 +45,7 @@ test("a caller that goes away is no error, whatever it was doing", async (t) => 
     const before = explaining;
     const pending = [watch.next(), follow.next(), client.explain({ jobId }, options)];
     const settled = Promise.allSettled(pending);
-    await until("the call has come", () => explaining > before);
+    await until("the call has arrived", () => explaining > before);
     abort.abort();
     await settled;
   }

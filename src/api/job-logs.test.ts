@@ -66,7 +66,7 @@ test("a step's output is addressed by the step and the offset in it", async (t) 
   await assert.rejects(of("tset"), { code: "not_found", remedy: 'Its steps are "checkout", "test".' });
 });
 
-test("of two steps with one name each is read by its index, and the name says so", async (t) => {
+test("two steps of one name are read by index, and the error for the name lists the indexes", async (t) => {
   const { store, booted, write, step } = await setUp(t, ["checkout", "test", "test"]);
   for (const [index, text] of ["cloned", "one", "two"].entries()) {
     await step(index, "started");
@@ -76,13 +76,13 @@ test("of two steps with one name each is read by its index, and the name says so
   await assert.rejects(async () => textOf(await read(store, booted, { step: "test" })), {
     code: "conflict",
     message: '2 steps have the name "test".',
-    remedy: "Give the index of one, from 0: 1, 2",
+    remedy: "Use the index of a step, from 0: 1, 2",
   });
   assert.equal(await textOf(await read(store, booted, { step: "1" })), "one");
   assert.equal(await textOf(await read(store, booted, { step: "2" })), "two");
 });
 
-test("a step that is followed is waited for, and its log ends with it", async (t) => {
+test("following a step waits for its start, and ends with the step", async (t) => {
   const { store, booted, write, step } = await setUp(t);
   const followed = textOf(await read(store, booted, { step: "test", follow: true }));
   await write("cloned");
@@ -97,7 +97,7 @@ test("a step that is followed is waited for, and its log ends with it", async (t
   assert.equal(await never, "");
 });
 
-test("an attempt that will never come is refused, also where the log is followed", async (t) => {
+test("an attempt that will never exist is refused, also when the log is followed", async (t) => {
   const { store, booted } = await setUp(t);
   const second = () => read(store, booted, { attempt: 2, follow: true });
   const waiting = await second();
@@ -107,20 +107,20 @@ test("an attempt that will never come is refused, also where the log is followed
   await assert.rejects(async () => textOf(await second()), { code: "not_found" });
 });
 
-test("followed output ends when only the guest is left, on hold; its console goes on", async (t) => {
+test("followed output ends when only a guest on hold remains; its console continues", async (t) => {
   const { store, booted, write } = await setUp(t, ["test"], { hold_on_failure_seconds: 600 });
   const { jobId, attempt } = booted;
   const output = textOf(await read(store, booted, { follow: true }));
   const console = await read(store, booted, { follow: true, stream: "console" });
   await console.next();
-  await write("all of it");
+  await write("everything");
   await recordFinish(store, {
     ...{ jobId, attempt, at: 3001, exitCode: 3, failure: null, logLength: 9, logSha256: "0".repeat(64) },
     hold: { hostId: "host-1", decide: () => ({ kind: "granted", seconds: 600 }) },
   });
   const failed = verdict("step_failed", "It failed.", 3);
   await applyEvent(store, { jobId, attempt, event: "conclude", at: 3002, verdict: failed });
-  assert.equal(await output, "all of it");
+  assert.equal(await output, "everything");
   const log = { jobId, attempt, stream: "console" } as const;
   await appendLog(store, { ...log, offset: 0, data: Buffer.from("later"), limitBytes: 1e9 });
   const { value } = await console.next();
@@ -128,7 +128,7 @@ test("followed output ends when only the guest is left, on hold; its console goe
   await console.return?.(undefined);
 });
 
-test("bytes that were not kept are skipped, and said to be", async (t) => {
+test("dropped bytes are skipped, and the number of skipped bytes is reported", async (t) => {
   const { store, booted, write } = await setUp(t);
   const lines = Array.from({ length: 40 }, (_, index) => `line ${String(index).padStart(3, "0")}\n`);
   for (const line of lines) await write(line, 180);
@@ -141,7 +141,7 @@ test("bytes that were not kept are skipped, and said to be", async (t) => {
   assert.ok(lines.join("").endsWith(Buffer.from(tail.data).toString()) && tail.data.length > 60);
 });
 
-test("who follows along sees every byte of a log, however much of it is dropped behind them", async (t) => {
+test("a follower receives every byte of a log, even when retention drops bytes that were already sent", async (t) => {
   const { store, booted, write } = await setUp(t);
   const pieces = (await read(store, booted, { follow: true }))[Symbol.asyncIterator]();
   await pieces.next();

@@ -8,38 +8,42 @@ import { logStatus, readLogBeyond } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import { listenForWakes } from "../store/wakes.ts";
 
-/** Most bytes of one message. The next piece is read from the store only when the reader took this one. */
+/**
+ * Maximum bytes of one message. The next piece is read from the store only when the reader has taken this
+ * one.
+ */
 const pieceBytes = 256 * 1024;
 
-/** How often a follower looks when no wake-up comes. */
+/** Milliseconds between polls of a follower that receives no wake-up. */
 const safetyPollMs = 3000;
 
-/** What {@link readJobLog} reads. */
+/** The selection of {@link readJobLog}. */
 export interface JobLogOptions {
   readonly job: Job;
   readonly stream: LogStream;
-  /** 0: the attempt that is current now. With `follow` also the next one, which is waited for. */
+  /** 0: the current attempt. With `follow`, the next attempt is also allowed, and waited for. */
   readonly attempt: number;
   readonly offset: number;
   readonly follow: boolean;
-  /** Only what this step wrote, offsets counted from its beginning; null for everything. */
+  /** Only the output of this step, with offsets counted from its beginning; null for everything. */
   readonly step: string | null;
   readonly signal: AbortSignal;
   readonly pollMs?: number;
 }
 
-/** A piece of a log; the first of a stream is empty and tells the attempt. */
+/** A piece of a log. The first piece of a stream is empty and names the attempt. */
 export interface LogPiece {
   readonly attempt: number;
   readonly offset: number;
   readonly data: Uint8Array;
-  /** Bytes before `offset` that the one who reads does not get, since they were not kept. */
+  /** Bytes before `offset` that the reader does not receive, because the store dropped them. */
   readonly skipped: number;
 }
 
 /**
- * An attempt's log from an offset on. Without `follow` it ends where the log ended when it began; with it, when the
- * attempt has ended, or only its guest is left on hold, and all of it was sent. Rejects with the reason of `signal`.
+ * Streams an attempt's log from an offset. Without `follow` the stream ends at the end that the log had at
+ * the call. With `follow` it ends after all bytes were sent and the attempt has ended, or only its guest on
+ * hold remains. Rejects with the reason of `signal`.
  */
 export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGenerator<LogPiece> {
   const { job, stream, signal } = options;
@@ -53,11 +57,11 @@ export async function* readJobLog(store: Store, options: JobLogOptions): AsyncGe
   const { received } = await logStatus(store, log);
   const span = await findSpan(store, log);
   if (span !== null) yield* sendSpan(store, log, { ...span, end: Math.min(received, span.end ?? received) });
-  // Looked at last, so that a log that goes while it is read does not end as if it were whole.
+  // Checked last, so that a log that is removed during the read does not end as if it were complete.
   await refuseExpired(store, log);
 }
 
-/** Attempt 0 of a job that was never claimed means the first one: there is none before it. */
+/** Resolves attempt 0. For a job that was never claimed, it means the first attempt. */
 function chooseAttempt({ job, attempt, follow }: JobLogOptions): number {
   const chosen = attempt === 0 ? Math.max(job.attempt, 1) : attempt;
   const last = follow && !isFinal(job.state) ? job.attempt + 1 : Math.max(job.attempt, 1);
@@ -65,11 +69,11 @@ function chooseAttempt({ job, attempt, follow }: JobLogOptions): number {
   throw noSuchAttempt(job, attempt);
 }
 
-/** The error for an attempt that a job did not have. */
+/** The error for an attempt that a job never had. */
 export function noSuchAttempt(job: Pick<Job, "id" | "attempt">, attempt: number): SolsticeError {
   return new SolsticeError(
     "not_found",
-    `Job ${job.id} has no attempt ${attempt}; it had ${job.attempt} so far.`,
+    `Job ${job.id} has no attempt ${attempt}; its latest attempt is ${job.attempt}.`,
   );
 }
 
@@ -84,7 +88,7 @@ interface LogPlace extends LogName {
   readonly step: string | null;
 }
 
-/** Null while the step has not begun. */
+/** Null while the step has not started. */
 async function findSpan(store: Store, place: LogPlace): Promise<LogSpan | null> {
   return place.step === null ? wholeLog : await spanOfStep(store, place, place.step);
 }
@@ -97,7 +101,7 @@ async function* followLog(
   using wakes = listenForWakes(store, (wake) => wake.jobId === jobId);
   let { offset } = options;
   for (;;) {
-    // The job is read before its log: what an ended attempt wrote is then certainly in the log.
+    // The job is read before its log: the log of an ended attempt is then complete.
     const job = await getJob(store, jobId);
     const hasEnded = job === null || attemptEnded(job, attempt) || (await isOnlyHeld(store, job, options));
     const span = await findSpan(store, options);
@@ -111,18 +115,20 @@ async function* followLog(
   }
 }
 
-/** Throws `not_found` for a log that is not there any more: nothing at all would look like a job that said nothing. */
+/** Throws `not_found` for a log that was removed: an empty answer would look like a job without output. */
 async function refuseExpired(store: Store, log: LogName): Promise<void> {
   const { expiredAt } = await logStatus(store, log);
   if (expiredAt === null) return;
   const what = `The ${log.stream} log of attempt ${log.attempt} of job ${log.jobId}`;
   const date = new Date(expiredAt).toISOString().slice(0, 10);
   throw new SolsticeError("not_found", `${what} was removed by retention on ${date}.`, {
-    remedy: "Logs are kept as long as LOG_STORE_LIMIT_MB and JOB_RETENTION of the orchestrator allow.",
+    remedy: "To keep logs longer, raise LOG_STORE_LIMIT_MB or JOB_RETENTION of the orchestrator.",
   });
 }
 
-/** What the store has of a span, from an offset in it on; the pieces' offsets count from the span's beginning. */
+/**
+ * Sends the stored bytes of a span from an offset; the offsets of the pieces count from the span's beginning.
+ */
 async function* sendSpan(store: Store, place: LogPlace, span: LogSpan): AsyncGenerator<LogPiece> {
   const end = span.end ?? Number.MAX_SAFE_INTEGER;
   const range = { ...place, offset: span.start + place.offset, end };
@@ -144,15 +150,18 @@ async function* sendLog(
   }
 }
 
-/** An attempt has ended when its job has, when a later one began, or when the job waits for a later one. */
+/**
+ * An attempt has ended when its job has ended, when a later attempt has begun, or when the job waits for a
+ * later one.
+ */
 function attemptEnded(job: Job, attempt: number): boolean {
   if (isFinal(job.state) || job.attempt > attempt) return true;
   return job.attempt === attempt && job.state === "queued";
 }
 
 /**
- * Whether only the guest of a failed job is left, on hold: a hold begins when the runner has sent all output. The guest's console
- * goes on.
+ * True when only the guest of a failed job remains, on hold. A hold begins after the runner has sent all
+ * output; the guest's console continues.
  */
 async function isOnlyHeld(store: Store, job: Job, { jobId, attempt, stream }: LogName): Promise<boolean> {
   const { request, state } = job;

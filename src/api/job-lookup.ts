@@ -3,18 +3,19 @@ import type { Job } from "../core/job/job.ts";
 import { findJobByRequest, findJobs } from "../store/jobs/jobs.ts";
 import type { Store } from "../store/store.ts";
 
-/** The shortest beginning of an id that is looked up. */
+/** Minimum length of an id prefix that is looked up. */
 const prefixCharsMin = 4;
 
-/** How many candidates an error names. */
+/** Maximum number of candidates that an error names. */
 const namedCandidates = 5;
 
-/** A request's id, as a producer chose it: no beginning of a job's id is that long. */
+/** A request id, as the producer chose it; longer than any prefix of a job id. */
 const requestIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * The job whose id is, or alone begins with, `idOrPrefix`. A guest's name (`job-…`, as `virsh list` shows it) is taken
- * too, and a whole request id: whoever published a request knows no other. Throws `usage`, `not_found`, or `conflict` with the candidates.
+ * Finds the job with this id, or the only job whose id begins with `idOrPrefix`. Also accepts the name of a
+ * guest (`job-…`, as `virsh list` shows it) and a complete request id, which is the only id that the producer
+ * of a request has. Throws `usage`, `not_found`, or `conflict` with the candidates.
  */
 export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> {
   const requestId = idOrPrefix.trim().toLowerCase();
@@ -22,7 +23,7 @@ export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> 
   const prefix = idOrPrefix.trim().toLowerCase().replace(/^job-/, "");
   if (!/^[0-9a-z-]{1,40}$/.test(prefix) || prefix.length < prefixCharsMin) {
     throw new SolsticeError("usage", `"${idOrPrefix.slice(0, 60)}" is not a job id.`, {
-      remedy: `Give the id, or at least its first ${prefixCharsMin} characters; \`solstice jobs\` lists them.`,
+      remedy: `Use the id, or at least its first ${prefixCharsMin} characters; \`solstice jobs\` lists the ids.`,
     });
   }
   const jobs = await findJobs(store, prefix, namedCandidates + 1);
@@ -36,21 +37,21 @@ export async function lookUpJob(store: Store, idOrPrefix: string): Promise<Job> 
 async function lookUpRequest(store: Store, requestId: string): Promise<Job> {
   const job = await findJobByRequest(store, requestId);
   if (job) return job;
-  throw new SolsticeError("not_found", `There is no job of the request ${requestId}.`, {
-    remedy: "It may still wait in the broker, or have been refused: `solstice jobs --rejected`.",
+  throw new SolsticeError("not_found", `There is no job for request ${requestId}.`, {
+    remedy: "The request may still wait in the broker, or was rejected: see `solstice jobs --rejected`.",
   });
 }
 
 function notFound(prefix: string): SolsticeError {
   return new SolsticeError("not_found", `There is no job ${prefix}.`, {
-    remedy: "`solstice jobs` lists them.",
+    remedy: "`solstice jobs` lists all jobs.",
   });
 }
 
 function ambiguous(prefix: string, jobs: readonly Job[]): SolsticeError {
   const names = jobs.slice(0, namedCandidates).map((job) => job.id);
   if (jobs.length > namedCandidates) names.push("…");
-  return new SolsticeError("conflict", `Several jobs begin with ${prefix}: ${names.join(", ")}.`, {
-    remedy: "Give more characters.",
+  return new SolsticeError("conflict", `Several job ids begin with ${prefix}: ${names.join(", ")}.`, {
+    remedy: "Use more characters of the id.",
   });
 }

@@ -47,7 +47,7 @@ async function collect(pieces: AsyncIterable<{ data: Uint8Array }>): Promise<str
   return Buffer.concat(parts).toString();
 }
 
-test("Submit takes a document in, and says what is wrong with a bad one", async (t) => {
+test("Submit accepts a document, and reports the problem of an invalid one", async (t) => {
   const { call } = await setUp(t);
   const document = {
     request_id: randomUUID(),
@@ -61,7 +61,7 @@ test("Submit takes a document in, and says what is wrong with a bad one", async 
   const found = await call("Get", { jobId: document.request_id });
   assert.equal((found.body.job as Record<string, unknown>).id, job.id);
   const unknown = await call("Get", { jobId: randomUUID() });
-  assert.match(String(unknown.body.message), /There is no job of the request/);
+  assert.match(String(unknown.body.message), /There is no job for request/);
   assert.equal(job.state, "queued");
   assert.equal(job.repoUrl, "https://***@x.test/r");
 
@@ -75,7 +75,7 @@ test("Submit takes a document in, and says what is wrong with a bad one", async 
   assert.equal(huge.status, 429);
 });
 
-test("an error carries our code and its remedy, whatever the protocol and the alphabet", async (t) => {
+test("an error carries our code and its remedy, in every protocol and alphabet", async (t) => {
   const remedy = "Nimm „debian“ — 100 %.";
   const accept = async () => {
     throw new SolsticeError("unknown_label", "There is no label x.", { remedy });
@@ -96,7 +96,7 @@ test("an error carries our code and its remedy, whatever the protocol and the al
   }
 });
 
-test("an unexpected error is logged with its cause, and the caller learns only an id", async (t) => {
+test("an unexpected error is logged with its cause, and the caller receives only an id", async (t) => {
   const log = new MemoryLog();
   const capacity = async () => {
     throw new TypeError("secret detail");
@@ -110,12 +110,16 @@ test("an unexpected error is logged with its cause, and the caller learns only a
   assert.ok(String(body.message).includes(fields.errorId));
 });
 
-test("a job is found by its id, a beginning that only it has, or its guest's name", async (t) => {
+test("a job is found by its id, a unique prefix of its id, or its guest's name", async (t) => {
   const { store, client } = await setUp(t);
   for (const id of ["abcd1", "abcd2", "abcd22", "wxyz1"]) await insertTestJob(store, { id });
   const found = async (jobId: string) => (await client.get({ jobId })).job?.id;
   assert.equal(await found("abcd1"), "abcd1");
-  assert.equal(await found("abcd2"), "abcd2", "the whole id wins over what begins with it");
+  assert.equal(
+    await found("abcd2"),
+    "abcd2",
+    "a complete id takes precedence over a longer id that begins with it",
+  );
   assert.equal(await found("WXYZ"), "wxyz1");
   assert.equal(await found("job-wxyz1"), "wxyz1");
   const refusals: [string, Code, RegExp][] = [
@@ -148,16 +152,16 @@ test("List gives newest first, in pages and by state", async (t) => {
 test("Watch shows each state and ends with the final one", async (t) => {
   const { store, client } = await setUp(t);
   const { id } = await insertTestJob(store);
-  const seen: string[] = [];
+  const states: string[] = [];
   for await (const { job } of client.watch({ jobId: id })) {
-    seen.push(job?.state ?? "");
+    states.push(job?.state ?? "");
     if (job?.state === "queued") await bootJob(store, id);
     if (job?.state === "booting")
       await endAttempt(store, { ...(await bootedAs(store, id)) }, "settle_succeeded");
   }
-  assert.equal(seen[0], "queued");
-  assert.ok(seen.includes("booting"));
-  assert.equal(seen.at(-1), "succeeded");
+  assert.equal(states[0], "queued");
+  assert.ok(states.includes("booting"));
+  assert.equal(states.at(-1), "succeeded");
 });
 
 async function bootedAs(store: Store, jobId: string): Promise<BootedJob> {
@@ -182,7 +186,7 @@ test("Logs follows an attempt from its wait in the queue to its last byte", asyn
   assert.equal((await pieces.next()).done, true);
 });
 
-test("a retried job's stream ends with its attempt; the next attempt is waited for", async (t) => {
+test("a retried job's stream ends with its attempt; following the next attempt waits for its start", async (t) => {
   const { store, client } = await setUp(t);
   const { id } = await insertTestJob(store);
   const first = await bootJob(store, id);
@@ -206,14 +210,14 @@ test("a retried job's stream ends with its attempt; the next attempt is waited f
   await assert.rejects(collect(client.logs({ jobId: id, stream: "input" })), { code: Code.InvalidArgument });
 });
 
-test("Logs without follow ends although the job goes on", async (t) => {
+test("Logs without follow ends while the job continues", async (t) => {
   const { store, client } = await setUp(t);
   const booted = await bootJob(store, (await insertTestJob(store)).id);
   await addOutput(store, booted, 0, "so far");
   assert.equal(await collect(client.logs({ jobId: booted.jobId })), "so far");
 });
 
-test("Cancel asks once, and leaves a job that has ended as it is", async (t) => {
+test("Cancel is recorded once, and does not change a job that has ended", async (t) => {
   const { store, client } = await setUp(t, { now: () => 7000 });
   const running = await bootJob(store, (await insertTestJob(store)).id);
   assert.equal((await client.cancel({ jobId: running.jobId })).job?.cancelRequested, true);
@@ -249,7 +253,7 @@ test("a verdict, steps and transitions are shown; an exit code only where there 
   assert.equal(job?.log?.completeness, "cut_short");
 });
 
-test("a log that retention removed is said to be gone, and never passes for an empty one", async (t) => {
+test("a log that retention removed is reported as removed, never as empty", async (t) => {
   const { store, client } = await setUp(t);
   const booted = await bootJob(store, (await insertTestJob(store)).id);
   await addOutput(store, booted, 0, "hello");
@@ -268,7 +272,7 @@ test("a log that retention removed is said to be gone, and never passes for an e
   }
 });
 
-test("Capacity and Explain answer what the orchestrator knows", async (t) => {
+test("Capacity and Explain return the orchestrator's answers", async (t) => {
   const { store, client } = await setUp(t);
   const { id } = await insertTestJob(store);
   assert.equal((await client.capacity({})).maxConcurrency, 2);
@@ -293,7 +297,7 @@ test("a large log arrives whole, in pieces of at most 256 KiB", async (t) => {
   assert.equal(received.digest("hex"), expected.digest("hex"));
 });
 
-test("a follower who leaves frees the place, over either protocol", { timeout: 20_000 }, async (t) => {
+test("a follower that disconnects frees its slot, over both protocols", { timeout: 20_000 }, async (t) => {
   const store = await openTestStore(t);
   const { server } = await setUp(t, { store, limits: { maxInFlight: 1 } });
   const { id } = await insertTestJob(store);

@@ -30,25 +30,25 @@ import { describeJob, summarizeJobs } from "./job-view.ts";
 import { watchJob } from "./job-watch.ts";
 import { listRejected } from "./rejected-messages.ts";
 
-/** What the handlers of {@link createJobService} need from the process they run in. */
+/** The dependencies of the handlers of {@link createJobService}. */
 export interface JobServiceContext extends ShellContext {
-  /** Validates a JobRequest document and puts it on disk. The same function serves the broker. */
+  /** Validates a JobRequest document and stores the job. The broker's consumer uses the same function. */
   readonly accept: (input: unknown) => Promise<AcceptedJob>;
-  /** Makes a new job of the request of one that has ended, under the new request id. */
+  /** Makes a new job from the request of an ended job, under the new request id. */
   readonly retry: (job: Job, requestId: string) => Promise<AcceptedJob>;
-  /** The caps, what runs, and what waits. */
+  /** The limits, the running jobs, and the waiting jobs. */
   readonly capacity: () => Promise<MessageInitShape<typeof CapacityResponseSchema>>;
-  /** The files that jobs kept, as far as this host can serve them. */
+  /** The artifacts that this host can serve. */
   readonly artifacts: ArtifactSource;
-  /** What this host runs with; with `images` also what is on its disk of each. */
+  /** The configuration of this host; with `images`, also the state of each image on its disk. */
   readonly describeHost: (options: {
     images: boolean;
   }) => Promise<MessageInitShape<typeof DescribeHostResponseSchema>>;
-  /** What holds a job back. */
+  /** The reason why a job waits. */
   readonly explain: (job: Job) => Promise<MessageInitShape<typeof ExplainResponseSchema>>;
-  /** Has this host take no more jobs, or take them again, and tells what still runs there. */
+  /** Stops or resumes the start of jobs on this host, and returns the jobs that still run there. */
   readonly drain: (action: DrainAction) => Promise<MessageInitShape<typeof DrainResponseSchema>>;
-  /** Compares this host with the store; with `fix` it corrects what it may. */
+  /** Compares this host with the store; with `fix`, repairs the differences that are safe to repair. */
   readonly findLeaks: (options: {
     fix: boolean;
   }) => Promise<MessageInitShape<typeof FindLeaksResponseSchema>>;
@@ -56,22 +56,22 @@ export interface JobServiceContext extends ShellContext {
   readonly caches: Pick<CacheContext, "remove">;
 }
 
-/** What Drain is to do; `look` changes nothing. */
-export type DrainAction = "start" | "end" | "look";
+/** The action of Drain; `inspect` changes nothing. */
+export type DrainAction = "start" | "end" | "inspect";
 
-/** Named limits of what people may ask for at a time. */
+/** Limits of the user API. */
 export const jobLimits = {
-  /** What the largest valid request needs (scripts, environment), with room for JSON's escapes. */
+  /** Size of the largest valid request (scripts, environment), with room for JSON's escapes. */
   requestJsonBytes: 1024 * 1024,
   listDefault: 50,
   listMax: 1000,
-  /** States that one list is asked for; there are fewer. */
+  /** Maximum number of states in the filter of List; fewer states exist. */
   listStates: 100,
   openStreams: 200,
   openShells: 64,
 } as const;
 
-/** The service people and programs call. */
+/** The service that people and programs call. */
 export function createJobService(context: JobServiceContext): ServiceImpl<typeof JobService> {
   const { store, now } = context;
   const slots = new StreamSlots(jobLimits.openStreams);
@@ -135,14 +135,14 @@ export function createJobService(context: JobServiceContext): ServiceImpl<typeof
 }
 
 function parseDrainAction(action: string): DrainAction {
-  if (action === "") return "look";
+  if (action === "") return "inspect";
   if (action === "start" || action === "end") return action;
-  throw new SolsticeError("usage", "The action of Drain is none that exists; needs start, end, or nothing.");
+  throw new SolsticeError("usage", "The action of Drain is unknown: use start, end, or nothing.");
 }
 
 function notOnHold(jobId: string): SolsticeError {
   return new SolsticeError("conflict", `The guest of job ${jobId} is not on hold.`, {
-    remedy: "There is nothing to release: `solstice jobs JOB` shows the job.",
+    remedy: "No release is needed; `solstice jobs JOB` shows the job.",
   });
 }
 
@@ -155,7 +155,7 @@ async function describeAccepted(
 
 async function mustDescribe(store: Store, jobId: string, now: number): Promise<JobMessage> {
   const job = await describeJob(store, jobId, now);
-  if (job === null) throw new SolsticeError("not_found", `Job ${jobId} does not exist any more.`);
+  if (job === null) throw new SolsticeError("not_found", `Job ${jobId} no longer exists.`);
   return job;
 }
 
@@ -181,8 +181,8 @@ function parseListRequest(request: ListRequest) {
   const states = [...new Set(request.states.slice(0, jobLimits.listStates))].map(parseState);
   const limit = request.limit || jobLimits.listDefault;
   if (limit > jobLimits.listMax) {
-    throw new SolsticeError("limit_exceeded", `At most ${jobLimits.listMax} jobs are listed at a time.`, {
-      remedy: "Go on behind the last one with before_job_id.",
+    throw new SolsticeError("limit_exceeded", `At most ${jobLimits.listMax} jobs are listed per call.`, {
+      remedy: "For the next page, set before_job_id to the last listed job.",
     });
   }
   return {
@@ -193,9 +193,9 @@ function parseListRequest(request: ListRequest) {
 }
 
 function parseState(text: string): JobState {
-  const state = jobStates.find((known) => known === text);
+  const state = jobStates.find((candidate) => candidate === text);
   if (state) return state;
-  throw new SolsticeError("usage", `"${text}" is not a state of a job; they are ${jobStates.join(", ")}.`);
+  throw new SolsticeError("usage", `"${text}" is not a job state; use one of ${jobStates.join(", ")}.`);
 }
 
 function parseLogsRequest(request: LogsRequest) {
@@ -214,11 +214,11 @@ function parseLogsRequest(request: LogsRequest) {
 function parseStep({ step, stream }: LogsRequest): string | null {
   if (step === "") return null;
   if (stream !== "console") return step;
-  throw new SolsticeError("usage", "The console has no steps; only the output has.");
+  throw new SolsticeError("usage", "The console has no steps: use step only with the output.");
 }
 
 function parseStream(text: string): LogStream {
   if (text === "") return "output";
   if (text === "output" || text === "console") return text;
-  throw new SolsticeError("usage", `"${text}" is not a log; there are output and console.`);
+  throw new SolsticeError("usage", `"${text}" is not a log: use output or console.`);
 }

@@ -1,4 +1,7 @@
-/** The bounds of `Shell`, on a real server with the real desk of shells; the guest's end is a stream of the test. */
+/**
+ * The limits of `Shell`, on a real server with the real desk of shells; the guest's end is a stream of the
+ * test.
+ */
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { Duplex } from "node:stream";
@@ -24,7 +27,7 @@ type Message = MessageInitShape<typeof ShellRequestSchema>;
 /** Longer than any test. */
 const patient: ShellLimits = { idleMs: 600_000, totalMs: 600_000 };
 
-/** One guest's end of a shell: it has begun at once, and keeps what is typed. */
+/** The guest's end of a shell: it reports its start at once, and records the input. */
 class Guest extends Duplex {
   readonly typed: Buffer[] = [];
   inputEnded = false;
@@ -72,7 +75,7 @@ async function held(store: Store): Promise<string> {
   return jobId;
 }
 
-/** A caller's side of the call: what is sent comes through `send`. */
+/** The caller's end of the call: `send` sends a message. */
 class Caller implements AsyncIterable<Message> {
   readonly #waiting: (Message | null)[] = [];
   #wake = () => {};
@@ -113,7 +116,7 @@ async function errorOf(answers: AsyncIterable<ShellResponse>): Promise<ConnectEr
   return assert.fail("the call ended without an error");
 }
 
-/** Enters a guest; resolves when the shell is open. */
+/** Opens a shell in a guest; resolves when the shell is open. */
 async function enter(client: Client<typeof JobService>, jobId: string) {
   const caller = new Caller();
   caller.send(open(jobId));
@@ -123,14 +126,14 @@ async function enter(client: Client<typeof JobService>, jobId: string) {
   return { caller, answers: { [Symbol.asyncIterator]: () => answers } };
 }
 
-/** Why a shell ended, as it told its caller. */
+/** The reason of a shell's end, as the caller receives it. */
 async function endOf(answers: AsyncIterable<ShellResponse>): Promise<string> {
   let reason = "";
   for await (const { kind } of answers) if (kind.case === "ended") reason = kind.value.reason;
   return reason;
 }
 
-test("what is typed comes whole and in order, and the end of the input is told", {
+test("input arrives complete and in order, followed by the end of the input", {
   timeout: 60_000,
 }, async (t) => {
   const { store, client, guests } = await setUp(t);
@@ -143,27 +146,27 @@ test("what is typed comes whole and in order, and the end of the input is told",
   assert.equal(await endOf(answers), "lost");
 });
 
-test("a call that does not begin with what is wanted is refused", { timeout: 60_000 }, async (t) => {
+test("a call with an invalid first message is refused", { timeout: 60_000 }, async (t) => {
   const { store, client, guests, log } = await setUp(t);
   const jobId = await held(store);
   const wrong: readonly (readonly [what: string, message: Message, code: Code, text: RegExp])[] = [
     ["input", input(1), Code.InvalidArgument, /first message must open a shell/],
-    ["nothing in it", {}, Code.InvalidArgument, /first message must open a shell/],
+    ["an empty message", {}, Code.InvalidArgument, /first message must open a shell/],
     [
-      "a terminal that is none",
+      "an invalid terminal name",
       open(jobId, { term: "x;reboot" }),
       Code.InvalidArgument,
       /name of a terminal/,
     ],
     [
-      "a window as wide as the moon",
+      "a window that is too wide",
       open(jobId, { size: { rows: 1, columns: 1001 } }),
       Code.InvalidArgument,
       /at most 1000/,
     ],
-    ["a job that is none", open("zzzzzzzz"), Code.NotFound, /no job/],
+    ["a job that does not exist", open("zzzzzzzz"), Code.NotFound, /no job/],
     ["a job without a hold", open((await insertTestJob(store)).id), Code.FailedPrecondition, /not on hold/],
-    ["more than a message may be", open("x".repeat(5 << 20)), Code.ResourceExhausted, /./],
+    ["a message that is too long", open("x".repeat(5 << 20)), Code.ResourceExhausted, /./],
   ];
   for (const [what, message, code, text] of wrong) {
     const caller = new Caller();
@@ -174,35 +177,31 @@ test("a call that does not begin with what is wanted is refused", { timeout: 60_
   const silent = new Caller();
   silent.send(null);
   assert.equal((await errorOf(client.shell(silent))).code, Code.InvalidArgument);
-  assert.equal(guests.length, 0, "no guest heard of any of them");
+  assert.equal(guests.length, 0, "no call reached a guest");
   assert.deepEqual(
     log.lines.filter(({ level }) => level === "error"),
     [],
   );
 });
 
-test("who says nothing is not waited for", { timeout: 60_000 }, async (t) => {
+test("a caller that sends nothing times out", { timeout: 60_000 }, async (t) => {
   const { client, guests } = await setUp(t, { shellOpenTimeoutMs: 100 });
   const error = await errorOf(client.shell(new Caller()));
   assert.equal(error.code, Code.InvalidArgument);
-  assert.match(error.message, /come at once/);
+  assert.match(error.message, /must open a shell, without delay/);
   assert.equal(guests.length, 0);
 });
 
-test("later messages that make no sense end the shell, in words, and the guest's end with it", {
+test("later invalid messages end the shell with an error, and close the guest's end", {
   timeout: 60_000,
 }, async (t) => {
   const { store, client, guests, log } = await setUp(t);
   const jobId = await held(store);
   const wrong: readonly (readonly [what: string, message: Message, text: RegExp])[] = [
-    ["too much at once", input(64 * 1024 + 1), /at most 64 KiB/],
-    ["another open", open(jobId), /at most 64 KiB and sizes/],
-    ["nothing in it", {}, /at most 64 KiB and sizes/],
-    [
-      "a window that is none",
-      { kind: { case: "size", value: { rows: 5000, columns: 1 } } },
-      /at most 1000 rows/,
-    ],
+    ["too much input in one message", input(64 * 1024 + 1), /at most 64 KiB/],
+    ["another open", open(jobId), /at most 64 KiB and window sizes/],
+    ["an empty message", {}, /at most 64 KiB and window sizes/],
+    ["an invalid window", { kind: { case: "size", value: { rows: 5000, columns: 1 } } }, /at most 1000 rows/],
   ];
   for (const [what, message, text] of wrong) {
     const { caller, answers } = await enter(client, jobId);
@@ -222,7 +221,10 @@ test("later messages that make no sense end the shell, in words, and the guest's
   );
 });
 
-/** One call over HTTP/2 with frames made by hand: the first is right. Resolves with the frames that came back. */
+/**
+ * Makes one call over HTTP/2 with hand-made frames; the first frame is valid. Resolves with the frames that
+ * came back.
+ */
 function callRaw(t: TestContext, url: string, jobId: string, then: Buffer): Promise<string> {
   const session = connect(url);
   t.after(() => session.destroy());
@@ -236,7 +238,7 @@ function callRaw(t: TestContext, url: string, jobId: string, then: Buffer): Prom
   return new Promise((resolve, reject) => {
     let answer = "";
     call.on("data", (data: Buffer) => {
-      // The first frame says that the shell is open.
+      // The first frame of the answer reports that the shell is open.
       if (answer === "") call.write(then);
       answer += data.toString("latin1");
     });
@@ -250,13 +252,13 @@ function frame(content: Buffer): Buffer {
   return Buffer.concat([head, content]);
 }
 
-test("frames that are no messages end the shell as the caller's mistake", { timeout: 30_000 }, async (t) => {
+test("invalid frames end the shell as the caller's mistake", { timeout: 30_000 }, async (t) => {
   const { store, server, guests, log } = await setUp(t);
   const jobId = await held(store);
   const tooLong = Buffer.from([0, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3]);
   const wrong: readonly (readonly [what: string, bytes: Buffer, text: RegExp])[] = [
     ["no protobuf", frame(Buffer.alloc(100, 0xff)), /"invalid_argument".*cannot be read/],
-    ["protobuf that is cut", frame(Buffer.from([0x12, 50, 1])), /"invalid_argument".*cannot be read/],
+    ["truncated protobuf", frame(Buffer.from([0x12, 50, 1])), /"invalid_argument".*cannot be read/],
     ["a frame of 2 GiB", tooLong, /"resource_exhausted"/],
   ];
   for (const [what, bytes, text] of wrong) {
@@ -269,7 +271,7 @@ test("frames that are no messages end the shell as the caller's mistake", { time
   );
 });
 
-test("a shell in which nothing happens ends, and so does one that lasts too long", {
+test("a shell ends when it is idle, and when it lasts too long", {
   timeout: 60_000,
 }, async (t) => {
   const idle = await setUp(t, { limits: { ...patient, idleMs: 100 } });
@@ -284,7 +286,7 @@ test("a shell in which nothing happens ends, and so does one that lasts too long
   assert.equal(await endOf(entered.answers), "too_long");
 });
 
-test("a caller that goes away leaves no shell, one that comes takes over, and a release ends it", {
+test("a disconnect closes the shell, a second caller takes over, and a release ends the shell", {
   timeout: 60_000,
 }, async (t) => {
   const { store, client, guests } = await setUp(t);
@@ -305,7 +307,7 @@ test("a caller that goes away leaves no shell, one that comes takes over, and a 
   assert.equal(await endOf(second.answers), "hold_over");
 });
 
-test("as many shells as the limit says, and one more is refused", { timeout: 120_000 }, async (t) => {
+test("shells up to the limit are opened, and one more is refused", { timeout: 120_000 }, async (t) => {
   const { store, client } = await setUp(t);
   const entered = [];
   for (let count = 0; count < jobLimits.openShells; count += 1) {

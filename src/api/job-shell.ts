@@ -12,42 +12,42 @@ import { getMachine } from "../store/jobs/machines.ts";
 import type { Store } from "../store/store.ts";
 import { lookUpJob } from "./job-lookup.ts";
 
-/** Why a shell ended; only with `exited` there is an exit code. */
+/** The reason of a shell's end. Only `exited` has an exit code. */
 export interface ShellEnd {
   readonly reason: "exited" | "taken_over" | "hold_over" | "idle" | "too_long" | "lost";
   readonly message: string;
   readonly exitCode: number | null;
 }
 
-/** A shell of somebody in a guest on hold. */
+/** An open shell in a guest on hold. */
 export interface ShellSession {
-  /** What it shows, and at last why it ended. To be read once. */
+  /** The shell's output, then the reason of its end. Can be read only once. */
   events(): AsyncIterable<Uint8Array | ShellEnd>;
-  /** Types; resolves when there is room for more. */
+  /** Sends input; resolves when there is room for more. */
   write(bytes: Uint8Array): Promise<void>;
   endInput(): Promise<void>;
   resize(size: WindowSize): void;
-  /** Ends it from our side: the guest stays. Repeats are fine. */
+  /** Closes the shell; the guest stays. Idempotent. */
   close(): void;
 }
 
 /** The shells in guests of this host. */
 export interface Shells extends ShellOrders {
-  /** Opens one in place of the one that there is. */
+  /** Opens a shell, which replaces an open one. */
   open(
     attempt: { readonly job: Job; readonly machine: Machine },
     order: Omit<ShellOrder, "number">,
   ): Promise<ShellSession>;
 }
 
-/** What {@link serveShell} needs. */
+/** The dependencies of {@link serveShell}. */
 export interface ShellContext {
   readonly store: Store;
   readonly now: () => number;
   /** The host that serves this API. */
   readonly hostId: string;
   readonly shells: Shells;
-  /** How long a caller of `Shell` may take to say what it wants, in ms; default: {@link openTimeoutMs}. */
+  /** Maximum time until the first message of a call of `Shell`, in ms; default: {@link openTimeoutMs}. */
   readonly shellOpenTimeoutMs?: number;
 }
 
@@ -56,10 +56,10 @@ type Response = MessageInitShape<typeof ShellResponseSchema>;
 /** See {@link ShellContext.shellOpenTimeoutMs}. */
 const openTimeoutMs = 15_000;
 
-/** Most input of one message, in bytes. */
+/** Maximum input of one message, in bytes. */
 const inputBytes = 64 * 1024;
 
-/** One call of `Shell`, from the message that opens to the end. */
+/** Serves one call of `Shell`, from the first message to the end. */
 export async function* serveShell(
   context: ShellContext,
   requests: AsyncIterable<ShellRequest>,
@@ -83,9 +83,9 @@ export async function* serveShell(
   try {
     yield { kind: { case: "opened", value: { jobId: job.id, untilMs: BigInt(untilAt) } } };
     let problem: Error | null = null;
-    void takeInput(input, session).then((wrong) => {
-      problem = wrong;
-      if (wrong) session.close();
+    void takeInput(input, session).then((error) => {
+      problem = error;
+      if (error) session.close();
     });
     for await (const event of session.events()) {
       if (problem && !(event instanceof Uint8Array)) throw problem;
@@ -104,7 +104,7 @@ async function firstMessage(
 ): Promise<ShellOpen> {
   const late = Promise.withResolvers<never>();
   const refuse = () =>
-    late.reject(new SolsticeError("usage", "The first message must open a shell, and come at once."));
+    late.reject(new SolsticeError("usage", "The first message must open a shell, without delay."));
   const timer = setTimeout(refuse, timeoutMs);
   signal.addEventListener("abort", refuse, { once: true });
   try {
@@ -125,8 +125,8 @@ async function findOnHold({ store, now }: ShellContext, jobId: string) {
   const requested = job.request.hold_on_failure_seconds !== undefined;
   throw new SolsticeError("conflict", `Job ${job.id} is ${job.state}, and its guest is not on hold.`, {
     remedy: requested
-      ? "A guest can be entered from the failure of its job until its hold ends: `solstice jobs JOB` tells."
-      : "Send the job again with `solstice enqueue --hold-on-failure 30m`: a guest is kept only when its job asks for it.",
+      ? "A shell can be opened from the failure of the job until its hold ends: see `solstice jobs JOB`."
+      : "Send the job again with `solstice enqueue --hold-on-failure 30m`: a guest is kept only when its job requests a hold.",
   });
 }
 
@@ -141,10 +141,13 @@ function responseOf(event: Uint8Array | ShellEnd): Response {
   return { kind: { case: "ended", value: exitCode === null ? reported : { ...reported, exitCode } } };
 }
 
-/** What the protocol itself says of frames that are too long, or none. */
+/** Protocol errors for frames that are too long or cannot be read: mistakes of the caller. */
 const callersMistakes = [Code.ResourceExhausted, Code.InvalidArgument];
 
-/** Hands on what is typed. A caller that goes away ends its shell; what makes no sense does too, and is returned. */
+/**
+ * Passes input on to the shell. A disconnect of the caller ends the shell. Invalid input also ends the shell,
+ * and its error is returned.
+ */
 async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSession): Promise<Error | null> {
   try {
     for (let next = await input.next(); !next.done; next = await input.next()) {
@@ -154,7 +157,7 @@ async function takeInput(input: AsyncIterator<ShellRequest>, session: ShellSessi
       else
         throw new SolsticeError(
           "usage",
-          "Only input of at most 64 KiB and sizes come after the first message.",
+          "After the first message, only input of at most 64 KiB and window sizes are accepted.",
         );
     }
     await session.endInput();

@@ -21,7 +21,7 @@ import { listSteps } from "../store/jobs/steps.ts";
 import { type LogStatus, logStatus } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 
-/** Jobs without what belongs to their attempts, as lists show them; but those on hold are told. */
+/** Summaries of jobs, as lists show them: without the data of their attempts, except holds. */
 export async function summarizeJobs(
   store: Store,
   jobs: readonly ListedJob[],
@@ -65,7 +65,9 @@ function summarizeJob(job: ListedJob): JobMessage {
   });
 }
 
-/** The job with its current attempt's steps and log, and every transition; null when there is no such job. */
+/**
+ * The job with its current attempt's steps and log, and every transition. Null when the job does not exist.
+ */
 export async function describeJob(
   store: Store,
   jobId: string,
@@ -97,7 +99,7 @@ function hasHold({ holdUntilAt, holdRefusal }: Machine): boolean {
   return holdUntilAt !== null || holdRefusal !== null;
 }
 
-/** A hold is over, for people, as soon as its guest cannot be entered any more. */
+/** A hold is shown as ended as soon as no shell can be opened in its guest. */
 function holdMessage(job: Pick<Job, "state" | "cancelRequestedAt">, hold: HoldFacts, now: number) {
   const { holdUntilAt, holdReleasedAt, holdRefusal } = hold;
   const isOn = holdEndsAt(job, hold, now) !== null;
@@ -111,8 +113,8 @@ function holdMessage(job: Pick<Job, "state" | "cancelRequestedAt">, hold: HoldFa
 }
 
 function verdictMessage(verdict: NonNullable<Job["verdict"]>) {
-  const { exitCode, ...reported } = verdict;
-  return exitCode === null ? reported : { ...reported, exitCode };
+  const { exitCode, ...facts } = verdict;
+  return exitCode === null ? facts : { ...facts, exitCode };
 }
 
 function stepMessage(step: JobStep) {
@@ -149,7 +151,10 @@ function logMessage(job: Job, machine: Machine | null, output: LogStatus) {
   });
 }
 
-/** People put tokens into URLs, as the user or the password; those who may see a job need not see them. */
+/**
+ * Removes user and password from a URL: people put tokens there, and a person who may see the job need not
+ * see them.
+ */
 function withoutSecrets(url: string): string {
   return url.replace(/^(https?:\/\/)[^/@]*@/i, "$1***@").replace(/^([a-z]+:\/\/[^/@:]*):[^/@]*@/i, "$1:***@");
 }

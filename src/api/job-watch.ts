@@ -5,12 +5,15 @@ import type { Store } from "../store/store.ts";
 import { listenForWakes } from "../store/wakes.ts";
 import { describeJob } from "./job-view.ts";
 
-/** How often a job is looked at when no wake-up comes, which another process's change does not always bring. */
+/**
+ * Milliseconds between polls of a job that receives no wake-up; changes by another process do not always send
+ * one.
+ */
 const safetyPollMs = 5000;
 
 /**
- * The job now and at each change, until its state is final. Changes that come faster than the reader reads are one.
- * Rejects with the reason of `signal`.
+ * Streams the job now and at each change, until its state is final. Changes that occur faster than the reader
+ * reads are merged. Rejects with the reason of `signal`.
  */
 export async function* watchJob(
   store: Store,

@@ -4,20 +4,23 @@ import type { ListRejectedRequest, ListRejectedResponseSchema } from "../gen/sol
 import { listRejectedMessages } from "../store/deliveries/rejected.ts";
 import type { Store } from "../store/store.ts";
 
-/** How many messages one answer has unless asked, and at most. */
+/** Default and maximum number of messages in one answer. */
 const listDefault = 50;
 const listMax = 1000;
 
-/** The bodies of one answer, in bytes: below what a client takes as one message. Older ones then come without. */
+/**
+ * Maximum total size of the bodies in one answer, in bytes: below the message limit of clients. Older
+ * messages then have no body.
+ */
 const bodyBytesMax = 8 * 1024 * 1024;
 
-/** The messages of the broker that were refused, newest first. Throws `limit_exceeded`. */
+/** Lists the rejected messages of the broker, newest first. Throws `limit_exceeded`. */
 export async function listRejected(
   store: Store,
   request: Pick<ListRejectedRequest, "limit">,
 ): Promise<MessageInitShape<typeof ListRejectedResponseSchema>> {
   if (request.limit > listMax) {
-    throw new SolsticeError("limit_exceeded", `At most ${listMax} messages are listed at a time.`);
+    throw new SolsticeError("limit_exceeded", `At most ${listMax} messages are listed per call.`);
   }
   const messages = await listRejectedMessages(store, request.limit || listDefault, bodyBytesMax);
   return {

@@ -29,7 +29,7 @@ async function openSocket(t: TestContext, server: ApiServer): Promise<Socket> {
   return socket;
 }
 
-/** Sends bytes on a connection of its own and gives all that comes back until it closes. */
+/** Sends bytes on a new connection and returns all bytes received until it closes. */
 async function rawExchange(t: TestContext, server: ApiServer, bytes: string): Promise<string> {
   const socket = await openSocket(t, server);
   let answer = "";
@@ -41,7 +41,7 @@ async function rawExchange(t: TestContext, server: ApiServer, bytes: string): Pr
   return answer;
 }
 
-test("a token is asked for where one is set", async (t) => {
+test("a token is required when one is configured", async (t) => {
   const server = await startTestUserServer(t, { store: await openTestStore(t), token: () => "right" });
   const call = (token?: string) => postJson(server.url + capacityPath, { body: {}, token });
   assert.equal((await call("right")).status, 200);
@@ -98,7 +98,7 @@ test("a malformed Host header is refused, and does not end the process", async (
   }
 });
 
-test("a request that names two hosts is refused, whatever it asks for", async (t) => {
+test("a request that names two hosts is refused, for every path", async (t) => {
   const store = await openTestStore(t);
   const servers = [await startTestRunnerServer(t, { store }), await startTestUserServer(t, { store })];
   for (const server of servers) {
@@ -131,7 +131,8 @@ test("pages of other sites may not call", async (t) => {
   assert.equal(await from({ "sec-fetch-site": "anything new" }), 401);
   assert.equal(await from({ "sec-fetch-site": "same-origin" }), 200);
   assert.equal(await from({ "sec-fetch-site": "none" }), 200);
-  // A browser that does not send Sec-Fetch-Site: an old one, or to an address that it does not trust.
+  // A browser that does not send Sec-Fetch-Site: an old browser, or an address that the browser does not
+  // trust.
   for (const origin of [
     "https://evil.test",
     "null",
@@ -178,7 +179,7 @@ test("a readiness check that throws is a 500, with the cause in the log", async 
   assert.equal(log.lines.at(-1)?.level, "error");
 });
 
-test("a port in use and an address that is not ours are errors that say what to do", async (t) => {
+test("a port in use and a foreign address are errors with a remedy", async (t) => {
   const store = await openTestStore(t);
   const server = await startTestUserServer(t, { store });
   const listenOn = (host: string, port: number) => startTestUserServer(t, { store, listen: { host, port } });
@@ -195,7 +196,7 @@ test("close ends at once: idle, half-open and streaming connections", { timeout:
   const store = await openTestStore(t);
   const server = await startTestUserServer(t, { store, closeGraceMs });
   const booted = await bootJob(store, (await insertTestJob(store)).id);
-  await fetch(`${server.url}/healthz`); // Leaves an idle keep-alive connection in fetch's pool.
+  await fetch(`${server.url}/healthz`); // Leaves an idle keep-alive connection in the pool of fetch.
   const silent = await openSocket(t, server);
   const client = createClient(JobService, createGrpcTransport({ baseUrl: server.url }));
   const pieces = client.logs({ jobId: booted.jobId, follow: true })[Symbol.asyncIterator]();
@@ -211,12 +212,14 @@ test("close ends at once: idle, half-open and streaming connections", { timeout:
     assert.rejects(following, { code: Code.Unavailable }),
   ]);
   assert.equal(closed.status, "fulfilled");
-  assert.ok(performance.now() - began < closeGraceMs * 0.9, "nothing waited for the grace to end");
+  assert.ok(performance.now() - began < closeGraceMs * 0.9, "close waited for the end of the grace time");
   assert.ok(silent.destroyed || (await once(silent, "close")));
   await assert.rejects(fetch(`${server.url}/healthz`));
 });
 
-test("slow headers and slow bodies are cut off, over both protocols", { timeout: 10_000 }, async (t) => {
+test("connections with slow headers or slow bodies are closed, over both protocols", {
+  timeout: 10_000,
+}, async (t) => {
   const limits = { headersTimeoutMs: 200, bodyTimeoutMs: 400, stallTimeoutMs: 400 };
   const server = await startTestUserServer(t, { store: await openTestStore(t), limits });
   assert.equal(await rawExchange(t, server, ""), "");
@@ -235,7 +238,7 @@ test("slow headers and slow bodies are cut off, over both protocols", { timeout:
   await once(stream, "close");
 });
 
-test("more connections than allowed are refused, and the others live on", async (t) => {
+test("connections beyond the limit are refused, and the others stay open", async (t) => {
   const limits = { maxConnections: 3 };
   const server = await startTestUserServer(t, { store: await openTestStore(t), limits });
   const first = await Promise.all([openSocket(t, server), openSocket(t, server), openSocket(t, server)]);
@@ -244,7 +247,9 @@ test("more connections than allowed are refused, and the others live on", async 
   assert.ok(first.every((socket) => !socket.destroyed));
 });
 
-test("a follower that does not read holds little memory, and is cut off", { timeout: 60_000 }, async (t) => {
+test("a follower that does not read uses little memory, and is disconnected", {
+  timeout: 60_000,
+}, async (t) => {
   const store = await openTestStore(t);
   const limits = { stallTimeoutMs: 700, maxInFlight: 1 };
   const server = await startTestUserServer(t, { store, limits });
@@ -266,12 +271,12 @@ test("a follower that does not read holds little memory, and is cut off", { time
   const [response] = await once(sent, "response");
   response.pause();
   let peak = before;
-  // The follower holds the only place; when it is cut off, others are served again.
+  // The follower has the only slot; when it is disconnected, other callers are served again.
   while ((await fetch(`${server.url}/healthz`)).status === 429) {
     peak = Math.max(peak, process.memoryUsage().arrayBuffers);
   }
   response.resume();
-  await assert.rejects(once(response, "end"), "the follower learns that its answer was cut off");
+  await assert.rejects(once(response, "end"), "the follower receives an error for the interrupted answer");
   t.diagnostic(`grew by ${Math.round((peak - before) / 1024 / 1024)} MiB`);
   assert.ok(peak - before < 40 * 1024 * 1024, `grew by ${peak - before} bytes`);
 });

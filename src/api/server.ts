@@ -19,19 +19,22 @@ import { refuse } from "../http/refusal.ts";
 import { createArtifactRoute } from "./artifacts.ts";
 import { createJobService, type JobServiceContext } from "./job-service.ts";
 
-/** A server that runs. */
+/** A running server. */
 export interface ApiServer {
   readonly url: string;
-  /** The port listened on, also where 0 was asked for. */
+  /** The actual port, also when port 0 was configured. */
   readonly port: number;
-  /** Stops listening, ends streams, and resolves when all connections are closed: at the latest after {@link closeGraceMs}. */
+  /**
+   * Stops listening, ends streams, and resolves when all connections are closed, at the latest after {@link
+   * closeGraceMs}.
+   */
   close(): Promise<void>;
 }
 
-/** What {@link startUserServer} needs. */
+/** The options of {@link startUserServer}. */
 export interface UserServerOptions extends JobServiceContext {
   readonly listen: ListenAddress;
-  /** The token now. Null: none is asked for, and only requests that name a local host are served. */
+  /** The current token. Null: no token is required, and only requests that name a local host are served. */
   readonly token: () => string | null;
   readonly log: ApiLog;
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
@@ -41,7 +44,7 @@ export interface UserServerOptions extends JobServiceContext {
   readonly closeGraceMs?: number;
 }
 
-/** What {@link startRunnerServer} needs. */
+/** The options of {@link startRunnerServer}. */
 export interface RunnerServerOptions extends RunnerServiceContext {
   readonly listen: ListenAddress;
   readonly limits?: Partial<ConnectionLimits>;
@@ -49,16 +52,16 @@ export interface RunnerServerOptions extends RunnerServiceContext {
   readonly closeGraceMs?: number;
 }
 
-/** How long calls may still take when a server closes. */
+/** Maximum time for calls in flight when a server closes. */
 export const closeGraceMs = 2000;
 
-/** Largest message a person may send, in bytes. */
+/** Maximum message of the user API, in bytes. */
 const userMessageBytes = 4 * 1024 * 1024;
 
-/** Largest message a guest may send, in bytes: 1 MiB of log in base64, and some. */
+/** Maximum message of a guest, in bytes: 1 MiB of log in base64, and some overhead. */
 const runnerMessageBytes = 2 * 1024 * 1024;
 
-/** Messages of guests have a dozen fields, and none in another. */
+/** Messages of guests have about 12 fields and are not nested. */
 const runnerJsonBounds: JsonBounds = { depth: 8, marks: 500 };
 
 const userLimits: ConnectionLimits = {
@@ -78,8 +81,9 @@ const userLimits: ConnectionLimits = {
 };
 
 /**
- * Guests are not trusted: together they can make us hold 64 messages of 2 MiB, one of them a tenth of that. A guest needs
- * one connection and one call at a time; the rest is for runners that do more at once.
+ * Guests are not trusted: together they can make this process hold 64 messages of 2 MiB, and one guest a
+ * tenth of that. A guest needs one connection and one call at a time; the rest is for runners with concurrent
+ * calls.
  */
 export const runnerConnectionLimits: ConnectionLimits = {
   ...userLimits,
@@ -108,7 +112,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
     routes: (router) => router.service(JobService, createJobService(options)),
     fallback: (request, response) =>
       isRpc(pathOf(request)) ? refuseUnknownMethod(request, response) : pages(request, response),
-    // Before the body is read: who may not call must not make us hold megabytes.
+    // Checked before the body is read: a caller without access must not make this process hold megabytes.
     gate: (handler) => (request, response) => {
       const refused = isRpc(pathOf(request)) ? refusal(request) : null;
       if (refused) refuse(response, refused);
@@ -117,7 +121,7 @@ export function startUserServer(options: UserServerOptions): Promise<ApiServer> 
   });
 }
 
-/** Serves the API for guests: RPC, and the bytes of files; each call with its own token. */
+/** Serves the API for guests: RPC, and the bytes of files; each call carries its own token. */
 export function startRunnerServer(options: RunnerServerOptions): Promise<ApiServer> {
   return start({
     address: options.listen,

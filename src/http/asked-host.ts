@@ -1,15 +1,18 @@
 import { SolsticeError } from "../core/errors.ts";
 import type { NodeRequest } from "./node-http.ts";
 
-/** The header in which a caller names the host it means, where it took the address from that host's data directory. */
+/**
+ * The header in which a caller names the host that it expects; sent when the caller read the address from
+ * that host's data directory.
+ */
 export const askedHostHeader = "solstice-host";
 
-/** No host's id is longer. */
+/** The maximum length of a host id. */
 const hostIdMax = 100;
 
 /**
- * Why this host does not answer `request`, or null. An address that an orchestrator noted before it was killed may be another
- * installation's by now: the caller must not act there.
+ * The reason why this host refuses `request`, or null. An address recorded by an orchestrator that was killed
+ * may now belong to another installation: the caller must not act there.
  */
 export function wrongHostRefusal(request: NodeRequest, hostId: string): SolsticeError | null {
   const asked = request.headers[askedHostHeader];
@@ -19,9 +22,9 @@ export function wrongHostRefusal(request: NodeRequest, hostId: string): Solstice
     .slice(0, hostIdMax);
   return new SolsticeError(
     "unavailable",
-    `Host ${shown} was asked, and host ${hostId} answers at its address.`,
+    `The request is for host ${shown}, but host ${hostId} listens at this address.`,
     {
-      remedy: `The orchestrator of host ${shown} does not run. Start it, or name another API with --api-url or SOLSTICE_API_URL.`,
+      remedy: `The orchestrator of host ${shown} is not running. Start it, or name another API with --api-url or SOLSTICE_API_URL.`,
     },
   );
 }

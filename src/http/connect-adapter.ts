@@ -14,25 +14,26 @@ import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, p
 import { refuse, refuseAsJson } from "./refusal.ts";
 import { findUnreadable, type UniversalResponse } from "./unreadable.ts";
 
-/** What {@link createConnectHandler} needs. */
+/** The dependencies of {@link createConnectHandler}. */
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly log: ApiLog;
   /** Largest message accepted, in bytes, before and after decompression. */
   readonly readMaxBytes: number;
-  /** What a message in JSON may hold. */
+  /** Bounds of a message in JSON. */
   readonly jsonBounds: JsonBounds;
-  /** Ends all streams when aborted; its reason is what their readers are told. */
+  /** Ends all streams when aborted; its reason is the error that their readers receive. */
   readonly shutdownSignal: AbortSignal;
-  /** Answers every path that is no RPC. */
+  /** Answers every path that is not an RPC. */
   readonly fallback: NodeHandler;
 }
 
 /**
  * Serves RPC routes as gRPC, gRPC-web and Connect.
  *
- * connect-node has an adapter of its own, which lets a malformed `Host` header end the process (it throws in the request
- * listener), and prints each reader that went away to the console. This one refuses the first and logs the second.
+ * The adapter of connect-node is not used: a malformed `Host` header ends its process (it throws in the
+ * request listener), and it prints each reader that disconnected to the console. This adapter refuses the
+ * first and logs the second.
  */
 export function createConnectHandler(options: ConnectHandlerOptions): NodeHandler {
   const router = createConnectRouter({
@@ -52,7 +53,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): NodeHandle
   };
 }
 
-/** How much of a path is repeated to the caller, in characters. */
+/** The maximum length of a path in an error, in characters. */
 const maxShownPath = 200;
 
 interface Exchange {
@@ -83,13 +84,13 @@ function serve(handler: UniversalHandler, { request, response, options }: Exchan
       const { code } = ConnectError.from(error);
       const readerLeft = code === Code.Aborted || code === Code.Canceled || request.destroyed;
       const fields = { err: error, method: handler.method.name };
-      if (readerLeft) log.debug(fields, "The caller went away before the answer was sent.");
-      else log.warn(fields, "An answer could not be sent.");
+      if (readerLeft) log.debug(fields, "The caller disconnected before the response was sent.");
+      else log.warn(fields, "A response could not be sent.");
       closeExchange(request, response);
     });
 }
 
-/** The request with its body looked at, where that is JSON, before it is parsed. */
+/** The request; a JSON body is checked against the bounds before it is parsed. */
 function bounded(
   request: Parameters<UniversalHandler>[0],
   { jsonBounds, readMaxBytes }: ConnectHandlerOptions,
@@ -109,16 +110,12 @@ async function sendUnary(answer: UniversalResponse, to: NodeResponse): Promise<v
   else refuse(to, refusal);
 }
 
-/** In plain JSON: which protocol the caller speaks is just what we do not know. */
+/** Answers in plain JSON, because the caller's protocol is unknown here. */
 function refuseContentType(response: NodeResponse): void {
-  const error = new SolsticeError(
-    "usage",
-    "The Content-Type of the request is none that this method takes.",
-    {
-      remedy:
-        "Send application/json, application/proto, application/grpc or application/grpc-web+proto; for a stream application/connect+json or application/connect+proto.",
-    },
-  );
+  const error = new SolsticeError("usage", "This method does not accept the Content-Type of the request.", {
+    remedy:
+      "Send application/json, application/proto, application/grpc or application/grpc-web+proto; for a stream application/connect+json or application/connect+proto.",
+  });
   refuseAsJson(response, toConnectError(error), 415);
 }
 

@@ -4,13 +4,16 @@ import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.t
 import type { ApiLog } from "./log.ts";
 import { unreadableError } from "./unreadable.ts";
 
-/** Header (or trailer) that carries our {@link ErrorCode} beside the protocol's own, coarser code. */
+/**
+ * Header (or trailer) that carries our {@link ErrorCode} next to the protocol's own code, which is less
+ * exact.
+ */
 const errorCodeHeader = "solstice-error-code";
 
-/** Header that carries what to do about the error. Percent-encoded: decode with `decodeURIComponent`. */
+/** Header that carries the remedy of an error. Percent-encoded: decode with `decodeURIComponent`. */
 export const remedyHeader = "solstice-remedy";
 
-/** Each of our codes as the RPC protocols say it. Exhaustive, so that a new code must decide. */
+/** The RPC code for each of our codes. Exhaustive, so that a new code needs a decision. */
 const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   usage: Code.InvalidArgument,
   config_invalid: Code.FailedPrecondition,
@@ -20,7 +23,8 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
   image_unavailable: Code.FailedPrecondition,
   image_download_failed: Code.Unavailable,
   image_invalid: Code.FailedPrecondition,
-  // It passes once there is space: a guest that is told so keeps what it has, and does not take it for a refusal.
+  // Temporary: a guest that receives this code keeps its data and retries, and does not treat it as a
+  // refusal.
   disk_full: Code.Unavailable,
   locked: Code.Unavailable,
   host_missing_tool: Code.FailedPrecondition,
@@ -39,8 +43,8 @@ const connectCodes: Readonly<Record<ErrorCode, Code>> = {
 };
 
 /**
- * Converts our error for the wire: protocol code, sentence, and in headers our code and the remedy. `code` is the
- * protocol's, where it is not what ours stands for.
+ * Converts our error for the wire: protocol code, sentence, and headers with our code and the remedy. `code`
+ * replaces the protocol code that our code maps to.
  */
 export function toConnectError(error: SolsticeError, code: Code = connectCodes[error.code]): ConnectError {
   const headers: Record<string, string> = { [errorCodeHeader]: error.code };
@@ -48,14 +52,15 @@ export function toConnectError(error: SolsticeError, code: Code = connectCodes[e
   return new ConnectError(error.message, code, headers, undefined, error);
 }
 
-/** Header values are ASCII; only what is not gets encoded, so that `curl -v` stays readable. */
+/** Percent-encodes only the characters that are not ASCII, so that `curl -v` stays readable. */
 function encodeHeader(text: string): string {
   return text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent);
 }
 
 /**
- * Makes every error a handler throws fit for the caller: ours are translated, those of the protocol pass, and anything
- * else is logged under an id with its cause while the caller learns only the id.
+ * Converts every error that a handler throws for the caller: our errors are translated, errors of the
+ * protocol pass through, and all others are logged with their cause under an id; the caller receives only the
+ * id.
  */
 export function errorInterceptor(log: ApiLog): Interceptor {
   return (next) => async (request) => {
@@ -84,7 +89,7 @@ interface CallContext {
   readonly signal: AbortSignal;
 }
 
-/** Whether a call failed only because it was aborted: its caller went away, or its time was over. */
+/** True when a call failed only because it was aborted: the caller disconnected, or the time limit passed. */
 function isAbort(error: unknown, { signal }: CallContext): boolean {
   if (!signal.aborted) return false;
   if (error === signal.reason) return true;
@@ -98,7 +103,7 @@ function presentable(error: unknown, context: CallContext): ConnectError {
   if (error instanceof ConnectError) return error;
   if (isSolsticeError(error) && error.code !== "internal") return toConnectError(error);
   if (isAbort(error, context)) {
-    context.log.debug({ err: error, method: context.method }, "The caller went away before the answer.");
+    context.log.debug({ err: error, method: context.method }, "The caller disconnected before the response.");
     return new ConnectError("The call was aborted.", Code.Canceled, undefined, undefined, error);
   }
   const errorId = randomUUID();

@@ -10,7 +10,7 @@ import {
 } from "./node-http.ts";
 import { refuse } from "./refusal.ts";
 
-/** The answer of one readiness check: `ok`, or a sentence that says what is missing. */
+/** The result of one readiness check: `ok`, or a sentence that names what is missing. */
 export interface ReadinessCheck {
   readonly name: string;
   readonly ok: boolean;
@@ -23,18 +23,24 @@ export interface MetricsSource {
   metrics(): Promise<string>;
 }
 
-/** What {@link createHttpRoutes} needs. */
+/** The dependencies of {@link createHttpRoutes}. */
 export interface HttpRoutesOptions {
   readonly log: ApiLog;
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
   readonly metrics: MetricsSource;
-  /** Why a request may not see details, or null. Probes carry no token: they learn yes or no, but not why. */
+  /**
+   * The reason why a request may not see details, or null. Probes carry no token: they receive ready or not
+   * ready, without reasons.
+   */
   readonly refusal: (request: NodeRequest) => SolsticeError | null;
 }
 
 type Route = (request: NodeRequest, response: NodeResponse) => Promise<void>;
 
-/** Serves `/healthz` (the process lives), `/readyz` (200 or 503, with reasons) and `/metrics`; all else is 404. */
+/**
+ * Serves `/healthz` (the process is alive), `/readyz` (200 or 503, with reasons) and `/metrics`; every other
+ * path is 404.
+ */
 export function createHttpRoutes(options: HttpRoutesOptions): NodeHandler {
   const routes = new Map<string, Route>([
     ["/healthz", async (_request, response) => sendJson(response, 200, { ok: true })],
@@ -44,7 +50,7 @@ export function createHttpRoutes(options: HttpRoutesOptions): NodeHandler {
   return (request, response) => {
     const route = routes.get(pathOf(request));
     if (route === undefined)
-      return sendJson(response, 404, { code: "not_found", message: "There is no such page." });
+      return sendJson(response, 404, { code: "not_found", message: "No page has this path." });
     if (request.method !== "GET" && request.method !== "HEAD") {
       return sendJson(response, 405, { code: "usage", message: "Use GET." });
     }

@@ -1,30 +1,37 @@
 import { SolsticeError } from "../core/errors.ts";
 
-/** Where a server listens. Port 0 lets the kernel choose, unless `preferredPort` is free. */
+/** The address on which a server listens. With port 0 the kernel chooses, unless `preferredPort` is free. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-  /** Tried first where the port is 0. */
+  /** Tried first when `port` is 0. */
   readonly preferredPort?: number | undefined;
 }
 
-/** Why a server cannot listen, and what to do: who holds the port, or which flag to change. */
+/**
+ * The error of a server that cannot listen, with the remedy: find the process that uses the port, or change a
+ * flag.
+ */
 export function listenError(
   error: NodeJS.ErrnoException,
   { address, flag }: { address: ListenAddress; flag: string },
 ): SolsticeError {
   const place = `${address.host}:${address.port}`;
   if (error.code === "EADDRINUSE") {
-    return new SolsticeError("locked", `Cannot listen on ${place}: another process already does.`, {
-      remedy: `See which one with \`ss -ltnp 'sport = :${address.port}'\` (often an orchestrator that still runs), or choose another address with ${flag}.`,
+    return new SolsticeError("locked", `Cannot listen on ${place}: another process uses the port.`, {
+      remedy: `Find the process with \`ss -ltnp 'sport = :${address.port}'\` (often an orchestrator that still runs), or choose another address with ${flag}.`,
       cause: error,
     });
   }
   if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") {
-    return new SolsticeError("config_invalid", `Cannot listen on ${place}: this host has no such address.`, {
-      remedy: `See the host's addresses with \`ip addr\` (is the network up?), or set another with ${flag}.`,
-      cause: error,
-    });
+    return new SolsticeError(
+      "config_invalid",
+      `Cannot listen on ${place}: this host does not have that address.`,
+      {
+        remedy: `List the host's addresses with \`ip addr\` (is the network up?), or choose another address with ${flag}.`,
+        cause: error,
+      },
+    );
   }
   return new SolsticeError("unavailable", `Cannot listen on ${place}: ${error.message}.`, {
     remedy: `Ports below 1024 need privileges; choose another address with ${flag}.`,

@@ -1,4 +1,4 @@
-/** What a listener does with connections and calls, whatever they ask for: the handlers are the test's own. */
+/** The limits of a listener on connections and calls, with handlers of the test. */
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -43,11 +43,11 @@ async function answerTo(socket: Socket, request: string): Promise<string> {
   return String(bytes);
 }
 
-test("calls that wait behind another of their connection are forgotten with it", async (t) => {
+test("calls that wait behind another call are dropped with their connection", async (t) => {
   const closed = new EventEmitter();
-  const seen: string[] = [];
+  const served: string[] = [];
   const listener = await start(t, (request, response) => {
-    seen.push(request.url ?? "");
+    served.push(request.url ?? "");
     if (request.url === "/slow") request.socket.once("close", () => closed.emit("closed"));
     else response.end("answered");
   });
@@ -56,14 +56,14 @@ test("calls that wait behind another of their connection are forgotten with it",
     const ended = once(closed, "closed");
     socket.write(get("/slow") + get("/behind"));
     await answerTo(await open(t, listener, "127.0.0.3"), get("/other"));
-    assert.deepEqual(seen.splice(0), ["/slow", "/behind", "/other"]);
+    assert.deepEqual(served.splice(0), ["/slow", "/behind", "/other"]);
     socket.destroy();
     await ended;
   }
   assert.match(await answerTo(await open(t, listener, "127.0.0.2"), get("/again")), /answered/);
 });
 
-test("a connection with too many calls before their answers is cut off", async (t) => {
+test("a connection with too many unanswered calls is closed", async (t) => {
   let calls = 0;
   const listener = await start(t, () => {
     calls += 1;
@@ -71,10 +71,10 @@ test("a connection with too many calls before their answers is cut off", async (
   const socket = await open(t, listener, "127.0.0.200");
   socket.resume().write(get("/").repeat(500));
   await once(socket, "close");
-  assert.ok(calls <= 4, `${calls} calls were begun`);
+  assert.ok(calls <= 4, `${calls} calls were started`);
 });
 
-test("an address has its share of connections and calls, and no more; a shared one has no share", async (t) => {
+test("an address has limits of connections and calls; a shared address has none", async (t) => {
   const listener = await start(t, (request, response) => {
     if (request.url !== "/held") response.end("answered");
   });
@@ -89,7 +89,7 @@ test("an address has its share of connections and calls, and no more; a shared o
   assert.match(await answerTo(await open(t, listener, "127.0.0.200"), get("/")), /answered/);
 });
 
-test("where the kernel may choose, the preferred port is taken while it is free", async (t) => {
+test("with port 0 the preferred port is used when it is free", async (t) => {
   const listenOn = async (preferredPort?: number) => {
     const address = { host: "127.0.0.1", port: 0, preferredPort };
     const listener = await listen({ address, handler: () => {}, limits, flag: "--test" });

@@ -10,36 +10,39 @@ import { type ListenAddress, listenError } from "./listen-error.ts";
 import type { NodeHandler } from "./node-http.ts";
 import { detectProtocol } from "./sniff.ts";
 
-/** Bounds of a server, beside those of each request. */
+/** Limits of a server, in addition to the limits of each request. */
 export interface ConnectionLimits extends RequestLimits {
   readonly maxConnections: number;
-  /** Connections from one address that is not shared; a guest has one address. */
+  /** Connections from one address that is not shared. A guest has its own address. */
   readonly maxConnectionsPerAddress: number;
-  /** Streams that one HTTP/2 connection may have open. */
+  /** Maximum of concurrent streams of one HTTP/2 connection. */
   readonly maxStreamsPerConnection: number;
   readonly maxHeaderBytes: number;
-  /** Memory that one HTTP/2 connection may make us hold, in MB. */
+  /** Memory that one HTTP/2 connection may use in this process, in MB. */
   readonly maxSessionMemoryMb: number;
-  /** How long the first bytes, and then the headers, may take to arrive. */
+  /** Maximum time until the first bytes, and then the headers, have arrived. */
   readonly headersTimeoutMs: number;
-  /** How long a connection may be open without a request. */
+  /** Maximum time that a connection may be open without a request. */
   readonly idleTimeoutMs: number;
 }
 
 /**
- * Calls that one HTTP/1.1 connection may have open: those behind the first wait for its answer. Runners and browsers send
- * one after the other; who sends more than these without reading is cut off.
+ * Maximum of open calls on one HTTP/1.1 connection; later calls wait for the response to the first. Runners
+ * and browsers send one call at a time. A client that sends more without reading is disconnected.
  */
 const maxPipelined = 4;
 
-/** Streams that a peer may reset on one HTTP/2 connection, at once and then a second; beyond them it is closed. */
+/**
+ * Streams that a peer may reset on one HTTP/2 connection, at once and then per second; beyond them the
+ * connection is closed.
+ */
 const streamResetBurst = 50;
 const streamResetRate = 10;
 
-/** How often a closing server looks for connections that have nothing left to do. */
+/** Milliseconds between checks of a closing server for connections that are finished. */
 const closeSweepMs = 20;
 
-/** What {@link listen} needs. */
+/** The options of {@link listen}. */
 export interface ListenOptions {
   readonly address: ListenAddress;
   readonly handler: NodeHandler;
@@ -48,20 +51,25 @@ export interface ListenOptions {
   readonly flag: string;
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface HttpListener {
-  /** The port listened on, also where 0 was asked for. */
+  /** The actual port, also when port 0 was configured. */
   readonly port: number;
   readonly url: string;
-  /** Stops listening, closes idle connections at once and busy ones when they are done, or after `graceMs`. */
+  /**
+   * Stops listening, closes idle connections at once, and closes busy connections when they finish or after
+   * `graceMs`.
+   */
   close(options: { graceMs: number }): Promise<void>;
 }
 
 /**
- * Serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge) on one port, so that curl, gRPC and browsers use the same URL.
+ * Serves HTTP/1.1 and HTTP/2 without TLS (prior knowledge) on one port, so that curl, gRPC and browsers use
+ * the same URL.
  *
- * The HTTP/1.1 server itself listens, because Node starts its checks for slow headers only in a server that listens; its
- * handling of new connections is put behind a look at the first bytes. Throws a SolsticeError when it cannot listen.
+ * The HTTP/1.1 server itself listens, because Node starts its checks for slow headers only in a server that
+ * listens; the first bytes of each new connection are read before that server handles it. Throws a
+ * SolsticeError when it cannot listen.
  */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
   const limiter = limitRequests(options.handler, options.limits);
@@ -92,17 +100,17 @@ function createHttp1(handler: NodeHandler, limits: ConnectionLimits): Http1Serve
       requestTimeout: limits.bodyTimeoutMs,
       keepAliveTimeout: limits.idleTimeoutMs,
       connectionsCheckingInterval: Math.min(5000, limits.headersTimeoutMs / 2),
-      // A request without Host is refused by the handler in its own words.
+      // The handler refuses a request without Host, with our error text.
       requireHostHeader: false,
     },
     (request, response) => {
-      // What came in one piece with the request that had the connection cut off.
+      // This request arrived in one piece with the request that closed the connection.
       if (request.socket.destroyed) return;
       if (!pipeline.admit(request.socket, response)) {
         request.socket.destroy();
         return;
       }
-      // While closing, a connection ends with the answer that was under way on it.
+      // While the server closes, a connection ends with the response that was in flight on it.
       response.once("close", () => {
         if (!server.listening) setImmediate(() => server.closeIdleConnections());
       });
@@ -127,7 +135,8 @@ function createHttp2(handler: NodeHandler, limits: ConnectionLimits): Http2Serve
     },
     handler,
   );
-  // A session's errors (a peer that speaks nonsense or resets) concern that session only, which Node destroys.
+  // A session's errors (a peer that sends invalid frames or resets) concern only that session, which Node
+  // destroys.
   server.on("sessionError", () => {});
   return server;
 }
@@ -143,19 +152,19 @@ function routeConnections(options: Servers & { limits: ConnectionLimits }): void
   const [serveHttp1] = http1.listeners("connection") as [(socket: Socket) => void];
   http1.removeAllListeners("connection");
   http1.on("connection", async (socket: Socket) => {
-    socket.on("error", () => {}); // A peer that resets is no event of ours; the socket closes by itself.
+    socket.on("error", () => {}); // A reset by the peer needs no action: the socket closes itself.
     if (!connections.admit(socket)) {
       socket.destroy();
       return;
     }
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, limits.idleTimeoutMs); // Finds peers that vanished in the middle of a stream.
+    socket.setKeepAlive(true, limits.idleTimeoutMs); // Detects peers that disappeared during a stream.
     connections.undecided.add(socket);
     const protocol = await detectProtocol(socket, limits.headersTimeoutMs);
     connections.undecided.delete(socket);
     if (protocol === "http1") {
       serveHttp1.call(http1, socket);
-      socket.resume(); // It was paused explicitly, and then a new reader alone does not make it flow.
+      socket.resume(); // A socket that was paused explicitly does not resume when a reader is added.
     }
     if (protocol === "http2") {
       http2.once("session", (session) => connections.sessions.set(session, socket));
@@ -168,7 +177,7 @@ function routeConnections(options: Servers & { limits: ConnectionLimits }): void
   });
 }
 
-/** Ends an HTTP/2 connection that carries no stream. */
+/** Closes an HTTP/2 connection that has no open stream. */
 function closeWhenIdle(session: ServerHttp2Session, idleTimeoutMs: number): void {
   let streams = 0;
   session.on("stream", (stream) => {
@@ -205,7 +214,9 @@ function urlOf({ host, port }: ListenAddress): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** HTTP/1.1 closes its idle connections itself; what is left when the grace ends is cut. */
+/**
+ * HTTP/1.1 closes its idle connections itself; connections that remain after the grace time are destroyed.
+ */
 async function closeAll({
   http1,
   http2,
@@ -216,7 +227,7 @@ async function closeAll({
   http1.closeIdleConnections();
   for (const socket of connections.undecided) socket.destroy();
   for (const session of connections.sessions.keys()) session.close();
-  // Node waits for the peer to close its half of an ended session's connection, which some clients never do.
+  // Node waits until the peer closes its half of an ended session's connection, which some clients never do.
   const sweep = setInterval(() => {
     for (const [session, socket] of connections.sessions) if (session.destroyed) socket.destroySoon();
   }, closeSweepMs);

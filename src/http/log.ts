@@ -1,4 +1,4 @@
-/** The part of a pino logger that this folder uses. Whoever starts a server passes one in. */
+/** The part of a pino logger that this folder uses. The code that starts a server passes a logger in. */
 export interface ApiLog {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

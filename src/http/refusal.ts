@@ -4,21 +4,21 @@ import type { SolsticeError } from "../core/errors.ts";
 import { toConnectError } from "./errors.ts";
 import { type NodeResponse, sendJson } from "./node-http.ts";
 
-/** How {@link refuse} differs from what the error's code alone says. */
+/** Overrides for {@link refuse}; by default the error's code decides. */
 export interface RefusalOptions {
-  /** HTTP status, where the caller's protocol has a say in it. */
+  /** HTTP status, for protocols in which the status is free. */
   readonly status?: number;
-  /** What the RPC protocols call it. */
+  /** Code of the RPC protocols. */
   readonly code?: Code;
 }
 
-/** The flag of a gRPC-Web frame that holds trailers, and of the Connect frame that ends a stream. */
+/** Flags of a gRPC-Web frame that holds trailers, and of the Connect frame that ends a stream. */
 const webTrailersFlag = 0x80;
 const endStreamFlag = 0x02;
 
 /**
- * Refuses a request before its body is read, in the protocol it was made in, so that the code, the sentence and the remedy
- * reach every kind of client.
+ * Refuses a request before its body is read, in the protocol of the request, so that the code, the sentence
+ * and the remedy reach every kind of client.
  */
 export function refuse(response: NodeResponse, error: SolsticeError, options: RefusalOptions = {}): void {
   const refusal = toConnectError(error, options.code);
@@ -29,7 +29,9 @@ export function refuse(response: NodeResponse, error: SolsticeError, options: Re
   else refuseAsJson(response, refusal, options.status);
 }
 
-/** A refusal as plain JSON, whatever the request was: a Connect error, which gRPC clients read by its HTTP status. */
+/**
+ * Sends a refusal as plain JSON in any protocol: a Connect error, which gRPC clients read by its HTTP status.
+ */
 export function refuseAsJson(response: NodeResponse, refusal: ConnectError, status?: number): void {
   refusal.metadata.forEach((value, name) => {
     response.setHeader(name, value);
@@ -37,7 +39,7 @@ export function refuseAsJson(response: NodeResponse, refusal: ConnectError, stat
   sendJson(response, status ?? codeToHttpStatus(refusal.code), toBody(refusal));
 }
 
-/** Headers and no body: gRPC calls that "Trailers-Only". */
+/** Sends headers and no body, which gRPC calls "Trailers-Only". */
 function refuseGrpc(response: NodeResponse, refusal: ConnectError, contentType: string): void {
   begin(response, contentType);
   for (const [name, value] of Object.entries(toTrailers(refusal))) response.setHeader(name, value);
@@ -59,11 +61,11 @@ function refuseStream(response: NodeResponse, refusal: ConnectError, contentType
 function begin(response: NodeResponse, contentType: string): void {
   response.statusCode = 200;
   response.setHeader("content-type", contentType);
-  // A body nobody reads would keep an HTTP/2 stream open.
+  // An unread body would keep an HTTP/2 stream open.
   response.req.resume();
 }
 
-/** Sends one frame: its flag, the length in 4 bytes, the text. */
+/** Sends one frame: the flag, the length in 4 bytes, the text. */
 function sendFrame(response: NodeResponse, flag: number, text: string): void {
   const body = Buffer.from(text);
   const head = Buffer.alloc(5);
@@ -71,7 +73,7 @@ function sendFrame(response: NodeResponse, flag: number, text: string): void {
   head.writeUInt32BE(body.length, 1);
   const frame = Buffer.concat([head, body]);
   response.setHeader("content-length", frame.length);
-  // The two classes type `end` differently, but both take bytes.
+  // The two classes type `end` differently, but both accept bytes.
   (response.end as (bytes: Buffer) => void).call(response, frame);
 }
 
@@ -87,7 +89,7 @@ function toBody(refusal: ConnectError): { code: string; message: string } {
   return { code: connectCodeName(refusal.code), message: refusal.rawMessage };
 }
 
-/** `FailedPrecondition` is `failed_precondition` on the wire. */
+/** Converts `FailedPrecondition` to `failed_precondition`, as on the wire. */
 function connectCodeName(code: Code): string {
   return Code[code].replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }

@@ -1,4 +1,7 @@
-/** Requests that are no messages: each protocol says whose mistake it is, in words, and our log stays empty. */
+/**
+ * Requests that are not messages: each protocol reports them as the caller's mistake, and our log stays
+ * empty.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -18,7 +21,7 @@ function frame(content: Buffer): Buffer {
 
 const deep = "[".repeat(50_000);
 
-/** Each is wrong for every method called here: their first field is a text or bytes. */
+/** Each body is wrong for every method called here: their first field is a text or bytes. */
 const protobuf: Readonly<Record<string, Buffer>> = {
   garbage: Buffer.alloc(100, 0xff),
   truncated: Buffer.from([0x0a, 50, 1]),
@@ -42,7 +45,7 @@ interface Reported {
   readonly text: string;
 }
 
-/** What the answer tells, wherever its protocol has it: a body, a frame, or headers. */
+/** The error in a response: in the body, a frame, or the headers, depending on the protocol. */
 async function report(response: Response): Promise<Reported> {
   const headers = [...response.headers].map(([name, value]) => `${name}: ${value}`);
   const text = decodeURIComponent([...headers, await response.text()].join("\n"));
@@ -60,7 +63,7 @@ const calls: readonly (readonly [type: string, method: string, bodies: typeof js
   ["application/grpc-web+proto", "JobService/Watch", protobuf],
 ];
 
-test("a request that is no message is the caller's mistake, in every protocol", async (t) => {
+test("a request that is not a message is the caller's mistake, in every protocol", async (t) => {
   const store = await openTestStore(t);
   const log = new MemoryLog();
   const server = await startTestUserServer(t, { store, log });
@@ -81,7 +84,7 @@ test("a request that is no message is the caller's mistake, in every protocol", 
   assert.deepEqual(log.lines, []);
 });
 
-test("a runner that sends what is no message is told so with 400, and its job goes on", async (t) => {
+test("a runner that sends an invalid message receives 400, and its job continues", async (t) => {
   const store = await openTestStore(t);
   const log = new MemoryLog();
   const server = await startTestRunnerServer(t, { store, log });

@@ -2,23 +2,28 @@ import { ConnectError } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { SolsticeError } from "../core/errors.ts";
 
-/** An answer before it goes to the wire. */
+/** A response before it is sent. */
 export type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 
-/** How the library's sentence begins where bytes or JSON are no message of the method; the tests hold it to that. */
+/**
+ * The beginning of the library's error when bytes or JSON are not a message of the method. A test checks it.
+ */
 const unreadableText = /^(?:parse binary: |cannot decode (?:message|field) )/;
 
-/** The library repeats what it cannot read; so much of that helps. */
+/** The library repeats the input that it cannot read; this many characters of it are useful. */
 const reasonChars = 300;
 
-/** What a caller is told whose request is no message of the method it calls; null where `text` says something else. */
+/**
+ * The error for a request that is not a message of the method that it calls; null when `text` is another
+ * error.
+ */
 export function unreadableRequest(text: string): SolsticeError | null {
   if (!unreadableText.test(text)) return null;
   const reason = text.slice(0, reasonChars).replace(/^parse binary: /, "its protobuf is broken: ");
   return unreadableBecause(reason);
 }
 
-/** The error of a caller whose message cannot be read, with why in words that follow a colon. */
+/** The error for a message that cannot be read; `reason` is a clause that follows a colon. */
 export function unreadableBecause(reason: string): SolsticeError {
   return new SolsticeError("usage", `The request cannot be read: ${reason}.`, {
     remedy:
@@ -27,8 +32,8 @@ export function unreadableBecause(reason: string): SolsticeError {
 }
 
 /**
- * Whether an answer to a unary call is the library's own about a request that it could not read, for which it says
- * `internal` where the mistake is the caller's. Such an answer passes no interceptor; those of streams do.
+ * Finds the library's own error for a unary request that it could not read: the library reports `internal`
+ * although the mistake is the caller's. Such a response passes no interceptor; those of streams do.
  */
 export async function findUnreadable(response: UniversalResponse): Promise<{
   readonly response: UniversalResponse;
@@ -44,12 +49,12 @@ export async function findUnreadable(response: UniversalResponse): Promise<{
   return { response: { ...response, body: oneChunk(body) }, refusal: unreadableRequest(text) };
 }
 
-/** The error of a stream's caller likewise; null where it is another one. */
+/** The error of a stream whose message cannot be read; null for other errors. */
 export function unreadableError(error: unknown): SolsticeError | null {
   return error instanceof ConnectError ? unreadableRequest(error.rawMessage) : null;
 }
 
-/** The answer of a unary call is in memory as a whole: this only joins its pieces. */
+/** Joins the pieces of a unary response, which is completely in memory. */
 async function readBody({ body }: UniversalResponse): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   if (body) for await (const chunk of body) chunks.push(chunk);
@@ -60,10 +65,10 @@ async function* oneChunk(body: Buffer): AsyncGenerator<Uint8Array<ArrayBuffer>> 
   yield body as Uint8Array<ArrayBuffer>;
 }
 
-/** The flag of a gRPC-Web frame that holds trailers, which is the first one where the call failed. */
+/** The flag of a gRPC-Web frame that holds trailers; such a frame is the first when the call failed. */
 const trailersFlag = 0x80;
 
-/** Bytes before the content of a frame: the flag, and the length. */
+/** Bytes before the content of a frame: the flag and the length. */
 const frameHeadBytes = 5;
 
 function webMessage(body: Buffer): string {

@@ -25,7 +25,7 @@ import {
   type UserServerOptions,
 } from "../server.ts";
 
-/** A log that keeps its lines, so that a test can look for what must (or must not) be in them. */
+/** A log that keeps its lines, so that a test can search them. */
 export class MemoryLog implements ApiLog {
   readonly lines: { level: string; fields: object; message: string }[] = [];
   debug = (fields: object, message: string) => this.#add("debug", fields, message);
@@ -38,7 +38,7 @@ export class MemoryLog implements ApiLog {
   }
 }
 
-/** A real store in a directory of its own, which goes with the test. */
+/** A real store in its own directory, which is removed after the test. */
 export async function openTestStore(t: TestContext): Promise<Store> {
   const directory = await mkdtemp(join(tmpdir(), "solstice-api-"));
   const store = await openSqliteStore({ path: join(directory, "solstice.db") });
@@ -51,7 +51,7 @@ export async function openTestStore(t: TestContext): Promise<Store> {
 
 let jobsMade = 0;
 
-/** Puts a job into the store as intake would. */
+/** Puts a job into the store, as intake does. */
 export async function insertTestJob(
   store: Store,
   input: { id?: string; request?: object; retryOf?: string } = {},
@@ -74,7 +74,7 @@ export async function insertTestJob(
   return job;
 }
 
-/** Tokens of one attempt, and the job in the state its guest finds it in. */
+/** The tokens of one attempt. Its job is in the state in which the guest starts. */
 export interface BootedJob {
   readonly jobId: string;
   readonly attempt: number;
@@ -82,7 +82,7 @@ export interface BootedJob {
   readonly sessionToken: string;
 }
 
-/** Claims the job and boots its guest, as the orchestrator would; the runner has not called yet. */
+/** Claims the job and boots its guest, as the orchestrator does; the runner has not called yet. */
 export async function bootJob(
   store: Store,
   jobId: string,
@@ -103,7 +103,7 @@ export async function bootJob(
   return { jobId, attempt, bootstrapToken, sessionToken: `session-${randomUUID()}` };
 }
 
-/** Ends an attempt as the orchestrator would: its machine is gone and the job is final, or queued again. */
+/** Ends an attempt as the orchestrator does: its machine is removed and the job is final, or queued again. */
 export async function endAttempt(
   store: Store,
   { jobId, attempt }: BootedJob,
@@ -124,7 +124,7 @@ export const noShells: Shells = {
   open: () => Promise.reject(new SolsticeError("hypervisor_failed", "There are no guests in this test.")),
 };
 
-/** How long a server's close waits for calls that a test has left open, in ms. */
+/** Maximum time that a server's close waits for calls that a test left open, in ms. */
 const leftOpenMs = 100;
 
 /** A runner endpoint on a free port, closed with the test. */
@@ -194,14 +194,14 @@ export async function startTestUserServer(
   return server;
 }
 
-/** The job as it is now; it must exist. */
+/** The current state of a job, which must exist. */
 export async function readJob(store: Store, jobId: string): Promise<Job> {
   const job = await getJob(store, jobId);
   if (job === null) throw new Error(`there is no job ${jobId}`);
   return job;
 }
 
-/** Makes one Connect call as curl would: plain JSON over HTTP/1.1. */
+/** Makes one Connect call as curl does: plain JSON over HTTP/1.1. */
 export async function postJson(
   url: string,
   options: { body: unknown; token?: string | undefined; headers?: Record<string, string> },

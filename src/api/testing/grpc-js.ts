@@ -15,7 +15,10 @@ import { loadSync } from "@grpc/proto-loader";
 
 const protoDirectory = fileURLToPath(new URL("../../../proto", import.meta.url));
 
-/** A gRPC client that shares nothing with our own: grpc-js, which reads the contract from the `.proto` files itself. */
+/**
+ * A gRPC client that shares no code with ours: grpc-js, which reads the contract from the `.proto` files
+ * itself.
+ */
 export class GrpcJsClient {
   readonly #client: Client;
   readonly #methods: Readonly<Record<string, MethodDefinition<object, object>>>;
@@ -82,7 +85,10 @@ function bearer(token: string | undefined): Metadata {
   return metadata;
 }
 
-/** What our errors carry, as a gRPC client sees it: its status code, our code, and the remedy or undefined. */
+/**
+ * The parts of our errors that a gRPC client receives: its status code, our code, and the remedy or
+ * undefined.
+ */
 export function grpcErrorParts(error: unknown): { status: number; code: unknown; remedy: unknown } {
   const { code: status, metadata } = error as ServiceError;
   return {

@@ -13,17 +13,17 @@ import { isExhaustive } from "../../../test/support/sampling.ts";
 import { JobService } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { BootedJob } from "./fixture.ts";
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export interface ServerProcess {
   readonly runnerUrl: string;
   readonly userUrl: string;
   readonly port: number;
   readonly jobs: readonly BootedJob[];
-  /** Memory of the process, in bytes: the most it ever had, or what it has now. */
+  /** Memory of the process, in bytes: the peak (VmHWM) or the current value (VmRSS). */
   memory(which: "VmHWM" | "VmRSS"): Promise<number>;
 }
 
-/** Starts the endpoints with some booted jobs; they end with the test. */
+/** Starts the endpoints with some booted jobs; they stop with the test. */
 export async function startServerProcess(t: TestContext, options: { jobs: number }): Promise<ServerProcess> {
   const script = new URL("server-process.ts", import.meta.url).pathname;
   const child = spawn(
@@ -55,7 +55,7 @@ export interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-/** Where a call goes, with whose token, and from which address of this host. */
+/** The target of a call, its token, and its source address on this host. */
 export interface CallOptions {
   readonly port: number;
   readonly token: string;
@@ -64,7 +64,7 @@ export interface CallOptions {
   readonly headers?: Record<string, string>;
 }
 
-/** One Connect JSON call from an address of our choice. */
+/** Makes one Connect JSON call from the given source address. */
 export function post(method: string, body: object | string | Buffer, options: CallOptions): Promise<Answer> {
   const { port, token, from, agent, headers } = options;
   return new Promise((resolve, reject) => {
@@ -90,12 +90,12 @@ export function post(method: string, body: object | string | Buffer, options: Ca
   });
 }
 
-/** Appends of a {@link runHonestJob}: an attack goes on for as long as they do. */
+/** Number of appends of a {@link runHonestJob}; an attack lasts as long as they do. */
 const honestAppends = isExhaustive ? 40 : 15;
 
 /**
- * A whole job by a runner that keeps every rule, from an address of its own. Fails when one call is refused or lost, or the
- * log is not whole afterwards: nothing is tried twice.
+ * Runs a whole job as a runner that keeps every rule, from its own address. Fails when a call is refused or
+ * lost, or when the log is incomplete afterwards: no call is retried.
  */
 export async function runHonestJob(server: ServerProcess, job: BootedJob, from: string): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, localAddress: from });
@@ -115,8 +115,8 @@ export async function runHonestJob(server: ServerProcess, job: BootedJob, from: 
   const logSha256 = createHash("sha256").update(log).digest("hex");
   await call("Finish", { logLength: log.length, logSha256 });
   agent.destroy();
-  const seen = await userClient(server).get({ jobId: job.jobId });
-  assert.equal(seen.job?.log?.completeness, "complete");
+  const stored = await userClient(server).get({ jobId: job.jobId });
+  assert.equal(stored.job?.log?.completeness, "complete");
 }
 
 /** The user API of a server, with the operator's token. */
@@ -136,12 +136,15 @@ export function userClient(server: ServerProcess) {
   );
 }
 
-/** A connection from an address of our choice, whose errors are nobody's business. */
+/** Opens a connection from the given source address; its errors are ignored. */
 export function openFrom(server: ServerProcess, from: string): Socket {
   return connect({ port: server.port, host: "127.0.0.1", localAddress: from }).on("error", () => {});
 }
 
-/** Writes, and waits while the other side does not read; false when the connection is closed or `signal` aborted. */
+/**
+ * Writes, and waits while the other side does not read. False when the connection is closed or `signal`
+ * aborted.
+ */
 export async function writeSlowly(
   socket: Socket,
   bytes: string | Buffer,
@@ -171,7 +174,7 @@ export function http2Frame(
   return Buffer.concat([head, payload]);
 }
 
-/** How an HTTP/2 connection begins: the preface, and settings as pairs of number and value. */
+/** The first bytes of an HTTP/2 connection: the preface, and settings as pairs of number and value. */
 export function http2Start(settings: readonly (readonly [id: number, value: number])[] = []): Buffer {
   const payload = Buffer.alloc(settings.length * 6);
   settings.forEach(([id, value], at) => {
@@ -181,7 +184,7 @@ export function http2Start(settings: readonly (readonly [id: number, value: numb
   return Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2Frame(4, { payload })]);
 }
 
-/** Headers in HPACK's plainest form: literals that no table remembers. */
+/** Headers in the simplest form of HPACK: literals that are not added to a table. */
 export function http2Headers(headers: Readonly<Record<string, string>>): Buffer {
   const text = (value: string) => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
   return Buffer.concat(

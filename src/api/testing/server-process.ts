@@ -1,5 +1,5 @@
 /**
- * Both endpoints in a process of their own, so that a test can look at its memory alone. Started by
+ * Runs both endpoints in their own process, so that a test can measure their memory alone. Started by
  * `startServerProcess`; prints one line of JSON when it listens, and ends with its stdin.
  */
 import { once } from "node:events";
@@ -18,7 +18,7 @@ import {
   startTestRunnerServer,
 } from "./fixture.ts";
 
-/** Every address of 127.0.0.0/8 is a guest of its own. Shorter than real ones: tests wait for them. */
+/** Every address of 127.0.0.0/8 counts as a guest. Shorter than real limits, because tests wait for them. */
 const limits = {
   isSharedAddress: () => false,
   headersTimeoutMs: 4000,

@@ -43,7 +43,7 @@ function severalSteps(steps: readonly JobStep[], name: string) {
   const places = steps.slice(0, namedPlaces).map(({ index }) => index);
   const more = steps.length > places.length ? " …" : "";
   return new SolsticeError("conflict", `${steps.length} steps have the name ${JSON.stringify(name)}.`, {
-    remedy: `Give the index of one, from 0: ${places.join(", ")}${more}`,
+    remedy: `Use the index of a step, from 0: ${places.join(", ")}${more}`,
   });
 }
 

@@ -47,7 +47,7 @@ test("a command of a data directory whose orchestrator does not run reaches no o
   for (const line of ["jobs", "capacity", "cancel 7k3m9x", "logs -f 7k3m9x", "cache delete --all"]) {
     const { code, stdout, stderr } = await runCli(line.split(" "), { env });
     assert.deepEqual([code, stdout], [69, ""], line);
-    assert.match(stderr, /Host host-killed was asked, and host host-a answers.*--api-url/s, line);
+    assert.match(stderr, /for host host-killed, but host host-a listens.*--api-url/s, line);
   }
   const images = await runCli(["images"], { env });
   assert.equal(images.code, 0);

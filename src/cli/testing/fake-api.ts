@@ -70,7 +70,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
           "content-type": "application/json",
           "solstice-error-code": "unauthenticated",
         });
-        response.end('{"code":"unauthenticated","message":"The API wants a token."}');
+        response.end('{"code":"unauthenticated","message":"This API requires a token."}');
       } else handler(request, response);
     });
     server.listen(port, "127.0.0.1");

@@ -1,16 +1,16 @@
-/** Counts what each network address holds, so that one guest cannot take the share of the others. */
+/** Counts what each network address uses, so that one guest cannot take the share of the others. */
 export class AddressCounts {
   readonly #limit: number;
   readonly #isShared: (address: string) => boolean;
   readonly #counts = new Map<string, number>();
 
-  /** `isShared` says which addresses many callers have in common: those are counted with nobody. */
+  /** `isShared` is true for addresses that many callers share: these have no limit. */
   constructor(limit: number, isShared: (address: string) => boolean) {
     this.#limit = limit;
     this.#isShared = isShared;
   }
 
-  /** Counts one more of an address; false, and nothing is counted, when it has `limit` already. */
+  /** Counts one more for an address. Returns false, and counts nothing, when the address is at `limit`. */
   take(address: string): boolean {
     const count = this.#counts.get(address) ?? 0;
     if (count >= this.#limit && !this.#isShared(address)) return false;
@@ -18,7 +18,7 @@ export class AddressCounts {
     return true;
   }
 
-  /** Takes back one {@link take} that was true. */
+  /** Releases one {@link take} that returned true. */
   give(address: string): void {
     const left = (this.#counts.get(address) ?? 1) - 1;
     if (left === 0) this.#counts.delete(address);
@@ -26,7 +26,7 @@ export class AddressCounts {
   }
 }
 
-/** Whether an address is this host's own: of a reverse proxy, or of guests that are processes here. */
+/** True for this host's own addresses: a reverse proxy, or guests that are processes on this host. */
 export function isLoopback(address: string): boolean {
   return address === "::1" || /^(::ffff:)?127\./.test(address);
 }

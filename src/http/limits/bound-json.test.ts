@@ -28,7 +28,7 @@ async function through(headers: Record<string, string>, body: Buffer, pieceBytes
 const whole = { "content-type": "application/json" };
 const beyond = /more than 4 lists and maps within one another/;
 
-test("a message in JSON is looked at, compressed or not, and comes through as it was", async () => {
+test("a message in JSON is checked, compressed or not, and passes unchanged", async () => {
   for (const [headers, make] of [
     [whole, (message: Buffer) => message],
     [{ ...whole, "content-type": "application/json; charset=utf-8" }, (message: Buffer) => message],
@@ -51,7 +51,7 @@ test("a message in JSON is looked at, compressed or not, and comes through as it
   }
 });
 
-test("what is no JSON passes, and what the library refuses by its length is handed on to it", async () => {
+test("other content passes, and a message that is too long is passed on to the library, which refuses it", async () => {
   const proto = { "content-type": "application/proto" };
   assert.deepEqual(await through(proto, deep), deep);
   const long = Buffer.alloc(maxBytes + 100, "x");

@@ -3,7 +3,7 @@ import { type JsonBounds, jsonProblem } from "../../core/text/json-bounds.ts";
 import { toConnectError } from "../errors.ts";
 import { unreadableBecause } from "../unreadable.ts";
 
-/** What {@link boundJson} needs. */
+/** The body of a call and its bounds, for {@link boundJson}. */
 export interface JsonBody {
   readonly headers: Headers;
   readonly body: AsyncIterable<Uint8Array>;
@@ -12,16 +12,16 @@ export interface JsonBody {
   readonly maxBytes: number;
 }
 
-/** The headers that say how messages are compressed, one for each protocol. */
+/** The headers that name the compression of messages, one for each protocol. */
 const encodingHeaders = ["content-encoding", "connect-content-encoding", "grpc-encoding"];
 
-/** Bytes before a message in a stream: its flags, and its length. */
+/** Bytes before a message in a stream: the flags and the length. */
 const frameHeadBytes = 5;
 const compressedFlag = 1;
 
 /**
- * The body of a call whose messages are JSON, each looked at before the library parses it; compressed ones as well. Another
- * body is returned as it is. Throws `usage` for a message that is beyond the bounds.
+ * The body of a call whose messages are JSON, each checked before the library parses it, compressed messages
+ * included. Other bodies are returned unchanged. Throws `usage` for a message beyond the bounds.
  */
 export function boundJson(call: JsonBody): AsyncIterable<Uint8Array> {
   const contentType = (call.headers.get("content-type") ?? "").toLowerCase();
@@ -37,7 +37,7 @@ async function* boundWhole(call: JsonBody): AsyncGenerator<Uint8Array> {
     length += chunk.byteLength;
     if (length > call.maxBytes) break;
   }
-  // What is too long is refused by the library, which needs no more than these bytes to see it.
+  // The library refuses a message that is too long, and needs only these bytes to detect it.
   if (length <= call.maxBytes) await refuseBeyond(call, Buffer.concat(chunks), isGzip(call.headers));
   yield* chunks;
 }
@@ -53,7 +53,7 @@ async function* boundFrames(call: JsonBody): AsyncGenerator<Uint8Array> {
       yield pending.subarray(0, end);
       pending = pending.subarray(end);
     }
-    // Too long for the library: its head is all that the library needs to refuse it.
+    // Too long for the library, which needs only the frame's head to refuse it.
     if (pending.length >= frameHeadBytes && pending.readUInt32BE(1) > call.maxBytes) break;
   }
   yield pending;
@@ -75,7 +75,7 @@ async function refuseBeyond(call: JsonBody, message: Uint8Array, isCompressed: b
   throw toConnectError(unreadableBecause(`it ${problem}`));
 }
 
-/** Null for what the library refuses in its own words: no gzip, or too much. */
+/** Decompresses a message; null for input that the library itself refuses: invalid gzip, or too long. */
 async function decompress(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array | null> {
   try {
     return await compressionGzip.decompress(bytes as Uint8Array<ArrayBuffer>, maxBytes);

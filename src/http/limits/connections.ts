@@ -2,13 +2,13 @@ import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { AddressCounts } from "./address-counts.ts";
 
-/** The open connections, and how many of them each address has. */
+/** The open connections, counted per address. */
 export class Connections {
-  /** All of them. */
+  /** All open connections. */
   readonly sockets = new Set<Socket>();
-  /** Those that have not said enough to tell their protocol. */
+  /** Connections that have not sent enough to detect their protocol. */
   readonly undecided = new Set<Socket>();
-  /** Those that speak HTTP/2. */
+  /** Connections that use HTTP/2. */
   readonly sessions = new Map<ServerHttp2Session, Socket>();
   readonly #perAddress: AddressCounts;
 
@@ -16,7 +16,7 @@ export class Connections {
     this.#perAddress = perAddress;
   }
 
-  /** Takes a connection on record until it closes; false when its address has too many. */
+  /** Records a connection until it closes. Returns false when its address has too many. */
   admit(socket: Socket): boolean {
     const address = socket.remoteAddress ?? "";
     if (!this.#perAddress.take(address)) return false;

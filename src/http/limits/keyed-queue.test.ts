@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { KeyedQueue } from "./keyed-queue.ts";
 
-/** A task that ends when it is told to. */
+/** A task that ends when `end` is called. */
 function openTask(): { task: () => Promise<string>; end: () => void; started: () => boolean } {
   const { promise, resolve } = Promise.withResolvers<string>();
   let started = false;
@@ -15,7 +15,7 @@ function openTask(): { task: () => Promise<string>; end: () => void; started: ()
   return { task, end: () => resolve("done"), started: () => started };
 }
 
-test("calls of one key run in order and never side by side; other keys do not wait", async () => {
+test("calls of one key run in order and never concurrently; other keys do not wait", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 30 }), async (keys) => {
       const queue = new KeyedQueue({ perKey: 30, total: 90 });
@@ -44,7 +44,7 @@ test("calls of one key run in order and never side by side; other keys do not wa
   );
 });
 
-test("more than a key, or all keys, may hold is refused; a place comes free when a task ends", async () => {
+test("calls beyond the limit of a key, or of all keys, are refused; a task that ends frees its place", async () => {
   const queue = new KeyedQueue({ perKey: 2, total: 3 });
   const [first, second, third] = [openTask(), openTask(), openTask()];
   const runs = [queue.run("a", first.task), queue.run("a", second.task), queue.run("b", third.task)];
@@ -66,7 +66,7 @@ test("more than a key, or all keys, may hold is refused; a place comes free when
   await Promise.all(runs);
 });
 
-test("a task that fails does not stop those behind it", async () => {
+test("a failed task does not stop the tasks behind it", async () => {
   const queue = new KeyedQueue({ perKey: 2, total: 2 });
   const failing = queue.run("a", async () => {
     throw new Error("expected");

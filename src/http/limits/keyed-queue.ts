@@ -1,16 +1,16 @@
 import { SolsticeError } from "../../core/errors.ts";
 
-/** Bounds of a {@link KeyedQueue}. */
+/** The limits of a {@link KeyedQueue}. */
 export interface KeyedQueueLimits {
-  /** Calls of one key that may wait or run at a time. */
+  /** Calls of one key that may wait or run at the same time. */
   readonly perKey: number;
-  /** Calls of all keys that may wait or run at a time. */
+  /** Calls of all keys that may wait or run at the same time. */
   readonly total: number;
 }
 
 /**
- * Runs the tasks of one key one after the other, and those of different keys side by side. More than the limits allow
- * is refused with `limit_exceeded` instead of being kept.
+ * Runs the tasks of one key one after the other, and the tasks of different keys concurrently. Calls beyond
+ * the limits are refused with `limit_exceeded`.
  */
 export class KeyedQueue {
   readonly #limits: KeyedQueueLimits;
@@ -21,13 +21,13 @@ export class KeyedQueue {
     this.#limits = limits;
   }
 
-  /** Runs `task` when those before it under `key` have ended, however they ended. */
+  /** Runs `task` after all earlier tasks of `key` have ended, with or without an error. */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const tail = this.#tails.get(key) ?? { pending: 0, last: Promise.resolve() };
     if (tail.pending >= this.#limits.perKey || this.#pending >= this.#limits.total) {
       throw new SolsticeError(
         "limit_exceeded",
-        "Too many calls at once; call again when one has been answered.",
+        "Too many concurrent calls. Retry when an earlier call has returned.",
       );
     }
     tail.pending += 1;

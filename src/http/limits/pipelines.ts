@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Counts the calls that each HTTP/1.1 connection has open. */
+/** Counts the open calls of each HTTP/1.1 connection. */
 export class Pipelines {
   readonly #limit: number;
   readonly #open = new WeakMap<Socket, number>();
@@ -10,7 +10,10 @@ export class Pipelines {
     this.#limit = limit;
   }
 
-  /** Counts a call until it is answered; false when its connection has `limit` open already. */
+  /**
+   * Counts a call until its response closes. Returns false when the connection already has `limit` open
+   * calls.
+   */
   admit(socket: Socket, response: ServerResponse): boolean {
     const open = this.#open.get(socket) ?? 0;
     if (open >= this.#limit) return false;

@@ -9,19 +9,21 @@ import {
 import { refuse } from "../refusal.ts";
 import { AddressCounts } from "./address-counts.ts";
 
-/** Bounds that hold for each request of a server, whatever its protocol. */
+/** Limits for each request of a server, in any protocol. */
 export interface RequestLimits {
-  /** Requests that may be in progress at a time; one more is answered with 429. Streams count as long as they are open. */
+  /** Requests in flight at the same time; one more is refused with 429. A stream counts until it closes. */
   readonly maxInFlight: number;
-  /** How many of them may be from one address that is not shared. */
+  /** Requests in flight from one address that is not shared. */
   readonly maxInFlightPerAddress: number;
-  /** Whether many callers have an address in common. */
+  /** True when many callers share the address. */
   readonly isSharedAddress: (address: string) => boolean;
-  /** How long the whole body of a request may take to arrive. */
+  /** Maximum time until the whole body of a request has arrived. */
   readonly bodyTimeoutMs: number;
-  /** The paths of calls whose body may come for as long as the call lasts: their handlers have bounds of their own. */
+  /**
+   * Paths of calls whose body may arrive for as long as the call lasts: their handlers have their own limits.
+   */
   readonly longBodies?: readonly string[];
-  /** How long an answer may make no progress because its reader does not read. */
+  /** Maximum time that a response may make no progress because its reader does not read. */
   readonly stallTimeoutMs: number;
 }
 
@@ -39,12 +41,12 @@ export interface RequestLimiter {
   stop(): void;
 }
 
-/** How many times within each timeout the requests are looked at. */
+/** Checks of the requests in flight within each timeout. */
 const sweepsPerTimeout = 4;
 
 /**
- * Bounds what callers can hold on to. Node bounds the body time of HTTP/1.1 only, and the reading speed of neither
- * protocol: a follower that stops reading would keep its stream, its slot and its buffer for ever.
+ * Limits what callers can occupy. Node limits the body time of HTTP/1.1 only, and the reading speed of
+ * neither protocol: a follower that stops reading would keep its stream, its slot and its buffer for ever.
  */
 export function limitRequests(handler: NodeHandler, limits: RequestLimits): RequestLimiter {
   const inFlight = new Set<InFlight>();
@@ -75,11 +77,11 @@ export function limitRequests(handler: NodeHandler, limits: RequestLimits): Requ
   };
 }
 
-function refuseBusy(response: NodeResponse, who: "The server has" | "Your address has"): void {
+function refuseBusy(response: NodeResponse, subject: "The server has" | "Your address has"): void {
   refuse(
     response,
-    new SolsticeError("limit_exceeded", `${who} as many calls open as are allowed.`, {
-      remedy: "Call again when one has been answered.",
+    new SolsticeError("limit_exceeded", `${subject} reached the limit of open calls.`, {
+      remedy: "Retry when an earlier call has returned.",
     }),
   );
 }
@@ -95,7 +97,7 @@ function endOverdue(inFlight: ReadonlySet<InFlight>, limits: RequestLimits): voi
   }
 }
 
-/** Bytes handed to the response that have not left this process: nearly none, unless its reader is slow. */
+/** Bytes of the response that have not left this process: almost none, unless the reader is slow. */
 function unsentBytes(response: NodeResponse): number {
   if ("stream" in response) return response.stream?.writableLength ?? 0;
   return response.writableLength;

@@ -1,6 +1,6 @@
 import { SolsticeError } from "../../core/errors.ts";
 
-/** Counts the streams that are open, and refuses more than `limit`. */
+/** Counts the open streams, and refuses more than `limit`. */
 export class StreamSlots {
   readonly #limit: number;
   #open = 0;
@@ -9,7 +9,7 @@ export class StreamSlots {
     this.#limit = limit;
   }
 
-  /** How many streams are open. */
+  /** The number of open streams. */
   get open(): number {
     return this.#open;
   }
@@ -17,13 +17,9 @@ export class StreamSlots {
   /** Takes a slot until the returned value is disposed of. Throws `limit_exceeded` when all are taken. */
   take(): Disposable {
     if (this.#open >= this.#limit) {
-      throw new SolsticeError(
-        "limit_exceeded",
-        `${this.#limit} streams are open already, which is the limit.`,
-        {
-          remedy: "End another `solstice logs -f` or dashboard, or try again later.",
-        },
-      );
+      throw new SolsticeError("limit_exceeded", `All ${this.#limit} streams of this server are in use.`, {
+        remedy: "Close another `solstice logs -f` or dashboard, or retry later.",
+      });
     }
     this.#open += 1;
     return {

@@ -49,7 +49,7 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
   assert.ok(again.artifacts.every((one: { state: string }) => one.state === "unchanged"));
   for (const args of [[jobId], ["get", jobId]]) {
     const absent = await cli([...args, "--attempt", "4"]);
-    assert.match(`${absent.code} ${absent.stderr}`, /^1 .*has no attempt 4; it had 1 so far/);
+    assert.match(`${absent.code} ${absent.stderr}`, /^1 .*has no attempt 4; its latest attempt is 1/);
   }
   const withUser = await cli(
     ["get", jobId, "-o", join(directory, "user")],

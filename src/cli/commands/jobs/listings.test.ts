@@ -180,7 +180,10 @@ test("capacity shows the hosts where there are several", async () => {
 test("a missing or wrong token: exit code 77, and what to do", async () => {
   const { code, stderr } = await runCli(["jobs"], { env: { SOLSTICE_API_URL: api.url } });
   assert.equal(code, 77);
-  assert.match(stderr, /^solstice: The API wants a token\.\nSet API_TOKEN as the orchestrator has it\.\n$/);
+  assert.match(
+    stderr,
+    /^solstice: This API requires a token\.\nSet API_TOKEN as the orchestrator has it\.\n$/,
+  );
 });
 
 test("images: lists what the map names, and pulls a file", async () => {
