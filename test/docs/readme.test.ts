@@ -1,4 +1,4 @@
-/** The README's commands, as they stand there. `npm run demo` and `npm test` are run by other tests, and by this run. */
+/** The commands of README.md and of first-job.md, as they stand. `npm run demo` and `npm test` are run by other tests, and by this run. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
@@ -12,10 +12,10 @@ import { cleanEnvironment, makeSetup, solstice, startOrchestrator } from "../sup
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The command lines of the README's code blocks, without their comments. */
-function commands(): string[] {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+/** The command lines of a page's code blocks, without their comments. */
+function commands(page = "README.md"): string[] {
+  const text = readFileSync(join(root, page), "utf8");
+  const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
   return blocks.flatMap((block) => block.trimEnd().split("\n")).map((line) => line.replace(/\s+#.*$/, ""));
 }
 
@@ -33,7 +33,7 @@ test("the README has the commands that are tested here and elsewhere, and no oth
   );
 });
 
-test("the README's solstice commands work as they stand, from any checkout", async (context) => {
+test("the solstice commands of README.md and first-job.md work as they stand, from any checkout", async (context) => {
   const map = readFileSync(shippedImageMapPath, "utf8");
   const setup = makeSetup(context, map, ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0"]);
   await startOrchestrator(setup);
@@ -51,7 +51,8 @@ test("the README's solstice commands work as they stand, from any checkout", asy
   const environment = cleanEnvironment();
   const env = { ...environment, PATH: `${bin}:${environment.PATH}`, SOLSTICE_DATA_DIR: setup.dataDir };
   let jobId = "JOB";
-  for (const command of commands().filter((line) => line.startsWith("solstice "))) {
+  const all = [...commands(), ...commands("docs/tasks/first-job.md")];
+  for (const command of all.filter((line) => line.startsWith("solstice "))) {
     // The orchestrator runs already; doctor tells of this host, and does not have to be content with it.
     const ending = command.startsWith("solstice doctor") ? " || [ $? = 1 ]" : "";
     const text = command === "solstice orchestrator" ? `${command} --help` : command.replace("JOB", jobId);
