@@ -60,8 +60,7 @@ add_product() {
 add_service() {
   install -D -m 0644 deploy/systemd/solstice-orchestrator.service -t "$stage/usr/lib/systemd/system"
   install -D -m 0644 examples/orchestrator-image-map.yaml "$stage/etc/solstice/images.yaml"
-  install -m 0640 /dev/null "$stage/etc/solstice/orchestrator.env"
-  sed 's|^#ORCH_CONFIG=|ORCH_CONFIG=|' deploy/systemd/orchestrator.env.example >"$stage/etc/solstice/orchestrator.env"
+  install -m 0640 deploy/systemd/orchestrator.env.example "$stage/etc/solstice/orchestrator.env"
 }
 
 add_documents() {

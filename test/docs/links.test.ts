@@ -1,4 +1,4 @@
-/** Links of the documents to files and headings of this repository: what moved must not leave a reader standing. */
+/** Links of the documents to files and headings of this repository, and the length of their lines. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -62,4 +62,21 @@ test("every source file that a document names is there", () => {
       .map(([, path]) => `${relative(root, page)}: ${path}`),
   );
   assert.deepEqual(missing, []);
+});
+
+/** The longest line of prose: two pages fit side by side on a screen, and a difference between versions is short. */
+const proseColumnsMax = 119;
+
+test("no line of prose is longer than 119 columns; tables and code may be", () => {
+  const prose = pages.filter((page) => /^(docs\/.*|README|CONTRIBUTING)\.md$/.test(relative(root, page)));
+  const tooLong = prose.flatMap((page) => {
+    const lines = readFileSync(page, "utf8")
+      .replace(/^```[\s\S]*?^```/gm, (code) => "\n".repeat(code.split("\n").length - 1))
+      .split("\n");
+    return lines.flatMap((line, index) =>
+      line.length <= proseColumnsMax || line.startsWith("|") ? [] : [`${relative(root, page)}:${index + 1}`],
+    );
+  });
+  assert.ok(prose.length > 25, "pages were looked at");
+  assert.deepEqual(tooLong, []);
 });
