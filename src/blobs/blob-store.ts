@@ -1,71 +1,78 @@
 import type { Readable } from "node:stream";
 
-/** What is known of a stored blob without reading it. */
+/** Key, size and time of a stored blob, available without reading the blob. */
 export interface BlobFacts {
   readonly key: string;
   readonly sizeBytes: number;
-  /** When it became whole, ms since the epoch by the clock of where it lies. */
+  /** Time at which the blob became complete, in ms since the epoch by the store's clock. */
   readonly modifiedAt: number;
 }
 
-/** A blob that has just become whole. */
+/** A blob that has just become complete. */
 export interface WrittenBlob {
   readonly sizeBytes: number;
-  /** SHA-256 (hex) of its bytes. */
+  /** SHA-256 (hex) of the blob. */
   readonly sha256: string;
 }
 
-/** How a stream is written. */
+/** Options of {@link BlobStore.write}. */
 export interface WriteOptions {
-  /** A stream that is longer throws `limit_exceeded`, and nothing is stored. */
+  /** A longer stream throws `limit_exceeded`, and nothing is stored. */
   readonly limitBytes: number;
 }
 
 /**
- * Keeps files of any length under keys: in a directory of this host, or in an S3-compatible bucket. One contract suite
+ * Stores files of any length under keys: in a directory of this host, or in an S3-compatible bucket. One contract suite
  * (`testing/contract.ts`) runs on both.
  *
- * A key is ours, never a user's text: see {@link checkBlobKey}. A blob is never seen before it is whole, and is not changed
- * afterwards; the same key again replaces it as a whole. Nothing holds more than one part (8 MiB) of a blob in memory.
- * Errors: `disk_full`, `unavailable` (the bucket cannot be reached, or refuses us), `limit_exceeded`.
+ * Keys come from Solstice, never from a user's text: see {@link checkBlobKey}. Readers see only complete blobs, which
+ * never change; writing the same key again replaces the whole blob. At most one part (8 MiB) of a blob is in memory.
+ * Errors: `disk_full`, `unavailable` (the bucket cannot be reached, or refuses access), `limit_exceeded`.
  */
 export interface BlobStore {
-  /** Where the blobs lie, for people: a directory, or `s3://bucket/prefix`. */
+  /** Location of the blobs, for people: a directory, or `s3://bucket/prefix`. */
   readonly place: string;
-  /** True where every host that is configured alike reads the same blobs; false where they lie on this host alone. */
+  /** True when every host with this configuration reads the same blobs; false when the blobs are on this host only. */
   readonly isShared: boolean;
-  /** A directory of this host: whole files in it can be given to {@link BlobStore.adopt}. It exists. */
+  /** An existing directory of this host, for complete files that {@link BlobStore.adopt} will store. */
   readonly stagingDirectory: string;
-  /** Stores a stream. When the stream fails, nothing is stored. */
+  /** Stores a stream. Nothing is stored when the stream fails. */
   write(key: string, source: AsyncIterable<Uint8Array>, options: WriteOptions): Promise<WrittenBlob>;
   /**
-   * Stores a whole file of {@link BlobStore.stagingDirectory}, which is gone afterwards: moved where that is possible, else
-   * copied. When it throws, the file is still there, and the call can be repeated.
+   * Stores a complete file of {@link BlobStore.stagingDirectory}, by moving or copying, and removes the file. After an
+   * error the file still exists, and the call can be repeated.
    */
   adopt(key: string, path: string): Promise<void>;
-  /** The bytes from `offset` (0 when absent) on; null where there is no such blob. Whoever takes it reads or destroys it. */
+  /**
+   * Returns the bytes from `offset` (default 0), or null when there is no such blob. The caller reads or destroys the
+   * stream.
+   */
   read(key: string, offset?: number): Promise<Readable | null>;
-  /** Null where there is no such blob. */
+  /** Returns null when there is no such blob. */
   stat(key: string): Promise<BlobFacts | null>;
-  /** Removes a blob; one that is not there is as well. */
+  /** Removes a blob. Idempotent. */
   remove(key: string): Promise<void>;
-  /** Every blob whose key begins with `prefix`, in no particular order. One that comes or goes meanwhile may be missing. */
+  /**
+   * Lists every blob whose key begins with `prefix`, in no particular order. A blob stored or removed meanwhile may be
+   * missing.
+   */
   list(prefix: string): AsyncIterable<BlobFacts>;
-  /** Removes what cut-off writes left that began before `before` (ms since the epoch). Returns how many there were. */
+  /** Removes the leftovers of interrupted writes that began before `before` (ms since the epoch). Returns their number. */
   removeLeftovers(before: number): Promise<number>;
   close(): void;
 }
 
-/** How much of a blob is held in memory, and the size of the parts of a multipart upload. */
+/** Size of a blob's part in memory, and of the parts of a multipart upload. */
 export const blobPartBytes = 8 * 1024 * 1024;
 
 const keyCharsMax = 500;
 
 /**
- * Throws a TypeError for what is no key: words of lower-case letters, digits, dots, dashes and underlines that begin with a
- * letter or digit, joined by slashes. So no key leaves its directory, on any file system.
+ * Returns a valid key, or throws a TypeError. A key has words of lower-case letters, digits, dots, dashes and
+ * underlines, each beginning with a letter or digit, joined by slashes. So a key cannot leave its directory, on any
+ * file system.
  */
 export function checkBlobKey(key: string): string {
   if (key.length <= keyCharsMax && /^[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*)*$/.test(key)) return key;
-  throw new TypeError(`${JSON.stringify(key)} is no key of a blob.`);
+  throw new TypeError(`${JSON.stringify(key)} is not a valid blob key.`);
 }

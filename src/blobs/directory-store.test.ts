@@ -14,7 +14,7 @@ async function openEmpty(context: TestContext) {
 
 blobStoreContract("directory", openEmpty);
 
-test("what a crash left of a write is found by its age, and no blob is touched", async (context) => {
+test("leftovers of a crashed write are found by their age, and every blob stays", async (context) => {
   const store = await openEmpty(context);
   await store.write("a/b", inPieces(Buffer.from("whole")), { limitBytes: 100 });
   const left = join(store.place, "unfinished", "8f0e");

@@ -9,10 +9,10 @@ import { writeWhole } from "../host/files/write-whole.ts";
 import { type BlobFacts, type BlobStore, checkBlobKey } from "./blob-store.ts";
 import { measure } from "./measure.ts";
 
-/** How often a rename is tried again because a removal took the empty directory away that it goes to. */
+/** Number of retries of a rename whose target directory was removed at the same time because it was empty. */
 const renameTries = 10;
 
-/** Where a directory store keeps what. */
+/** Paths of a directory store. */
 interface Places {
   readonly root: string;
   readonly blobs: string;
@@ -21,8 +21,8 @@ interface Places {
 }
 
 /**
- * Blobs as files below `root`, on this host alone: `blobs/KEY`; `unfinished/` has what is being written, `staging/` what
- * others prepare. A blob is written under another name, synced, and renamed. Throws `disk_full`.
+ * Opens a store of files below `root`, on this host only: `blobs/KEY`; `unfinished/` for writes in progress, `staging/`
+ * for files that callers prepare. A blob is written under another name, synced, and renamed. Throws `disk_full`.
  */
 export async function openDirectoryStore(root: string): Promise<BlobStore> {
   const places: Places = {
@@ -74,7 +74,7 @@ async function writeFile(path: string, chunks: AsyncIterable<Uint8Array>): Promi
   await file.sync();
 }
 
-/** Renames a synced file to its place. Its name is safe when this resolves. */
+/** Renames a synced file to its final path. The new name is durable when this function resolves. */
 async function moveInto(places: Places, from: string, to: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
@@ -82,7 +82,7 @@ async function moveInto(places: Places, from: string, to: string): Promise<void>
       await rename(from, to);
       break;
     } catch (error) {
-      // Who removed the last blob of the directory meanwhile removed the directory as well.
+      // A concurrent removal of the directory's last blob has removed the directory as well: create it again.
       if (!isMissing(error) || tries >= renameTries) throw error;
     }
   }
@@ -125,7 +125,7 @@ async function removeFile(places: Places, path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  // Directories that are empty now go too; one that is not says so, and stays.
+  // Empty parent directories are removed too; rmdir fails on the first one with content, and the loop ends.
   for (let parent = dirname(path); parent !== places.blobs; parent = dirname(parent)) {
     try {
       await rmdir(parent);

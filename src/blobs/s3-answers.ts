@@ -3,18 +3,18 @@ import type { Dispatcher } from "undici";
 import { z } from "zod";
 import { S3Error } from "./s3-errors.ts";
 
-/** An answer of the server, whose body has not been read. */
+/** The server's response with its body still unread. */
 export type S3Answer = Dispatcher.ResponseData;
 
-/** An object of a list. */
+/** An object in a list. */
 export interface ListedObject {
   readonly key: string;
   readonly sizeBytes: number;
-  /** Ms since the epoch. */
+  /** In ms since the epoch. */
   readonly modifiedAt: number;
 }
 
-/** A page of a list, and what the call for the next one needs; null: there is none. */
+/** A page of a list, and the argument of the call for the next page; null after the last page. */
 export interface Page<Item, Next> {
   readonly items: readonly Item[];
   readonly next: Next | null;
@@ -24,7 +24,7 @@ export interface Page<Item, Next> {
 export interface OpenUpload {
   readonly key: string;
   readonly uploadId: string;
-  /** Ms since the epoch. */
+  /** In ms since the epoch. */
   readonly initiatedAt: number;
 }
 
@@ -64,7 +64,7 @@ const uploadsShape = z.object({
 const startedShape = z.object({ InitiateMultipartUploadResult: z.object({ UploadId: z.string().min(1) }) });
 const errorShape = z.object({ Error: z.object({ Code: z.string() }) });
 
-/** A page of the objects. Throws `S3Error` when the page says that there are more, but not how they are had. */
+/** Reads a page of objects. Throws `S3Error` when the page announces more objects without a continuation token. */
 export async function readObjects(answer: S3Answer): Promise<Page<ListedObject, string>> {
   const { ListBucketResult: page } = await readXml(answer, objectsShape);
   if (page.IsTruncated === "true" && !page.NextContinuationToken) throw unreadable(answer);
@@ -76,7 +76,7 @@ export async function readObjects(answer: S3Answer): Promise<Page<ListedObject, 
   return { items, next: page.NextContinuationToken || null };
 }
 
-/** A page of the open uploads; its `next` has the names and values of the query for the next page. */
+/** Reads a page of open uploads; `next` holds the query's names and values for the next page. */
 export async function readUploads(answer: S3Answer): Promise<Page<OpenUpload, Record<string, string>>> {
   const { ListMultipartUploadsResult: page } = await readXml(answer, uploadsShape);
   const items = page.Upload.map(({ Key, UploadId, Initiated }) => ({
@@ -90,18 +90,18 @@ export async function readUploads(answer: S3Answer): Promise<Page<OpenUpload, Re
   return { items, next };
 }
 
-/** The id of an upload that was started. */
+/** Reads the id of a new upload. */
 export async function readUploadId(answer: S3Answer): Promise<string> {
   return (await readXml(answer, startedShape)).InitiateMultipartUploadResult.UploadId;
 }
 
-/** Reads the whole body and throws an error that stands in it: S3 may find one after it sent the status 200. */
+/** Reads the whole body and throws the error in it, if any: S3 may fail after it sent the status 200. */
 export async function readEnd(answer: S3Answer): Promise<void> {
   const code = errorCode(await answer.body.text());
   if (code !== null) throw new S3Error(code, answer.statusCode);
 }
 
-/** What an answer says that is no success. A HEAD has no body: its status has to do. */
+/** Converts a response without success into an error. The response to HEAD has no body, only a status. */
 export async function readS3Error(answer: S3Answer): Promise<S3Error> {
   const code = errorCode(await answer.body.text());
   return new S3Error(code ?? (answer.statusCode === 404 ? "NotFound" : null), answer.statusCode);
@@ -118,7 +118,7 @@ async function readXml<T>(answer: S3Answer, shape: z.ZodType<T>): Promise<T> {
   throw unreadable(answer);
 }
 
-/** Null for what is no XML. S3 sends spaces before the document while it works. */
+/** Returns null for text that is not XML. S3 sends spaces before the document while it works. */
 function parseXml(text: string): unknown {
   const document = text.trim();
   return document !== "" && XMLValidator.validate(document) === true ? parser.parse(document) : null;
@@ -128,7 +128,7 @@ function unreadable({ statusCode }: S3Answer): S3Error {
   return new S3Error("InvalidAnswer", statusCode);
 }
 
-/** A header of an answer; undefined where it has none of that name. */
+/** Returns a header of a response; undefined when it is missing. */
 export function headerOf({ headers }: S3Answer, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;

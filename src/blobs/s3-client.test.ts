@@ -15,11 +15,11 @@ interface Answer {
   readonly status?: number;
   readonly body?: string;
   readonly headers?: Record<string, string>;
-  /** Cuts the connection instead of an answer. */
+  /** Cuts the connection instead of answering. */
   readonly cut?: true;
 }
 
-/** Answers each call by its number and the request; every request is noted as `METHOD URL`. */
+/** Starts a server that answers each call by its number and request, and records every request as `METHOD URL`. */
 async function openStore(
   context: TestContext,
   answer: (at: number, request: IncomingMessage) => Answer,
@@ -64,7 +64,7 @@ for (const [name, fault] of [
   ["400 RequestTimeout", { status: 400, body: errorBody("RequestTimeout") }],
   ["a cut connection", { cut: true }],
 ] as const) {
-  test(`${name}: a call is tried three times, then the bucket is unavailable`, async (context) => {
+  test(`${name}: a call is attempted three times, then the bucket is unavailable`, async (context) => {
     const passing = await openStore(context, (at) => (at < 3 ? fault : {}));
     await passing.store.write("k", inPieces(Buffer.from("x")), write);
     assert.deepEqual(passing.calls(), Array(3).fill("PUT /b/p/k"));
@@ -76,7 +76,7 @@ for (const [name, fault] of [
   });
 }
 
-test("a refusal is not tried again, and is no missing blob", async (context) => {
+test("a refused call is not retried, and does not count as a missing blob", async (context) => {
   const { store, requests } = await openStore(context, (_, { method }) =>
     method === "HEAD" ? { status: 403 } : { status: 403, body: errorBody("AccessDenied") },
   );
@@ -109,7 +109,7 @@ test("an error in an answer with status 200 is an error, and the upload is abort
   ]);
 });
 
-test("a list goes on until its last page; one that hides the way on is an error", async (context) => {
+test("a list is read to its last page; a missing continuation token is an error", async (context) => {
   const object = (key: string) =>
     `<Contents><Key>p/${key}</Key><Size>7</Size><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>`;
   const page = (...parts: string[]) => ({ body: `<ListBucketResult>${parts.join("")}</ListBucketResult>` });
@@ -144,12 +144,12 @@ test("a request is signed for its region, with the token of temporary credential
   assert.ok(!JSON.stringify(headers).includes("secret"));
 });
 
-test("a server that passes over a range is found out", async (context) => {
+test("an error is reported when the server ignores a range", async (context) => {
   const { store } = await openStore(context, () => ({ body: "everything" }));
   await assert.rejects(store.read("k", 5), { code: "unavailable" });
 });
 
-test("AWS is called by the name of the bucket, other servers and names with dots by the path", () => {
+test("AWS URLs have the bucket in the host name; other servers and names with dots have it in the path", () => {
   const url = (bucket: string, endpoint: string | null, region = "eu-west-1") =>
     urlOfBucket({ bucket, endpoint, region });
   assert.equal(url("b", null), "https://b.s3.eu-west-1.amazonaws.com/");

@@ -10,38 +10,38 @@ import { isTransient } from "./s3-errors.ts";
 /** One call of the S3 API. */
 export interface S3Call {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
-  /** Absent: the bucket itself. */
+  /** Absent for calls on the bucket itself. */
   readonly key?: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
 }
 
-/** Calls one bucket. Throws `S3Error` for what the server refuses, and undici's errors for a server that is away. */
+/** Calls one bucket. Throws `S3Error` when the server refuses, and undici's errors when the server cannot be reached. */
 export interface S3Client {
-  /** `read` takes what it needs of the answer, all of its body included: when it fails, the call is tried again. */
+  /** `read` takes the result from the response and reads the whole body; when `read` fails, the call is retried. */
   send<T>(call: S3Call, read: (answer: S3Answer) => Promise<T>): Promise<T>;
   close(): void;
 }
 
-/** Where the bucket is. */
+/** Location of the bucket. */
 export interface S3Place {
   readonly bucket: string;
-  /** Null: AWS, in the region. */
+  /** Null for AWS, in the region. */
   readonly endpoint: string | null;
   readonly region: string;
 }
 
-/** How long connecting may take, and how long an answer may be silent, in ms. */
+/** Time limits of connecting and of a silent response, in ms. */
 const connectTimeoutMs = 10_000;
 const silenceTimeoutMs = 60_000;
 const connectionsMax = 50;
 
-/** How often a call is tried, and the longest pause before the second try, in ms; it doubles with each try. */
+/** Number of attempts of a call, and the longest pause before the second attempt, in ms; the pause doubles each time. */
 const tries = 3;
 const firstPauseMs = 100;
 
-/** A client with connections of its own, which `close` ends. */
+/** Creates a client with its own connections, which `close` ends. */
 export function createS3Client(place: S3Place, credentials: CredentialSource): S3Client {
   const dispatcher = new Agent({
     connect: { timeout: connectTimeoutMs },
@@ -67,8 +67,8 @@ export function createS3Client(place: S3Place, credentials: CredentialSource): S
 }
 
 /**
- * The bucket's URL, with a slash at its end. A server of one's own seldom has the DNS for bucket names as host names, and the
- * certificate of AWS does not cover bucket names with dots: these get the bucket as a part of the path.
+ * Returns the bucket's URL with a trailing slash. Self-hosted servers seldom have DNS for bucket names as host names,
+ * and the certificate of AWS does not cover bucket names with dots: in both cases the bucket is part of the path.
  */
 export function urlOfBucket({ bucket, endpoint, region }: S3Place): string {
   if (endpoint !== null) return `${withoutTrailing(endpoint, "/")}/${bucket}/`;
@@ -82,7 +82,7 @@ interface SignedRequest {
   readonly headers: Record<string, string>;
 }
 
-/** The digest of the body is signed as well, so that the server refuses a body that was changed on its way. */
+/** Signs a request, with the digest of its body, so that the server rejects a body that was changed in transit. */
 async function sign(
   call: S3Call,
   options: { bucketUrl: string; region: string; credentials: CredentialSource },

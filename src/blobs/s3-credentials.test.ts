@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { awsCredentials } from "./s3-credentials.ts";
 
-/** Keeps a test away from the roles of the machine that it runs on. */
+/** Prevents a test from using the roles of its machine. */
 const noMachine = { AWS_EC2_METADATA_DISABLED: "true" };
 
 function makeHome(context: TestContext, files: Record<string, string>): string {
@@ -18,11 +18,11 @@ function makeHome(context: TestContext, files: Record<string, string>): string {
   return home;
 }
 
-/** A server of roles: `answer` gives the text for a request, or null for a refusal. */
+/** Starts a server of roles: `answer` returns the text for a request, or null to refuse it. */
 async function serveRoles(context: TestContext, answer: (request: IncomingMessage) => string | null) {
-  const asked: string[] = [];
+  const requests: string[] = [];
   const server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`);
+    requests.push(`${request.method} ${request.url}`);
     const text = answer(request);
     response.writeHead(text === null ? 403 : 200).end(text ?? "");
   });
@@ -32,7 +32,7 @@ async function serveRoles(context: TestContext, answer: (request: IncomingMessag
     server.close();
     server.closeAllConnections();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
 const role = (validMs: number) =>
@@ -48,7 +48,7 @@ const roleCredentials = {
   sessionToken: "role-token",
 };
 
-test("the environment comes before the files, and half of a key does not count", async (context) => {
+test("the environment precedes the files, and half of a key pair is ignored", async (context) => {
   const home = makeHome(context, {
     keys: "[default]\naws_access_key_id = file-id\naws_secret_access_key=a=b/c\n",
   });
@@ -64,7 +64,7 @@ test("the environment comes before the files, and half of a key does not count",
   });
 });
 
-test("AWS_PROFILE chooses a section, of the credentials or of the configuration", async (context) => {
+test("AWS_PROFILE chooses a section of the credentials or of the configuration", async (context) => {
   const home = makeHome(context, {
     keys: "[other]\naws_access_key_id=no\naws_secret_access_key=no\n",
     config:
@@ -82,10 +82,10 @@ test("AWS_PROFILE chooses a section, of the credentials or of the configuration"
   await assert.rejects(missing(), { name: "CredentialsError" });
 });
 
-test("a container's role is asked for with its token, and again before it ends", async (context) => {
+test("a container's role is requested with its token, and renewed before it expires", async (context) => {
   const home = makeHome(context, { token: "let-me-in\n" });
   let validMs = 60_000;
-  const { url, asked } = await serveRoles(context, ({ headers }) =>
+  const { url, requests } = await serveRoles(context, ({ headers }) =>
     headers.authorization === "let-me-in" ? role(validMs) : null,
   );
   const environment = {
@@ -98,16 +98,16 @@ test("a container's role is asked for with its token, and again before it ends",
   assert.deepEqual(await credentials(), roleCredentials);
   validMs = 3_600_000;
   await credentials();
-  assert.equal(asked.length, 2, "one that ends in a minute is renewed");
+  assert.equal(requests.length, 2, "credentials that expire in a minute are renewed");
   await credentials();
-  assert.equal(asked.length, 2, "one of an hour is kept");
+  assert.equal(requests.length, 2, "credentials that are valid for an hour are kept");
   const refused = awsCredentials({ ...environment, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: undefined });
   await assert.rejects(refused(), { name: "CredentialsError", message: /HTTP 403/ });
 });
 
-test("an EC2 machine's role is asked for in a session", async (context) => {
+test("an EC2 machine's role is requested within a session", async (context) => {
   const path = "/latest/meta-data/iam/security-credentials/";
-  const { url, asked } = await serveRoles(context, ({ method, url, headers }) => {
+  const { url, requests } = await serveRoles(context, ({ method, url, headers }) => {
     if (method === "PUT") return headers["x-aws-ec2-metadata-token-ttl-seconds"] ? "session" : null;
     if (headers["x-aws-ec2-metadata-token"] !== "session") return null;
     return url === path ? "ci-role\n" : role(3_600_000);
@@ -115,6 +115,6 @@ test("an EC2 machine's role is asked for in a session", async (context) => {
   const home = makeHome(context, {});
   const environment = { HOME: home, AWS_EC2_METADATA_SERVICE_ENDPOINT: url };
   assert.deepEqual(await awsCredentials(environment)(), roleCredentials);
-  assert.deepEqual(asked, ["PUT /latest/api/token", `GET ${path}`, `GET ${path}ci-role`]);
+  assert.deepEqual(requests, ["PUT /latest/api/token", `GET ${path}`, `GET ${path}ci-role`]);
   await assert.rejects(awsCredentials({ ...environment, ...noMachine })(), { name: "CredentialsError" });
 });

@@ -10,15 +10,15 @@ import {
   type S3Credentials,
 } from "./s3-roles.ts";
 
-/** Gives credentials that are valid now. Throws {@link CredentialsError}. */
+/** Returns credentials that are valid now. Throws {@link CredentialsError}. */
 export type CredentialSource = () => Promise<S3Credentials>;
 
-/** A file is read again after this time, so that a rotated key is found without a restart. In ms. */
+/** Time after which a file is read again, so that a rotated key is used without a restart. In ms. */
 const fileAgeMs = 60_000;
 
 /**
- * Looks where AWS' own tools look first: AWS_ACCESS_KEY_ID, the files in `~/.aws` (AWS_PROFILE), the role of a container,
- * the role of an EC2 machine.
+ * Finds credentials in the order of AWS' own tools: AWS_ACCESS_KEY_ID, the files in `~/.aws` (AWS_PROFILE), the role of
+ * a container, the role of an EC2 machine.
  */
 export function awsCredentials(environment: Environment): CredentialSource {
   let found: Found | null = null;
@@ -77,7 +77,7 @@ function credentialsOf(parts: {
   return { accessKeyId, secretAccessKey, ...(sessionToken && { sessionToken }) };
 }
 
-/** The values below `[name]`. */
+/** Returns the values below `[name]`. */
 function readSection(text: string, name: string): Map<string, string> {
   const values = new Map<string, string>();
   let isInside = false;

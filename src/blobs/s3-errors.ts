@@ -1,9 +1,9 @@
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
 import { networkProblem } from "../core/text/network-problem.ts";
 
-/** What an S3 server answers instead of a success. */
+/** An error response of an S3 server. */
 export class S3Error extends Error {
-  /** Such as `NoSuchKey`; null where the server named none. */
+  /** S3's error code, such as `NoSuchKey`; null when the server sent none. */
   readonly code: string | null;
   readonly status: number;
 
@@ -15,22 +15,22 @@ export class S3Error extends Error {
   }
 }
 
-/** No credentials were found, or what gives them does not answer. The message has no secret. */
+/** No credentials were found, or their source does not answer. The message contains no secret. */
 export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 
-/** Whether the server says that there is no such object. A bucket that is missing is another thing. */
+/** True when the server reports that the object does not exist. A missing bucket does not count. */
 export function isAbsent(error: unknown): boolean {
   return error instanceof S3Error && (error.code === "NoSuchKey" || error.code === "NotFound");
 }
 
-/** Whether the server says that a range begins at the end of an object or beyond it. */
+/** True when the server reports that a range begins at or after the end of an object. */
 export function isBeyondEnd(error: unknown): boolean {
   return error instanceof S3Error && error.status === 416;
 }
 
-/** Codes of answers below 500 that another try may change. */
+/** Error codes below HTTP 500 for which a retry may succeed. */
 const transientCodes = new Set([
   "RequestTimeout",
   "InternalError",
@@ -39,23 +39,24 @@ const transientCodes = new Set([
   "OperationAborted",
 ]);
 
-/** Whether the same call may succeed a moment later: a server that is away, busy, or failed by itself. */
+/** True when a retry may succeed a moment later: the server is unreachable, busy, or failed internally. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof S3Error)) return networkCode(error) !== null;
   return error.status >= 500 || error.status === 429 || transientCodes.has(error.code ?? "");
 }
 
 /**
- * What the S3 client throws, as `unavailable`: a bucket that is away, full, or refuses us may be there in a while, and
- * who waits for it has a deadline. The message has the server's words, never the credentials. Other errors pass: a file of
- * ours, or a stream that failed.
+ * Converts an error of the S3 client into `unavailable`: a bucket that is unreachable, full, or refuses access may be
+ * usable later, and every waiting caller has a deadline. The message has the server's text, never the credentials.
+ * Other errors (a local file, a stream that failed) pass unchanged.
  */
 export function convertS3Error(error: unknown, place: string): unknown {
   if (isSolsticeError(error)) return error;
   const reason = reasonOf(error);
   if (reason === null) return error;
   return new SolsticeError("unavailable", `${place} cannot be used (${reason}).`, {
-    remedy: "See that the server runs, that the bucket exists, and that the credentials in AWS_* may use it.",
+    remedy:
+      "Check that the server runs, that the bucket exists, and that the credentials in AWS_* have access to it.",
     cause: error,
   });
 }
@@ -81,7 +82,7 @@ const networkCodes = new Set([
   "UND_ERR_SOCKET",
 ]);
 
-/** The code of an error of the connection; null for any other error. */
+/** The code of a connection error; null for any other error. */
 function networkCode(error: unknown): string | null {
   if (!(error instanceof Error) || !("code" in error)) return null;
   const code = String(error.code);

@@ -4,28 +4,28 @@ import { z } from "zod";
 import { hasErrorCode } from "../host/error-code.ts";
 import { CredentialsError } from "./s3-errors.ts";
 
-/** What a request is signed with. */
+/** Credentials that sign a request. */
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Of credentials that were given for a time. */
+  /** Only for temporary credentials. */
   readonly sessionToken?: string;
 }
 
-/** The names and values of a process' environment. */
+/** Names and values of a process' environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Credentials, and how long they can be used. */
+/** Credentials and the time until which they can be used. */
 export interface Found {
   readonly credentials: S3Credentials;
-  /** When to ask again, ms since the epoch. */
+  /** Time of the renewal, in ms since the epoch. */
   readonly until: number;
 }
 
-/** Temporary credentials are renewed before they end, in ms. */
+/** Time before the expiry at which temporary credentials are renewed, in ms. */
 const renewBeforeMs = 5 * 60_000;
 
-/** The longest silence of the servers that give roles, in ms; both are on this machine or next to it. */
+/** Timeout for a response of the role servers, in ms; both servers are on this machine or next to it. */
 const roleTimeoutMs = 2_000;
 
 const roleShape = z.object({
@@ -35,7 +35,7 @@ const roleShape = z.object({
   Expiration: z.iso.datetime({ offset: true }),
 });
 
-/** The credentials of the role of a container; null outside of one. */
+/** Reads the credentials of a container's role; returns null outside of a container. */
 export async function fromContainer(environment: Environment): Promise<Found | null> {
   const { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: path, AWS_CONTAINER_CREDENTIALS_FULL_URI: full } =
     environment;
@@ -48,13 +48,13 @@ export async function fromContainer(environment: Environment): Promise<Found | n
   return readRole(await call(url, { headers: { ...(authorization && { authorization }) } }));
 }
 
-/** The credentials of the role of an EC2 machine; null on any other. */
+/** Reads the credentials of an EC2 machine's role; returns null on any other machine. */
 export async function fromMachine(environment: Environment): Promise<Found | null> {
   if (environment.AWS_EC2_METADATA_DISABLED === "true") return null;
   const endpoint = environment.AWS_EC2_METADATA_SERVICE_ENDPOINT ?? "http://169.254.169.254";
   const base = `${endpoint.replace(/\/$/, "")}/latest`;
   const lifetime = { "x-aws-ec2-metadata-token-ttl-seconds": "21600" };
-  // Where this is no EC2 machine, that address does not answer, or answers something else.
+  // Outside EC2, that address does not answer, or serves something else.
   const token = await call(`${base}/api/token`, { method: "PUT", headers: lifetime }).catch(() => null);
   if (token === null) return null;
   const headers = { "x-aws-ec2-metadata-token": token };
@@ -76,13 +76,13 @@ async function call(
     throw new CredentialsError(`${url} answers HTTP ${statusCode} instead of credentials`);
   } catch (error) {
     if (error instanceof CredentialsError) throw error;
-    throw new CredentialsError(`${url} does not answer with credentials`);
+    throw new CredentialsError(`${url} does not return credentials`);
   }
 }
 
 function readRole(text: string): Found {
   const parsed = roleShape.safeParse(jsonOf(text));
-  if (!parsed.success) throw new CredentialsError("the answer about the role's credentials cannot be read");
+  if (!parsed.success) throw new CredentialsError("the response with the role's credentials cannot be read");
   const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey, Token, Expiration } = parsed.data;
   const credentials = { accessKeyId, secretAccessKey, sessionToken: Token };
   return { credentials, until: Date.parse(Expiration) - renewBeforeMs };
@@ -96,7 +96,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** The text of a file; empty where there is none. */
+/** Reads the text of a file; empty when the file does not exist. */
 export async function readIfThere(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");

@@ -29,7 +29,7 @@ describe("S3", { skip: swiftMissing }, () => {
       region: "us-east-1",
       stagingDirectory,
       environment: swiftCredentials,
-      // Every list of the contract takes several pages.
+      // A small page, so that every list of the contract takes several pages.
       pageSize: 2,
     });
     context.after(() => {
@@ -41,7 +41,7 @@ describe("S3", { skip: swiftMissing }, () => {
 
   blobStoreContract("S3", openEmpty);
 
-  test("a server that dies in the middle of an upload: nothing is seen, the file stays, and a repeat stores it", async (context) => {
+  test("a server that dies during an upload: no blob appears, the file stays, and a repeated call stores it", async (context) => {
     const store = await openEmpty(context);
     const bytes = randomBytes(3 * blobPartBytes + 5);
     async function* dying() {
@@ -55,7 +55,7 @@ describe("S3", { skip: swiftMissing }, () => {
     await assert.rejects(store.adopt("a/b", path), { code: "unavailable" });
     await server.restart();
     assert.equal(await store.stat("a/b"), null);
-    // What the dead upload left is found by its age, and removed.
+    // The leftovers of the interrupted upload are found by their age, and removed.
     assert.equal(await store.removeLeftovers(Date.now() - 3_600_000), 0);
     assert.equal(await store.removeLeftovers(Date.now() + 3_600_000), 1);
     await store.adopt("a/b", path);
@@ -64,7 +64,7 @@ describe("S3", { skip: swiftMissing }, () => {
     assert.deepEqual(await readAll(store, "a/c", bytes.length - 10), bytes.subarray(-10));
   });
 
-  test("a bucket that is not there, and credentials that are none, are said without the secret", async (context) => {
+  test("the error for a missing bucket does not contain the secret", async (context) => {
     const store = await openEmpty(context);
     const options = {
       prefix: "",

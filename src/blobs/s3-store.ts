@@ -9,15 +9,15 @@ import { awsCredentials } from "./s3-credentials.ts";
 import { convertS3Error, isAbsent, isBeyondEnd, S3Error } from "./s3-errors.ts";
 import { putObject } from "./s3-upload.ts";
 
-/** What {@link openS3Store} needs. */
+/** Options of {@link openS3Store}. */
 export interface S3StoreOptions extends S3Place {
-  /** Empty, or ends with a slash. It is this installation's alone. */
+  /** Empty, or ends with a slash. Used by this installation only. */
   readonly prefix: string;
-  /** A directory of this host for files that are still coming. */
+  /** A directory of this host for files that are still being received. */
   readonly stagingDirectory: string;
-  /** Says where credentials come from: AWS_ACCESS_KEY_ID and so on. Default: the environment of this process. */
+  /** Environment with the credentials (AWS_ACCESS_KEY_ID and so on). Default: the environment of this process. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Keys, or uploads, of one page of a list; default: 1000, the most that S3 gives. */
+  /** Keys or uploads per page of a list; default 1000, the largest page of S3. */
   readonly pageSize?: number;
 }
 
@@ -27,7 +27,7 @@ interface Bucket {
   readonly pageSize: number;
 }
 
-/** Blobs as objects of a bucket that every host can read. Throws `unavailable`. */
+/** Opens a store of objects in a bucket that every host can read. Throws `unavailable`. */
 export async function openS3Store(options: S3StoreOptions): Promise<BlobStore> {
   const { prefix, stagingDirectory } = options;
   await mkdir(stagingDirectory, { recursive: true, mode: 0o700 });
@@ -73,7 +73,7 @@ async function read({ client }: Bucket, key: string, offset: number): Promise<Re
   try {
     return await client.send({ method: "GET", key, headers }, async (answer) => {
       if (offset === 0 || answer.statusCode === 206) return answer.body;
-      // A server that passes over the range would send the beginning again.
+      // A server that ignores the range would send the beginning again.
       await answer.body.dump();
       throw new S3Error("RangeIgnored", answer.statusCode);
     });
@@ -116,7 +116,7 @@ async function* listObjects(
   } while (after !== null);
 }
 
-/** Aborts multipart uploads of a process that died. Returns how many. */
+/** Aborts multipart uploads of crashed processes. Returns their number. */
 async function abortOld({ client, prefix, pageSize }: Bucket, before: number): Promise<number> {
   let aborted = 0;
   let from: Record<string, string> | null = {};

@@ -3,7 +3,10 @@ import { headerOf, readEnd, readUploadId } from "./s3-answers.ts";
 import type { S3Client } from "./s3-client.ts";
 import { S3Error } from "./s3-errors.ts";
 
-/** Joins pieces to parts: all of {@link blobPartBytes} but the last, which may be empty when it is the only one. */
+/**
+ * Joins chunks to parts of {@link blobPartBytes}; only the last part is shorter, and empty only when it is the only
+ * part.
+ */
 async function* inParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let pieces: Uint8Array[] = [];
   let bytes = 0;
@@ -25,8 +28,8 @@ async function* inParts(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffe
 }
 
 /**
- * Stores an object. What is larger than one part goes as a multipart upload, which nobody sees before it is complete; each part
- * is sent from memory, so that the client can repeat it.
+ * Stores an object. An object larger than one part is sent as a multipart upload, which stays invisible until it is
+ * complete. Each part is sent from memory, so that the client can retry it.
  */
 export async function putObject(
   client: S3Client,
@@ -47,7 +50,7 @@ export async function putObject(
     }
     await client.send({ ...upload, method: "POST", body: completion(etags) }, readEnd);
   } catch (error) {
-    // What cannot be aborted now is found by its age.
+    // An upload that cannot be aborted now is found later by its age.
     await client.send({ ...upload, method: "DELETE" }, readEnd).catch(() => {});
     throw error;
   }
@@ -58,7 +61,7 @@ interface Upload {
   readonly query: { readonly uploadId: string };
 }
 
-/** Returns the part's ETag. */
+/** Uploads a part and returns its ETag. */
 function putPart(client: S3Client, upload: Upload, part: { number: number; body: Buffer }): Promise<string> {
   const query = { ...upload.query, partNumber: String(part.number) };
   return client.send({ ...upload, method: "PUT", query, body: part.body }, async (answer) => {
@@ -69,7 +72,7 @@ function putPart(client: S3Client, upload: Upload, part: { number: number; body:
   });
 }
 
-/** The document that makes one object of the parts, in their order. */
+/** The XML document that joins the parts, in their order, into one object. */
 function completion(etags: readonly string[]): Buffer {
   const parts = etags.map(
     (etag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${escaped(etag)}</ETag></Part>`,

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type BlobFacts, type BlobStore, blobPartBytes } from "../blob-store.ts";
 
-/** Opens an empty store that goes with the test. */
+/** Opens an empty store that is removed after the test. */
 export type OpenEmptyStore = (context: TestContext) => Promise<BlobStore>;
 
 const limitBytes = 100 * blobPartBytes;
 
-/** The SHA-256 (hex) of some bytes. */
+/** Returns the SHA-256 (hex) of `bytes`. */
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
@@ -20,7 +20,7 @@ export async function* inPieces(bytes: Uint8Array, pieceBytes = 70_001): AsyncGe
   for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
 }
 
-/** The blob's bytes from `offset` on; null where there is none. */
+/** Reads the blob's bytes from `offset`; null when there is no such blob. */
 export async function readAll(store: BlobStore, key: string, offset?: number): Promise<Buffer | null> {
   const stream = await store.read(key, offset);
   return stream && Buffer.concat(await stream.toArray());
@@ -32,11 +32,11 @@ async function keysOf(store: BlobStore, prefix: string): Promise<string[]> {
   return keys.sort();
 }
 
-/** What every blob store must do. */
+/** Contract suite: the tests that every blob store passes. */
 export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void {
   describe(`blob store: ${name}`, () => {
     for (const size of [0, 1, 100_000, blobPartBytes, 2 * blobPartBytes + 12_345]) {
-      test(`${size} bytes come back as they were written`, async (context) => {
+      test(`${size} bytes are read back unchanged`, async (context) => {
         const store = await openEmpty(context);
         const bytes = randomBytes(size);
         const written = await store.write("cache/a.b-c_d/1", inPieces(bytes), { limitBytes });
@@ -47,7 +47,7 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
       });
     }
 
-    test("a blob is read from any offset, its end and beyond included", async (context) => {
+    test("a blob can be read from any offset, also from its end and beyond", async (context) => {
       const store = await openEmpty(context);
       const bytes = randomBytes(5000);
       await store.write("a/b", inPieces(bytes, 999), { limitBytes });
@@ -55,17 +55,17 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
         assert.deepEqual(await readAll(store, "a/b", offset), bytes.subarray(offset), `from ${offset}`);
     });
 
-    test("a stream that fails or is too long leaves nothing, and what was there stays", async (context) => {
+    test("a stream that fails or is too long stores nothing, and an older blob stays", async (context) => {
       const store = await openEmpty(context);
       await store.write("a/kept", inPieces(Buffer.from("old")), { limitBytes });
-      // Long enough that a bucket has begun an upload in parts.
+      // Long enough that a bucket has started a multipart upload.
       async function* failing() {
         yield randomBytes(blobPartBytes + 100);
         yield randomBytes(blobPartBytes);
-        throw new Error("the guest went away");
+        throw new Error("the guest disconnected");
       }
       for (const key of ["a/kept", "a/new"]) {
-        await assert.rejects(store.write(key, failing(), { limitBytes }), /the guest went away/);
+        await assert.rejects(store.write(key, failing(), { limitBytes }), /the guest disconnected/);
         const tooLong = store.write(key, inPieces(randomBytes(101)), { limitBytes: 100 });
         await assert.rejects(tooLong, { code: "limit_exceeded" });
       }
@@ -75,7 +75,7 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
       assert.equal(await store.removeLeftovers(Date.now() + 60_000), 0);
     });
 
-    test("a staged file becomes a blob, and is gone; the same key again replaces the blob", async (context) => {
+    test("a staged file becomes a blob and is removed; the same key again replaces the blob", async (context) => {
       const store = await openEmpty(context);
       for (const size of [0, 7, blobPartBytes + 5]) {
         const bytes = randomBytes(size);
@@ -87,7 +87,7 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
       }
     });
 
-    test("what is not there is null, and can be removed", async (context) => {
+    test("a missing blob reads as null, and can be removed", async (context) => {
       const store = await openEmpty(context);
       assert.equal(await store.read("no/such/blob"), null);
       assert.equal(await store.stat("no/such"), null);
@@ -108,7 +108,7 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
       assert.deepEqual(await keysOf(store, "nothing/"), []);
     });
 
-    test("a key that is none is refused before anything is touched", async (context) => {
+    test("an invalid key is rejected before anything changes", async (context) => {
       const store = await openEmpty(context);
       for (const key of [
         "",
@@ -128,7 +128,7 @@ export function blobStoreContract(name: string, openEmpty: OpenEmptyStore): void
         );
     });
 
-    test("many are written, read and removed at once", async (context) => {
+    test("many blobs are written, read and removed at once", async (context) => {
       const store = await openEmpty(context);
       const work = Array.from({ length: 12 }, async (_, at) => {
         const bytes = randomBytes(50_000 + at);

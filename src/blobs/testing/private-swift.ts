@@ -8,17 +8,17 @@ import { fileURLToPath } from "node:url";
 import { createS3Client } from "../s3-client.ts";
 import { awsCredentials } from "../s3-credentials.ts";
 
-/** Why it cannot be started here, or false. */
+/** Reason why Swift cannot be started here, or false. */
 export const swiftMissing = existsSync("/usr/lib/python3/dist-packages/swift")
   ? false
   : "python3-swift is not installed";
 
-/** What a client signs its requests with. */
+/** Credentials that sign a client's requests. */
 export const swiftCredentials = { AWS_ACCESS_KEY_ID: "test:tester", AWS_SECRET_ACCESS_KEY: "testing" };
 
 const script = fileURLToPath(new URL("swift_server.py", import.meta.url));
 
-/** An S3-compatible server of a test's own: OpenStack Swift, on loopback and a port of the kernel's choice. */
+/** A private S3-compatible server for one test: OpenStack Swift, on loopback and a port of the kernel's choice. */
 export class PrivateSwift {
   readonly #directory: string;
   #child: ChildProcess | null = null;
@@ -38,19 +38,21 @@ export class PrivateSwift {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Starts it again on the same port; what was stored is there. */
+  /** Starts the server again on the same port, with the stored objects. */
   async restart(): Promise<void> {
     const child = spawn("/usr/bin/python3", [script, this.#directory, String(this.#port)], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.#child = child;
-    const gone = once(child, "exit").then(() => Promise.reject(new Error("Swift ended before it listened.")));
+    const gone = once(child, "exit").then(() =>
+      Promise.reject(new Error("Swift exited before it listened.")),
+    );
     const [line] = (await Promise.race([once(child.stdout, "data"), gone])) as [Buffer];
     gone.catch(() => {});
     this.#port = Number(line.toString().trim());
   }
 
-  /** Kills it in the middle of whatever it does. */
+  /** Kills the server at any point of its work. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = null;

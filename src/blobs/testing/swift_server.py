@@ -1,8 +1,8 @@
 """A private OpenStack Swift with its S3 API, all of it in one process, on loopback and a port of the kernel's choice.
 
 Usage: swift_server.py DIRECTORY [PORT]
-Prints the port when it listens, and ends with its standard input. What it stores is in DIRECTORY, and is there again when it
-is started again. The file system must know extended attributes. Debian package: python3-swift.
+Prints its port once the server listens, and exits at the end of its standard input. DIRECTORY keeps the stored objects across
+restarts; its file system must support extended attributes. Debian package: python3-swift.
 """
 import os
 import sys
