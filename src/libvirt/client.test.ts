@@ -21,7 +21,7 @@ const replyHeader = {
   status: 0,
 };
 
-/** Less than the deadline of a call, which would hold the process if its timer leaked. */
+/** Shorter than a call's deadline: a leaked timer would keep the process running longer. */
 const EXIT_TIMEOUT_MS = 30_000;
 
 let server: FakeLibvirtServer;
@@ -33,7 +33,7 @@ async function connect(options: Partial<LibvirtClientOptions> = {}): Promise<Lib
   return client;
 }
 
-/** A handler that never answers, and a promise of its first call. */
+/** Returns a handler that never answers, and a promise of its first call. */
 function stall<T>(): { handler: () => Promise<T>; called: Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return {
@@ -64,7 +64,7 @@ afterEach(async () => {
 });
 
 describe("connecting", () => {
-  test("greets in the order that the daemon demands, and registers for events once", async () => {
+  test("sends the handshake in the order that the daemon requires, and registers for events once", async () => {
     await connect();
     assert.deepEqual(
       server.calls.filter((name) => name !== "connect_domain_event_callback_register_any").slice(0, 2),
@@ -86,21 +86,21 @@ describe("connecting", () => {
     assert.deepEqual(names, ["qemu:///system", "qemu:///system"]);
   });
 
-  test("does polkit when asked, and refuses what it cannot do", async () => {
+  test("authenticates with polkit on request, and refuses other methods", async () => {
     server.handle(procedures.authList, () => ({ types: [2] }));
     server.handle(procedures.authPolkit, () => ({ complete: true }));
     await connect();
     assert.ok(server.calls.includes("auth_polkit"));
     server.handle(procedures.authList, () => ({ types: [1] }));
-    await assert.rejects(connect(), { reason: "auth", message: /asks for sasl/ });
+    await assert.rejects(connect(), { reason: "auth", message: /requires the authentication sasl/ });
   });
 
-  test("tells which sockets it tried when no daemon answers", async () => {
+  test("the error lists the tried sockets when no daemon answers", async () => {
     await server.stop();
     await assert.rejects(connect(), { reason: "connect", message: /libvirt-sock: no such socket/ });
   });
 
-  test("passes on the daemon's own refusal, and leaves no connection behind", {
+  test("rejects with the daemon's own error, and closes the connection", {
     timeout: EXIT_TIMEOUT_MS,
   }, async () => {
     server.handle(procedures.connectOpen, () => {
@@ -110,14 +110,14 @@ describe("connecting", () => {
     while (server.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
   });
 
-  test("gives up a daemon that accepts and says nothing", async () => {
+  test("times out when a daemon accepts and never answers", async () => {
     server.handle(procedures.authList, stall<{ types: number[] }>().handler);
     await assert.rejects(connect({ connectTimeoutSeconds: 0.05 }), { reason: "connect" });
   });
 });
 
 describe("calls", () => {
-  test("an error reply becomes a LibvirtError with everything in it", async () => {
+  test("an error reply becomes a LibvirtError with all its fields", async () => {
     server.handle(procedures.domainLookupByName, () => {
       throw new FakeFault(LibvirtErrorCode.NO_DOMAIN, "Domain not found");
     });
@@ -127,7 +127,7 @@ describe("calls", () => {
     await assert.rejects(client.libVersion(), { code: LibvirtErrorCode.RPC, message: /unknown procedure/ });
   });
 
-  test("at most four are in flight, and slow ones do not hold back a lookup", async () => {
+  test("at most four calls are in flight, and slow calls do not delay a lookup", async () => {
     const release = Promise.withResolvers<void>();
     server.handle(procedures.domainCreateWithFlags, async (args) => {
       await release.promise;
@@ -165,8 +165,8 @@ describe("calls", () => {
   });
 });
 
-describe("what the server says unasked", () => {
-  test("keepalive questions are answered on both connections", async () => {
+describe("messages that the server sends by itself", () => {
+  test("keepalive pings are answered on both connections", async () => {
     await connect();
     assert.equal(server.connectionCount, 2);
     await server.ping();
@@ -185,7 +185,7 @@ describe("what the server says unasked", () => {
     assert.deepEqual(seen, ["first started"]);
   });
 
-  test("packets that arrive byte by byte are understood", async () => {
+  test("packets that arrive byte by byte are decoded", async () => {
     const client = await connect();
     const event = new Promise((resolve) => client.onLifecycle(resolve));
     const body = encode(lifecycleEvent.body, { callbackId: 1, domain, event: 0, detail: 0 });
@@ -210,7 +210,7 @@ describe("what the server says unasked", () => {
     ],
   ];
   for (const [name, bytes] of nonsense) {
-    test(`${name} ends the connection, rejects its calls, and a new one takes over`, async () => {
+    test(`${name} ends the connection, rejects its calls, and a new connection replaces it`, async () => {
       const { handler, called } = stall<{ version: bigint }>();
       server.handle(procedures.connectLibVersion, handler);
       const client = await connect();
@@ -229,7 +229,7 @@ describe("what the server says unasked", () => {
 });
 
 describe("a daemon that dies", () => {
-  test("rejects the calls sent, keeps those not sent, and registers events again", async () => {
+  test("rejects sent calls, keeps unsent ones, and registers events again", async () => {
     const { handler, called } = stall<{ version: bigint }>();
     server.handle(procedures.connectLibVersion, handler);
     const client = await connect();
@@ -250,7 +250,7 @@ describe("a daemon that dies", () => {
     assert.deepEqual(await event, { domain, event: "undefined", detail: "removed" });
   });
 
-  test("is tried again when it comes back but does not greet at first", async () => {
+  test("is retried when it is back but first fails the handshake", async () => {
     const client = await connect();
     const back = reconnected(client);
     let refusals = 2;
@@ -263,7 +263,7 @@ describe("a daemon that dies", () => {
     assert.ok(refusals < 0);
   });
 
-  test("does not hold a call beyond its deadline", async () => {
+  test("does not delay a call beyond its deadline", async () => {
     const client = await connect({ callTimeoutSeconds: 0.1 });
     const lost = disconnected(client);
     await server.stop();
@@ -273,7 +273,7 @@ describe("a daemon that dies", () => {
 });
 
 describe("closing", () => {
-  test("rejects what is under way and what comes later, and ends the sockets", async () => {
+  test("rejects in-flight and later calls, and closes the sockets", async () => {
     const { handler, called } = stall<{ version: bigint }>();
     server.handle(procedures.connectLibVersion, handler);
     const client = await connect();
@@ -290,7 +290,7 @@ describe("closing", () => {
   });
 
   for (const when of ["while connected", "while reconnecting"]) {
-    test(`lets the process exit by itself: ${when}`, { timeout: EXIT_TIMEOUT_MS }, async () => {
+    test(`lets the process exit: ${when}`, { timeout: EXIT_TIMEOUT_MS }, async () => {
       const script = `
         import { createLibvirtClient } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
         const client = await createLibvirtClient({ uri: process.argv[1] });
@@ -310,7 +310,7 @@ describe("closing", () => {
   }
 });
 
-test("version numbers are shown as people write them", () => {
+test("version numbers are formatted as people write them", () => {
   assert.equal(formatVersion(9_000_000), "9.0.0");
   assert.equal(formatVersion(11_007_012), "11.7.12");
 });

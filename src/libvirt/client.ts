@@ -14,15 +14,15 @@ import { decode } from "./wire/xdr.ts";
 export interface LibvirtClientOptions {
   /** `qemu:///system`, `qemu:///session` or `qemu+unix:///system?socket=/path`. */
   uri: string;
-  /** Where the sockets of a session daemon are, usually `$XDG_RUNTIME_DIR`. Needed for `qemu:///session` only. */
+  /** Directory of a session daemon's sockets, usually `$XDG_RUNTIME_DIR`. Needed for `qemu:///session` only. */
   runtimeDirectory?: string;
-  /** Longest wait for one call, its time in the queue and without a connection included. Default 60. */
+  /** Time limit of one call, including its time in the queue and without a connection. Default 60. */
   callTimeoutSeconds?: number;
-  /** Longest wait for one attempt to connect and greet. Default 30. */
+  /** Time limit of one attempt to connect, handshake included. Default 30. */
   connectTimeoutSeconds?: number;
 }
 
-/** Something happened to a domain. Take it as a reason to read the state, not as the state. */
+/** A change of a domain. A reason to read the state, not the state itself. */
 export interface LifecycleEvent {
   domain: Domain;
   event: LifecycleEventName;
@@ -45,8 +45,8 @@ const DESTROY_GRACEFUL = 1;
 const METADATA_ELEMENT = 2;
 
 /**
- * Connects to a libvirt daemon. Resolves when it is ready for calls; rejects with LibvirtConnectionError or
- * LibvirtError when this first attempt fails. From then on the client reconnects by itself until it is closed.
+ * Connects to a libvirt daemon. Resolves when the daemon is ready for calls; rejects with LibvirtConnectionError or
+ * LibvirtError when this first attempt fails. After that the client reconnects automatically until it is closed.
  */
 export async function createLibvirtClient(options: LibvirtClientOptions): Promise<LibvirtClient> {
   const client = new LibvirtClient(options);
@@ -60,9 +60,9 @@ export async function createLibvirtClient(options: LibvirtClientOptions): Promis
 }
 
 /**
- * The calls of a libvirt daemon. Each rejects with LibvirtError (the daemon said no) or LibvirtConnectionError (no
- * answer). What takes long (define, start, destroy ...) has a connection of its own, so that lists and states answer
- * at once; a call made while there is no connection waits for one until its deadline.
+ * The calls of a libvirt daemon. Each rejects with LibvirtError (the daemon refused) or LibvirtConnectionError (no
+ * answer). Slow calls (define, start, destroy ...) have a connection of their own, so that lists and states return at
+ * once; a call made while there is no connection waits for one until its deadline.
  */
 export class LibvirtClient {
   readonly #fast: Channel;
@@ -76,7 +76,7 @@ export class LibvirtClient {
   readonly #reconnectListeners = new Set<() => void>();
   readonly #disconnectListeners = new Set<(error: LibvirtConnectionError) => void>();
 
-  /** For {@link createLibvirtClient}, which also opens it. */
+  /** Called by {@link createLibvirtClient}, which also opens the client. */
   constructor(options: LibvirtClientOptions) {
     const common = {
       endpoint: parseLibvirtUri(options.uri, options.runtimeDirectory),
@@ -96,17 +96,17 @@ export class LibvirtClient {
     });
   }
 
-  /** Makes both first connections. {@link createLibvirtClient} does it. */
+  /** Opens both connections for the first time. Called by {@link createLibvirtClient}. */
   async open(): Promise<void> {
     await Promise.all([this.#fast.open(), this.#slow.open()]);
   }
 
-  /** True while the daemon can be asked and events arrive. */
+  /** True while calls are answered and events arrive. */
   get connected(): boolean {
     return this.#fast.connected;
   }
 
-  /** Ends both connections at once. Calls not settled are rejected (`closed`). */
+  /** Ends both connections at once. Unsettled calls are rejected (`closed`). */
   close(): void {
     this.#fast.close();
     this.#slow.close();
@@ -124,13 +124,13 @@ export class LibvirtClient {
 
   /**
    * Calls `listener` after a lost connection is back and events are registered again. Events in between are lost: the
-   * state of every domain is unknown until it is read again.
+   * caller must read the state of every domain again.
    */
   onReconnect(listener: () => void): Unsubscribe {
     return subscribe(this.#reconnectListeners, listener);
   }
 
-  /** Calls `listener` when the connection is lost; reconnecting has then begun. */
+  /** Calls `listener` when the connection is lost and the client starts to reconnect. */
   onDisconnect(listener: (error: LibvirtConnectionError) => void): Unsubscribe {
     return subscribe(this.#disconnectListeners, listener);
   }
@@ -147,13 +147,16 @@ export class LibvirtClient {
     return Number(version);
   }
 
-  /** XML of what the host can do: architectures, machines, virtualisation types. */
+  /** Returns the host's capabilities as XML: architectures, machines, virtualisation types. */
   async capabilities(): Promise<string> {
     const { xml } = await this.#long(procedures.connectCapabilities, undefined);
     return xml;
   }
 
-  /** XML of what a domain of that kind can have. Rejects (`INVALID_ARG` ...) when the host cannot run such. */
+  /**
+   * Returns the capabilities of domains of one kind as XML. Rejects (`INVALID_ARG` ...) when the host cannot run such
+   * domains.
+   */
   async domainCapabilities(
     kind: { emulator?: string; architecture?: string; machine?: string; virtType?: string } = {},
   ): Promise<string> {
@@ -163,40 +166,40 @@ export class LibvirtClient {
     return xml;
   }
 
-  /** All domains, running or not; or only those that run (`active`) or do not (`inactive`). */
+  /** Lists domains: all, only running ones (`active`), or only stopped ones (`inactive`). */
   async listAllDomains(which: keyof typeof ListFlag = "all"): Promise<Domain[]> {
     const args = { needResults: true, flags: ListFlag[which] };
     const { domains } = await this.#quick(procedures.listAllDomains, args);
     return domains;
   }
 
-  /** The domain of that name. Rejects with `NO_DOMAIN` when there is none. */
+  /** Returns the domain of that name. Rejects with `NO_DOMAIN` when there is none. */
   async lookupDomainByName(name: string): Promise<Domain> {
     const { domain } = await this.#quick(procedures.domainLookupByName, { name });
     return domain;
   }
 
-  /** Makes the domain known, or replaces the configuration of the one with that name and UUID. Does not start it. */
+  /** Defines a domain, or replaces the configuration of the domain with that name and UUID. Does not start the domain. */
   async defineDomainXml(xml: string, options: { validate?: boolean } = {}): Promise<Domain> {
     const flags = options.validate ? DEFINE_VALIDATE : 0;
     const { domain } = await this.#long(procedures.domainDefineXmlFlags, { xml, flags });
     return domain;
   }
 
-  /** Starts a defined domain; resolves when it runs, with its new id. `OPERATION_INVALID` when it runs already. */
+  /** Starts a defined domain; resolves with its new id when it runs. `OPERATION_INVALID` when it already runs. */
   async startDomain(domain: Domain, options: { paused?: boolean } = {}): Promise<Domain> {
     const flags = options.paused ? START_PAUSED : 0;
     const reply = await this.#long(procedures.domainCreateWithFlags, { domain, flags });
     return reply.domain;
   }
 
-  /** What the domain is doing, and why. */
+  /** Returns the domain's state and the reason of the state. */
   async domainState(domain: Domain): Promise<DomainState> {
     const { state, reason } = await this.#quick(procedures.domainState, { domain, flags: 0 });
     return nameDomainState(state, reason);
   }
 
-  /** The domain's XML as it runs; `inactive`: as it will next start; `secure`: with passwords. */
+  /** Returns the XML of the running domain; `inactive`: of its next start; `secure`: with passwords. */
   async domainXml(domain: Domain, options: { inactive?: boolean; secure?: boolean } = {}): Promise<string> {
     const flags = combineFlags(DomainXmlFlag, options);
     const { xml } = await this.#quick(procedures.domainXml, { domain, flags });
@@ -204,7 +207,7 @@ export class LibvirtClient {
   }
 
   /**
-   * The child of `<metadata>` with that namespace, as XML; libvirt leaves its prefix and `xmlns` out. Rejects with
+   * Returns the child of `<metadata>` with that namespace, as XML without prefix and `xmlns`. Rejects with
    * `NO_DOMAIN_METADATA` when there is none.
    */
   async domainMetadata(domain: Domain, namespaceUri: string): Promise<string> {
@@ -213,18 +216,18 @@ export class LibvirtClient {
     return metadata;
   }
 
-  /** Asks the guest to shut down, by ACPI or its agent. Resolves when asked; the guest may ignore it. */
+  /** Requests a shutdown of the guest, by ACPI or its agent. Resolves once requested; the guest may ignore the request. */
   async shutdownDomain(domain: Domain, via: keyof typeof ShutdownFlag = "default"): Promise<void> {
     await this.#long(procedures.domainShutdownFlags, { domain, flags: ShutdownFlag[via] });
   }
 
-  /** Ends the domain at once. `graceful`: fail rather than kill a QEMU that does not end. */
+  /** Ends the domain at once. `graceful`: fail instead of killing a QEMU that does not exit. */
   async destroyDomain(domain: Domain, options: { graceful?: boolean } = {}): Promise<void> {
     const flags = options.graceful ? DESTROY_GRACEFUL : 0;
     await this.#long(procedures.domainDestroyFlags, { domain, flags });
   }
 
-  /** Forgets the domain; one that runs goes on as transient. The options say what else to remove, or to keep. */
+  /** Undefines the domain; a running one continues as transient. The options list what else to remove, or to keep. */
   async undefineDomain(
     domain: Domain,
     options: Partial<Record<keyof typeof UndefineFlag, boolean>> = {},
@@ -234,8 +237,9 @@ export class LibvirtClient {
   }
 
   /**
-   * The bytes of a running domain's console, both ways, until it is ended or destroyed: a connection of its own, which
-   * {@link close} does not end. `device` is an alias such as `serial1`; without `force` a console in use is refused.
+   * Opens a running domain's console as a stream in both directions, until the caller ends or destroys it. The stream
+   * has its own connection, which {@link close} does not end. `device` is an alias such as `serial1`; without `force` a
+   * console in use is refused.
    */
   openConsole(domain: Domain, options: { device?: string; force?: boolean } = {}): Promise<Duplex> {
     const { endpoint, connectTimeoutSeconds: timeoutSeconds } = this.#common;
@@ -243,14 +247,14 @@ export class LibvirtClient {
     return openConsoleStream({ endpoint, timeoutSeconds, domain, device, force });
   }
 
-  /** All virtual networks, active or not. */
+  /** Lists all virtual networks, active or not. */
   async listNetworks(which: keyof typeof ListFlag = "all"): Promise<Network[]> {
     const args = { needResults: true, flags: ListFlag[which] };
     const { networks } = await this.#quick(procedures.listAllNetworks, args);
     return networks;
   }
 
-  /** The network of that name. Rejects with `NO_NETWORK` when there is none. */
+  /** Returns the network of that name. Rejects with `NO_NETWORK` when there is none. */
   async lookupNetwork(name: string): Promise<Network> {
     const { network } = await this.#quick(procedures.networkLookupByName, { name });
     return network;
@@ -262,13 +266,13 @@ export class LibvirtClient {
     return xml;
   }
 
-  /** Makes the network known, or replaces its configuration. Does not start it. */
+  /** Defines a network, or replaces its configuration. Does not start the network. */
   async defineNetworkXml(xml: string): Promise<Network> {
     const { network } = await this.#long(procedures.networkDefineXml, { xml });
     return network;
   }
 
-  /** Starts a defined network. `OPERATION_INVALID` when it is active already. */
+  /** Starts a defined network. `OPERATION_INVALID` when it is already active. */
   async startNetwork(network: Network): Promise<void> {
     await this.#long(procedures.networkCreate, { network });
   }
@@ -278,7 +282,7 @@ export class LibvirtClient {
     await this.#long(procedures.networkDestroy, { network });
   }
 
-  /** Forgets a network. */
+  /** Undefines a network. */
   async undefineNetwork(network: Network): Promise<void> {
     await this.#long(procedures.networkUndefine, { network });
   }
@@ -300,7 +304,7 @@ export class LibvirtClient {
     await this.#long(procedures.networkSetAutostart, { network, autostart });
   }
 
-  /** The leases that the network's DHCP server has given out; those of one MAC address when given. */
+  /** Returns the leases of the network's DHCP server, or only those of one MAC address. */
   async dhcpLeases(network: Network, mac?: string): Promise<DhcpLease[]> {
     const args = { network, mac, needResults: true, flags: 0 };
     const { leases } = await this.#quick(procedures.networkDhcpLeases, args);
@@ -322,7 +326,7 @@ export class LibvirtClient {
   }
 }
 
-/** The names and signs of life behind a version number: 9000000 is "9.0.0". */
+/** Formats a version number: 9000000 is "9.0.0". */
 export function formatVersion(version: number): string {
   return [Math.floor(version / 1_000_000), Math.floor(version / 1000) % 1000, version % 1000].join(".");
 }
@@ -340,7 +344,10 @@ function subscribe<T>(listeners: Set<(value: T) => void>, listener: (value: T) =
   return () => listeners.delete(listener);
 }
 
-/** In a microtask each, so that a listener that throws is reported as uncaught and harms nothing here. */
+/**
+ * Runs each listener in a microtask of its own, so that an error of a listener is uncaught there and has no effect
+ * here.
+ */
 function notify<T>(listeners: Set<(value: T) => void>, value: T): void {
   for (const listener of listeners) queueMicrotask(() => listener(value));
 }

@@ -1,4 +1,4 @@
-/** The libvirt error codes (virErrorNumber in virterror.h) that callers are likely to tell apart. */
+/** The libvirt error codes (virErrorNumber in virterror.h) that callers are likely to distinguish. */
 export const LibvirtErrorCode = {
   INTERNAL_ERROR: 1,
   NO_MEMORY: 2,
@@ -30,7 +30,7 @@ export const LibvirtErrorCode = {
   AUTH_UNAVAILABLE: 94,
 } as const;
 
-/** What the server said about a failed call, plus the call's name. `domain` is the part of libvirt that failed. */
+/** The server's error about a failed call, with the call's name. `domain` is the part of libvirt that failed. */
 export interface LibvirtErrorDetails {
   code: number;
   domain: number;
@@ -42,7 +42,7 @@ export interface LibvirtErrorDetails {
 /** The server answered a call with an error. `code` is one of {@link LibvirtErrorCode}, or another number. */
 export class LibvirtError extends Error {
   readonly code: number;
-  /** virErrorDomain: which part of libvirt failed (10 = qemu, 19 = network ...). */
+  /** virErrorDomain: the part of libvirt that failed (10 = qemu, 19 = network ...). */
   readonly domain: number;
   /** virErrorLevel: 1 = warning, 2 = error. */
   readonly level: number;
@@ -60,10 +60,10 @@ export class LibvirtError extends Error {
 }
 
 /**
- * Why a connection or a call on it failed without an answer from the server:
- * `connect` no daemon answered, `auth` it wants a way to authenticate that we do not speak, `lost` the socket closed,
- * `timeout` the call's deadline passed, `overloaded` too many calls are waiting, `protocol` bytes that make no sense,
- * `closed` the client was closed by its owner.
+ * Reason why a connection or a call failed without an answer from the server: `connect` no daemon answered, `auth` the
+ * daemon requires an unsupported authentication, `lost` the socket closed, `timeout` the call's deadline passed,
+ * `overloaded` too many calls are waiting, `protocol` the received bytes are invalid, `closed` the owner closed the
+ * client.
  */
 export type ConnectionErrorReason =
   | "connect"
@@ -74,10 +74,10 @@ export type ConnectionErrorReason =
   | "protocol"
   | "closed";
 
-/** Trouble with the socket, not with the request. See {@link ConnectionErrorReason}. */
+/** A failure of the socket, not of the request. See {@link ConnectionErrorReason}. */
 export class LibvirtConnectionError extends Error {
   readonly reason: ConnectionErrorReason;
-  /** True when the call had been sent: the server may or may not have carried it out. */
+  /** True when the call was sent: the server may have executed it. */
   readonly mayHaveRun: boolean;
 
   constructor(

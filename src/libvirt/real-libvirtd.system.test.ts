@@ -20,7 +20,7 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
   testDomainContract(connect, skip);
   testConsoleContract(connect, skip);
 
-  test("the daemon tells its version and what it can run", async () => {
+  test("the daemon reports its version and capabilities", async () => {
     using client = await connect();
     assert.match(formatVersion(await client.libVersion()), /^\d+\.\d+\.\d+$/);
     assert.ok((await client.hypervisorVersion()) > 1_000_000);
@@ -50,7 +50,7 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
     await assert.rejects(client.lookupNetwork("net"), { code: LibvirtErrorCode.NO_NETWORK });
   });
 
-  test("after kill -9 and a restart the guest still runs, and its events arrive again", async () => {
+  test("after kill -9 and a restart the guest still runs, and its events arrive", async () => {
     using client = await connect();
     const domain = await client.startDomain(await client.defineDomainXml(tinyDomainXml("survivor")));
     const lost = new Promise((resolve) => client.onDisconnect(resolve));
@@ -66,7 +66,7 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
     );
     await back;
     assert.equal((await client.domainState(domain)).state, "running");
-    // Not the event "stopped": libvirt 9.0 does not always send it when destroy comes this early after its start.
+    // Do not wait for the event "stopped": libvirt 9.0 sometimes omits it when destroy follows soon after the start.
     const removed = new Promise<void>((resolve) => {
       client.onLifecycle(({ event }) => event === "undefined" && resolve());
     });

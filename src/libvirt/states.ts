@@ -1,4 +1,4 @@
-/** Names of the numbers in libvirt-domain.h. Their order is the number, so an entry never moves. */
+/** Names of the numbers in libvirt-domain.h. The position is the number, so an entry never moves. */
 
 const domainStates = [
   "no_state",
@@ -97,13 +97,13 @@ const eventDetails = {
 type DomainStates = (typeof domainStates)[number];
 type LifecycleEvents = (typeof lifecycleEvents)[number];
 
-/** What a domain is doing (virDomainState). `shutdown` = being shut down, `shutoff` = not running. */
+/** State of a domain (virDomainState). `shutdown` = being shut down, `shutoff` = not running. */
 export type DomainStateName = DomainStates | "unknown";
-/** Why it is in that state (virDomain*Reason). `unknown` also stands for numbers newer than this list. */
+/** Reason of that state (virDomain*Reason). `unknown` also stands for numbers newer than this list. */
 export type DomainStateReason = (typeof stateReasons)[DomainStates][number];
-/** What happened to a domain (virDomainEventType). */
+/** Kind of change of a domain (virDomainEventType). */
 export type LifecycleEventName = LifecycleEvents | "unknown";
-/** How it came about (virDomainEvent*DetailType). */
+/** Cause of the change (virDomainEvent*DetailType). */
 export type LifecycleEventDetail = (typeof eventDetails)[LifecycleEvents][number] | "unknown";
 
 /** State and reason of a domain at one moment. */
@@ -112,14 +112,14 @@ export interface DomainState {
   reason: DomainStateReason;
 }
 
-/** The names for the numbers of `domain_get_state`. */
+/** Returns the names for the numbers of `domain_get_state`. */
 export function nameDomainState(state: number, reason: number): DomainState {
   const name = domainStates[state];
   if (name === undefined) return { state: "unknown", reason: "unknown" };
   return { state: name, reason: stateReasons[name][reason] ?? "unknown" };
 }
 
-/** The names for the numbers of a lifecycle event. */
+/** Returns the names for the numbers of a lifecycle event. */
 export function nameLifecycleEvent(
   event: number,
   detail: number,

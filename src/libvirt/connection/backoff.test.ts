@@ -9,7 +9,7 @@ test("the wait doubles from 0.1 s, and never exceeds 10 s", () => {
   for (const attempt of [7, 20, 5000]) assert.ok(longest(attempt) <= 10);
 });
 
-test("the random part is at most half", () => {
+test("jitter is at most half of the wait", () => {
   assert.equal(
     backoffSeconds(0, () => 0),
     0.05,

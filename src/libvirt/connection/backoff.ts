@@ -2,8 +2,9 @@ const FIRST_DELAY_SECONDS = 0.1;
 const MAX_DELAY_SECONDS = 10;
 
 /**
- * Seconds to wait before attempt number `attempt` (from 0) to reconnect: doubling from 0.1 to 10, of which a random
- * half to whole is taken, so that the clients of a restarted daemon do not return all at once. `random` is in [0, 1).
+ * Seconds to wait before reconnection attempt number `attempt` (from 0): an exponential backoff from 0.1 to 10, times a
+ * random factor between a half and 1, so that the clients of a restarted daemon do not return all at once. `random`
+ * returns a number in [0, 1).
  */
 export function backoffSeconds(attempt: number, random: () => number = Math.random): number {
   const ceiling = Math.min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** attempt);

@@ -13,7 +13,7 @@ interface SentCall {
   answer(): void;
 }
 
-/** A connection that answers when the test says so. */
+/** A connection that answers when the test decides. */
 class FakeTarget implements CallTarget {
   readonly sent: SentCall[] = [];
   readonly #closed = Promise.withResolvers<LibvirtConnectionError>();
@@ -61,7 +61,7 @@ describe("the queue of one connection", () => {
     assert.deepEqual(await Promise.all(calls), ["0", "1", "2", "3", "4", "5"]);
   });
 
-  test("holds calls while there is no connection, and sends them over the next", async () => {
+  test("keeps calls while there is no connection, and sends them over the next one", async () => {
     const queue = new CallQueue(LONG_SECONDS);
     const early = lookup(queue, "early");
     const target = new FakeTarget();
@@ -70,7 +70,7 @@ describe("the queue of one connection", () => {
     assert.equal(await early, "early");
   });
 
-  test("a new connection starts with all its places free", async () => {
+  test("a new connection starts without in-flight calls", async () => {
     const queue = new CallQueue(LONG_SECONDS);
     const first = new FakeTarget();
     queue.attach(first);
@@ -91,7 +91,7 @@ describe("the queue of one connection", () => {
     assert.deepEqual(target.names, []);
   });
 
-  test("a call that is not answered in time keeps its place until the late answer", async () => {
+  test("a call that times out counts as in flight until its late answer", async () => {
     const queue = new CallQueue(SHORT_SECONDS);
     const target = new FakeTarget();
     queue.attach(target);
@@ -104,7 +104,7 @@ describe("the queue of one connection", () => {
     await Promise.all(calls);
   });
 
-  test("gives a connection up when every place on it is taken by calls out of time", async () => {
+  test("closes a connection when all its in-flight calls have timed out", async () => {
     const queue = new CallQueue(SHORT_SECONDS);
     const target = new FakeTarget();
     queue.attach(target);
@@ -113,7 +113,7 @@ describe("the queue of one connection", () => {
     assert.equal((await target.closed).reason, "lost");
   });
 
-  test("refuses calls beyond its bound", async () => {
+  test("refuses calls beyond its limit", async () => {
     const queue = new CallQueue(LONG_SECONDS);
     const waiting = lookUpMany(queue, MAX_CALLS_WAITING);
     await assert.rejects(lookup(queue, "one more"), { reason: "overloaded" });

@@ -2,14 +2,14 @@ import { LibvirtConnectionError } from "../errors.ts";
 import type { Procedure } from "../wire/procedures.ts";
 
 /**
- * Calls under way at once on one connection. libvirtd works on 5 per client (`max_client_requests`) and reads
- * no more until one is done: measured, a list behind 7 starts waited 3 s.
+ * Number of in-flight calls on one connection. libvirtd works on 5 per client (`max_client_requests`) and reads no more
+ * until one is done: measured, a list behind 7 starts waited 3 s.
  */
 export const MAX_CALLS_IN_FLIGHT = 4;
-/** Calls that may wait for their turn on one connection. */
+/** Number of calls that may wait on one connection. */
 export const MAX_CALLS_WAITING = 1024;
 
-/** What the queue needs of a connection. */
+/** The connection, as the queue uses it. */
 export interface CallTarget {
   call<Args, Reply>(procedure: Procedure<Args, Reply>, args: Args): Promise<Reply>;
   close(error: LibvirtConnectionError): void;
@@ -25,8 +25,9 @@ interface QueuedCall {
 }
 
 /**
- * Calls in order, a few at a time, each with its own deadline. A call waits here while there is no connection, and is
- * rejected when the connection that it was sent on ends: whether the server carried it out is then unknown.
+ * A queue of calls in order, a few in flight at once, each with its own deadline. A call waits here while there is no
+ * connection. It is rejected when its connection ends after it was sent: it is then unknown whether the server executed
+ * it.
  */
 export class CallQueue {
   readonly #waiting = new Set<QueuedCall>();
@@ -39,14 +40,14 @@ export class CallQueue {
     this.#deadlineSeconds = deadlineSeconds;
   }
 
-  /** Sends from now on over `target`, beginning with what waits. */
+  /** Sends calls over `target` from now on, beginning with the waiting ones. */
   attach(target: CallTarget): void {
     this.#target = target;
     this.#inFlight = new Set();
     this.#sendNext();
   }
 
-  /** The connection is gone. Calls not yet sent go on waiting for the next one. */
+  /** Removes a lost connection. Unsent calls wait for the next one. */
   detach(): void {
     this.#target = undefined;
   }
@@ -69,7 +70,7 @@ export class CallQueue {
     return promise;
   }
 
-  /** Rejects every waiting call, and every later one, with `error`. */
+  /** Rejects every waiting call, and every later call, with `error`. */
   close(error: LibvirtConnectionError): void {
     this.#closeError = error;
     this.#target = undefined;
@@ -102,8 +103,8 @@ export class CallQueue {
     call.expired = true;
     call.reject(timeoutError(call, this.#deadlineSeconds));
     if (this.#waiting.delete(call)) return;
-    // The server still works on it, so its place stays taken until the late answer comes. When every place is taken
-    // like that, only a new connection lets other calls through.
+    // The server still works on a timed-out call, so the call stays in flight until the late answer. When all in-flight
+    // calls are timed out, only a new connection can send other calls.
     const stuck =
       this.#inFlight.size >= MAX_CALLS_IN_FLIGHT && [...this.#inFlight].every((one) => one.expired);
     if (stuck) this.#target?.close(stuckError());
@@ -122,11 +123,11 @@ function timeoutError(call: QueuedCall, seconds: number): LibvirtConnectionError
 }
 
 function overloadedError(procedureName: string): LibvirtConnectionError {
-  const text = `The call ${procedureName} was refused: ${MAX_CALLS_WAITING} calls are waiting already.`;
+  const text = `The call ${procedureName} was refused: ${MAX_CALLS_WAITING} calls are already waiting.`;
   return new LibvirtConnectionError("overloaded", text);
 }
 
 function stuckError(): LibvirtConnectionError {
-  const text = `${MAX_CALLS_IN_FLIGHT} calls were not answered in time; the connection was given up.`;
+  const text = `${MAX_CALLS_IN_FLIGHT} calls timed out; the connection was closed.`;
   return new LibvirtConnectionError("lost", text, { mayHaveRun: true });
 }

@@ -7,7 +7,7 @@ import type { Connection } from "./connection.ts";
 import { openSession } from "./session.ts";
 import type { Endpoint } from "./uri.ts";
 
-/** A connection that held this long was a good one: the next attempt need not wait longer than the first did. */
+/** Age after which a connection counts as stable: the backoff then starts again at its shortest wait. */
 const STABLE_SECONDS = 10;
 
 /** Settings and handlers of a {@link Channel}. */
@@ -15,19 +15,19 @@ export interface ChannelOptions {
   endpoint: Endpoint;
   connectTimeoutSeconds: number;
   callTimeoutSeconds: number;
-  /** Runs on every new connection before any call; a rejection counts as a failed attempt to connect. */
+  /** Runs on every new connection before any call; a rejection counts as a failed connection attempt. */
   prepare: ((connection: Connection) => Promise<void>) | undefined;
-  /** An event of the server: procedure number and XDR body. */
+  /** Receives an event of the server: procedure number and XDR body. */
   onEvent?(procedure: number, body: Uint8Array): void;
-  /** The connection ended and the channel is not closed. */
+  /** The connection ended while the channel is open. */
   onDisconnect?(error: LibvirtConnectionError): void;
-  /** A new connection is ready after one that ended. */
+  /** A new connection is ready after a lost one. */
   onReconnect?(): void;
 }
 
 /**
- * A connection that comes back: after the first success it reconnects with a growing delay until it is closed. Calls go
- * through a {@link CallQueue}, which says what happens to them meanwhile.
+ * A connection that reconnects: after the first success it retries with backoff until it is closed. Calls go through a
+ * {@link CallQueue}, which keeps or rejects them while there is no connection.
  */
 export class Channel {
   readonly #options: ChannelOptions;
@@ -47,7 +47,7 @@ export class Channel {
     return this.#connection !== undefined;
   }
 
-  /** Makes the first connection. Rejects when that one attempt fails; the channel is then of no use. */
+  /** Opens the first connection. Rejects when that one attempt fails; the channel then stays unusable. */
   async open(): Promise<void> {
     this.#use(await this.#connect());
   }
@@ -57,7 +57,7 @@ export class Channel {
     return this.#queue.call(procedure, args);
   }
 
-  /** Ends the connection, and any attempt at one. Calls not settled are rejected (`closed`). */
+  /** Ends the connection, and any attempt to connect. Unsettled calls are rejected (`closed`). */
   close(): void {
     this.#closing.abort();
     this.#queue.close(closedError());
@@ -77,7 +77,7 @@ export class Channel {
   }
 
   #use(connection: Connection): void {
-    // It may have ended, or the channel been closed, between the last reply of the greeting and now.
+    // The connection may have ended, or the channel been closed, since the last reply of the handshake.
     if (this.#closing.signal.aborted) connection.close(closedError());
     if (connection.closeError) throw connection.closeError;
     this.#connection = connection;
@@ -86,7 +86,7 @@ export class Channel {
   }
 
   #handleClose(error: LibvirtConnectionError): void {
-    // An attempt that fails ends here too; only the end of a connection in use starts reconnecting.
+    // A failed attempt also ends here; only the end of a connection in use starts reconnecting.
     if (!this.#connection) return;
     this.#connection = undefined;
     this.#queue.detach();
@@ -106,7 +106,7 @@ export class Channel {
         this.#options.onReconnect?.();
         return;
       } catch {
-        // Every failure has the same answer, a longer wait: the daemon may be restarting.
+        // Every failure is handled by a longer wait: the daemon may be restarting.
       }
     }
   }

@@ -16,27 +16,27 @@ import { keepalive } from "../wire/procedures.ts";
 import { errorCodec } from "../wire/types.ts";
 import { decode, encode } from "../wire/xdr.ts";
 
-/** What a connection tells its owner. */
+/** Callbacks of a connection to its owner. */
 export interface ConnectionHandlers {
   /** An event of the server: its procedure number and XDR body. An exception here ends the connection. */
   onEvent(procedure: number, body: Uint8Array): void;
-  /** Called once, after every waiting call was rejected with the same error. */
+  /** Called once, after every pending call was rejected with the same error. */
   onClose(error: LibvirtConnectionError): void;
 }
 
-/** What arrives on a stream; each is called in the order of the wire, and nothing after `onEnd`. */
+/** Callbacks for a stream's data and end, in the order of arrival; none after `onEnd`. */
 export interface StreamHandlers {
-  /** Bytes; none mean that the other side has no more to send. */
+  /** Receives bytes; an empty array means that the other side sends no more. */
   onData(bytes: Uint8Array): void;
-  /** The stream is over: finished by both sides, aborted by the server, or ended with its connection. */
+  /** The stream has ended: finished by both sides, aborted by the server, or ended with its connection. */
   onEnd(error: Error | null): void;
 }
 
 /** One end of an open stream. */
 export interface StreamChannel {
-  /** Sends bytes, at most {@link MAX_STREAM_BYTES}; `sent` is called when the socket has taken them. */
+  /** Sends bytes, at most {@link MAX_STREAM_BYTES}; `sent` is called when the socket has accepted them. */
   send(bytes: Uint8Array, sent: (error?: Error | null) => void): void;
-  /** Tells that nothing more will be sent; the server's answer ends the stream. */
+  /** Announces the end of our data; the server's answer ends the stream. */
   finish(): void;
 }
 
@@ -48,17 +48,17 @@ interface WaitingCall {
 
 const EMPTY_BODY = new Uint8Array(0);
 const MAX_SERIAL = 2 ** 32 - 1;
-/** Largest piece of a stream that every server takes (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX less room), in bytes. */
+/** Largest piece of a stream that every server accepts (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX minus a margin), in bytes. */
 export const MAX_STREAM_BYTES = 128 * 1024;
 /**
- * The server asks for a sign of life after 5 s of silence (its default), and cuts us off after 30 s without an answer.
- * We hold it to the same time, so that a stopped daemon does not hold calls for ever.
+ * The server sends a keepalive ping after 5 s of silence (its default), and closes the connection after 30 s without an
+ * answer. The client applies the same limit to the server, so that a stopped daemon does not block calls for ever.
  */
 export const MAX_SILENCE_SECONDS = 30;
 
 /**
- * Connects to the unix socket at `path`. Rejects with the system's error (`ENOENT`, `EACCES` …). Aborting
- * destroys the socket, before and after.
+ * Connects to the unix socket at `path`. Rejects with the system's error (`ENOENT`, `EACCES` …). Aborting destroys the
+ * socket, while connecting and later.
  */
 export function dial(
   path: string,
@@ -79,8 +79,8 @@ export function dial(
 }
 
 /**
- * One connection, from its socket to its end: framing, the match of replies to calls, keepalive. It has no deadline, no
- * limit on the number of calls and no second life; those belong to its owner.
+ * One connection, from its socket to its end: framing, matching replies to calls, keepalive. Deadlines, the limit of
+ * in-flight calls and reconnecting belong to its owner.
  */
 export class Connection {
   readonly #socket: Socket;
@@ -103,7 +103,7 @@ export class Connection {
     socket.on("timeout", () => this.#silent());
   }
 
-  /** Why the connection ended; undefined while it lives. */
+  /** Reason why the connection ended; undefined while it is open. */
   get closeError(): LibvirtConnectionError | undefined {
     return this.#closeError;
   }
@@ -114,8 +114,8 @@ export class Connection {
   }
 
   /**
-   * Makes a call that opens a stream. Its packets go to `handlers`, from before the call's own reply on: a server may send
-   * at once. Rejects as {@link call} does, and `handlers` hear nothing then.
+   * Makes a call that opens a stream. The stream's packets go to `handlers`, also those before the call's own reply: a
+   * server may send at once. Rejects like {@link call}, and then calls no handler.
    */
   async openStream<Args>(
     procedure: Procedure<Args, void>,
@@ -141,12 +141,12 @@ export class Connection {
     };
   }
 
-  /** Stops reading the socket, with all that comes over it, until {@link resume}: only for a connection of one stream. */
+  /** Stops reading the whole socket until {@link resume}: only for a connection with a single stream. */
   pause(): void {
     this.#socket.pause();
   }
 
-  /** Reads again. */
+  /** Continues reading. */
   resume(): void {
     this.#socket.resume();
   }
@@ -160,7 +160,7 @@ export class Connection {
     return decodeReply(procedure, await promise);
   }
 
-  /** Ends the connection now; waiting calls are rejected with `error`. Later calls of this do nothing. */
+  /** Ends the connection now; pending calls are rejected with `error`. Idempotent. */
   close(error: LibvirtConnectionError): void {
     if (this.#closeError) return;
     this.#closeError = error;
@@ -179,7 +179,7 @@ export class Connection {
       for (const packet of this.#decoder.push(chunk)) this.#handle(packet);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      this.close(protocolError(`The libvirt daemon sent something unintelligible: ${reason}`, cause));
+      this.close(protocolError(`The libvirt daemon sent invalid data: ${reason}`, cause));
     }
   }
 
@@ -215,7 +215,7 @@ export class Connection {
 
   #answerKeepalive(header: PacketHeader): void {
     if (header.procedure !== keepalive.ping) return;
-    // Only a server that has shown that it pings can be called silent.
+    // The silence limit applies only to a server that has sent a ping.
     this.#socket.setTimeout(MAX_SILENCE_SECONDS * 1000);
     this.#socket.write(encodePacket(pongHeader, EMPTY_BODY));
   }
@@ -237,7 +237,7 @@ export class Connection {
   }
 
   #silent(): void {
-    const text = `The libvirt daemon has been silent for ${MAX_SILENCE_SECONDS} s; the connection was given up.`;
+    const text = `No data from the libvirt daemon for ${MAX_SILENCE_SECONDS} s; the connection was closed.`;
     this.close(new LibvirtConnectionError("lost", text, { mayHaveRun: true }));
   }
 }

@@ -9,7 +9,7 @@ import type { Domain } from "../wire/types.ts";
 
 const domain: Domain = { name: "guest", uuid: "7c4a8d09-ca37-4c1a-9f3e-0d1b2f6c5a11", id: 1 };
 
-/** A server whose consoles behave as told, and one open console with the server's end of it. */
+/** Starts a server whose consoles behave as given, and opens one console; returns both ends of it. */
 async function openConsole(
   context: TestContext,
   behave: (stream: FakeStream) => Partial<FakeStreamHandlers>,
@@ -33,7 +33,7 @@ async function openConsole(
   return { server, client, stream, far: opened, received: () => Buffer.concat(received) };
 }
 
-test("what the server sends before its reply is not lost", async (context) => {
+test("data that the server sends before its reply is not lost", async (context) => {
   const { stream } = await openConsole(context, (far) => {
     far.send(Buffer.from("early"));
     return {};
@@ -43,7 +43,7 @@ test("what the server sends before its reply is not lost", async (context) => {
   stream.destroy();
 });
 
-test("a large write arrives whole and in order, in packets that every server takes", async (context) => {
+test("a large write arrives complete and in order, in packets that every server accepts", async (context) => {
   const sent = Buffer.alloc(1_000_003, "0123456789abcdef");
   let largest = 0;
   const pieces: Buffer[] = [];
@@ -60,14 +60,14 @@ test("a large write arrives whole and in order, in packets that every server tak
   assert.ok(largest <= 128 * 1024, `${largest}`);
 });
 
-test("a reader that does not read holds the server back, and other calls go on", async (context) => {
+test("a reader that does not read slows the server down, and other calls continue", async (context) => {
   const { stream, far, client, server } = await openConsole(context, () => ({}));
   server.handle(procedures.connectLibVersion, () => ({ version: 9_000_000n }));
   const piece = Buffer.alloc(100_000, "x");
   const count = 200;
   for (let index = 0; index < count; index += 1) far.send(piece);
   assert.equal(await client.libVersion(), 9_000_000);
-  assert.ok(stream.readableLength < 1_000_000, `${stream.readableLength} bytes are held`);
+  assert.ok(stream.readableLength < 1_000_000, `${stream.readableLength} bytes are buffered`);
   let length = 0;
   stream.on("data", (bytes: Buffer) => {
     length += bytes.length;
@@ -77,7 +77,7 @@ test("a reader that does not read holds the server back, and other calls go on",
   assert.equal(length, count * piece.length);
 });
 
-test("the server's end of the bytes ends the stream; its abort destroys it with libvirt's error", async (context) => {
+test("the server's end of data ends the stream; its abort destroys the stream with libvirt's error", async (context) => {
   const ended = await openConsole(context, () => ({}));
   ended.stream.resume();
   const over = once(ended.stream, "close");
@@ -87,14 +87,14 @@ test("the server's end of the bytes ends the stream; its abort destroys it with 
 
   const aborted = await openConsole(context, () => ({}));
   const failure = once(aborted.stream, "error");
-  aborted.far.abort(38, "the device is gone");
+  aborted.far.abort(38, "the device was removed");
   const [error] = await failure;
   assert.equal(error.name, "LibvirtError");
   assert.equal(error.code, 38);
   assert.equal(error.procedure, "domain_open_console");
 });
 
-test("a daemon that goes away destroys the stream; destroying the stream closes its connection only", async (context) => {
+test("a daemon that disconnects destroys the stream; destroying the stream closes only its own connection", async (context) => {
   const lost = await openConsole(context, () => ({}));
   const failure = once(lost.stream, "error");
   lost.server.cutConnections();

@@ -6,7 +6,7 @@ import { type Connection, MAX_STREAM_BYTES, type StreamChannel } from "./connect
 import { openSession } from "./session.ts";
 import type { Endpoint } from "./uri.ts";
 
-/** Bytes held in each direction before the other side has to wait; one packet of the server may come on top. */
+/** Bytes buffered in each direction before the other side must wait; one packet of the server may come on top. */
 const BUFFER_BYTES = 64 * 1024;
 
 /** The connection ends with its stream. */
@@ -14,22 +14,22 @@ const neverAborted = new AbortController().signal;
 
 const ConsoleFlag = { force: 1, safe: 2 } as const;
 
-/** What {@link openConsoleStream} opens. */
+/** Options of {@link openConsoleStream}. */
 export interface ConsoleRequest {
   readonly endpoint: Endpoint;
-  /** For the connection, and then for the call. */
+  /** Time limit for the connection, and again for the call. */
   readonly timeoutSeconds: number;
   readonly domain: Domain;
-  /** Alias of the device, such as `serial1`; undefined: the first console. */
+  /** Alias of the device, such as `serial1`; undefined for the first console. */
   readonly device: string | undefined;
-  /** Ends another stream on the same device, instead of being refused. */
+  /** True to end another stream on the same device instead of being refused. */
   readonly force: boolean;
 }
 
 /**
- * Opens a domain's console as a stream of bytes, on a connection of its own: its reader may be slow, and then neither this
- * process nor the daemon holds more than some buffers. Ending it tells the daemon; destroying it cuts the connection. It
- * is destroyed with an error when the daemon aborts it or goes away; when the guest goes, it ends.
+ * Opens a domain's console as a stream on a connection of its own: with a slow reader, this process and the daemon each
+ * buffer only a small amount. Ending the stream is announced to the daemon; destroying it cuts the connection. The
+ * stream is destroyed with an error when the daemon aborts it or disconnects, and ends when the guest stops.
  */
 export async function openConsoleStream(request: ConsoleRequest): Promise<Duplex> {
   const connection = await openSession({

@@ -6,37 +6,38 @@ import type { Endpoint } from "./uri.ts";
 
 /** remote_auth_type */
 const AuthType = { none: 0, sasl: 1, polkit: 2 } as const;
-/** VIR_DRV_FEATURE_PROGRAM_KEEPALIVE: asking for it makes the server send pings. */
+/** VIR_DRV_FEATURE_PROGRAM_KEEPALIVE: querying it makes the server send pings. */
 const FEATURE_KEEPALIVE = 10;
 
-/** How to reach a daemon, and how long that may take, from the first socket to the open hypervisor. */
+/** Options of {@link openSession}. The time limit covers everything from the socket to the open hypervisor. */
 export interface SessionOptions extends ConnectionHandlers {
   endpoint: Endpoint;
   timeoutSeconds: number;
-  /** Runs after the greeting, within the same time. */
+  /** Runs after the handshake, within the same time limit. */
   prepare?: ((connection: Connection) => Promise<void>) | undefined;
   /** Aborting ends the attempt, and later the connection. */
   signal: AbortSignal;
-  /** Without it the server does not ask for signs of life, and a connection may be left unread for as long as one likes. */
+  /** False for a server without keepalive pings: then the connection may stay unread for any time. */
   keepalive?: boolean;
 }
 
 /**
- * Opens a connection that is ready for calls. The order is the server's: it refuses everything before AUTH_LIST, and
- * the hypervisor's calls before OPEN. Rejects with LibvirtConnectionError, or LibvirtError when the server declines.
+ * Opens a connection that is ready for calls. The server requires this order: it refuses everything before AUTH_LIST,
+ * and the hypervisor's calls before OPEN. Rejects with LibvirtConnectionError, or LibvirtError when the server
+ * declines.
  */
 export async function openSession(options: SessionOptions): Promise<Connection> {
   const connection = await connectAny(options);
-  const text = `The libvirt daemon did not finish the greeting within ${options.timeoutSeconds} s.`;
+  const text = `The libvirt daemon did not finish the handshake within ${options.timeoutSeconds} s.`;
   const timer = setTimeout(() => {
     connection.close(new LibvirtConnectionError("connect", text));
   }, options.timeoutSeconds * 1000);
   try {
-    await greet(connection, options);
+    await handshake(connection, options);
     await options.prepare?.(connection);
     return connection;
   } catch (error) {
-    connection.close(new LibvirtConnectionError("connect", "The greeting failed.", { cause: error }));
+    connection.close(new LibvirtConnectionError("connect", "The handshake failed.", { cause: error }));
     throw error;
   } finally {
     clearTimeout(timer);
@@ -59,7 +60,7 @@ async function connectAny(options: SessionOptions): Promise<Connection> {
   });
 }
 
-async function greet(
+async function handshake(
   connection: Connection,
   { endpoint, keepalive = true }: Pick<SessionOptions, "endpoint" | "keepalive">,
 ): Promise<void> {
@@ -75,7 +76,7 @@ async function authenticate(connection: Connection, types: number[]): Promise<vo
     const offered = types.map((type) => (type === AuthType.sasl ? "sasl" : `type ${type}`)).join(", ");
     throw new LibvirtConnectionError(
       "auth",
-      `The libvirt daemon asks for ${offered}; only polkit is supported.`,
+      `The libvirt daemon requires the authentication ${offered}; only polkit is supported.`,
     );
   }
   await connection.call(procedures.authPolkit, undefined);
@@ -85,6 +86,6 @@ function describeDialError(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "EACCES") return "permission denied; the user must be in the group libvirt";
   if (code === "ENOENT") return "no such socket";
-  if (code === "ECONNREFUSED") return "nobody listens there";
+  if (code === "ECONNREFUSED") return "no server listens there";
   return error instanceof Error ? error.message : String(error);
 }

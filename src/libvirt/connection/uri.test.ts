@@ -14,7 +14,7 @@ test("a system URI tries the driver's daemon, then the monolithic one", () => {
   });
 });
 
-test("a session URI looks in the runtime directory it is given", () => {
+test("a session URI uses the given runtime directory", () => {
   assert.deepEqual(parseLibvirtUri("qemu:///session", "/run/user/7").socketPaths, [
     "/run/user/7/libvirt/virtqemud-sock",
     "/run/user/7/libvirt/libvirt-sock",
@@ -29,7 +29,7 @@ test("a socket in the URI is the only one tried, and is not sent to the daemon",
   });
 });
 
-test("what we do not speak is refused with the reason", () => {
+test("an unsupported URI is rejected with the reason", () => {
   for (const uri of ["qemu+ssh://host/system", "qemu://host/system", "qemu", "", "QEMU:///system"]) {
     assert.throws(() => parseLibvirtUri(uri), /Only local URIs/, uri);
   }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { LibvirtConnectionError } from "../errors.ts";
 
-/** Where to connect, and what to ask for there. */
+/** The sockets to try, and the URI to open there. */
 export interface Endpoint {
   /** The URI for the server's own `open` call: driver and path only. */
   driverUri: string;
@@ -13,8 +13,8 @@ const SYSTEM_DIRECTORIES = ["/run/libvirt", "/var/run/libvirt"];
 const URI_PATTERN = /^([a-z]+)(\+unix)?:\/\/(\/[^?#]*)(?:\?(.*))?$/;
 
 /**
- * Reads `qemu:///system`, `qemu:///session` and `qemu+unix:///system?socket=/path`. Session sockets are looked for in
- * `runtimeDirectory` (usually `$XDG_RUNTIME_DIR`). Throws LibvirtConnectionError (`connect`) for what we do not speak.
+ * Reads `qemu:///system`, `qemu:///session` and `qemu+unix:///system?socket=/path`. Session sockets are in
+ * `runtimeDirectory` (usually `$XDG_RUNTIME_DIR`). Throws LibvirtConnectionError (`connect`) for unsupported URIs.
  */
 export function parseLibvirtUri(uri: string, runtimeDirectory?: string): Endpoint {
   const match = URI_PATTERN.exec(uri);

@@ -6,7 +6,7 @@ import { isLibvirtError, LibvirtErrorCode } from "../errors.ts";
 
 const METADATA_URI = "urn:example:contract:1";
 
-/** XML of a domain without disk or network: it starts, and its firmware finds nothing to boot. */
+/** Returns the XML of a domain without disk or network: it starts, and its firmware finds nothing to boot. */
 export function tinyDomainXml(name: string): string {
   return `<domain type='qemu'>
     <name>${name}</name>
@@ -20,9 +20,9 @@ export function tinyDomainXml(name: string): string {
   </domain>`;
 }
 
-/** What any libvirt daemon, real or fake, must do. `connect` gives a new client; each test closes its own. */
+/** Tests that any libvirt daemon, real or fake, passes. `connect` returns a new client; each test closes its own. */
 export function testDomainContract(connect: () => Promise<LibvirtClient>, skip: string | false): void {
-  test("a domain is defined, started, destroyed and undefined, and its events tell the same", {
+  test("a domain is defined, started, destroyed and undefined, with matching events", {
     skip,
   }, async () => {
     using client = await connect();
@@ -44,7 +44,7 @@ export function testDomainContract(connect: () => Promise<LibvirtClient>, skip: 
     assert.deepEqual(seen, ["defined added", "started booted", "stopped destroyed", "undefined removed"]);
   });
 
-  test("metadata is found by its namespace, and its absence has a code", { skip }, async () => {
+  test("metadata is found by its namespace, and missing metadata has an error code", { skip }, async () => {
     using client = await connect();
     const domain = await client.defineDomainXml(tinyDomainXml("contract-metadata"));
     assert.match(await client.domainMetadata(domain, METADATA_URI), /vm [^>]*job=['"]42['"]/);
@@ -72,9 +72,9 @@ export function testDomainContract(connect: () => Promise<LibvirtClient>, skip: 
   });
 }
 
-/** What any daemon's consoles must do. The guest at the other end has nobody who answers. */
+/** Tests that any daemon's consoles pass. No program in the guest answers at the console. */
 export function testConsoleContract(connect: () => Promise<LibvirtClient>, skip: string | false): void {
-  test("a console is refused where there is none, opens, takes bytes, and ends with its guest", {
+  test("a missing console is refused; a console opens, accepts bytes, and ends with its guest", {
     skip,
   }, async () => {
     using client = await connect();
@@ -114,7 +114,10 @@ export function testConsoleContract(connect: () => Promise<LibvirtClient>, skip:
   });
 }
 
-/** With an error or without: a daemon may tell the failure of the device before, or instead of, the stream's end. */
+/**
+ * Resolves at the stream's end, with or without an error: a daemon may report the device's failure before, or instead
+ * of, the end.
+ */
 function closed(stream: Duplex): Promise<void> {
   stream.on("error", () => {});
   return new Promise((resolve) => stream.once("close", resolve));

@@ -8,21 +8,21 @@ import { FakeFault, startFakeServer } from "./fake-server.ts";
 interface FakeDomain {
   domain: Domain;
   xml: string;
-  /** The stream on its console; the console gives back what it is told, as a terminal with nobody at it. */
+  /** The stream on the domain's console, which echoes its input like a terminal without a program. */
   console?: FakeStream | null;
   state: number;
   reason: number;
 }
 
-/** Numbers of libvirt-domain.h that this uses. */
+/** The numbers of libvirt-domain.h used in this file. */
 const State = { running: 1, shutoff: 5 } as const;
 const Reason = { unknown: 0, booted: 1, shutdown: 1, destroyed: 2 } as const;
 const Event = { defined: 0, undefined: 1, started: 2, stopped: 5 } as const;
 const StoppedDetail = { shutdown: 0, destroyed: 1 } as const;
 
 /**
- * A fake server with domains that live in memory: define, start, state, metadata, shut down, destroy, undefine behave
- * and fail like libvirt's, without a guest. It passes the same contract suite as a real daemon.
+ * Starts a fake server with domains in memory: define, start, state, metadata, shut down, destroy, undefine behave and
+ * fail like libvirt's, without a guest. It passes the same contract suite as a real daemon.
  */
 export async function startFakeHypervisor(): Promise<FakeLibvirtServer> {
   const server = await startFakeServer();

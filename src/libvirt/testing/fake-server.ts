@@ -35,24 +35,24 @@ type Handler = (body: Uint8Array) => Promise<Uint8Array>;
 
 /** The server's end of a stream that a call opened. */
 export interface FakeStream {
-  /** Sends bytes; none mean that there will be no more. */
+  /** Sends bytes; an empty array announces the end of the data. */
   send(bytes: Uint8Array): void;
-  /** Ends it well, as an answer to the client's wish to end it. */
+  /** Ends the stream normally, in answer to the client's end. */
   finish(): void;
   abort(code: number, message: string): void;
 }
 
-/** What a test's server makes of a stream: what it opens with, and what then comes. */
+/** A test server's handlers for one stream. */
 export interface FakeStreamHandlers {
   onData(bytes: Uint8Array): void;
   onFinish(): void;
-  /** The client's connection is gone. */
+  /** The client's connection has closed. */
   onClose?(): void;
 }
 
 const EMPTY = new Uint8Array(0);
 
-/** A server with no domains, listening on a socket in a directory of its own. The caller must `remove()` it. */
+/** Starts a server with no domains, on a socket in a directory of its own. The caller must `remove()` it. */
 export async function startFakeServer(): Promise<FakeLibvirtServer> {
   const server = new FakeLibvirtServer(mkdtempSync(join(tmpdir(), "fake-libvirt-")));
   await server.start();
@@ -60,15 +60,15 @@ export async function startFakeServer(): Promise<FakeLibvirtServer> {
 }
 
 /**
- * Answers libvirt's protocol the way a test tells it to. It greets like libvirtd without authentication; every other
- * call needs a handler, and is otherwise answered like an unknown procedure. Shares the client's codecs.
+ * A server of libvirt's protocol with scripted answers. The handshake is libvirtd's without authentication; every other
+ * call needs a handler, and otherwise gets the error for an unknown procedure. Shares the client's codecs.
  */
 export class FakeLibvirtServer {
   readonly socketPath: string;
   readonly uri: string;
-  /** Names of the calls received, in order, greeting included. */
+  /** Names of the received calls, in order, handshake included. */
   readonly calls: string[] = [];
-  /** Most calls that one connection had open at once. */
+  /** Largest number of in-flight calls on one connection. */
   maxInFlight = 0;
   readonly #directory: string;
   readonly #handlers = new Map<number, Handler>();
@@ -76,7 +76,7 @@ export class FakeLibvirtServer {
   readonly #connections = new Set<FakeConnection>();
   #server: Server | undefined;
 
-  /** For {@link startFakeServer}. */
+  /** Called by {@link startFakeServer}. */
   constructor(directory: string) {
     this.#directory = directory;
     this.socketPath = join(directory, "libvirt-sock");
@@ -99,7 +99,7 @@ export class FakeLibvirtServer {
     return new Promise((resolve) => server.listen(this.socketPath, resolve));
   }
 
-  /** Cuts every connection and stops listening, like a daemon that dies. {@link start} brings it back. */
+  /** Cuts every connection and stops listening, like a daemon that dies. {@link start} starts it again. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -107,7 +107,7 @@ export class FakeLibvirtServer {
     if (server) await new Promise((resolve) => server.close(resolve));
   }
 
-  /** Stops and removes its directory. */
+  /** Stops the server and removes its directory. */
   async remove(): Promise<void> {
     await this.stop();
     rmSync(this.#directory, { recursive: true, force: true });
@@ -141,17 +141,17 @@ export class FakeLibvirtServer {
     }
   }
 
-  /** Sends a keepalive question on every connection; resolves when all have answered. */
+  /** Sends a keepalive ping on every connection; resolves when all have answered. */
   async ping(): Promise<void> {
     await Promise.all([...this.#connections].map((connection) => connection.ping()));
   }
 
-  /** Sends any bytes on every connection. */
+  /** Sends arbitrary bytes on every connection. */
   write(bytes: Uint8Array): void {
     for (const connection of this.#connections) connection.write(bytes);
   }
 
-  /** Closes every connection, but goes on listening. */
+  /** Closes every connection, and continues to listen. */
   cutConnections(): void {
     for (const connection of this.#connections) connection.end();
   }
@@ -197,14 +197,14 @@ class FakeConnection {
     this.#socket = socket;
     this.#onCall = onCall;
     socket.on("data", (chunk) => this.#receive(chunk));
-    // A client that goes away in the middle of an answer is a normal end here.
+    // A client that disconnects during an answer is normal here.
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       for (const stream of this.#streams.values()) stream.onClose?.();
     });
   }
 
-  /** Opens a stream under the call's serial; what the opener throws is the call's answer. */
+  /** Opens a stream under the call's serial; an error of the opener becomes the call's answer. */
   openStream(call: PacketHeader, open: (stream: FakeStream) => FakeStreamHandlers): Uint8Array {
     const header = { ...call, type: PacketType.stream };
     const end = (status: number, body: Uint8Array) => {

@@ -9,29 +9,29 @@ import { createLibvirtClient } from "../client.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../errors.ts";
 import type { Domain } from "../wire/types.ts";
 
-/** A libvirt daemon of its own for tests, in session mode: it shares nothing with the system's daemon. */
+/** A private libvirt daemon for tests, in session mode: it shares nothing with the system's daemon. */
 export interface PrivateLibvirtd {
   /** URI for createLibvirtClient. */
   readonly uri: string;
   /** A directory that the daemon and its QEMU processes can read and write. */
   readonly directory: string;
-  /** User and group that the daemon and its guests run as. */
+  /** User and group of the daemon and its guests. */
   readonly uid: number;
   readonly gid: number;
-  /** Ends the daemon with SIGKILL, as a crash would. Guests go on running. */
+  /** Ends the daemon with SIGKILL, as a crash would. Guests continue to run. */
   kill(): Promise<void>;
-  /** Starts the daemon again after {@link kill}; resolves when it answers. */
+  /** Starts the daemon again after {@link kill}; resolves when the daemon answers. */
   restart(): Promise<void>;
-  /** Destroys all its domains, ends the daemon and removes the directory. */
+  /** Destroys all domains, ends the daemon and removes the directory. */
   stop(): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 60_000;
-/** `nobody` on Debian; used when the tests run as root, which libvirtd would take for system mode. */
+/** The user `nobody` on Debian; used when the tests run as root, because libvirtd as root is in system mode. */
 const UNPRIVILEGED_ID = 65_534;
 const SEARCH_PATH = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** Why a private daemon cannot run here, as a reason to skip a test; false when it can. */
+/** Reason why a private daemon cannot run here, to skip a test; false when it can. */
 export function missingLibvirtd(): string | false {
   for (const program of ["libvirtd", "qemu-system-x86_64"]) {
     if (!findProgram(program)) return `${program} is not installed`;
@@ -39,7 +39,7 @@ export function missingLibvirtd(): string | false {
   return false;
 }
 
-/** Starts a private daemon in a new directory; resolves when it answers. The caller must `stop()` it. */
+/** Starts a private daemon in a new directory; resolves when the daemon answers. The caller must `stop()` it. */
 export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
   const directory = mkdtempSync(join(tmpdir(), "libvirtd-"));
   const owner = unprivilegedOwner();
@@ -82,7 +82,7 @@ function unprivilegedOwner(): Owner {
 function prepareDirectory(directory: string, owner: Owner): void {
   const configDirectory = join(directory, "config/libvirt");
   mkdirSync(configDirectory, { recursive: true });
-  // Without this the daemon would start a virtlogd that outlives it.
+  // Without this setting the daemon would start a virtlogd that outlives it.
   writeFileSync(join(configDirectory, "qemu.conf"), 'stdio_handler = "file"\n');
   for (const path of [directory, join(directory, "config"), configDirectory]) {
     chownSync(path, owner.uid, owner.gid);
@@ -112,7 +112,10 @@ async function launch(directory: string, uri: string, owner: Owner): Promise<Chi
   return child;
 }
 
-/** Resolves when the daemon answers; it cannot be asked to tell, so this tries until it does, or ends. */
+/**
+ * Resolves when the daemon answers. The daemon does not announce its readiness, so this function polls until it answers
+ * or exits.
+ */
 async function answering(child: ChildProcess, uri: string, output: () => string): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (let error: unknown; ; ) {
@@ -140,8 +143,8 @@ async function destroyAllDomains(uri: string): Promise<void> {
 }
 
 /**
- * Destroys a running domain of a daemon that may have started a moment ago. While libvirt 9.0 still reconnects to its
- * guests, destroy kills QEMU but then answers "domain is not running" (seen in two of three tries).
+ * Destroys a running domain soon after the daemon's start. While libvirt 9.0 still reconnects to its guests, destroy
+ * kills QEMU but then answers "domain is not running" (seen in two of three tries).
  */
 export async function destroyAfterRestart(client: LibvirtClient, domain: Domain): Promise<void> {
   try {

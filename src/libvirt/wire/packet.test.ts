@@ -6,7 +6,7 @@ import { encodePacket, MAX_PACKET_BYTES, PacketDecoder } from "./packet.ts";
 import { encode, uint32, XdrError } from "./xdr.ts";
 
 const anyUint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
-// Objects with a null prototype would never equal what the decoder makes.
+// Objects with a null prototype would never equal the decoded objects.
 const plain = { noNullPrototype: true };
 const anyHeader = fc.record(
   {
@@ -28,7 +28,7 @@ function lengthWord(length: number): Uint8Array {
   return encode(uint32, length);
 }
 
-test("packets come out as they went in, however the bytes are split", () => {
+test("packets are decoded unchanged, however the bytes are split", () => {
   const property = fc.property(
     fc.array(anyPacket, { maxLength: 5 }),
     fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1 }),
@@ -50,7 +50,7 @@ test("packets come out as they went in, however the bytes are split", () => {
   fc.assert(property);
 });
 
-test("a length that no packet can have is refused as soon as it is read", () => {
+test("an impossible packet length is rejected as soon as it is read", () => {
   for (const length of [0, 27, MAX_PACKET_BYTES + 1, 2 ** 32 - 1]) {
     assert.throws(() => new PacketDecoder().push(lengthWord(length)), XdrError, String(length));
   }

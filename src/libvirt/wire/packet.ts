@@ -11,7 +11,7 @@ export const REMOTE_PROGRAM = 0x20008086;
 export const KEEPALIVE_PROGRAM = 0x6b656570;
 /** The only version of both programs. */
 export const PROTOCOL_VERSION = 1;
-/** Largest packet libvirt sends or takes (VIR_NET_MESSAGE_MAX), in bytes, with its length word. */
+/** Largest packet that libvirt sends or accepts (VIR_NET_MESSAGE_MAX), in bytes, with its length word. */
 export const MAX_PACKET_BYTES = 32 * 1024 * 1024;
 
 /** virNetMessageType. `message` is an event from the server, or keepalive. */
@@ -48,7 +48,7 @@ const headerCodec = struct<PacketHeader>({
   status: int32,
 });
 
-/** A packet as it goes over the socket. Throws {@link XdrError} above {@link MAX_PACKET_BYTES}. */
+/** Encodes a packet for the socket. Throws {@link XdrError} above {@link MAX_PACKET_BYTES}. */
 export function encodePacket(header: PacketHeader, body: Uint8Array): Uint8Array {
   const length = MIN_PACKET_BYTES + body.length;
   if (length > MAX_PACKET_BYTES) {
@@ -58,14 +58,14 @@ export function encodePacket(header: PacketHeader, body: Uint8Array): Uint8Array
 }
 
 /**
- * Cuts a stream of bytes into packets, however the bytes were split on the way.
- * Holds at most one unfinished packet, so never more than {@link MAX_PACKET_BYTES} and what one read brought.
+ * Splits a stream of bytes into packets, whatever the chunks. Buffers at most one unfinished packet: {@link
+ * MAX_PACKET_BYTES} and the rest of one read.
  */
 export class PacketDecoder {
   #chunks: Uint8Array[] = [];
   #byteCount = 0;
 
-  /** The packets that `chunk` completes. Throws {@link XdrError} on a length that no packet can have. */
+  /** Returns the packets that `chunk` completes. Throws {@link XdrError} on an impossible packet length. */
   push(chunk: Uint8Array): Packet[] {
     this.#chunks.push(chunk);
     this.#byteCount += chunk.length;
@@ -89,7 +89,7 @@ export class PacketDecoder {
     return all.subarray(0, length);
   }
 
-  /** The first bytes, without joining all chunks: a 32 MiB packet arrives in hundreds of them. */
+  /** Returns the first bytes without joining all chunks: a 32 MiB packet arrives in hundreds of chunks. */
   #peek(byteCount: number): Uint8Array {
     const first = this.#chunks[0];
     if (first && first.length >= byteCount) return first.subarray(0, byteCount);
@@ -98,7 +98,7 @@ export class PacketDecoder {
   }
 }
 
-/** One chunk often holds many packets; it must not be copied for each of them. */
+/** Joins chunks. A single chunk is not copied, because one chunk often holds many packets. */
 function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [first, ...others] = chunks;
   return first && others.length === 0 ? first : Buffer.concat(chunks);

@@ -3,7 +3,7 @@ import { dhcpLeaseCodec, domainCodec, networkCodec } from "./types.ts";
 import type { Codec } from "./xdr.ts";
 import { array, boolean, int32, nothing, optional, string, struct, uint32, uint64 } from "./xdr.ts";
 
-/** One remote call: its number, a name for errors, and what goes each way. */
+/** One remote call: its number, its name for errors, and the types of its arguments and reply. */
 export interface Procedure<Args, Reply> {
   readonly number: number;
   readonly name: string;
@@ -11,7 +11,7 @@ export interface Procedure<Args, Reply> {
   readonly reply: Codec<Reply>;
 }
 
-/** A lifecycle event as the server sends it. */
+/** A lifecycle event in the server's form. */
 export interface LifecycleMessage {
   callbackId: number;
   domain: Domain;
@@ -38,8 +38,8 @@ const networkAndFlags = struct<{ network: Network; flags: number }>({ network: n
 const listRequest = struct<{ needResults: boolean; flags: number }>({ needResults: boolean, flags: uint32 });
 
 /**
- * The calls we make, with the numbers and types of libvirt's `remote_protocol.x`. The numbers are never reused, so a
- * newer server understands all of them, and an older one answers code 39 (`RPC`) to those it does not know.
+ * The calls that the client makes, with the numbers and types of libvirt's `remote_protocol.x`. The numbers are never
+ * reused, so a newer server supports all of them, and an older one answers code 39 (`RPC`) to unknown calls.
  */
 export const procedures = {
   connectOpen: procedure(
@@ -81,7 +81,7 @@ export const procedures = {
   networkIsActive: procedure(152, "network_is_active", onlyNetwork, onlyActive),
   connectLibVersion: procedure(157, "connect_get_lib_version", nothing, onlyVersion),
   domainCreateWithFlags: procedure(196, "domain_create_with_flags", domainAndFlags, onlyDomain),
-  /** The reply opens a stream under the call's serial: the bytes of the console, both ways. */
+  /** The reply opens a stream under the call's serial: the bytes of the console in both directions. */
   domainOpenConsole: procedure(
     201,
     "domain_open_console",
@@ -193,7 +193,7 @@ export const lifecycleEvent = {
 /** VIR_DOMAIN_EVENT_ID_LIFECYCLE */
 export const LIFECYCLE_EVENT_ID = 0;
 
-/** Keepalive has two messages without a body: the server's question and our answer. */
+/** Keepalive has two messages without a body: the server's ping and the client's pong. */
 export const keepalive = { ping: 1, pong: 2 } as const;
 
 function procedure<Args, Reply>(

@@ -1,7 +1,7 @@
 import type { Codec } from "./xdr.ts";
 import { int32, int64, mapped, opaque, optional, string, struct, uint32 } from "./xdr.ts";
 
-/** A domain (virtual machine) as libvirt names it. `id` is -1 while it is not running. */
+/** A domain (virtual machine) in libvirt's terms. `id` is -1 while the domain is not running. */
 export interface Domain {
   name: string;
   /** In the usual form with dashes, lower case. */
@@ -9,14 +9,14 @@ export interface Domain {
   id: number;
 }
 
-/** A virtual network as libvirt names it. */
+/** A virtual network in libvirt's terms. */
 export interface Network {
   name: string;
   /** In the usual form with dashes, lower case. */
   uuid: string;
 }
 
-/** One lease that the DHCP server of a network has given out. */
+/** One lease of a network's DHCP server. */
 export interface DhcpLease {
   /** The bridge, for example `virbr0`. */
   interfaceName: string;

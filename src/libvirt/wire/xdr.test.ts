@@ -9,7 +9,7 @@ import * as xdr from "./xdr.ts";
 const text = fc.string({ unit: "grapheme" });
 const anyInt32 = fc.integer();
 const anyUint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
-// Objects with a null prototype would never equal what the decoder makes.
+// Objects with a null prototype would never equal the decoded objects.
 const plain = { noNullPrototype: true };
 const anyDomain = fc.record({ name: text, uuid: fc.uuid(), id: anyInt32 }, plain);
 const anyNetwork = fc.record({ name: text, uuid: fc.uuid() }, plain);
@@ -57,7 +57,7 @@ describe("round trips", () => {
   roundTrips("error", errorCodec, anyError);
 });
 
-test("values look on the wire as RFC 4506 says", () => {
+test("values are encoded as in RFC 4506", () => {
   const hex = <T>(codec: Codec<T>, value: T) => Buffer.from(xdr.encode(codec, value)).toString("hex");
   assert.equal(hex(xdr.int32, -2), "fffffffe");
   assert.equal(hex(xdr.uint64, 1n), "0000000000000001");
@@ -67,7 +67,7 @@ test("values look on the wire as RFC 4506 says", () => {
   assert.equal(hex(xdr.array(xdr.int32, 3), [1, 2]), "000000020000000100000002");
 });
 
-test("any cut of a message is an XdrError, never a wrong value", () => {
+test("a truncated message is an XdrError, never a wrong value", () => {
   fc.assert(
     fc.property(anyError, fc.nat(), (error, random) => {
       const bytes = xdr.encode(errorCodec, error);

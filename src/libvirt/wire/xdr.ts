@@ -1,37 +1,37 @@
 /**
- * XDR (RFC 4506) as far as libvirt's protocol needs it: big-endian, everything padded to 4 bytes.
- * A {@link Codec} describes a type once and works in both directions, so that a test server can share it.
+ * XDR (RFC 4506), limited to the needs of libvirt's protocol: big-endian, everything padded to 4 bytes. A {@link Codec}
+ * describes a type once and works in both directions, so that a test server can share it.
  */
 
-/** Longest string libvirt accepts, in bytes (REMOTE_STRING_MAX in remote_protocol.x). */
+/** Longest string that libvirt accepts, in bytes (REMOTE_STRING_MAX in remote_protocol.x). */
 export const MAX_STRING_BYTES = 4 * 1024 * 1024;
 
 const INITIAL_CAPACITY_BYTES = 256;
 const INT32_MIN = -(2 ** 31);
 const INT32_MAX = 2 ** 31 - 1;
 const UINT32_MAX = 2 ** 32 - 1;
-// Not fatal: an error message may quote what a guest or QEMU printed, and must still reach the reader.
+// Not fatal: an error message may quote the output of a guest or QEMU, and must still reach the reader.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The bytes are not what the type asks for, or a value cannot be written as its type. */
+/** The bytes do not match the type, or a value cannot be written as its type. */
 export class XdrError extends Error {
   override readonly name = "XdrError";
 }
 
-/** Writes one type to, and reads it from, XDR. Both throw {@link XdrError}. */
+/** Writes and reads one XDR type. Both throw {@link XdrError}. */
 export interface Codec<T> {
   write(writer: XdrWriter, value: T): void;
   read(reader: XdrReader): T;
 }
 
-/** `value` as XDR bytes. */
+/** Encodes `value` as XDR bytes. */
 export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
   const writer = new XdrWriter();
   codec.write(writer, value);
   return writer.finish();
 }
 
-/** The value that `bytes` hold, all of them: left-over bytes mean that the type was the wrong one. */
+/** Decodes the value in `bytes`. All bytes must be used: remaining bytes mean that the type is wrong. */
 export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
   const reader = new XdrReader(bytes);
   const value = codec.read(reader);
@@ -77,13 +77,13 @@ export const uint64: Codec<bigint> = {
   read: (reader) => reader.take(8).getBigUint64(0),
 };
 
-/** A boolean, which libvirt sends as an `int`; any number but 0 reads as true. */
+/** A boolean, which libvirt sends as an `int`; any number except 0 reads as true. */
 export const boolean: Codec<boolean> = {
   write: (writer, value) => int32.write(writer, value ? 1 : 0),
   read: (reader) => int32.read(reader) !== 0,
 };
 
-/** Text of at most {@link MAX_STRING_BYTES} in UTF-8; bytes that are not UTF-8 read as U+FFFD. */
+/** Text of at most {@link MAX_STRING_BYTES} in UTF-8; invalid UTF-8 reads as U+FFFD. */
 export const string: Codec<string> = {
   write(writer, value) {
     const bytes = Buffer.from(value, "utf8");
@@ -98,7 +98,7 @@ export const string: Codec<string> = {
   },
 };
 
-/** No bytes at all: the arguments or the reply of a call that has none. */
+/** No bytes at all: for calls without arguments or reply. */
 export const nothing: Codec<void> = { write: () => undefined, read: () => undefined };
 
 /** A value that may be absent (an XDR pointer): 0, or 1 and the value. */
@@ -160,7 +160,7 @@ export function struct<T extends object>(fields: { [K in keyof T]: Codec<T[K]> }
   };
 }
 
-/** `codec`, shown to callers as another type. */
+/** Converts `codec` to another type for its callers. */
 export function mapped<Wire, T>(
   codec: Codec<Wire>,
   convert: { toWire(value: T): Wire; fromWire(value: Wire): T },
@@ -171,12 +171,12 @@ export function mapped<Wire, T>(
   };
 }
 
-/** A growing buffer. Codecs write through it; callers use {@link encode}. */
+/** A growing buffer for codecs; callers use {@link encode}. */
 export class XdrWriter {
   #buffer = new Uint8Array(INITIAL_CAPACITY_BYTES);
   #length = 0;
 
-  /** A view of the next `byteCount` bytes, which the caller fills. */
+  /** Returns a view of the next `byteCount` bytes, for the caller to fill. */
   reserve(byteCount: number): DataView {
     const start = this.#length;
     this.#grow(start + byteCount);
@@ -204,7 +204,7 @@ export class XdrWriter {
   }
 }
 
-/** A cursor over bytes received. It never reads past their end. */
+/** A cursor over received bytes, which never reads past their end. */
 export class XdrReader {
   readonly #bytes: Uint8Array;
   #offset = 0;
@@ -213,18 +213,18 @@ export class XdrReader {
     this.#bytes = bytes;
   }
 
-  /** Bytes not read yet. */
+  /** Number of unread bytes. */
   get remaining(): number {
     return this.#bytes.length - this.#offset;
   }
 
-  /** A view of the next `byteCount` bytes. */
+  /** Returns a view of the next `byteCount` bytes. */
   take(byteCount: number): DataView {
     const taken = this.#next(byteCount);
     return new DataView(taken.buffer, taken.byteOffset, byteCount);
   }
 
-  /** The next `length` bytes; their padding must be zeros (RFC 4506, section 4.9). */
+  /** Returns the next `length` bytes; their padding must be zeros (RFC 4506, section 4.9). */
   bytes(length: number): Uint8Array {
     const padded = this.#next(paddedLength(length));
     if (padded.subarray(length).some((byte) => byte !== 0)) throw new XdrError("The padding is not zero.");
