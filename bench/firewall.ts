@@ -1,13 +1,9 @@
 import { chmodSync } from "node:fs";
+import { silentLog } from "../src/core/log.ts";
 import type { Hypervisor } from "../src/hypervisor/hypervisor.ts";
 import { createLibvirtHypervisor } from "../src/hypervisor/libvirt/libvirt.ts";
 import { randomJobId } from "../test/hypervisor-contract/contract.ts";
-import {
-  SYSTEM_URI,
-  silentLog,
-  testSpec,
-  writeTestSeed,
-} from "../test/hypervisor-contract/libvirt/harness.ts";
+import { SYSTEM_URI, testSpec, writeTestSeed } from "../test/hypervisor-contract/libvirt/harness.ts";
 import { gatewayAddress, guestImage, noLibvirt } from "../test/support/guests/libvirt.ts";
 import type { Bench } from "./bench.ts";
 import type { Figure } from "./report.ts";

@@ -4,8 +4,8 @@ import { sendBlob } from "../attempts/transfers/send-blob.ts";
 import type { BlobStore } from "../blobs/blob-store.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
 import type { Job } from "../core/job/job.ts";
+import type { Log } from "../core/log.ts";
 import type { ListArtifactsResponseSchema } from "../gen/solstice/v1/jobs_pb.ts";
-import type { ApiLog } from "../http/log.ts";
 import {
   closeExchange,
   type NodeHandler,
@@ -63,7 +63,7 @@ export async function listArtifacts(
 
 /** The options of {@link createArtifactRoute}. */
 export interface ArtifactRouteOptions extends ArtifactsContext {
-  readonly log: ApiLog;
+  readonly log: Log;
   /** The reason why a request may not read artifacts, or null. */
   readonly refusal: (request: NodeRequest) => SolsticeError | null;
 }

@@ -11,8 +11,8 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { until } from "../../test/support/until.ts";
 import { verdict } from "../core/job/verdict.ts";
+import type { Log } from "../core/log.ts";
 import { JobService, ShellRequestSchema, type ShellResponse } from "../gen/solstice/v1/jobs_pb.ts";
-import type { Log } from "../orchestrator/log.ts";
 import type { ShellLimits } from "../orchestrator/shells/guest-session.ts";
 import { createGuestShells } from "../orchestrator/shells/guest-shells.ts";
 import { releaseHold } from "../store/jobs/holds.ts";

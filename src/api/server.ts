@@ -3,6 +3,7 @@ import { accessRefusal } from "../access/access.ts";
 import { createRunnerGate } from "../attempts/runner-gate.ts";
 import { createRunnerService, type RunnerServiceContext } from "../attempts/runner-service.ts";
 import { createTransferRoutes } from "../attempts/transfers/transfer-routes.ts";
+import type { Log } from "../core/log.ts";
 import { type JsonBounds, requestJsonBounds } from "../core/text/json-bounds.ts";
 import { JobService } from "../gen/solstice/v1/jobs_pb.ts";
 import { RunnerService } from "../gen/solstice/v1/runner_pb.ts";
@@ -13,7 +14,6 @@ import { createHttpRoutes, type MetricsSource, type ReadinessCheck } from "../ht
 import { isLoopback } from "../http/limits/address-counts.ts";
 import { type ConnectionLimits, listen } from "../http/listen.ts";
 import type { ListenAddress } from "../http/listen-error.ts";
-import type { ApiLog } from "../http/log.ts";
 import { type NodeHandler, pathOf } from "../http/node-http.ts";
 import { refuse } from "../http/refusal.ts";
 import { createArtifactRoute } from "./artifacts.ts";
@@ -36,7 +36,7 @@ export interface UserServerOptions extends JobServiceContext {
   readonly listen: ListenAddress;
   /** The current token. Null: no token is required, and only requests that name a local host are served. */
   readonly token: () => string | null;
-  readonly log: ApiLog;
+  readonly log: Log;
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
   readonly metrics: MetricsSource;
   readonly limits?: Partial<ConnectionLimits>;
@@ -142,7 +142,7 @@ interface ServerParts {
   readonly closeGraceMs: number | undefined;
   readonly flag: string;
   readonly limits: ConnectionLimits;
-  readonly log: ApiLog;
+  readonly log: Log;
   readonly readMaxBytes: number;
   readonly jsonBounds: JsonBounds;
   readonly routes: (router: ConnectRouter) => void;

@@ -1,6 +1,6 @@
 import { bearerToken, hashToken } from "../access/bearer.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { ApiLog } from "../http/log.ts";
+import type { Log } from "../core/log.ts";
 import { type NodeHandler, type NodeRequest, pathOf } from "../http/node-http.ts";
 import { refuse } from "../http/refusal.ts";
 import { hasRunnerToken, type RunnerTokenKind } from "../store/jobs/attempts.ts";
@@ -10,7 +10,7 @@ import { refusedGuest } from "./runner-sessions.ts";
 /** What {@link createRunnerGate} needs. */
 export interface RunnerGateOptions {
   readonly store: Store;
-  readonly log: ApiLog;
+  readonly log: Log;
 }
 
 /** Whose token is a running attempt's is let in for so long without another look, in ms; of so many tokens at most. */

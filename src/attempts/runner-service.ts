@@ -3,6 +3,7 @@ import { hashToken } from "../access/bearer.ts";
 import { SolsticeError } from "../core/errors.ts";
 import { decideHold, type HoldPolicy } from "../core/job/hold.ts";
 import { type Job, type Machine, type RunnerFailure, runnerFailures } from "../core/job/job.ts";
+import type { Log } from "../core/log.ts";
 import {
   type AppendLogRequest,
   type AppendUploadRequest,
@@ -17,7 +18,6 @@ import {
   StepPhase,
 } from "../gen/solstice/v1/runner_pb.ts";
 import { KeyedQueue } from "../http/limits/keyed-queue.ts";
-import type { ApiLog } from "../http/log.ts";
 import { recordFinish } from "../store/jobs/machines.ts";
 import { startSession } from "../store/jobs/sessions.ts";
 import { finishStep, listSteps, startStep } from "../store/jobs/steps.ts";
@@ -48,7 +48,7 @@ import type { Transfers } from "./transfers/transfers.ts";
 /** What the handlers of {@link createRunnerService} need from the process they run in. */
 export interface RunnerServiceContext {
   readonly store: Store;
-  readonly log: ApiLog;
+  readonly log: Log;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**

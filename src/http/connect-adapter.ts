@@ -6,10 +6,10 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { SolsticeError } from "../core/errors.ts";
+import type { Log } from "../core/log.ts";
 import type { JsonBounds } from "../core/text/json-bounds.ts";
 import { errorInterceptor, toConnectError } from "./errors.ts";
 import { boundJson } from "./limits/bound-json.ts";
-import type { ApiLog } from "./log.ts";
 import { closeExchange, type NodeHandler, type NodeRequest, type NodeResponse, pathOf } from "./node-http.ts";
 import { refuse, refuseAsJson } from "./refusal.ts";
 import { findUnreadable, type UniversalResponse } from "./unreadable.ts";
@@ -17,7 +17,7 @@ import { findUnreadable, type UniversalResponse } from "./unreadable.ts";
 /** The dependencies of {@link createConnectHandler}. */
 export interface ConnectHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
-  readonly log: ApiLog;
+  readonly log: Log;
   /** Largest message accepted, in bytes, before and after decompression. */
   readonly readMaxBytes: number;
   /** Bounds of a message in JSON. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type ErrorCode, isSolsticeError, SolsticeError } from "../core/errors.ts";
-import type { ApiLog } from "./log.ts";
+import type { Log } from "../core/log.ts";
 import { unreadableError } from "./unreadable.ts";
 
 /**
@@ -62,7 +62,7 @@ function encodeHeader(text: string): string {
  * protocol pass through, and all others are logged with their cause under an id; the caller receives only the
  * id.
  */
-export function errorInterceptor(log: ApiLog): Interceptor {
+export function errorInterceptor(log: Log): Interceptor {
   return (next) => async (request) => {
     const { signal, method } = request;
     const convert = (error: unknown) => presentable(error, { log, method: method.name, signal });
@@ -84,7 +84,7 @@ async function* convertErrors<T>(messages: AsyncIterable<T>, convert: (error: un
 }
 
 interface CallContext {
-  readonly log: ApiLog;
+  readonly log: Log;
   readonly method: string;
   readonly signal: AbortSignal;
 }

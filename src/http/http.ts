@@ -1,5 +1,5 @@
 import type { SolsticeError } from "../core/errors.ts";
-import type { ApiLog } from "./log.ts";
+import type { Log } from "../core/log.ts";
 import {
   type NodeHandler,
   type NodeRequest,
@@ -25,7 +25,7 @@ export interface MetricsSource {
 
 /** The dependencies of {@link createHttpRoutes}. */
 export interface HttpRoutesOptions {
-  readonly log: ApiLog;
+  readonly log: Log;
   readonly readiness: () => Promise<readonly ReadinessCheck[]>;
   readonly metrics: MetricsSource;
   /**

@@ -53,12 +53,6 @@ export interface GuestShell {
 /** Writes a seed in a form to a file that does not exist yet: `writeSeed` of src/guest, which backends are given. */
 export type WriteSeed = (path: string, seed: Seed, form: SeedForm) => Promise<void>;
 
-/** Where a backend reports; a pino logger fits. No secret is ever given to it. */
-export interface HypervisorLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 /**
  * One kind of hypervisor on this host. Every method can be repeated after a crash at any point, and acts on what it
  * observes. Guests are named by {@link guestName}; things without our ownership mark are never touched.

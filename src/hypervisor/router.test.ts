@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isSolsticeError } from "../core/errors.ts";
+import { silentLog } from "../core/log.ts";
 import { imageMapOf } from "../images/testing/fixtures.ts";
 import { chooseHypervisor, createHypervisor } from "./router.ts";
 
@@ -57,7 +58,7 @@ test("a libvirt that is not there is named with its socket", async () => {
     },
     imageRetentionSeconds: 0,
   } as const;
-  const log = { info: () => {}, warn: () => {} };
+  const log = silentLog;
   const writeSeed = async () => {};
   await assert.rejects(createHypervisor({ config, ownerId: "test", log, writeSeed }), {
     code: "hypervisor_unavailable",

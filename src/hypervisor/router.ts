@@ -2,8 +2,9 @@ import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import { expectedBackend, imagesFor } from "../core/hosts/backend-fit.ts";
 import type { Backend } from "../core/job/job.ts";
+import type { Log } from "../core/log.ts";
 import { createLibvirtClient } from "../libvirt/index.ts";
-import type { Hypervisor, HypervisorLog, WriteSeed } from "./hypervisor.ts";
+import type { Hypervisor, WriteSeed } from "./hypervisor.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";
 
 /** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */
@@ -32,7 +33,7 @@ export interface HypervisorOptions {
   >;
   /** What marks the guests of this installation; the same after a restart. */
   readonly ownerId: string;
-  readonly log: HypervisorLog;
+  readonly log: Log;
   /** `writeSeed` of src/guest. */
   readonly writeSeed: WriteSeed;
   /** Whether KVM really works here; asked only where the virt type is `auto`. */

@@ -3,11 +3,12 @@ import { isDeepStrictEqual } from "node:util";
 import pLimit from "p-limit";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition, ImageMap } from "../core/image-map/image-map.ts";
+import { type Log, silentLog } from "../core/log.ts";
 import { isPermanent } from "./errors.ts";
 import { type ImageRow, inspectImages } from "./inspect.ts";
 import { defaultImageLimits, type ImageLimits } from "./limits.ts";
 import { digestByHand, findReadyImage, hasComparableChecksum } from "./prepare/find-ready-image.ts";
-import type { ImageLog, ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
+import type { ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
 
 /** How {@link openImageStore} works. */
 export interface ImageStoreOptions {
@@ -15,7 +16,7 @@ export interface ImageStoreOptions {
   readonly imageMap: Pick<ImageMap, "images">;
   /** Remembers digests of images in folders that this user may not write. */
   readonly dataDir: string;
-  readonly log?: ImageLog;
+  readonly log?: Log;
   /** Told often: show it, do not store it. */
   readonly onProgress?: (name: string, progress: ImageProgress) => void;
   /** For tests. */
@@ -72,15 +73,13 @@ interface Entry {
   readonly gone: AbortController;
 }
 
-const silentLog: ImageLog = { info() {}, warn() {}, error() {} };
-
 class Store implements ImageStore {
   #entries: ReadonlyMap<string, Entry>;
   /** What ends the background work; null before `start`. */
   #started: AbortSignal | null = null;
   readonly #onProgress: ImageStoreOptions["onProgress"];
   readonly #dataDir: string;
-  readonly #log: ImageLog;
+  readonly #log: Log;
   readonly #limits: ImageLimits;
   readonly #listeners = new Set<ImageListener>();
   readonly #closing = new AbortController();

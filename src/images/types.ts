@@ -44,13 +44,6 @@ export type ImageState =
       readonly permanent: boolean;
     };
 
-/** The part of a logger that this folder uses; pino fits. */
-export interface ImageLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 /** What the steps of a preparation share. */
 export interface PreparationContext {
   readonly limits: ImageLimits;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { silentLog } from "../core/log.ts";
 import type { Log } from "./context.ts";
 import { startLoop } from "./loop.ts";
 
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const anHourMs = 3_600_000;
 
 /** The parts of a log that note what they are told. */
@@ -23,7 +23,7 @@ test("a wake during a round makes one more round, however many wakes there were"
   let rounds = 0;
   const loop = startLoop({
     name: "test",
-    log: silent,
+    log: silentLog,
     run: async () => {
       rounds += 1;
       if (rounds === 1) await gate.promise;
@@ -43,7 +43,7 @@ test("a wake ends the pause", async () => {
   let count = 0;
   const loop = startLoop({
     name: "test",
-    log: silent,
+    log: silentLog,
     run: async () => {
       rounds[count++]?.resolve();
       return anHourMs;
@@ -63,7 +63,7 @@ test("a failed round is logged once and repeated, and a busy waker does not turn
   let rounds = 0;
   const loop = startLoop({
     name: "test",
-    log: { ...silent, ...collector(lines) } as Log,
+    log: { ...silentLog, ...collector(lines) } as Log,
     run: async () => {
       rounds += 1;
       // The first round begins before `loop` is there.
@@ -92,7 +92,7 @@ test("what others tell is not told again, what is new is", async () => {
   const errors = [new Error("the store is away"), new Error("a defect")];
   const loop = startLoop({
     name: "test",
-    log: { ...silent, ...collector(lines) } as Log,
+    log: { ...silentLog, ...collector(lines) } as Log,
     isToldElsewhere: (error) => String(error).includes("away"),
     run: async () => {
       const error = errors.shift();
@@ -111,7 +111,7 @@ test("what others tell is not told again, what is new is", async () => {
 });
 
 test("a loop whose body is done ends by itself, and stop is safe then", async () => {
-  const loop = startLoop({ name: "test", log: silent, run: async () => "done" });
+  const loop = startLoop({ name: "test", log: silentLog, run: async () => "done" });
   await loop.ended;
   loop.wake();
   await loop.stop();

@@ -1,5 +1,5 @@
 import { errorText, isSolsticeError } from "../core/errors.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../core/log.ts";
 import { isStoreAway } from "./store-away.ts";
 
 /** The longest pause after repeated failures of one loop, in ms. */

@@ -95,10 +95,3 @@ export const brokerLimits: BrokerLimits = {
   longestRetryMs: 30_000,
   closeTimeoutMs: 10_000,
 };
-
-/** The log of this folder's parts; a pino logger fits. */
-export interface BrokerLog {
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}

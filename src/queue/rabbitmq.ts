@@ -2,10 +2,10 @@ import type { Envelope } from "rabbitmq-client";
 import type { AmqpConfig } from "../config/orchestrator-config.ts";
 import { isSolsticeError } from "../core/errors.ts";
 import type { JobResult } from "../core/job/job-result.ts";
+import type { Log } from "../core/log.ts";
 import {
   type Broker,
   type BrokerLimits,
-  type BrokerLog,
   type BrokerStatus,
   brokerLimits,
   type DeliveryHandler,
@@ -19,7 +19,7 @@ import { createPublisher, type Publisher } from "./publish/publisher.ts";
 
 /** Options of {@link openBroker}. */
 export interface BrokerOptions extends AmqpConfig {
-  readonly log: BrokerLog;
+  readonly log: Log;
   readonly limits?: Partial<BrokerLimits>;
 }
 
@@ -63,7 +63,7 @@ interface Parts {
   readonly deadLetterPublisher: Publisher;
 }
 
-function openParts(config: AmqpConfig, { log, limits }: { log: BrokerLog; limits: BrokerLimits }): Parts {
+function openParts(config: AmqpConfig, { log, limits }: { log: Log; limits: BrokerLimits }): Parts {
   const { url } = config;
   const publishConnection = openConnection({ url, name: "solstice orchestrator: publish", log });
   const openPublisher = () =>
@@ -91,7 +91,7 @@ function statusOf({ intakeConnection, publishConnection }: Parts, trouble: strin
 interface ConsumeOptions extends Parts {
   readonly config: AmqpConfig;
   readonly limits: BrokerLimits;
-  readonly log: BrokerLog;
+  readonly log: Log;
   readonly onTrouble: (message: string | null) => void;
 }
 

@@ -1,7 +1,9 @@
 /** The findings are fed with a small history that keeps every promise, and with the same one spoilt in one place. */
+
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import pg from "pg";
+import { silentLog } from "../../src/core/log.ts";
 import { openPostgresStore } from "../../src/store/postgres/open.ts";
 import type { ReadMessage } from "../support/servers/broker.ts";
 import { startPrivatePostgres } from "../support/servers/private-postgres.ts";
@@ -14,7 +16,7 @@ const databaseUrl = await server.createDatabase();
 const store = await openPostgresStore({
   url: databaseUrl,
   waitSeconds: 0,
-  log: { info() {}, warn() {} },
+  log: silentLog,
   recordsResults: true,
 });
 await store.close();

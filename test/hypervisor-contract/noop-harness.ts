@@ -6,16 +6,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../src/core/job/job.ts";
+import { silentLog } from "../../src/core/log.ts";
 import { runCommand } from "../../src/host/command.ts";
-import type { GuestSpec, Hypervisor, HypervisorLog } from "../../src/hypervisor/hypervisor.ts";
+import type { GuestSpec, Hypervisor } from "../../src/hypervisor/hypervisor.ts";
 import { guestPaths } from "../../src/hypervisor/noop/guest-files.ts";
 import { createNoopHypervisor, type NoopOptions } from "../../src/hypervisor/noop/noop.ts";
 import { until } from "../support/until.ts";
 import type { Behaviour, ContractHarness } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
 import { cutProgram, filesIn, openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
-
-const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
 
 /** So many processes are killed in `npm test`. */
 const SAMPLED_KILLS = 3;

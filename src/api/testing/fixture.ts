@@ -10,8 +10,8 @@ import { openTestTransfers } from "../../attempts/testing/transfers.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
 import { verdict } from "../../core/job/verdict.ts";
+import type { Log } from "../../core/log.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
-import type { ApiLog } from "../../http/log.ts";
 import { createMetrics } from "../../http/metrics.ts";
 import { applyEvent, claimJob, getJob, insertJob } from "../../store/jobs/jobs.ts";
 import { setMachineState } from "../../store/jobs/machines.ts";
@@ -26,7 +26,7 @@ import {
 } from "../server.ts";
 
 /** A log that keeps its lines, so that a test can search them. */
-export class MemoryLog implements ApiLog {
+export class MemoryLog implements Log {
   readonly lines: { level: string; fields: object; message: string }[] = [];
   debug = (fields: object, message: string) => this.#add("debug", fields, message);
   info = (fields: object, message: string) => this.#add("info", fields, message);

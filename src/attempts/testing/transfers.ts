@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { openDirectoryStore } from "../../blobs/directory-store.ts";
+import { silentLog } from "../../core/log.ts";
 import type { Store } from "../../store/store.ts";
 import { type ArtifactLimits, createArtifactKind } from "../transfers/artifact-kind.ts";
 import { createTransfers, type Transfers, type TransfersOptions } from "../transfers/transfers.ts";
@@ -16,7 +17,7 @@ export const largeLimits: ArtifactLimits = {
   storeBytes: 300 * mebibyte,
 };
 
-const log = { debug() {}, info() {}, warn() {}, error() {} };
+const log = silentLog;
 
 /** Transfers into a blob store in a directory of its own, which goes with the test. */
 export async function openTestTransfers(

@@ -1,6 +1,6 @@
 import { bearerToken, hashToken } from "../../access/bearer.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
-import type { ApiLog } from "../../http/log.ts";
+import type { Log } from "../../core/log.ts";
 import {
   closeExchange,
   type NodeHandler,
@@ -26,7 +26,7 @@ import type { Transfers } from "./transfers.ts";
 export interface TransferRoutesOptions {
   readonly store: Store;
   readonly transfers: Transfers;
-  readonly log: ApiLog;
+  readonly log: Log;
   readonly now: () => number;
 }
 

@@ -13,6 +13,7 @@ import {
   startTestRunnerServer,
 } from "../../api/testing/fixture.ts";
 import { openDirectoryStore } from "../../blobs/directory-store.ts";
+import { silentLog } from "../../core/log.ts";
 import { RunnerService } from "../../gen/solstice/v1/runner_pb.ts";
 import { getUpload } from "../../store/files/uploads.ts";
 import { largeLimits, openTestTransfers } from "../testing/transfers.ts";
@@ -293,7 +294,7 @@ test("a process that dies between any two steps of an upload's end is followed b
       blobs,
       kinds: { uploads: { artifact: createArtifactKind(largeLimits) }, downloads: {} },
       hostId: "host-1",
-      log: { debug() {}, info() {}, warn() {}, error() {} },
+      log: silentLog,
       now: Date.now,
       diskProblem: () => null,
       ...given,

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import { SolsticeError } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import { KeyedQueue } from "../../http/limits/keyed-queue.ts";
-import type { ApiLog } from "../../http/log.ts";
 import {
   beginUpload,
   getUpload,
@@ -24,7 +24,7 @@ export interface TransfersOptions {
   readonly kinds: TransferKinds;
   /** This host, for blobs that only it can read. */
   readonly hostId: string;
-  readonly log: ApiLog;
+  readonly log: Log;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Why nothing more may be written to this host's disk for now, in one sentence; null when it may. */

@@ -6,6 +6,7 @@ import { loadOrchestratorConfig } from "../../config/load-orchestrator-config.ts
 import type { RawFlags } from "../../config/options/read-options.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Backend } from "../../core/job/job.ts";
+import { silentLog } from "../../core/log.ts";
 import { type FindLeaksResponse, FindLeaksResponseSchema, type Leak } from "../../gen/solstice/v1/jobs_pb.ts";
 import { readLockHolder, tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { readLastRun } from "../../orchestrator/last-run.ts";
@@ -97,9 +98,7 @@ async function lookOffline(
   const config = await loadOrchestratorConfig(settings, context.env);
   // Loaded only here, as in `solstice orchestrator`: the other commands need none of it.
   const { auditOffline } = await import("../../orchestrator/audit/offline-audit.ts");
-  const ignore = () => {};
-  const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-  const { report, backend } = await auditOffline(config, { fix, log });
+  const { report, backend } = await auditOffline(config, { fix, log: silentLog });
   return { ...create(FindLeaksResponseSchema, report), backend };
 }
 

@@ -1,8 +1,9 @@
 import { guestName } from "../../core/job/job.ts";
+import type { Log } from "../../core/log.ts";
 import type { RunCommand } from "../../host/command.ts";
 import type { Domain, LibvirtClient } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
-import type { HypervisorLog, WriteSeed } from "../hypervisor.ts";
+import type { WriteSeed } from "../hypervisor.ts";
 import type { Firewall } from "./firewall/firewall.ts";
 import type { VirtType } from "./guest/domain-xml.ts";
 import type { MacAddresses } from "./mac-addresses.ts";
@@ -24,7 +25,7 @@ export interface LibvirtHost {
   readonly macAddresses: MacAddresses;
   /** Null where the operator wants none. */
   readonly firewall: Firewall | null;
-  readonly log: HypervisorLog;
+  readonly log: Log;
 }
 
 /** The domain of a guest's name: `foreign` without our mark, or with another installation's. */

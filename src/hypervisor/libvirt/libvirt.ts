@@ -2,12 +2,13 @@ import { chmod, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SolsticeError } from "../../core/errors.ts";
 import { guestName, jobIdOfGuest } from "../../core/job/job.ts";
+import type { Log } from "../../core/log.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
 import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
-import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
+import type { Hypervisor, WriteSeed } from "../hypervisor.ts";
 import { toSolsticeError } from "./errors.ts";
 import { ensureFirewall, startBehindFirewall } from "./firewall/ensure-firewall.ts";
 import { createFirewall, type FirewallSettings } from "./firewall/firewall.ts";
@@ -39,7 +40,7 @@ export interface LibvirtHypervisorOptions {
   /** What marks our domains; another installation on the same libvirt has another. */
   readonly ownerId: string;
   readonly writeSeed: WriteSeed;
-  readonly log: HypervisorLog;
+  readonly log: Log;
   /** Runs `qemu-img`; the default is a process. */
   readonly run?: RunCommand;
   /** Without it, KVM counts as working where libvirt offers it. */

@@ -1,13 +1,13 @@
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { errorText, SolsticeError } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import type { LibvirtClient, Network } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
-import type { HypervisorLog } from "../hypervisor.ts";
 
 const DEFAULT_NETWORK_FILE = "/usr/share/libvirt/networks/default.xml";
 
 /** Makes the network active, now and whenever libvirtd starts. Fails with `network_missing` and what to do. */
-export async function prepareNetwork(client: LibvirtClient, name: string, log: HypervisorLog): Promise<void> {
+export async function prepareNetwork(client: LibvirtClient, name: string, log: Log): Promise<void> {
   const network = await findNetwork(client, name);
   if (!(await client.networkActive(network))) {
     await startNetwork(client, network);

@@ -8,12 +8,12 @@ import {
   missingSystemLibvirt,
   openTemporaryDirectory,
   SYSTEM_URI,
-  silentLog,
   testSpec,
   tinyImage,
   writeTestSeed,
 } from "../../../test/hypervisor-contract/libvirt/harness.ts";
 import { guestName } from "../../core/job/job.ts";
+import { silentLog } from "../../core/log.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createLibvirtClient } from "../../libvirt/index.ts";
 import { guestsDirectory } from "../guest-directories.ts";
@@ -280,7 +280,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
 
   test("where a network cannot isolate ports, the guest starts without, and a warning tells", async () => {
     const warnings: object[] = [];
-    const log = { info: () => {}, warn: (fields: object) => warnings.push(fields) };
+    const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
     const name = `tap-${ownerId.slice(0, 8)}`;
     const network = await client.defineNetworkXml(
       `<network><name>${name}</name><forward mode='bridge'><interface dev='virbr0'/></forward></network>`,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { silentLog } from "../../core/log.ts";
 import { chooseVirtType, type KvmProbe, type VirtTypeFacts } from "./virt-type.ts";
 
 const withKvm = "<guest><domain type='qemu'/><domain type='kvm'/></guest>";
@@ -9,7 +10,7 @@ const hangs: KvmProbe = async () => ({ works: false, detail: "the guest hung" })
 
 async function choose(facts: Omit<VirtTypeFacts, "log">) {
   const warnings: object[] = [];
-  const log = { info: () => {}, warn: (fields: object) => warnings.push(fields) };
+  const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
   return { type: await chooseVirtType({ ...facts, log }), warnings };
 }
 

@@ -1,4 +1,4 @@
-import type { HypervisorLog } from "../hypervisor.ts";
+import type { Log } from "../../core/log.ts";
 import type { VirtType } from "./guest/domain-xml.ts";
 
 /** Tells whether a guest really runs under KVM here: a `/dev/kvm` that opens is not proof on nested hosts. */
@@ -10,7 +10,7 @@ export interface VirtTypeFacts {
   /** libvirt's capabilities XML. */
   readonly capabilities: string;
   readonly probeKvm: KvmProbe | undefined;
-  readonly log: HypervisorLog;
+  readonly log: Log;
 }
 
 /** `auto` becomes `kvm` only where libvirt offers it and the probe (if there is one) says that it works. */

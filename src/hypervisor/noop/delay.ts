@@ -1,13 +1,14 @@
 import { emptyGuestInventory } from "../../core/audit/inventories.ts";
 import { errorText, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job/job.ts";
-import type { GuestPower, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import type { Log } from "../../core/log.ts";
+import type { GuestPower, GuestSpec, Hypervisor } from "../hypervisor.ts";
 import { runBuiltInRunner } from "./built-in-runner.ts";
 
 /** Options of {@link createDelayHypervisor}. */
 export interface DelayOptions {
   readonly delayMs: number;
-  readonly log: HypervisorLog;
+  readonly log: Log;
 }
 
 interface PretendedGuest {

@@ -9,11 +9,10 @@ import fc from "fast-check";
 import { randomJobId } from "../../../test/hypervisor-contract/contract.ts";
 import { noopSpec, runnerFile } from "../../../test/hypervisor-contract/noop-harness.ts";
 import { until } from "../../../test/support/until.ts";
+import { silentLog } from "../../core/log.ts";
 import type { GuestPower, Hypervisor } from "../hypervisor.ts";
 import { guestPaths, placeInside } from "./guest-files.ts";
 import { createProcessHypervisor } from "./process.ts";
-
-const silent = { info: () => {}, warn: () => {} };
 
 describe("runners as processes", () => {
   let dataDir: string;
@@ -21,7 +20,7 @@ describe("runners as processes", () => {
   const jobIds: string[] = [];
   before(async () => {
     dataDir = await mkdtemp(join(tmpdir(), "solstice-process-"));
-    hypervisor = createProcessHypervisor({ dataDir, ownerId: "owner", log: silent });
+    hypervisor = createProcessHypervisor({ dataDir, ownerId: "owner", log: silentLog });
     await hypervisor.prepare();
   });
   after(async () => {
@@ -42,7 +41,7 @@ describe("runners as processes", () => {
 
   test("says once that there is no isolation", async () => {
     const warnings: string[] = [];
-    const log = { info: () => {}, warn: (_: object, message: string) => warnings.push(message) };
+    const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
     await createProcessHypervisor({ dataDir, ownerId: "owner", log }).prepare();
     assert.match(warnings.join(), /without any isolation/);
   });
@@ -134,7 +133,7 @@ describe("runners as processes", () => {
         "--input-type=module",
         "--eval",
         `import { createProcessHypervisor } from ${JSON.stringify(new URL("./process.ts", import.meta.url).href)};
-         const log = { info() {}, warn() {} };
+         const log = { debug() {}, info() {}, warn() {}, error() {} };
          const hypervisor = createProcessHypervisor({ dataDir: process.argv[1], ownerId: "owner", log });
          await hypervisor.start(process.argv[2]);
          process.kill(process.pid, "SIGKILL");`,

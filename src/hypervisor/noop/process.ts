@@ -10,11 +10,12 @@ import {
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { guestName } from "../../core/job/job.ts";
 import type { ShellOrder } from "../../core/job/shell-order.ts";
+import type { Log } from "../../core/log.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
 import { readPart } from "../../host/files/read-part.ts";
 import { guestsDirectory, readGuestDirectories } from "../guest-directories.ts";
-import type { GuestPower, GuestShell, GuestSpec, Hypervisor, HypervisorLog } from "../hypervisor.ts";
+import type { GuestPower, GuestShell, GuestSpec, Hypervisor } from "../hypervisor.ts";
 import {
   findGuest,
   type GuestPaths,
@@ -33,7 +34,7 @@ const DEFAULT_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 export interface ProcessOptions {
   readonly dataDir: string;
   readonly ownerId: string;
-  readonly log: HypervisorLog;
+  readonly log: Log;
   /** PATH of the runner and its steps; default the usual directories. */
   readonly searchPath?: string;
 }

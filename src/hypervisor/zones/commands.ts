@@ -1,13 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isSolsticeError } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import type { CommandOptions, CommandResult, RunCommand } from "../../host/command.ts";
-import type { HypervisorLog } from "../hypervisor.ts";
 import { isBusy, notIllumos, toHostError } from "./errors.ts";
 
 /** What every command of this backend needs to run. */
 export interface CommandHost {
   readonly run: RunCommand;
-  readonly log: HypervisorLog;
+  readonly log: Log;
 }
 
 /** Every exit code is an answer here: what a command said decides what it means. */

@@ -6,11 +6,12 @@ import pLimit from "p-limit";
 import type { ZonesConfig } from "../../config/zones-config.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { jobIdOfGuest } from "../../core/job/job.ts";
+import type { Log } from "../../core/log.ts";
 import { type RunCommand, runCommand } from "../../host/command.ts";
 import { makeDirectory, passableMode } from "../../host/files/make-directory.ts";
 import { readPart } from "../../host/files/read-part.ts";
 import { guestsDirectory } from "../guest-directories.ts";
-import type { Hypervisor, HypervisorLog, WriteSeed } from "../hypervisor.ts";
+import type { Hypervisor, WriteSeed } from "../hypervisor.ts";
 import { createConsoleKeeper } from "./console/console-keeper.ts";
 import { createGuest } from "./guest/create-guest.ts";
 import { listInventory } from "./guest/list-inventory.ts";
@@ -45,7 +46,7 @@ export interface ZonesHypervisorOptions {
   /** What marks our zones and datasets; another installation on the same host has another. */
   readonly ownerId: string;
   readonly writeSeed: WriteSeed;
-  readonly log: HypervisorLog;
+  readonly log: Log;
   /** How long an image in the pool is kept that nothing uses, in seconds; 0: for ever. */
   readonly imageRetentionSeconds: number;
   /** Bytes that must stay free in the pool when a guest is made; default 1 GiB. */

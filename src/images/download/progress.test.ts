@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { silentLog } from "../../core/log.ts";
 import { createProgressLog } from "./progress.ts";
 
 test("log lines: at a change of phase, then after a tenth of the way but 5 s apart, once a minute, and when a try fails in a new way", () => {
   const lines: string[] = [];
   let now = 0;
-  const log = { info: (_fields: object, message: string) => lines.push(message), warn() {}, error() {} };
+  const log = { ...silentLog, info: (_: object, message: string) => void lines.push(message) };
   const view = createProgressLog(log, () => now);
   const show = (seconds: number, mebibytes: number, phase: "downloading" | "unpacking" = "downloading") => {
     now = seconds * 1000;

@@ -1,6 +1,7 @@
 import { MultiBar, type SingleBar } from "cli-progress";
+import type { Log } from "../../core/log.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
-import type { ImageLog, ImageProgress } from "../types.ts";
+import type { ImageProgress } from "../types.ts";
 
 /** Shows how far images are. */
 export interface ProgressView {
@@ -54,7 +55,7 @@ export function createProgressBars(stream: NodeJS.WriteStream): ProgressView {
 }
 
 /** Log lines, where there is no terminal. `now` is in milliseconds. */
-export function createProgressLog(log: ImageLog, now: () => number = () => performance.now()): ProgressView {
+export function createProgressLog(log: Log, now: () => number = () => performance.now()): ProgressView {
   const last = new Map<string, { at: number; progress: ImageProgress }>();
   return {
     show(name, progress) {

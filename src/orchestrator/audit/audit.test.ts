@@ -9,6 +9,7 @@ import type { Leak } from "../../core/audit/leak.ts";
 import type { ImageDefinition } from "../../core/image-map/image-map.ts";
 import { guestName, type Job } from "../../core/job/job.ts";
 import { verdict } from "../../core/job/verdict.ts";
+import { silentLog } from "../../core/log.ts";
 import { acquireProcessLock } from "../../host/process-lock.ts";
 import { createNoopHypervisor } from "../../hypervisor/noop/noop.ts";
 import { applyEvent, getJob } from "../../store/jobs/jobs.ts";
@@ -41,9 +42,8 @@ async function openHost(t: TestContext, options: { isDriven: boolean }): Promise
   const log = { debug: () => {}, info: () => {}, warn: note, error: note } as Log;
   const store = await openSqliteStore({ path: join(dataDir, "state", "solstice.db") });
   t.after(() => store.close());
-  const silent = { info: () => {}, warn: () => {} };
   const hypervisor = createNoopHypervisor({
-    ...{ runner: "process", delayMs: 0, dataDir, ownerId: hostId, log: silent },
+    ...{ runner: "process", delayMs: 0, dataDir, ownerId: hostId, log: silentLog },
   });
   t.after(() => hypervisor.close());
   await hypervisor.prepare();

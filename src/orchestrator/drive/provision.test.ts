@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SolsticeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job/job.ts";
+import { silentLog } from "../../core/log.ts";
 import { parseJobRequest } from "../../core/request/job-request.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import type { Context } from "../context.ts";
@@ -20,7 +21,7 @@ const job = {
   image: "red",
   request: parseJobRequest({ request_id: randomUUID(), script: "true" }),
 } as Job;
-const log = { debug() {}, info() {}, warn() {}, error() {} };
+const log = silentLog;
 
 test("a store that is away while a guest is made ends no attempt: it is made again", async (context: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-provision-"));

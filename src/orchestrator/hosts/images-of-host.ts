@@ -1,7 +1,7 @@
 import { imagesFor, unfitness } from "../../core/hosts/backend-fit.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
 import type { Backend } from "../../core/job/job.ts";
-import type { Log } from "../log.ts";
+import type { Log } from "../../core/log.ts";
 
 /**
  * The images that a host with `backend` prepares and runs. What else the map holds is logged once: images for other hosts,

@@ -1,6 +1,7 @@
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { ErrorCode } from "../../core/errors.ts";
-import type { Broker, BrokerLog } from "../../queue/broker.ts";
+import type { Log } from "../../core/log.ts";
+import type { Broker } from "../../queue/broker.ts";
 import { openBroker } from "../../queue/rabbitmq.ts";
 
 /** What the rest of the orchestrator sees of the broker. */
@@ -24,7 +25,7 @@ function nothingRejected(): Map<ErrorCode, number> {
 }
 
 /** Connects to the broker, in the background; null where none is configured, and jobs come through the API only. */
-export function openMessaging({ amqp }: OrchestratorConfig, log: BrokerLog): Messaging | null {
+export function openMessaging({ amqp }: OrchestratorConfig, log: Log): Messaging | null {
   if (amqp === null) return null;
   return { broker: openBroker({ ...amqp, log }), rejected: nothingRejected() };
 }

@@ -4,8 +4,8 @@ import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { type ReachableNetworks, targetOfRepository, whyUnreachable } from "../../core/hosts/reachability.ts";
 import type { Job } from "../../core/job/job.ts";
 import type { Verdict } from "../../core/job/verdict.ts";
+import type { Log } from "../../core/log.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
-import type { Log } from "../log.ts";
 import { createLookUps, type LookUp, lookUpHost } from "./look-up.ts";
 
 /** What of a job decides which way its guest goes. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { sharedPostgres } from "../../../test/support/servers/servers.ts";
+import { silentLog } from "../../core/log.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";
 import { insertJob, listTransitions } from "../../store/jobs/jobs.ts";
@@ -27,7 +28,7 @@ function startHost(context: TestContext, store: Store, hostId: string): void {
     },
     hypervisor: { backend: "noop" },
     images: { onChange: () => () => {} },
-    log: { debug() {}, info() {}, warn() {}, error() {} },
+    log: silentLog,
     phase: "serving",
     drainRecord: { since: () => null },
     pausedReason: () => null,

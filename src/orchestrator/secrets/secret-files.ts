@@ -1,8 +1,8 @@
 import { haveSecretsChanged, loadSecrets } from "../../config/secrets/load-secrets.ts";
 import type { SecretsConfig, SecretsReading } from "../../config/secrets/secrets-config.ts";
 import { errorText } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import type { SecretSet } from "../../core/secrets/secret.ts";
-import type { Log } from "../log.ts";
 
 /** The operator's secrets as they are now. In memory only. */
 export interface SecretFiles {

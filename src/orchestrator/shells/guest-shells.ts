@@ -2,10 +2,10 @@ import type { ShellSession, Shells } from "../../api/job-shell.ts";
 import { holdEndsAt } from "../../core/job/hold.ts";
 import type { Job, Machine } from "../../core/job/job.ts";
 import { type ShellOrder, shellOrderText } from "../../core/job/shell-order.ts";
+import type { Log } from "../../core/log.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import { loadAttempt } from "../../store/jobs/attempts.ts";
 import type { Store } from "../../store/store.ts";
-import type { Log } from "../log.ts";
 import { GuestSession, type ShellLimits, shellLimits } from "./guest-session.ts";
 
 /** What the desk works with. */

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openStandIn } from "../../../test/illumos/stand-in.ts";
+import { silentLog } from "../../core/log.ts";
 import { freeBytesOfDataset } from "../../host/files/disk-space.ts";
 import { createDiskGuard, isBelowReserve } from "./disk-guard.ts";
 
-const log = { debug() {}, info() {}, warn() {}, error() {} };
+const log = silentLog;
 
 test("jobs stop below the reserve, and start again only when there is some more", () => {
   assert.equal(isBelowReserve(false, 1000, 1000), false);

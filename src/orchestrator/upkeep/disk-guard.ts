@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
+import type { Log } from "../../core/log.ts";
 import type { RunCommand } from "../../host/command.ts";
 import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/files/disk-space.ts";
 import type { Store } from "../../store/store.ts";
-import type { Log } from "../log.ts";
 import { startLoop } from "../loop.ts";
 
 /** How often free space is looked at, in ms: the reserve must outlast what the running jobs write in between. */

@@ -2,6 +2,7 @@ import { type CacheContext, createCacheCounts } from "../../attempts/caches/cach
 import type { BlobStore } from "../../blobs/blob-store.ts";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { planEviction, planSpace, type SpacePlan, type SpaceRequest } from "../../core/cache/space.ts";
+import type { Log } from "../../core/log.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
 import {
   deleteCacheEntry,
@@ -11,7 +12,6 @@ import {
 } from "../../store/files/cache-entries.ts";
 import type { Store } from "../../store/store.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
-import type { Log } from "../log.ts";
 import { cachePlace } from "./sweep-place.ts";
 
 /** What a host's cache is made of. */

@@ -1,5 +1,6 @@
 import { type Channel, Connection } from "rabbitmq-client";
-import type { BrokerLog, BrokerStatus } from "../broker.ts";
+import type { Log } from "../../core/log.ts";
+import type { BrokerStatus } from "../broker.ts";
 import { bounded } from "./bounded.ts";
 import { brokerErrorText, shownBrokerUrl } from "./broker-errors.ts";
 import { frameBytesMax } from "./frame-size.ts";
@@ -38,7 +39,7 @@ export interface ConnectionOptions {
   readonly url: string;
   /** Name of the connection in RabbitMQ's management page. */
   readonly name: string;
-  readonly log: BrokerLog;
+  readonly log: Log;
   /** Called with each loss of the connection, and with the first failure to connect. */
   readonly onLost?: (error: Error) => void;
 }

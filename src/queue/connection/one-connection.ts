@@ -1,5 +1,6 @@
 import { SolsticeError } from "../../core/errors.ts";
-import { type BrokerLog, brokerLimits } from "../broker.ts";
+import { silentLog } from "../../core/log.ts";
+import { brokerLimits } from "../broker.ts";
 import { toBrokerError } from "./broker-errors.ts";
 import { type BrokerConnection, openConnection } from "./connection.ts";
 
@@ -12,9 +13,6 @@ export interface OneConnectionOptions {
   readonly timeoutMs?: number;
 }
 
-/** A command that connects once needs no log: its error has every detail. */
-const silent: BrokerLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
 /**
  * Connects for one piece of work, and rejects at the first failure instead of retrying. Converts errors of the client
  * library into `broker_unavailable`; a SolsticeError passes unchanged.
@@ -25,7 +23,7 @@ export async function withConnection<Value>(
 ): Promise<Value> {
   const lost = Promise.withResolvers<never>();
   const onLost = (error: Error) => lost.reject(error);
-  const connection = openConnection({ url, name, log: silent, onLost });
+  const connection = openConnection({ url, name, log: silentLog, onLost });
   let closeTimeoutMs = timeoutMs;
   try {
     return await Promise.race([work(connection), lost.promise]);

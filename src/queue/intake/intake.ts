@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel } from "rabbitmq-client";
-import type { BrokerLimits, BrokerLog, Intake } from "../broker.ts";
+import type { Log } from "../../core/log.ts";
+import type { BrokerLimits, Intake } from "../broker.ts";
 import { bounded } from "../connection/bounded.ts";
 import { toBrokerError } from "../connection/broker-errors.ts";
 import type { BrokerConnection } from "../connection/connection.ts";
@@ -13,7 +14,7 @@ export interface IntakeOptions
   /** Declares the topology. */
   readonly prepare: (channel: Channel) => Promise<void>;
   readonly limits: BrokerLimits;
-  readonly log: BrokerLog;
+  readonly log: Log;
   /** Receives the reason why consuming fails now; null when consuming works. */
   readonly onTrouble: (message: string | null) => void;
 }

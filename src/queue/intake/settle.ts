@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AsyncMessage, Envelope } from "rabbitmq-client";
 import { errorText, isSolsticeError } from "../../core/errors.ts";
-import type { BrokerLimits, BrokerLog, Delivery, DeliveryHandler, DeliveryOutcome } from "../broker.ts";
+import type { Log } from "../../core/log.ts";
+import type { BrokerLimits, Delivery, DeliveryHandler, DeliveryOutcome } from "../broker.ts";
 import type { Settlement } from "./consumer-session.ts";
 import { deadLetterEnvelope, plainDeadLetterEnvelope, type Refusal } from "./dead-letter.ts";
 
@@ -12,7 +13,7 @@ export interface SettleOptions {
   /** Resolves when the copy is confirmed and in a queue. */
   readonly publish: (envelope: Envelope, body: Buffer) => Promise<void>;
   readonly limits: BrokerLimits;
-  readonly log: BrokerLog;
+  readonly log: Log;
   /** Aborted when waits must end. */
   readonly signal: AbortSignal;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { AmqpConfig } from "../../config/orchestrator-config.ts";
-import type { BrokerLog, Delivery, DeliveryOutcome } from "../broker.ts";
+import type { Log } from "../../core/log.ts";
+import type { Delivery, DeliveryOutcome } from "../broker.ts";
 
 /** Configuration with names that no other test uses, on the broker at `url`. */
 export function testConfig(url: string): AmqpConfig {
@@ -9,7 +10,7 @@ export function testConfig(url: string): AmqpConfig {
 }
 
 /** A log that keeps its lines. */
-export interface KeptLog extends BrokerLog {
+export interface KeptLog extends Log {
   readonly lines: string[];
 }
 
@@ -19,7 +20,7 @@ export function keepLog(): KeptLog {
   const keep = (details: object, message: string) => {
     lines.push(JSON.stringify({ ...details, message }, textOfErrors));
   };
-  return { lines, info: keep, warn: keep, error: keep };
+  return { lines, debug: keep, info: keep, warn: keep, error: keep };
 }
 
 function textOfErrors(_key: string, value: unknown): unknown {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Kysely } from "kysely";
 import { Client, Pool } from "pg";
 import { isSolsticeError } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import { postgresSchemaDialect } from "../schema/dialect.ts";
 import { migrate } from "../schema/migrate.ts";
 import type { Database } from "../schema/schema.ts";
@@ -11,7 +12,7 @@ import { commitBatch } from "./commit-batch.ts";
 import { clientConfig, databaseName, poolConnections, sessionSettings } from "./connection.ts";
 import { postgresDialect } from "./driver.ts";
 import { toStoreError } from "./errors.ts";
-import { PostgresWakeExchange, type StoreLog } from "./wake-exchange.ts";
+import { PostgresWakeExchange } from "./wake-exchange.ts";
 
 /**
  * Transactions at once: while one waits for the flush, another one works. Measured on 2 cores with 64 callers: 1 gives
@@ -29,7 +30,7 @@ export interface PostgresStoreOptions extends StoreOptions {
   /** How long a database that does not answer is waited for, in seconds. */
   readonly waitSeconds: number;
   /** Gets a line when the database is waited for, and when its wakes stop and come again. */
-  readonly log: StoreLog;
+  readonly log: Log;
 }
 
 /**

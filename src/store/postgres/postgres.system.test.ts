@@ -6,6 +6,7 @@ import { sql } from "kysely";
 import { startPrivatePostgres } from "../../../test/support/servers/private-postgres.ts";
 import { isSolsticeError } from "../../core/errors.ts";
 import { verdict } from "../../core/job/verdict.ts";
+import { silentLog } from "../../core/log.ts";
 import { applyEvent, getJob, insertJob, listJobs } from "../jobs/jobs.ts";
 import { startSession } from "../jobs/sessions.ts";
 import { appendLog, readLog } from "../logs/logs.ts";
@@ -19,7 +20,7 @@ const server = await startPrivatePostgres();
 after(() => server.stop());
 
 const create = () => createPostgresDatabase(server);
-const log = { info() {}, warn() {} };
+const log = silentLog;
 
 function openTwo(context: TestContext): Promise<[Store, Store]> {
   return openSeveral(context, create, 2) as Promise<[Store, Store]>;
@@ -227,7 +228,7 @@ test("a server that starts late is waited for", async (context) => {
   const opening = openPostgresStore({
     url,
     waitSeconds: 60,
-    log: { info() {}, warn: (_, line) => lines.push(line) },
+    log: { ...silentLog, warn: (_, line) => void lines.push(line) },
   });
   while (lines.length === 0) await delay(10);
   await server.start();

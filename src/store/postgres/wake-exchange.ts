@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "pg";
 import { errorText } from "../../core/errors.ts";
+import type { Log } from "../../core/log.ts";
 import type { Wake, WakeExchange } from "../store.ts";
 import { packLines, unpackWakes, wakeLine } from "./wake-payload.ts";
 
@@ -23,19 +24,13 @@ const goodbyeMs = 2_000;
 /** Wakes that wait to be sent at most, as during an outage; more become one `all`. */
 const maxWaiting = 5_000;
 
-/** The part of a logger that the store uses: facts, then a sentence. */
-export interface StoreLog {
-  info(facts: object, sentence: string): void;
-  warn(facts: object, sentence: string): void;
-}
-
 /** What the exchange needs from outside. */
 export interface WakeExchangeOptions {
   /** Gives a new connection, or rejects. */
   connect(): Promise<Client>;
   /** Gets the wakes of other processes, and `all` when some may have been missed. */
   deliver(wake: Wake): void;
-  readonly log: StoreLog;
+  readonly log: Log;
 }
 
 /**

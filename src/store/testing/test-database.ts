@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { administerPostgres } from "../../../test/support/servers/private-postgres.ts";
 import type { SharedPostgres } from "../../../test/support/servers/servers.ts";
+import { silentLog } from "../../core/log.ts";
 import { openPostgresStore } from "../postgres/open.ts";
 import { openSqliteStore, type Store, type StoreOptions } from "../store.ts";
 
@@ -71,7 +72,7 @@ function postgresDatabase(url: string, remove: () => Promise<void>): TestDatabas
 /** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
 export function openAt(place: string, options: StoreOptions = {}): Promise<Store> {
   if (!place.startsWith("postgres:")) return openSqliteStore({ path: place, ...options });
-  return openPostgresStore({ url: place, waitSeconds: 0, log: { info() {}, warn() {} }, ...options });
+  return openPostgresStore({ url: place, waitSeconds: 0, log: silentLog, ...options });
 }
 
 /** One handle on an empty database; both go when the test ends. */

@@ -3,10 +3,11 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { guestName } from "../../../src/core/job/job.ts";
+import { silentLog } from "../../../src/core/log.ts";
 import { networkConfigVersion2 } from "../../../src/guest/seed/static-network.ts";
 import { runCommand } from "../../../src/host/command.ts";
 import { guestsDirectory } from "../../../src/hypervisor/guest-directories.ts";
-import type { GuestSpec, Hypervisor, HypervisorLog, Seed } from "../../../src/hypervisor/hypervisor.ts";
+import type { GuestSpec, Hypervisor, Seed } from "../../../src/hypervisor/hypervisor.ts";
 import { buildDomainXml } from "../../../src/hypervisor/libvirt/guest/domain-xml.ts";
 import { guestPaths } from "../../../src/hypervisor/libvirt/guest/guest-paths.ts";
 import type { LibvirtHypervisorOptions } from "../../../src/hypervisor/libvirt/libvirt.ts";
@@ -25,9 +26,6 @@ const IMAGE_BUILD_SECONDS = 1800;
 
 /** So many processes are killed in `npm test`; each takes some seconds. */
 const SAMPLED_KILLS = 2;
-
-/** Says nothing to anyone. */
-export const silentLog: HypervisorLog = { info: () => {}, warn: () => {} };
 
 /** Why the system's libvirt cannot be used here, as a reason to skip a test; false when it can. */
 export async function missingSystemLibvirt(): Promise<string | false> {

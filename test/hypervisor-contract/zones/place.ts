@@ -1,11 +1,11 @@
 import { writeFile } from "node:fs/promises";
 import type { ZonesConfig } from "../../../src/config/zones-config.ts";
+import { silentLog } from "../../../src/core/log.ts";
 import { writeSeed } from "../../../src/guest/seed/seed-image.ts";
 import { type RunCommand, runCommand } from "../../../src/host/command.ts";
 import type { Hypervisor, WriteSeed } from "../../../src/hypervisor/hypervisor.ts";
 import { createZonesHypervisor } from "../../../src/hypervisor/zones/zones.ts";
 import { randomJobId } from "../contract.ts";
-import { silentLog } from "../libvirt/harness.ts";
 
 /** What a backend of zones is made of; plain data, so that a child process can make it as well. */
 export interface ZonesPlace {

@@ -2,10 +2,12 @@
  * A process of its own that gives a guest power on a host that lost its `nft` meanwhile. Arguments: the data directory, the owner,
  * the job, the runner's URL, and the `nft` of its PATH, which it removes. Prints code and remedy of the failure as JSON.
  */
+
 import { unlink } from "node:fs/promises";
 import { SolsticeError } from "../../../src/core/errors.ts";
+import { silentLog } from "../../../src/core/log.ts";
 import { createLibvirtHypervisor } from "../../../src/hypervisor/libvirt/libvirt.ts";
-import { SYSTEM_URI, silentLog, writeTestSeed } from "../../hypervisor-contract/libvirt/harness.ts";
+import { SYSTEM_URI, writeTestSeed } from "../../hypervisor-contract/libvirt/harness.ts";
 
 const [dataDir = "", ownerId = "", jobId = "", runnerUrl = "", nft = ""] = process.argv.slice(2);
 const hypervisor = createLibvirtHypervisor({

@@ -1,6 +1,7 @@
 import type { ImagesConfig } from "../../../config/load-orchestrator-config.ts";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import { expectedBackend, imagesFor, unfitness } from "../../../core/hosts/backend-fit.ts";
+import type { Log } from "../../../core/log.ts";
 import { didYouMean } from "../../../core/text/closest-name.ts";
 import { formatBytes } from "../../../host/files/disk-space.ts";
 import type { ImageStore, ProgressView } from "../../../images/index.ts";
@@ -88,9 +89,9 @@ function unknownImage(name: string, known: readonly string[]): SolsticeError {
   return new SolsticeError("not_found", text, { remedy: `Known images: ${known.join(", ")}.` });
 }
 
-function lineLog({ stderr }: CliContext) {
+function lineLog({ stderr }: CliContext): Log {
   const line = (_fields: object, message: string) => void stderr.write(`${manyLines(message)}\n`);
-  return { info: line, warn: line, error: line };
+  return { debug: line, info: line, warn: line, error: line };
 }
 
 function interrupted(): SolsticeError {

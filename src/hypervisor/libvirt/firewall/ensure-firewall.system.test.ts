@@ -9,11 +9,11 @@ import {
   missingSystemLibvirt,
   openTemporaryDirectory,
   SYSTEM_URI,
-  silentLog,
   testSpec,
   tinyImage,
   writeTestSeed,
 } from "../../../../test/hypervisor-contract/libvirt/harness.ts";
+import { silentLog } from "../../../core/log.ts";
 import { runCommand } from "../../../host/command.ts";
 import type { Hypervisor } from "../../hypervisor.ts";
 import { createLibvirtHypervisor } from "../libvirt.ts";

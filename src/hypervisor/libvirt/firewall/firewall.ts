@@ -1,7 +1,7 @@
 import { errorText, SolsticeError } from "../../../core/errors.ts";
 import type { Egress } from "../../../core/image-map/egress.ts";
+import type { Log } from "../../../core/log.ts";
 import type { LibvirtClient } from "../../../libvirt/index.ts";
-import type { HypervisorLog } from "../../hypervisor.ts";
 import { poolSize } from "../mac-addresses.ts";
 import type { Binding } from "./bindings.ts";
 import { closeToSpanningTree } from "./bridge-ports.ts";
@@ -28,7 +28,7 @@ export interface FirewallParts {
   readonly network: string;
   readonly ownerId: string;
   readonly settings: FirewallSettings;
-  readonly log: HypervisorLog;
+  readonly log: Log;
 }
 
 /** The tables around the guests of one installation. Calls may overlap; the kernel's tables change one after the other. */

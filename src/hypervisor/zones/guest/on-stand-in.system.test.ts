@@ -1,4 +1,5 @@
 /** What the contract does not ask: images, what is somebody else's, cards. On the stand-in, with guests that are no machines. */
+
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import {
@@ -15,9 +16,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { randomJobId } from "../../../../test/hypervisor-contract/contract.ts";
-import { silentLog, testSpec, writeTestSeed } from "../../../../test/hypervisor-contract/libvirt/harness.ts";
+import { testSpec, writeTestSeed } from "../../../../test/hypervisor-contract/libvirt/harness.ts";
 import { zonesSettings } from "../../../../test/hypervisor-contract/zones/place.ts";
 import { openStandIn, type StandIn } from "../../../../test/illumos/stand-in.ts";
+import { silentLog } from "../../../core/log.ts";
 import { runCommand } from "../../../host/command.ts";
 import type { GuestSpec, Hypervisor, Seed, WriteSeed } from "../../hypervisor.ts";
 import { normaliseMac, slotOfVnic } from "../network/slots.ts";
