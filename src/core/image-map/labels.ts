@@ -1,7 +1,7 @@
 import { SolsticeError } from "../errors.ts";
 import type { GuestSize } from "../job/job.ts";
 import { didYouMean } from "../text/closest-name.ts";
-import type { ImageDefinition, ImageMap } from "./image-map.ts";
+import type { ImageDefinition, ImageMap, NamedSize } from "./image-map.ts";
 
 /** The label a job asked for and the image it leads to. */
 export interface ResolvedLabel {
@@ -33,9 +33,15 @@ export function resolveLabel(map: ImageMap, runsOn: string | undefined): Resolve
   throw unknownLabel(label, knownLabels(map));
 }
 
+/** The image that each label of the map leads to, in the order of {@link knownLabels}. */
+export function imagesByLabel(map: ImageMap): Map<string, string> {
+  return new Map(knownLabels(map).map((label) => [label, resolveLabel(map, label).image.name]));
+}
+
 /** The image's own name, and every alias that ends at it. */
 export function labelsOfImage(map: ImageMap, image: string): string[] {
-  return [image, ...[...map.aliases.keys()].filter((alias) => resolveLabel(map, alias).image.name === image)];
+  const aliases = [...imagesByLabel(map)].filter(([label, target]) => target === image && label !== image);
+  return [image, ...aliases.map(([label]) => label)];
 }
 
 /** The `unknown_label` error for a label that is none of `known`. */
@@ -45,14 +51,16 @@ export function unknownLabel(label: string, known: readonly string[]): SolsticeE
   return new SolsticeError("unknown_label", text);
 }
 
-/**
- * What a guest of `image` is given: the image's defaults, or the named size of the map. A size without a disk keeps the
- * image's. Throws `usage` naming the known sizes.
- */
+/** What a guest of a named size is given. A size without a disk keeps the image's. */
+export function sizeOf(named: NamedSize, defaults: GuestSize): GuestSize {
+  return { cpu: named.cpu, ramMb: named.ramMb, diskGb: named.diskGb ?? defaults.diskGb };
+}
+
+/** What a guest of `image` is given: the image's defaults, or the named size of the map. Throws `usage` naming the known sizes. */
 export function resolveSize(map: ImageMap, image: ImageDefinition, sizeName: string | undefined): GuestSize {
   if (sizeName === undefined) return image.defaults;
   const size = map.sizes.get(sizeName);
-  if (size) return { cpu: size.cpu, ramMb: size.ramMb, diskGb: size.diskGb ?? image.defaults.diskGb };
+  if (size) return sizeOf(size, image.defaults);
   const known = [...map.sizes.keys()];
   throw new SolsticeError("usage", `No size is named "${sizeName}"${didYouMean(sizeName, known)}.`, {
     remedy: known.length > 0 ? `Known sizes: ${known.join(", ")}.` : "The image map defines no sizes.",

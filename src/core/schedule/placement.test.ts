@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SolsticeError } from "../errors.ts";
 import type { HostRecord } from "../hosts/host-facts.ts";
 import type { ImageDefinition, ImageMap } from "../image-map/image-map.ts";
-import { hostMemoryMs, type PlacementRequest, place } from "./placement.ts";
+import { hostMemoryMs, type PlacementRequest, placeElsewhere, placeHere } from "./placement.ts";
 import { hostRecord } from "./testing/hosts.ts";
 
 const now = 1_000_000_000;
@@ -23,7 +24,9 @@ const illumosHost = hostRecord("b", {
 });
 
 function placed(requested: Partial<PlacementRequest>, others: HostRecord[] = [illumosHost]) {
-  return place({ runsOn: undefined, size: undefined, ...requested }, { map, others, now });
+  const asked = { runsOn: undefined, size: undefined, ...requested };
+  const here = placeHere(asked, map);
+  return here instanceof SolsticeError ? placeElsewhere(asked, here, { map, others, now }) : here;
 }
 
 test("what this host's map knows is resolved by it, whatever others say of the same names", () => {

@@ -1,7 +1,7 @@
 import { isSolsticeError, SolsticeError } from "../errors.ts";
 import { type HostFacts, type HostRecord, unfitThere } from "../hosts/host-facts.ts";
 import type { ImageMap } from "../image-map/image-map.ts";
-import { knownLabels, resolveLabel, resolveSize, unknownLabel } from "../image-map/labels.ts";
+import { knownLabels, resolveLabel, resolveSize, sizeOf, unknownLabel } from "../image-map/labels.ts";
 import type { GuestSize } from "../job/job.ts";
 import { didYouMean } from "../text/closest-name.ts";
 
@@ -13,7 +13,10 @@ export interface PlacementRequest {
   readonly size: string | undefined;
 }
 
-/** Where a request leads: the label that capacity is counted by, the image and the size of the guest. */
+/**
+ * Where a request leads: the label that capacity is counted by, the image and the size of the guest. Decided once, when the
+ * request is accepted, and recorded with the job: a changed image map changes it for new jobs only.
+ */
 export interface Placement {
   readonly label: string;
   readonly image: string;
@@ -26,31 +29,7 @@ export interface Placement {
  */
 export const hostMemoryMs = 7 * 24 * 60 * 60 * 1000;
 
-/**
- * Resolves what a request asks for by this host's map; what that does not know, by the other hosts' facts: those that run it
- * first, then those that hold their lease, then those heard of within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or
- * `usage` for a size that nobody who has the label knows.
- */
-export function place(
-  requested: PlacementRequest,
-  known: { map: ImageMap; others: readonly HostRecord[]; now: number },
-): Placement {
-  const { map } = known;
-  const others = known.others
-    .filter((host) => isRemembered(host, known.now))
-    .sort((a, b) => distance(requested, a) - distance(requested, b));
-  const here = placeHere(requested, map);
-  if (!(here instanceof SolsticeError)) return here;
-  for (const { facts } of others) {
-    const there = placeBy(requested, facts);
-    if (there !== null) return there;
-  }
-  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(requested, facts));
-  if (!isLabelKnown) throw unknownLabel(requested.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
-  throw here.code === "usage" ? here : unknownSize(requested.size ?? "", others);
-}
-
-/** {@link place} by one map alone; the error is given, not thrown, as others may know better. */
+/** Resolves what a request asks for by this host's map. The error is returned, not thrown: other hosts may know better. */
 export function placeHere(requested: PlacementRequest, map: ImageMap): Placement | SolsticeError {
   try {
     const { label, image } = resolveLabel(map, requested.runsOn);
@@ -59,6 +38,29 @@ export function placeHere(requested: PlacementRequest, map: ImageMap): Placement
     if (isSolsticeError(error, "unknown_label") || isSolsticeError(error, "usage")) return error;
     throw error;
   }
+}
+
+/**
+ * Resolves what this host's map does not know (`here`) by the other hosts' facts: those that run it first, then those that hold
+ * their lease, then those that renewed it within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or `usage`
+ * for a size that no host knows which has the label.
+ */
+export function placeElsewhere(
+  requested: PlacementRequest,
+  here: SolsticeError,
+  known: { map: ImageMap; others: readonly HostRecord[]; now: number },
+): Placement {
+  const { map } = known;
+  const others = known.others
+    .filter((host) => isRemembered(host, known.now))
+    .sort((a, b) => distance(requested, a) - distance(requested, b));
+  for (const { facts } of others) {
+    const there = placeBy(requested, facts);
+    if (there !== null) return there;
+  }
+  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(requested, facts));
+  if (!isLabelKnown) throw unknownLabel(requested.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
+  throw here.code === "usage" ? here : unknownSize(requested.size ?? "", others);
 }
 
 /** Whether what a host said last still counts. */
@@ -85,7 +87,7 @@ function placeBy(requested: PlacementRequest, facts: HostFacts): Placement | nul
   if (requested.size === undefined) return { label, image, size: defaults };
   const named = Object.hasOwn(facts.sizes, requested.size) ? facts.sizes[requested.size] : undefined;
   if (named === undefined) return null;
-  return { label, image, size: { ...named, diskGb: named.diskGb ?? defaults.diskGb } };
+  return { label, image, size: sizeOf(named, defaults) };
 }
 
 function labelsOfAll(map: ImageMap, others: readonly HostRecord[]): string[] {

@@ -3,7 +3,7 @@ import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import type { Job } from "../../core/job/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/request/job-request.ts";
 import { whyRefused } from "../../core/schedule/image-availability.ts";
-import { type Placement, place, placeHere } from "../../core/schedule/placement.ts";
+import { type Placement, placeElsewhere, placeHere } from "../../core/schedule/placement.ts";
 import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
 import { insertJob } from "../../store/jobs/jobs.ts";
@@ -69,14 +69,15 @@ async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): 
   });
 }
 
-/** By this host's map, and only where that does not do by what the other hosts told. */
+/** By this host's map, and by what the other hosts reported only where the map does not know the label or size. */
 async function placeRequest(context: Context, request: JobRequest): Promise<Placement> {
   const requested = { runsOn: request.runs_on, size: request.size };
   const { imageMap: map } = context.config;
   const here = placeHere(requested, map);
   if (!(here instanceof SolsticeError) && mayCome(context, here.image)) return here;
   const others = await otherHosts(context);
-  const placement = place(requested, { map, others, now: Date.now() });
+  const placement =
+    here instanceof SolsticeError ? placeElsewhere(requested, here, { map, others, now: Date.now() }) : here;
   if (!mayCome(context, placement.image)) refuseFailedImage(context, placement.image, others);
   return placement;
 }

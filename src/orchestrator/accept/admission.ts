@@ -15,7 +15,8 @@ export interface Admission {
   /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
   accept(input: unknown): Promise<AcceptedJob>;
   /**
-   * Makes a new job of the request of one that has ended, under a request id that the caller chose. Errors as of `accept`,
+   * Makes a new job of the request of one that has ended, under a request id that the caller chose. The new job is placed as
+   * any other: by the image map of now, in which the old job's image may have been corrected or removed. Errors as of `accept`,
    * and `conflict` for a job that has not ended, or an id that is another job's.
    */
   retry(job: Job, requestId: string): Promise<AcceptedJob>;

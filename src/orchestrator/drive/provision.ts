@@ -61,7 +61,10 @@ function verdictOf(error: unknown): Verdict {
   return verdict(reason, `The guest could not be made: ${errorText(error)}`);
 }
 
-/** An image that this host runs; it may have started with another map or backend since it claimed the job. */
+/**
+ * The definition of the job's image, as it is now. Which image that is was decided when the job was accepted; whether this host
+ * runs it was true when the job was claimed, and a reload or a start with another map or backend may have changed it since.
+ */
 function imageOf(context: Context, job: Job): ImageDefinition {
   const image = context.config.imageMap.images.get(job.image);
   const problem = image ? unfitHere(context, job.image)?.problem : "It is not in the image map any more.";

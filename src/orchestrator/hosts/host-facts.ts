@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import type { HostFacts, HostRecord } from "../../core/hosts/host-facts.ts";
-import { knownLabels, resolveLabel } from "../../core/image-map/labels.ts";
+import { imagesByLabel } from "../../core/image-map/labels.ts";
 import { projectVersion } from "../../host/version.ts";
 import { listHosts } from "../../store/hosts/hosts.ts";
 import { type Context, isDraining, isImageReady, unfitHere } from "../context.ts";
@@ -11,7 +11,6 @@ const version = projectVersion();
 export function factsOfHost(context: Context, apiUrl: string | null): HostFacts {
   const { config } = context;
   const { imageMap } = config;
-  const labels = knownLabels(imageMap).map((name) => [name, resolveLabel(imageMap, name).image.name]);
   const images: [string, HostFacts["images"][string]][] = [];
   const unfit: [string, HostFacts["unfit"][string]][] = [];
   for (const { name, defaults } of imageMap.images.values()) {
@@ -31,7 +30,7 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
     maxHolds: config.maxHolds,
     labelCaps: Object.fromEntries(config.capacityMap),
     defaultLabel: imageMap.defaultLabel,
-    labels: Object.fromEntries(labels),
+    labels: Object.fromEntries(imagesByLabel(imageMap)),
     sizes: Object.fromEntries(imageMap.sizes),
     images: Object.fromEntries(images),
     unfit: Object.fromEntries(unfit),

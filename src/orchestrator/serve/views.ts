@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { knownLabels, resolveLabel } from "../../core/image-map/labels.ts";
+import { imagesByLabel } from "../../core/image-map/labels.ts";
 import { countedSlots } from "../../core/job/hold.ts";
 import type { CapacityResponseSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";
@@ -16,10 +16,7 @@ export async function capacityView(
   const queued = await countQueued();
   const active = await listSlots(context.store, identity.hostId);
   const running = countedSlots(active, config.maxHolds);
-  const labels = new Map<string, string>();
-  for (const name of knownLabels(config.imageMap)) {
-    labels.set(name, resolveLabel(config.imageMap, name).image.name);
-  }
+  const labels = imagesByLabel(config.imageMap);
   for (const { label, image } of [...queued, ...running]) labels.set(label, image);
   return {
     maxConcurrency: config.maxConcurrency,
