@@ -62,7 +62,7 @@ test("a guest's message is bounded before it is parsed, compressed ones as well"
   const wide = Buffer.from(`{"sessionToken":[${"0,".repeat(800_000)}0]}`);
   const digits = Buffer.from(`{"sessionToken":"${"9".repeat(1_800_000)}"}`);
   for (const [body, problem] of [
-    [deep, /more than 8 lists and maps/],
+    [deep, /more than 8 nested lists and maps/],
     [wide, /more than 500 values/],
     [digits, /more than 1000 digits/],
   ] as const) {

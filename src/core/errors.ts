@@ -35,7 +35,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 
 /**
  * The one error class of the project. `message` says what happened, and `remedy` what to do about it, both in a
- * sentence for a person. Foreign errors are converted where they enter and kept as `cause`.
+ * sentence addressed to a person. Foreign errors are converted where they enter and kept as `cause`.
  */
 export class SolsticeError extends Error {
   readonly code: ErrorCode;
@@ -49,12 +49,12 @@ export class SolsticeError extends Error {
   }
 }
 
-/** True when `error` is ours; with `code`, true only when it also carries that code. */
+/** True when `error` is a {@link SolsticeError}; with `code`, true only when it also has that code. */
 export function isSolsticeError(error: unknown, code?: ErrorCode): error is SolsticeError {
   return error instanceof SolsticeError && (code === undefined || error.code === code);
 }
 
-/** The text of anything that can be thrown, for a log line or a verdict. */
+/** The text of any thrown value, for a log line or a verdict. */
 export function errorText(error: unknown): string {
   if (error instanceof SolsticeError && error.remedy) return `${error.message} ${error.remedy}`;
   if (error instanceof SolsticeError) return error.message;

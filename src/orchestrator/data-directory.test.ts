@@ -16,8 +16,8 @@ test("a data directory is made, and one that cannot be is the operator's to corr
   writeFileSync(file, "");
   assert.throws(() => openDataDirectory(file), {
     code: "config_invalid",
-    message: `--data-dir: ${file} cannot be used: there is a file in its place.`,
+    message: `--data-dir: ${file} cannot be used: a file with this name exists already.`,
     remedy: /--data-dir or SOLSTICE_DATA_DIR/,
   });
-  assert.throws(() => openDataDirectory(join(file, "below")), /a part of the path is no directory/);
+  assert.throws(() => openDataDirectory(join(file, "below")), /a part of the path is not a directory/);
 });

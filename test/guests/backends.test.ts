@@ -131,7 +131,7 @@ test("images of another backend are neither fetched nor checked, also by hand", 
   const refused = run(solstice, ["images", "pull", "omnios", ...flags], { env });
   await assert.rejects(refused, {
     code: 1,
-    stderr: /needs a host with backend zones, and this one has libvirt/,
+    stderr: /needs a host with backend zones; this host has libvirt/,
   });
   const all = run(solstice, ["images", "pull", ...flags], { env });
   await assert.rejects(all, ({ stderr }: { stderr: string }) => !/omnios|never-asked/.test(stderr));
@@ -156,10 +156,10 @@ test("a host with zones runs what is for zones, and says at once what it cannot 
   });
   const refused = await untilEnd(plain.process, whyUnavailable);
   assert.deepEqual([refused.state, refused.verdict?.reason], ["infra_error", "image_unavailable"]);
-  assert.match(refused.verdict?.message ?? "", /Backend zones cannot make guests with disk_bus: scsi/);
+  assert.match(refused.verdict?.message ?? "", /Backend zones does not support disk_bus: scsi/);
   for (const { process } of [plain, able]) {
     const again = submit(process, { runs_on: "odd", script: "true" });
-    await assert.rejects(again, /Image odd cannot be used: Backend zones cannot make guests with disk_bus/);
+    await assert.rejects(again, /Image odd cannot be used: Backend zones does not support disk_bus/);
   }
   const ended = await untilEnd(plain.process, waiting);
   assert.deepEqual([ended.state, ended.hostId], ["succeeded", able.hostId], able.process.log());

@@ -223,7 +223,7 @@ test("strays of a host are shown with their cause, repaired on request, and at a
     const next = await startOrchestrator(setup, ["--audit-interval", "1s"]);
     await first.assertGone();
     await first.assertForeignIntact();
-    assert.match(next.log(), /"kind":"guest_without_job".*"cause":"The store knows no job/);
+    assert.match(next.log(), /"kind":"guest_without_job".*"cause":"The store has no job/);
     const later = stray(setup);
     const { directory } = guestPaths(join(setup.dataDir, "guests"), later);
     while (existsSync(directory)) await new Promise((resolve) => setTimeout(resolve, 100));

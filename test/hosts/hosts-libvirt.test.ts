@@ -85,6 +85,6 @@ test("hosts that share a store and a libvirt", { skip: noLibvirt }, async (conte
       jobId: await submit(plain, { script: "true" }),
     });
     assert.equal(constraint, "no_backend");
-    assert.match(message, new RegExp(`: host ${plainId} has noop\\. .*${otherId} did until`));
+    assert.match(message, new RegExp(`: host ${plainId} has noop\\. .*${otherId} served it until`));
   });
 });

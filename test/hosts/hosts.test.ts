@@ -266,7 +266,7 @@ test("hosts with different images and caps: each runs its own, and any host's AP
   const third = await submit(apples.process, { runs_on: "pear", script: "true" });
   const alone = await apples.process.api.explain({ jobId: third });
   assert.equal(alone.constraint, "no_host");
-  assert.match(alone.message, new RegExp(`${pears.hostId} did until`));
+  assert.match(alone.message, new RegExp(`${pears.hostId} served it until`));
   const gone = (await apples.process.api.capacity({})).hosts.find((host) => host.hostId === pears.hostId);
   assert.deepEqual([gone?.state, gone?.message], ["lost", "It was shut down."]);
   const back = await restartHost(pears.setup);

@@ -185,7 +185,7 @@ test("which jobs get which secrets", async (context) => {
       const secrets = ["TOKEN", "NO_SUCH_NAME"];
       const fork = await submit(orchestrator, { script: 'echo "[$TOKEN]"', secrets, from_fork: true });
       await untilEnd(orchestrator, fork);
-      const why = "the job is of a fork's pull request";
+      const why = "the job belongs to a fork's pull request";
       assert.equal(
         (await readLog(orchestrator, fork)).toString(),
         `solstice: secret TOKEN is withheld: ${why}\nsolstice: secret NO_SUCH_NAME is withheld: ${why}\n[]\n`,

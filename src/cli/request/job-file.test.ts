@@ -105,7 +105,7 @@ test("what is wrong in a job file is told with its place, all at once, before an
       [
         /job\.yaml:1:32: steps\.0\.cmd: no such key/,
         /job\.yaml:1:36: steps\.1\.name: is missing/,
-        /job\.yaml:1:\d+: steps: there are both/,
+        /job\.yaml:1:\d+: steps: steps and script are both given/,
         /job\.yaml:2:20: artifacts\.0\.path: no such key \(did you mean "paths"\?\)/,
         /job\.yaml:2:\d+: artifacts\.0\.paths: is missing/,
         /job\.yaml:4:36: cache\.pathz: no such key \(did you mean "paths"\?\)/,
@@ -115,7 +115,7 @@ test("what is wrong in a job file is told with its place, all at once, before an
     ],
     ["script: a\nscript: b\n", [/job\.yaml:2:1: this key is there already/]],
     ["- a\n", [/job\.yaml:1:1: needs keys/]],
-    ["env: { A: b }\n", [/give either steps or script/]],
+    ["env: { A: b }\n", [/steps and script are both missing/]],
   ];
   for (const [text, problems] of wrong) {
     const args = ["enqueue", "--no-repo", "--api-url", api.url, "--file", fileOf(text)];

@@ -87,7 +87,7 @@ other: hunter2hunter2
   assert.deepEqual(problems, [
     "2:3: this is not a usable name; needs another name: this one is used by shells or by the runner",
     '4:5: unknown key (did you mean "value"?); secrets.TOKEN may have value, file, environment, repositories, refs, without_repository, checkout',
-    "5:20: secrets.TOKEN.repositories.0 cannot be used; needs host/owner/name, the host in small letters and without *, such as github.com/acme/app or github.com/acme/*",
+    "5:20: secrets.TOKEN.repositories.0 cannot be used; needs host/owner/name, the host in lower case and without *, such as github.com/acme/app or github.com/acme/*",
     "6:11: secrets.TOKEN.refs cannot be used; needs a list of full refs such as refs/heads/main, or the word any",
     "7:5: unknown key; secrets.TOKEN may have value, file, environment, repositories, refs, without_repository, checkout",
     "8:20: secrets.NUMBER.value cannot be used; needs a text, in quotes where YAML would make something else of it",

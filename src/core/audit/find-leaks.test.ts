@@ -30,7 +30,7 @@ test("every planted difference is found, with its job, and nothing else", () => 
   );
 });
 
-test("what an active job of this host owns is never to be removed, nor what is held or young", () => {
+test("the remedy `remove` is never for things that an active job of this host owns, or for held or young files", () => {
   fc.assert(
     fc.property(arbitraryHost, (host) => {
       const inventories = buildInventories(host);
@@ -45,7 +45,7 @@ test("what an active job of this host owns is never to be removed, nor what is h
   );
 });
 
-test("applying the remedies leaves only what nobody here can repair", () => {
+test("applying the remedies leaves only leaks without an automatic repair", () => {
   fc.assert(
     fc.property(arbitraryHost, (host) => {
       const before = buildInventories(host);
@@ -55,7 +55,7 @@ test("applying the remedies leaves only what nobody here can repair", () => {
   );
 });
 
-test("every cause is a sentence, and says who took a job over", () => {
+test("every cause is a sentence, and names the host that took a job over", () => {
   const leaks = findLeaks(buildInventories([{ case: "guest of another host's job", jobId: "aaaa" }]));
   assert.match(leaks[0]?.cause ?? "", /taken over by host elsewhere/);
   fc.assert(
@@ -65,40 +65,43 @@ test("every cause is a sentence, and says who took a job over", () => {
   );
 });
 
-test("where an orchestrator drives the jobs, a guest that disappeared is its business", () => {
+test("a guest that disappeared is no leak while an orchestrator drives the jobs", () => {
   const host = [{ case: "machine lost its guest", jobId: "aaaa" }] as const;
   assert.deepEqual(keys(findLeaks(buildInventories(host))), ["machine_without_guest job-aaaa/1"]);
   assert.deepEqual(findLeaks({ ...buildInventories(host), isDriven: true }), []);
 });
 
-test("a log is ours only where the store knows that its job ran here", () => {
+test("a log is ours only if the store records that its job ran here", () => {
   const log = { path: "/var/log/job-aaaa.log", jobId: "aaaa" };
   const inventories = inventoriesOf({ guestInventory: { ...emptyGuestInventory, logs: [log] } });
   assert.deepEqual(findLeaks(inventories), []);
-  const known = { ...inventories, store: { ...inventories.store, ranHere: new Set(["aaaa"]) } };
-  assert.deepEqual(keys(findLeaks(known)), ["stale_temporary_file /var/log/job-aaaa.log"]);
+  const recorded = { ...inventories, store: { ...inventories.store, ranHere: new Set(["aaaa"]) } };
+  assert.deepEqual(keys(findLeaks(recorded)), ["stale_temporary_file /var/log/job-aaaa.log"]);
 });
 
-test("an interface is told of only while every guest's card is known", () => {
+test("an interface is reported only while every guest's card is recorded", () => {
   const card = { name: "vnet7", macAddress: "52:54:01:02:03:04", command: "ip -d link show vnet7" };
   const guestInventory = { ...emptyGuestInventory, interfaces: [card] };
   const [leak] = findLeaks(inventoriesOf({ guestInventory }));
   assert.equal(`${leak?.kind} ${leak?.name}`, "interface_without_guest vnet7");
-  assert.match(leak?.cause ?? "", /ip -d link show vnet7$/, "each backend says how to look");
+  assert.match(leak?.cause ?? "", /ip -d link show vnet7$/, "each backend gives the command to inspect it");
   const healthy = buildInventories([{ case: "healthy", jobId: "aaaa", state: "running" }]);
-  const unknown = healthy.guestInventory.directories.map((directory) => ({ ...directory, macAddress: null }));
-  const withUnknown = { ...healthy.guestInventory, directories: unknown, interfaces: [card] };
-  assert.deepEqual(findLeaks({ ...healthy, guestInventory: withUnknown }), []);
+  const unrecorded = healthy.guestInventory.directories.map((directory) => ({
+    ...directory,
+    macAddress: null,
+  }));
+  const withUnrecorded = { ...healthy.guestInventory, directories: unrecorded, interfaces: [card] };
+  assert.deepEqual(findLeaks({ ...healthy, guestInventory: withUnrecorded }), []);
 });
 
-test("an expired lease is no lease, and one of a present guest is right", () => {
+test("an expired lease is no leak", () => {
   const lease = { macAddress: "52:54:01:02:03:04", address: "192.0.2.7", expiresAt: 2000 };
   const guestInventory = { ...emptyGuestInventory, leases: [lease] };
   assert.equal(findLeaks(inventoriesOf({ guestInventory, now: 2000 })).length, 0);
   assert.equal(findLeaks(inventoriesOf({ guestInventory, now: 1999 })).length, 1);
 });
 
-test("what only one of two looks saw is no difference", () => {
+test("a leak that only one of two audits found is dropped", () => {
   const leak = (name: string): Leak => ({
     ...{ kind: "guest_without_job", name, jobId: "aaaa", cause: "first", remedy: "remove" },
   });

@@ -6,8 +6,8 @@ import { leakKey } from "./leak.ts";
 import { holds } from "./ownership.ts";
 
 /**
- * Compares the inventories of a host. What an active job of this host owns is never in the answer with `remove`, nor
- * is what the inventories do not hold, because it is not ours.
+ * Compares the inventories of one host. A leak with the remedy `remove` never names a thing that an active job of this
+ * host owns, or a thing that no inventory lists: that is not ours.
  */
 export function findLeaks(inventories: Inventories): Leak[] {
   const guests = findGuestLeaks(inventories);
@@ -15,7 +15,7 @@ export function findLeaks(inventories: Inventories): Leak[] {
   return [
     ...guests,
     ...findLogLeaks(inventories),
-    // A record that says so of a guest that is there is right until that guest was removed, which finishes it.
+    // Removing a guest also finishes its machine record, so such a record is no leak of its own.
     ...findMachineLeaks(inventories).filter(({ jobId }) => !toRemove.has(jobId)),
     ...findJobLeaks(inventories),
     ...findNetworkLeaks(inventories),
@@ -24,8 +24,8 @@ export function findLeaks(inventories: Inventories): Leak[] {
 }
 
 /**
- * Keeps of the first look's differences those that a second look saw too. The inventories are read one after the other, so
- * what changes meanwhile looks like a difference once, and not twice.
+ * Keeps the leaks that two audits in a row found. The inventories are read one after the other, so a change during the
+ * reading looks like a leak once, but not twice.
  */
 export function confirmLeaks(first: readonly Leak[], second: readonly Leak[]): Leak[] {
   const seenBefore = new Set(first.map(leakKey));
@@ -47,13 +47,13 @@ function judgeMachine(inventories: Inventories, machine: MachineEntry): Leak[] {
   const job = inventories.store.jobs.get(jobId);
   const leak = { kind: "machine_without_guest", name: `${guestName(jobId)}/${attempt}`, jobId } as const;
   if (!holds(inventories.hostId, job, attempt)) {
-    const cause = `The store says that attempt ${attempt} still has a guest, but that attempt is over and nothing is here. The orchestrator was stopped between removing the guest and writing that down.`;
+    const cause = `The store has a machine for attempt ${attempt}, but the attempt has ended and its guest is gone. The orchestrator stopped after it removed the guest and before it recorded that.`;
     return [{ ...leak, cause, remedy: "finish" }];
   }
   const shouldBeHere = job?.state === "booting" || job?.state === "running";
   const isHere = inventories.guestInventory.domains.some((domain) => domain.jobId === jobId);
   if (inventories.isDriven || !shouldBeHere || isHere) return [];
-  const cause = `The job is ${job.state}, but its guest is not here: it disappeared while no orchestrator ran, as when the host was restarted. The orchestrator ends this attempt when it starts.`;
+  const cause = `The job is ${job.state}, but its guest is gone: the guest disappeared while no orchestrator ran, for example when the host restarted. The orchestrator ends this attempt at its next start.`;
   return [{ ...leak, cause, remedy: "adopt" }];
 }
 
@@ -62,7 +62,7 @@ function jobWithoutMachine({ id, state, attempt }: JobEntry): Leak {
     kind: "job_without_machine",
     name: `${guestName(id)}/${attempt}`,
     jobId: id,
-    cause: `The job is ${state} on this host, but the store has no machine for attempt ${attempt}. Both are written at once, so something else has changed the database.`,
+    cause: `The job is ${state} on this host, but the store has no machine for attempt ${attempt}. One transaction writes both, so another program changed the database.`,
     remedy: "finish",
   };
 }
@@ -73,8 +73,8 @@ function findNetworkLeaks({ guestInventory, now }: Inventories): Leak[] {
     (lease) => lease.expiresAt > now && !used.has(lease.macAddress),
   );
   const interfaces = guestInventory.interfaces.filter(({ macAddress }) => !used.has(macAddress));
-  // A guest whose card is not written down may be the one behind an interface that nobody else has.
-  const areCardsKnown = guestInventory.domains.every(({ jobId }) =>
+  // An interface without a directory may belong to a guest whose network card is not recorded.
+  const areCardsRecorded = guestInventory.domains.every(({ jobId }) =>
     guestInventory.directories.some(
       (directory) => directory.jobId === jobId && directory.macAddress !== null,
     ),
@@ -86,16 +86,16 @@ function findNetworkLeaks({ guestInventory, now }: Inventories): Leak[] {
         name: `${address} (${macAddress})`,
         jobId: null,
         cause:
-          "A guest that is gone has not given its address back. The next guest with this network card gets it, or it expires within the hour; nobody can ask the DHCP server to drop it.",
+          "The guest with this DHCP lease is gone, but the lease is still valid. The lease expires within the hour, or the next guest with this network card takes it over; the DHCP server has no command to remove it.",
         remedy: "none",
       }),
     ),
-    ...(areCardsKnown ? interfaces : []).map(
+    ...(areCardsRecorded ? interfaces : []).map(
       ({ name, macAddress, command }): Leak => ({
         kind: "interface_without_guest",
         name,
         jobId: null,
-        cause: `The interface belongs to a network card of ours (${macAddress}), and no guest has that card. Either a guest runs that the hypervisor has lost, or the interface was made by hand. Look with: ${command}`,
+        cause: `The interface belongs to one of our network cards (${macAddress}), but no guest has that card. Either a guest runs that the hypervisor has lost, or a person created the interface. Inspect it with: ${command}`,
         remedy: "by_hand",
       }),
     ),
@@ -109,7 +109,7 @@ function findTemporaryLeaks({ temporary, now }: Inventories): Leak[] {
       kind: "stale_temporary_file",
       name: path,
       jobId: null,
-      cause: `This is ${what}. The process that made it ended before it could remove it.`,
+      cause: `This is ${what}. The process that created it ended without removing it.`,
       remedy: "remove",
     }));
 }

@@ -3,7 +3,7 @@ import type { DirectoryEntry, DomainEntry, Inventories } from "./inventories.ts"
 import type { Leak } from "./leak.ts";
 import { holds, whyNotHeld } from "./ownership.ts";
 
-/** The differences between what the hypervisor and the files hold of guests, and what the store says of their jobs. */
+/** The differences between the guests of the hypervisor, the guests' files, and the jobs of the store. */
 export function findGuestLeaks(inventories: Inventories): Leak[] {
   const { domains, directories, misnamed } = inventories.guestInventory;
   const withDomain = new Set(domains.map(({ jobId }) => jobId));
@@ -17,7 +17,7 @@ export function findGuestLeaks(inventories: Inventories): Leak[] {
         kind: "misnamed_guest",
         name,
         jobId,
-        cause: `It carries the mark of ${guestName(jobId)} under another name, so somebody copied or renamed that guest. If it is not needed: ${command}`,
+        cause: `The guest has the mark of ${guestName(jobId)} but another name: a person copied or renamed it. If it is not needed, remove it with: ${command}`,
         remedy: "by_hand",
       }),
     ),
@@ -32,13 +32,16 @@ function judgeDomain(inventories: Inventories, domain: DomainEntry): Leak[] {
     return [{ kind: "guest_without_job", name, jobId, cause, remedy: "remove" }];
   }
   if (job?.attempt !== attempt) {
-    const cause = `The guest is of attempt ${attempt}, and its job is at attempt ${job?.attempt}: the host lost the job and got it again before the old guest was gone.`;
+    const cause = `The guest belongs to attempt ${attempt}, but its job is at attempt ${job?.attempt}: the host lost the job and claimed it again before the old guest was removed.`;
     return [{ kind: "guest_of_other_attempt", name, jobId, cause, remedy: "remove" }];
   }
   return judgeFiles(inventories, domain, job.state);
 }
 
-/** While a job is being provisioned or finalized its driver makes or removes these very files. */
+/**
+ * Finds missing files. In `provisioning` and `finalizing` the job's driver creates or removes files, so none are
+ * reported then.
+ */
 function judgeFiles(inventories: Inventories, domain: DomainEntry, state: string): Leak[] {
   if (state === "provisioning" || state === "finalizing") return [];
   const { name, jobId, needs } = domain;
@@ -46,20 +49,20 @@ function judgeFiles(inventories: Inventories, domain: DomainEntry, state: string
     inventories.guestInventory.directories.find((directory) => directory.jobId === jobId)?.files ?? [];
   const missing = needs.filter((file) => !present.includes(file));
   if (missing.length === 0) return [];
-  const cause = `Somebody removed ${missing.join(" and ")} of a guest that is in use. It goes on with what it holds open, and goes with its job; nothing can be put back.`;
+  const cause = `A person or program removed ${missing.join(" and ")} of a guest that is in use. The guest continues with the files that it has open, and is removed with its job; the files cannot be restored.`;
   return [{ kind: "domain_without_files", name, jobId, cause, remedy: "none" }];
 }
 
 function judgeDirectory(inventories: Inventories, { path, jobId }: DirectoryEntry): Leak[] {
   const job = inventories.store.jobs.get(jobId);
   if (holds(inventories.hostId, job)) return [];
-  const cause = `Files of a guest that is not defined. ${whyNotHeld(inventories.hostId, job)}`;
+  const cause = `These files belong to a guest that the hypervisor does not have. ${whyNotHeld(inventories.hostId, job)}`;
   return [{ kind: "files_without_guest", name: path, jobId, cause, remedy: "remove" }];
 }
 
 /**
- * The hypervisor's logs of guests that are gone. Another installation on the same host has logs of the same form, so only
- * those of jobs that the store knows to have run here are ours.
+ * The hypervisor's logs of guests that are gone. Another installation on the same host has logs with names of the same
+ * form, so a log is ours only if the store records that its job ran on this host.
  */
 export function findLogLeaks({ guestInventory, store, hostId }: Inventories): Leak[] {
   const present = new Set(
@@ -73,7 +76,7 @@ export function findLogLeaks({ guestInventory, store, hostId }: Inventories): Le
       name: path,
       jobId,
       cause:
-        "This is the hypervisor's log of a guest that is gone. The orchestrator was stopped before it had removed it, or could not.",
+        "This is the hypervisor's log of a guest that is gone. The orchestrator stopped before it removed the log, or could not remove it.",
       remedy: "remove",
     }));
 }

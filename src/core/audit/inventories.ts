@@ -1,7 +1,7 @@
 import type { GuestPower } from "../job/guest.ts";
 import type { JobState } from "../job/job-state.ts";
 
-/** The inventories, in the order of the report. Blobs are compared when somebody asks, and by the sweeps of each hour. */
+/** The inventories, in the order of the report. Blobs are compared only on request and by the hourly sweeps. */
 export const inventoryNames = ["store", "hypervisor", "files", "network", "temporary", "blobs"] as const;
 
 /** One of {@link inventoryNames}. */
@@ -13,36 +13,40 @@ export interface DomainEntry {
   readonly jobId: string;
   readonly attempt: number;
   readonly power: GuestPower;
-  /** The files of its directory that it cannot run without; empty where a backend needs none. */
+  /** Files of its directory that the guest cannot run without; empty for a backend that needs none. */
   readonly needs: readonly string[];
 }
 
-/** Something with our mark whose name is not the one that we would have given it: a copy that a person made. */
+/** A guest with our mark and a name that we did not give it: a person copied or renamed a guest. */
 export interface MisnamedEntry {
   readonly name: string;
-  /** The job that the mark speaks of. */
+  /** The job that the mark names. */
   readonly jobId: string;
-  /** What a person types to remove it. */
+  /** The command that removes it. */
   readonly command: string;
 }
 
-/** The directory of one guest, below the data directory; or, where that is gone, the name of what else is left of its files. */
+/**
+ * The directory of one guest below the data directory; if that is gone, the name of what is left of the guest's files.
+ */
 export interface DirectoryEntry {
   readonly path: string;
   readonly jobId: string;
   /** The names of the files in it. */
   readonly files: readonly string[];
-  /** The network address that its guest was given; null where none is written down. */
+  /** The MAC address of its guest; null when no file records it. */
   readonly macAddress: string | null;
 }
 
-/** A log that the hypervisor keeps of a guest, outside of our directories. Its name alone does not make it ours. */
+/**
+ * A log that the hypervisor keeps of a guest, outside our directories. The name alone does not prove that it is ours.
+ */
 export interface GuestLogEntry {
   readonly path: string;
   readonly jobId: string;
 }
 
-/** An address that the network's DHCP server keeps for one of our network cards. */
+/** An address that the network's DHCP server reserves for one of our network cards. */
 export interface LeaseEntry {
   readonly macAddress: string;
   readonly address: string;
@@ -50,16 +54,19 @@ export interface LeaseEntry {
   readonly expiresAt: number;
 }
 
-/** The host's end of a network card of ours. */
+/** The host's end of one of our network cards. */
 export interface InterfaceEntry {
   readonly name: string;
   /** The address of the guest's end. */
   readonly macAddress: string;
-  /** What a person types to look at it. */
+  /** The command that shows it. */
   readonly command: string;
 }
 
-/** What a host holds of guests, without any conclusion. Nothing foreign is in it, except logs (see there). */
+/**
+ * Everything on a host that belongs to guests of ours, without conclusions. Only the logs may be foreign (see {@link
+ * GuestLogEntry}).
+ */
 export interface GuestInventory {
   readonly domains: readonly DomainEntry[];
   readonly misnamed: readonly MisnamedEntry[];
@@ -69,7 +76,7 @@ export interface GuestInventory {
   readonly interfaces: readonly InterfaceEntry[];
 }
 
-/** A host that holds nothing of ours. */
+/** The inventory of a host that holds nothing of ours. */
 export const emptyGuestInventory: GuestInventory = {
   domains: [],
   misnamed: [],
@@ -79,26 +86,26 @@ export const emptyGuestInventory: GuestInventory = {
   interfaces: [],
 };
 
-/** A file (or folder) that our code makes for a while. */
+/** A temporary file (or folder) of ours. */
 export interface TemporaryEntry {
   readonly path: string;
   /** Milliseconds since the epoch. */
   readonly modifiedAt: number;
-  /** Whether somebody works on it, or will go on with it. */
+  /** True while a process uses the entry, or will continue with it. */
   readonly isHeld: boolean;
-  /** How old it gets at most while all is well, in ms. */
+  /** The age in ms that the entry never exceeds in normal operation. */
   readonly staleAfterMs: number;
-  /** What it is, in words that follow "This is". */
+  /** A description, in words that follow "This is". */
   readonly what: string;
 }
 
-/** A job as far as an audit of one host needs it, whoever runs it. */
+/** The fields of a job that an audit needs. The job may run on any host. */
 export interface JobEntry {
   readonly id: string;
   readonly state: JobState;
   readonly attempt: number;
   readonly hostId: string | null;
-  /** Whether its present attempt has a machine record, gone or not. */
+  /** True when its current attempt has a machine record, gone or not. */
   readonly hasMachine: boolean;
 }
 
@@ -112,16 +119,19 @@ export interface MachineEntry {
 export interface StoreInventory {
   readonly jobs: ReadonlyMap<string, JobEntry>;
   readonly machines: readonly MachineEntry[];
-  /** Of the jobs with a guest's log: those that ever had a machine on this host. */
+  /** The jobs with a guest's log that once had a machine on this host. */
   readonly ranHere: ReadonlySet<string>;
 }
 
-/** All that an audit of one host compares. The traces must have been read before the store: intent is written first. */
+/**
+ * Everything that an audit of one host compares. The store must be read last, since it records an intent before the
+ * host changes.
+ */
 export interface Inventories {
   readonly hostId: string;
   /** When they were read, in ms since the epoch. */
   readonly now: number;
-  /** Whether an orchestrator drives the active jobs, and so sees to a guest that disappeared. */
+  /** True when an orchestrator drives the active jobs, and so handles guests that disappeared. */
   readonly isDriven: boolean;
   readonly store: StoreInventory;
   readonly guestInventory: GuestInventory;

@@ -21,8 +21,8 @@ export const leakKinds = [
 export type LeakKind = (typeof leakKinds)[number];
 
 /**
- * What repairs a difference. `remove`: what lies on the host goes. `finish`: a record is brought to its end. `adopt`: the
- * orchestrator takes the job up when it starts. `by_hand`: only a person can tell. `none`: it goes by itself.
+ * The repair of a leak. `remove`: delete the thing from the host. `finish`: end the record. `adopt`: the orchestrator
+ * resumes the job at its next start. `by_hand`: a person must decide. `none`: resolves automatically.
  */
 export type LeakRemedy = "remove" | "finish" | "adopt" | "by_hand" | "none";
 
@@ -31,14 +31,14 @@ export interface Leak {
   readonly kind: LeakKind;
   /** The guest, file, address or record concerned. */
   readonly name: string;
-  /** Null where no job is known. */
+  /** Null when the job is unknown. */
   readonly jobId: string | null;
-  /** What is wrong, and how that can have come: a sentence or two for a person. */
+  /** The difference and its likely cause: a sentence or two for a person. */
   readonly cause: string;
   readonly remedy: LeakRemedy;
 }
 
-/** Tells two looks whether they saw the same difference. */
+/** A key by which two audits recognise the same leak. */
 export function leakKey({ kind, name, jobId }: Leak): string {
   return JSON.stringify([kind, name, jobId]);
 }

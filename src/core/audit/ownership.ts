@@ -1,22 +1,22 @@
 import { isActive } from "../job/job-state.ts";
 import type { JobEntry } from "./inventories.ts";
 
-/** Whether a job, as the store has it now, is active on this host (at this attempt, where one is named). */
+/** True when a job, as the store has it now, is active on this host (and at `attempt`, if given). */
 export function holds(hostId: string, job: JobEntry | undefined, attempt?: number): boolean {
   if (job === undefined || !isActive(job.state) || job.hostId !== hostId) return false;
   return attempt === undefined || job.attempt === attempt;
 }
 
-/** Why a job does not own what lies on this host, as the beginning of a sentence about it. */
+/** The reason why a job does not own what was found on this host, as the first sentence of a leak's cause. */
 export function whyNotHeld(hostId: string, job: JobEntry | undefined): string {
   if (job === undefined) {
-    return "The store knows no job of this id: it was removed, or the store was restored from an older backup or replaced.";
+    return "The store has no job with this id: the job was removed, or the store was replaced or restored from an older backup.";
   }
   if (job.state === "queued") {
-    return "Its job waits for its next attempt: the orchestrator was stopped before it had removed the guest of the last one.";
+    return "Its job waits for the next attempt: the orchestrator stopped before it removed the guest of the last attempt.";
   }
   if (isActive(job.state) && job.hostId !== hostId) {
-    return `Its job was taken over by host ${job.hostId}, because this host had not been heard of for too long.`;
+    return `Its job was taken over by host ${job.hostId}, because this host did not renew its lease in time.`;
   }
-  return `Its job is ${job.state}: the orchestrator was stopped before it had removed the guest, or something restored it.`;
+  return `Its job is ${job.state}: the orchestrator stopped before it removed the guest, or the guest was restored later.`;
 }

@@ -1,4 +1,4 @@
-/** How the archives of an entry may be compressed: by what its guest had. */
+/** Compressions of the archives of an entry; the programs in its guest decide. */
 export const cacheCompressions = ["zstd", "gzip", "none"] as const;
 
 /** One of {@link cacheCompressions}. */

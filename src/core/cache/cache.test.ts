@@ -19,7 +19,7 @@ test("a key is text and hashes of files", () => {
   assert.deepEqual(partsOf("{hash:a b/ü}.{hash:c}"), [{ file: "a b/ü" }, ".", { file: "c" }]);
 });
 
-test("what is no key says why", () => {
+test("an invalid key is refused with the reason", () => {
   for (const [text, problem] of [
     ["", /1 to 200/],
     ["x".repeat(201), /1 to 200/],
@@ -45,7 +45,7 @@ test("what is no key says why", () => {
 const hash = fc.stringMatching(/^[0-9a-f]{32}$/);
 const literal = fc.stringMatching(/^[A-Za-z0-9._/@+:=,-]{1,20}$/);
 
-test("a guest may make of a key what its hashes are, and nothing else", () => {
+test("a guest may fill the hashes into a key, and change nothing else", () => {
   fc.assert(
     fc.property(
       fc.array(fc.oneof(literal, hash), { minLength: 1, maxLength: 6 }),
@@ -92,7 +92,7 @@ test("paths stay below the checkout or the home directory", () => {
   assert.deepEqual(splitByRoot(["a", "~/.b/c"]), { checkout: ["a"], home: [".b/c"] });
 });
 
-test("one repository, however its URL is spelt; never a password, and never another one", () => {
+test("all spellings of a repository's URL have the same scope, without password; other repositories have another", () => {
   const known = cacheRepository("https://git.example.org/Team/app");
   for (const url of [
     "https://git.example.org/Team/app.git",
@@ -176,7 +176,7 @@ const someLimits = fc.record({
   totalBytes: fc.constantFrom(0, 60, 200),
 });
 
-test("room is made by the least recently used, never by what is read, and the limits hold", () => {
+test("the least recently used entries are evicted, never those being read, and the limits hold", () => {
   fc.assert(
     fc.property(someEntries, fc.integer({ min: 0, max: 70 }), someLimits, (entries, size, limits) => {
       const requested = { repository: "a", size };
@@ -191,7 +191,7 @@ test("room is made by the least recently used, never by what is read, and the li
       if (limits.repositoryBytes > 0) assert.ok(sum(own) + size <= limits.repositoryBytes);
       if (limits.totalBytes > 0) assert.ok(sum(rest) + size <= limits.totalBytes);
       if (limits.entryBytes > 0) assert.ok(size <= limits.entryBytes);
-      // Of one repository, nothing that stays and could have gone was used before something that went.
+      // Within a repository, no kept entry that could have been evicted was used before an evicted one.
       for (const one of gone) {
         const olderKept = rest.filter(
           (kept) => !kept.isRead && kept.repository === one.repository && kept.lastUsedAt < one.lastUsedAt,
@@ -202,7 +202,7 @@ test("room is made by the least recently used, never by what is read, and the li
   );
 });
 
-test("nothing goes while there is room, and a refusal names the limit", () => {
+test("no entry is evicted while there is room, and a refusal names the limit", () => {
   const entry = (id: string, size: number, isRead = false): EvictableEntry => ({
     id,
     repository: "a",
@@ -224,7 +224,7 @@ test("nothing goes while there is room, and a refusal names the limit", () => {
   });
 });
 
-test("very many tiny entries are bounded too", () => {
+test("the number of tiny entries has a limit too", () => {
   const many = Array.from(
     { length: 1005 },
     (_, at): EvictableEntry => ({

@@ -1,18 +1,18 @@
 import { cacheLimits } from "./limits.ts";
 import { relativePathProblem } from "./path.ts";
 
-/** A piece of a key: text as it is, or the hash of a file of the checkout. */
+/** A piece of a key: literal text, or the hash of a file of the checkout. */
 export type KeyPart = string | { readonly file: string };
 
-/** How many hexadecimal digits of a file's SHA-256 stand in a key: enough that two files never share them. */
+/** Number of hexadecimal digits of a file's SHA-256 in a key: enough that two files never have the same digits. */
 export const keyHashDigits = 32;
 
-/** What stands in a key for a file that is not there. */
+/** The text in a key for a file that does not exist. */
 export const missingFileHash = "none";
 
 /**
- * Splits a key such as `npm-{hash:package-lock.json}` into its parts. Returns the problem, in words that follow "a key",
- * where it is none.
+ * Splits a key such as `npm-{hash:package-lock.json}` into its parts. For an invalid key, returns the problem in words
+ * that follow "a key".
  */
 export function parseCacheKey(text: string): { parts: KeyPart[] } | { problem: string } {
   if (text.length === 0 || text.length > cacheLimits.keyChars)
@@ -43,8 +43,8 @@ function parsePlaceholder(text: string): { part: KeyPart } | { problem: string }
 }
 
 /**
- * Whether `key` is what a guest may have made of a key with these parts. So a guest can ask for, and write, no other key
- * than its job's request allows.
+ * True when a guest can have made `key` from these parts. A guest can therefore restore and save only the keys that its
+ * job's request allows.
  */
 export function isExpansionOf(key: string, parts: readonly KeyPart[]): boolean {
   const pattern = parts.map((part) =>

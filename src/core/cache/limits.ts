@@ -1,9 +1,9 @@
-/** Named limits of the caches that one job may ask for. */
+/** Limits of the caches of one job. */
 export const cacheLimits = {
   caches: 10,
-  /** Characters of a key, or of a beginning of one, as the request has it. */
+  /** Characters of a key or restore key, as written in the request. */
   keyChars: 200,
-  /** Files that one key may hold the hashes of. */
+  /** Number of files whose hashes one key may contain. */
   keyFiles: 10,
   restoreKeys: 10,
   paths: 50,

@@ -1,12 +1,12 @@
-/** One question to the list of entries: the key itself, or the newest key that begins with `text`. */
+/** One search in the list of entries: for the key itself, or for the newest key that begins with `text`. */
 export interface CacheLookup {
   readonly kind: "exact" | "prefix";
   readonly text: string;
 }
 
 /**
- * The questions to ask for a cache, in order: the first that finds an entry decides. For each of them an entry of the
- * job's own ref comes before one of a shared ref, and then the newest is taken.
+ * The searches for a cache, in order: the first that finds an entry decides. In each search an entry of the job's own
+ * ref comes before one of a shared ref, and a newer entry before an older one.
  */
 export function cacheLookups(key: string, restoreKeys: readonly string[]): CacheLookup[] {
   return [
@@ -15,20 +15,20 @@ export function cacheLookups(key: string, restoreKeys: readonly string[]): Cache
   ];
 }
 
-/** What became of a restore: `hit` the key itself, `partial` one that a restore key found, `miss` nothing. */
+/** Outcome of a restore: `hit` found the key itself, `partial` an entry by a restore key, `miss` no entry. */
 export const restoreOutcomes = ["hit", "partial", "miss"] as const;
 
 /** One of {@link restoreOutcomes}. */
 export type RestoreOutcome = (typeof restoreOutcomes)[number];
 
-/** What a restore is called that found `found` (the key of an entry; null for none) where `key` was wished for. */
+/** The outcome of a restore of `key` that found the entry with the key `found`; null: no entry. */
 export function restoreOutcome(found: string | null, key: string): RestoreOutcome {
   if (found === null) return "miss";
   return found === key ? "hit" : "partial";
 }
 
 /**
- * The first text that no key beginning with `prefix` reaches, for a range in an index. Keys are ASCII without control
+ * The first text after all keys that begin with `prefix`, for a range in an index. Keys are ASCII without control
  * characters.
  */
 export function endOfPrefix(prefix: string): string {

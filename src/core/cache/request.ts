@@ -11,7 +11,7 @@ const cacheKey = z.string().superRefine((text, context) => {
 
 const cachePath = z
   .string()
-  // What a shell completes to a directory is the same directory.
+  // A shell completes the name of a directory with a slash.
   .transform((path) => withoutTrailing(path, "/") || path)
   .superRefine((path, context) => {
     const problem = cachePathProblem(path);
@@ -27,10 +27,10 @@ const cacheRequest = z.object({
 /** The keys of one entry of `cache`. */
 export const cacheKeys: readonly string[] = Object.keys(cacheRequest.shape);
 
-/** One cache that a job asks for, as its request has it. */
+/** One cache of a job, as its request has it. */
 export type CacheRequest = z.output<typeof cacheRequest>;
 
-/** The `cache` of a job request: a list, or a lone one. */
+/** The `cache` of a job request: a list, or a single cache. */
 export const cacheSchema = z.preprocess(
   (value) => (Array.isArray(value) ? value : [value]),
   z.array(cacheRequest).max(cacheLimits.caches),

@@ -1,20 +1,20 @@
 import { parseRepositoryUrl, type RepositoryAddress } from "../text/repository-url.ts";
 import { withoutTrailing } from "../text/text-ends.ts";
 
-/** What keeps the caches of one repository from those of another, in a job's words. */
+/** The scope that separates a job's caches from those of other repositories, images and refs. */
 export interface CacheScope {
   /** {@link cacheRepository} of the job's repository. */
   readonly repository: string;
-  /** The job's image: what was built on one system is of no use on another. */
+  /** The job's image: files built on one system are useless on another. */
   readonly image: string;
   /** {@link cacheRef} of the job's ref. */
   readonly ref: string;
 }
 
 /**
- * The name of a repository in the scope of a cache: its URL without a password, a tail such as `.git` or a `/`, and with
- * the host in lower case. Its path keeps its case, since two that differ in it may be two repositories. Empty for jobs
- * without a repository: they share one scope.
+ * The name of a repository in the scope of a cache: its URL with the host in lower case, and without a password and a
+ * final `.git` or `/`. The path keeps its case, since two paths that differ in case may be two repositories. Empty for
+ * jobs without a repository: they share one scope.
  */
 export function cacheRepository(url: string | undefined): string {
   if (url === undefined) return "";
@@ -23,12 +23,12 @@ export function cacheRepository(url: string | undefined): string {
   const [, scheme = "", authority = "", path = ""] = /^([^:]+):\/\/([^/?#]*)(.*)$/s.exec(url) ?? [];
   const user = /^[^:@]*/.exec(authority.slice(0, authority.lastIndexOf("@") + 1))?.[0] ?? "";
   const host = authority.slice(authority.lastIndexOf("@") + 1).toLowerCase();
-  // With ssh the user may choose the repository; with http it is who asks.
+  // The user of an ssh URL may select the repository; the user of an http URL is only the account of the client.
   const account = scheme.toLowerCase() === "ssh" && user !== "" ? `${user}@` : "";
   return `${scheme.toLowerCase()}://${account}${host}${withoutTail(path)}`;
 }
 
-/** The scp form as the URL of the same repository: there a path below the login's home begins with `/~/`. */
+/** The scp form as the URL of the same repository: in a URL `/~/` begins a path below the login's home directory. */
 function sameAsUrl({ login, host, port, path }: RepositoryAddress): string {
   const account = login === "" ? "" : `${login}@`;
   const fromRoot = path.startsWith("/") ? path : path.startsWith("~") ? `/${path}` : `/~/${path}`;
@@ -40,7 +40,9 @@ function withoutTail(path: string): string {
   return withoutTrailing(plain, "/").replace(/\.git$/, "");
 }
 
-/** The name of a ref in the scope of a cache: a branch without `refs/heads/`, anything else as it is; empty for none. */
+/**
+ * The name of a ref in the scope of a cache: a branch without `refs/heads/`, any other ref unchanged; empty for no ref.
+ */
 export function cacheRef(ref: string | undefined): string {
   return (ref ?? "").replace(/^refs\/heads\//, "");
 }
@@ -58,9 +60,9 @@ export function cacheScopeOf(job: {
 }
 
 /**
- * The refs whose entries a job of `ref` may restore, its own first. Those of the shared refs (the branches that only
- * reviewed changes reach) are for everybody; those of any other ref are for that ref alone, so that what an unreviewed
- * change saved reaches no other branch.
+ * The refs whose entries a job of `ref` may restore, its own first. Every job may restore the entries of the shared
+ * refs (the branches that only reviewed changes reach). The entries of another ref are for that ref only, so that files
+ * saved by an unreviewed change reach no other branch.
  */
 export function readableRefs(ref: string, sharedRefs: readonly string[]): string[] {
   return [...new Set([ref, ...sharedRefs])];

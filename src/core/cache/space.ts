@@ -1,35 +1,35 @@
-/** Bounds of what is kept; the bytes as the operator set them, 0 is no limit. */
+/** Limits of the stored caches; the bytes as the operator set them, 0 means no limit. */
 export interface CacheLimits {
   readonly entryBytes: number;
   readonly repositoryBytes: number;
   readonly totalBytes: number;
 }
 
-/** The most entries of one repository, and of all: tiny ones, too, take rows and files. */
+/** Largest number of entries of one repository, and in total: even tiny entries take rows and files. */
 export const cacheEntriesMax = { repository: 1000, total: 20_000 } as const;
 
-/** An entry as eviction sees it. */
+/** The fields of an entry that eviction needs. */
 export interface EvictableEntry {
   readonly id: string;
   readonly repository: string;
   readonly size: number;
   readonly lastUsedAt: number;
-  /** Whether a job that is under way restored it: it may be reading it now. */
+  /** True when a job in progress restored the entry: the job may be reading it now. */
   readonly isRead: boolean;
 }
 
-/** The wish to keep one entry more, of that many bytes. */
+/** A request for room for one more entry of `size` bytes. */
 export interface SpaceRequest {
   readonly repository: string;
   readonly size: number;
 }
 
-/** What is to go so that an entry has room; or which limit leaves it none. */
+/** The entries to evict so that a new entry has room, or the limit that leaves no room. */
 export type SpacePlan =
   | { readonly evict: readonly string[] }
   | { readonly refusal: "entry" | "repository" | "total" };
 
-/** Makes room for one entry more. Entries that are read stay, whatever the limits. */
+/** Plans room for one more entry. Entries that are being read stay, whatever the limits. */
 export function planSpace(
   entries: readonly EvictableEntry[],
   requested: SpaceRequest,
@@ -46,8 +46,8 @@ export function planSpace(
 }
 
 /**
- * The entries that are to go so that the limits hold, with `wish` too; as many of them as there are where that is not
- * enough. The least recently used go first, and none that is read.
+ * The entries to evict so that the limits hold, including the requested entry; all that can be evicted where that is
+ * not enough. The least recently used go first; entries that are being read stay.
  */
 export function planEviction(
   entries: readonly EvictableEntry[],

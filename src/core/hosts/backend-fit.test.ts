@@ -22,7 +22,7 @@ const arbitraryImage = fc.record({
   egress: fc.oneof(fc.constantFrom("open", "none"), fc.constant(["10.0.0.0/8"])),
 } as const) as fc.Arbitrary<typeof plain>;
 
-test("an image runs on hosts with the backend that it names, and on no other", () => {
+test("an image that names a backend runs only on hosts with that backend", () => {
   for (const needs of backends) {
     for (const backend of backends) {
       const unfit = unfitness({ ...plain, backend: needs }, backend);
@@ -31,10 +31,10 @@ test("an image runs on hosts with the backend that it names, and on no other", (
     }
   }
   const { problem } = unfitness({ ...plain, backend: "libvirt" }, "noop") ?? {};
-  assert.equal(problem, "It needs a host with backend libvirt, and this one has noop.");
+  assert.equal(problem, "The image needs a host with backend libvirt; this host has noop.");
 });
 
-test("an image that names no backend runs on any that can make its guests; where not, all reasons are told", () => {
+test("an image without a backend runs wherever the backend supports it; otherwise all reasons are reported", () => {
   for (const backend of backends) assert.equal(unfitness(plain, backend), null);
   const demanding = { ...plain, diskBus: "scsi", nicModel: "rtl8139", egress: "none" } as const;
   assert.equal(unfitness(demanding, "libvirt"), null);
@@ -42,10 +42,10 @@ test("an image that names no backend runs on any that can make its guests; where
   assert.deepEqual(unfitness(demanding, "zones"), {
     needs: null,
     problem:
-      "Backend zones cannot make guests with disk_bus: scsi; say disk_bus: virtio or sata. " +
-      "Backend zones cannot make guests with nic_model: rtl8139; say nic_model: virtio or e1000. " +
-      "Backend zones cannot hold guests to egress: none; say egress: open. " +
-      "Or say backend: libvirt, to keep it for such hosts.",
+      "Backend zones does not support disk_bus: scsi; use disk_bus: virtio or sata. " +
+      "Backend zones does not support nic_model: rtl8139; use nic_model: virtio or e1000. " +
+      "Backend zones cannot enforce egress: none; use egress: open. " +
+      "Or set backend: libvirt, so that only such hosts run the image.",
   });
   assert.match(
     unfitness({ ...plain, egress: ["10.0.0.0/8"] }, "zones")?.problem ?? "",
@@ -53,23 +53,23 @@ test("an image that names no backend runs on any that can make its guests; where
   );
 });
 
-test("an image for a backend that cannot make its guests is told what to say instead", () => {
+test("the problem of an image that its own backend does not support has a remedy", () => {
   const image = { ...plain, backend: "zones", nicModel: "rtl8139" } as const;
   assert.deepEqual(unfitness(image, "zones"), {
     needs: null,
     problem:
-      "Backend zones cannot make guests with nic_model: rtl8139; say nic_model: virtio or e1000. " +
-      "Or say backend: libvirt, to keep it for such hosts.",
+      "Backend zones does not support nic_model: rtl8139; use nic_model: virtio or e1000. " +
+      "Or set backend: libvirt, so that only such hosts run the image.",
   });
 });
 
-test("what a host has when nobody looked is what auto finds on its platform", () => {
+test("the expected backend of a host is the configured one, or the one that auto selects on its platform", () => {
   assert.equal(expectedBackend("auto", "linux"), "libvirt");
   assert.equal(expectedBackend("auto", "sunos"), "zones");
-  for (const asked of backends) assert.equal(expectedBackend(asked, "linux"), asked);
+  for (const configured of backends) assert.equal(expectedBackend(configured, "linux"), configured);
 });
 
-test("no unfit image is started, explain agrees, and the other backends' images are left to them", () => {
+test("no unfit image is started, explain agrees, and images of other backends are left to their hosts", () => {
   const arbitraryImages = fc.record({
     debian: arbitraryImage,
     "ubuntu-cloud": arbitraryImage,
@@ -79,15 +79,15 @@ test("no unfit image is started, explain agrees, and the other backends' images 
     arbitrarySnapshot,
     arbitraryImages,
     fc.constantFrom<Backend>(...backends),
-    (seen, images, backend) => {
+    (queue, images, backend) => {
       const map = { images: new Map(Object.entries(images)) } as unknown as ImageMap;
       const served = imagesFor(map, backend).images;
       const snapshot = {
-        ...seen,
-        imageReady: (image: string) => served.has(image) && seen.imageReady(image),
+        ...queue,
+        imageReady: (image: string) => served.has(image) && queue.imageReady(image),
       };
       const chosen = new Set(schedule(snapshot));
-      for (const job of seen.queued) {
+      for (const job of queue.queued) {
         const image = images[job.image as keyof typeof images];
         if (unfitness(image, backend) !== null) assert.ok(!chosen.has(job.id));
         if (chosen.has(job.id) && image.backend !== null) assert.equal(image.backend, backend);
@@ -100,7 +100,7 @@ test("no unfit image is started, explain agrees, and the other backends' images 
   fc.assert(property);
 });
 
-test("the table of docs/reference/configuration.md says what each backend can make", () => {
+test("the table of docs/reference/configuration.md lists the values that each backend supports", () => {
   const page = readFileSync(new URL("../../../docs/reference/configuration.md", import.meta.url), "utf8");
   const words = {
     seed: ["iso", "vfat", "cpio"],

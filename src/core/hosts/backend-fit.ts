@@ -2,24 +2,27 @@ import type { Egress } from "../image-map/egress.ts";
 import type { ImageDefinition, ImageMap } from "../image-map/image-map.ts";
 import { type Backend, backends } from "../job/job.ts";
 
-/** Why a host does not run an image. */
+/** Reason why a host does not run an image. */
 export interface Unfit {
-  /** The other backend that the image says it needs; null: its backend is this host's, which cannot make such a guest. */
+  /**
+   * The other backend that the image names; null: it names this host's backend or none, but this backend cannot create
+   * such a guest.
+   */
   readonly needs: Backend | null;
-  /** Sentences for a person: what does not go together, and what to change. */
+  /** Sentences for a person: the conflict, and what to change. */
   readonly problem: string;
 }
 
-/** The keys of an image that not every backend can honour. */
+/** The keys of an image that not every backend supports. */
 export type GuestTraits = Pick<ImageDefinition, "seed" | "diskBus" | "nicModel" | "firmware" | "egress">;
 
-/** What guests a backend can make: of each key of the map the words that may stand there. */
+/** The guests that a backend can create: for each key of the map, the supported values. */
 interface Abilities extends Partial<Record<"seed" | "diskBus" | "nicModel" | "firmware", readonly string[]>> {
-  /** Whether it can hold guests to an `egress` other than `open`. */
+  /** True when it can enforce an `egress` other than `open`. */
   readonly closesEgress: boolean;
 }
 
-/** A key that is absent takes every word. A new backend says here what it can do. */
+/** An absent key means that every value is supported. A new backend adds its abilities here. */
 const abilities: Readonly<Record<Backend, Abilities>> = {
   libvirt: { closesEgress: true },
   zones: {
@@ -27,15 +30,15 @@ const abilities: Readonly<Record<Backend, Abilities>> = {
     nicModel: ["virtio", "e1000"],
     closesEgress: false,
   },
-  // Its guests are none: no key of an image means anything.
+  // Has no real guests: the keys of an image have no effect.
   noop: { closesEgress: true },
 };
 
 const keysOfMap = { seed: "seed", diskBus: "disk_bus", nicModel: "nic_model", firmware: "firmware" } as const;
 
 /**
- * Tells what keeps a host with `backend` from running an image, or null where it fits. An image that names a backend runs on
- * hosts with that one only; one that names none runs on any host whose backend can make its guests.
+ * The reason why a host with `backend` cannot run an image, or null when it can. An image that names a backend runs
+ * only on hosts with that backend; an image without one runs on any host whose backend can create its guests.
  */
 export function unfitness(
   image: GuestTraits & Pick<ImageDefinition, "backend">,
@@ -44,7 +47,7 @@ export function unfitness(
   if (image.backend !== null && image.backend !== backend) {
     return {
       needs: image.backend,
-      problem: `It needs a host with backend ${image.backend}, and this one has ${backend}.`,
+      problem: `The image needs a host with backend ${image.backend}; this host has ${backend}.`,
     };
   }
   const problems = problemsWith(image, backend);
@@ -52,19 +55,19 @@ export function unfitness(
   return { needs: null, problem: `${problems.join(" ")}${otherwise(image, backend)}` };
 }
 
-/** The backend that a host has, where it was not looked at: the one asked for, or what `auto` finds on its platform. */
-export function expectedBackend(asked: Backend | "auto", platform: string): Backend {
-  if (asked !== "auto") return asked;
-  // Node says sunos on illumos.
+/** The backend of a host without probing it: the configured one, or what `auto` selects on its platform. */
+export function expectedBackend(configured: Backend | "auto", platform: string): Backend {
+  if (configured !== "auto") return configured;
+  // Node's platform on illumos is `sunos`.
   return platform === "sunos" ? "zones" : "libvirt";
 }
 
-/** The map with only those images that a host with `backend` runs; its labels may lead to others. */
+/** The map with only the images that a host with `backend` runs; its labels may lead to other images. */
 export function imagesFor(map: ImageMap, backend: Backend): Pick<ImageMap, "images"> {
   return { images: new Map([...map.images].filter(([, image]) => unfitness(image, backend) === null)) };
 }
 
-/** Every key that `backend` cannot honour, with what may stand there. */
+/** Every key that `backend` does not support, with the supported values. */
 function problemsWith(image: GuestTraits, backend: Backend): string[] {
   const { closesEgress, ...words } = abilities[backend];
   const problems = [];
@@ -73,13 +76,11 @@ function problemsWith(image: GuestTraits, backend: Backend): string[] {
     if (possible.includes(image[key])) continue;
     const name = keysOfMap[key];
     problems.push(
-      `Backend ${backend} cannot make guests with ${name}: ${image[key]}; say ${name}: ${possible.join(" or ")}.`,
+      `Backend ${backend} does not support ${name}: ${image[key]}; use ${name}: ${possible.join(" or ")}.`,
     );
   }
   if (!closesEgress && image.egress !== "open") {
-    problems.push(
-      `Backend ${backend} cannot hold guests to egress: ${egressText(image.egress)}; say egress: open.`,
-    );
+    problems.push(`Backend ${backend} cannot enforce egress: ${egressText(image.egress)}; use egress: open.`);
   }
   return problems;
 }
@@ -88,10 +89,12 @@ function egressText(egress: Egress): string {
   return typeof egress === "string" ? egress : "with ranges";
 }
 
-/** Where the image was not meant for this host at all. */
+/** The other remedy: the image is meant for hosts with another backend. */
 function otherwise(image: GuestTraits, backend: Backend): string {
   const able = backends.filter(
     (other) => other !== backend && other !== "noop" && problemsWith(image, other).length === 0,
   );
-  return able.length === 0 ? "" : ` Or say backend: ${able.join(" or ")}, to keep it for such hosts.`;
+  return able.length === 0
+    ? ""
+    : ` Or set backend: ${able.join(" or ")}, so that only such hosts run the image.`;
 }

@@ -1,9 +1,9 @@
 import type { HostFacts } from "./host-facts.ts";
 
-/** Why a host starts no more jobs although nothing is wrong with it: its process stops, restarts, or an operator drains it. */
+/** Reason why a healthy host starts no more jobs: its process stops or restarts, or an operator drains it. */
 export type HostDrain = "stopping" | "restarting" | "requested";
 
-/** What a host's facts say of its drain; null while it starts jobs. */
+/** The reason for a host's drain, from its facts; null while the host starts jobs. */
 export function drainOf(
   facts: Pick<HostFacts, "draining" | "restartGraceSeconds" | "drainRequestedAt">,
 ): HostDrain | null {
@@ -12,10 +12,10 @@ export function drainOf(
   return facts.draining ? "stopping" : null;
 }
 
-/** The same for a person, in a sentence about "the host". */
+/** The same as a sentence for a person. */
 export const drainTexts: Readonly<Record<HostDrain, string>> = {
   stopping: "The host is shutting down and starts no more jobs.",
-  restarting: "The host restarts, and starts jobs again after that.",
+  restarting: "The host is restarting, and starts jobs again afterwards.",
   requested:
-    "The host is being drained and starts no more jobs until an operator ends that, with `solstice drain --end` on it.",
+    "The host is being drained and starts no more jobs until an operator runs `solstice drain --end` on it.",
 };

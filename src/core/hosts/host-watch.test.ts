@@ -6,7 +6,7 @@ import { type HostWatch, look, lostLeases, nothingSeen, restartGraceMaxMs } from
 const leaseMs = 100;
 const maxGapMs = 40;
 
-/** What each host asked for before it restarted, in ms: c asks for less than a lease lasts. */
+/** The restart grace of each host, in ms: that of c is shorter than a lease. */
 const graces: Readonly<Record<string, number | null>> = { a: null, b: 150, c: 50 };
 const lease = (hostId: string, renewals: number) => ({
   hostId,
@@ -14,7 +14,7 @@ const lease = (hostId: string, renewals: number) => ({
   restartGraceMs: graces[hostId] ?? null,
 });
 
-/** One turn of an observer: time passes, some hosts renew, and the look succeeds or fails. */
+/** One turn of an observer: time passes, some hosts renew, and the observation succeeds or fails. */
 const turn = fc.record({
   passed: fc.integer({ min: 0, max: 45 }),
   renewing: fc.subarray(["a", "b", "c"]),
@@ -22,8 +22,8 @@ const turn = fc.record({
 });
 
 /**
- * Turns in which some hosts renew never, and others by chance. A host that only by chance renews at no turn of a whole
- * lease is so rare that some runs of the property saw none.
+ * Turns in which some hosts never renew, and others renew by chance. A host rarely misses a whole lease by chance
+ * alone: without the hosts that never renew, some runs of the property saw no loss.
  */
 const scriptWithSilentHosts = fc
   .record({
@@ -55,8 +55,8 @@ function play(turns: readonly { passed: number; renewing: string[]; succeeds: bo
 }
 
 /**
- * The definition, word for word: the same number at every look of an unbroken row of looks that spans a lease, and the grace where
- * its host restarts.
+ * The definition, word for word: the same number in every observation of an unbroken row that spans a lease, or the
+ * restart grace of a restarting host.
  */
 function isLost(turns: readonly Turn[], index: number, hostId: string): boolean {
   const count = (turn: Turn) => turn.leases.find((one) => one.hostId === hostId)?.renewals;
@@ -71,7 +71,7 @@ function isLost(turns: readonly Turn[], index: number, hostId: string): boolean 
   return last.at - first.at >= Math.max(leaseMs, graces[hostId] ?? 0);
 }
 
-test("exactly those hosts are lost that stood still for a lease of uninterrupted looks", () => {
+test("exactly the hosts that stood still for a lease of uninterrupted observations are lost", () => {
   let losses = 0;
   fc.assert(
     fc.property(scriptWithSilentHosts, (script) => {
@@ -87,10 +87,10 @@ test("exactly those hosts are lost that stood still for a lease of uninterrupted
     }),
     { numRuns: 500 },
   );
-  assert.ok(losses > 0, "the property never saw a host that is lost");
+  assert.ok(losses > 0, "no run of the property had a lost host");
 });
 
-test("after a failed look, and for a fresh observer, nobody is lost before a whole lease has passed", () => {
+test("after a failed observation, and for a fresh observer, no host is lost before a whole lease has passed", () => {
   fc.assert(
     fc.property(fc.array(turn, { maxLength: 20 }), fc.integer({ min: 0, max: 99 }), (script, within) => {
       const leases = [lease("a", 1)];
@@ -104,7 +104,7 @@ test("after a failed look, and for a fresh observer, nobody is lost before a who
   );
 });
 
-test("a host that is no longer listed is forgotten, and what is lost is told with the number that stood still", () => {
+test("a host that is no longer listed is forgotten, and a lost lease is reported with the number that stood still", () => {
   let watch = look(nothingSeen, [lease("a", 7)], { now: 0, maxGapMs: 200 });
   watch = look(watch, [lease("a", 7)], { now: 100, maxGapMs: 200 });
   assert.deepEqual(lostLeases(watch, leaseMs), [lease("a", 7)]);

@@ -1,23 +1,26 @@
-/** A host's lease as an observer finds it in the store. */
+/** A host's lease as an observer reads it from the store. */
 export interface SeenLease {
   readonly hostId: string;
   /** Grows with each renewal. */
   readonly renewals: number;
-  /** How long this lease lasts beyond the usual, in ms, since its host restarts; null where it does not. */
+  /**
+   * Duration of this lease in ms while its host restarts, if longer than the usual one; null when it is not restarting.
+   */
   readonly restartGraceMs: number | null;
 }
 
-/** The longest that a restarting host's jobs are left alone, whatever its lease says, in ms. */
+/** Longest time that a restarting host's jobs are left alone, whatever its lease says, in ms. */
 export const restartGraceMaxMs = 60 * 60_000;
 
 /**
- * What one observer knows of the other hosts' leases. It trusts no other host's clock: only that a number which the host
- * alone makes grow did not, for a whole lease of the observer's own, monotonic time. Times are in ms.
+ * One observer's record of the other hosts' leases. The observer trusts no other host's clock: a host is lost when the
+ * number that only this host increases stands still for a whole lease of the observer's own, monotonic time. Times are
+ * in ms.
  */
 export interface HostWatch {
-  /** When the last successful look was; null before the first one, and after a failed one. */
+  /** Time of the last successful observation; null before the first one, and after a failed one. */
   readonly lookedAt: number | null;
-  /** For each host the last lease that was seen, and since when it is known to stand still. */
+  /** For each host, its last observed lease, and since when the renewal number stands still. */
   readonly seen: ReadonlyMap<string, StandingLease>;
 }
 
@@ -27,14 +30,15 @@ interface StandingLease {
 }
 
 /**
- * An observer that has seen nothing. Also what a failed look makes of every observer: while the database was away nobody
- * could renew, so each host gets a whole lease again from the first look after it.
+ * A watch without any observation: the state at the start, and after each failed observation. No host could renew while
+ * the database was unavailable, so each host gets a whole lease again from the next successful observation.
  */
 export const nothingSeen: HostWatch = { lookedAt: null, seen: new Map() };
 
 /**
- * The watch after a successful look at all leases. A look that comes more than `maxGapMs` after the one before counts as
- * the first: who was not looking (a process that was stopped) cannot say that the time was one a host could renew in.
+ * The watch after a successful observation of all leases. An observation more than `maxGapMs` after the last one counts
+ * as the first: if the observer's process was stopped meanwhile, the hosts may have been unable to renew in that time,
+ * too.
  */
 export function look(
   watch: HostWatch,
@@ -52,8 +56,8 @@ export function look(
 }
 
 /**
- * The leases that stood still for `leaseMs` or longer when the watch last looked: their hosts are lost. Where a host asked for
- * time to restart, that longer time counts.
+ * The leases that had stood still for `leaseMs` or longer at the last observation: their hosts are lost. For a
+ * restarting host, its restart grace counts where that is longer.
  */
 export function lostLeases(watch: HostWatch, leaseMs: number): SeenLease[] {
   const { lookedAt } = watch;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { distinctRanges, isWithin, parseRange, rangeAround, rangeText } from "./cidr.ts";
 
-test("ranges and single addresses are read", () => {
+test("ranges and single addresses are parsed", () => {
   assert.deepEqual(parseRange("10.0.0.0/8"), { first: 0x0a000000, prefix: 8 });
   assert.deepEqual(parseRange("192.168.7.9"), { first: 0xc0a80709, prefix: 32 });
   assert.deepEqual(parseRange("0.0.0.0/0"), { first: 0, prefix: 0 });
@@ -29,11 +29,11 @@ const ranges = fc
   .tuple(fc.nat({ max: 2 ** 32 - 1 }), fc.integer({ min: 0, max: 32 }))
   .map(([address, prefix]) => ({ first: address - (address % 2 ** (32 - prefix)), prefix }));
 
-test("what is written is read back", () => {
+test("a formatted range is parsed to the same range", () => {
   fc.assert(fc.property(ranges, (range) => assert.deepEqual(parseRange(rangeText(range)), range)));
 });
 
-test("distinct ranges hold every range given, and none of them holds another", () => {
+test("distinct ranges contain every given range, and do not contain each other", () => {
   fc.assert(
     fc.property(fc.array(ranges), (given) => {
       const kept = distinctRanges(given);

@@ -1,17 +1,19 @@
 import { distinctRanges, parseRange, rangeText } from "./cidr.ts";
 
 /**
- * What a guest may reach beside DNS, DHCP and its runner endpoint. `open`: the internet, and of the operator's own networks
- * what `GUEST_LAN_ACCESS` lists. `none`: nothing. A list: these IPv4 ranges only, whatever they are.
+ * The networks that a guest may reach besides DNS, DHCP and its runner endpoint. `open`: the internet, and those of the
+ * operator's own networks that `GUEST_LAN_ACCESS` lists. `none`: no network. A list: only these IPv4 ranges, public or
+ * private.
  */
 export type Egress = "open" | "none" | readonly string[];
 
-/** The most ranges that one list may have; every packet is compared with them. */
+/** Largest number of ranges in one list; the firewall compares every packet with them. */
 export const egressRangesMax = 100;
 
 /**
- * What is nobody's on the internet, and so may be the operator's own: RFC 6890's private, shared, link-local, loopback and
- * reserved ranges, and multicast. Ranges for documentation are left out: nobody uses them, or somebody means to.
+ * Ranges that are not public on the internet, and so may be the operator's own: RFC 6890's private, shared, link-local,
+ * loopback and reserved ranges, and multicast. Ranges for documentation are left out: either they are unused, or
+ * somebody uses them on purpose.
  */
 export const privateRanges: readonly string[] = [
   "0.0.0.0/8",
@@ -26,11 +28,14 @@ export const privateRanges: readonly string[] = [
   "224.0.0.0/3",
 ];
 
-/** What a range must look like, to follow the word "needs". */
+/** Description of a valid range, to follow the word "needs". */
 export const rangeRule =
   "an IPv4 address or range, such as 10.1.2.3 or 10.1.0.0/16 (no bits after the prefix)";
 
-/** The same ranges, each once, sorted, as text; throws a `TypeError` for what {@link parseRange} refuses. */
+/**
+ * The same ranges, sorted and without repetition, as text. Throws a `TypeError` for a text that {@link parseRange}
+ * refuses.
+ */
 export function normaliseRanges(texts: readonly string[]): string[] {
   const ranges = texts.map((text) => {
     const range = parseRange(text);

@@ -2,13 +2,13 @@ import type { SeedForm } from "../job/guest.ts";
 import type { Backend, GuestSize } from "../job/job.ts";
 import type { Egress } from "./egress.ts";
 
-/** How an image file is compressed at its source. */
+/** Compression of an image file at its source. */
 export type Decompress = "zstd" | "xz" | "gzip" | "none";
 
-/** The digests that files are compared by. */
+/** The digest algorithms of image files. */
 export type ChecksumAlgorithm = "sha256" | "sha512";
 
-/** What the file as published (before decompression) is compared with. */
+/** The expected checksum of the file as published (before decompression). */
 export type ImageChecksum =
   | { readonly kind: "digest"; readonly algorithm: ChecksumAlgorithm; readonly hex: string }
   /** A file of checksums, as publishers put it beside their images: http(s) or file URL, or absolute path. */
@@ -22,20 +22,20 @@ export interface ImageDefinition {
   /** Absolute path of the prepared image. */
   readonly localPath: string;
   readonly decompress: Decompress;
-  /** Whether the guest reads a NoCloud seed. */
+  /** True when the guest reads a NoCloud seed. */
   readonly nocloud: boolean;
   readonly defaults: GuestSize;
-  /** Null: nothing is compared. */
+  /** Null: no checksum is compared. */
   readonly checksum: ImageChecksum | null;
   /** Null: detected from the file. */
   readonly format: "raw" | "qcow2" | null;
   readonly backend: Backend | null;
-  /** How its guests read what they are told. */
+  /** The form in which its guests read their seed. */
   readonly seed: SeedForm;
   readonly diskBus: "virtio" | "sata" | "scsi" | "ide";
   readonly nicModel: "virtio" | "e1000" | "e1000e" | "rtl8139";
   readonly firmware: "bios" | "efi";
-  /** What its guests may reach in the network. */
+  /** The networks that its guests may reach. */
   readonly egress: Egress;
 }
 
@@ -46,7 +46,7 @@ export interface NamedSize {
   readonly diskGb: number | null;
 }
 
-/** The image map: labels to images. Validated: every alias ends at an image. */
+/** The image map: labels to images. Validated: every alias leads to an image. */
 export interface ImageMap {
   readonly defaultLabel: string;
   readonly aliases: ReadonlyMap<string, string>;

@@ -36,13 +36,13 @@ const map: ImageMap = {
   images: new Map([["debian-12", image]]),
 };
 
-test("a label follows its aliases, and stays what was asked for", () => {
+test("a label is resolved through its aliases, and keeps its requested name", () => {
   assert.deepEqual(resolveLabel(map, "latest"), { label: "latest", image });
   assert.deepEqual(resolveLabel(map, "debian-12"), { label: "debian-12", image });
   assert.deepEqual(resolveLabel(map, undefined), { label: "stable", image });
 });
 
-test("an unknown label names the known ones", () => {
+test("the error for an unknown label lists the known labels", () => {
   assert.throws(
     () => resolveLabel(map, "debian-13"),
     (error) =>
@@ -52,7 +52,7 @@ test("an unknown label names the known ones", () => {
   );
 });
 
-test("a map whose aliases go round (which validation refuses) still ends", () => {
+test("resolving a cycle of aliases (which validation refuses) ends with an error", () => {
   const round = {
     ...map,
     aliases: new Map([
@@ -66,7 +66,7 @@ test("a map whose aliases go round (which validation refuses) still ends", () =>
   );
 });
 
-test("a chain of any length is followed to its end", () => {
+test("a chain of aliases of any length is resolved", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 200 }), (length) => {
       const chain = Array.from({ length }, (_, index) => [`a${index}`, `a${index + 1}`] as [string, string]);
@@ -76,7 +76,7 @@ test("a chain of any length is followed to its end", () => {
   );
 });
 
-test("a size replaces the image's defaults, its disk only when it says so", () => {
+test("a size replaces the image's defaults, but the disk only if the size has one", () => {
   assert.deepEqual(resolveSize(map, image, undefined), image.defaults);
   assert.deepEqual(resolveSize(map, image, "small"), { cpu: 1, ramMb: 512, diskGb: 20 });
   assert.deepEqual(resolveSize(map, image, "roomy"), { cpu: 1, ramMb: 512, diskGb: 99 });
@@ -86,7 +86,7 @@ test("a size replaces the image's defaults, its disk only when it says so", () =
   );
 });
 
-test("the closest name is near, or there is none", () => {
+test("the closest name is near, or null", () => {
   assert.equal(closestName("defualt_label", ["aliases", "default_label"]), "default_label");
   assert.equal(closestName("jbos", ["logs", "jobs"]), "jobs");
   assert.equal(closestName("gte", ["get"]), "get");

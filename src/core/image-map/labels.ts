@@ -3,9 +3,9 @@ import type { GuestSize } from "../job/job.ts";
 import { didYouMean } from "../text/closest-name.ts";
 import type { ImageDefinition, ImageMap, NamedSize } from "./image-map.ts";
 
-/** The label a job asked for and the image it leads to. */
+/** A job's label and the image that it resolves to. */
 export interface ResolvedLabel {
-  /** As asked for, or the default label; before aliases. Capacity is counted by it. */
+  /** The requested label or the default label, before aliases. Capacity is counted by this label. */
   readonly label: string;
   readonly image: ImageDefinition;
 }
@@ -16,9 +16,9 @@ export function knownLabels(map: ImageMap): string[] {
 }
 
 /**
- * Follows the aliases from `runsOn` (absent: the default label) to an image. Throws `unknown_label`, naming every known
- * label. The map is validated (no cycles, no loose ends), so the walk ends after at most as many steps as there are
- * aliases.
+ * Follows the aliases from `runsOn` (absent: the default label) to an image. Throws `unknown_label`, which lists every
+ * known label. The map is validated (no cycles, and every alias has its target), so the walk ends after at most as many
+ * steps as there are aliases.
  */
 export function resolveLabel(map: ImageMap, runsOn: string | undefined): ResolvedLabel {
   const label = runsOn ?? map.defaultLabel;
@@ -33,30 +33,30 @@ export function resolveLabel(map: ImageMap, runsOn: string | undefined): Resolve
   throw unknownLabel(label, knownLabels(map));
 }
 
-/** The image that each label of the map leads to, in the order of {@link knownLabels}. */
+/** The image that each label of the map resolves to, in the order of {@link knownLabels}. */
 export function imagesByLabel(map: ImageMap): Map<string, string> {
   return new Map(knownLabels(map).map((label) => [label, resolveLabel(map, label).image.name]));
 }
 
-/** The image's own name, and every alias that ends at it. */
+/** The image's own name, and every alias that leads to it. */
 export function labelsOfImage(map: ImageMap, image: string): string[] {
   const aliases = [...imagesByLabel(map)].filter(([label, target]) => target === image && label !== image);
   return [image, ...aliases.map(([label]) => label)];
 }
 
-/** The `unknown_label` error for a label that is none of `known`. */
+/** The `unknown_label` error for a label that is not in `known`. */
 export function unknownLabel(label: string, known: readonly string[]): SolsticeError {
-  // In the message, not in the remedy: it also ends in places that only keep a message, such as a dead-letter header.
+  // The message lists the labels, not the remedy: some places, such as a dead-letter header, keep only the message.
   const text = `No image has the label "${label}"${didYouMean(label, known)}. Known labels: ${known.join(", ")}.`;
   return new SolsticeError("unknown_label", text);
 }
 
-/** What a guest of a named size is given. A size without a disk keeps the image's. */
+/** The size of a guest of a named size. A size without a disk keeps the image's disk. */
 export function sizeOf(named: NamedSize, defaults: GuestSize): GuestSize {
   return { cpu: named.cpu, ramMb: named.ramMb, diskGb: named.diskGb ?? defaults.diskGb };
 }
 
-/** What a guest of `image` is given: the image's defaults, or the named size of the map. Throws `usage` naming the known sizes. */
+/** The size of a guest of `image`: the image's defaults, or the named size of the map. Throws `usage`, which lists the known sizes. */
 export function resolveSize(map: ImageMap, image: ImageDefinition, sizeName: string | undefined): GuestSize {
   if (sizeName === undefined) return image.defaults;
   const size = map.sizes.get(sizeName);

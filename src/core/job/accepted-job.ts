@@ -1,9 +1,9 @@
 import type { Job } from "./job.ts";
 
-/** A job that was taken in; `warnings` are sentences for the one who sent the request. */
+/** A job that was accepted; `warnings` are sentences for the sender of the request. */
 export interface AcceptedJob {
   readonly job: Job;
-  /** Whether the same request had become this job before. */
+  /** True when the same request had already become this job. */
   readonly existed: boolean;
   readonly warnings?: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** The time that steps which always run have, after a failure, a cancel or the job's time limit. */
+/** Time limits of always steps after a failure, a cancellation or the job's time limit. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -96,28 +96,28 @@ function snapshot({ withAlways = true, ...given }: Given): LifecycleSnapshot {
   };
 }
 
-/** Until when a job that is finalizing for that reason waits for its runner. */
-function waitsUntil(reason: VerdictReason, given: Given = {}): number {
+/** Time for which a finalizing job with that reason waits for its runner, in ms. */
+function waitMs(reason: VerdictReason, given: Given = {}): number {
   const job = { ...given.job, state: "finalizing", verdict: verdict(reason, "x") } as const;
   const action = decide(snapshot({ ...given, job }), start);
   return action.kind === "wait" ? action.until - start : 0;
 }
 
-test("a job that cleans up has the time for it once it is cancelled or out of time, and only then", () => {
+test("a job with always steps gets time for clean-up when it is cancelled or out of time, and only then", () => {
   for (const reason of ["cancelled_by_user", "job_timeout"] as const) {
-    assert.equal(waitsUntil(reason), flush + cleanup);
-    assert.equal(waitsUntil(reason, { withAlways: false }), flush);
-    assert.equal(waitsUntil(reason, { job: { cancelNowAt: start + 5 } }), flush + 5);
-    assert.equal(waitsUntil(reason, { hostPhase: "drained" }), flush);
-    assert.equal(waitsUntil(reason, { hostPhase: "draining" }), flush + cleanup);
+    assert.equal(waitMs(reason), flush + cleanup);
+    assert.equal(waitMs(reason, { withAlways: false }), flush);
+    assert.equal(waitMs(reason, { job: { cancelNowAt: start + 5 } }), flush + 5);
+    assert.equal(waitMs(reason, { hostPhase: "drained" }), flush);
+    assert.equal(waitMs(reason, { hostPhase: "draining" }), flush + cleanup);
   }
-  assert.equal(waitsUntil("host_shutdown"), flush);
-  assert.equal(waitsUntil("runner_silent"), 0);
+  assert.equal(waitMs("host_shutdown"), flush);
+  assert.equal(waitMs("runner_silent"), 0);
 });
 
 const failed: FailedStep = { index: 1, name: "test", exitCode: 3, finishedAt: start + 3_599_000 };
 
-test("once a step has failed it is the clean-up that may take its time, and the failure stays the verdict", () => {
+test("after a failed step the clean-up gets its whole time, and the failure stays the verdict", () => {
   const deadline = start + 3_599_000 + cleanup + flush;
   assert.deepEqual(decide(snapshot({ failedStep: failed }), start + 3_600_000), {
     kind: "wait",
@@ -128,14 +128,14 @@ test("once a step has failed it is the clean-up that may take its time, and the 
   assert.deepEqual([action.verdict.reason, action.verdict.exitCode], ["step_failed", 3]);
   assert.match(
     action.verdict.message,
-    /^Step "test" exited with code 3\. Its clean-up did not end in time\.$/,
+    /^Step "test" exited with code 3\. Its clean-up exceeded the time limit\.$/,
   );
   const cancelled = { failedStep: failed, job: { cancelRequestedAt: start } };
   const ended = decide(snapshot(cancelled), start + 3_600_000);
   assert.ok(ended.kind === "apply" && ended.verdict?.reason === "cancelled_by_user");
 });
 
-test("a step that ran out of time is named with its limit, the checkout not counted", () => {
+test("the verdict of a step timeout names the step and its limit, not counting the checkout", () => {
   const reported = {
     runnerFinishedAt: start + 40_000,
     runnerExitCode: 124,
@@ -151,7 +151,7 @@ test("a step that ran out of time is named with its limit, the checkout not coun
   assert.equal(action.verdict.exitCode, 124);
 });
 
-test("a runner is told to skip the clean-up where nobody waits for it", () => {
+test("the runner skips the clean-up when the orchestrator does not wait for it", () => {
   const finalizing = (reason: VerdictReason) =>
     jobOf({ state: "finalizing", verdict: verdict(reason, "x") }, true);
   assert.equal(skipsCleanup(jobOf({ cancelRequestedAt: start }, true)), false);
@@ -162,15 +162,15 @@ test("a runner is told to skip the clean-up where nobody waits for it", () => {
     assert.equal(skipsCleanup(finalizing(reason)), true, reason);
 });
 
-test("with any times, a job that cleans up ends by time alone", () => {
+test("with any times, a job with always steps ends by time alone", () => {
   const at = fc.integer({ min: start - 1_000_000, max: start + 10_000_000 });
   const any = fc.record({ finishedAt: fc.option(at), cancelNowAt: fc.option(at), cancelled: fc.boolean() });
   fc.assert(
     fc.property(any, at, at, ({ finishedAt, cancelNowAt, cancelled }, stateSinceAt, observedSinceAt) => {
       const finalizing = { state: "finalizing", verdict: verdict("cancelled_by_user", "x") } as const;
       const job = { stateSinceAt, cancelNowAt, ...(cancelled && finalizing) };
-      const seen = snapshot({ job, observedSinceAt, failedStep: { ...failed, finishedAt } });
-      assert.notEqual(decide(seen, start + 100_000_000).kind, "wait");
+      const observed = snapshot({ job, observedSinceAt, failedStep: { ...failed, finishedAt } });
+      assert.notEqual(decide(observed, start + 100_000_000).kind, "wait");
     }),
   );
 });

@@ -78,26 +78,26 @@ const consoles = [
 ];
 
 for (const { name, text, ...expected } of consoles) {
-  test(`what a console says: ${name}`, () => assert.deepEqual(findTrouble(text), expected));
+  test(`trouble on a console: ${name}`, () => assert.deepEqual(findTrouble(text), expected));
 }
 
-test("a panic explains a guest that went silent, and gets its own reason", () => {
+test("a panic explains a guest that stopped responding, and has its own reason", () => {
   const trouble = findTrouble(linuxPanic);
-  const silent = explainWithConsole(verdict("runner_silent", "Nothing was heard for 60 s."), trouble);
+  const silent = explainWithConsole(verdict("runner_silent", "No heartbeat for 60 s."), trouble);
   assert.deepEqual(silent, verdict("guest_crashed", "The guest's kernel panicked: sysrq triggered crash."));
   const late = explainWithConsole(verdict("job_timeout", "The job took longer than 5m."), trouble);
   assert.equal(late.reason, "job_timeout");
   assert.match(late.message, /^The job took longer than 5m\. The guest's kernel panicked: /);
 });
 
-test("a step that the kernel killed stays the job's own failure, and the sentence says why", () => {
+test("a step that the kernel killed stays the job's own failure, and the message has the cause", () => {
   const failed = verdict("step_failed", 'Step "test" exited with code 137.', 137);
   const message = `${failed.message} The guest ran out of memory: its kernel killed process 812 (python3).`;
   assert.deepEqual(explainWithConsole(failed, findTrouble(linuxMemory)), { ...failed, message });
   assert.deepEqual(explainWithConsole(failed, findTrouble("")), failed);
 });
 
-test("what a guest makes up is quoted in one short line, without what a terminal would obey", () => {
+test("a guest's own text is quoted in one short line, without control characters", () => {
   const { panic } = findTrouble(`Kernel panic - not syncing: \u001b[2J${"x".repeat(1000)}`);
   assert.equal(panic, `[2J${"x".repeat(157)}`);
 });

@@ -1,17 +1,19 @@
 import type { Verdict, VerdictReason } from "./verdict.ts";
 
-/** What a guest's kernel said on its console before things went wrong. */
+/** Problems that a guest's kernel reported on its console. */
 export interface ConsoleTrouble {
-  /** Why the kernel gave up; null where it did not. */
+  /** The message of a kernel panic; null without a panic. */
   readonly panic: string | null;
-  /** The last process that the kernel killed for want of memory, such as `process 812 (cc1plus)`; null for none. */
+  /** The last process that the kernel killed because memory ran out, such as `process 812 (cc1plus)`; null for none. */
   readonly memoryKill: string | null;
 }
 
-/** How much of the kernel's own words a verdict repeats, in characters. */
+/** Number of characters of the kernel's message that a verdict quotes. */
 const quotedChars = 160;
 
-/** A kernel's last words. A guest can write the same by itself, so they explain a verdict and never make one better. */
+/**
+ * Kernels' panic messages. A guest can write the same text itself, so a panic explains a verdict and never improves it.
+ */
 const panics = [
   // Linux
   /Kernel panic - not syncing: (.+)/,
@@ -22,8 +24,8 @@ const panics = [
 ] as const;
 
 /**
- * Repetitions have bounds, so that a guest's line costs time linear in its length: without them each beginning of a pattern in it
- * would read on to its end. A kernel's names of processes have at most 19 characters.
+ * All repetitions have limits, so that matching a guest's line takes time linear in its length: without limits each
+ * possible start of a match would read to the end of the line. A kernel's process names have at most 19 characters.
  */
 const memoryKills = [
   // Linux, since 5.2 and before; also of a control group
@@ -32,11 +34,11 @@ const memoryKills = [
   /pid (\d{1,10}) \(([^)]{0,64})\),.{0,64} was killed: (?:out of swap|failed to reclaim memory|a thread waited too long)/,
 ] as const;
 
-/** How Linux summarises a kill for want of memory, and the end of that summary: the process. */
+/** The beginning of Linux's summary of an out-of-memory kill, and its end, which names the process. */
 const summary = "oom-kill:constraint=";
 const summarised = /,task=([^,]{0,64}),pid=(\d{1,10})/;
 
-/** Reads panics and kills for want of memory of Linux, illumos and the BSDs from a console's text. */
+/** Finds panics and out-of-memory kills of Linux, illumos and the BSDs in a console's text. */
 export function findTrouble(text: string): ConsoleTrouble {
   let panic: string | null = null;
   let memoryKill: string | null = null;
@@ -49,7 +51,7 @@ export function findTrouble(text: string): ConsoleTrouble {
 }
 
 function firstGroup(patterns: readonly RegExp[], line: string): string | null {
-  // The time that a kernel puts before its messages.
+  // The timestamp that a kernel puts before its messages.
   const message = line.replace(/^\s*\[\s*\d{1,10}\.\d{1,10}\]\s*/, "");
   for (const pattern of patterns) {
     const found = pattern.exec(message)?.[1];
@@ -76,7 +78,7 @@ function quote(text: string): string {
     .slice(0, quotedChars);
 }
 
-/** Reasons of ours that a panic explains: the guest fell silent or went away because of it. */
+/** Verdict reasons that a panic explains: the guest stopped responding or disappeared because of it. */
 const explained: ReadonlySet<VerdictReason> = new Set<VerdictReason>([
   "boot_timeout",
   "guest_stopped",
@@ -87,8 +89,8 @@ const explained: ReadonlySet<VerdictReason> = new Set<VerdictReason>([
 ]);
 
 /**
- * The verdict, with what the console knows about it. A guest that fell silent, or went away, in a panic has crashed; any
- * other verdict keeps its reason, and its sentence says what happened.
+ * Adds the console's findings to the verdict. A guest that stopped responding or disappeared in a panic has crashed;
+ * any other verdict keeps its reason, and its message gets the panic as one more sentence.
  */
 export function explainWithConsole(ended: Verdict, { panic, memoryKill }: ConsoleTrouble): Verdict {
   const memory = memoryKill === null ? "" : ` The guest ran out of memory: its kernel killed ${memoryKill}.`;

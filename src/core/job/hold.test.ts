@@ -19,7 +19,7 @@ function answer(changes: { job?: Job; machine?: Machine; end?: object }, more: P
   return decideHold(attempt as Parameters<typeof decideHold>[0], { ...policy, ...more });
 }
 
-test("the guest of a job that failed by itself is kept for as long as was asked, within the operator's limit", () => {
+test("the guest of a failed job is kept for the requested time, within the operator's limit", () => {
   assert.deepEqual(answer({}), { kind: "granted", seconds: 1800 });
   assert.deepEqual(answer({}, { holdLimitSeconds: 60 }), { kind: "granted", seconds: 60 });
   assert.equal(answer({ end: { exitCode: 128, failure: "checkout" } }).kind, "granted");
@@ -29,9 +29,9 @@ test("the guest of a job that failed by itself is kept for as long as was asked,
   assert.equal(answer({ job: timedOut, end: { exitCode: 0, failure: null } }).kind, "granted");
 });
 
-test("nothing is kept that nobody asked for, that succeeded, was cancelled, or failed through us", () => {
+test("no guest is kept without a request, or after a success, a cancellation or an infrastructure failure", () => {
   const none: [string, Parameters<typeof answer>[0]][] = [
-    ["not asked for", { job: jobThat({ request: {} as Job["request"] }) }],
+    ["not requested", { job: jobThat({ request: {} as Job["request"] }) }],
     ["success", { end: { exitCode: 0, failure: null } }],
     ["cancelled", { job: jobThat({ cancelRequestedAt: 1 }) }],
     ["artifacts that this host could not keep", { end: { exitCode: 0, failure: "artifact_upload" } }],
@@ -40,14 +40,14 @@ test("nothing is kept that nobody asked for, that succeeded, was cancelled, or f
     ["host shuts down", { job: jobThat({ state: "finalizing", verdict: verdict("host_shutdown", "x") }) }],
     ["silence", { job: jobThat({ state: "finalizing", verdict: verdict("runner_silent", "x") }) }],
     [
-      "cancelled, and told",
+      "cancelled, and finalizing",
       { job: jobThat({ state: "finalizing", verdict: verdict("cancelled_by_user", "x") }) },
     ],
   ];
   for (const [name, changes] of none) assert.deepEqual(answer(changes), { kind: "none" }, name);
 });
 
-test("a refusal says why", () => {
+test("a refusal has its reason", () => {
   assert.deepEqual(answer({}, { maxHolds: 0 }), { kind: "refused", refusal: "forbidden" });
   assert.deepEqual(answer({}, { onHold: 2 }), { kind: "refused", refusal: "no_place" });
   assert.equal(answer({}, { onHold: 1 }).kind, "granted");
@@ -55,7 +55,7 @@ test("a refusal says why", () => {
   assert.deepEqual(answer({ machine: late }), { kind: "refused", refusal: "too_late" });
 });
 
-test("a hold ends at its time, by release, by cancelling, and with its job", () => {
+test("a hold ends at its time, by release, by cancellation, and with its job", () => {
   const held = { ...machine, holdUntilAt: 1000 };
   const job = jobThat({ state: "finalizing" });
   assert.equal(holdEndsAt(job, held, 999), 1000);
@@ -66,7 +66,7 @@ test("a hold ends at its time, by release, by cancelling, and with its job", () 
   assert.equal(holdEndsAt(job, machine, 10), null);
 });
 
-test("guests on hold take no slot, up to what the operator allows", () => {
+test("guests on hold take no slot, up to the operator's limit", () => {
   const active = ["a", "b", "c", "d"].map((id) => ({ id, onHold: id !== "b" }));
   const counted = (maxHolds: number) => countedSlots(active, maxHolds).map(({ id }) => id);
   assert.deepEqual(counted(3), ["b"]);

@@ -1,33 +1,33 @@
 import type { HoldRefusal } from "../request/hold-limits.ts";
 import type { Job, Machine, RunnerFailure } from "./job.ts";
 
-/** What a machine record says of a hold. */
+/** The fields of a machine record about a hold. */
 export type HoldFacts = Pick<Machine, "holdUntilAt" | "holdReleasedAt" | "holdRefusal">;
 
-/** What an operator allows on a host. */
+/** An operator's limits for the holds of a host. */
 export interface HoldPolicy {
-  /** How many guests may be on hold beside the slots. */
+  /** Number of guests that may be on hold in addition to the slots. */
   readonly maxHolds: number;
   /** The longest hold, in seconds. */
   readonly holdLimitSeconds: number;
 }
 
-/** The end of an attempt as its runner tells it. */
+/** The end of an attempt as its runner reports it. */
 export interface ReportedEnd {
   readonly exitCode: number;
   readonly failure: RunnerFailure | null;
 }
 
-/** What is made of the wish to keep a guest; `none` where there is no such wish, or it does not apply. */
+/** The decision about a hold; `none` when no hold was requested, or the end of the attempt does not qualify. */
 export type HoldAnswer =
   | { readonly kind: "none" }
   | { readonly kind: "granted"; readonly seconds: number }
   | { readonly kind: "refused"; readonly refusal: HoldRefusal };
 
 /**
- * Whether the guest of an attempt that has just ended is put on hold. Only the job's own failures are worth that, and only
- * while its runner lives, which opens the shells: not success, not what was cancelled, not what failed through us.
- * `onHold` is how many guests of the host are on hold already.
+ * Decides whether the guest of an attempt that has just ended is put on hold. Only a failure of the job itself
+ * qualifies, and only while its runner, which opens the shells, is alive: not a success, a cancelled job or an
+ * infrastructure failure. `onHold` is the number of guests of the host that are on hold already.
  */
 export function decideHold(
   attempt: { readonly job: Job; readonly machine: Machine; readonly end: ReportedEnd },
@@ -43,7 +43,7 @@ export function decideHold(
   return { kind: "granted", seconds: Math.min(requested, policy.holdLimitSeconds) };
 }
 
-/** What keeps the steps from deciding and is still the job's own fault. */
+/** Failures without a deciding exit code that are still the job's own. */
 const ownFailures: readonly RunnerFailure[] = [
   "checkout",
   "step_timeout",
@@ -59,8 +59,8 @@ function isOwnFailure(job: Job, { exitCode, failure }: ReportedEnd): boolean {
 }
 
 /**
- * When an attempt's hold ends by itself (ms since the epoch), or null where it has none, or it has ended: somebody released
- * the guest, the job was cancelled, or the time is over.
+ * Time at which an attempt's hold ends by itself (ms since the epoch). Null when the attempt has no hold or its hold
+ * has ended: a person released the guest, the job was cancelled, or the time is over.
  */
 export function holdEndsAt(
   job: Pick<Job, "state" | "cancelRequestedAt">,
@@ -68,12 +68,14 @@ export function holdEndsAt(
   now: number,
 ): number | null {
   if (holdUntilAt === null || holdReleasedAt !== null || now >= holdUntilAt) return null;
-  // It is granted a moment before the job is seen to have failed.
+  // The hold is granted shortly before the job's state changes from `running`.
   const isKept = job.state === "finalizing" || job.state === "running";
   return isKept && job.cancelRequestedAt === null ? holdUntilAt : null;
 }
 
-/** What a verdict's message says of the wish for a hold: nothing where it was fulfilled as wished, or there was none. */
+/**
+ * A sentence about the hold for a verdict's message; empty when no hold was requested, or the whole time was granted.
+ */
 export function holdNote(job: Job, machine: Machine): string {
   const { holdUntilAt, holdRefusal, runnerFinishedAt } = machine;
   if (holdRefusal !== null) return ` The guest was not kept: ${holdRefusalText(holdRefusal)}.`;
@@ -85,7 +87,7 @@ export function holdNote(job: Job, machine: Machine): string {
     : "";
 }
 
-/** Why a guest was not kept, as a part of a sentence. */
+/** The reason why a guest was not kept, as a part of a sentence. */
 export function holdRefusalText(refusal: HoldRefusal): string {
   return refusalTexts[refusal];
 }
@@ -93,12 +95,12 @@ export function holdRefusalText(refusal: HoldRefusal): string {
 const refusalTexts: Readonly<Record<HoldRefusal, string>> = {
   forbidden: "this host puts no guests on hold (MAX_HOLDS=0)",
   no_place: "as many guests are on hold as this host allows (MAX_HOLDS)",
-  too_late: "its job did not end in time after it was told to stop",
+  too_late: "its job did not stop in time",
 };
 
 /**
- * The jobs that count against a host's caps: all but those whose guests are on hold, as long as these are no more than
- * `maxHolds`. What goes beyond (the operator allows fewer than before) counts like any other.
+ * The jobs that count against a host's caps: all except those whose guests are on hold, up to `maxHolds` of these. More
+ * guests on hold (the operator has lowered the limit) count like running jobs.
  */
 export function countedSlots<Running extends { readonly onHold: boolean }>(
   active: readonly Running[],

@@ -2,13 +2,13 @@ import type { Job, JobStep, JobTransition, StepState } from "./job.ts";
 import type { FinalState, JobState } from "./job-state.ts";
 import type { VerdictReason } from "./verdict.ts";
 
-/** Files that a result names: with long names, too many of them would be more than a message may have. */
+/** Largest number of files in a result: with long names, more files would exceed the size of a message. */
 const artifactsReportedMax = 200;
 
 /** The version of the message {@link JobResult}. */
 export const jobResultVersion = "jobresult.v1";
 
-/** What is published about a finished job, as JSON. Times are ISO 8601 in UTC; absent facts are null. */
+/** The message about a finished job, published as JSON. Times are ISO 8601 in UTC; absent facts are null. */
 export interface JobResult {
   readonly schema_version: typeof jobResultVersion;
   readonly request_id: string;
@@ -27,13 +27,13 @@ export interface JobResult {
   readonly group_id: string | null;
   readonly label: string;
   readonly image: string;
-  /** The job that this one repeats; null for a job of its own. */
+  /** The job that this one repeats; null when it repeats no other job. */
   readonly retry_of: string | null;
   readonly attempt: number;
   readonly host_id: string | null;
   readonly submitted_at: string;
   readonly finished_at: string;
-  /** Where the log can be read; null when no orchestrator has an address to tell. */
+  /** URL of the log; null when no orchestrator has an address to publish. */
   readonly log_url: string | null;
   /** The steps of the last attempt. */
   readonly steps: readonly {
@@ -43,7 +43,7 @@ export interface JobResult {
     readonly started_at: string | null;
     readonly finished_at: string | null;
   }[];
-  /** Files that the last attempt kept, by name: the first 200. `artifact_count` has how many there are. */
+  /** Files that the last attempt kept, by name: the first 200. `artifact_count` is the number of all files. */
   readonly artifacts: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
   readonly artifact_count: number;
   /** Every change of state, of every attempt. */
@@ -54,13 +54,13 @@ export interface JobResult {
   }[];
 }
 
-/** All that a result is made from. The job must be final, so nothing of it changes any more. */
+/** The input for a result. The job must be final, so that its data no longer changes. */
 export interface FinishedJob {
   readonly job: Job;
-  /** Of the last attempt, in order. */
+  /** Steps of the last attempt, in order. */
   readonly steps: readonly JobStep[];
   readonly transitions: readonly JobTransition[];
-  /** Of the last attempt, in the order of their names. */
+  /** Files of the last attempt, in the order of their names. */
   readonly artifacts: readonly {
     readonly name: string;
     readonly sizeBytes: number;

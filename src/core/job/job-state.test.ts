@@ -26,7 +26,7 @@ function reachable(from: JobState): Set<JobState> {
   return seen;
 }
 
-test("every state answers every event, and nothing else is in the table", () => {
+test("the table has every state with every event, and nothing else", () => {
   assert.deepEqual(Object.keys(transitions), [...jobStates]);
   for (const state of jobStates) {
     assert.deepEqual(Object.keys(transitions[state]).sort(), [...jobEvents].sort());
@@ -39,7 +39,7 @@ test("a final state never changes", () => {
   for (const state of finalStates) assert.deepEqual(nextStates(state), []);
 });
 
-test("every state that is not final leads to every final state, and none leads back to itself", () => {
+test("every state that is not final leads to every final state, and never to itself", () => {
   for (const state of jobStates.filter((one) => !isFinal(one))) {
     const reached = reachable(state);
     for (const end of finalStates) assert.ok(reached.has(end), `${state} never becomes ${end}`);
@@ -51,7 +51,7 @@ test("every state can be reached from queued", () => {
   assert.deepEqual([...reachable("queued")].sort(), [...jobStates].sort());
 });
 
-test("only a claim takes a job out of the queue to work, and only a queued job can be claimed", () => {
+test("only a claim moves a queued job to work, and only a queued job can be claimed", () => {
   const claimable = jobStates.filter((state) => transition(state, "claim") !== "refuse");
   assert.deepEqual(claimable, ["queued"]);
   assert.deepEqual(nextStates("queued").filter(isActive), ["provisioning"]);
@@ -66,7 +66,7 @@ test("a job that may own a machine ends only by way of finalizing", () => {
   assert.deepEqual(backToQueue, ["finalizing"]);
 });
 
-test("settling gives the state that the event names, or is refused", () => {
+test("a settle event leads to the state that it names, or is refused", () => {
   for (const { state, event } of pairs) {
     if (!event.startsWith("settle_")) continue;
     const answer = transition(state, event);
@@ -74,7 +74,7 @@ test("settling gives the state that the event names, or is refused", () => {
   }
 });
 
-test("an event that has just happened is harmless when it is told again", () => {
+test("a repeated event is harmless", () => {
   for (const [state, event] of [
     ["booting", "boot"],
     ["running", "start"],

@@ -33,11 +33,11 @@ export const activeStates = [
 export type ActiveState = (typeof activeStates)[number];
 
 /**
- * What can happen to a job.
+ * Events in the life of a job.
  * - `claim`: a host takes it. `boot`: its domain runs. `start`: its runner called `Start`.
- * - `conclude`: the verdict is known (whoever brings it first), the machine must go.
- * - `requeue`: everything is gone and another attempt is due.
- * - `settle_*`: everything is gone (or never was), and the verdict becomes the job's state.
+ * - `conclude`: the verdict is known (the first one counts); the machine must be removed.
+ * - `requeue`: everything is removed and another attempt is due.
+ * - `settle_*`: everything is removed (or never existed), and the verdict becomes the job's state.
  */
 export const jobEvents = [
   "claim",
@@ -55,7 +55,7 @@ export const jobEvents = [
 /** One event of {@link jobEvents}. */
 export type JobEvent = (typeof jobEvents)[number];
 
-/** What a state makes of an event: the next state, `ignore` (a harmless repeat) or `refuse` (it must not happen). */
+/** Answer of a state to an event: the next state, `ignore` (a harmless repeat) or `refuse` (a defect). */
 export type TransitionAnswer = JobState | "ignore" | "refuse";
 
 const settle = {
@@ -74,7 +74,7 @@ const settleRefused = {
   settle_infra_error: "refuse",
 } as const;
 
-/** A final state keeps its verdict: late repeats of what the guest or a loop says change nothing, a claim is a defect. */
+/** A final state keeps its verdict: late repeats from the guest or a loop change nothing; a claim is a defect. */
 const final = {
   claim: "refuse",
   boot: "refuse",
@@ -93,14 +93,14 @@ export const transitions: Readonly<Record<JobState, Readonly<Record<JobEvent, Tr
     conclude: "refuse",
     requeue: "ignore",
     ...settleRefused,
-    // A queued job owns nothing, so these two need no clean-up: cancelled while waiting, or its image cannot be had.
+    // A queued job owns nothing, so these two need no clean-up: cancelled while waiting, or its image is unavailable.
     settle_cancelled: "cancelled",
     settle_infra_error: "infra_error",
   },
   provisioning: {
     claim: "refuse",
     boot: "booting",
-    // The guest may call before the host has written down that it has power: the call is the better proof.
+    // The guest may call before the host has recorded its start: the call is the better proof.
     start: "running",
     conclude: "finalizing",
     requeue: "refuse",
@@ -137,7 +137,7 @@ export const transitions: Readonly<Record<JobState, Readonly<Record<JobEvent, Tr
   infra_error: final,
 };
 
-/** What `state` makes of `event`. */
+/** The answer of `state` to `event`. */
 export function transition(state: JobState, event: JobEvent): TransitionAnswer {
   return transitions[state][event];
 }

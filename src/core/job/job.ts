@@ -3,13 +3,13 @@ import type { JobRequest } from "../request/job-request.ts";
 import type { JobState } from "./job-state.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** Names the hypervisors that a guest can run on. */
+/** The hypervisors that a guest can run on. */
 export const backends = ["libvirt", "zones", "noop"] as const;
 
 /** One of {@link backends}. */
 export type Backend = (typeof backends)[number];
 
-/** What a guest is given. */
+/** CPU, memory and disk of a guest. */
 export interface GuestSize {
   readonly cpu: number;
   readonly ramMb: number;
@@ -19,31 +19,31 @@ export interface GuestSize {
 /** A job as the store holds it. All times are milliseconds since the epoch. */
 export interface Job {
   readonly id: string;
-  /** The request as accepted, after validation: the repository, commit, steps and so on are read from here. */
+  /** The accepted request, after validation: the source of the repository, commit, steps and so on. */
   readonly request: JobRequest;
   readonly state: JobState;
   /** When the job entered `state`. */
   readonly stateSinceAt: number;
   /** The image its label resolved to at intake. */
   readonly image: string;
-  /** The label as asked for (or the default label), before aliases: the one that capacity is counted by. */
+  /** The requested label (or the default label), before aliases; capacity is counted by this label. */
   readonly label: string;
   readonly size: GuestSize;
   /** Jobs of one repository share this key; the scheduler is fair between keys. */
   readonly fairKey: string;
   readonly priority: number;
   readonly timeoutSeconds: number;
-  /** 0 while it was never claimed; the claim adds 1. */
+  /** 0 before the first claim; each claim adds 1. */
   readonly attempt: number;
   readonly maxAttempts: number;
-  /** The host that runs (or last ran) it. */
+  /** The host that runs (or last ran) the job. */
   readonly hostId: string | null;
   readonly cancelRequestedAt: number | null;
-  /** When somebody wanted it to end without its clean-up: the steps that always run are not waited for. */
+  /** When a person requested the end without clean-up: the job does not wait for its always steps. */
   readonly cancelNowAt: number | null;
-  /** The job that this one repeats, by the wish of a person; null for a job of its own. */
+  /** The job that this one repeats, on a person's request; null when it repeats no other job. */
   readonly retryOf: string | null;
-  /** Known from `finalizing` on; for a requeued job the verdict of the attempt before. */
+  /** Set from `finalizing` on; for a requeued job the verdict of the previous attempt. */
   readonly verdict: Verdict | null;
   readonly submittedAt: number;
   readonly finishedAt: number | null;
@@ -57,11 +57,11 @@ export interface JobTransition {
   readonly to: JobState;
   readonly at: number;
   readonly hostId: string | null;
-  /** The verdict's reason where one was known, else null. */
+  /** The verdict's reason when a verdict existed, else null. */
   readonly reason: string | null;
 }
 
-/** The life of a step. */
+/** States of a step. */
 export type StepState = "pending" | "running" | "succeeded" | "failed" | "skipped";
 
 /** A step of one attempt. Index 0 is the checkout where the job has a repository. */
@@ -74,18 +74,18 @@ export interface JobStep {
   readonly exitCode: number | null;
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
-  /** Where the step's output begins and ends in the attempt's `output` log, in bytes. */
+  /** Start and end of the step's output in the attempt's `output` log, in bytes. */
   readonly logStart: number | null;
   readonly logEnd: number | null;
 }
 
-/** The life of a machine record: intent first, so that nothing exists that is not on record. */
+/** States of a machine record. The intent is recorded first, so that nothing exists without a record. */
 export const machineStates = ["intended", "created", "running", "stopping", "gone"] as const;
 
 /** One of {@link machineStates}. */
 export type MachineState = (typeof machineStates)[number];
 
-/** What can keep the exit code of a step from deciding a job, as told by the runner's `Finish`. */
+/** Failures, as the runner's `Finish` reports them, that decide a job instead of a step's exit code. */
 export const runnerFailures = [
   "checkout",
   "step_timeout",
@@ -118,20 +118,20 @@ export interface Machine {
   readonly runnerSeenAt: number | null;
   /** When the runner's `Finish` was accepted. */
   readonly runnerFinishedAt: number | null;
-  /** What the last step (or the checkout) exited with, as told by `Finish`. */
+  /** Exit code of the last step (or the checkout), as `Finish` reported it. */
   readonly runnerExitCode: number | null;
-  /** What `Finish` said kept an exit code from deciding, or null. */
+  /** The failure that `Finish` reported instead of a deciding exit code, or null. */
   readonly runnerFailure: RunnerFailure | null;
-  /** The guest's sentence about that, or about files that were not kept; null where it had none. */
+  /** The guest's sentence about that failure, or about files that were not kept; null without such a sentence. */
   readonly runnerFailureDetail: string | null;
-  /** The length in bytes and the SHA-256 (hex) of the whole output, as the guest counted it. */
+  /** Length in bytes and SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number | null;
   readonly logSha256: string | null;
-  /** Until when the guest of the failed job is kept for people to enter; null where it is not on hold. */
+  /** End of the hold of the failed job's guest; null when the guest is not on hold. */
   readonly holdUntilAt: number | null;
-  /** When somebody released it before that. */
+  /** When a person released the guest before that. */
   readonly holdReleasedAt: number | null;
-  /** Why a guest that was to be kept is not. */
+  /** Reason why a requested hold was refused. */
   readonly holdRefusal: HoldRefusal | null;
 }
 
@@ -143,7 +143,7 @@ export function guestName(jobId: string): string {
   return `job-${jobId}`;
 }
 
-/** The job a guest's name belongs to, or null when the name is not of our form. */
+/** The job that a guest's name belongs to, or null when the name does not have our form. */
 export function jobIdOfGuest(name: string): string | null {
   return /^job-([0-9a-z]{4,40})$/.exec(name)?.[1] ?? null;
 }

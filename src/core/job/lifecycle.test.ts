@@ -102,7 +102,7 @@ const kept = {
   holdUntilAt: start + 600_000,
 } as const;
 
-test("a guest on hold is left alone until its hold ends, and then goes the one way", () => {
+test("a guest on hold is kept until its hold ends, and is then released as usual", () => {
   const held = { job: finalizing("step_failed"), machine: kept } as const;
   assert.deepEqual(decide(snapshot(held), start + 60_000), { kind: "wait", until: start + 75_000 });
   const restarting = snapshot({ ...held, hostPhase: "restarting" });
@@ -111,17 +111,17 @@ test("a guest on hold is left alone until its hold ends, and then goes the one w
     "wait",
     "a restart of the host leaves the guest alone",
   );
-  const seen = { ...kept, runnerSeenAt: start + 599_000 };
-  assert.deepEqual(decide(snapshot({ ...held, machine: seen }), start + 599_999), {
+  const alive = { ...kept, runnerSeenAt: start + 599_000 };
+  assert.deepEqual(decide(snapshot({ ...held, machine: alive }), start + 599_999), {
     kind: "wait",
     until: start + 600_000,
   });
-  assert.equal(decide(snapshot({ ...held, machine: seen }), start + 600_000).kind, "shutdown");
-  const stopping = { ...seen, state: "stopping", stateSinceAt: start + 600_000 } as const;
+  assert.equal(decide(snapshot({ ...held, machine: alive }), start + 600_000).kind, "shutdown");
+  const stopping = { ...alive, state: "stopping", stateSinceAt: start + 600_000 } as const;
   assert.equal(decide(snapshot({ ...held, machine: stopping }), start + 630_000).kind, "destroy");
 });
 
-test("a hold ends when somebody releases it or cancels the job, when the host goes down, when its guest cannot be entered", () => {
+test("a hold ends by release or cancellation, when the host shuts down, or when the guest cannot be entered", () => {
   const held = { job: finalizing("step_failed"), machine: kept } as const;
   const at = start + 60_000;
   const ends: [string, Changes, string][] = [
@@ -138,12 +138,12 @@ test("a hold ends when somebody releases it or cancels the job, when the host go
   for (const [name, changes, kind] of ends) {
     assert.equal(decide(snapshot({ ...held, ...changes }), at).kind, kind, name);
   }
-  // Its runner is not heard of any more; after a restart of ours it gets the chance to call.
+  // Without a heartbeat the hold ends; after our own restart the runner gets time to call.
   assert.equal(decide(snapshot(held), start + 120_000).kind, "shutdown");
   assert.equal(decide(snapshot({ ...held, observedSinceAt: start + 200_000 }), start + 300_000).kind, "wait");
 });
 
-test("a verdict says where a guest that was to be kept is not, or not for so long", () => {
+test("the verdict reports a hold that was refused or shortened", () => {
   const messageOf = (machine: Partial<Machine>, more: Partial<Job> = {}) => {
     const action = decide(
       snapshot({ job: { request: holdRequest, ...more }, machine: { ...kept, ...machine } }),
@@ -155,22 +155,22 @@ test("a verdict says where a guest that was to be kept is not, or not for so lon
   assert.match(messageOf({ holdUntilAt: start + 60_000 }), /kept for 60 s, the longest .* \(HOLD_LIMIT\)/);
   assert.match(messageOf({ holdUntilAt: null, holdRefusal: "no_place" }), /was not kept: .*MAX_HOLDS/);
   assert.match(messageOf({ holdUntilAt: null, holdRefusal: "forbidden" }), /was not kept: .*MAX_HOLDS=0/);
-  // The verdict of a job that ran out of time was there before; it is told so when it settles.
+  // A job that ran out of time had its verdict before; the note is added when it settles.
   const gone = { state: "gone", holdUntilAt: null, holdRefusal: "no_place" } as const;
   assert.match(messageOf(gone, finalizing("job_timeout")), /^x The guest was not kept/);
 });
 
-test("provisioning makes the guest, records that it has power, and gives up at its deadline", () => {
+test("provisioning creates the guest, records that it runs, and gives up at the deadline", () => {
   const provisioning = { state: "provisioning" } as const;
   assert.equal(decide(snapshot({ job: provisioning, power: "absent" }), start).kind, "provision");
   assert.deepEqual(decide(snapshot({ job: provisioning }), start), { kind: "apply", event: "boot" });
   assert.equal(reasonOf({ job: provisioning, power: "stopped" }, start + 300_000), "provision_failed");
-  // What runs before this attempt's guest was made is an older attempt's: it is replaced, not taken for this one.
+  // A guest that runs before this attempt's guest was created belongs to an older attempt, and is replaced.
   const notMade = { job: provisioning, machine: { state: "intended" } } as const;
   assert.equal(decide(snapshot(notMade), start).kind, "provision");
 });
 
-test("a guest that boots has until the boot deadline, and its console is shown when it misses it", () => {
+test("a booting guest has until the boot deadline; the verdict of a missed deadline quotes its console", () => {
   assert.deepEqual(decide(snapshot({ job: booting }), start), { kind: "wait", until: start + 15_000 });
   assert.equal(decide(snapshot({ job: booting }), start + 299_999).kind, "wait");
   const late = decide(snapshot({ job: booting }), start + 300_000);
@@ -186,7 +186,7 @@ test("after a restart a booting guest whose deadline passed unseen may still cal
   assert.equal(reasonOf({ job: booting, observedSinceAt: restarted }, restarted + 120_000), "boot_timeout");
 });
 
-test("a guest that loses its power ends the attempt, with the reason it was seen to have", () => {
+test("a guest that stops ends the attempt, with the observed reason", () => {
   for (const state of ["booting", "running"] as const) {
     assert.equal(reasonOf({ job: { state }, power: "stopped" }, start), "guest_stopped");
     assert.equal(reasonOf({ job: { state }, power: "crashed" }, start), "guest_crashed");
@@ -195,7 +195,7 @@ test("a guest that loses its power ends the attempt, with the reason it was seen
   }
 });
 
-test("a finish that arrived before the power went decides the job", () => {
+test("a `Finish` that arrived before the guest stopped decides the job", () => {
   const finished = { runnerFinishedAt: start + 5, runnerExitCode: 0 };
   assert.equal(reasonOf({ machine: finished, power: "stopped" }, start + 10), "completed");
   const failed = { runnerFinishedAt: start + 5, runnerExitCode: 3 };
@@ -208,7 +208,7 @@ test("a finish that arrived before the power went decides the job", () => {
   assert.equal(action.verdict.exitCode, 3);
 });
 
-test("what kept the steps from deciding is told apart, whatever exit code came with it", () => {
+test("a failure reported by the runner has its own reason, whatever the exit code", () => {
   const reported = { runnerFinishedAt: start + 5, runnerExitCode: 128 };
   const reason = (runnerFailure: RunnerFailure) =>
     reasonOf({ machine: { ...reported, runnerFailure } }, start + 10);
@@ -218,20 +218,20 @@ test("what kept the steps from deciding is told apart, whatever exit code came w
   assert.equal(reason("guest_shutdown"), "guest_stopped");
 });
 
-test("a runner may be silent up to its limit, counted only while somebody could have heard it", () => {
+test("a runner without a heartbeat is lost after the limit, counted only while we could receive one", () => {
   assert.equal(decide(snapshot(), start + 119_999).kind, "wait");
   assert.equal(reasonOf({}, start + 120_000), "runner_silent");
   const restarted = { observedSinceAt: start + 500_000 };
   assert.equal(decide(snapshot(restarted), start + 500_001).kind, "wait");
 });
 
-test("a job ends at its own time limit, however alive it is", () => {
+test("a job ends at its own time limit, even with heartbeats", () => {
   const alive = { machine: { runnerSeenAt: start + 3_600_000 } };
   assert.equal(decide(snapshot(alive), start + 3_599_999).kind, "wait");
   assert.equal(reasonOf(alive, start + 3_600_000), "job_timeout");
 });
 
-test("a time limit that passed while nobody could hear the runner lets it say that it ended in time", () => {
+test("after a time limit that passed while we received nothing, the runner may report that the job ended in time", () => {
   const back = { observedSinceAt: start + 3_600_001, machine: { runnerSeenAt: start + 3_700_000 } };
   assert.equal(decide(snapshot(back), start + 3_720_000).kind, "wait");
   assert.equal(reasonOf(back, start + 3_720_001), "job_timeout");
@@ -239,7 +239,7 @@ test("a time limit that passed while nobody could hear the runner lets it say th
   assert.equal(reasonOf(finished, start + 3_800_000), "completed");
 });
 
-test("cancelling and a host that goes down end an attempt in every state before finalizing", () => {
+test("a cancellation and a host's shutdown end an attempt in every state before finalizing", () => {
   for (const state of ["provisioning", "booting", "running"] as const) {
     assert.equal(reasonOf({ job: { state, cancelRequestedAt: start } }, start), "cancelled_by_user");
     assert.equal(reasonOf({ job: { state }, hostPhase: "drained" }, start), "host_shutdown");
@@ -254,7 +254,7 @@ test("cancelling and a host that goes down end an attempt in every state before 
   }
 });
 
-test("release: wait for the last output, ask, wait, cut, remove, settle", () => {
+test("release: wait for the last output, request shutdown, wait, cut the power, remove, settle", () => {
   const cancelled = finalizing("cancelled_by_user");
   assert.deepEqual(decide(snapshot({ job: cancelled }), start), { kind: "wait", until: start + 10_000 });
   assert.equal(decide(snapshot({ job: cancelled }), start + 10_000).kind, "shutdown");
@@ -276,7 +276,7 @@ test("release: wait for the last output, ask, wait, cut, remove, settle", () => 
   assert.ok(gone.kind === "apply" && gone.event === "settle_cancelled");
 });
 
-test("a guest that never spoke, stands still, or is in the way of a forced stop is cut off at once", () => {
+test("a guest that never called, is paused, or is on a forced host is destroyed at once", () => {
   const silent = { runnerStartedAt: null } as const;
   assert.equal(decide(snapshot({ job: finalizing("boot_timeout"), machine: silent }), start).kind, "destroy");
   assert.equal(
@@ -287,7 +287,7 @@ test("a guest that never spoke, stands still, or is in the way of a forced stop 
   assert.equal(decide(forced, start).kind, "destroy");
 });
 
-test("only our own failures are tried again, a cancelled job never, and a stopped host costs no attempt", () => {
+test("only infrastructure failures are repeated, a cancelled job never, and a stopped host costs no attempt", () => {
   const gone = { state: "gone" } as const;
   const settled = (reason: VerdictReason, more: Partial<Job> = {}) => {
     const action = decide(snapshot({ job: finalizing(reason, more), machine: gone }), start);
@@ -316,11 +316,11 @@ const anySnapshot = fc.record({
   attempt: fc.integer({ min: 1, max: 3 }),
 });
 
-test("whatever is seen: the event is legal, a wait is bounded, and time alone always leads on", () => {
+test("for any snapshot the event is legal, a wait has a limit, and time alone always leads on", () => {
   fc.assert(
     fc.property(anySnapshot, anyTime, (any, now) => {
       const [stateSinceAt = 0, machineSinceAt = 0, runnerSeenAt = 0, observedSinceAt = 0] = any.times;
-      const seen = snapshot({
+      const observed = snapshot({
         power: any.power,
         hostPhase: any.hostPhase,
         observedSinceAt,
@@ -339,17 +339,17 @@ test("whatever is seen: the event is legal, a wait is bounded, and time alone al
           runnerFinishedAt: any.runnerFinishedAt,
         },
       });
-      const action = decide(seen, now);
+      const action = decide(observed, now);
       if (action.kind === "apply") assert.notEqual(transition(any.state, action.event), "refuse");
       if (action.kind === "wait") assert.ok(action.until > now && action.until <= now + limits.pollMs);
-      // No snapshot waits for ever: far enough in the future, something other than waiting is due.
-      assert.notEqual(decide(seen, start + 100_000_000).kind, "wait");
+      // No snapshot waits forever: far enough in the future, an action other than waiting is due.
+      assert.notEqual(decide(observed, start + 100_000_000).kind, "wait");
     }),
     { numRuns: 2000 },
   );
 });
 
-test("of a lost host's attempt, the runner's Finish counts first, then a cancel, else the loss", () => {
+test("for an attempt of a lost host, the runner's Finish counts first, then a cancellation, then the loss", () => {
   const reasonOf = (changes: Changes) => verdictOfLostHost(snapshot(changes)).reason;
   const finished = { runnerFinishedAt: start + 5, runnerExitCode: 0 };
   assert.equal(reasonOf({ machine: finished, job: { cancelRequestedAt: start } }), "completed");
@@ -358,7 +358,7 @@ test("of a lost host's attempt, the runner's Finish counts first, then a cancel,
   assert.equal(reasonOf({}), "host_lost");
 });
 
-test("files that were to be kept decide over steps that succeeded, and only over those", () => {
+test("missing artifacts decide a job whose steps succeeded, and only such a job", () => {
   const reported = {
     runnerStartedAt: start,
     runnerFinishedAt: start + 5,

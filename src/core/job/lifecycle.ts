@@ -8,56 +8,60 @@ import { deservesRetry, type Verdict, verdict } from "./verdict.ts";
 
 /** Every wait of an active job, in milliseconds. */
 export interface LifecycleLimits {
-  /** From power-on to the runner's first call; also the longest that provisioning may take. */
+  /** From the guest's start to the runner's first call; also the longest time for provisioning. */
   readonly bootTimeoutMs: number;
   /** From the request to shut down to cutting the power. */
   readonly stopTimeoutMs: number;
-  /** The longest that a started runner may not be heard of. */
+  /** Longest time between two heartbeats of a started runner. */
   readonly silenceTimeoutMs: number;
-  /** How long a stopped runner may take to end its step and send its last output. */
+  /** Time in which a stopped runner must end its step and send its last output. */
   readonly flushGraceMs: number;
-  /** How long the steps that always run may take, once a step has failed or the job was told to end. */
+  /** Time for the always steps, once a step has failed or the job was ordered to end. */
   readonly cleanupTimeoutMs: number;
-  /** How long a guest may take to power itself off after its runner's `Finish`. */
+  /** Time in which a guest must power itself off after its runner's `Finish`. */
   readonly powerOffGraceMs: number;
-  /** The longest between two looks at a guest, should every wake-up be lost. */
+  /** Longest time between two observations of a guest, in case every wake-up is lost. */
   readonly pollMs: number;
 }
 
 /**
- * How far a host is on its way down: `drained` when the time for jobs to end by themselves is over. `restarting`: its guests
- * are left running for its next start.
+ * Progress of a host's shutdown: `drained` when the time for jobs to end by themselves is over. `restarting`: its
+ * guests keep running for its next start.
  */
 export type HostPhase = "serving" | "restarting" | "draining" | "drained" | "forced";
 
-/** What a decision needs to know of the step that failed. */
+/** The fields of a failed step that a decision needs. */
 export interface FailedStep {
   readonly index: number;
   readonly name: string;
   readonly exitCode: number | null;
-  /** When that was told, in ms since the epoch. */
+  /** Time of the runner's report about the failure, in ms since the epoch. */
   readonly finishedAt: number | null;
 }
 
-/** All that a decision about one active job depends on. */
+/** Everything that a decision about one active job depends on. */
 export interface LifecycleSnapshot {
   readonly job: Job;
   /** The machine record of the job's attempt. */
   readonly machine: Machine;
-  /** Must have been observed before `job` and `machine` were read: a guest powers off right after `Finish`, and the
-   * other order would see the power gone and the finish not yet there. */
+  /**
+   * Must be observed before `job` and `machine` are read: a guest powers off right after `Finish`, so the other order
+   * could show the guest stopped and its `Finish` not yet recorded.
+   */
   readonly power: GuestPower;
-  /** The first step that failed, where there is one and it matters. */
+  /** The first step that failed; null without one, or where it does not matter. */
   readonly failedStep: FailedStep | null;
   readonly hostPhase: HostPhase;
-  /** When this process began to look. Waits that nobody could have seen end are counted from here. */
+  /**
+   * When this process began to observe the guest. Time limits that could have ended unobserved are counted from here.
+   */
   readonly observedSinceAt: number;
   readonly limits: LifecycleLimits;
 }
 
-/** The one next thing to do for a job. Each can be repeated, and the process may die before, during or after it. */
+/** The next thing to do for a job. Each action can be repeated: the process may die before, during or after it. */
 export type LifecycleAction =
-  /** Make the guest and give it power. */
+  /** Create the guest and start it. */
   | { readonly kind: "provision" }
   /** Record an event. With `withConsole`, the last console lines are added to the verdict's message. */
   | {
@@ -66,16 +70,16 @@ export type LifecycleAction =
       readonly verdict?: Verdict;
       readonly withConsole?: boolean;
     }
-  /** Ask the guest to shut down, and record that it was asked. */
+  /** Request the guest's shutdown, and record the request. */
   | { readonly kind: "shutdown" }
   /** Cut the guest's power. */
   | { readonly kind: "destroy" }
   /** Keep the console, remove the guest with all its files, and record that it is gone. */
   | { readonly kind: "release" }
-  /** Nothing to do before `until` (ms since the epoch), or a wake-up. */
+  /** Nothing to do before `until` (ms since the epoch) or a wake-up. */
   | { readonly kind: "wait"; readonly until: number };
 
-/** The one next thing to do for an active job. Pure: the same snapshot and time give the same answer. */
+/** The next thing to do for an active job. Pure: the same snapshot and time give the same answer. */
 export function decide(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const { state } = snapshot.job;
   if (!isActive(state)) throw new TypeError(`A job in state ${state} needs no decision.`);
@@ -92,8 +96,8 @@ const decideByState: Record<ActiveState, (snapshot: LifecycleSnapshot, now: numb
 function decideProvisioning(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const ended = endedFromOutside(snapshot);
   if (ended) return conclude(ended);
-  // Power comes after the guest is on record as made. Before that, what runs is an older attempt's, from a time when this
-  // host had lost the job; provisioning replaces it.
+  // A guest is started after it is recorded as created. A guest that runs before that belongs to an older attempt, from
+  // a time when this host had lost the job; provisioning replaces it.
   const isOwn = snapshot.machine.state !== "intended";
   if (snapshot.power === "running" && isOwn) return { kind: "apply", event: "boot" };
   const deadline =
@@ -102,7 +106,7 @@ function decideProvisioning(snapshot: LifecycleSnapshot, now: number): Lifecycle
     return conclude(
       verdict(
         "provision_failed",
-        `The guest could not be made ready within ${inSeconds(snapshot.limits.bootTimeoutMs)}.`,
+        `The guest was not ready within ${inSeconds(snapshot.limits.bootTimeoutMs)}.`,
       ),
     );
   }
@@ -113,13 +117,14 @@ function decideBooting(snapshot: LifecycleSnapshot, now: number): LifecycleActio
   const { job, limits, power } = snapshot;
   const ended = endedFromOutside(snapshot) ?? powerLoss(power, "before its runner called");
   if (ended) return conclude(ended);
-  // A runner that found nobody at home tries again within the silence limit: it gets that chance after a restart.
+  // A runner that could not reach the orchestrator retries within the silence limit: allow it one retry after our
+  // restart.
   const deadline = Math.max(
     job.stateSinceAt + limits.bootTimeoutMs,
     snapshot.observedSinceAt + Math.min(limits.silenceTimeoutMs, limits.bootTimeoutMs),
   );
   if (now < deadline) return waitUntil(deadline, snapshot, now);
-  const text = `The guest has power, but its runner did not call within ${inSeconds(limits.bootTimeoutMs)}.`;
+  const text = `The guest is running, but its runner did not call within ${inSeconds(limits.bootTimeoutMs)}.`;
   return conclude(verdict("boot_timeout", text), true);
 }
 
@@ -131,18 +136,18 @@ function decideRunning(snapshot: LifecycleSnapshot, now: number): LifecycleActio
 
   const { deadline: jobDeadline, overdue } = deadlineOfSteps(snapshot);
   if (now >= jobDeadline) return conclude(overdue);
-  const heardAt = Math.max(machine.runnerSeenAt ?? 0, job.stateSinceAt, snapshot.observedSinceAt);
-  const silenceDeadline = heardAt + limits.silenceTimeoutMs;
+  const heartbeatAt = Math.max(machine.runnerSeenAt ?? 0, job.stateSinceAt, snapshot.observedSinceAt);
+  const silenceDeadline = heartbeatAt + limits.silenceTimeoutMs;
   if (now >= silenceDeadline) {
-    const text = `The runner was not heard of for ${inSeconds(limits.silenceTimeoutMs)}, though its guest has power.`;
+    const text = `No heartbeat from the runner for ${inSeconds(limits.silenceTimeoutMs)}; its guest is still running.`;
     return conclude(verdict("runner_silent", text), true);
   }
   return waitUntil(Math.min(jobDeadline, silenceDeadline), snapshot, now);
 }
 
 /**
- * Until when the runner has to tell the end, and what it means when it does not. Once a step of a job that cleans up has
- * failed, the outcome is known, and the clean-up has its time even where that of the job is over.
+ * The deadline for the runner's `Finish`, and the verdict when it is missed. Once a step of a job with always steps has
+ * failed, the outcome is known, and the clean-up gets its whole time even if the job's own time is over.
  */
 function deadlineOfSteps(snapshot: LifecycleSnapshot): { deadline: number; overdue: Verdict } {
   const { job, limits, failedStep } = snapshot;
@@ -150,7 +155,7 @@ function deadlineOfSteps(snapshot: LifecycleSnapshot): { deadline: number; overd
   const timesOutAt = job.stateSinceAt + timeoutMs;
   if (failedStep?.finishedAt != null) {
     const ended = verdictOfStep(failedStep);
-    const overdue = { ...ended, message: `${ended.message} Its clean-up did not end in time.` };
+    const overdue = { ...ended, message: `${ended.message} Its clean-up exceeded the time limit.` };
     const cleanUntil = failedStep.finishedAt + limits.cleanupTimeoutMs + limits.flushGraceMs;
     return { deadline: sightedDeadline(snapshot, Math.max(timesOutAt, cleanUntil), timeoutMs), overdue };
   }
@@ -158,28 +163,28 @@ function deadlineOfSteps(snapshot: LifecycleSnapshot): { deadline: number; overd
   return { deadline: sightedDeadline(snapshot, timesOutAt, timeoutMs), overdue };
 }
 
-/** A runner that ended in time while nobody could hear it (the database was away) gets the chance to say so. */
+/** If the runner ended in time while it could not reach us (the database was unavailable), allow it to report that. */
 function sightedDeadline(snapshot: LifecycleSnapshot, deadline: number, lengthMs: number): number {
   const { observedSinceAt, limits } = snapshot;
   if (observedSinceAt < deadline) return deadline;
   return observedSinceAt + Math.min(limits.silenceTimeoutMs, lengthMs);
 }
 
-/** The release path, the only one: from whatever is observed towards nothing left. */
+/** The only release path: from any observed state to an empty host. */
 function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAction {
   const { job, machine, limits } = snapshot;
   if (machine.state === "gone") return { kind: "apply", ...settlement(withHoldNote(job, machine)) };
   if (snapshot.power !== "running" && snapshot.power !== "paused") return { kind: "release" };
   const keepUntil = keptUntil(snapshot, now);
   if (keepUntil !== null) return waitUntil(keepUntil, snapshot, now);
-  // A guest whose runner never called, or that stands still, has nothing to say and would not hear the request.
+  // A guest whose runner never called, or that is paused, has no last output and would not receive the request.
   if (machine.runnerStartedAt === null || snapshot.power === "paused" || snapshot.hostPhase === "forced") {
     return { kind: "destroy" };
   }
   if (machine.state !== "stopping") {
     const grace =
       machine.runnerFinishedAt === null
-        ? lastWordsUntil(snapshot)
+        ? lastOutputUntil(snapshot)
         : machine.runnerFinishedAt + limits.powerOffGraceMs;
     return now < grace ? waitUntil(grace, snapshot, now) : { kind: "shutdown" };
   }
@@ -188,8 +193,8 @@ function decideFinalizing(snapshot: LifecycleSnapshot, now: number): LifecycleAc
 }
 
 /**
- * Until when a guest on hold is left alone, or null. A host that goes down takes its guests along, and a guest that stands
- * still, or whose runner is not heard of, cannot be entered.
+ * End of the time for which a guest on hold is kept, or null. A host that shuts down removes its guests, and a guest
+ * that is paused, or whose runner sends no heartbeat, cannot be entered.
  */
 function keptUntil(snapshot: LifecycleSnapshot, now: number): number | null {
   const { job, machine, limits, power, hostPhase } = snapshot;
@@ -197,23 +202,25 @@ function keptUntil(snapshot: LifecycleSnapshot, now: number): number | null {
   if (power !== "running" || !keepsGuests || machine.state === "stopping") return null;
   const endsAt = holdEndsAt(job, machine, now);
   if (endsAt === null) return null;
-  const heardAt = Math.max(
+  const heartbeatAt = Math.max(
     machine.runnerSeenAt ?? 0,
     machine.runnerFinishedAt ?? 0,
     snapshot.observedSinceAt,
   );
-  const silentAt = heardAt + limits.silenceTimeoutMs;
+  const silentAt = heartbeatAt + limits.silenceTimeoutMs;
   return now < silentAt ? Math.min(endsAt, silentAt) : null;
 }
 
-/** A job that ran out of time got its verdict before it was known whether its guest would be kept. */
+/** A job that ran out of time got its verdict before the hold was decided. */
 function withHoldNote(job: Job, machine: Machine): Job {
   if (job.verdict?.reason !== "job_timeout") return job;
   return { ...job, verdict: { ...job.verdict, message: job.verdict.message + holdNote(job, machine) } };
 }
 
-/** How long a runner that is alive and was told to stop is waited for: its last output, and its clean-up, are worth it. */
-function lastWordsUntil({ job, limits, hostPhase }: LifecycleSnapshot): number {
+/**
+ * End of the wait for a runner that is alive and was ordered to stop: its last output and its clean-up are worth it.
+ */
+function lastOutputUntil({ job, limits, hostPhase }: LifecycleSnapshot): number {
   const reason = job.verdict?.reason;
   if (reason === "host_shutdown") return job.stateSinceAt + limits.flushGraceMs;
   if (reason !== "cancelled_by_user" && reason !== "job_timeout") return job.stateSinceAt;
@@ -223,8 +230,8 @@ function lastWordsUntil({ job, limits, hostPhase }: LifecycleSnapshot): number {
 }
 
 /**
- * Whether what always runs is to run no more: somebody wished so, the attempt does not count (its host shuts down), or the
- * clean-up had its time. Only of a job that is told to stop.
+ * True when the always steps are to be skipped: a person requested that, the attempt does not count (its host shuts
+ * down), or the clean-up had its time. Only for a job that is ordered to stop.
  */
 export function skipsCleanup(job: Job): boolean {
   if (job.cancelNowAt !== null) return true;
@@ -233,8 +240,8 @@ export function skipsCleanup(job: Job): boolean {
 }
 
 /**
- * How a finalizing job goes on once nothing of it is left: another attempt where the verdict deserves one, else its verdict
- * becomes its state.
+ * The end of a finalizing job when nothing of it is left on the host: another attempt where the verdict deserves one,
+ * otherwise its verdict becomes its state.
  */
 export function settlement(job: Job): { event: JobEvent; verdict: Verdict } {
   const ended = job.verdict;
@@ -244,8 +251,8 @@ export function settlement(job: Job): { event: JobEvent; verdict: Verdict } {
 }
 
 /**
- * What is left to say of an attempt whose host is lost, by the same order as in a running job: what its runner told with
- * `Finish` still counts, then that somebody cancelled it; else the host took it along.
+ * The verdict of an attempt whose host is lost, in the same order as for a running job: first what its runner reported
+ * with `Finish`, then a cancellation; otherwise the attempt was lost with the host.
  */
 export function verdictOfLostHost(
   attempt: Pick<LifecycleSnapshot, "job" | "machine" | "failedStep">,
@@ -253,10 +260,7 @@ export function verdictOfLostHost(
   if (attempt.machine.runnerFinishedAt !== null) return verdictOfFinish(attempt);
   if (attempt.job.cancelRequestedAt !== null) return cancelled();
   const host = attempt.machine.hostId;
-  return verdict(
-    "host_lost",
-    `Host ${host} was not heard of for longer than its lease; it ran this attempt.`,
-  );
+  return verdict("host_lost", `Host ${host}, which ran this attempt, did not renew its lease in time.`);
 }
 
 function cancelled(): Verdict {
@@ -266,7 +270,7 @@ function cancelled(): Verdict {
 function endedFromOutside(snapshot: LifecycleSnapshot): Verdict | null {
   if (snapshot.job.cancelRequestedAt !== null) return cancelled();
   if (snapshot.hostPhase === "drained" || snapshot.hostPhase === "forced") {
-    return verdict("host_shutdown", "The host was told to stop before the job ended.");
+    return verdict("host_shutdown", "The host was stopped before the job ended.");
   }
   return null;
 }
@@ -278,7 +282,7 @@ function powerLoss(power: GuestPower, when: string): Verdict | null {
     case "paused":
       return verdict(
         "guest_stopped",
-        `The host paused the guest ${when}; a full disk on the host does this.`,
+        `The host paused the guest ${when}; the usual cause is a full disk on the host.`,
       );
     case "crashed":
       return verdict("guest_crashed", `The guest crashed ${when}.`);
@@ -298,12 +302,12 @@ function verdictOfRunner(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "f
   const { machine, failedStep } = attempt;
   const exitCode = machine.runnerExitCode ?? 0;
   if (machine.runnerFailure === "runner_killed") {
-    return verdict("runner_lost", "Something in the guest killed the runner, probably a step of the job.");
+    return verdict("runner_lost", "A process in the guest killed the runner, probably a step of the job.");
   }
   if (machine.runnerFailure === "disk_full") {
     return verdict(
       "runner_lost",
-      "The guest's disk is full, so the runner could not go on. Let the job write less, or give its guest a larger disk or size.",
+      "The guest's disk is full, so the runner could not continue. Reduce what the job writes, or use a larger disk or size.",
     );
   }
   if (machine.runnerFailure === "guest_shutdown") {
@@ -315,7 +319,7 @@ function verdictOfRunner(attempt: Pick<LifecycleSnapshot, "job" | "machine" | "f
   if (machine.runnerFailure === "checkout") {
     return verdict(
       "checkout_failed",
-      `The commit could not be checked out (exit code ${exitCode}); the end of the log says why.`,
+      `The commit could not be checked out (exit code ${exitCode}); the end of the log has the reason.`,
       exitCode,
     );
   }
@@ -337,7 +341,7 @@ function stepText(name: string | null): string {
   return name === null ? "A step" : `Step "${name}"`;
 }
 
-/** Of steps that succeeded. */
+/** The verdict of an attempt whose steps all succeeded. */
 function verdictOfArtifacts({ runnerFailure, runnerFailureDetail }: Machine): Verdict {
   const detail = runnerFailureDetail ?? "an artifact could not be kept";
   if (runnerFailure === "artifact_missing")

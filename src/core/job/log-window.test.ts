@@ -8,7 +8,7 @@ test("a log within its limit loses nothing", () => {
   assert.equal(rangeToDrop({ received: 90, dropped: null }, 1e12, Infinity), null);
 });
 
-test("beyond it the head stays, and the tail moves", () => {
+test("beyond the limit the head stays, and the tail moves", () => {
   assert.deepEqual(rangeToDrop({ received: 90, dropped: null }, 104, 100), { from: 50, to: 60 });
   assert.equal(rangeToDrop({ received: 104, dropped: { from: 50, to: 60 } }, 110, 100), null);
   assert.deepEqual(rangeToDrop({ received: 110, dropped: { from: 50, to: 60 } }, 111, 100), {
@@ -17,7 +17,7 @@ test("beyond it the head stays, and the tail moves", () => {
   });
 });
 
-test("whatever comes, what is kept fits, and nothing that was dropped comes back", () => {
+test("for any pieces the kept bytes fit, and dropped bytes stay dropped", () => {
   const pieces = fc.array(fc.integer({ min: 1, max: 5000 }), { maxLength: 60 });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4000 }), pieces, (limit, sizes) => {
@@ -31,7 +31,7 @@ test("whatever comes, what is kept fits, and nothing that was dropped comes back
         }
         const kept = dropped === null ? end : end - (dropped.to - dropped.from);
         assert.ok(kept <= limit);
-        assert.ok(dropped === null || kept >= limit / 2 - 1, "the head and most of the tail are there");
+        assert.ok(dropped === null || kept >= limit / 2 - 1, "the head and most of the tail are kept");
         log = { received: end, dropped };
       }
     }),

@@ -4,24 +4,27 @@ export interface DroppedRange {
   readonly to: number;
 }
 
-/** What of a log is there: everything received but one range in its middle, or all of it. */
+/** The kept bytes of a log: everything received except one range in its middle, or all of it. */
 export interface LogWindow {
   readonly received: number;
   readonly dropped: DroppedRange | null;
 }
 
-/** How much more than it must goes at a time, in bytes: so that a tail in tiny pieces is not cut with each of them. */
+/**
+ * Number of bytes dropped beyond the necessary ones, so that a tail that arrives in tiny pieces is not cut for each of
+ * them.
+ */
 const dropStepBytes = 64 * 1024;
 
-/** Where the head of a log ends once it exceeds `limitBytes`. */
+/** Length of the head of a log that exceeds `limitBytes`. */
 export function headBytes(limitBytes: number): number {
   return Math.floor(limitBytes / 2);
 }
 
 /**
- * Which bytes must go for a log to grow to `end` within `limitBytes`: its head, half of the limit, stays for good, its
- * tail moves along, and what lies between is dropped. Null where everything fits. A byte is dropped once, and about as
- * many go as come, so the work stays in proportion to what is written.
+ * The bytes to drop so that a log can grow to `end` within `limitBytes`: its head, half of the limit, stays for good,
+ * its tail moves along, and the bytes between are dropped. Null when everything fits. A byte is dropped once, and about
+ * as many are dropped as arrive, so the work stays in proportion to what is written.
  */
 export function rangeToDrop(log: LogWindow, end: number, limitBytes: number): DroppedRange | null {
   const tail = Math.ceil(limitBytes / 2);

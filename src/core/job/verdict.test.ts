@@ -18,16 +18,16 @@ test("a verdict's state follows from its reason, and every final state has one",
   assert.equal(verdict("cancelled_by_user", "Cancelled.").exitCode, null);
 });
 
-test("only our own failures are repeated", () => {
+test("only infrastructure failures are repeated", () => {
   const repeated = reasons.filter((reason) => deservesRetry(verdict(reason, "Ended."), 1, 2));
-  const ours = reasons.filter((reason) => verdictReasons[reason] === "infra_error");
+  const infrastructure = reasons.filter((reason) => verdictReasons[reason] === "infra_error");
   assert.deepEqual(
     repeated,
-    ours.filter((reason) => reason !== "image_unavailable"),
+    infrastructure.filter((reason) => reason !== "image_unavailable"),
   );
 });
 
-test("attempts are bounded, but for a host that was told to stop, or was full", () => {
+test("attempts have a limit, except after the stop or the full disk of a host", () => {
   const lost = verdict("guest_lost", "The guest vanished.");
   assert.deepEqual(
     [1, 2, 3].map((attempt) => deservesRetry(lost, attempt, 3)),

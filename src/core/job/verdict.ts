@@ -1,6 +1,6 @@
 import type { FinalState } from "./job-state.ts";
 
-/** Why a job ended as it did, for programs. Each reason belongs to exactly one final state. */
+/** Reason of a job's end, for programs. Each reason belongs to exactly one final state. */
 export const verdictReasons = {
   completed: "succeeded",
   step_failed: "failed",
@@ -28,13 +28,13 @@ export const verdictReasons = {
 /** One key of {@link verdictReasons}. */
 export type VerdictReason = keyof typeof verdictReasons;
 
-/** How a job (or one attempt of it) ended. */
+/** The end of a job (or of one attempt). */
 export interface Verdict {
   readonly state: FinalState;
   readonly reason: VerdictReason;
   /** One sentence for a person. */
   readonly message: string;
-  /** The exit code of the failing step, 0 on success, null where no step decided. */
+  /** The exit code of the failed step, 0 on success, null when no step decided. */
   readonly exitCode: number | null;
 }
 
@@ -44,15 +44,15 @@ export function verdict(reason: VerdictReason, message: string, exitCode: number
 }
 
 /**
- * Whether an attempt that ended with `ended` is followed by another. Only our own failures are repeated, up to
- * `maxAttempts`; what {@link usesNoAttempt} always repeats.
+ * True when another attempt follows an attempt that ended with `ended`. Only infrastructure failures are repeated, up
+ * to `maxAttempts`; a failure that {@link usesNoAttempt} is always repeated.
  */
 export function deservesRetry(ended: Verdict, attempt: number, maxAttempts: number): boolean {
   if (ended.state !== "infra_error" || ended.reason === "image_unavailable") return false;
   return usesNoAttempt(ended.reason) || attempt < maxAttempts;
 }
 
-/** Whether an attempt that ended so costs the job none: its host was told to stop, or had no room for the guest. */
+/** True when an attempt with this reason does not count: its host was stopped, or had no room for the guest. */
 export function usesNoAttempt(reason: VerdictReason): boolean {
   return reason === "host_shutdown" || reason === "host_disk_full";
 }

@@ -8,8 +8,8 @@ const wanted = (pattern: string): PlannedArtifact => ({ pattern, required: true,
 const matches = (pattern: string, name: string | Buffer) =>
   isWantedArtifact(Buffer.from(name as string), [wanted(pattern)]);
 
-/** Names that a pattern asks for, and names that it does not. */
-const cases: Record<string, [asked: string[], unasked: string[]]> = {
+/** Names that a pattern matches, and names that it does not match. */
+const cases: Record<string, [matching: string[], other: string[]]> = {
   dist: [
     ["dist", "dist/a", "dist/a/.b", "./dist/a"],
     ["district", "a/dist", "dist/.git/config", "dist/x/.git"],
@@ -54,24 +54,24 @@ const cases: Record<string, [asked: string[], unasked: string[]]> = {
   ],
 };
 
-for (const [pattern, [asked, unasked]] of Object.entries(cases)) {
-  test(`what ${pattern} asks for`, () => {
-    for (const name of asked) assert.ok(matches(pattern, name), name);
-    for (const name of unasked) assert.ok(!matches(pattern, name), name);
+for (const [pattern, [matching, other]] of Object.entries(cases)) {
+  test(`names that ${pattern} matches`, () => {
+    for (const name of matching) assert.ok(matches(pattern, name), name);
+    for (const name of other) assert.ok(!matches(pattern, name), name);
   });
 }
 
-test("a name that leads out of the checkout is asked for by no pattern", () => {
+test("no pattern matches a name outside the checkout", () => {
   for (const name of ["/a", "../a", "a/../b", "a//b", "", ".", "a/"]) assert.ok(!matches("**", name), name);
   assert.ok(!matches("*", ".."));
 });
 
-test("bytes that are no UTF-8, and characters that a shell reads as bytes", () => {
+test("bytes that are not UTF-8, and characters that a shell reads as bytes", () => {
   assert.ok(matches("dist/?", Buffer.from([...Buffer.from("dist/"), 0xff])));
   assert.ok(matches("?", "ü") && matches("??", "ü") && !matches("???", "ü"));
 });
 
-test("twice as many patterns cost at most 2.5 times as much, whatever they are", () => {
+test("twice as many patterns cost at most 2.5 times as much, for any patterns", () => {
   for (const [pattern, name] of [
     [`${"*a".repeat(100)}b`, "a".repeat(255)],
     [`*${"a".repeat(126)}b`, "a".repeat(255)],
@@ -87,7 +87,7 @@ test("twice as many patterns cost at most 2.5 times as much, whatever they are",
   }
 });
 
-test("a path that no file system has is asked for by no pattern", () => {
+test("no pattern matches a path that is too long for a file system", () => {
   assert.ok(matches("**", "a/".repeat(127).concat("a")) && !matches("**", "a/".repeat(128).concat("a")));
   assert.ok(matches("*", "x".repeat(255)) && !matches("*", "x".repeat(256)));
 });

@@ -8,9 +8,9 @@ import {
 import type { PlannedArtifact } from "./artifacts.ts";
 
 /**
- * Whether a name, as the bytes that a guest sent, is one that the patterns of a request ask for. Finds what `list-files.sh`
- * finds in the guest: a pattern that names a directory asks for all files in it, outside of `.git`. A shell there reads
- * names as UTF-8 or as bytes, by its locale: a name that fits in either reading fits.
+ * True when a name, as the bytes that a guest sent, matches a pattern of the request. Agrees with `list-files.sh` in
+ * the guest: a pattern that names a directory matches all files in it, outside of `.git`. A shell there reads names as
+ * UTF-8 or as bytes, by its locale: a name that matches in either reading matches.
  */
 export function isWantedArtifact(name: Uint8Array, artifacts: readonly PlannedArtifact[]): boolean {
   const bytes = Buffer.from(name);
@@ -24,11 +24,11 @@ export function isWantedArtifact(name: Uint8Array, artifacts: readonly PlannedAr
   });
 }
 
-/** No file system has a longer name of a file, in bytes; and no path that a person made has more parts. */
+/** No file system has a longer file name, in bytes, and no real path has more parts. */
 const partBytes = 255;
 const partsMax = 128;
 
-/** The parts of a relative path that stays where it begins; null for any other. */
+/** The parts of a relative path that stays below its root; null for any other path. */
 function partsOf(path: string): PathPart[] | null {
   const parts = path.split("/").filter((part) => part !== ".");
   if (parts.length === 0 || parts.length > partsMax || parts.includes("..")) return null;
@@ -48,13 +48,13 @@ function matchesPattern(name: readonly PathPart[], pattern: string): boolean {
   if (gap > 0 && isGitDirectory(name[gap - 1])) return false;
   for (let rest = name.slice(gap); rest.length > 0; rest = rest.slice(1)) {
     if (beginsWith(rest, after)) return true;
-    // "**" goes into each directory but this one.
+    // "**" enters each directory except this one.
     if (isGitDirectory(rest[0])) return false;
   }
   return false;
 }
 
-/** Whether a path begins with the parts wanted; what lies deeper is in a directory that they name. */
+/** True when a path begins with the wanted parts; deeper files are in a directory that these parts name. */
 function beginsWith(path: readonly PathPart[], wanted: readonly GlobWord[]): boolean {
   if (path.length < wanted.length || !wanted.every((word, at) => fits(path[at], word))) return false;
   return path.length === wanted.length || !path.slice(Math.max(0, wanted.length - 1)).some(isGitDirectory);

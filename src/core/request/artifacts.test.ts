@@ -34,7 +34,7 @@ test("patterns are relative, plain, and stay below the checkout", () => {
     assert.ok(!accepts(pattern), JSON.stringify(pattern));
 });
 
-test("an entry must exist unless it says otherwise, is kept always, and has bounds", () => {
+test("by default an entry is required and always kept; entries have limits", () => {
   const artifacts = artifactsSchema.parse([
     { paths: ["a", "b"] },
     { paths: ["c"], required: false, when: "failure" },

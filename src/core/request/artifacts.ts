@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Named limits of the artifacts of a request. */
+/** Limits of the artifacts of a request. */
 export const artifactRequestLimits = {
   entries: 50,
   pathsPerEntry: 50,
@@ -8,12 +8,12 @@ export const artifactRequestLimits = {
   patternChars: 500,
 } as const;
 
-/** When files are kept, by how the steps ended. */
+/** When an artifact is kept, by the outcome of the steps. */
 const artifactMoments = ["always", "success", "failure"] as const;
 
 /**
- * A pattern of paths relative to the checkout. `*`, `?` and `[…]` are as in a shell; `**` as a whole part stands for any
- * directories, once in a pattern. A backslash would mean one thing here and another in some shells, so there is none.
+ * A pattern of paths relative to the checkout. `*`, `?` and `[…]` are as in a shell; `**` as a whole part means any
+ * directories, once in a pattern. Backslashes are refused, since their meaning here would differ from some shells.
  */
 const artifactPattern = z
   .string()
@@ -32,14 +32,11 @@ const artifactPattern = z
     (pattern) => partsOf(pattern).every((part) => part === "**" || !part.includes("**")),
     '"**" must be a whole part, as in dist/**',
   )
-  .refine(
-    (pattern) => partsOf(pattern).filter((part) => part === "**").length <= 1,
-    '"**" may be there once',
-  );
+  .refine((pattern) => partsOf(pattern).filter((part) => part === "**").length <= 1, '"**" may occur once');
 
 const artifactEntry = z.object({
   paths: z.array(artifactPattern).min(1).max(artifactRequestLimits.pathsPerEntry),
-  /** Whether the job fails when one of the patterns matches nothing. */
+  /** True when the job fails if one of the patterns matches nothing. */
   required: z.boolean().default(true),
   when: z.enum(artifactMoments).default("always"),
 });
@@ -57,7 +54,7 @@ export const artifactsSchema = z
   )
   .default([]);
 
-/** One pattern with what holds for it. */
+/** One pattern with its options. */
 export interface PlannedArtifact {
   readonly pattern: string;
   readonly required: boolean;
@@ -66,7 +63,7 @@ export interface PlannedArtifact {
 
 /** Every pattern of a request, in its order, without parts that are a dot. */
 export function artifactsOf(request: {
-  /** Absent in a request that an older version wrote down. */
+  /** Absent in a request that an older version stored. */
   readonly artifacts?: z.output<typeof artifactsSchema>;
 }): PlannedArtifact[] {
   return (request.artifacts ?? []).flatMap(({ paths, required, when }) =>
@@ -74,7 +71,7 @@ export function artifactsOf(request: {
   );
 }
 
-/** The checkout itself is all that is in it. */
+/** A pattern for the checkout itself means everything in it. */
 function withoutDots(pattern: string): string {
   return partsOf(pattern).includes(".")
     ? partsOf(pattern)

@@ -1,11 +1,14 @@
-/** The longest hold that a request may ask for, and an operator allow, in seconds. */
+/** The longest hold that a request or an operator may set, in seconds. */
 export const longestHoldSeconds = 7 * 24 * 3600;
 
-/** The most guests of one host that may be on hold. */
+/** Largest number of guests of one host that may be on hold. */
 export const mostHolds = 64;
 
-/** Why a guest that was to be kept is not. */
+/** Reasons why a requested hold was refused. */
 export const holdRefusals = ["forbidden", "no_place", "too_late"] as const;
 
-/** One of {@link holdRefusals}: the operator allows no holds, every place is taken, the guest is on its way out. */
+/**
+ * One of {@link holdRefusals}: the operator allows no holds, every place is taken, or the guest is already being
+ * removed.
+ */
 export type HoldRefusal = (typeof holdRefusals)[number];

@@ -14,7 +14,7 @@ import {
 const least = { request_id: "0b6f1d3e-6f0a-4a52-9d55-0d5d7f0f7a10", script: "make test" };
 const commit = { repo_url: "https://example.org/a.git", commit_sha: "a".repeat(40) };
 
-/** What is said about a request that is not accepted. */
+/** The error text for a request that is not accepted. */
 function problemsOf(input: unknown): string {
   try {
     parseJobRequest(input);
@@ -42,7 +42,7 @@ test("the least request is accepted, and defaults are filled in", () => {
   });
 });
 
-test("all problems are told at once, each with its place", () => {
+test("all problems are reported at once, each with its place", () => {
   const message = problemsOf({
     request_id: "no uuid",
     repo_url: "file:///etc/passwd",
@@ -69,15 +69,15 @@ test("all problems are told at once, each with its place", () => {
 });
 
 test("either steps or a script, and a repository with its commit", () => {
-  refuses({ script: undefined }, /nothing says what to run; give either steps or script/);
-  refuses({ steps: [{ name: "a", run: "b" }] }, /there are both; give either steps or script/);
-  refuses({ repo_url: commit.repo_url }, /belong together/);
-  refuses({ commit_sha: commit.commit_sha }, /belong together/);
+  refuses({ script: undefined }, /steps and script are both missing; give one of the two/);
+  refuses({ steps: [{ name: "a", run: "b" }] }, /steps and script are both given; give one of the two/);
+  refuses({ repo_url: commit.repo_url }, /repo_url and commit_sha must be given together/);
+  refuses({ commit_sha: commit.commit_sha }, /repo_url and commit_sha must be given together/);
   accepts(commit);
   accepts({ ...commit, commit_sha: "b".repeat(64) });
 });
 
-test("a size is told in words of ours", () => {
+test("the error about a size is in words of our own", () => {
   refuses({ runs_on: "" }, /runs_on: is empty; /);
   refuses({ script: undefined, steps: [] }, /valid: steps: is empty; [^;]*$/);
   refuses({ script: undefined, steps: 5 }, /valid: steps: needs a list\.$/);
@@ -98,7 +98,7 @@ test("a size is told in words of ours", () => {
   );
 });
 
-test("a value of another type is told in words, and never shown: it may be a secret", () => {
+test("the error about a value of another type does not show it: the value may be a secret", () => {
   refuses(
     { script: undefined, steps: [{ run: true }] },
     /steps\.0\.name: is missing; needs a text; steps\.0\.run: needs a text; write it in quotes/,
@@ -108,7 +108,7 @@ test("a value of another type is told in words, and never shown: it may be a sec
   refuses({ priority: "high" }, /priority: needs a number/);
 });
 
-test("repository URLs that git would take for an option, a command or a file are refused", () => {
+test("repository URLs that git would read as an option, a command or a file are refused", () => {
   for (const repo_url of [
     "--upload-pack=touch /tmp/owned",
     "ext::sh -c touch% /tmp/owned",
@@ -138,7 +138,7 @@ test("repository URLs that git would take for an option, a command or a file are
   }
 });
 
-test("commits and refs that are none are refused", () => {
+test("invalid commits and refs are refused", () => {
   for (const commit_sha of ["", "a".repeat(39), "A".repeat(40), `${"a".repeat(40)}\n`, "-".repeat(40)]) {
     refuses({ ...commit, commit_sha }, /commit_sha:/);
   }
@@ -158,7 +158,7 @@ test("names of variables are names; values may be anything but NUL", () => {
   });
 });
 
-test("the name of a variable that is none is told with what a name is, and not at its whole length", () => {
+test("the error about an invalid variable name explains valid names, and is short", () => {
   refuses(
     { env: { "A-B": "1" } },
     /env\.A-B: this name cannot be used: it must be a name like CARGO_HOME\.$/,
@@ -166,7 +166,7 @@ test("the name of a variable that is none is told with what a name is, and not a
   assert.ok(problemsOf({ ...least, env: { ["-".repeat(100_000)]: "1" } }).length < 500);
 });
 
-test("a value that is none of the known ones is told with those", () => {
+test("the error about an unknown value lists the valid ones", () => {
   refuses({ schema_version: "v2" }, /schema_version: needs "jobrequest\.v1"/);
   refuses(
     { artifacts: [{ paths: ["a"], when: "never" }] },
@@ -176,7 +176,7 @@ test("a value that is none of the known ones is told with those", () => {
   refuses({ request_id: "7" }, /request_id: must be a UUID such as 0198/);
 });
 
-test("an empty text in place of a repository or commit is absent; elsewhere it is a mistake", () => {
+test("an empty repository or commit counts as absent; other empty texts are mistakes", () => {
   const empty = { repo_url: "", repo_owner: "", repo_name: "", commit_sha: "" };
   const input = { ...least, source: "Manual", ...empty };
   const request = parseJobRequest(input);
@@ -186,10 +186,10 @@ test("an empty text in place of a repository or commit is absent; elsewhere it i
     assert.throws(() => parseJobRequest({ ...input, [key]: "" }), new RegExp(`${key}: `), key);
   }
   const half = { ...input, repo_url: "https://example.org/a.git" };
-  assert.throws(() => parseJobRequest(half), /repo_url and commit_sha belong together/);
+  assert.throws(() => parseJobRequest(half), /repo_url and commit_sha must be given together/);
 });
 
-test("a field that is null is absent, at any depth; a variable is no field", () => {
+test("a field that is null counts as absent, at any depth; a variable does not", () => {
   assert.deepEqual(
     accepts({
       ref: null,
@@ -218,24 +218,24 @@ test("a field that is null is absent, at any depth; a variable is no field", () 
     }),
   );
   refuses({ env: { A: null } }, /env\.A: needs a text/);
-  refuses({ script: null }, /nothing says what to run/);
+  refuses({ script: null }, /steps and script are both missing/);
   assert.match(problemsOf({ script: "true", request_id: null }), /request_id: is missing/);
 });
 
-test("request ids are UUIDs of every version, also those that are made of a hash", () => {
+test("request ids are UUIDs of every version, also UUIDs made from a hash", () => {
   for (const request_id of ["d41d8cd9-8f00-b204-e980-0998ecf8427e", "00000000-0000-0000-0000-000000000000"]) {
     assert.equal(accepts({ request_id }).request_id, request_id);
   }
 });
 
-test("names that objects have by themselves do no harm as variables", () => {
+test("names of built-in properties are harmless as variables", () => {
   const env = JSON.parse('{"__proto__": "x", "constructor": "y"}');
   const parsed = accepts({ env });
   assert.equal(Object.getPrototypeOf(parsed.env), Object.prototype);
   assert.equal(Object.hasOwn(parsed.env, "constructor"), true);
 });
 
-test("everything is bounded, counted in bytes where it is stored in bytes", () => {
+test("all input has limits, counted in bytes where it is stored in bytes", () => {
   const step = { name: "s", run: "true" };
   const steps = (count: number) => ({ script: undefined, steps: Array(count).fill(step) });
   accepts(steps(requestLimits.steps));
@@ -259,19 +259,19 @@ test("everything is bounded, counted in bytes where it is stored in bytes", () =
   refuses({ priority: Number.NaN }, /priority:/);
 });
 
-test("scripts come as a shell reads them, whatever editor wrote them", () => {
+test("scripts get the form for a shell, whatever the editor", () => {
   assert.equal(accepts({ script: "#!/bin/bash\r\necho one\r\n" }).script, "#!/bin/bash\necho one\n");
   const steps = [{ name: "a", run: "\ufeffecho one\r\necho two\r\n" }];
   assert.equal(accepts({ script: undefined, steps }).steps?.[0]?.run, "echo one\necho two\n");
   refuses({ script: "\ufeff" }, /script:/);
 });
 
-test("a script of many-byte characters is bounded by its bytes", () => {
+test("the limit of a script counts bytes, not characters", () => {
   refuses({ script: "😀".repeat(requestLimits.scriptBytes / 4 + 1) }, /script:/);
   refuses({ env: { A: "ä".repeat(requestLimits.envValueBytes / 2 + 1) } }, /env\.A:/);
 });
 
-test("whatever is sent, the answer is a request or a usage error, and a request is parsed again to itself", () => {
+test("any input becomes a request or a usage error, and parsing a request again changes nothing", () => {
   const almost = fc.record(
     {
       request_id: fc.oneof(fc.uuid(), fc.string()),
@@ -306,13 +306,13 @@ test("keys of a newer version are dropped, and named", () => {
   refuses({ schema_version: "jobrequest.v2" }, /schema_version:/);
 });
 
-test("a lone script is one step", () => {
+test("a script without steps is one step", () => {
   assert.deepEqual(stepsOf(parseJobRequest(least)), [{ name: "script", run: "make test" }]);
   const steps = [{ name: "a", run: "b" }];
   assert.deepEqual(stepsOf(accepts({ script: undefined, steps })), steps);
 });
 
-test("a request's id is one id, however it is spelt", () => {
+test("a request id is the same in upper and lower case", () => {
   const { request_id } = parseJobRequest({ ...least, request_id: least.request_id.toUpperCase() });
   assert.equal(request_id, least.request_id);
 });

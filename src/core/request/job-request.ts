@@ -7,7 +7,7 @@ import { artifactKeys, artifactsSchema } from "./artifacts.ts";
 import { longestHoldSeconds } from "./hold-limits.ts";
 import { inUnixForm } from "./script-form.ts";
 
-/** Named limits of a request: everything that enters is bounded here. */
+/** Limits of a request: all input is bounded here. */
 export const requestLimits = {
   steps: 500,
   stepNameChars: 200,
@@ -16,12 +16,12 @@ export const requestLimits = {
   envEntries: 500,
   envValueBytes: 32 * 1024,
   totalEnvBytes: 64 * 1024,
-  /** The whole request as JSON: every look at a job reads it. */
+  /** The whole request as JSON: each read of a job includes it. */
   totalBytes: 512 * 1024,
   urlChars: 2048,
-  /** A hostile request can have very many. */
+  /** A hostile request can have very many problems. */
   problemsShown: 50,
-  /** Of the place of a problem. */
+  /** Characters of a problem's place. */
   placeChars: 250,
   timeoutSecondsMax: 7 * 24 * 3600,
 } as const;
@@ -40,11 +40,11 @@ const script = z
   .min(1)
   .refine(noNul, "must not contain a NUL character");
 
-/** What a text of another form is told with; texts that are none are told with the type that is needed. */
+/** The error for a text of another form; other types get the error about the needed type. */
 const inForm = (what: string) => (issue: z.core.$ZodRawIssue) =>
   issue.code === "invalid_format" ? `must be ${what}` : undefined;
 
-/** Names and texts. How many is looked at before each is: a hostile message has a million wrong ones. */
+/** Names and texts. The number of entries is checked before each entry: a hostile message has a million wrong ones. */
 const environment = z
   .custom<Record<string, unknown>>(
     (value) => typeof value !== "object" || Object.keys(value ?? {}).length <= requestLimits.envEntries,
@@ -57,7 +57,7 @@ const environment = z
     ),
   );
 
-/** Never a leading dash, which git would read as an option, nor `ext::` and the like. */
+/** Rejects a leading dash, which git would read as an option, and `ext::` and the like. */
 const repositoryUrl = z
   .string()
   .max(requestLimits.urlChars)
@@ -73,7 +73,7 @@ const stepSchema = z.object({
     .max(requestLimits.stepNameChars)
     .refine((name) => !/\p{Cc}/u.test(name), "must be one line"),
   run: script,
-  /** Whether it runs also after another step failed, and after the job was cancelled or its time was over. */
+  /** True when it also runs after another step failed, and after the job was cancelled or timed out. */
   always: z.boolean().optional(),
   timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
 });
@@ -82,14 +82,14 @@ const stepSchema = z.object({
 export type RequestStep = z.output<typeof stepSchema>;
 
 /**
- * The message `jobrequest.v1`: what a producer sends. Unknown keys are dropped, so that producers may
- * be newer; the caller logs their names with {@link unknownRequestKeys}.
+ * The message `jobrequest.v1`, sent by a producer. Unknown keys are dropped, so that producers may be newer; the caller
+ * logs their names with {@link unknownRequestKeys}.
  */
 export const jobRequestSchema = z
   .object({
     schema_version: z.literal("jobrequest.v1").default("jobrequest.v1"),
-    // One id, however it is spelt: it is the key that makes a repetition the same job.
-    // Of any version: programs also make UUIDs of hashes.
+    // Lower case: the id identifies repetitions of the same job, so two spellings must be equal. UUIDs of any version:
+    // some programs make them from hashes.
     request_id: z
       .guid({ error: inForm("a UUID such as 0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01") })
       .toLowerCase(),
@@ -113,25 +113,28 @@ export const jobRequestSchema = z
     env: environment.default({}),
     artifacts: artifactsSchema,
     secrets: z.array(envName).max(100).default([]),
-    // Of a pull request from a fork: anybody may have written the steps. Such a job gets no secret, and saves no cache.
+    // True for a pull request from a fork: its steps are untrusted. Such a job gets no secret, and saves no cache.
     from_fork: z.boolean().default(false),
     timeout_seconds: z.int().min(1).max(requestLimits.timeoutSecondsMax).optional(),
     priority: z.int().min(-100).max(100).default(0),
     group_id: z.string().max(200).optional(),
-    /** Keep the guest for so long when the job fails, for people to enter. */
+    /** Seconds for which the guest is kept for people to enter, if the job fails. */
     hold_on_failure_seconds: z.int().min(1).max(longestHoldSeconds).optional(),
     submitted_at: z.iso
       .datetime({ offset: true, error: inForm("a time such as 2026-11-24T02:00:00Z") })
       .optional(),
     cache: cacheSchema.optional(),
   })
-  .refine((request) => hasOneWayToRun(request), {
-    // Also where something else is wrong: a person corrects all in one go.
-    when: ({ value, issues }) => isKnownWhatRuns(value, issues),
+  .refine((request) => hasEitherStepsOrScript(request), {
+    // Also when other fields are wrong, so that a person can correct everything at once.
+    when: ({ value, issues }) => canJudgeSteps(value, issues),
     path: ["steps"],
     error: ({ input }) => {
-      const what = (input as WaysToRun).script !== undefined ? "there are both" : "nothing says what to run";
-      return `${what}; give either steps or script`;
+      const what =
+        (input as StepsOrScript).script !== undefined
+          ? "steps and script are both given"
+          : "steps and script are both missing";
+      return `${what}; give one of the two`;
     },
   })
   .check((context) => {
@@ -150,12 +153,15 @@ const requestKeys: MessageKeys = {
   },
 };
 
-/** Validates without throwing; the issues say what is needed in words for people. A field that counts as absent is left out. */
+/**
+ * Validates without throwing; the issues describe what is needed, in words for people. Fields that count as absent are
+ * left out.
+ */
 export function safeParseRequest(input: unknown) {
   return jobRequestSchema.safeParse(presentFields(input, requestKeys), { error: problemText });
 }
 
-/** What a type of the schema is called, and what a person who wrote another one may want. */
+/** Names of the schema's types for people. */
 const typeNames: Readonly<Record<string, string>> = {
   string: "a text",
   boolean: "true or false",
@@ -180,20 +186,20 @@ function problemText(issue: z.core.$ZodRawIssue): string | undefined {
   return issue.expected === "string" && isScalar ? `${needed}; write it in quotes` : needed;
 }
 
-/** What is counted in a text or a list; a number is its own size. */
+/** The counted unit of a text or a list; a number has none. */
 const countedNames: Readonly<Record<string, string>> = { string: " characters", array: " entries" };
 
 function sizeText(issue: z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig>): string {
   const counted = countedNames[issue.origin] ?? "";
   if (issue.code === "too_big") return `must ${counted ? "have" : "be"} at most ${issue.maximum}${counted}`;
-  if (counted !== "" && issue.minimum === 1) return "is empty; write something there, or leave it out";
+  if (counted !== "" && issue.minimum === 1) return "is empty; enter a value, or leave it out";
   return `must ${counted ? "have" : "be"} at least ${issue.minimum}${counted}`;
 }
 
 /** A request after validation, with defaults filled in. */
 export type JobRequest = z.output<typeof jobRequestSchema>;
 
-/** What a producer may send: defaults may be left out. */
+/** A producer's message: fields with defaults may be left out. */
 export type JobRequestInput = z.input<typeof jobRequestSchema>;
 
 interface CrossFieldInput {
@@ -204,28 +210,31 @@ interface CrossFieldInput {
   readonly secrets: readonly string[];
 }
 
-/** What may say what to run; not yet checked. */
-interface WaysToRun {
+/** The unchecked fields that define what runs. */
+interface StepsOrScript {
   readonly steps?: unknown;
   readonly script?: unknown;
 }
 
-/** What is of a wrong type is absent in `value`, and was there all the same. */
-function isKnownWhatRuns(value: unknown, issues: readonly z.core.$ZodRawIssue[]): boolean {
+/**
+ * True when `steps` and `script` can be judged: zod drops a field of a wrong type from `value`, although the request
+ * has it.
+ */
+function canJudgeSteps(value: unknown, issues: readonly z.core.$ZodRawIssue[]): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { steps, script } = value as WaysToRun;
+  const { steps, script } = value as StepsOrScript;
   const isOneWrong = issues.some(({ path }) => path?.[0] === "steps" || path?.[0] === "script");
   return !isOneWrong || (steps !== undefined && script !== undefined);
 }
 
-function hasOneWayToRun({ steps, script }: WaysToRun): boolean {
+function hasEitherStepsOrScript({ steps, script }: StepsOrScript): boolean {
   return (steps === undefined) !== (script === undefined);
 }
 
 function crossFieldProblems(request: CrossFieldInput): { path: string[]; message: string }[] {
   const problems = [];
   if ((request.repo_url === undefined) !== (request.commit_sha === undefined)) {
-    problems.push({ path: ["commit_sha"], message: "repo_url and commit_sha belong together" });
+    problems.push({ path: ["commit_sha"], message: "repo_url and commit_sha must be given together" });
   }
   const scriptBytes = (request.steps ?? []).reduce((total, step) => total + Buffer.byteLength(step.run), 0);
   if (scriptBytes > requestLimits.totalScriptBytes) {
@@ -246,22 +255,22 @@ function crossFieldProblems(request: CrossFieldInput): { path: string[]; message
   if (double.length > 0) {
     problems.push({
       path: ["secrets"],
-      message: `${double.join(", ")} is in env as well; keep one of the two`,
+      message: `${double.join(", ")} is in env as well; remove one of the two`,
     });
   }
   if (Buffer.byteLength(JSON.stringify(request)) > requestLimits.totalBytes) {
-    const most = `${requestLimits.totalBytes} bytes`;
+    const limit = `${requestLimits.totalBytes} bytes`;
     problems.push({
       path: [],
-      message: `is longer than ${most} as JSON; keep long scripts in the repository`,
+      message: `is longer than ${limit} as JSON; keep long scripts in the repository`,
     });
   }
   return problems;
 }
 
 /**
- * Validates what a producer sent. Throws `usage` with every problem and its place; never only the first. `nameOf` says what a place
- * is called, where it is not its path.
+ * Validates a producer's message. Throws `usage` with every problem and its place, not only the first. `nameOf` returns
+ * the name of a place where it is not its path.
  */
 export function parseJobRequest(input: unknown, nameOf: typeof placeText = placeText): JobRequest {
   const parsed = safeParseRequest(input);
@@ -280,19 +289,19 @@ export function placeText(path: readonly PropertyKey[]): string {
   return text.length > requestLimits.placeChars ? `${text.slice(0, requestLimits.placeChars)}…` : text;
 }
 
-/** The unknown top-level keys of `input`, for the one log line about a newer producer. */
+/** The unknown top-level keys of `input`, for one log line about a newer producer. */
 export function unknownRequestKeys(input: object): string[] {
   return Object.keys(input).filter((key) => !(key in jobRequestSchema.shape));
 }
 
-/** An unknown key of a request, and the keys that may stand in its place. */
+/** An unknown key of a request, and the valid keys at its place. */
 export interface UnknownPlace {
   /** Keys and places in lists. */
   readonly path: readonly (string | number)[];
   readonly known: readonly string[];
 }
 
-/** The unknown keys of `input`, at any depth. For input that a person wrote, where such a key is a mistake. */
+/** The unknown keys of `input`, at any depth. For input written by a person, where such a key is a mistake. */
 export function unknownRequestPlaces(input: object): UnknownPlace[] {
   return unknownPlaces(input, requestKeys).map((path) => ({ path, known: keysBeside(path) }));
 }
@@ -304,22 +313,22 @@ function keysBeside(path: readonly (string | number)[]): readonly string[] {
   );
 }
 
-/** The steps of a request; a lone script is one step called `script`. */
+/** The steps of a request; a script without steps is one step with the name `script`. */
 export function stepsOf(request: JobRequest): RequestStep[] {
   return request.steps ?? [{ name: "script", run: request.script ?? "" }];
 }
 
-/** The caches that a job asks for, in the order that its guest counts them by. */
+/** The caches of a job, in the order in which its guest counts them. */
 export function cachesOf(request: JobRequest): readonly CacheRequest[] {
   return request.cache ?? [];
 }
 
-/** The request of a job that repeats another one: the same but for its id and its time. */
+/** The request of a job that repeats another one: the same except for its id and time. */
 export function repeatRequest(request: JobRequest, again: { requestId: string; at: number }): JobRequest {
   return { ...request, request_id: again.requestId, submitted_at: new Date(again.at).toISOString() };
 }
 
-/** Whether a job has steps that run whatever happened before: only then its end may take the time for cleaning up. */
+/** True when a job has always steps: only then its end may take the time for clean-up. */
 export function hasAlwaysSteps(request: JobRequest): boolean {
   return (request.steps ?? []).some((step) => step.always === true);
 }

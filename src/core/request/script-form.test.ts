@@ -10,7 +10,7 @@ test("a script written on Windows becomes one that a shell can run", () => {
   assert.equal(inUnixForm("echo one\r"), "echo one");
 });
 
-test("what a script of Unix has on purpose stays", () => {
+test("intended carriage returns of a Unix script stay", () => {
   for (const script of ["cat <<END\na\r\nEND\n", "printf 'a\rb'\n", "echo \ufeff\n", "", "\n\r\n"]) {
     assert.equal(inUnixForm(script), script);
   }

@@ -1,11 +1,11 @@
 import { withoutTrailing } from "../text/text-ends.ts";
 
-/** What editors put before a text; a shell takes it for a part of the first command. */
+/** Editors put this before a text; a shell would read it as a part of the first command. */
 const byteOrderMark = "\ufeff";
 
 /**
- * A script as a shell reads it: without a byte order mark, and where its first line ends as lines do on Windows, with the line
- * ends of Unix. Otherwise a carriage return stays, since somebody has put it there. Idempotent.
+ * A script in the form for a shell: without a byte order mark, and with Unix line ends if its first line has a Windows
+ * line end. Otherwise carriage returns stay, since they are intended. Idempotent.
  */
 export function inUnixForm(script: string): string {
   let start = 0;

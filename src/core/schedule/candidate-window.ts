@@ -1,8 +1,8 @@
 import type { QueuedJob } from "./scheduler.ts";
 
 /**
- * How old a window may get while there is more to see than it holds, in ms. So long at most a job that has just come is not
- * compared with those that were there.
+ * Largest age of a window that does not hold the whole queue, in ms. A new job waits at most so long until it is
+ * compared with the older ones.
  */
 export const windowMaxAgeMs = 250;
 
@@ -10,16 +10,16 @@ export const windowMaxAgeMs = 250;
 export interface GroupShare {
   readonly label: string;
   readonly image: string;
-  /** Whether the window got all jobs of the group; false as well when they could not start and so were not read. */
+  /** True when the window has all jobs of the group; false also when the jobs could not start and so were not read. */
   readonly isWhole: boolean;
 }
 
 /**
- * The waiting jobs that a host considers, kept between rounds: of each lane (label, image, repository and priority) its
- * oldest, as many as the host could start at once. The scheduler takes each lane from its front, so within these it
- * chooses what it would choose of the whole queue, and the jobs behind cost nothing.
- *
- * Where there are too many lanes for one window, each next window goes on where the last one ended: every lane has its turn.
+ * The waiting jobs that a host considers, kept between rounds: the oldest of each lane (label, image, repository and
+ * priority), as many as the host could start at once. The scheduler takes jobs from the front of each lane, so it makes
+ * the same choice as from the whole queue, and the jobs behind cost nothing.
+ * If there are too many lanes for one window, the next window starts where the last one ended, so every lane has its
+ * turn.
  */
 export class CandidateWindow {
   readonly #jobs = new Map<string, QueuedJob>();
@@ -27,7 +27,7 @@ export class CandidateWindow {
   #filledAt = Number.NEGATIVE_INFINITY;
   #hasChanged = true;
 
-  /** Replaces everything, by what was read from the queue since {@link beginFill}. */
+  /** Replaces the window by the jobs that were read from the queue since {@link beginFill}. */
   fill(jobs: readonly QueuedJob[], groups: readonly GroupShare[], now: number): void {
     this.#jobs.clear();
     for (const job of jobs) this.#jobs.set(job.id, job);
@@ -35,17 +35,17 @@ export class CandidateWindow {
     this.#filledAt = now;
   }
 
-  /** To be called before the queue is read: what comes from now on may be missed, and counts as a change. */
+  /** Must be called before the queue is read: jobs that arrive from then on may be missed, and count as a change. */
   beginFill(): void {
     this.#hasChanged = false;
   }
 
-  /** The window may miss something: a job came, or an image became ready. */
+  /** Marks the window as possibly incomplete: a job arrived, or an image became ready. */
   noteChange(): void {
     this.#hasChanged = true;
   }
 
-  /** Takes a job out that was claimed or cancelled, by whomever. */
+  /** Removes a job that was claimed (by any host) or cancelled. */
   drop(jobId: string): void {
     this.#jobs.delete(jobId);
   }
@@ -56,14 +56,14 @@ export class CandidateWindow {
   }
 
   /**
-   * Whether the queue may hold jobs that could start and are not in the window. `canStart` tells of a label and image
-   * whether there is room, and the image ready.
+   * True when the queue may hold jobs that could start and are not in the window. `canStart` is true for a label and
+   * image with a free slot and a ready image.
    */
   mayMiss(canStart: (group: GroupShare) => boolean): boolean {
     return this.#hasChanged || this.#groups.some((group) => !group.isWhole && canStart(group));
   }
 
-  /** Whether it is too old to go on without a look at what it may miss. */
+  /** True when the window is too old to be used again without a new read of the queue. */
   isOld(now: number): boolean {
     return now - this.#filledAt >= windowMaxAgeMs;
   }

@@ -2,15 +2,15 @@ import { type HostRecord, unfitThere } from "../hosts/host-facts.ts";
 import type { Backend } from "../job/job.ts";
 import type { Explanation } from "./explain.ts";
 
-/** A host as far as it tells who runs which image. */
+/** The fields of a host that decide which images it runs. */
 export type KnownHost = Pick<HostRecord, "hostId" | "lostAt" | "facts">;
 
-/** The most hosts that a message names. */
+/** Largest number of hosts that a message names. */
 const maxNamed = 5;
 
 /**
- * Says why a job waits whose image no live host runs: for a host with the backend that it needs (`no_backend`), or for one
- * that has the image in its map (`no_host`). `live` are this host and the others that hold their lease.
+ * Explains the wait of a job whose image no live host runs: it waits for a host with the needed backend (`no_backend`),
+ * or for a host with the image in its map (`no_host`). `live` are this host and the others that hold their lease.
  */
 export function explainAbsence(
   image: string,
@@ -24,26 +24,26 @@ export function explainAbsence(
     return { constraint: "no_backend", message: noBackend(image, { needs, live, lostServers }), ...unknown };
   }
   const unable = live.filter((host) => unfitThere(host, image)?.needs === null);
-  const who = [
+  const reasons = [
     ...named(unable, (host) => `${host.hostId} cannot run it (${unfitThere(host, image)?.problem})`),
     ...named(
       able.filter((host) => !unable.includes(host)),
       ({ hostId, facts }) =>
-        `${hostId} has backend ${facts.backend}, which it needs, but not the image; add it to the image map there`,
+        `${hostId} has the needed backend ${facts.backend}, but not the image; add the image to its image map`,
     ),
-    ...named(lostServers, didUntil),
+    ...named(lostServers, servedUntil),
   ];
-  const message = `No live host serves image ${image}: ${who.join(", ") || inNoMap}.`;
+  const message = `No live host serves image ${image}: ${reasons.join(", ") || inNoMap}.`;
   return { constraint: "no_host", message, ...unknown };
 }
 
-/** What an operator can do about an image that was taken out of every map, and what else ends the wait. */
+/** The remedy for an image that is in no map any more, and the other end of the wait. */
 const inNoMap =
-  "it is in no image map. Add it to one and reload (SIGHUP): the job starts then. Otherwise the job waits until it is cancelled";
+  "no image map has it. Add the image to a map and reload (SIGHUP), so that the job can start; otherwise the job waits until it is cancelled";
 
 const unknown = { estimatedStartAt: null };
 
-/** By the hosts' maps; they should agree. */
+/** According to the hosts' maps, which should agree. */
 function neededBackends(image: string, hosts: readonly KnownHost[]): Backend[] {
   const needs = hosts.map((host) => unfitThere(host, image)?.needs ?? null);
   return [...new Set(needs)].filter((backend) => backend !== null);
@@ -56,18 +56,18 @@ function noBackend(
   const { live, lostServers } = known;
   const needs = known.needs.join(" or ");
   const have = named(live, ({ hostId, facts }) => `host ${hostId} has ${facts.backend}`);
-  const before = lostServers.length === 0 ? "" : ` ${named(lostServers, didUntil).join(", ")}.`;
+  const before = lostServers.length === 0 ? "" : ` ${named(lostServers, servedUntil).join(", ")}.`;
   return (
-    `Image ${image} needs a host with backend ${needs}, and no live host has that: ${have.join(", ")}.${before} ` +
-    `The job waits until one with the image in its map is started on the same PostgreSQL (HYPERVISOR=${needs}), or until it is cancelled.`
+    `Image ${image} needs a host with backend ${needs}, but no live host has that backend: ${have.join(", ")}.${before} ` +
+    `The job waits until such a host (HYPERVISOR=${needs}), with the image in its map, is started on the same PostgreSQL, or until the job is cancelled.`
   );
 }
 
-function didUntil({ hostId, lostAt }: KnownHost): string {
-  return `${hostId} did until ${new Date(lostAt ?? 0).toISOString()}`;
+function servedUntil({ hostId, lostAt }: KnownHost): string {
+  return `${hostId} served it until ${new Date(lostAt ?? 0).toISOString()}`;
 }
 
-function named(hosts: readonly KnownHost[], say: (host: KnownHost) => string): string[] {
+function named(hosts: readonly KnownHost[], textOf: (host: KnownHost) => string): string[] {
   const more = hosts.length - maxNamed;
-  return [...hosts.slice(0, maxNamed).map(say), ...(more > 0 ? [`and ${more} more`] : [])];
+  return [...hosts.slice(0, maxNamed).map(textOf), ...(more > 0 ? [`and ${more} more`] : [])];
 }

@@ -10,8 +10,8 @@ const full = { maxConcurrency: 1, running: [runningJob("r")], recentDurations: [
 
 function host(name: string, given: Partial<ExplainSnapshot> = {}) {
   const { recentDurations = [], paused = null, queuedIsCut = false, drain = null } = given;
-  const seen = snapshotOf({ queued: [job], now: 0, ...given });
-  return { name, snapshot: { ...seen, recentDurations, paused, queuedIsCut, drain } };
+  const schedulerSnapshot = snapshotOf({ queued: [job], now: 0, ...given });
+  return { name, snapshot: { ...schedulerSnapshot, recentDurations, paused, queuedIsCut, drain } };
 }
 
 function constraintOf(...serving: ReturnType<typeof host>[]) {
@@ -20,7 +20,7 @@ function constraintOf(...serving: ReturnType<typeof host>[]) {
   return [constraint, message.split(":")[0]];
 }
 
-test("the host that gives most hope answers, and is named when there are several", () => {
+test("the host that can start the job soonest answers, and is named when there are several", () => {
   const available = host("h");
   const unready = host("u", { imageReady: () => false });
   const paused = host("p", { paused: "The disk is full." });
@@ -37,13 +37,13 @@ test("the host that gives most hope answers, and is named when there are several
   );
 });
 
-test("of hosts whose slots are taken, the one that is estimated to start it first answers", () => {
+test("among hosts whose slots are taken, the one with the earliest estimate answers", () => {
   const slow = host("slow", { ...full, recentDurations: [9000] });
   const unknown = host("unknown", { ...full, recentDurations: [] });
   assert.deepEqual(constraintOf(unknown, slow, host("fast", full)), ["global_cap", "Host fast"]);
 });
 
-test("where no live host serves the image, those that did are named with since when they are gone", () => {
+test("if no live host serves the image, lost hosts that did are named with the time of their loss", () => {
   const lost = [
     hostRecord("gone", { images: ["debian"], lostAt: Date.UTC(2026, 0, 2) }),
     hostRecord("other", { images: ["else"], lostAt: 1 }),
@@ -51,9 +51,12 @@ test("where no live host serves the image, those that did are named with since w
   const live = [hostRecord("here"), hostRecord("there")];
   const answer = explainAcross(job, { serving: [], live, lost });
   assert.equal(answer.constraint, "no_host");
-  assert.equal(answer.message, "No live host serves image debian: gone did until 2026-01-02T00:00:00.000Z.");
+  assert.equal(
+    answer.message,
+    "No live host serves image debian: gone served it until 2026-01-02T00:00:00.000Z.",
+  );
   const never = explainAcross(job, { serving: [], live, lost: [] });
-  assert.match(never.message, /in no image map.*SIGHUP/);
+  assert.match(never.message, /no image map has it.*SIGHUP/);
   const ended = explainAcross({ ...job, state: "failed" }, { serving: [], live, lost: [] });
   assert.equal(ended.constraint, "not_waiting");
 });

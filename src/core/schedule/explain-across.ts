@@ -3,13 +3,16 @@ import { type Constraint, type ExplainSnapshot, type Explanation, explain } from
 import { explainAbsence, type KnownHost } from "./explain-absence.ts";
 import type { QueuedJob } from "./scheduler.ts";
 
-/** A host that holds its lease and runs the job's image, and what its scheduler sees. */
+/** A host that holds its lease and runs the job's image, with its scheduler's snapshot. */
 export interface ServingHost {
   readonly name: string;
   readonly snapshot: ExplainSnapshot;
 }
 
-/** How near a constraint is to being lifted by itself: the smaller, the more hope. Those alike wait for a slot. */
+/**
+ * Rank of a constraint by how soon it ends by itself: the smaller, the sooner. Constraints of equal rank wait for a
+ * slot.
+ */
 const distance: Readonly<Record<Constraint, number>> = {
   not_waiting: 0,
   starting: 1,
@@ -25,9 +28,9 @@ const distance: Readonly<Record<Constraint, number>> = {
 };
 
 /**
- * Says why a job waits where several hosts could run it: the answer of the one that gives most hope, by its constraint, then
- * by its estimate. That host is named when others live as well. `live` are all hosts that hold their lease, this one included,
- * and `lost` those that are named where nobody serves the image.
+ * Explains the wait of a job that several hosts could run: the host with the lowest constraint rank answers, then the
+ * one with the earliest estimate. The message names this host when other hosts are live too. `live` are all hosts that
+ * hold their lease, this one included; `lost` hosts are named when no live host serves the image.
  */
 export function explainAcross(
   job: QueuedJob & { readonly state: JobState },
@@ -41,7 +44,7 @@ export function explainAcross(
   return isNamed ? { ...answer, message: `Host ${name}: ${answer.message}${cameFrom(job, name)}` } : answer;
 }
 
-/** Why it is this host that the job waits for. */
+/** The job's previous host, where it explains why the job waits for this one. */
 function cameFrom({ lastAttempt }: QueuedJob, name: string): string {
   if (lastAttempt === null || lastAttempt.hostId === name) return "";
   return ` Its last attempt was on host ${lastAttempt.hostId}.`;

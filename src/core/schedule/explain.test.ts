@@ -12,7 +12,7 @@ function explainSnapshot(given: Partial<ExplainSnapshot>): ExplainSnapshot {
   return { ...snapshotOf(given), recentDurations, paused, queuedIsCut, drain };
 }
 
-test("starting is said of exactly the jobs that the scheduler would start", () => {
+test("exactly the jobs that the scheduler would start are explained as starting", () => {
   fc.assert(
     fc.property(arbitrarySnapshot, (snapshot: SchedulerSnapshot) => {
       const chosen = new Set(schedule(snapshot));
@@ -25,7 +25,7 @@ test("starting is said of exactly the jobs that the scheduler would start", () =
   );
 });
 
-test("a job that does not wait is said to be what it is", () => {
+test("the explanation of a job that does not wait names its state", () => {
   const { constraint, message } = explain(
     { ...queuedJob("a"), state: "running" },
     explainSnapshot({ queued: [] }),
@@ -54,7 +54,7 @@ test("a full label is named with its numbers, and the estimate follows from the 
   });
 });
 
-test("a cap on the image is named as such", () => {
+test("a cap on the image is named as an image's cap", () => {
   const running = [runningJob("r", { label: "other", image: "debian" })];
   const job = queuedJob("a", { label: "debian-12", image: "debian" });
   const snapshot = explainSnapshot({ running, queued: [job], labelCaps: new Map([["debian", 1]]) });
@@ -80,7 +80,7 @@ test("a full host is named with its numbers; jobs that wait for an image are not
   assert.equal(estimatedStartAt, 2000);
 });
 
-test("a job that loses the last free slot to an earlier one is behind it", () => {
+test("a job that loses the last free slot to an earlier job is behind that job", () => {
   const job = queuedJob("a", { submittedAt: 5 });
   const queued = [job, queuedJob("b", { submittedAt: 1 })];
   const snapshot = explainSnapshot({ queued, maxConcurrency: 1, recentDurations: [3000], now: 100 });
@@ -91,7 +91,7 @@ test("a job that loses the last free slot to an earlier one is behind it", () =>
   });
 });
 
-test("an image that is not ready, a host that drains, and one that is paused are said", () => {
+test("an image that is not ready, a draining host, and a paused host are explained", () => {
   const job = queuedJob("a");
   const unready = explainSnapshot({ queued: [job], imageReady: () => false });
   assert.equal(explain(waiting(job), unready).constraint, "image_not_ready");
@@ -107,7 +107,7 @@ test("an image that is not ready, a host that drains, and one that is paused are
   assert.match(paused.message, /The disk is nearly full\.$/);
 });
 
-test("a job beyond the end of the listed queue is explained all the same", () => {
+test("a job beyond the end of the listed queue is explained too", () => {
   const job = queuedJob("last", { submittedAt: 9 });
   const queued = [queuedJob("a"), queuedJob("b")];
   const snapshot = { queued, maxConcurrency: 1, recentDurations: [3000], queuedIsCut: true };

@@ -9,7 +9,7 @@ import {
   schedule,
 } from "./scheduler.ts";
 
-/** The first thing that holds a waiting job back, in the order in which they are looked for. */
+/** The first reason why a job waits, in the order of the checks. */
 export const constraints = [
   "not_waiting",
   "no_host",
@@ -27,24 +27,24 @@ export const constraints = [
 /** One of {@link constraints}. */
 export type Constraint = (typeof constraints)[number];
 
-/** Why a job waits, and for how long still. */
+/** Reason why a job waits, and the expected end of the wait. */
 export interface Explanation {
   readonly constraint: Constraint;
   /** One sentence for a person, with the numbers. */
   readonly message: string;
-  /** When it may start, in ms since the epoch; null where nothing is known to estimate it from. */
+  /** Estimated start, in ms since the epoch; null without data for an estimate. */
   readonly estimatedStartAt: number | null;
 }
 
-/** What the scheduler saw, and what past jobs of the explained job's label took. */
+/** The scheduler's snapshot, and durations of past jobs with the explained job's label. */
 export interface ExplainSnapshot extends SchedulerSnapshot {
-  /** In ms, from claim to end; empty when none has finished yet. */
+  /** In ms, from claim to end; empty before the first job has finished. */
   readonly recentDurations: readonly number[];
-  /** Whether more jobs wait than `queued` holds: what is ahead is then counted too low. */
+  /** True when more jobs wait than `queued` holds: the number of jobs ahead is then too low. */
   readonly queuedIsCut: boolean;
-  /** Why the host drains; null where it does not. */
+  /** Reason for the host's drain; null when it does not drain. */
   readonly drain: HostDrain | null;
-  /** Why the host starts nothing although it serves; null when it does. */
+  /** Reason why a serving host starts no jobs; null when it does. */
   readonly paused: string | null;
 }
 
@@ -53,13 +53,13 @@ interface Bottleneck {
   readonly cap: number;
   readonly used: number;
   readonly ahead: number;
-  /** Whether more may be ahead than that. */
+  /** True when more jobs than `ahead` may be due before it. */
   readonly isCut: boolean;
 }
 
 /**
- * Says why a job waits. It agrees with {@link schedule}: what that would start now is `starting`, and nothing else. The
- * job may be missing in `queued` where that was cut short.
+ * Explains why a job waits. Agrees with {@link schedule}: exactly the jobs that would start now are `starting`. The job
+ * may be missing in `queued` when that list was cut.
  */
 export function explain(job: QueuedJob & { readonly state: JobState }, known: ExplainSnapshot): Explanation {
   if (job.state !== "queued") return explanation("not_waiting", `The job does not wait: it is ${job.state}.`);
@@ -69,15 +69,15 @@ export function explain(job: QueuedJob & { readonly state: JobState }, known: Ex
     return explanation("draining", `${drainTexts[snapshot.drain ?? "stopping"]} The job stays queued.`);
   }
   if (snapshot.paused !== null)
-    return explanation("paused", `The host starts no jobs now: ${snapshot.paused}`);
+    return explanation("paused", `The host starts no jobs for now: ${snapshot.paused}`);
   if (schedule(snapshot).includes(job.id)) {
     return explanation("starting", "The job is about to start.", snapshot.now);
   }
   if (job.lastAttempt !== null && leftToOthers(job, snapshot)) {
-    return leftForNow(job.lastAttempt.endedAt + otherHostFirstMs);
+    return leftToOtherHost(job.lastAttempt.endedAt + otherHostFirstMs);
   }
   if (!snapshot.imageReady(job.image)) {
-    return explanation("image_not_ready", `Image ${job.image} is not ready yet; the job starts after that.`);
+    return explanation("image_not_ready", `Image ${job.image} is not ready yet; the job starts when it is.`);
   }
   return fullName(job, snapshot) ?? fullHost(job, snapshot) ?? behindOthers(job, snapshot);
 }
@@ -90,9 +90,9 @@ function explanation(
   return { constraint, message, estimatedStartAt };
 }
 
-function leftForNow(until: number): Explanation {
+function leftToOtherHost(until: number): Explanation {
   const message =
-    "The last attempt of the job was on this host, which leaves it to another that has room " +
+    "The last attempt of the job was on this host, which leaves the job to another host with a free slot " +
     `until ${new Date(until).toISOString()}.`;
   return explanation("other_host_first", message, until);
 }
@@ -118,7 +118,7 @@ function fullHost(job: QueuedJob, snapshot: ExplainSnapshot): Explanation | null
   );
 }
 
-/** Slots are free, but jobs that are due earlier take them: of the host, or of a capped name. */
+/** Slots (of the host, or of a capped name) are free, but jobs that are due earlier take them. */
 function behindOthers(job: QueuedJob, snapshot: ExplainSnapshot): Explanation {
   const bottlenecks = [
     bottleneckOfHost(job, snapshot),
@@ -153,7 +153,7 @@ function bottleneckOfName(job: QueuedJob, name: string, snapshot: ExplainSnapsho
   };
 }
 
-/** How many of the jobs that compete for the same slots would start before `job` if there were room for all. */
+/** Number of jobs that compete for the same slots and would start before `job` if there were room for all. */
 function countAhead(
   job: QueuedJob,
   snapshot: ExplainSnapshot,
@@ -169,8 +169,8 @@ function countAhead(
 }
 
 /**
- * With `cap` slots that are each freed once per typical duration, the next `ahead + 1` of them take this long. Nothing is
- * estimated from a count that is too low.
+ * Each of the `cap` slots is freed once per typical duration, so the next `ahead + 1` of them take this long. Null when
+ * the number of jobs ahead is too low.
  */
 function estimate({ cap, used, ahead, isCut }: Bottleneck, snapshot: ExplainSnapshot): number | null {
   if (isCut) return null;

@@ -3,8 +3,9 @@ import { serves } from "./placement.ts";
 import { freeSlotBeside, type QueuedJob, type RunningJob } from "./scheduler.ts";
 
 /**
- * Tells whether a host could start one more job of a label and image now, by what it told of itself and the jobs that run
- * there: it holds its lease, starts jobs at all, has the image ready, and a slot.
+ * Returns a predicate that is true when a host could start one more job of a label and image now. The host's facts and
+ * its running jobs decide: the host holds its lease, is not draining or paused, has the image ready, and has a free
+ * slot.
  */
 export function freeSlotOn(
   host: Pick<HostRecord, "lostAt" | "facts">,

@@ -7,7 +7,7 @@ export class Heap<T> {
     this.#compare = compare;
   }
 
-  /** The smallest item, left in place. */
+  /** The smallest item, without removing it. */
   peek(): T | undefined {
     return this.#items[0];
   }
@@ -24,7 +24,7 @@ export class Heap<T> {
     }
   }
 
-  /** Takes the smallest item away. */
+  /** Removes and returns the smallest item. */
   pop(): T | undefined {
     const top = this.#items[0];
     const last = this.#items.pop();

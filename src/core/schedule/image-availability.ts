@@ -2,16 +2,18 @@ import { type HostRecord, unfitThere } from "../hosts/host-facts.ts";
 import type { Backend } from "../job/job.ts";
 import { serves } from "./placement.ts";
 
-/** What this host knows of an image that it cannot use now. */
+/** State of an image that this host cannot use now. */
 export type ImageHere =
-  /** Not in the map; will not come by itself (or is none for its backend); or still hoped for. `message`: the last error. */
+  /**
+   * Not in the map; failed for good (or no image for this backend); or still being prepared. `message`: the last error.
+   */
   | { readonly kind: "absent" | "failed" | "pending"; readonly message: string }
-  /** It is for hosts with another backend. */
+  /** The image is for hosts with another backend. */
   | { readonly kind: "elsewhere"; readonly needs: Backend };
 
 /**
- * Why nobody will run the image of a new job, or null while there is hope: a live host that runs it, or a backend that it needs
- * and that no live host has.
+ * The reason why no host will run the image of a new job, or null while one may: a live host that runs it, or a needed
+ * backend that no live host has (such a host may start later).
  */
 export function whyRefused(image: string, here: ImageHere, others: readonly HostRecord[]): string | null {
   if (here.kind === "pending" || others.some((host) => serves(host, image))) return null;
@@ -26,10 +28,10 @@ export function whyRefused(image: string, here: ImageHere, others: readonly Host
 }
 
 /**
- * Why the image of a waiting job will not come, or null while there is hope: another host that runs it gives hope at
- * once, one that did, and any preparation, for `timeoutMs`. A host judges only images that it could run by its map: a job whose
- * image is absent there waits for another host, or for the image to be back in a map, for as long as that takes; the same for an
- * image that needs another backend. `waitingSince`: the job's age as this process has seen it.
+ * The reason why the image of a waiting job will not become available, or null while it may: at once with another host
+ * that has it ready; for `timeoutMs` with a host that served it before, or with any preparation. A host judges only
+ * images that it could run by its map. A job whose image is absent there, or needs another backend, waits for another
+ * host or a new map without a time limit. `waitingSince`: when this process first saw the job waiting.
  */
 export function whyUnavailable(
   image: string,
@@ -42,7 +44,8 @@ export function whyUnavailable(
   const lastServedAt = Math.max(...others.map((host) => servedUntil(host, image, now)));
   const isOnlyOurs = lastServedAt === Number.NEGATIVE_INFINITY;
   if (isOnlyOurs && here.kind === "failed") return `Image ${image} cannot be used: ${here.message}`;
-  // Hosts that serve it and cannot prepare it give no more hope than this one: their time runs from the job's beginning.
+  // Hosts that serve the image but cannot prepare it are no better than this one: their time runs from the job's
+  // beginning.
   const lostAt = lastServedAt < now ? lastServedAt : known.waitingSince;
   if (now - Math.max(known.waitingSince, lostAt) < timeoutMs) return null;
   const detail = here.message === "" ? "" : ` Its last error: ${here.message}`;

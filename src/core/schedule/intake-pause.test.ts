@@ -4,7 +4,7 @@ import { decideIntake } from "./intake-pause.ts";
 
 const serving = { phase: "serving", draining: false, limit: 10, held: null } as const;
 
-test("requests are taken while there is room, and again only when there is some more", () => {
+test("requests are taken while there is room, and after a full store only when there is some more room", () => {
   assert.equal(decideIntake({ ...serving, waiting: 9 }), null);
   assert.equal(decideIntake({ ...serving, waiting: 10 }), "full");
   assert.equal(decideIntake({ ...serving, waiting: 10, held: "full" }), "full");
@@ -14,7 +14,7 @@ test("requests are taken while there is room, and again only when there is some 
   assert.equal(decideIntake({ ...small, waiting: 0 }), null);
 });
 
-test("a store that does not say, and a host that goes down, hold it whatever else is", () => {
+test("a store that does not answer, and a host that shuts down, always pause the intake", () => {
   assert.equal(decideIntake({ ...serving, waiting: null }), "store_away");
   assert.equal(decideIntake({ ...serving, waiting: null, held: "full" }), "store_away");
   assert.equal(decideIntake({ ...serving, waiting: 9, held: "store_away" }), null);

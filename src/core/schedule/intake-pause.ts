@@ -1,24 +1,30 @@
 import type { HostPhase } from "../job/lifecycle.ts";
 
-/** Why a host leaves requests in the broker: it goes down, an operator drains it, its store is away, or as many jobs wait as may. */
+/**
+ * Reason why a host leaves requests in the broker: it shuts down, an operator drains it, its store is unavailable, or
+ * the limit of waiting jobs is reached.
+ */
 export type IntakePause = "going_down" | "draining" | "store_away" | "full";
 
-/** What {@link decideIntake} looks at. */
+/** Input of {@link decideIntake}. */
 export interface IntakeSnapshot {
   readonly phase: HostPhase;
-  /** Whether an operator drains the host. */
+  /** True while an operator drains the host. */
   readonly draining: boolean;
-  /** How many jobs wait; null when the store does not say. */
+  /** Number of waiting jobs; null when the store does not answer. */
   readonly waiting: number | null;
   readonly limit: number;
-  /** What holds it now; null while it takes requests. */
+  /** Reason of the current pause; null while the host takes requests. */
   readonly held: IntakePause | null;
 }
 
-/** Of the limit: a full store takes requests again below this, so that it does not open and close for each job. */
+/**
+ * Share of the limit below which a full store takes requests again, so that the intake does not open and close for each
+ * job.
+ */
 const reopenShare = 0.9;
 
-/** Whether a host takes requests from the broker now (null), or what holds it back. */
+/** Decides whether a host takes requests from the broker now: null, or the reason for a pause. */
 export function decideIntake(snapshot: IntakeSnapshot): IntakePause | null {
   const { phase, draining, waiting, limit, held } = snapshot;
   if (phase !== "serving") return "going_down";

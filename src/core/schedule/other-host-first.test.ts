@@ -12,7 +12,7 @@ import { arbitrarySnapshot, queuedJob, runningJob, snapshotOf } from "./testing/
 const now = 1_000_000_000;
 const failedHere = (agoMs: number) => ({ lastAttempt: { hostId: "here", endedAt: now - agoMs } });
 
-test("a job whose attempt has just ended here is left to others, while one has room and for a bounded time", () => {
+test("a job whose attempt has just ended here is left to other hosts for a limited time, if one has room", () => {
   const chosen = (agoMs: number, given: Partial<SchedulerSnapshot> = {}) =>
     schedule(
       snapshotOf({
@@ -27,11 +27,11 @@ test("a job whose attempt has just ended here is left to others, while one has r
   assert.deepEqual(chosen(otherHostFirstMs), ["a"]);
   assert.deepEqual(chosen(0, { hostId: "there" }), ["a"]);
   assert.deepEqual(chosen(0, { othersHaveFreeSlot: () => false }), ["a"]);
-  // Noted by a clock that is ahead of ours: nobody waits for that.
+  // The end was recorded by a clock ahead of ours: it does not count.
   assert.deepEqual(chosen(-1), ["a"]);
 });
 
-test("a job that is left to others holds back none of its own kind", () => {
+test("a job that is left to others does not hold back jobs of its own kind", () => {
   const queued = [
     queuedJob("first", { ...failedHere(0), submittedAt: 1 }),
     queuedJob("second", { submittedAt: 2 }),
@@ -64,7 +64,7 @@ const anyAttempts = fc
     };
   });
 
-test("of any queue, it is chosen as if what is left to others did not wait; and explained so", () => {
+test("for any queue the choice is the same without the jobs left to others, and explain agrees", () => {
   fc.assert(
     fc.property(anyAttempts, (snapshot) => {
       const left = snapshot.queued.filter((job) => leftToOthers(job, snapshot));
@@ -82,15 +82,15 @@ test("of any queue, it is chosen as if what is left to others did not wait; and 
         };
         assert.equal(explain({ ...job, state: "queued" }, reported).constraint, "other_host_first");
       }
-      // Alone on the store, or a while later, nothing is left to anybody.
+      // Without other hosts, or some time later, no job is left to others.
       const alone = { ...snapshot, othersHaveFreeSlot: () => false };
       const later = { ...snapshot, now: snapshot.now + 2 * otherHostFirstMs };
-      for (const seen of [alone, later]) assert.ok(!seen.queued.some((job) => leftToOthers(job, seen)));
+      for (const each of [alone, later]) assert.ok(!each.queued.some((job) => leftToOthers(job, each)));
     }),
   );
 });
 
-test("a host has room when it lives, starts jobs, has the image ready, and a slot for the label", () => {
+test("a host has a free slot if it holds its lease, starts jobs, has the image ready, and is under its caps", () => {
   const job = { label: "debian", image: "debian" };
   const host = (given: Parameters<typeof hostRecord>[1] = {}) =>
     hostRecord("h", { images: ["debian"], ...given });
@@ -105,17 +105,17 @@ test("a host has room when it lives, starts jobs, has the image ready, and a slo
   assert.ok(!freeSlotOn(host({ facts: { images: { debian: { defaults, ready: false } } } }), [])(job));
 });
 
-test("the last attempt is known of a job that waits again, and of no other", () => {
+test("only a job that waits again has a last attempt", () => {
   const job = { state: "queued", attempt: 1, hostId: "h", stateSinceAt: 5 } as const;
   assert.deepEqual(lastAttemptOf(job), { hostId: "h", endedAt: 5 });
   assert.equal(lastAttemptOf({ ...job, attempt: 0 }), null);
   assert.equal(lastAttemptOf({ ...job, state: "running" }), null);
 });
 
-test("explained across hosts: the one that is to take it answers, and says where it was tried", () => {
+test("across hosts: the host that is to take the job answers, and names the host of the last attempt", () => {
   const job = { ...queuedJob("a", failedHere(10)), state: "queued" as const };
   const host = (name: string, freeSlotsOfOthers: boolean, maxConcurrency = 4) => {
-    const seen = snapshotOf({
+    const schedulerSnapshot = snapshotOf({
       hostId: name,
       queued: [job],
       now,
@@ -124,7 +124,7 @@ test("explained across hosts: the one that is to take it answers, and says where
     });
     return {
       name,
-      snapshot: { ...seen, recentDurations: [], paused: null, queuedIsCut: false, drain: null },
+      snapshot: { ...schedulerSnapshot, recentDurations: [], paused: null, queuedIsCut: false, drain: null },
     };
   };
   const both = {

@@ -29,14 +29,14 @@ function placed(requested: Partial<PlacementRequest>, others: HostRecord[] = [il
   return here instanceof SolsticeError ? placeElsewhere(asked, here, { map, others, now }) : here;
 }
 
-test("what this host's map knows is resolved by it, whatever others say of the same names", () => {
+test("names in this host's map are resolved by it, whatever the other hosts' maps have", () => {
   const other = hostRecord("b", { images: ["debian"], facts: { labels: { latest: "trap" } } });
   assert.deepEqual(placed({}, [other]), { label: "latest", image: "debian", size: defaults });
   const small = placed({ runsOn: "debian", size: "small" });
   assert.deepEqual(small.size, { cpu: 1, ramMb: 1024, diskGb: 20 });
 });
 
-test("a label or a size that only another host knows is resolved by its facts", () => {
+test("a label or a size that only another host has is resolved by that host's facts", () => {
   const size = { cpu: 1, ramMb: 512, diskGb: 4 };
   assert.deepEqual(placed({ runsOn: "illumos" }), { label: "illumos", image: "omnios", size });
   assert.deepEqual(placed({ runsOn: "illumos", size: "huge" }).size, { cpu: 9, ramMb: 9, diskGb: 4 });
@@ -44,7 +44,7 @@ test("a label or a size that only another host knows is resolved by its facts", 
   assert.deepEqual(placed({ runsOn: "debian", size: "huge" }, [bigHost]).size.cpu, 9);
 });
 
-test("a host that is lost is asked last, and one that is not heard of for long not at all", () => {
+test("a lost host's facts are used last, and old facts not at all", () => {
   const lost = hostRecord("old", { images: ["x"], lostAt: 1, facts: { labels: { illumos: "x" } } });
   assert.equal(placed({ runsOn: "illumos" }, [lost, illumosHost]).image, "omnios");
   assert.equal(placed({ runsOn: "illumos" }, [lost]).image, "x");
@@ -52,7 +52,7 @@ test("a host that is lost is asked last, and one that is not heard of for long n
   assert.throws(() => placed({ runsOn: "illumos" }, [gone]), { code: "unknown_label" });
 });
 
-test("what nobody knows is refused with what all know", () => {
+test("a name that no host has is refused with the names of all hosts", () => {
   assert.throws(() => placed({ runsOn: "ilumos" }), {
     code: "unknown_label",
     message:
@@ -66,7 +66,7 @@ test("what nobody knows is refused with what all know", () => {
   assert.throws(() => placed({ runsOn: "toString" }), { code: "unknown_label" });
 });
 
-test("of hosts that know a label, one that runs its image comes before one whose map only names it", () => {
+test("among hosts with a label, a host that runs the image comes before a host that only has it in its map", () => {
   const defaults = { cpu: 8, ramMb: 8, diskGb: 8 };
   const wrong: HostRecord["facts"]["unfit"][string] = {
     needs: "zones",

@@ -5,17 +5,17 @@ import { knownLabels, resolveLabel, resolveSize, sizeOf, unknownLabel } from "..
 import type { GuestSize } from "../job/job.ts";
 import { didYouMean } from "../text/closest-name.ts";
 
-/** What a request asks for. */
+/** The requested label and size. */
 export interface PlacementRequest {
-  /** Absent: the default label of the host that takes it in. */
+  /** Absent: the default label of the host that accepts the request. */
   readonly runsOn: string | undefined;
   /** Absent: the image's own size. */
   readonly size: string | undefined;
 }
 
 /**
- * Where a request leads: the label that capacity is counted by, the image and the size of the guest. Decided once, when the
- * request is accepted, and recorded with the job: a changed image map changes it for new jobs only.
+ * The resolved request: the label that capacity is counted by, the image and the size of the guest. Decided once, when
+ * the request is accepted, and recorded with the job: a changed image map affects only new jobs.
  */
 export interface Placement {
   readonly label: string;
@@ -24,12 +24,15 @@ export interface Placement {
 }
 
 /**
- * How long a label outlives the last word of the only host that serves it, in ms: a host that is being repaired must not
- * get its messages dead-lettered. Its jobs wait, and `explain` says for whom.
+ * Time for which a label stays valid after the last renewal of the only host that serves it, in ms: messages for a host
+ * under repair must not be dead-lettered. Its jobs wait, and `explain` names that host.
  */
 export const hostMemoryMs = 7 * 24 * 60 * 60 * 1000;
 
-/** Resolves what a request asks for by this host's map. The error is returned, not thrown: other hosts may know better. */
+/**
+ * Resolves a request by this host's map. Returns the error instead of throwing it, since another host's map may resolve
+ * the request.
+ */
 export function placeHere(requested: PlacementRequest, map: ImageMap): Placement | SolsticeError {
   try {
     const { label, image } = resolveLabel(map, requested.runsOn);
@@ -41,9 +44,9 @@ export function placeHere(requested: PlacementRequest, map: ImageMap): Placement
 }
 
 /**
- * Resolves what this host's map does not know (`here`) by the other hosts' facts: those that run it first, then those that hold
- * their lease, then those that renewed it within {@link hostMemoryMs}. Throws `unknown_label`, naming the labels of all, or `usage`
- * for a size that no host knows which has the label.
+ * Resolves a request that this host's map could not resolve (`here`) by the other hosts' facts: first those that run it,
+ * then those that hold their lease, then those that renewed it within {@link hostMemoryMs}. Throws `unknown_label`, which
+ * lists the labels of all hosts, or `usage` for a size that is unknown wherever the label is known.
  */
 export function placeElsewhere(
   requested: PlacementRequest,
@@ -58,17 +61,17 @@ export function placeElsewhere(
     const there = placeBy(requested, facts);
     if (there !== null) return there;
   }
-  const isLabelKnown = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(requested, facts));
-  if (!isLabelKnown) throw unknownLabel(requested.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
+  const hasLabel = here.code !== "unknown_label" || others.some(({ facts }) => imageBy(requested, facts));
+  if (!hasLabel) throw unknownLabel(requested.runsOn ?? map.defaultLabel, labelsOfAll(map, others));
   throw here.code === "usage" ? here : unknownSize(requested.size ?? "", others);
 }
 
-/** Whether what a host said last still counts. */
+/** True when a host's last facts still count. */
 export function isRemembered(host: HostRecord, now: number): boolean {
   return now - host.renewedAt < hostMemoryMs;
 }
 
-/** How far a host is from running what is asked for. */
+/** Rank of a host by how soon it can run the request: 0 now, 1 not by itself, 2 lost. */
 function distance(requested: PlacementRequest, host: HostRecord): number {
   if (host.lostAt !== null) return 2;
   return serves(host, imageBy(requested, host.facts) ?? "") ? 0 : 1;
@@ -101,7 +104,7 @@ function unknownSize(size: string, others: readonly HostRecord[]): SolsticeError
   });
 }
 
-/** Whether a host holds its lease and runs the image, ready or not. */
+/** True when a host holds its lease and runs the image, ready or not. */
 export function serves(host: Pick<HostRecord, "lostAt" | "facts">, image: string): boolean {
   return host.lostAt === null && Object.hasOwn(host.facts.images, image);
 }

@@ -16,7 +16,10 @@ function chosenJobs(snapshot: SchedulerSnapshot): QueuedJob[] {
   return schedule(snapshot).map((id) => byId.get(id) ?? assert.fail(`${id} does not wait`));
 }
 
-/** Whether `job` could start beside everything that runs and was chosen already: written again, not the code's own. */
+/**
+ * True when `job` could start beside everything that runs and was chosen already. Written again, independent of the
+ * code under test.
+ */
 function fits(snapshot: SchedulerSnapshot, chosen: readonly QueuedJob[], job: QueuedJob): boolean {
   const occupied = [...snapshot.running, ...chosen];
   const underCaps = [...snapshot.labelCaps].every(
@@ -72,7 +75,7 @@ test("oldest first within a repository, label, image and priority", () => {
   );
 });
 
-test("within a priority no repository with fewer slots is passed over for one with more", () => {
+test("within a priority no repository with fewer slots is passed over for a repository with more", () => {
   fc.assert(
     fc.property(arbitrarySnapshot, (snapshot) => {
       const chosen = chosenJobs(snapshot);
@@ -108,7 +111,7 @@ test("nothing starts while the host drains", () => {
   assert.deepEqual(schedule(snapshotOf({ queued, draining: true })), []);
 });
 
-test("a full label and an image that is not ready hold nobody back", () => {
+test("a full label and an image that is not ready do not hold other jobs back", () => {
   const queued = [
     queuedJob("full", { label: "ubuntu", priority: 9, submittedAt: 1 }),
     queuedJob("unready", { image: "missing", priority: 9, submittedAt: 2 }),
@@ -135,7 +138,7 @@ test("a job whose label is its image counts once for its cap", () => {
   assert.deepEqual(schedule(snapshotOf({ queued, labelCaps: new Map([["debian", 2]]) })), ["a", "b"]);
 });
 
-test("a higher priority goes first, until a lower one has waited long enough", () => {
+test("a higher priority goes first, until a job of a lower priority has waited long enough", () => {
   const now = 100 * ageingMs;
   const order = (waitedMs: number) =>
     schedule(
@@ -161,7 +164,7 @@ test("a repository's old backlog does not hold back another repository's new job
   assert.equal(schedule(snapshotOf({ now, queued: [...backlog, fresh], running }))[0], "fresh");
 });
 
-test("even fairness gives way to a job that has waited for days", () => {
+test("a job that has waited for days comes before fairness", () => {
   const now = 10 * fairnessMs;
   const old = queuedJob("old", { fairKey: "busy", submittedAt: now - fairnessMs - 1 });
   const fresh = queuedJob("fresh", { fairKey: "quiet", submittedAt: now });
@@ -169,13 +172,13 @@ test("even fairness gives way to a job that has waited for days", () => {
   assert.deepEqual(schedule(snapshotOf({ now, queued: [fresh, old], running })), ["old", "fresh"]);
 });
 
-test("every job starts in the end, under a sustained load of higher priorities", () => {
+test("every job starts eventually, even under a sustained load of higher priorities", () => {
   const patient = queuedJob("patient", { priority: -5, fairKey: "busy", submittedAt: 0 });
   const tickMs = 10 * 60_000;
   let queued = [patient];
   let running = [runningJob("holds", { fairKey: "busy" })];
-  // Each tick a slot is freed and two more important jobs arrive, one of them of a repository never seen before, while
-  // the patient job's own repository always holds a slot. Without ageing or without the bound on fairness it starves.
+  // Each tick a slot is freed and two more important jobs arrive, one of them of a new repository, while the patient
+  // job's own repository always holds a slot. Without ageing, or without the limit on fairness, the job starves.
   const startedAtTick = Array.from({ length: 400 }, (_, tick) => tick + 1).find((tick) => {
     const now = tick * tickMs;
     running = running.slice(0, 1);

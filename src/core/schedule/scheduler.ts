@@ -3,31 +3,31 @@ import { Heap } from "./heap.ts";
 import { type LastAttempt, leftToOthers } from "./other-host-first.ts";
 
 /**
- * Ageing: each of these that a job has waited is worth one point of priority, so that nothing waits for ever behind jobs
- * of higher priority.
+ * Ageing: each period of this length that a job has waited is worth one point of priority, so that no job waits forever
+ * behind jobs of higher priority.
  */
 export const ageingMs = 5 * 60 * 1000;
 
 /**
  * Fairness: each slot that a repository holds sets its waiting jobs back by this much age. In practice that is "the
- * repository with the fewest slots first"; a bound rather than a rule, so that nothing waits for ever here either.
+ * repository with the fewest slots first"; a limit rather than a rule, so that no job waits forever here either.
  */
 export const fairnessMs = 24 * 60 * 60 * 1000;
 
-/** What the scheduler needs to know of a queued job. */
+/** The fields of a queued job that the scheduler needs. */
 export interface QueuedJob {
   readonly id: string;
   readonly label: string;
   readonly image: string;
   readonly fairKey: string;
   readonly priority: number;
-  /** When it was first submitted, in ms since the epoch: its age. Another attempt keeps its age. */
+  /** When it was first submitted, in ms since the epoch: its age. A further attempt keeps the age. */
   readonly submittedAt: number;
-  /** Where it was tried before; null while it waits for its first attempt. */
+  /** Host and time of the previous attempt; null while the job waits for its first attempt. */
   readonly lastAttempt: LastAttempt | null;
 }
 
-/** What the scheduler needs to know of a job that occupies a slot. */
+/** The fields of a job in a slot that the scheduler needs. */
 export interface RunningJob {
   readonly id: string;
   readonly label: string;
@@ -36,45 +36,43 @@ export interface RunningJob {
   readonly state: JobState;
 }
 
-/** Everything a decision depends on. */
+/** Everything that a decision depends on. */
 export interface SchedulerSnapshot {
   /** The host that decides. */
   readonly hostId: string;
-  /** Whether another host serves a job's image now, and has a slot for its label. */
+  /** True when another host serves a job's image now and has a free slot for its label. */
   readonly othersHaveFreeSlot: (job: Pick<QueuedJob, "label" | "image">) => boolean;
   readonly queued: readonly QueuedJob[];
   readonly running: readonly RunningJob[];
   readonly maxConcurrency: number;
   /**
-   * How many jobs of a name may run at once. A name is a label as asked for, or an image; a job counts for both of its
-   * own, and each cap that names it holds.
+   * Number of jobs of a name that may run at once. A name is a requested label or an image; a job counts for both of
+   * its names, and every cap on either of them applies.
    */
   readonly labelCaps: ReadonlyMap<string, number>;
   readonly imageReady: (image: string) => boolean;
-  /** True while the host shuts down: nothing is started any more. */
+  /** True while the host shuts down: it starts no more jobs. */
   readonly draining: boolean;
   /** In ms since the epoch. */
   readonly now: number;
 }
 
-/** Waiting jobs that are alike for the scheduler but for their age, oldest first; `next` is the first not yet taken. */
+/** Waiting jobs that differ for the scheduler only in their age, oldest first; `next` is the first not yet taken. */
 interface Lane {
   readonly jobs: readonly QueuedJob[];
   next: number;
-  /** The turn by which the heap has sorted this lane; it may be out of date, and is then too early. */
+  /** The turn by which the heap sorted this lane; an outdated one is always too early. */
   turn: number;
 }
 
 /**
  * The ids of the jobs to claim now, in order.
- *
- * 1. A job can start when a slot is free, its image is ready and no cap on its label or image is reached. One whose last
- *    attempt has just ended here is left to other hosts ({@link leftToOthers}). Jobs that cannot start are passed over, and
- *    hold nobody back.
+ * 1. A job can start when a slot is free, its image is ready and no cap on its label or image is reached. A job whose
+ * last attempt has just ended here is left to other hosts ({@link leftToOthers}). Jobs that cannot start are skipped,
+ * and do not hold others back.
  * 2. Within one priority, the repository with the fewest slots comes first, then the oldest job ({@link fairnessMs}).
- * 3. Between priorities, the job whose turn it is in each is compared: the highest priority first, where waiting counts
- *    as priority ({@link ageingMs}).
- *
+ * 3. Between priorities, the next job of each is compared: the highest priority first, where waiting counts as priority
+ * ({@link ageingMs}).
  * Costs O(n log n) for n waiting jobs.
  */
 export function schedule(snapshot: SchedulerSnapshot): string[] {
@@ -90,7 +88,10 @@ export function schedule(snapshot: SchedulerSnapshot): string[] {
   return chosen;
 }
 
-/** Tells whether the caps leave room for one more job of a label and image, beside those that run. */
+/**
+ * Returns a predicate that is true when the caps leave room for one more job of a label and image beside the running
+ * jobs.
+ */
 export function freeSlotBeside(
   running: readonly RunningJob[],
   labelCaps: ReadonlyMap<string, number>,
@@ -130,10 +131,10 @@ function countSlots(snapshot: SchedulerSnapshot): Slots {
   return slots;
 }
 
-/** For each priority its lanes, the one whose turn it is on top. */
+/** The lanes of each priority as a heap, with the next lane on top. */
 function queuesByPriority(snapshot: SchedulerSnapshot, slots: Slots): Heap<Lane>[] {
   const queues = new Map<number, Heap<Lane>>();
-  // Within a lane only the first is looked at, so that these must not stand there.
+  // The scheduler reads only the first job of a lane, so jobs that are left to others must not be in it.
   const candidates = snapshot.queued.filter((job) => !leftToOthers(job, snapshot));
   for (const jobs of lanesOf(candidates)) {
     const lane = { jobs, next: 0, turn: 0 };
@@ -149,7 +150,7 @@ function queuesByPriority(snapshot: SchedulerSnapshot, slots: Slots): Heap<Lane>
 function lanesOf(queued: readonly QueuedJob[]): Iterable<QueuedJob[]> {
   const lanes = new Map<string, QueuedJob[]>();
   for (const job of [...queued].sort(byAge)) {
-    // No store keeps a NUL in a text, so that it separates.
+    // No store keeps a NUL in a text, so it is a safe separator.
     const name = `${job.priority}\0${job.fairKey}\0${job.label}\0${job.image}`;
     const lane = lanes.get(name);
     if (lane === undefined) lanes.set(name, [job]);
@@ -158,7 +159,7 @@ function lanesOf(queued: readonly QueuedJob[]): Iterable<QueuedJob[]> {
   return lanes.values();
 }
 
-/** The queue whose first job is the next to start; undefined when no waiting job can. */
+/** The queue whose first job is the next to start; undefined when no waiting job can start. */
 function firstQueue(
   snapshot: SchedulerSnapshot,
   slots: Slots,
@@ -174,8 +175,8 @@ function firstQueue(
 }
 
 /**
- * Brings the lane whose turn it really is to the top, and gives its first job. Slots in use only grow while we choose:
- * so a lane that cannot start is dropped for good, and one that was sorted by an old count is only ever too early.
+ * Brings the lane with the earliest current turn to the top, and returns its first job. Slots in use only grow during a
+ * round, so a lane that cannot start is dropped for good, and a lane sorted by an old count is always too early.
  */
 function settleTop(snapshot: SchedulerSnapshot, slots: Slots, queue: Heap<Lane>): QueuedJob | undefined {
   for (let lane = queue.peek(); lane !== undefined; lane = queue.peek()) {
@@ -212,7 +213,7 @@ function head(lane: Lane): QueuedJob {
   return lane.jobs[lane.next] as QueuedJob;
 }
 
-/** When a job's turn is within its priority: its age, set back by the slots that its repository holds. */
+/** A job's turn within its priority: its age, set back by the slots that its repository holds. */
 function turnOf(job: QueuedJob, slots: Slots): number {
   return job.submittedAt + slots.ofRepository(job.fairKey) * fairnessMs;
 }

@@ -1,20 +1,20 @@
-/** The most bytes that all patterns of one search may have together: more would not fit the numbering of its states. */
+/** Most bytes that all patterns of one search may have together: more would overflow the numbering of its states. */
 export const searchBytesMax = 4 * 1024 * 1024;
 
-/** The state before anything was seen. */
+/** The state before the first byte. */
 export const searchStart = 0;
 
 /**
- * Looks for many byte strings at once, one byte at a time (Aho and Corasick, 1975): a state stands for the longest end
- * of what was seen that is the beginning of a pattern. Takes time linear in the text however many patterns there are, and
- * memory linear in their length: transitions are kept in one hash table instead of 256 for each state.
+ * Searches for many byte strings at once, one byte at a time (Aho and Corasick, 1975): a state stands for the longest
+ * end of the bytes so far that is the beginning of a pattern. Takes time linear in the text, independent of the number
+ * of patterns, and memory linear in their length: transitions are kept in one hash table instead of 256 for each state.
  */
 export class ByteSearch {
   /** Length of the longest pattern. */
   readonly longest: number;
-  /** For each state, the length of the longest pattern that ends here; 0 when none does. */
+  /** For each state, the length of the longest pattern that ends here; 0 if no pattern ends here. */
   readonly matched: Int32Array;
-  /** For each state, how many of the bytes before it may still become a pattern. */
+  /** For each state, the number of preceding bytes that may still become a pattern. */
   readonly undecided: Int32Array;
   readonly #keys: Int32Array;
   readonly #targets: Int32Array;
@@ -59,7 +59,7 @@ export class ByteSearch {
         if (state === searchStart) this.#root[byte] = target;
         else this.#add(state, byte, target);
       }
-      // Whoever has a state below is the beginning of something.
+      // A state with a child is the beginning of a pattern.
       this.undecided[state] = at;
       state = target;
       path[at] = state;
@@ -68,7 +68,7 @@ export class ByteSearch {
     return path;
   }
 
-  /** Level by level, so that the state to fall back to, which is nearer to the root, is complete already. */
+  /** Goes level by level, so that the fallback state, which is nearer to the root, is complete already. */
   #link(patterns: readonly Uint8Array[], paths: readonly Int32Array[]): void {
     const isDone = new Uint8Array(this.#states);
     for (let depth = 0; depth < this.longest; depth++) {

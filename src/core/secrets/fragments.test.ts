@@ -37,11 +37,11 @@ const account = JSON.stringify(
   2,
 );
 
-test("a token is masked with its length, wherever it stands", () => {
+test("a token is masked with its length, at any place", () => {
   assert.equal(mask("a hunter22 b\nhunter22", "hunter22\n"), "a ******** b\n********");
 });
 
-test("a key of many lines is masked as a whole, in single lines and with other line ends; its frame is not", () => {
+test("a key of many lines is masked as a whole, in single lines and with other line ends; its first and last line are not", () => {
   assert.match(mask(privateKey, privateKey), /^\*+\n$/);
   assert.match(mask(privateKey.replaceAll("\n", "\r\n"), privateKey), /^[*\r\n]+$/);
   for (const line of keyLines.slice(1, -2)) assert.match(mask(`  | ${line}\n`, privateKey), /^ {2}\| \*+\n$/);
@@ -54,13 +54,13 @@ test("a service account's JSON is masked, and the braces of other output are not
     'function f() {\n  return { "a": [1] };\n}\n{\n  "type": "x",\n}\n});\nhttps://oauth2.googleapis.com/token acme\n';
   assert.equal(mask(harmless, account), harmless);
   assert.doesNotMatch(mask(account, account), /[A-Za-z]/);
-  assert.match(mask(JSON.parse(account).private_key, account), /^\*+\n$/, "as jq -r prints the key");
+  assert.match(mask(JSON.parse(account).private_key, account), /^\*+\n$/, "the output of jq -r for the key");
   assert.match(mask(`${keyLines[3]}\n`, account), /^\*+\n$/, "a line of the key inside");
   assert.match(mask("id=0f1e2d3c4b5a69788796a5b4c3d2e1f001122334;", account), /^id=\*+;$/);
   assert.doesNotMatch(mask(JSON.stringify(JSON.parse(account)), account), /MII/, "without its spaces");
 });
 
-test("property: base64 of a text with a secret inside does not show the secret, however it is aligned", () => {
+test("property: base64 of a text with a secret inside does not show the secret, at any alignment", () => {
   const secret = "s3cr3t/value+with~32+characters!";
   fc.assert(
     fc.property(fc.string({ maxLength: 20 }), fc.string({ maxLength: 20 }), (before, after) => {
@@ -73,7 +73,7 @@ test("property: base64 of a text with a secret inside does not show the secret, 
   );
 });
 
-test("base64 in lines, as the command prints it", () => {
+test("base64 in lines, in the command's format", () => {
   const secret = randomBytes(150).toString("hex");
   for (const width of [64, 76]) {
     const lines = (
@@ -86,7 +86,7 @@ test("base64 in lines, as the command prints it", () => {
   }
 });
 
-test("the forms that URLs, JSON and shells give to a value", () => {
+test("the forms of a value in URLs, JSON and shells", () => {
   const secret = 'p\'ss "w/rd" & more';
   for (const form of [
     encodeURIComponent(secret),
@@ -98,7 +98,7 @@ test("the forms that URLs, JSON and shells give to a value", () => {
   }
 });
 
-test("the forms that Python, Go, XML and shells give to a value", () => {
+test("the forms of a value in Python, Go, XML and shells", () => {
   const cases: readonly (readonly [secret: string, forms: readonly string[]])[] = [
     [
       "pa<ss&wo>rd-77x",
@@ -132,7 +132,7 @@ test("the forms that Python, Go, XML and shells give to a value", () => {
     for (const form of forms) assert.match(mask(`(${form})`, secret), /^\(\*+\)$/, form);
 });
 
-test("however many secrets there are, what is looked for has a bound, and each value is in it", () => {
+test("for any number of secrets the texts to search for have a limit, and include each value", () => {
   const values = Array.from(
     { length: 500 },
     (_, at) => `<${String(at).padStart(3, "0")}>&'"${"\u00e4".repeat(100)}`,
@@ -151,7 +151,7 @@ test("a value that occurs by chance is refused", () => {
   for (const fine of ["hunter", "pässwö", "correct horse"]) assert.equal(maskableProblem(fine), null);
 });
 
-test("property: whatever the value, all of it is masked, and no fragment is short", () => {
+test("property: any value is masked completely, and no fragment is short", () => {
   const value = fc
     .string({ minLength: 6, maxLength: 60, unit: "grapheme" })
     .filter((text) => maskableProblem(text) === null);

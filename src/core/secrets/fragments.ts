@@ -1,23 +1,26 @@
 import { withoutTrailing } from "../text/text-ends.ts";
 import { writtenForms } from "./written-forms.ts";
 
-/** Limits of what can be a secret, and of what is masked because of it. */
+/** Limits of possible secrets, and of the texts that are masked for them. */
 export const fragmentLimits = {
-  /** Shorter ones occur by chance, and would be masked all over a log. */
+  /** Shorter values occur by chance, and would be masked all over a log. */
   valueBytesMin: 6,
   valueDifferentCharsMin: 3,
-  /** A line of a longer value, trimmed: long enough, and not mostly punctuation, so that `{` or `});` stay readable. */
+  /**
+   * A line of a longer value, trimmed, is masked only if it is long and not mostly punctuation, so that `{` or `});`
+   * stay readable.
+   */
   lineBytesMin: 8,
   lineWordCharsMin: 6,
   jsonDepth: 8,
   jsonTexts: 200,
-  /** Longer texts, and their lines, are not looked for in the rarer notations. */
+  /** The search for rarer notations skips longer texts and their lines. */
   writtenChars: 1024,
-  /** All rarer notations of the secrets of one job. */
+  /** Bytes of all rarer notations of the secrets of one job. */
   moreBytes: 1024 * 1024,
 } as const;
 
-/** How `base64` and `openssl base64` break their lines. */
+/** Line widths of `base64` and `openssl base64`. */
 const base64Widths = [76, 64];
 
 /** The first and last line of a key or certificate; the same in all of them. */
@@ -26,7 +29,7 @@ const armor = /^-----(BEGIN|END) [A-Z0-9 ]+-----$/;
 /** A key of a JSON document whose text is likely to be a secret of its own. */
 const secretKeyName = /key|secret|token|password|passphrase|credential/i;
 
-/** Why a value cannot be masked without masking half of a log, in words to follow "needs"; null when it can. */
+/** The reason why masking a value would mask half of a log, in words to follow "needs"; null for a maskable value. */
 export function maskableProblem(value: string): string | null {
   const { valueBytesMin: bytes, valueDifferentCharsMin: different } = fragmentLimits;
   const text = withoutLineEnd(value);
@@ -35,20 +38,24 @@ export function maskableProblem(value: string): string | null {
 }
 
 /**
- * The texts to look for in a log because of one secret: the value, its longer lines, the longer texts inside a JSON
- * document, and what the usual encodings and notations make of the value.
+ * The texts to search for in a log because of one secret: the value, its longer lines, the longer texts inside a JSON
+ * document, and the value in the usual encodings and notations.
  */
 export function fragmentsOf(value: string): Buffer[] {
   const { least, more } = formsByNeed(value);
   return toBytes(new Set([...least, ...more]));
 }
 
-/** {@link fragmentsOf} without the rarer notations: what is looked for however many secrets there are. */
+/**
+ * {@link fragmentsOf} without the rarer notations: the search always includes these, however many secrets there are.
+ */
 export function leastFragmentsOf(value: string): Buffer[] {
   return toBytes(formsByNeed(value).least);
 }
 
-/** The texts to look for because of all values; the rarer notations of the later ones are left out beyond a bound. */
+/**
+ * The texts to search for because of all values; beyond a limit, the rarer notations of the later values are left out.
+ */
 export function fragmentsOfAll(values: readonly string[]): Buffer[] {
   const found = values.flatMap(leastFragmentsOf);
   let left: number = fragmentLimits.moreBytes;
@@ -68,7 +75,7 @@ function formsByNeed(value: string): { readonly least: Set<string>; readonly mor
   let left: number = fragmentLimits.moreBytes;
   for (const whole of [text, ...textsOfJson(text)]) {
     for (const form of [...linesOf(whole), ...formsOf(whole), ...base64Forms(whole)]) least.add(form);
-    // Of a longer text, such as a key, each line is looked for by itself.
+    // Of a longer text, such as a key, each line is a separate text to search for.
     for (const part of [whole, ...linesOf(whole)]) {
       if (part.length > fragmentLimits.writtenChars || left < 0) continue;
       for (const form of writtenForms(part)) {
@@ -101,7 +108,10 @@ function isSecretLine(line: string): boolean {
   return Buffer.byteLength(line) >= lineBytesMin && words >= lineWordCharsMin && !armor.test(line);
 }
 
-/** How programs write a text: as it is, with other line ends, escaped for JSON, for URLs, and as `set -x` shows it. */
+/**
+ * The common forms of a text: unchanged, with other line ends, escaped for JSON, for URLs, and as in the output of `set
+ * -x`.
+ */
 function formsOf(text: string): string[] {
   const unix = text.replaceAll("\r\n", "\n");
   const url = encodeURIComponent(text.toWellFormed());
@@ -121,8 +131,8 @@ function formsOf(text: string): string[] {
 }
 
 /**
- * Base64 turns three bytes into four characters, so that what comes before a value shifts it: there are three forms of
- * each. Only the characters that the value alone decides are looked for. A long text is broken into lines.
+ * Base64 turns three bytes into four characters, so the bytes before a value shift it: each value has three forms. Only
+ * characters that depend on the value alone are searched for. A long text is broken into lines.
  */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text);
@@ -141,7 +151,10 @@ function cut(text: string, width: number): string[] {
   );
 }
 
-/** The texts inside a JSON document that are secrets of their own: keys of several lines, and what its name gives away. */
+/**
+ * The texts inside a JSON document that are secrets of their own: keys of several lines, and values with a name such as
+ * `token`.
+ */
 function textsOfJson(text: string): string[] {
   if (!/^\s*[{[]/.test(text)) return [];
   let document: unknown;

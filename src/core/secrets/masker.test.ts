@@ -7,7 +7,7 @@ import { Masker } from "./masker.ts";
 
 const star = 0x2a;
 
-/** What masking means, said as plainly as possible. */
+/** The definition of masking, written as plainly as possible. */
 function maskNaively(text: Uint8Array, patterns: readonly Uint8Array[]): Uint8Array {
   const masked = Uint8Array.from(text);
   for (const pattern of patterns.filter(({ length }) => length > 0)) {
@@ -47,7 +47,7 @@ function maskInPieces(pieces: readonly Uint8Array[], patterns: readonly Uint8Arr
 const bytes = (maxLength: number) =>
   fc.array(fc.constantFrom(97, 98, 42), { maxLength }).map((codes) => Uint8Array.from(codes));
 
-test("property: masking is what it says, however the stream is cut", () => {
+test("property: masking agrees with its definition, however the stream is cut", () => {
   fc.assert(
     fc.property(
       fc.array(bytes(9), { maxLength: 6 }),
@@ -63,7 +63,7 @@ test("property: masking is what it says, however the stream is cut", () => {
   );
 });
 
-test("property: what is held back is the beginning of a secret, and no more", () => {
+test("property: only the beginning of a secret is held back", () => {
   fc.assert(
     fc.property(
       fc.array(bytes(9), { maxLength: 6 }),
@@ -77,8 +77,8 @@ test("property: what is held back is the beginning of a secret, and no more", ()
   );
 });
 
-test("property: begun again at most one pattern earlier, it goes on the same", () => {
-  // What a restart does: nothing of the state is left, and the sender sends the last bytes again.
+test("property: a masker that starts again at most one pattern earlier continues with the same output", () => {
+  // As after a restart: the state is lost, and the sender sends the last bytes again.
   fc.assert(
     fc.property(
       fc.array(bytes(9), { minLength: 1, maxLength: 6 }),
@@ -108,7 +108,7 @@ test("hundreds of patterns and a line of 10 MB that nearly matches all along tak
   for (let at = 0; at < line.length; at += 1024 * 1024) {
     out += masker.feed(line.subarray(at, at + 1024 * 1024)).masked.length;
   }
-  // The last two hundred may still become a secret.
+  // The last 200 bytes may still become a secret.
   assert.equal(out, line.length - 200);
   assert.ok(masker.finish().masked.every((byte) => byte === star));
 });

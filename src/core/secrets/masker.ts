@@ -1,7 +1,7 @@
 import { type ByteSearch, searchStart } from "./byte-search.ts";
 import { fragmentLimits } from "./fragments.ts";
 
-/** Bytes about which all is known: as they came, and as they may be shown. Both have the same length. */
+/** Bytes whose masking is decided: as received, and as they may be shown. Both have the same length. */
 export interface MaskedBytes {
   readonly raw: Uint8Array;
   readonly masked: Uint8Array;
@@ -10,9 +10,9 @@ export interface MaskedBytes {
 const star = 0x2a;
 
 /**
- * Masks what a search finds in a stream of bytes: each byte that belongs to an occurrence becomes `*`, so that offsets stay
- * right. However the stream is cut into pieces, the outcome is the same: the end of what came is held back as long as it
- * may be the beginning of an occurrence, which is never more than the longest pattern.
+ * Masks the occurrences of patterns in a stream of bytes: each byte of an occurrence becomes `*`, so that offsets stay
+ * correct. The outcome does not depend on how the stream is cut into pieces: the end of the received bytes is held back
+ * while it may be the beginning of an occurrence, which is never more than the longest pattern.
  */
 export class Masker {
   readonly #search: ByteSearch;
@@ -24,12 +24,12 @@ export class Masker {
     this.#search = search;
   }
 
-  /** How many bytes are held back. */
+  /** Number of bytes held back. */
   get heldBytes(): number {
     return this.#heldRaw.length;
   }
 
-  /** Takes the next bytes, and gives all that are decided now. */
+  /** Receives the next bytes, and returns all bytes that are decided now. */
   feed(bytes: Uint8Array): MaskedBytes {
     const raw = join(this.#heldRaw, bytes);
     const masked = join(this.#heldMasked, bytes);
@@ -41,7 +41,7 @@ export class Masker {
     return { raw: raw.subarray(0, decided), masked: masked.subarray(0, decided) };
   }
 
-  /** The end of the stream: gives what is held back. The longer beginning of a secret that was cut off is masked too. */
+  /** Ends the stream and returns the bytes held back. A longer beginning of a secret that was cut off is masked too. */
   finish(): MaskedBytes {
     const [raw, masked] = [this.#heldRaw, this.#heldMasked];
     if (raw.length >= fragmentLimits.valueBytesMin) masked.fill(star);

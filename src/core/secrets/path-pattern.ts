@@ -1,7 +1,7 @@
 /**
- * Whether a path-like name fits a pattern. Both are cut at their slashes, and segments are compared one with one: `*`
- * stands for any characters within its segment (one `*` a segment at most), and a last segment `**` for one or more
- * whole segments. Nothing else has a meaning, so a pattern never reaches beyond the segments it spells out.
+ * True when a path-like name matches a pattern. Both are split at their slashes, and segments are compared in pairs:
+ * `*` stands for any characters within its segment (at most one `*` in a segment), and a last segment `**` for one or
+ * more whole segments. No other character is special, so a pattern never matches beyond its own segments.
  */
 export function matchesPath(pattern: string, name: string): boolean {
   const wanted = pattern.split("/");
@@ -21,7 +21,7 @@ function matchesSegment(pattern: string, segment: string): boolean {
   );
 }
 
-/** What is wrong with the stars of a pattern, to follow the word "needs"; null when nothing is. */
+/** The problem with the stars of a pattern, to follow the word "needs"; null for a valid pattern. */
 export function starProblem(pattern: string): string | null {
   const segments = pattern.split("/");
   const isOpen = segments.at(-1) === "**";

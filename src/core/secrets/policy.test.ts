@@ -17,15 +17,15 @@ function whyNot(changes: Partial<typeof main> | { ref: null } | { repoUrl: null 
   return decision.kind === "withheld" ? decision.why : decision.kind;
 }
 
-test("a secret is given to its repository at its refs, and else withheld with the reason", () => {
+test("a secret is given to its repository at its refs, and otherwise withheld with the reason", () => {
   assert.equal(whyNot({}), "given");
   assert.equal(whyNot({ ref: "refs/tags/v1.2" }), "given");
-  assert.equal(whyNot({ ref: "refs/heads/main2" }), "it is not for ref refs/heads/main2");
+  assert.equal(whyNot({ ref: "refs/heads/main2" }), "the secret is not for ref refs/heads/main2");
   assert.match(whyNot({ ref: "main" }), /not for ref main \(a full name/);
   assert.equal(whyNot({ ref: null }), "the job names no ref");
   assert.equal(
     whyNot({ repoUrl: "https://example.org/evil/app" }),
-    "it is not for repository example.org/evil/app",
+    "the secret is not for repository example.org/evil/app",
   );
   assert.match(whyNot({ repoUrl: "https://example.org\\@evil.org/acme/app" }), /no pattern matches/);
   assert.equal(whyNot({ repoUrl: null }), "the job has no repository");
@@ -36,28 +36,28 @@ test("a secret is given to its repository at its refs, and else withheld with th
 test("a URL's password is not repeated in the reason", () => {
   assert.equal(
     whyNot({ repoUrl: "https://user:hunter2@example.org/other/app" }),
-    "it is not for repository example.org/other/app",
+    "the secret is not for repository example.org/other/app",
   );
 });
 
-test("property: a fork's job never gets a secret, nor learns which names there are", () => {
-  const asker = fc.record({
+test("property: a fork's job never gets a secret, and cannot find out which names exist", () => {
+  const requester = fc.record({
     repoUrl: fc.constantFrom(null, main.repoUrl, "https://example.org/a/b"),
     ref: fc.constantFrom(null, "main", "refs/heads/main"),
     fromFork: fc.constant(true),
   });
   const open: SecretPolicy = { repositories: ["example.org/**"], refs: "any", withoutRepository: true };
   fc.assert(
-    fc.property(fc.constantFrom(undefined, policy, open), asker, (of, job) => {
+    fc.property(fc.constantFrom(undefined, policy, open), requester, (of, job) => {
       assert.deepEqual(decideSecret(of, job), {
         kind: "withheld",
-        why: "the job is of a fork's pull request",
+        why: "the job belongs to a fork's pull request",
       });
     }),
   );
 });
 
-test("a name that nobody knows is unknown", () => {
+test("a name without a secret is unknown", () => {
   assert.deepEqual(decideSecret(undefined, main), { kind: "unknown" });
 });
 

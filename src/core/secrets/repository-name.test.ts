@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { matchesPath } from "./path-pattern.ts";
 import { repositoryName, repositoryPatternProblem } from "./repository-name.ts";
 
-test("a repository has one name, however its URL is spelt", () => {
+test("a repository has one name for all spellings of its URL", () => {
   const spellings = [
     "https://example.org/acme/app",
     "https://example.org/acme/app.git",
@@ -19,7 +19,7 @@ test("a repository has one name, however its URL is spelt", () => {
   for (const url of spellings) assert.equal(repositoryName(url), "example.org/acme/app", url);
 });
 
-test("what may be another repository has another name", () => {
+test("possibly different repositories have different names", () => {
   assert.equal(repositoryName("https://example.org/Acme/app"), "example.org/Acme/app");
   assert.equal(repositoryName("https://example.org:8443/acme/app"), "example.org:8443/acme/app");
   assert.equal(repositoryName("ssh://git@example.org:443/acme/app"), "example.org:443/acme/app");
@@ -55,7 +55,7 @@ test("a URL that two programs may read differently has no name", () => {
   for (const url of doubtful) assert.equal(repositoryName(url), null, url);
 });
 
-test("a pattern matches no more than it seems to", () => {
+test("a pattern matches only what it spells out", () => {
   const matches = (pattern: string, url: string) => {
     assert.equal(repositoryPatternProblem(pattern), null, pattern);
     return matchesPath(pattern, repositoryName(url) ?? "");
@@ -79,11 +79,11 @@ test("a pattern matches no more than it seems to", () => {
   }
 });
 
-test("patterns that would mislead are refused with what to write instead", () => {
+test("misleading patterns are refused with an example of a valid one", () => {
   const problem = (pattern: string) => repositoryPatternProblem(pattern) ?? "";
   assert.match(problem("https://github.com/acme/app.git"), /such as github\.com\/acme\/app$/);
   assert.match(problem("git@github.com:acme/app.git"), /such as github\.com\/acme\/app$/);
-  assert.match(problem("GitHub.com/acme/app"), /small letters/);
+  assert.match(problem("GitHub.com/acme/app"), /lower case/);
   for (const wrong of [
     "*",
     "**",

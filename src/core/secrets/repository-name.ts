@@ -5,8 +5,8 @@ import { starProblem } from "./path-pattern.ts";
 const defaultPorts: Readonly<Record<string, number>> = { https: 443, ssh: 22, http: 80, git: 9418 };
 
 /**
- * Deliberately narrower than what git and curl would take: of a URL that two programs may read differently (a backslash,
- * two `@`, a percent sign, a query, `..`) there is no name, and so nothing that a pattern could match.
+ * Deliberately narrower than what git and curl accept: a URL that two programs may read differently (a backslash, two
+ * `@`, a percent sign, a query, `..`) has no name, so no pattern can match it.
  */
 const urlForm =
   /^(https|ssh|http|git):\/\/(?:[^\s/@?#\\]*@)?([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(\d{1,5}))?\/(\S+)$/;
@@ -14,12 +14,12 @@ const urlForm =
 const segmentForm = /^[A-Za-z0-9._~+-]+$/;
 
 /**
- * The one name of a repository, however its URL is spelt: `host/owner/name`, for a port of its own
- * `host:port/owner/name`. The host is in small letters; the path is as it is, since case may tell repositories apart.
- * User, password, `.git`, the usual port and slashes at the end are left out. Whoever is on the way can exchange what
- * comes over plain HTTP or git's own protocol: those names keep their scheme, and a pattern has to say it as well.
- * `git@host:owner/name` has the name of `ssh://git@host/owner/name`: every forge takes both for one repository.
- * Null for a URL of any other form.
+ * The one name of a repository for all spellings of its URL: `host/owner/name`, or with a non-standard port
+ * `host:port/owner/name`. The host is in lower case; the path keeps its case, since it may distinguish repositories.
+ * User, password, `.git`, the default port and slashes at the end are left out. An attacker in the network can replace
+ * data sent over plain HTTP or git's own protocol: those names keep their scheme, and a pattern must have it as well.
+ * `git@host:owner/name` has the name of `ssh://git@host/owner/name`: every forge treats both as one repository. Null
+ * for a URL of any other form.
  */
 export function repositoryName(url: string): string | null {
   const [, scheme = "", host = "", port, rest = ""] = urlForm.exec(withScheme(url)) ?? [];
@@ -41,12 +41,12 @@ function withScheme(url: string): string {
 const patternForm =
   /^(?:(?:http|git):\/\/)?(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::\d{1,5})?(?:\/[A-Za-z0-9._~+*-]+)+$/;
 
-/** What is wrong with a pattern of repositories, to follow the word "needs"; null when nothing is. */
+/** The problem with a pattern of repositories, to follow the word "needs"; null for a valid pattern. */
 export function repositoryPatternProblem(pattern: string): string | null {
   if (patternForm.test(pattern) && !pattern.endsWith(".git") && !/\/\.\.?(\/|$)/.test(pattern)) {
     return starProblem(pattern);
   }
   const name = repositoryName(pattern.replace(/^(?:[\w.-]+@)?([\w.-]+):(?!\/\/)/, "ssh://$1/"));
   const example = name ?? "github.com/acme/app or github.com/acme/*";
-  return `host/owner/name, the host in small letters and without *, such as ${example}`;
+  return `host/owner/name, the host in lower case and without *, such as ${example}`;
 }

@@ -1,8 +1,8 @@
 const shown = "[secret]";
 
 /**
- * A text that must not get into a log, a message or an error by mistake: whatever prints or serialises it gets
- * `[secret]`. Who means the text asks for it with `reveal`.
+ * A text that must not get into a log, a message or an error by mistake: printing or serialising it gives `[secret]`.
+ * Code that needs the text calls `reveal`.
  */
 export class SecretValue {
   readonly #text: string;

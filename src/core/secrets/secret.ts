@@ -1,7 +1,7 @@
 import type { SecretPolicy } from "./policy.ts";
 import type { SecretValue } from "./secret-value.ts";
 
-/** How git is given a secret while a job's commit is checked out. */
+/** Use of a secret by git during the checkout of a job's commit. */
 export type CheckoutUse =
   /** As the password (or token) of this user, over https. */
   | { readonly kind: "password"; readonly username: string }
@@ -13,7 +13,7 @@ export interface Secret {
   readonly name: string;
   readonly value: SecretValue;
   readonly policy: SecretPolicy;
-  /** Null: only for jobs that ask for it by name. */
+  /** Null: only for jobs that request it by name. */
   readonly checkout: CheckoutUse | null;
 }
 

@@ -18,7 +18,7 @@ function setOf(...secrets: [name: string, policy: SecretPolicy, checkout?: Check
 }
 
 const request = {
-  secrets: ["DEPLOY", "TOKEN", "TOKEN", "NOBODY"],
+  secrets: ["DEPLOY", "TOKEN", "TOKEN", "MISSING"],
   from_fork: false,
   repo_url: "https://example.org/acme/app",
   ref: "refs/heads/topic",
@@ -37,16 +37,18 @@ test("each name is given, withheld with a line for the log, or unknown", () => {
     given.map(({ name }) => name),
     ["TOKEN"],
   );
-  assert.deepEqual(notes, ["solstice: secret DEPLOY is withheld: it is not for ref refs/heads/topic"]);
-  assert.deepEqual(unknown, ["NOBODY"]);
-  assert.equal(checkout?.name, "GIT", "the first that this job may have");
+  assert.deepEqual(notes, [
+    "solstice: secret DEPLOY is withheld: the secret is not for ref refs/heads/topic",
+  ]);
+  assert.deepEqual(unknown, ["MISSING"]);
+  assert.equal(checkout?.name, "GIT", "the first checkout secret that this job may have");
 });
 
-test("masked is what a job names, given or not, and what its checkout uses; nothing else", () => {
+test("exactly the secrets that a job names, given or not, and its checkout's secret are masked", () => {
   assert.deepEqual(valuesToMask(secrets, request), ["value of DEPLOY", "value of TOKEN", "value of GIT"]);
 });
 
-test("a fork's job gets nothing, not even for its checkout", () => {
+test("a fork's job gets no secret, not even for its checkout", () => {
   const { given, notes, unknown, checkout } = secretsOfJob(secrets, { ...request, from_fork: true });
   assert.deepEqual([given, unknown, checkout], [[], [], null]);
   assert.equal(notes.length, 3);

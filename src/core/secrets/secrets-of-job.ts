@@ -1,15 +1,17 @@
 import type { JobRequest } from "../request/job-request.ts";
-import { decideSecret, type SecretAsker } from "./policy.ts";
+import { decideSecret, type SecretRequester } from "./policy.ts";
 import type { Secret, SecretSet } from "./secret.ts";
 
-/** What a job gets of the operator's secrets. */
+/** A job's share of the operator's secrets. */
 export interface JobSecrets {
   readonly given: readonly Secret[];
-  /** Why it does not get the others that it asks for; one line each, for the beginning of its log. */
+  /** Reasons why other requested secrets are withheld; one line each, for the beginning of the job's log. */
   readonly notes: readonly string[];
-  /** The names that it asks for, and that nobody knows. */
+  /** Requested names that do not exist. */
   readonly unknown: readonly string[];
-  /** What git gets for the checkout, without being asked for; null where there is none for this repository. */
+  /**
+   * The secret that git gets for the checkout without a request by the job; null when no secret is for this repository.
+   */
   readonly checkout: Secret | null;
 }
 
@@ -17,7 +19,7 @@ type SecretsRequest = Pick<JobRequest, "secrets" | "from_fork" | "repo_url" | "r
 
 /** Decides about all secrets of a job. Pure: the same secrets and request give the same answer. */
 export function secretsOfJob(secrets: SecretSet, request: SecretsRequest): JobSecrets {
-  const asker: SecretAsker = {
+  const requester: SecretRequester = {
     repoUrl: request.repo_url ?? null,
     ref: request.ref ?? null,
     fromFork: request.from_fork,
@@ -27,31 +29,31 @@ export function secretsOfJob(secrets: SecretSet, request: SecretsRequest): JobSe
   const unknown: string[] = [];
   for (const name of new Set(request.secrets)) {
     const secret = secrets.get(name);
-    const decision = decideSecret(secret?.policy, asker);
+    const decision = decideSecret(secret?.policy, requester);
     if (decision.kind === "given" && secret !== undefined) given.push(secret);
     else if (decision.kind === "withheld") notes.push(noteOf(name, decision.why));
     else unknown.push(name);
   }
-  return { given, notes, unknown, checkout: checkoutSecret(secrets, asker) };
+  return { given, notes, unknown, checkout: checkoutSecret(secrets, requester) };
 }
 
-/** The line of a log that says why a job runs without a secret. */
+/** The line of a log with the reason why a job runs without a secret. */
 export function noteOf(name: string, why: string): string {
   return `solstice: secret ${name} is withheld: ${why}`;
 }
 
-/** The first in the operator's file that this job may have. */
-function checkoutSecret(secrets: SecretSet, asker: SecretAsker): Secret | null {
-  if (asker.repoUrl === null) return null;
+/** The first secret for checkouts, in the order of the operator's file, that this job may have. */
+function checkoutSecret(secrets: SecretSet, requester: SecretRequester): Secret | null {
+  if (requester.repoUrl === null) return null;
   for (const secret of secrets.values()) {
-    if (secret.checkout !== null && decideSecret(secret.policy, asker).kind === "given") return secret;
+    if (secret.checkout !== null && decideSecret(secret.policy, requester).kind === "given") return secret;
   }
   return null;
 }
 
 /**
- * The values to look for in a job's logs: of all secrets that it names, given or not, and of its checkout. A secret that was
- * taken from it while it runs must not show either.
+ * The values to mask in a job's logs: of all secrets that it names, given or not, and of its checkout. A secret that
+ * was withdrawn while the job runs must not be shown either.
  */
 export function valuesToMask(secrets: SecretSet, request: SecretsRequest): string[] {
   const named = request.secrets.flatMap((name) => secrets.get(name) ?? []);

@@ -8,7 +8,7 @@ import { ByteSearch } from "./byte-search.ts";
 import { fragmentsOf, maskableProblem } from "./fragments.ts";
 import { Masker } from "./masker.ts";
 
-/** Programs that write the text of their standard input, or of VALUE, in a notation of theirs. */
+/** Programs that write the text of their standard input, or of VALUE, in their own notation. */
 const python = (expression: string) => [
   "python3",
   "-c",
@@ -66,7 +66,7 @@ const writers: readonly (readonly string[])[] = [
   ),
 ];
 
-/** What a writer printed, and what is shown of it. */
+/** A writer's output, and the same after masking. */
 function shownBy(
   [program = "", ...args]: readonly string[],
   value: string,
@@ -79,7 +79,7 @@ function shownBy(
   return { printed: printed.toString(), shown };
 }
 
-/** A beginning and an end that no notation changes show whether what is between was masked. */
+/** A beginning and an end that no notation changes, to check whether the text between them was masked. */
 const marks = ["Zq7", "9Xw"] as const;
 
 const ownCases = [
@@ -100,7 +100,7 @@ for (const writer of writers) if (await isInstalled(writer)) installed.push(writ
 
 for (const writer of sample("writers", installed, 4)) {
   const name = [writer[0]?.split("/").at(-1), ...writer.slice(1)].join(" ").split("\n").at(-1)?.slice(0, 90);
-  test(`what ${name} writes is masked`, () => {
+  test(`the output of ${name} is masked`, () => {
     const text = fc.string({
       unit: fc.constantFrom(...(`aB9 '"$\`\\!*&<>()[]{}|;#~%+/=?@,^:äß€😀`.match(/./gu) ?? [])),
       minLength: 4,

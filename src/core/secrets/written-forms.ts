@@ -1,4 +1,4 @@
-/** What one character becomes in a notation. */
+/** Writes one character in a notation. */
 type Escape = (character: string) => string;
 
 /** The bytes of a character in UTF-8. */
@@ -13,7 +13,7 @@ function percent(literal: RegExp, isUpper: boolean): Escape {
   };
 }
 
-/** Percent-encoding (RFC 3986): what each of the usual writers leaves as it is beside letters and digits. */
+/** Percent-encoding (RFC 3986): the characters that each of the usual writers leaves unchanged. */
 const literals: readonly RegExp[] = [
   // encodeURIComponent, and the same with slashes, as curl's and many others'
   /[A-Za-z0-9\-_.!~*'()]/,
@@ -49,7 +49,7 @@ const shortJson: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
-/** JSON: `wide` are the characters that become `\u` and four digits, as UTF-16 has them. */
+/** JSON: the characters of `wide` become `\u` and four digits for each UTF-16 unit. */
 function json(wide: RegExp, options: { isUpper?: boolean; slash?: boolean; short?: RegExp } = {}): Escape {
   return (character) => {
     const { isUpper = false, slash = false, short = /./s } = options;
@@ -87,13 +87,13 @@ function jsonForms(text: string): string[] {
 const plainMarkup: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 const quoted = { ...plainMarkup, '"': "&quot;" };
 
-/** What is escaped in XML and HTML, by its usual writers. */
+/** The characters that the usual writers of XML and HTML escape. */
 const markups: readonly Readonly<Record<string, string>>[] = [
-  // Nothing but other alphabets
+  // Only characters beyond ASCII
   {},
   // Texts: Python's saxutils and ElementTree, xmllint
   plainMarkup,
-  // Attributes: the same; canonical XML leaves > as it is
+  // Attributes: the same; canonical XML does not escape >
   quoted,
   { "&": "&amp;", "<": "&lt;", '"': "&quot;" },
   // Python's html.escape; Go; lodash and Django; PHP; XML's own name
@@ -117,7 +117,7 @@ const hexadecimal =
   };
 
 function markupForms(text: string): string[] {
-  // What becomes of other alphabets.
+  // Notations of characters beyond ASCII.
   const wides: Escape[] = [(one) => one, decimal, hexadecimal(true), hexadecimal(false)];
   return markups.flatMap((table) => wides.map((wide) => mapped(text, entities(table, wide))));
 }
@@ -140,7 +140,7 @@ const octal: Escape = (character) =>
     .map((byte) => `\\${byte.toString(8).padStart(3, "0")}`)
     .join("");
 
-/** `$'…'` of bash and ksh: other alphabets as they are, or byte by byte in a locale that does not have them. */
+/** `$'…'` of bash and ksh: characters beyond ASCII unchanged, or byte by byte in a locale that does not have them. */
 function dollarQuote(wide: Escape): Escape {
   return (character) => {
     if (Object.hasOwn(shortC, character)) return shortC[character] ?? "";
@@ -149,12 +149,12 @@ function dollarQuote(wide: Escape): Escape {
   };
 }
 
-/** `printf %q` of bash puts a backslash before what means something to a shell. */
+/** `printf %q` of bash puts a backslash before characters that are special for a shell. */
 const backslash: Escape = (character) =>
   /[A-Za-z0-9%+\-./:=@_\u0080-\u{10ffff}]/u.test(character) ? character : `\\${character}`;
 
 function shellForms(text: string): string[] {
-  // At the beginning of a word only, these mean something.
+  // These are special only at the beginning of a word.
   const first = /^[#~]/.test(text);
   const words = [backslash, (one: string) => (/[#~]/.test(one) ? one : backslash(one))].map((one) =>
     mapped(text, one),
@@ -177,15 +177,18 @@ function shellForms(text: string): string[] {
   ];
 }
 
-/** Some shells put a row of single quotes in one pair of double quotes, and open no single quotes for nothing at either end. */
+/**
+ * Some shells put a row of single quotes in one pair of double quotes, and write no empty single quotes at either end.
+ */
 function doubleQuotedRuns(text: string): string {
   const written = text.replaceAll(/'+/g, (run) => `'"${run}"'`);
   return written.slice(text.startsWith("'") ? 1 : 0, text.endsWith("'") ? -1 : undefined);
 }
 
 /**
- * How the common writers of each notation write a text; docs/reference/secrets.md lists them, and tests compare with the programs. Each form
- * takes time linear in the text, and their number does not depend on it.
+ * The forms of a text by the common writers of each notation; docs/reference/secrets.md lists the writers, and tests
+ * compare with these programs. Each form takes time linear in the text, and the number of forms does not depend on the
+ * text.
  */
 export function writtenForms(text: string): string[] {
   const wellFormed = text.toWellFormed();

@@ -1,15 +1,15 @@
 /** The keys of a message, and of the messages in its lists. */
 export interface MessageKeys {
   readonly keys: readonly string[];
-  /** Keys whose value is absent where it is an empty text, as some producers write it. */
+  /** Keys whose value counts as absent when it is an empty text, as some producers write it. */
   readonly emptyIsAbsent?: readonly string[];
   /** Keys whose value is one such message, or a list of them. */
   readonly inner?: Readonly<Record<string, MessageKeys>>;
 }
 
 /**
- * A copy of `input` with its known fields alone, and without those that are `null` or, where the key allows it, an empty text: so
- * some producers write a field that is absent. The time does not depend on what else a message has.
+ * A copy of `input` with only its known fields, and without fields that are `null` or, where the key allows that, an
+ * empty text: some producers write absent fields like this. The time does not depend on unknown fields of a message.
  */
 export function presentFields(input: unknown, known: MessageKeys): unknown {
   if (!isRecord(input)) return input;
@@ -25,7 +25,7 @@ export function presentFields(input: unknown, known: MessageKeys): unknown {
   );
 }
 
-/** The places in `input` whose keys are not known, at any depth: paths of keys. It does not matter what else is wrong with `input`. */
+/** The places in `input` with unknown keys, at any depth: paths of keys. `input` may be invalid in other ways. */
 export function unknownPlaces(input: unknown, known: MessageKeys): (string | number)[][] {
   if (Array.isArray(input)) {
     return input.flatMap((item, at) => unknownPlaces(item, known).map((path) => [at, ...path]));

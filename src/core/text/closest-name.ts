@@ -1,10 +1,10 @@
-/** The shortest beginning of a name that stands for the name. */
-const beginningCharsMin = 4;
+/** The shortest abbreviation of a name. */
+const abbreviationCharsMin = 4;
 
 /**
- * The one of `known` that `name` was probably meant to be, or null when none is near. Near: at most a third of its
- * letters differ or have changed places with their neighbours, upper and lower case being the same; or it is the beginning of one
- * known name alone, as `timeout` is of `timeout_seconds`.
+ * The name in `known` that `name` was probably meant to be, or null without a near one. Near means that at most a third
+ * of its letters differ or are exchanged with their neighbours, ignoring case, or that `name` is the beginning of
+ * exactly one known name, as `timeout` is of `timeout_seconds`.
  */
 export function closestName(name: string, known: Iterable<string>): string | null {
   const all = [...known];
@@ -12,7 +12,7 @@ export function closestName(name: string, known: Iterable<string>): string | nul
 }
 
 function onlyNameThatBegins(name: string, known: readonly string[]): string | null {
-  if (name.length < beginningCharsMin) return null;
+  if (name.length < abbreviationCharsMin) return null;
   const beginning = name.toLowerCase();
   const [only, second] = known.filter((candidate) => candidate.toLowerCase().startsWith(beginning));
   return second === undefined ? (only ?? null) : null;
@@ -22,7 +22,7 @@ function nearestByLetters(name: string, known: readonly string[]): string | null
   let best: string | null = null;
   let bestDistance = Math.floor(name.length / 3) + 1;
   for (const candidate of known) {
-    // Each letter more is one that differs: a very long name costs nothing.
+    // The difference in length is a lower bound of the distance: a very long name costs nothing.
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
@@ -30,13 +30,13 @@ function nearestByLetters(name: string, known: readonly string[]): string | null
   return best;
 }
 
-/** ` (did you mean "x"?)` where a near name is known, else an empty text: to be put behind a name that is unknown. */
+/** ` (did you mean "x"?)` for a near name, else an empty text. To be placed after the unknown name. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const closest = closestName(name, known);
   return closest === null ? "" : ` (did you mean "${closest}"?)`;
 }
 
-/** How many letters must be inserted, removed, replaced or exchanged with the next; two rows of the usual table are kept. */
+/** Number of letters to insert, remove, replace or exchange with the next one; keeps two rows of the usual table. */
 function editDistance(from: string, to: string): number {
   let before: readonly number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, column) => column);

@@ -1,11 +1,14 @@
-/** What one place of a word may hold: any text, any character, this one (its code), or one for which the function is true. */
+/**
+ * One place of a word: any text, any character, this character (its code), or a character for which the function is
+ * true.
+ */
 type Token = "any" | "one" | number | ((code: number) => boolean);
 
 /** One part of a path as a shell's pattern: `*`, `?` and `[…]`. */
 export interface GlobWord {
   readonly text: string;
   readonly tokens: readonly Token[];
-  /** Characters that a text must have at least. */
+  /** The least number of characters of a matching text. */
   readonly shortest: number;
 }
 
@@ -15,12 +18,12 @@ export interface PathPart {
   readonly codes: readonly number[];
 }
 
-/** Reads a part of a path. */
+/** Parses a part of a path. */
 export function parsePathPart(text: string): PathPart {
   return { text, codes: codesOf(text) };
 }
 
-/** Reads a pattern. It is always one: a bracket without its end stands for itself. */
+/** Parses a pattern. Every text is a pattern: a bracket without its end stands for itself. */
 export function parseGlobWord(text: string): GlobWord {
   const codes = codesOf(text);
   const lastClose = codes.lastIndexOf(close ?? 0);
@@ -37,8 +40,8 @@ export function parseGlobWord(text: string): GlobWord {
 }
 
 /**
- * Whether a pattern names a part of a path. A pattern that matches nothing stands for itself in a shell, so its own text
- * always does. Costs at most the product of the two lengths.
+ * True when a pattern matches a part of a path. In a shell, a pattern that matches no file stands for itself, so a
+ * pattern always matches its own text. Costs at most the product of the two lengths.
  */
 export function matchesWord({ text, codes }: PathPart, word: GlobWord): boolean {
   if (text === word.text) return true;
@@ -46,7 +49,7 @@ export function matchesWord({ text, codes }: PathPart, word: GlobWord): boolean 
   return matchesTokens(codes, word.tokens);
 }
 
-/** Goes back to the last `*` only: what the ones before it took can stay as it is. */
+/** Goes back to the last `*` only: the matches of earlier ones can stay unchanged. */
 function matchesTokens(codes: readonly number[], tokens: readonly Token[]): boolean {
   let [at, next] = [0, 0];
   let [starAt, starNext] = [0, -1];
@@ -77,10 +80,10 @@ function matchesToken(code: number, token: Token): boolean {
 const [star, questionMark, bracket, close, colon, dash] = [..."*?[]:-"].map((each) => each.charCodeAt(0));
 const negations = [..."!^"].map((each) => each.charCodeAt(0));
 
-/** Where the set that begins at `start` has its `]`; -1 where it has none. */
+/** Index of the `]` of the set that begins at `start`; -1 without one. */
 function endOfSet(codes: readonly number[], start: number): number {
   let at = start + (negations.includes(codes[start + 1] ?? 0) ? 2 : 1);
-  // A "]" at the beginning is one of the set.
+  // A "]" at the beginning is a member of the set.
   if (codes[at] === close) at += 1;
   while (at < codes.length && codes[at] !== close) {
     const end = endOfClass(codes, at);
@@ -89,10 +92,10 @@ function endOfSet(codes: readonly number[], start: number): number {
   return at < codes.length ? at : -1;
 }
 
-/** The longest name of a class of characters, and some. */
+/** Slightly more than the longest name of a class of characters. */
 const classNameChars = 10;
 
-/** Where `[:name:]`, which begins at `start`, ends; -1 where there is no such thing. */
+/** Index of the end of the `[:name:]` that begins at `start`; -1 when there is no class. */
 function endOfClass(codes: readonly number[], start: number): number {
   if (codes[start] !== bracket || codes[start + 1] !== colon) return -1;
   const length = codes.slice(start + 2, start + 2 + classNameChars).indexOf(colon ?? 0);
@@ -100,7 +103,7 @@ function endOfClass(codes: readonly number[], start: number): number {
   return length > 0 && codes[end] === close ? end : -1;
 }
 
-/** The classes of characters that POSIX names. */
+/** The classes of characters that POSIX defines. */
 const classes: Readonly<Record<string, RegExp>> = {
   alnum: /^[\p{L}\p{N}]$/u,
   alpha: /^\p{L}$/u,

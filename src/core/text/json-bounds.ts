@@ -1,15 +1,15 @@
-/** What a JSON document may hold before it is parsed. */
+/** Limits that a JSON document must satisfy before it is parsed. */
 export interface JsonBounds {
-  /** Lists and maps within one another. */
+  /** Nesting of lists and maps. */
   readonly depth: number;
-  /** Lists, maps, and commas and colons in them: about how many values a parser makes. */
+  /** Lists, maps, and the commas and colons in them: about the number of values that a parser creates. */
   readonly marks: number;
 }
 
-/** Bounds of a job request, which is the largest document that a person or program sends. */
+/** Limits of a job request, the largest document that a person or program sends. */
 export const requestJsonBounds: JsonBounds = { depth: 32, marks: 50_000 };
 
-/** The longest number in quotes: making an integer of it costs the square of its length. */
+/** The longest number in quotes: its conversion to an integer costs the square of its length. */
 const digitsMax = 1000;
 
 const [quote, backslash, minus, zero, nine] = [...`"\\-09`].map((each) => each.charCodeAt(0)) as [
@@ -24,8 +24,9 @@ const closing = new Set([..."]}"].map((each) => each.charCodeAt(0)));
 const separating = new Set([...",:"].map((each) => each.charCodeAt(0)));
 
 /**
- * Why a document in JSON is not parsed, in words that follow "it"; null where it may be. A parser, and whatever turns its
- * result into messages, costs far more than this one look at the bytes. Whether it is JSON at all is not judged.
+ * The reason why a JSON document is not parsed, in words that follow "it"; null when it may be parsed. A parser, and
+ * code that turns its result into messages, costs far more than this one pass over the bytes. Does not check that the
+ * document is JSON.
  */
 export function jsonProblem(document: Uint8Array, bounds: JsonBounds): string | null {
   const bytes = Buffer.from(document.buffer, document.byteOffset, document.byteLength);
@@ -42,13 +43,13 @@ export function jsonProblem(document: Uint8Array, bounds: JsonBounds): string | 
       marks += 1;
     } else if (closing.has(byte)) depth -= 1;
     else if (separating.has(byte)) marks += 1;
-    if (depth > bounds.depth) return `has more than ${bounds.depth} lists and maps within one another`;
+    if (depth > bounds.depth) return `has more than ${bounds.depth} nested lists and maps`;
     if (marks > bounds.marks) return `has more than ${bounds.marks} values`;
   }
   return null;
 }
 
-/** Where a text that begins at `start` has its quote; the end of the document where it has none. */
+/** Index of the closing quote of the text that begins at `start`; the end of the document without one. */
 function endOfText(bytes: Buffer, start: number): number {
   let from = start;
   for (;;) {

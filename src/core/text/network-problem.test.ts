@@ -11,29 +11,29 @@ const thrownBy = (action: () => Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-test("a refused connection is a sentence with the address and the code, whichever client made it", async () => {
+test("a refused connection is described with the address and the code, for any client", async () => {
   const raw = thrownBy(() => new Promise((_, reject) => connect(1, "127.0.0.1").on("error", reject)));
   for (const error of [await raw, await thrownBy(() => request("http://127.0.0.1:1/"))]) {
     assert.match(
       networkProblem(error) ?? "",
-      /127\.0\.0\.1:1: the connection was refused \(ECONNREFUSED\)\.$/,
+      /The connection to 127\.0\.0\.1:1 was refused: no program listens there \(ECONNREFUSED\)\.$/,
     );
   }
 });
 
-test("a name that does not exist is a sentence with the name", async () => {
+test("a name that does not exist is described with the name", async () => {
   const error = await thrownBy(() => request("http://nothing.invalid/"));
-  assert.match(errorText(error), /^The name nothing\.invalid (does not exist in DNS|could not be looked up)/);
+  assert.match(errorText(error), /^The name nothing\.invalid (does not exist in DNS|could not be resolved)/);
   assert.doesNotMatch(errorText(error), /getaddrinfo/);
 });
 
-test("certificates, time limits and silence have words; errors of other kinds keep theirs", () => {
+test("errors of certificates and time limits get our texts; errors of other kinds keep theirs", () => {
   for (const [code, words] of [
     ["CERT_HAS_EXPIRED", /has expired, or this machine's clock is wrong/],
-    ["DEPTH_ZERO_SELF_SIGNED_CERT", /signed by itself/],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", /self-signed/],
     ["ERR_TLS_CERT_ALTNAME_INVALID", /is for other names/],
     ["UND_ERR_CONNECT_TIMEOUT", /firewall/],
-    ["UND_ERR_HEADERS_TIMEOUT", /nothing came over it/],
+    ["UND_ERR_HEADERS_TIMEOUT", /is open, but no answer arrived in time/],
     ["EAI_AGAIN", /no DNS server answers/],
   ] as const) {
     const error = new Error("outer", {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { shownUrl } from "./shown-url.ts";
 
-test("a URL is shown without what lets somebody in: user, password, query and fragment", () => {
+test("a URL is shown without credentials: user, password, query and fragment", () => {
   for (const [url, shown] of [
     ["https://h.example/a/b.img", "https://h.example/a/b.img"],
     ["http://u:pw@127.0.0.1:9/img.qcow2?X-Amz-Signature=SECRETSIG&sv=1", "http://127.0.0.1:9/img.qcow2?***"],

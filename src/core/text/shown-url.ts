@@ -1,6 +1,6 @@
 /**
- * A URL as messages, logs and listings may show it: without user and password, and without the values of its query and
- * its fragment, which sign the requests of many object stores. Text that is no URL is returned as it is.
+ * A URL for messages, logs and listings: without user and password, and without the values of its query and fragment,
+ * which sign the requests of many object stores. Text that is not a URL is returned unchanged.
  */
 export function shownUrl(text: string): string {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text;

@@ -1,19 +1,19 @@
-/** The parts of a terminal's sequences, as ECMA-48 has them: sources of regular expressions. */
+/** The parts of a terminal's sequences according to ECMA-48: sources of regular expressions. */
 export const sequenceParts = {
   escape: "\\u001b",
-  /** Of a control sequence, between its introducer and its last character. */
+  /** Characters of a control sequence between its introducer and its last character. */
   parameter: "[0-?]",
-  /** Between those and the last character; also in shorter escape sequences. */
+  /** Characters between those and the last character; also in shorter escape sequences. */
   intermediate: "[ -/]",
   /** The last character of a control sequence. */
   controlEnd: "[@-~]",
   /** The last character of a shorter escape sequence. */
   escapeEnd: "[0-~]",
-  /** Behind an escape: it begins a control sequence. */
+  /** After an escape: begins a control sequence. */
   opensControl: "\\[",
-  /** Behind an escape: it opens a string that a terminal takes as a whole (OSC, DCS, SOS, PM, APC). */
+  /** After an escape: opens a string that a terminal takes as a whole (OSC, DCS, SOS, PM, APC). */
   opensString: "[\\]PX^_]",
-  /** Behind an escape: it changes the next character alone. */
+  /** After an escape: changes only the next character. */
   shiftsOne: "[NO]",
 } as const;
 
@@ -27,7 +27,7 @@ const {
   opensString,
 } = sequenceParts;
 
-/** The same openings as one character, of the 8-bit control characters. */
+/** The same openings as single 8-bit control characters. */
 const control8 = "\\u009b";
 const string8 = "\\u009d\\u0090\\u0098\\u009e\\u009f";
 
@@ -35,9 +35,9 @@ const string8 = "\\u009d\\u0090\\u0098\\u009e\\u009f";
 const stringEnd = `(?:\\u0007|${esc}\\\\|\\u009c)`;
 
 /**
- * A terminal's sequences, then what is left of broken ones. No class of characters here contains the character that begins the next
- * sequence, and no two classes in a row share one: the time is linear in any text. (Node's `stripVTControlCharacters` takes 14 s for
- * 256 KiB of semicolons.)
+ * A terminal's sequences, then what is left of broken ones. No class of characters here contains the character that
+ * begins the next sequence, and no two neighbouring classes share a character, so the time is linear for any text.
+ * (Node's `stripVTControlCharacters` takes 14 s for 256 KiB of semicolons.)
  */
 const sequences = new RegExp(
   [

@@ -11,7 +11,7 @@ test("colours, line ends and progress bars stay", () => {
   assert.equal(terminalText(text), text);
 });
 
-/** What a guest may write to act on the terminal of whoever reads its log, and what is shown of it. */
+/** Attacks on the terminal of a person who reads a guest's log, and the text that is shown instead. */
 const attacks: [string, string][] = [
   ["\u001b]0;title\u0007", "�]0;title�"],
   ["\u001b]52;c;cm0gLXJmIH4K\u001b\\", "�]52;c;cm0gLXJmIH4K"],
@@ -27,11 +27,11 @@ const attacks: [string, string][] = [
   ["\u001b[>4;2m\u001b[?25l\u001b[3K", ""],
 ];
 
-test("what acts on a terminal is taken out or shown", () => {
+test("sequences that act on a terminal are removed or shown", () => {
   for (const [text, shown] of attacks) assert.equal(terminalText(text), shown, JSON.stringify(text));
 });
 
-test("property: a stream cut anywhere shows the same, and nothing that acts", () => {
+test("property: a stream cut anywhere gives the same text, without sequences that act", () => {
   const piece = fc.oneof(
     fc.constantFrom(...attacks.map(([text]) => text), "\u001b", "\u001b[", "[", "31m", "\u009b", "ü"),
     fc.string({ unit: "binary" }),
@@ -50,7 +50,7 @@ test("property: a stream cut anywhere shows the same, and nothing that acts", ()
   );
 });
 
-test("colours that were not ended end with the stream; bytes that are no UTF-8 are signs", () => {
+test("colours that are still on end with the stream; bytes that are not UTF-8 become U+FFFD", () => {
   const filter = new TerminalFilter();
   assert.equal(filter.add(Buffer.from("\u001b[31mred")) + filter.end(), "\u001b[31mred\u001b[0m");
   assert.equal(filter.add(Buffer.from([0x9b, 0x36, 0x6e, 0xc3])) + filter.end(), "�6n�");

@@ -5,38 +5,39 @@ const { controlEnd, escapeEnd, intermediate, opensControl, opensString, paramete
 
 const esc = "\u001b";
 
-/** Most characters of a sequence's parameters, and of what may stand between them and its last character. */
+/** Maximum numbers of a sequence's parameter characters, and of characters between these and its last one. */
 const parameters = `${parameter}{0,64}`;
 const between = `${intermediate}{0,4}`;
 
-/** The end of a shorter escape sequence that ends in itself. */
+/** The end of a shorter escape sequence that is complete. */
 const ownEnd = `(?!${opensControl}|${opensString}|${shiftsOne})${escapeEnd}`;
 
 /**
- * What a terminal acts on, each bounded, so that the work grows with the text alone: control sequences; shorter escape
- * sequences that end in themselves (those that open a string do not, and count as their first character); all other control
- * characters, and those that turn the writing direction.
+ * The characters that a terminal acts on, each part with a limit, so that the work is linear in the text: control
+ * sequences; complete shorter escape sequences (those that open a string are not, and count as their first character);
+ * all other control characters, and those that change the writing direction.
  */
 const actedOn = new RegExp(
   `${esc}${opensControl}${parameters}${between}${controlEnd}|${esc}${between}${ownEnd}|[\\p{Cc}\\p{Bidi_Control}\\u2028\\u2029]`,
   "gu",
 );
 
-/** Colours and styles, and clearing the rest of the line as progress bars do. */
+/** Colours, styles, and clearing the rest of the line as progress bars do. */
 const harmless = new RegExp(`^(?:${esc}\\[[0-9;:]*m|${esc}\\[[0-2]?K|[\\n\\r\\t])$`, "u");
 
-/** The beginning of a sequence whose end has not come. */
+/** The beginning of a sequence whose end has not arrived. */
 const unfinished = new RegExp(`${esc}(?:${opensControl}${parameters}${between}|${between})$`, "u");
 
-/** No unfinished sequence is longer. */
+/** Greatest length of an unfinished sequence. */
 const unfinishedMax = 70;
 
-/** A stream is looked at in pieces of this length, so that each costs at most the same. */
+/** A stream is filtered in pieces of this length, so that the cost of each has a limit. */
 const pieceBytes = 16_384;
 
 /**
- * Text of somebody else for a terminal. Colours stay; what would move the cursor, set a title, write to the clipboard, or make
- * the terminal answer is taken out or shown as a sign. The text of a link or title stays visible.
+ * Makes untrusted text safe for a terminal. Colours stay; sequences that would move the cursor, set a title, write to
+ * the clipboard, or make the terminal answer are removed or shown as a replacement character. The text of a link or
+ * title stays visible.
  */
 export function terminalText(text: string): string {
   return text.replace(actedOn, (found) => {
@@ -45,13 +46,13 @@ export function terminalText(text: string): string {
   });
 }
 
-/** Makes a stream of bytes harmless for a terminal, in pieces that may end anywhere. */
+/** Makes a stream of bytes safe for a terminal, in pieces that may end anywhere. */
 export class TerminalFilter {
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #held = "";
   #isStyled = false;
 
-  /** What can be shown of all that came so far. Bytes that are no UTF-8 become U+FFFD. */
+  /** Returns the text that can be shown so far. Bytes that are not UTF-8 become U+FFFD. */
   add(bytes: Uint8Array): string {
     const shown: string[] = [];
     for (let at = 0; at < bytes.length; at += pieceBytes) {
@@ -61,7 +62,7 @@ export class TerminalFilter {
     return shown.join("");
   }
 
-  /** The rest, and the end of colours that were not ended. Another stream may follow. */
+  /** Returns the rest, and ends colours that are still on. Another stream may follow. */
   end(): string {
     const rest = terminalText(this.#held + this.#decoder.decode());
     this.#held = "";

@@ -1,6 +1,6 @@
 /**
- * The text without the characters of `characters` at its end. A pattern such as `/\/+$/` does the same in quadratic time:
- * it tries again from each slash of a long row that something else follows.
+ * The text without the characters of `characters` at its end. A pattern such as `/\/+$/` does the same in quadratic
+ * time: it starts again at each slash of a long row that is not at the end.
  */
 export function withoutTrailing(text: string, characters: string): string {
   let end = text.length;

@@ -1,7 +1,7 @@
-/** The text in some bytes (a byte order mark stays), or the line in which they are no UTF-8; from 1. */
+/** The text of some bytes (a byte order mark stays), or the number of the first line that is not UTF-8, from 1. */
 export type Utf8Reading = { readonly text: string } | { readonly wrongLine: number };
 
-/** Reads bytes as UTF-8 without replacing anything: a text that was changed would do something else than what its author wrote. */
+/** Decodes UTF-8 without replacements: a changed script would do something that its author did not write. */
 export function readUtf8(bytes: Uint8Array): Utf8Reading {
   try {
     return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
@@ -10,7 +10,7 @@ export function readUtf8(bytes: Uint8Array): Utf8Reading {
   }
 }
 
-/** Where the bytes begin to differ from those of the text that a decoder that replaces makes of them. */
+/** Offset of the first byte that differs after decoding with replacements and encoding again. */
 function firstDifference(bytes: Uint8Array): number {
   const replaced = new TextEncoder().encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
   const at = bytes.findIndex((byte, index) => byte !== replaced[index]);

@@ -26,7 +26,7 @@ async function through(headers: Record<string, string>, body: Buffer, pieceBytes
 }
 
 const whole = { "content-type": "application/json" };
-const beyond = /more than 4 lists and maps within one another/;
+const beyond = /more than 4 nested lists and maps/;
 
 test("a message in JSON is checked, compressed or not, and passes unchanged", async () => {
   for (const [headers, make] of [

@@ -1,6 +1,6 @@
 import { countedSlots } from "../../core/job/hold.ts";
 import { freeSlotOn } from "../../core/schedule/free-slot.ts";
-import { type AskingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
+import { type DecidingHost, isFreshFrom } from "../../core/schedule/other-host-first.ts";
 import type { QueuedJob } from "../../core/schedule/scheduler.ts";
 import { listSlots } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +13,7 @@ import { otherHosts } from "../hosts/host-facts.ts";
 export async function freeSlotsOfOthers(
   context: Context,
   jobs: readonly QueuedJob[],
-): Promise<AskingHost["othersHaveFreeSlot"]> {
+): Promise<DecidingHost["othersHaveFreeSlot"]> {
   const host = { hostId: context.identity.hostId, now: Date.now() };
   if (!jobs.some((job) => isFreshFrom(job.lastAttempt, host))) return () => false;
   const others = (await otherHosts(context)).filter(({ lostAt }) => lostAt === null);

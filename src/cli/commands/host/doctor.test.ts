@@ -156,7 +156,7 @@ test("an image for another backend is well here, and one that this backend canno
     ],
   );
   assert.match(results[0]?.detail ?? "", /hosts with backend libvirt/);
-  assert.match(results[1]?.detail ?? "", /disk_bus: scsi; say disk_bus: virtio or sata/);
+  assert.match(results[1]?.detail ?? "", /disk_bus: scsi; use disk_bus: virtio or sata/);
   assert.match(results[2]?.detail ?? "", /not at .*image\.img/);
 });
 

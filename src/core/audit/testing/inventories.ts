@@ -13,10 +13,10 @@ const now = 1_000_000;
 const bound = 1000;
 const files = ["overlay.qcow2", "seed.iso", "mac-address"];
 
-/** What a part of a host holds, and the differences that are planted in it: one function makes both. */
+/** Kinds of parts: `cases` builds the inventories of a part together with the leaks planted in it. */
 type Case = "healthy" | keyof typeof cases;
 
-/** One job, or one thing without a job, of a host. Ids are unique. */
+/** One job of a host, or one thing without a job. Ids are unique. */
 export interface Part {
   readonly case: Case;
   readonly jobId: string;
@@ -29,7 +29,7 @@ interface Piece {
   readonly leaks: readonly string[];
 }
 
-/** Inventories with nothing but what is given. */
+/** Inventories that hold only the given parts. */
 export function inventoriesOf(part: Partial<Inventories>): Inventories {
   return {
     ...{ hostId, now, isDriven: false, guestInventory: emptyGuestInventory, temporary: [] },
@@ -75,7 +75,7 @@ function guestOf(owner: JobEntry | undefined, id: string): Piece {
   const parts = {
     domain: domain(id),
     directory: directory(id),
-    // A machine's record goes with its job.
+    // A machine's record is removed with its job.
     ...(owner && { job: owner, machineAttempt: 1 }),
   };
   return { inventories: holding(parts), leaks: [`guest_without_job job-${id}`] };
@@ -194,12 +194,12 @@ function pieceOf(part: Part): Piece {
   return part.case === "healthy" ? healthy(part) : cases[part.case](part.jobId);
 }
 
-/** The inventories of a host that has all these parts. */
+/** The inventories of a host with all these parts. */
 export function buildInventories(host: readonly Part[]): Inventories {
   return host.map((part) => pieceOf(part).inventories).reduce(join, inventoriesOf({}));
 }
 
-/** The differences in them, as `kind name`. */
+/** The leaks planted in them, as `kind name`. */
 export function planted(host: readonly Part[]): string[] {
   return host.flatMap((part) => pieceOf(part).leaks);
 }

@@ -2,14 +2,14 @@ import type { Inventories, StoreInventory } from "../inventories.ts";
 import type { Leak } from "../leak.ts";
 import { holds } from "../ownership.ts";
 
-/** The inventories as they are after a difference was repaired as its remedy says. */
+/** The inventories after the repair of a leak according to its remedy. */
 export function repairOnPaper(inventories: Inventories, leak: Leak): Inventories {
   const { remedy, jobId } = leak;
   if (remedy !== "remove" && remedy !== "finish") return inventories;
   if (jobId === null) {
     return { ...inventories, temporary: inventories.temporary.filter(({ path }) => path !== leak.name) };
   }
-  const isOther = (trace: { jobId: string }) => trace.jobId !== jobId;
+  const isOther = (entry: { jobId: string }) => entry.jobId !== jobId;
   const isGuestGone = remedy === "remove" || leak.kind === "job_without_machine";
   const { guestInventory } = inventories;
   return {

@@ -1,6 +1,6 @@
 import type { HostFacts, HostRecord } from "../../hosts/host-facts.ts";
 
-/** A host as the store would list it, serving `images` under their own names, all ready. */
+/** A host as the store lists it, serving `images` under their own names, all ready. */
 export function hostRecord(
   hostId: string,
   given: { images?: readonly string[]; facts?: Partial<HostFacts> } & Partial<Omit<HostRecord, "facts">> = {},

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { QueuedJob, RunningJob, SchedulerSnapshot } from "../scheduler.ts";
 
-/** A waiting job for a test, unremarkable but for what is given. */
+/** A waiting job for a test, with defaults except for `given`. */
 export function queuedJob(id: string, given: Partial<QueuedJob> = {}): QueuedJob {
   return {
     id,
@@ -21,7 +21,7 @@ export function runningJob(id: string, given: Partial<RunningJob> = {}): Running
   return { id, label, image, fairKey, state: "running" };
 }
 
-/** A snapshot with room for everything, but for what is given. */
+/** A snapshot with room for everything, except for `given`. */
 export function snapshotOf(given: Partial<SchedulerSnapshot>): SchedulerSnapshot {
   return {
     hostId: "here",
