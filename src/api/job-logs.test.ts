@@ -75,7 +75,7 @@ test("two steps of one name are read by index, and the error for the name lists 
   }
   await assert.rejects(async () => textOf(await read(store, booted, { step: "test" })), {
     code: "conflict",
-    message: '2 steps have the name "test".',
+    message: '2 steps are named "test".',
     remedy: "Use the index of a step, from 0: 1, 2",
   });
   assert.equal(await textOf(await read(store, booted, { step: "1" })), "one");

@@ -1,4 +1,4 @@
-/** The service as clients that are not ours see it: grpc-js, gRPC-Web frames made by hand, and plain fetch. */
+/** The service as foreign clients see it: grpc-js, hand-made gRPC-Web frames, and plain fetch. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type TestContext, test } from "node:test";
@@ -42,11 +42,11 @@ async function setUp(t: TestContext) {
   return { store, server, booted, client, start };
 }
 
-/** What a call that must fail told a gRPC client. */
+/** The error of a call that must fail, as a gRPC client receives it. */
 async function failureOf(call: Promise<unknown>) {
   return grpcErrorParts(
     await call.then(
-      () => assert.fail("the call was answered"),
+      () => assert.fail("the call succeeded"),
       (error: unknown) => error,
     ),
   );
@@ -74,10 +74,10 @@ test("grpc-js: a runner's whole life", async (t) => {
   const step = (await listSteps(store, booted))[1];
   assert.deepEqual([step?.state, step?.exitCode, step?.logEnd], ["failed", -3, data.length]);
   assert.equal((await getMachine(store, booted))?.runnerExitCode, -3);
-  assert.equal((await readJob(store, booted.jobId)).state, "running", "the verdict is not the runner's");
+  assert.equal((await readJob(store, booted.jobId)).state, "running", "the runner makes no verdict");
 });
 
-test("grpc-js: each refusal has the status of gRPC, our code, and a remedy where there is one", async (t) => {
+test("grpc-js: each refusal has the gRPC status, our code, and its remedy", async (t) => {
   const { store, booted, client, start } = await setUp(t);
   const refused = { status: status.UNAUTHENTICATED, code: "guest_refused", remedy: undefined };
   assert.deepEqual(await failureOf(client.call("AppendLog", {})), refused, "before Start");
@@ -95,7 +95,7 @@ test("grpc-js: each refusal has the status of gRPC, our code, and a remedy where
   const huge = await failureOf(client.call("AppendLog", { data: Buffer.alloc(3 * 1024 * 1024) }));
   assert.equal(huge.status, status.RESOURCE_EXHAUSTED);
   await endAttempt(store, booted, "settle_succeeded");
-  assert.deepEqual(await failureOf(client.call("AppendLog", {})), refused, "the attempt is over");
+  assert.deepEqual(await failureOf(client.call("AppendLog", {})), refused, "the attempt has ended");
 });
 
 test("grpc-js: a method that does not exist, and a service that is not here", async (t) => {
@@ -130,7 +130,7 @@ test("grpc-js: the user API with its token, and its streams", async (t) => {
       await endAttempt(store, booted, "settle_succeeded");
     }
   }
-  assert.equal(length, data.length + 4, "what came while it was followed, and then the end");
+  assert.equal(length, data.length + 4, "the bytes that arrived while following, then the end");
 
   const missing = await failureOf(client.call("Get", { jobId: "nothing" }));
   assert.deepEqual([missing.status, missing.code], [status.NOT_FOUND, "not_found"]);
@@ -141,7 +141,7 @@ test("grpc-js: the user API with its token, and its streams", async (t) => {
   assert.equal(grpcErrorParts(refusedStream).code, "unauthenticated");
 });
 
-test("the tokens of one port are nothing at the other", async (t) => {
+test("a token of one port is refused at the other", async (t) => {
   const { store, server, booted, start } = await setUp(t);
   await start();
   const users = await startTestUserServer(t, { store, token: () => "operator" });
@@ -159,7 +159,7 @@ function frame(flag: number, bytes: Uint8Array): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
-/** Splits an answer of gRPC-Web into its message and its trailers. */
+/** Splits a gRPC-Web answer into its message and its trailers. */
 function readFrames(answer: Buffer): { message: Buffer | null; trailers: Record<string, string> } {
   let message: Buffer | null = null;
   let trailers = {};
@@ -180,7 +180,7 @@ function readFrames(answer: Buffer): { message: Buffer | null; trailers: Record<
   return { message, trailers };
 }
 
-test("gRPC-Web: frames made by hand, over HTTP/1.1", async (t) => {
+test("gRPC-Web: hand-made frames, over HTTP/1.1", async (t) => {
   const { server, booted } = await setUp(t);
   const post = async (method: string, body: Buffer, token: string | null = booted.sessionToken) => {
     const response = await fetch(`${server.url}/solstice.v1.RunnerService/${method}`, {
@@ -225,7 +225,7 @@ test("gRPC-Web: frames made by hand, over HTTP/1.1", async (t) => {
   assert.equal(unknown.trailers["grpc-status"], "12");
 });
 
-test("Connect: protobuf by plain fetch, and a content type that is none of ours", async (t) => {
+test("Connect: protobuf by plain fetch, and an unsupported content type", async (t) => {
   const { server, booted, start } = await setUp(t);
   await start();
   const post = (contentType: string, body: Uint8Array) =>

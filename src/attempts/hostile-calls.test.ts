@@ -1,4 +1,6 @@
-/** Calls that are wrong in themselves: each is refused in words, costs nobody else anything, and the server lives on. */
+/**
+ * Invalid calls: each is refused with an error, does not affect other guests, and the server keeps running.
+ */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
@@ -28,7 +30,7 @@ async function start(t: TestContext): Promise<Started> {
   return { server, token: job.sessionToken };
 }
 
-/** What comes back on one connection until it closes, or until `enough` of it is there. */
+/** The bytes received on one connection, until it closes or they match `enough`. */
 async function exchange(server: ServerProcess, bytes: string, enough: RegExp): Promise<string> {
   const socket = openFrom(server, attacker);
   let answer = "";
@@ -52,7 +54,7 @@ async function otherJobRuns({ server }: Started): Promise<void> {
   await runHonestJob(server, other, "127.0.0.9");
 }
 
-test("what is no message is refused with a code", { timeout: 60_000 }, async (t) => {
+test("an invalid message is refused with a code", { timeout: 60_000 }, async (t) => {
   const started = await start(t);
   const { server, token } = started;
   const call = { port: server.port, token, from: attacker };
@@ -65,14 +67,14 @@ test("what is no message is refused with a code", { timeout: 60_000 }, async (t)
     code: string,
   ][] = [
     ["broken JSON", () => json('{"data":'), 400, "invalid_argument"],
-    ["JSON that is no object", () => json("[]"), 400, "invalid_argument"],
-    ["base64 that is none", () => json('{"data":"***"}'), 400, "invalid_argument"],
+    ["JSON that is not an object", () => json("[]"), 400, "invalid_argument"],
+    ["invalid base64", () => json('{"data":"***"}'), 400, "invalid_argument"],
     ["a negative offset", () => json('{"offset":-1}'), 400, "invalid_argument"],
-    ["an offset that is no number", () => json('{"offset":"1e400"}'), 400, "invalid_argument"],
+    ["an offset that is not a number", () => json('{"offset":"1e400"}'), 400, "invalid_argument"],
     ["JSON of 100 000 levels", () => json(`{"data":${"[".repeat(100_000)}`), 400, "invalid_argument"],
-    ["bytes that are no protobuf", () => json(Buffer.alloc(100, 0xff), proto), 400, "invalid_argument"],
+    ["bytes that are not protobuf", () => json(Buffer.alloc(100, 0xff), proto), 400, "invalid_argument"],
     ["protobuf of 500 000 groups", () => json(Buffer.alloc(500_000, 0x1b), proto), 400, "invalid_argument"],
-    ["gzip that is none", () => json("{}", { "content-encoding": "gzip" }), 400, "invalid_argument"],
+    ["invalid gzip", () => json("{}", { "content-encoding": "gzip" }), 400, "invalid_argument"],
     ["brotli", () => json(brotliCompressSync("{}"), { "content-encoding": "br" }), 501, "unimplemented"],
     [
       "a bomb",
@@ -106,7 +108,9 @@ test("what is no message is refused with a code", { timeout: 60_000 }, async (t)
   await otherJobRuns(started);
 });
 
-test("what two readers of HTTP might read in two ways is not read at all", { timeout: 60_000 }, async (t) => {
+test("ambiguous HTTP, which two parsers may read differently, is refused unread", {
+  timeout: 60_000,
+}, async (t) => {
   const started = await start(t);
   const { server, token } = started;
   const head = (...lines: string[]) =>
@@ -131,7 +135,7 @@ test("what two readers of HTTP might read in two ways is not read at all", { tim
     "too many bytes of headers": head(
       ...Array.from({ length: 400 }, (_, at) => `X-${at}: ${"y".repeat(100)}`),
     ),
-    "no HTTP": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "not HTTP": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
   };
   for (const [what, bytes] of Object.entries(ambiguous)) {
     const answer = await exchange(server, bytes, /^HTTP\/1\.1 4\d\d [\s\S]*\r\n\r\n/);

@@ -1,6 +1,7 @@
 /**
- * A guest that does its worst, on real sockets, while another guest's job runs on the same server. Each attack goes on until
- * that job has ended; the job may lose no call, its log must be whole, and the server's memory stays within a bound.
+ * The worst behaviour of a guest, on real sockets, while another guest's job runs on the same server. Each
+ * attack continues until that job has ended; the job must lose no call, its log must be complete, and the
+ * server's memory must stay within a limit.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -23,15 +24,15 @@ import {
 } from "../api/testing/hostile.ts";
 
 /**
- * How much more than before the server may ever take in one attack, in bytes. Nearly all of it is garbage that V8 is in no
- * hurry to collect: the worst, resets, stays at 230 MiB however long it goes on.
+ * Maximum memory growth of the server during one attack, in bytes. Nearly all of it is garbage that V8
+ * collects late: the worst attack, resets, stays at 230 MiB for any duration.
  */
 const maxGrowthBytes = 320 * 1024 * 1024;
 
 const attacker = "127.0.0.66";
 const honest = "127.0.0.9";
 
-/** What an attack is given: one guest's own server, address, token, and when to end. */
+/** The inputs of an attack: one guest's own server, address, token, and the signal to end. */
 interface Attack {
   readonly server: ServerProcess;
   readonly token: string;
@@ -47,7 +48,7 @@ function head(path: string, ...lines: string[]): string {
 
 const json = "Content-Type: application/json";
 
-/** One connection after the other for as long as the attack goes on, each doing `act`. */
+/** Opens one connection after the other while the attack lasts, and runs `act` on each. */
 async function again(attack: Attack, act: (socket: Socket) => Promise<void>): Promise<void> {
   while (!attack.signal.aborted) {
     const socket = attack.open().resume();
@@ -60,7 +61,7 @@ async function again(attack: Attack, act: (socket: Socket) => Promise<void>): Pr
   }
 }
 
-/** Says the same over and over, as fast as it is taken. */
+/** Sends the same bytes repeatedly, as fast as they are accepted. */
 async function flood(attack: Attack, socket: Socket, bytes: string | Buffer): Promise<void> {
   while (await writeSlowly(socket, bytes, attack.signal));
 }
@@ -73,7 +74,7 @@ const request = {
   "content-type": "application/grpc",
 };
 
-/** Requests on ever new streams of one connection; `after` gives the frames that follow each. */
+/** Sends requests on new streams of one connection; `after` returns the frames that follow each. */
 async function http2Requests(
   attack: Attack,
   socket: Socket,
@@ -140,13 +141,13 @@ const attacks: Record<string, (attack: Attack) => Promise<void>> = {
       socket.write("POST / HTTP/1.1\r\n");
       await flood(attack, socket, `X-Header: ${"y".repeat(1000)}\r\n`.repeat(10));
     }),
-  "thousands of requests in one connection, whose answers nobody reads": (attack) =>
+  "thousands of requests in one connection, with unread answers": (attack) =>
     again(attack, async (socket) => {
       socket.pause();
       const call = `${head("AppendLog", json, `Authorization: Bearer ${attack.token}`, "Content-Length: 2")}{}`;
       await flood(attack, socket, call.repeat(100));
     }),
-  "every connection it can get, and calls on each that never end": async (attack) => {
+  "all available connections, with endless calls on each": async (attack) => {
     const sockets = new Set<Socket>();
     while (!attack.signal.aborted) {
       while (sockets.size < 100) {
@@ -171,13 +172,13 @@ const attacks: Record<string, (attack: Attack) => Promise<void>> = {
       socket.write(http2Start());
       await http2Requests(attack, socket, () => nothing);
     }),
-  "HTTP/2: a window of nothing, so that no answer can be sent": (attack) =>
+  "HTTP/2: a window of 0, so that no answer can be sent": (attack) =>
     again(attack, async (socket) => {
       socket.write(http2Start([[4, 0]]));
       const empty = Buffer.alloc(5);
       await http2Requests(attack, socket, (stream) => http2Frame(0, { flags: 1, stream, payload: empty }));
     }),
-  "HTTP/2: a flood of settings, none of whose answers is read": (attack) =>
+  "HTTP/2: a flood of settings, with unread answers": (attack) =>
     again(attack, async (socket) => {
       socket.pause().write(http2Start());
       await flood(attack, socket, Buffer.concat(Array.from({ length: 500 }, () => http2Frame(4, {}))));
@@ -197,7 +198,7 @@ const attacks: Record<string, (attack: Attack) => Promise<void>> = {
       );
       await flood(attack, socket, http2Frame(9, { stream: 1, payload: more }));
     }),
-  "HTTP/2: frames of noise": (attack) =>
+  "HTTP/2: random frames": (attack) =>
     again(attack, async (socket) => {
       socket.write(http2Start());
       await flood(
@@ -232,10 +233,15 @@ async function attackWhileAJobRuns(t: TestContext, attack: (attack: Attack) => P
   assert.ok(grown < maxGrowthBytes, `memory grew by ${grown} bytes`);
 }
 
-/** A million would take an hour and more here: each is a commit. What they cost does not grow with their number. */
+/**
+ * A million appends would take more than an hour here, because each is a commit. Their cost does not grow
+ * with their number.
+ */
 const tinyAppends = isExhaustive ? 500 : 150;
 
-test("tiny appends, one byte each, cost no more the more there are", { timeout: 120_000 }, async (t) => {
+test("the cost of tiny appends, one byte each, does not grow with their number", {
+  timeout: 120_000,
+}, async (t) => {
   const server = await startServerProcess(t, { jobs: 2 });
   const [victim, enemy] = server.jobs;
   assert.ok(victim && enemy);
@@ -260,10 +266,10 @@ test("tiny appends, one byte each, cost no more the more there are", { timeout: 
   assert.ok(grown < 64, `memory grew by ${grown} MiB`);
 });
 
-/** Guests beside the one that floods: in an exhaustive run as many as a large host has. */
+/** Guests in addition to the one that floods: in an exhaustive run, as many as a large host has. */
 const guests = isExhaustive ? 30 : 12;
 
-test(`${guests} guests at once, each with its own address, beside one that floods`, {
+test(`${guests} concurrent guests, each with its own address, are served during a flood of another`, {
   timeout: 120_000,
 }, async (t) => {
   const server = await startServerProcess(t, { jobs: guests + 1 });
@@ -271,7 +277,7 @@ test(`${guests} guests at once, each with its own address, beside one that flood
   assert.ok(enemy);
   const end = new AbortController();
   const open = () => openFrom(server, attacker);
-  const flooding = attacks["every connection it can get, and calls on each that never end"]?.({
+  const flooding = attacks["all available connections, with endless calls on each"]?.({
     server,
     token: enemy.sessionToken,
     signal: end.signal,
@@ -293,5 +299,5 @@ const tried = [
 ];
 
 for (const [name, attack] of tried) {
-  test(`other jobs are untouched by ${name}`, { timeout: 60_000 }, (t) => attackWhileAJobRuns(t, attack));
+  test(`other jobs are not affected by ${name}`, { timeout: 60_000 }, (t) => attackWhileAJobRuns(t, attack));
 }

@@ -12,7 +12,7 @@ import {
   startTestRunnerServer,
 } from "../api/testing/fixture.ts";
 
-test("a stranger is answered before a byte of its body has come", async (t) => {
+test("a caller without a valid token is refused before its body arrives", async (t) => {
   const store = await openTestStore(t);
   const server = await startTestRunnerServer(t, { store });
   const started = await bootJob(store, (await insertTestJob(store)).id);
@@ -22,7 +22,7 @@ test("a stranger is answered before a byte of its body has come", async (t) => {
   const ended = await bootJob(store, (await insertTestJob(store)).id);
   await endAttempt(store, ended, "settle_succeeded");
 
-  /** The answer to a call whose body of 1.8 MB never comes. */
+  /** The answer to a call whose body of 1.8 MB never arrives. */
   const answer = async (method: string, token: string | null): Promise<string> => {
     const socket = connect(server.port, "127.0.0.1");
     t.after(() => socket.destroy());
@@ -46,7 +46,7 @@ test("a stranger is answered before a byte of its body has come", async (t) => {
     assert.match(await answer(method, token), /^HTTP\/1.1 401 .*guest_refused/s, `${method} ${token}`);
 });
 
-test("a guest's message is bounded before it is parsed, compressed ones as well", async (t) => {
+test("a guest's message is checked against limits before it is parsed, also when compressed", async (t) => {
   const store = await openTestStore(t);
   const server = await startTestRunnerServer(t, { store });
   const { bootstrapToken } = await bootJob(store, (await insertTestJob(store)).id);

@@ -7,21 +7,22 @@ import { hasRunnerToken, type RunnerTokenKind } from "../store/jobs/attempts.ts"
 import type { Store } from "../store/store.ts";
 import { refusedGuest } from "./runner-sessions.ts";
 
-/** What {@link createRunnerGate} needs. */
+/** The dependencies of {@link createRunnerGate}. */
 export interface RunnerGateOptions {
   readonly store: Store;
   readonly log: Log;
 }
 
-/** Whose token is a running attempt's is let in for so long without another look, in ms; of so many tokens at most. */
-const rememberedMs = 5000;
-const rememberedMax = 1000;
+/** Milliseconds for which a valid token is cached, and the maximum number of cached tokens. */
+const cachedMs = 5000;
+const cachedMax = 1000;
 
 const servicePath = "/solstice.v1.RunnerService/";
 
 /**
- * Looks at a call's token before its body is read: without one of a running attempt nobody makes us hold or parse a
- * message. What a token allows is decided by the handlers; this only keeps strangers out.
+ * Checks a call's token before its body is read: without the token of a running attempt, no caller can make
+ * this process store or parse a message. The handlers decide what a token allows; this gate only refuses
+ * unknown callers.
  */
 export function createRunnerGate(options: RunnerGateOptions, handler: NodeHandler): NodeHandler {
   const remembered = new Map<string, number>();
@@ -34,11 +35,11 @@ export function createRunnerGate(options: RunnerGateOptions, handler: NodeHandle
         else refuse(response, refusedGuest());
       },
       (error: unknown) => {
-        if (!isSolsticeError(error)) options.log.error({ err: error }, "A token could not be looked up.");
+        if (!isSolsticeError(error)) options.log.error({ err: error }, "The lookup of a token failed.");
         if (response.destroyed) return;
         const failed = new SolsticeError(
           "store_failed",
-          `The token could not be looked up: ${errorText(error)}`,
+          `The lookup of the token failed: ${errorText(error)}`,
         );
         refuse(response, isSolsticeError(error) ? error : failed);
       },
@@ -61,7 +62,7 @@ async function letIn(
   remembered.delete(key);
   if (!(await hasRunnerToken(store, kind, hash))) return false;
   const oldest = remembered.keys().next();
-  if (remembered.size >= rememberedMax && !oldest.done) remembered.delete(oldest.value);
-  remembered.set(key, now + rememberedMs);
+  if (remembered.size >= cachedMax && !oldest.done) remembered.delete(oldest.value);
+  remembered.set(key, now + cachedMs);
   return true;
 }

@@ -1,4 +1,7 @@
-/** docs/reference/runner-protocol.md says what the code does: its numbers, methods, codes and variables are read from the code. */
+/**
+ * docs/reference/runner-protocol.md agrees with the code: the numbers, methods, codes and variables in the
+ * page are compared with the code.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -30,7 +33,7 @@ function rowsOf(first: string): string[][] {
   return rows;
 }
 
-test("every method is there, and no other", () => {
+test("the page lists every method, and no other", () => {
   const names = rowsOf("method").map(([name]) => name?.replaceAll("`", ""));
   assert.deepEqual(
     names,
@@ -38,9 +41,9 @@ test("every method is there, and no other", () => {
   );
 });
 
-test("each of our codes is what the page says in gRPC and HTTP", () => {
+test("each of our codes maps to the gRPC and HTTP codes of the page", () => {
   for (const [grpc = "", connect = "", ours = ""] of rowsOf("gRPC | Connect, HTTP")) {
-    // What is refused for its name alone has no handler, so no error of ours either.
+    // A call refused because of its method name has no handler, so it has no error of ours.
     if (grpc === "`UNIMPLEMENTED`") continue;
     for (const [, code] of ours.matchAll(/`(\w+)`/g)) {
       const error = toConnectError(new SolsticeError(code as ErrorCode, ""));
@@ -50,20 +53,20 @@ test("each of our codes is what the page says in gRPC and HTTP", () => {
   }
 });
 
-test("the limits of a call are those of the code", () => {
-  const reported = [...page.matchAll(/<!-- limit:(\w+) -->(\d+)/g)].map(([, name, value]) => [
+test("the documented limits of a call are those of the code", () => {
+  const documented = [...page.matchAll(/<!-- limit:(\w+) -->(\d+)/g)].map(([, name, value]) => [
     name,
     Number(value),
   ]);
-  assert.equal(reported.length, 5);
-  for (const [name, value] of reported)
+  assert.equal(documented.length, 5);
+  for (const [name, value] of documented)
     assert.equal(value, runnerLimits[name as keyof typeof runnerLimits], String(name));
 });
 
-test("the limits of the endpoint are those of the code", () => {
+test("the documented limits of the endpoint are those of the code", () => {
   const limits = runnerConnectionLimits;
-  const reported = rowsOf("what").map(([, value]) => Number.parseInt(value ?? "", 10));
-  assert.deepEqual(reported, [
+  const documented = rowsOf("what").map(([, value]) => Number.parseInt(value ?? "", 10));
+  assert.deepEqual(documented, [
     limits.maxConnectionsPerAddress,
     limits.maxInFlightPerAddress,
     4,

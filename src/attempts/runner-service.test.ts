@@ -33,7 +33,7 @@ import type { Store } from "../store/store.ts";
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex");
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-/** A booted job, a runner endpoint, and a way to call it as the guest's curl does. */
+/** A booted job, a runner endpoint, and a function that calls the endpoint as the guest's curl does. */
 async function setUp(t: TestContext, options: Partial<RunnerServerOptions> = {}) {
   const store = options.store ?? (await openTestStore(t));
   const server = await startTestRunnerServer(t, { ...options, store });
@@ -73,7 +73,7 @@ test("a runner's whole life as plain JSON posts", async (t) => {
   assert.equal(machine?.runnerExitCode, 3);
   assert.equal(machine?.logSha256, sha256("hello\n"));
   assert.equal((await describeJob(store, jobId))?.log?.completeness, "complete");
-  // The service records; the verdict is the lifecycle loop's.
+  // The service only records; the lifecycle loop makes the verdict.
   assert.equal((await readJob(store, jobId)).state, "running");
 });
 
@@ -83,7 +83,7 @@ const transports = {
   "Connect binary over HTTP/2": (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "2" }),
 };
 for (const [name, transport] of Object.entries(transports)) {
-  test(`the same port speaks ${name}`, async (t) => {
+  test(`the same port serves ${name}`, async (t) => {
     const { store, server, booted } = await setUp(t);
     const client = createClient(RunnerService, transport(server.url));
     const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
@@ -102,7 +102,7 @@ for (const [name, transport] of Object.entries(transports)) {
   });
 }
 
-test("Start repeated with the same session is the same; with another it is refused", async (t) => {
+test("a repeated Start succeeds with the same session, and is refused with another", async (t) => {
   const { booted, call, start } = await setUp(t);
   const first = await start();
   assert.deepEqual((await start()).body, first.body);
@@ -112,7 +112,7 @@ test("Start repeated with the same session is the same; with another it is refus
   assert.equal((await call("AppendLog", {})).status, 200);
 });
 
-test("a guest that calls before its host wrote down that it boots is served", async (t) => {
+test("a guest that calls before its host recorded the boot is served", async (t) => {
   const store = await openTestStore(t);
   const { server } = await setUp(t, { store });
   const { id } = await insertTestJob(store);
@@ -125,7 +125,7 @@ test("a guest that calls before its host wrote down that it boots is served", as
   assert.equal((await readJob(store, id)).state, "running");
 });
 
-test("every token that does not fit is refused in the same words", async (t) => {
+test("every invalid token is refused with the same message", async (t) => {
   const { store, booted, call, start, server } = await setUp(t);
   await start();
   const other = await bootJob(store, (await insertTestJob(store)).id);
@@ -140,11 +140,14 @@ test("every token that does not fit is refused in the same words", async (t) => 
   ];
   for (const { status, body } of answers) {
     assert.equal(status, 401);
-    assert.deepEqual(body, { code: "unauthenticated", message: "The token is not one of a running job." });
+    assert.deepEqual(body, {
+      code: "unauthenticated",
+      message: "The token does not belong to a running job.",
+    });
   }
 });
 
-test("the tokens of an attempt that is over are refused", async (t) => {
+test("the tokens of an ended attempt are refused", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   await endAttempt(store, booted, "requeue");
@@ -154,7 +157,7 @@ test("the tokens of an attempt that is over are refused", async (t) => {
   assert.equal(await outputOf(store, next), "");
 });
 
-test("a job whose plan cannot be built is not seen as running, and the cause stays in our log", async (t) => {
+test("a job whose plan cannot be built does not become running, and the cause stays in our log", async (t) => {
   const log = new MemoryLog();
   const buildPlan = () => {
     throw new Error("secret detail");
@@ -169,7 +172,7 @@ test("a job whose plan cannot be built is not seen as running, and the cause sta
   assert.equal((await readJob(store, booted.jobId)).state, "booting");
 });
 
-test("repeated and overlapping bytes are stored once; a gap tells where to go on", async (t) => {
+test("repeated and overlapping bytes are stored once; a gap returns the offset to continue from", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   await call("AppendLog", { offset: 0, data: base64("abc") });
@@ -182,7 +185,7 @@ test("repeated and overlapping bytes are stored once; a gap tells where to go on
 
 const manyAppends = isExhaustive ? 300 : 60;
 
-test("many tiny appends, many of them made twice at the same time, arrive once and in order", async (t) => {
+test("many tiny appends, many of them sent twice concurrently, are stored once and in order", async (t) => {
   const { store, server, booted, start } = await setUp(t);
   await start();
   const client = createClient(RunnerService, createGrpcTransport({ baseUrl: server.url }));
@@ -197,7 +200,7 @@ test("many tiny appends, many of them made twice at the same time, arrive once a
   assert.equal(await outputOf(store, booted), expected);
 });
 
-test("Finish is refused while output is missing, and says how much has arrived", async (t) => {
+test("Finish is refused while output is missing, and reports how much has arrived", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   await call("AppendLog", { offset: 0, data: base64("abc") });
@@ -208,7 +211,7 @@ test("Finish is refused while output is missing, and says how much has arrived",
   assert.equal((await getMachine(store, booted))?.runnerFinishedAt, null);
 });
 
-test("after Finish nothing can be added, and Finish again changes nothing", async (t) => {
+test("after Finish appends are refused, and a repeated Finish changes nothing", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   await call("AppendLog", { offset: 0, data: base64("abc") });
@@ -229,28 +232,28 @@ test("after Finish nothing can be added, and Finish again changes nothing", asyn
   assert.equal(append.body.code, "failed_precondition");
   const step = await call("ReportStep", { index: 0, phase: "STEP_PHASE_STARTED" });
   assert.equal(step.body.code, "failed_precondition");
-  assert.equal((await call("AppendLog", {})).status, 200, "a sign of life is still welcome");
+  assert.equal((await call("AppendLog", {})).status, 200, "a heartbeat is still accepted");
   assert.equal(await outputOf(store, booted), "abc");
   assert.deepEqual((await getMachine(store, booted))?.runnerExitCode, machine?.runnerExitCode);
 });
 
-for (const [what, reported] of [
+for (const [what, finish] of [
   ["digest", { logLength: 3, logSha256: sha256("abd") }],
   ["length", { logLength: 2, logSha256: sha256("abc") }],
 ] as const) {
-  test(`a ${what} that disagrees is recorded, and the log is said to differ`, async (t) => {
+  test(`a ${what} that disagrees is recorded, and the log is marked as differing`, async (t) => {
     const log = new MemoryLog();
     const { store, booted, call, start } = await setUp(t, { log });
     await start();
     await call("AppendLog", { offset: 0, data: base64("abc") });
-    assert.equal((await call("Finish", { exitCode: 0, ...reported })).status, 200);
+    assert.equal((await call("Finish", { exitCode: 0, ...finish })).status, 200);
     assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "differs");
-    assert.equal((await getMachine(store, booted))?.logSha256, reported.logSha256);
+    assert.equal((await getMachine(store, booted))?.logSha256, finish.logSha256);
     assert.ok(log.lines.some(({ level }) => level === "warn"));
   });
 }
 
-test("a job without output, and one whose log was cut, are told apart from one that differs", async (t) => {
+test("an empty log is complete, and a log over its limit is truncated", async (t) => {
   const { store, booted, call, start } = await setUp(t, { logLimitBytes: 2 });
   await start();
   const silent = await setUp(t, { store });
@@ -263,20 +266,20 @@ test("a job without output, and one whose log was cut, are told apart from one t
   assert.equal(await outputOf(store, booted), "a");
 });
 
-test("an end without the rest of the output is taken when that is lost, and the gap is named", async (t) => {
+test("Finish without the rest of the output is accepted with log_lost, and the gap is recorded", async (t) => {
   const log = new MemoryLog();
   const { store, booted, call, start } = await setUp(t, { log });
   await start();
   await call("AppendLog", { offset: 0, data: base64("abc") });
-  const reported = { exitCode: 3, logLength: 10, logSha256: sha256("abcdefghij") };
-  assert.equal((await call("Finish", reported)).status, 400);
-  assert.equal((await call("Finish", { ...reported, logLost: true })).status, 200);
+  const finish = { exitCode: 3, logLength: 10, logSha256: sha256("abcdefghij") };
+  assert.equal((await call("Finish", finish)).status, 400);
+  assert.equal((await call("Finish", { ...finish, logLost: true })).status, 200);
   const { log: status } = (await describeJob(store, booted.jobId)) ?? {};
   assert.deepEqual([status?.completeness, status?.missingFrom, status?.missingTo], ["gap", 3n, 10n]);
   assert.ok(log.lines.some(({ level }) => level === "warn"));
 });
 
-test("a failure is recorded; one we do not know is refused", async (t) => {
+test("a failure is recorded; an unknown failure is refused", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   const finish = { exitCode: 128, logLength: 0, logSha256: sha256("") };
@@ -285,7 +288,7 @@ test("a failure is recorded; one we do not know is refused", async (t) => {
   assert.equal((await getMachine(store, booted))?.runnerFailure, "checkout");
 });
 
-test("a runner is told to stop when its job was cancelled, and when its attempt has a verdict", async (t) => {
+test("a runner receives stop when its job was cancelled, and when its attempt has a verdict", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   assert.equal((await call("AppendLog", {})).body.stop, undefined);
@@ -294,12 +297,12 @@ test("a runner is told to stop when its job was cancelled, and when its attempt 
 
   const other = await setUp(t);
   await other.start();
-  const stopped = verdict("host_shutdown", "The host was told to stop.");
+  const stopped = verdict("host_shutdown", "The host is shutting down.");
   await applyEvent(other.store, { ...other.booted, event: "conclude", at: 5000, verdict: stopped });
   assert.equal((await other.call("AppendLog", { data: base64("x") })).body.stop, true);
 });
 
-test("the guest of a host that was taken over is refused, and nothing of it is kept", async (t) => {
+test("the guest of a host that was taken over is refused, and its calls record nothing", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   await call("AppendLog", { data: base64("before") });
@@ -319,7 +322,7 @@ test("the guest of a host that was taken over is refused, and nothing of it is k
   assert.equal((await logStatus(store, { ...booted, stream: "output" })).received, 6);
 });
 
-test("signs of life are recorded at most once a second", async (t) => {
+test("heartbeats are recorded at most once a second", async (t) => {
   let now = 10_000;
   const { store, booted, call, start } = await setUp(t, { now: () => now });
   await start();
@@ -335,7 +338,7 @@ test("signs of life are recorded at most once a second", async (t) => {
   }
 });
 
-test("what a hostile guest sends is refused, and the server lives on", async (t) => {
+test("invalid calls of a hostile guest are refused, and the server keeps running", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   const refusals: [string, unknown, number][] = [
@@ -361,7 +364,7 @@ test("what a hostile guest sends is refused, and the server lives on", async (t)
   assert.equal((await call("AppendLog", { data: base64("x".repeat(1024 * 1024)) })).status, 200);
 });
 
-test("one machine's flood is answered with 200 or 429, and others are served meanwhile", async (t) => {
+test("a flood of one machine receives 200 or 429, and others are served meanwhile", async (t) => {
   const { store, booted, call, start } = await setUp(t);
   await start();
   const other = await setUp(t, { store });

@@ -45,38 +45,38 @@ import {
 } from "./transfers/transfer-calls.ts";
 import type { Transfers } from "./transfers/transfers.ts";
 
-/** What the handlers of {@link createRunnerService} need from the process they run in. */
+/** The dependencies of the handlers of {@link createRunnerService}. */
 export interface RunnerServiceContext {
   readonly store: Store;
   readonly log: Log;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**
-   * The plan a runner is given: a POSIX shell fragment that only assigns variables. It may hold secrets; `secrets` are the
-   * values to mask from now on.
+   * The plan for a runner: a POSIX shell fragment that only assigns variables. It may hold secrets; `secrets`
+   * are the values to mask from now on.
    */
   readonly buildPlan: (job: Job) => { readonly plan: string; readonly secrets: readonly string[] };
-  /** What is masked in the logs of attempts under way. */
+  /** The values masked in the logs of running attempts. */
   readonly masks: AttemptMasks;
-  /** Longest log kept of one attempt, in bytes. */
+  /** Maximum stored log of one attempt, in bytes. */
   readonly logLimitBytes: number;
-  /** How often a runner is to give a sign of life, in seconds. */
+  /** Heartbeat interval of a runner, in seconds. */
   readonly heartbeatSeconds: number;
-  /** Files between guests and this host. */
+  /** File transfers between guests and this host. */
   readonly transfers: Transfers;
   readonly caches: CacheContext;
   readonly holdPolicy: HoldPolicy;
-  /** The shells that are wanted in guests on hold. */
+  /** The requested shells in guests on hold. */
   readonly shells: ShellOrders;
 }
 
-/** Named limits of what a guest may send or do at a time. */
+/** Limits of a guest's calls. */
 export const runnerLimits = {
   appendBytes: 1024 * 1024,
   sessionTokenCharsMin: 32,
   sessionTokenCharsMax: 500,
   runnerVersionCharsMax: 100,
-  /** Of a sentence that Finish brings; what is longer is cut. */
+  /** Of the failure detail in Finish; a longer detail is cut. */
   detailBytes: 1000,
   callsPerMachine: 4,
   callsTotal: 128,
@@ -88,10 +88,11 @@ interface RunnerCall extends RunnerSession {
 }
 
 /**
- * The service guests call. It records facts and lets the store wake whoever decides; no verdict is made here.
+ * The service that guests call. It records facts, and the store wakes the loops that decide; no verdict is
+ * made here.
  *
- * The calls of one machine run one after the other, so that what a call checked (has the job finished? where does the
- * log end?) is still true when it writes.
+ * The calls of one machine run one after the other, so that the checks of a call (has the job finished? where
+ * does the log end?) are still valid when it writes.
  */
 export function createRunnerService(context: RunnerServiceContext): ServiceImpl<typeof RunnerService> {
   const queue = new KeyedQueue({ perKey: runnerLimits.callsPerMachine, total: runnerLimits.callsTotal });
@@ -111,12 +112,12 @@ export function createRunnerService(context: RunnerServiceContext): ServiceImpl<
     reportStep: (request, call) => asRunner(presentedHash(call), (runner) => report(runner, request)),
     finish: (request, call) => asRunner(presentedHash(call), (runner) => finish(runner, request)),
     ...transferHandlers(context),
-    // Beside the queue: it waits.
+    // Not queued: this call waits.
     hold: (request, call) => hold(request, { tokenHash: presentedHash(call), signal: call.signal }),
   };
 }
 
-/** Not one after the other with a machine's other calls: bytes that take long must not hold back the log. */
+/** Not queued behind a machine's other calls: slow uploads must not delay the log. */
 function transferHandlers(context: RunnerServiceContext) {
   const { store, now, transfers } = context;
   const sessionOf = async (call: HandlerContext) => {
@@ -144,7 +145,7 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   const sessionTokenHash = hashToken(checkSessionToken(request.sessionToken));
   checkRunnerVersion(request.runnerVersion);
   let plan = Buffer.alloc(0);
-  // The plan comes first: a job whose plan cannot be built must not be seen as running.
+  // The plan is built first: a job whose plan cannot be built must not become running.
   const accept = (job: Job) => {
     const built = context.buildPlan(job);
     context.masks.give(job, built.secrets);
@@ -153,7 +154,7 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   const session = await startSession(store, { bootstrapTokenHash, sessionTokenHash, at, accept });
   if (session === null) throw refusedGuest();
   const { jobId, attempt } = session.machine;
-  context.log.info({ jobId, attempt, runnerVersion: request.runnerVersion }, "The runner started.");
+  context.log.info({ jobId, attempt, runnerVersion: request.runnerVersion }, "runner started");
   return { plan, heartbeatSeconds: context.heartbeatSeconds };
 }
 
@@ -175,7 +176,7 @@ function checkRunnerVersion(version: string): void {
 async function append(runner: RunnerCall, request: AppendLogRequest) {
   const { data } = request;
   if (data.length > runnerLimits.appendBytes) {
-    throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes at a time.`);
+    throw new SolsticeError("limit_exceeded", `At most ${runnerLimits.appendBytes} bytes per call.`);
   }
   const stop = stopOf(runner.job);
   if (data.length === 0) return { received: BigInt(await received(runner)), ...stop };
@@ -184,7 +185,7 @@ async function append(runner: RunnerCall, request: AppendLogRequest) {
   return { received: BigInt(await appendOutput(runner.context, runner.job, { offset, data })), ...stop };
 }
 
-/** After the end nothing is held back, and nothing is remembered. */
+/** After Finish no bytes are held back, and no masking state is kept. */
 async function received({ context, machine, job }: RunnerCall): Promise<number> {
   if (machine.runnerFinishedAt === null) return receivedOutput(context, job);
   return (await logStatus(context.store, outputOf(machine))).received;
@@ -211,13 +212,13 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   const reported = parseFinish(request);
   if (machine.runnerFinishedAt !== null) {
     if (isSameEnd(machine, reported)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
-    throw alreadyFinished("The runner has called Finish with other values; those stay.");
+    throw alreadyFinished("The runner already called Finish with other values, which are kept.");
   }
   const received = await receivedOutput(context, job);
   if (received < reported.logLength && !request.logLost) {
     const progress = `received=${received} of ${reported.logLength} bytes`;
     throw new SolsticeError("conflict", `The log is incomplete: ${progress}.`, {
-      remedy: `Append from offset ${received}, then finish again.`,
+      remedy: `Append from offset ${received}, then call Finish again.`,
     });
   }
   await releaseOutput(context, job, context.masks.of(job));
@@ -225,10 +226,11 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   const { jobId, attempt, hostId } = machine;
   const { word } = compareLog(output, reported);
   if (word === "differs" || word === "gap") {
-    // Repeating cannot correct this. Both sides' numbers stay on record, and whoever looks at the log is told.
-    context.log.warn({ jobId, attempt, output, reported }, "The log is not what the guest says it sent.");
+    // A retry cannot correct this. The numbers of both sides are recorded, and shown with the log.
+    context.log.warn({ jobId, attempt, output, reported }, "log differs from the guest's length or digest");
   }
-  // It was not recorded before, and the calls of one machine come one after the other: so the attempt is over.
+  // The end was not recorded before, and the calls of one machine run one after the other: so the attempt has
+  // ended.
   let holdSeconds = 0;
   const decide = (onHold: number) => {
     const answer = decideHold({ job, machine, end: reported }, { ...context.holdPolicy, onHold });
@@ -266,7 +268,10 @@ function parseFinish(request: FinishRequest) {
   };
 }
 
-/** A guest's sentence, as a part of one of ours: one line, not too long, and never in the way of what comes after it. */
+/**
+ * Makes a guest's sentence safe as a part of our own: one line, limited in length, without control characters
+ * that change the text after it.
+ */
 function parseDetail(bytes: Uint8Array): string | null {
   const text = new TextDecoder().decode(bytes.subarray(0, runnerLimits.detailBytes));
   const line = text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ").trim();
@@ -275,7 +280,7 @@ function parseDetail(bytes: Uint8Array): string | null {
 
 function parseFailure(text: string): RunnerFailure | null {
   if (text === "") return null;
-  const failure = runnerFailures.find((known) => known === text);
+  const failure = runnerFailures.find((candidate) => candidate === text);
   if (failure !== undefined) return failure;
   throw new SolsticeError("usage", `failure must be empty or one of ${runnerFailures.join(", ")}.`);
 }
@@ -286,9 +291,9 @@ function outputOf({ jobId, attempt }: Machine) {
 
 function refuseFinished({ machine }: RunnerCall): void {
   if (machine.runnerFinishedAt === null) return;
-  throw alreadyFinished("The runner has called Finish; nothing can be added to this attempt.");
+  throw alreadyFinished("The runner already called Finish; this attempt accepts no more data.");
 }
 
 function alreadyFinished(text: string): SolsticeError {
-  return new SolsticeError("conflict", text, { remedy: "End the runner: the attempt has its end." });
+  return new SolsticeError("conflict", text, { remedy: "Stop the runner: its attempt has ended." });
 }

@@ -7,35 +7,37 @@ import { findBySession } from "../store/jobs/attempts.ts";
 import { touchRunner } from "../store/jobs/machines.ts";
 import type { Store } from "../store/store.ts";
 
-/** A guest that proved who it is: its machine, and its job, which is in this machine's attempt. */
+/** An authenticated guest: its machine, and its job in this machine's attempt. */
 export interface RunnerSession {
   readonly machine: Machine;
   readonly job: Job;
 }
 
-/** A sign of life is written at most this often for each machine; each one is a write to the disk. */
+/** Minimum milliseconds between recorded heartbeats of a machine, because each is a write to disk. */
 const touchIntervalMs = 1000;
 
-/** The bearer token's hash. Refuses a call without one, in the same words as one with a wrong one. */
+/** The hash of the bearer token. A call without a token is refused with the same message as a wrong token. */
 export function presentedHash(context: HandlerContext): string {
   const token = bearerToken(context.requestHeader.get("authorization"));
   if (token === null) throw refusedGuest();
   return hashToken(token);
 }
 
-/** The session a session token's hash belongs to. Wrong, outdated and foreign tokens are all refused alike. */
+/**
+ * The session of a session token's hash. Wrong, outdated and foreign tokens are refused with the same error.
+ */
 export async function authenticate(store: Store, sessionTokenHash: string): Promise<RunnerSession> {
   const session = await findBySession(store, sessionTokenHash);
   if (session === null) throw refusedGuest();
   return session;
 }
 
-/** The one answer to every token that does not fit, so that guessing teaches nothing. */
+/** The same error for every invalid token, so that guessing reveals nothing. */
 export function refusedGuest(): SolsticeError {
-  return new SolsticeError("guest_refused", "The token is not one of a running job.");
+  return new SolsticeError("guest_refused", "The token does not belong to a running job.");
 }
 
-/** Records that the machine's runner called at `at`, unless less than a second has passed since it last did. */
+/** Records a heartbeat of the machine's runner at `at`, unless the last one is less than a second old. */
 export async function noteSignOfLife(store: Store, machine: Machine, at: number): Promise<void> {
   const { jobId, attempt, runnerSeenAt } = machine;
   if (runnerSeenAt === null || at - runnerSeenAt >= touchIntervalMs) {
@@ -43,12 +45,12 @@ export async function noteSignOfLife(store: Store, machine: Machine, at: number)
   }
 }
 
-/** Whether a runner is to end now: a job that is out of time, or whose host shuts down, is finalizing. */
+/** True when a runner must end now: a job that timed out, or whose host shuts down, is finalizing. */
 export function mustStop(job: Job): boolean {
   return job.state === "finalizing" || job.cancelRequestedAt !== null;
 }
 
-/** What every answer about the log and the steps says of the end: see `AppendLogResponse`. */
+/** The stop fields of every answer about the log and the steps: see `AppendLogResponse`. */
 export function stopOf(job: Job): { stop: boolean; stopNow: boolean } {
   const stop = mustStop(job);
   return { stop, stopNow: stop && skipsCleanup(job) };

@@ -150,7 +150,7 @@ describe("caches of one orchestrator's jobs", () => {
     assert.equal(await restored({ cache: { key: "k", paths: ["kept", "more"] }, from_fork: true }), "miss");
     const fork = await run(orchestrator, { ...request, ref: "refs/pull/1/head", from_fork: true });
     assert.deepEqual(usesOf(fork), ["restore hit k", "save read_only k"]);
-    assert.match(fork.text, /not saved: pull requests from forks save nothing/);
+    assert.match(fork.text, /not saved: pull requests from forks must not save caches/);
     const second = await run(orchestrator, { ...request, cache: { ...cache, key: "new" }, from_fork: true });
     assert.deepEqual(usesOf(second), ["restore miss new", "save read_only new"]);
     assert.equal((await orchestrator.api.listCache({})).entries.length, 1);

@@ -15,20 +15,20 @@ import {
 } from "./requested-cache.ts";
 import { parseCompression, uploadNameOf } from "./upload-name.ts";
 
-/** What both calls need. */
+/** The dependencies of both calls. */
 export interface CacheCallContext {
   readonly store: Store;
   readonly caches: CacheContext;
   readonly now: () => number;
 }
 
-/** RestoreCache of an authenticated runner. Throws `usage` for keys that its job's request does not allow. */
+/** RestoreCache of an authenticated runner. Throws `usage` for keys that the job's request does not allow. */
 export async function restoreCacheCall(
   { store, caches, now }: CacheCallContext,
   session: RunnerSession,
   request: RestoreCacheRequest,
 ) {
-  const cache = requestedCache(caches, askerOf(session), request.index);
+  const cache = requestedCache(caches, attemptOf(session), request.index);
   const key = requireExpansion(request.key, cache.requested.key);
   const templates = cache.requested.restore_keys;
   if (request.restoreKeys.length !== templates.length) {
@@ -46,7 +46,7 @@ export async function restoreCacheCall(
   return entry === null ? { outcome, stop } : { outcome, stop, archive: archiveOf(entry) };
 }
 
-function askerOf({ job, machine }: RunnerSession): CacheAsker {
+function attemptOf({ job, machine }: RunnerSession): CacheAsker {
   return { job, attempt: machine.attempt };
 }
 
@@ -62,26 +62,26 @@ function archiveOf(entry: CacheEntry) {
   };
 }
 
-/** What a guest is told to do, or what became of its save. */
+/** The instruction for a guest, or the outcome of its save. */
 interface SaveAnswer {
   readonly outcome: SaveOutcome | "send";
   readonly message: string;
   readonly uploadName?: string;
 }
 
-/** SaveCache of an authenticated runner. Throws `usage` for a key that its job's request does not allow. */
+/** SaveCache of an authenticated runner. Throws `usage` for a key that the job's request does not allow. */
 export async function saveCacheCall(
   context: CacheCallContext,
   session: RunnerSession,
   request: SaveCacheRequest,
 ) {
-  const cache = requestedCache(context.caches, askerOf(session), request.index);
+  const cache = requestedCache(context.caches, attemptOf(session), request.index);
   const key = requireExpansion(request.key, cache.requested.key);
   const answer = await decideSave(context, session, { cache, key, request });
   return { ...answer, stop: mustStop(session.job) };
 }
 
-interface AskedSave {
+interface SaveRequest {
   readonly cache: RequestedCache;
   readonly key: string;
   readonly request: SaveCacheRequest;
@@ -90,15 +90,16 @@ interface AskedSave {
 async function decideSave(
   context: CacheCallContext,
   session: RunnerSession,
-  { cache, key, request }: AskedSave,
+  { cache, key, request }: SaveRequest,
 ): Promise<SaveAnswer> {
   const { store, caches } = context;
   if (!maySaveCaches(session.job)) {
-    return refuse(context, { cache, key }, "read_only", "pull requests from forks save nothing");
+    return refuse(context, { cache, key }, "read_only", "pull requests from forks must not save caches");
   }
   const existing = await findCacheEntry(store, { ...cache, key });
   if (existing?.job_id === cache.jobId) return { outcome: "saved", message: "" };
-  if (existing) return refuse(context, { cache, key }, "exists", "there is an entry with this key");
+  if (existing)
+    return refuse(context, { cache, key }, "exists", "the cache already has an entry with this key");
   if (request.size === 0n) return { outcome: "send", message: "" };
   const size = Number(request.size);
   const problem = await caches.freeSpace({ repository: cache.bucket.scope.repository, size });

@@ -2,32 +2,35 @@ import type { RestoreOutcome } from "../../core/cache/lookup.ts";
 import type { SaveOutcome } from "../../core/cache/save.ts";
 import type { SpaceRequest } from "../../core/cache/space.ts";
 
-/** What a host's cache did since its start, for `/metrics`. */
+/** Counts of a host's cache since its start, for `/metrics`. */
 export interface CacheCounts {
   readonly restores: Record<RestoreOutcome, number>;
   readonly saves: Record<SaveOutcome, number>;
-  /** Bytes of the entries that were to be restored, and of those that were saved. */
+  /** Bytes of the restored entries and of the saved entries. */
   readonly bytes: { restored: number; saved: number };
 }
 
-/** What the handlers of caches need from the process they run in. */
+/** The dependencies of the cache handlers. */
 export interface CacheContext {
-  /** Where entries of this host lie: its id, or empty where every host reads the same. */
+  /** The place of this host's entries: the host id, or empty when all hosts read the same store. */
   readonly place: string;
   /** The refs whose entries every ref may restore. */
   readonly sharedRefs: readonly string[];
-  /** Largest entry, in bytes; 0 is no limit. */
+  /** Maximum size of an entry, in bytes; 0: no limit. */
   readonly entryLimitBytes: number;
-  /** Removes what was not used for longest, so that an entry has room. Returns why it has none, in one sentence, or null. */
+  /**
+   * Removes the least recently used entries to make room for a new one. Returns null, or the reason why there
+   * is no room, in one sentence.
+   */
   readonly freeSpace: (requested: SpaceRequest) => Promise<string | null>;
-  /** Looks soon for blobs that no entry needs. */
+  /** Schedules a sweep for blobs that no entry needs. */
   readonly wakeSweep: () => void;
-  /** Removes an entry that a person does not want; true when it was there. */
+  /** Removes an entry at the request of a person; true when the entry existed. */
   readonly remove: (id: string) => Promise<boolean>;
   readonly counts: CacheCounts;
 }
 
-/** Counts of a start. */
+/** Creates the counts of a start, all 0. */
 export function createCacheCounts(): CacheCounts {
   return {
     restores: { hit: 0, partial: 0, miss: 0 },

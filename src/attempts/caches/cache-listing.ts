@@ -12,14 +12,14 @@ import type { CacheEntry, CacheUse } from "../../store/files/caches.ts";
 import type { Store } from "../../store/store.ts";
 import type { CacheContext } from "./cache-context.ts";
 
-/** How many entries one answer has unless asked, and at most; as many go with one call that deletes. */
+/** Default and maximum number of entries in one answer; also the maximum of one delete call. */
 const listDefault = 100;
 const listMax = 1000;
 
-/** The entries that a person asks for, latest used first. Throws `limit_exceeded`. */
+/** Lists the entries that match a request, most recently used first. Throws `limit_exceeded`. */
 export async function listCache(store: Store, request: ListCacheRequest) {
   if (request.limit > listMax) {
-    throw new SolsticeError("limit_exceeded", `At most ${listMax} entries are listed at a time.`);
+    throw new SolsticeError("limit_exceeded", `At most ${listMax} entries are listed per call.`);
   }
   const entries = await listCacheEntries(store, {
     ...filterOf(request),
@@ -28,7 +28,10 @@ export async function listCache(store: Store, request: ListCacheRequest) {
   return { entries: entries.map(entryMessage) };
 }
 
-/** Removes what a person names. Throws `usage` where nothing is named, and `not_found` for an id of no entry. */
+/**
+ * Deletes the entries that a request names. Throws `usage` for a request that names none, and `not_found` for
+ * an unknown id.
+ */
 export async function deleteCache(
   { store, caches }: { readonly store: Store; readonly caches: Pick<CacheContext, "remove"> },
   request: DeleteCacheRequest,
@@ -48,7 +51,10 @@ async function entriesToDelete(store: Store, request: DeleteCacheRequest): Promi
     });
   }
   if (request.repoUrl === "" && request.key === "" && !request.all) {
-    throw new SolsticeError("usage", "Name what is to go: an id, a repository, a key, or all.");
+    throw new SolsticeError(
+      "usage",
+      "The request names no entries to delete: set an id, a repository, a key, or all.",
+    );
   }
   return listCacheEntries(store, { ...filterOf(request), limit: listMax });
 }
@@ -78,7 +84,7 @@ function entryMessage(entry: CacheEntry) {
   });
 }
 
-/** What an attempt did with a cache, as a job shows it. */
+/** The use of a cache by an attempt, as part of a job's message. */
 export function cacheUseMessage(use: CacheUse) {
   return create(CacheUseSchema, {
     index: use.cache_index,

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 
-/** What the cache of a host tells Prometheus. */
+/** The cache metrics of a host. */
 export interface CacheMetrics {
   /** Restores since the start, by `outcome`: `hit`, `partial`, `miss`. */
   readonly restores: Counter<"outcome">;
@@ -8,9 +8,9 @@ export interface CacheMetrics {
   readonly saves: Counter<"outcome">;
   /** Bytes since the start, by `direction`: `restored`, `saved`. */
   readonly bytes: Counter<"direction">;
-  /** Entries that went since the start, by `reason`. */
+  /** Entries removed since the start, by `reason`. */
   readonly removed: Counter<"reason">;
-  /** Bytes of all entries, as last weighed. */
+  /** Bytes of all entries at the last measurement. */
   readonly size: Gauge;
 }
 
@@ -26,7 +26,7 @@ export function createCacheMetrics(registry: Registry): CacheMetrics {
     removed: counter("solstice_cache_removed_total", "Entries and blobs that upkeep removed", "reason"),
     size: new Gauge({
       name: "solstice_cache_size_bytes",
-      help: "Bytes of all entries of the cache where this host keeps them, as last weighed",
+      help: "Bytes of all cache entries in this host's store at the last measurement",
       registers,
     }),
   };

@@ -30,11 +30,11 @@ interface Answer {
   readonly body: Record<string, unknown>;
 }
 
-/** A guest that calls as it likes, with the token of its job. */
+/** A guest that makes any call with the token of its job. */
 interface Guest {
   readonly jobId: string;
   call(method: string, body: object): Promise<Answer>;
-  /** Sends an entry as a runner does. Returns the answers to SaveCache before and after that. */
+  /** Sends an entry as a runner does. Returns the answers to SaveCache before and after the upload. */
   save(requested: { key: string; data: Buffer; index?: number }): Promise<Answer[]>;
   restore(requested: { key: string; restoreKeys?: string[] }): Promise<Answer>;
   download(entryId: string): Promise<{ status: number; data: Buffer }>;
@@ -97,7 +97,7 @@ async function start(store: Store, url: string, request: object): Promise<Guest>
 
 const outcomes = (answers: Answer[]) => answers.map(({ body }) => body.outcome);
 
-test("what one job saved another restores, byte for byte", async (t) => {
+test("an entry that one job saved is restored by another, byte for byte", async (t) => {
   const { startGuest, caches } = await setUp(t);
   const one = await startGuest();
   assert.equal((await one.restore({ key })).body.outcome, "miss");
@@ -120,7 +120,7 @@ test("what one job saved another restores, byte for byte", async (t) => {
   assert.deepEqual(caches.counts.bytes, { restored: 100_000, saved: 100_000 });
 });
 
-test("a fork's job restores, and never saves, whatever it sends", async (t) => {
+test("a fork's job restores, and never saves, with any call", async (t) => {
   const { startGuest, transfers } = await setUp(t);
   const data = Buffer.from("hostile");
   await (await startGuest()).save({ key, data: Buffer.from("reviewed") });
@@ -131,7 +131,7 @@ test("a fork's job restores, and never saves, whatever it sends", async (t) => {
   assert.equal((await fork.download(entryId)).data.toString(), "reviewed");
   const other = `npm-${"2".repeat(32)}`;
   assert.deepEqual(outcomes(await fork.save({ key: other, data })), ["read_only"]);
-  // A runner of its own asks nobody.
+  // A custom runner skips SaveCache and uploads directly.
   for (const name of [`0 gzip 0 ${other}`, `0 gzip 0 ${key}`, "anything"]) {
     const upload = { kind: "cache", name: Buffer.from(name).toString("base64"), size: "7" };
     const begun = await fork.call("BeginUpload", upload);
@@ -146,7 +146,7 @@ test("a fork's job restores, and never saves, whatever it sends", async (t) => {
   assert.equal((await main.restore({ key: other, restoreKeys: ["npm-"] })).body.outcome, "partial");
 });
 
-test("a guest gets at no key, cache or upload that its request does not have", async (t) => {
+test("a guest cannot use a key, cache or upload that is not in its request", async (t) => {
   const { startGuest } = await setUp(t);
   const guest = await startGuest();
   for (const body of [
@@ -182,7 +182,7 @@ test("a guest gets at no key, cache or upload that its request does not have", a
   assert.equal((await without.call("RestoreCache", { index: 0, key })).status, 400);
 });
 
-test("a guest reads only what it was told to restore, and only while its job runs", async (t) => {
+test("a guest downloads only entries that RestoreCache returned, and only while its job runs", async (t) => {
   const { startGuest } = await setUp(t);
   const one = await startGuest();
   await one.save({ key, data: Buffer.from("one") });
@@ -198,7 +198,7 @@ test("a guest reads only what it was told to restore, and only while its job run
   assert.equal((await two.restore({ key })).status, 401);
 });
 
-test("branches do not see each other's entries, all see a shared branch's", async (t) => {
+test("a branch does not restore another branch's entries; all restore a shared branch's", async (t) => {
   const { startGuest } = await setUp(t);
   await (await startGuest({ ref: "refs/heads/topic" })).save({ key, data: Buffer.from("topic") });
   const outcomeOn = async (ref: string) => (await (await startGuest({ ref })).restore({ key })).body.outcome;
@@ -212,7 +212,7 @@ test("branches do not see each other's entries, all see a shared branch's", asyn
   assert.equal(await outcomeOn("refs/heads/other"), "hit");
 });
 
-test("of two saves of one key at once, one is kept and the other is told", async (t) => {
+test("of two concurrent saves of one key, one is kept and the other receives exists", async (t) => {
   let sweeps = 0;
   const { startGuest } = await setUp(t, { wakeSweep: () => (sweeps += 1) });
   const guests = [await startGuest(), await startGuest()];
@@ -227,17 +227,17 @@ test("of two saves of one key at once, one is kept and the other is told", async
   assert.ok(sweeps <= 1);
 });
 
-test("an entry that is too large is refused before it is sent, and again where it is sent unasked", async (t) => {
+test("an entry that is too large is refused by SaveCache, and by BeginUpload without SaveCache", async (t) => {
   const { startGuest } = await setUp(t, { entryLimitBytes: 10, freeSpace: async () => "there is no room" });
   const guest = await startGuest();
   const answers = await guest.save({ key, data: Buffer.alloc(11) });
   assert.deepEqual([outcomes(answers), answers[0]?.body.message], [["no_room"], "there is no room"]);
   const name = Buffer.from(`0 gzip 0 ${key}`).toString("base64");
   const begun = await guest.call("BeginUpload", { kind: "cache", name, size: "11" });
-  assert.match(String(begun.body.refusal), /at most/);
+  assert.match(String(begun.body.refusal), /must not exceed/);
 });
 
-test("people list and delete entries, and a job shows what it did", async (t) => {
+test("people list and delete entries, and a job shows its cache uses", async (t) => {
   const { store, startGuest } = await setUp(t);
   const guest = await startGuest();
   await guest.restore({ key });
@@ -259,7 +259,7 @@ test("people list and delete entries, and a job shows what it did", async (t) =>
     ["https://git.example.org/a", "main", "debian-12", key, 5n, guest.jobId],
   );
   assert.deepEqual((await api.listCache({ repoUrl: "https://git.example.org/b" })).entries, []);
-  await assert.rejects(api.deleteCache({}), /Name what is to go/);
+  await assert.rejects(api.deleteCache({}), /names no entries to delete/);
   await assert.rejects(api.deleteCache({ id: "none" }), /no entry none/);
   await assert.rejects(api.listCache({ limit: 1001 }), /At most 1000/);
   assert.equal((await api.deleteCache({ key: "x" })).deleted.length, 0);
@@ -267,7 +267,7 @@ test("people list and delete entries, and a job shows what it did", async (t) =>
   assert.equal((await api.listCache({})).entries.length, 0);
 });
 
-test("a cancelled job is told to stop", async (t) => {
+test("a cancelled job receives stop", async (t) => {
   const { store, startGuest } = await setUp(t);
   const guest = await startGuest();
   await requestCancel(store, { jobId: guest.jobId, at: 5000 });

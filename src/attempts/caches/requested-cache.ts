@@ -8,21 +8,21 @@ import { cachesOf } from "../../core/request/job-request.ts";
 import type { CacheBucket, CacheOfAttempt } from "../../store/files/caches.ts";
 import type { CacheContext } from "./cache-context.ts";
 
-/** One cache of a job's request, with where its entries are. */
+/** A cache of a job's request, with the place of its entries. */
 export interface RequestedCache extends CacheOfAttempt {
   readonly requested: CacheRequest;
   readonly bucket: CacheBucket;
-  /** The refs that may be read, the job's own first. */
+  /** The refs whose entries may be restored, the job's own ref first. */
   readonly refs: readonly string[];
 }
 
-/** Who asks: a job in one of its attempts. */
+/** The caller: a job in one of its attempts. */
 export interface CacheAsker {
   readonly job: Job;
   readonly attempt: number;
 }
 
-/** The cache `index` of the caller's request. Throws `usage` where the request has no such cache. */
+/** Finds cache `index` of the caller's request. Throws `usage` when the request has no such cache. */
 export function requestedCache(
   context: Pick<CacheContext, "place" | "sharedRefs">,
   { job, attempt }: CacheAsker,
@@ -41,19 +41,22 @@ export function requestedCache(
   };
 }
 
-/** Whether the job may save caches: never a pull request from a fork, whatever its guest says. */
+/** True when the job may save caches: never for a pull request from a fork, independent of its guest. */
 export function maySaveCaches({ request }: Pick<Job, "request">): boolean {
   return !request.from_fork;
 }
 
-/** Throws `usage` unless the guest made `key` of `template`: so it gets at no other key than its request names. */
+/**
+ * Throws `usage` unless `key` is an expansion of `template`: a guest can use only keys that its request
+ * names.
+ */
 export function requireExpansion(key: string, template: string): string {
   const parsed = parseCacheKey(template);
   if ("parts" in parsed && isExpansionOf(key, parsed.parts)) return key;
-  throw new SolsticeError("usage", `This is no key that can be made of ${template}.`);
+  throw new SolsticeError("usage", `The key is not an expansion of ${template}.`);
 }
 
-/** Stands for a list of paths; which one is said by 128 bits. */
+/** A short name for a list of paths: 128 bits of a digest. */
 function pathsIdOf(paths: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(paths)).digest("hex").slice(0, 32);
 }

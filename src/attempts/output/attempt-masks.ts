@@ -3,64 +3,69 @@ import { ByteSearch } from "../../core/secrets/byte-search.ts";
 import { fragmentsOfAll } from "../../core/secrets/fragments.ts";
 import type { Masker } from "../../core/secrets/masker.ts";
 
-/** Attempts whose secrets are kept at a time; what is forgotten is made again from the operator's file. */
+/**
+ * Maximum number of attempts whose secrets are in memory; those of others are read again from the operator's
+ * file.
+ */
 const attemptsMax = 2000;
 
-/** Searches kept beyond the attempts that use them: jobs of one project ask for the same secrets. */
+/**
+ * Number of searches cached in addition to those of the attempts: jobs of one project use the same secrets.
+ */
 const searchesMax = 8;
 
-/** The masking of an output under way. */
+/** The state of masking an output. */
 export interface OutputMask {
   readonly masker: Masker;
-  /** How many bytes of the output were taken, those held back included. */
+  /** Number of output bytes accepted, including held bytes. */
   position: number;
-  /** The last bytes that were stored, as they came: what the log's digest has to be given again. */
+  /** The last stored bytes, before masking: the log's digest needs them again. */
   lastRaw: Uint8Array;
 }
 
-/** What is masked in the logs of one attempt. */
+/** The masking of one attempt's logs. */
 export interface AttemptMask {
   readonly search: ByteSearch;
-  /** Null until output comes, and after anything went wrong: then it begins again from what is stored. */
+  /** Null before the first output and after an error: masking then restarts from the stored log. */
   output: OutputMask | null;
 }
 
-interface Known {
+interface MaskedAttempt {
   readonly values: Set<string>;
   mask: AttemptMask | null;
 }
 
 /**
- * Knows for each attempt under way which values must not show in its logs. In memory only. It grows with the attempts,
- * never with what a guest does.
+ * The values to mask in the logs of each running attempt. In memory only. The memory grows with the number of
+ * attempts, independent of the behaviour of guests.
  */
 export class AttemptMasks {
   readonly #valuesOf: (job: Job) => readonly string[];
-  readonly #attempts = new Map<string, Known>();
+  readonly #attempts = new Map<string, MaskedAttempt>();
   readonly #searches = new Map<string, ByteSearch>();
 
-  /** `valuesOf` tells the values of an attempt that this process did not start itself. */
+  /** `valuesOf` returns the values of an attempt that another process started. */
   constructor(valuesOf: (job: Job) => readonly string[]) {
     this.#valuesOf = valuesOf;
   }
 
-  /** Notes what an attempt was given, beside what it was given before. */
+  /** Adds values to mask in the logs of an attempt. */
   give(job: Job, values: readonly string[]): void {
-    const known = this.#know(job);
-    const before = known.values.size;
-    for (const value of values) known.values.add(value);
-    if (known.values.size > before) known.mask = null;
+    const attempt = this.#findOrCreate(job);
+    const before = attempt.values.size;
+    for (const value of values) attempt.values.add(value);
+    if (attempt.values.size > before) attempt.mask = null;
   }
 
-  /** What is masked in the logs of a job's attempt; null when nothing is. */
+  /** The masking of an attempt's logs; null when nothing is masked. */
   of(job: Job): AttemptMask | null {
-    const known = this.#know(job);
-    if (known.values.size === 0) return null;
-    known.mask ??= { search: this.#searchFor([...known.values]), output: null };
-    return known.mask;
+    const attempt = this.#findOrCreate(job);
+    if (attempt.values.size === 0) return null;
+    attempt.mask ??= { search: this.#searchFor([...attempt.values]), output: null };
+    return attempt.mask;
   }
 
-  /** Forgets an attempt, and returns what it was masked with. */
+  /** Removes an attempt, and returns its masking. */
   forget(job: Job): AttemptMask | null {
     const key = keyOf(job);
     const mask = this.#attempts.get(key)?.mask ?? null;
@@ -68,11 +73,11 @@ export class AttemptMasks {
     return mask;
   }
 
-  #know(job: Job): Known {
+  #findOrCreate(job: Job): MaskedAttempt {
     const key = keyOf(job);
-    const known = this.#attempts.get(key) ?? { values: new Set(this.#valuesOf(job)), mask: null };
-    keepNewest(this.#attempts, [key, known], attemptsMax);
-    return known;
+    const attempt = this.#attempts.get(key) ?? { values: new Set(this.#valuesOf(job)), mask: null };
+    keepNewest(this.#attempts, [key, attempt], attemptsMax);
+    return attempt;
   }
 
   #searchFor(values: readonly string[]): ByteSearch {

@@ -3,16 +3,16 @@ import { isFinal } from "../../core/job/job-state.ts";
 import type { DroppedRange } from "../../core/job/log-window.ts";
 import type { LogStatus } from "../../store/logs/logs.ts";
 
-/** What a guest without any tool for SHA-256 sends as the digest. */
+/** The digest sent by a guest that cannot compute SHA-256. */
 const noDigest = "0".repeat(64);
 
-/** What a guest told of its output. */
+/** Length and digest of the output, as the guest reported them. */
 interface Reported {
   readonly logLength: number | null;
   readonly logSha256: string | null;
 }
 
-/** Whether a log is all there is; `docs/reference/logs.md` explains each word. */
+/** The completeness of a log; `docs/reference/logs.md` explains each word. */
 export type Completeness =
   | "open"
   | "complete"
@@ -23,15 +23,15 @@ export type Completeness =
   | "cut_short"
   | "expired";
 
-/** A verdict about a log: the word, and the bytes that are known to be missing. */
+/** The verdict about a log: the completeness, and the missing bytes if they can be named. */
 export interface LogProof {
   readonly word: Completeness;
   readonly missing: DroppedRange | null;
 }
 
 /**
- * Compares what was received with what the guest says it wrote. Length and digest count every byte that came, kept or
- * not: a log that was truncated is proved, too.
+ * Compares the received output with the length and digest that the guest reported. Both count every byte
+ * received, stored or not: a truncated log can be proved, too.
  */
 export function compareLog(output: LogStatus, reported: Reported): LogProof {
   const { received, dropped } = output;
@@ -44,12 +44,12 @@ export function compareLog(output: LogStatus, reported: Reported): LogProof {
   return { word: dropped === null ? "complete" : "truncated", missing: dropped };
 }
 
-/** Whether an attempt's output is all there is. Nothing is called complete without proof. */
+/** The completeness of an attempt's output. The result is `complete` only with proof. */
 export function proofOf(job: Job, machine: Machine | null, output: LogStatus): LogProof {
   const { dropped: missing } = output;
   if (output.expiredAt !== null) return { word: "expired", missing: null };
   const isOver = job.state === "queued" || isFinal(job.state);
-  // Without a plan nothing ran, so nothing can be missing.
+  // Without a plan no step ran, so no output is missing.
   const ran = machine !== null && machine.runnerStartedAt !== null;
   if (!ran) return { word: isFinal(job.state) ? "complete" : "open", missing };
   if (machine.runnerFinishedAt !== null) return compareLog(output, machine);
@@ -57,7 +57,7 @@ export function proofOf(job: Job, machine: Machine | null, output: LogStatus): L
   return { word: missing === null ? "open" : "truncated", missing };
 }
 
-/** The guest is gone. What it had counted by then it may have told; what it wrote after that nobody knows. */
+/** Compares the log of a lost guest. The guest may have reported a length; later output is unknown. */
 function cutShort(output: LogStatus, reported: Reported): LogProof {
   if (reported.logLength !== null && reported.logLength > output.received)
     return compareLog(output, reported);

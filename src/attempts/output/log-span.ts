@@ -4,30 +4,32 @@ import { listSteps } from "../../store/jobs/steps.ts";
 import type { AttemptKey } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 
-/** Which part of a log is read: from `start` to `end`, exclusive; null where it is not known yet. */
+/** The part of a log to read: from `start` to `end`, exclusive; `end` is null while the part still grows. */
 export interface LogSpan {
   readonly start: number;
   readonly end: number | null;
 }
 
-/** How many steps of one name an error lists. */
+/** Maximum number of step indexes in an error. */
 const namedPlaces = 20;
 
-/** All of a log. */
+/** The whole log. */
 export const wholeLog: LogSpan = { start: 0, end: null };
 
 /**
- * The part of an attempt's output that a step wrote, by the step's name or, where none has it, its index from 0; null while
- * it has not begun. Throws `not_found`, with the names there are, and `conflict` where several steps have the name.
+ * Finds the output of a step, by the step's name or, if no step has that name, its index from 0. Null when
+ * the step has not begun. Throws `not_found` with the names of all steps, and `conflict` when several steps
+ * have the name.
  */
 export async function spanOfStep(store: Store, attempt: AttemptKey, name: string): Promise<LogSpan | null> {
   const steps = await listSteps(store, attempt);
-  // An attempt that is still to come has none yet.
+  // An attempt that has not begun has no steps.
   if (steps.length === 0) return null;
   const step = findStep(steps, name);
   if (step === null) throw noSuchStep(attempt, steps, name);
   if (step.logStart === null) return null;
-  // Steps run one after the other: one that begun ends the one before it, also where a guest did not say so.
+  // Steps run one after the other: a started step ends the step before it, even if the guest did not report
+  // the end.
   const next = steps.find(({ index, logStart }) => index > step.index && logStart !== null);
   return { start: step.logStart, end: step.logEnd ?? next?.logStart ?? null };
 }
@@ -42,7 +44,7 @@ function findStep(steps: readonly JobStep[], name: string): JobStep | null {
 function severalSteps(steps: readonly JobStep[], name: string) {
   const places = steps.slice(0, namedPlaces).map(({ index }) => index);
   const more = steps.length > places.length ? " …" : "";
-  return new SolsticeError("conflict", `${steps.length} steps have the name ${JSON.stringify(name)}.`, {
+  return new SolsticeError("conflict", `${steps.length} steps are named ${JSON.stringify(name)}.`, {
     remedy: `Use the index of a step, from 0: ${places.join(", ")}${more}`,
   });
 }

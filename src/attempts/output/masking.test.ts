@@ -22,13 +22,13 @@ const secret = "hunter2-and-more";
 const sha256 = (data: string) => createHash("sha256").update(data).digest("hex");
 const limits = { logLimitBytes: 1024 * 1024 };
 
-/** A server with masks of its own, as each process has; `known` is what the operator's file says to it. */
-async function serve(t: TestContext, store: Store, known: readonly string[] = [secret]) {
-  const masks = new AttemptMasks(() => known);
+/** A server with its own masks, like each process; `values` are the secrets in the operator's file. */
+async function serve(t: TestContext, store: Store, values: readonly string[] = [secret]) {
+  const masks = new AttemptMasks(() => values);
   const server = await startTestRunnerServer(t, {
     store,
     masks,
-    buildPlan: () => ({ plan: "PLAN\n", secrets: known }),
+    buildPlan: () => ({ plan: "PLAN\n", secrets: values }),
   });
   const runner = (booted: BootedJob) => {
     const call = (method: string, body: unknown, token = booted.sessionToken) =>
@@ -55,22 +55,22 @@ async function setUp(t: TestContext) {
   return { store, booted, stored, received };
 }
 
-test("a secret that is split across appends is masked before it is stored; all of it counts as received", async (t) => {
+test("a secret split across appends is masked before it is stored, and counts as received", async (t) => {
   const { store, booted, stored, received } = await setUp(t);
   const { start, append, finish } = (await serve(t, store)).runner(booted);
   await start();
   const text = `a ${secret} b {}\n`;
   assert.equal(await append(0, text.slice(0, 9)), 9);
-  assert.equal(await stored(), "a ", "what may become the secret is not stored");
+  assert.equal(await stored(), "a ", "a possible beginning of the secret is not stored");
   assert.equal(await received(), 2);
-  assert.equal(await append(0, ""), 9, "a sign of life does not make the runner send it again");
+  assert.equal(await append(0, ""), 9, "a heartbeat does not make the runner send the held bytes again");
   assert.equal(await append(9, text.slice(9)), text.length);
   assert.equal(await stored(), `a ${"*".repeat(secret.length)} b {}\n`);
   assert.deepEqual((await finish(text)).status, 200);
   assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
 });
 
-test("repeats and gaps are answered as without secrets", async (t) => {
+test("repeats and gaps are handled as without secrets", async (t) => {
   const { store, booted, stored } = await setUp(t);
   const { start, append } = (await serve(t, store)).runner(booted);
   await start();
@@ -82,7 +82,7 @@ test("repeats and gaps are answered as without secrets", async (t) => {
   assert.equal(await stored(), "one hunter!");
 });
 
-test("Finish releases what was held back; the longer beginning of a secret stays masked", async (t) => {
+test("Finish stores the held bytes; a longer beginning of a secret stays masked", async (t) => {
   for (const [end, shown] of [
     ["hun", "hun"],
     [secret.slice(0, 10), "*".repeat(10)],
@@ -97,12 +97,12 @@ test("Finish releases what was held back; the longer beginning of a secret stays
     assert.equal((await finish(text)).status, 200);
     assert.equal(await stored(), `end: ${shown}`);
     assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
-    assert.equal(masks.forget(await readJob(store, booted.jobId)), null, "nothing is remembered");
+    assert.equal(masks.forget(await readJob(store, booted.jobId)), null, "no masking state remains");
     assert.equal((await finish(text)).status, 200, "a repeated Finish is fine");
   }
 });
 
-test("an attempt that ends without Finish has its held bytes stored as well", async (t) => {
+test("the held bytes of an attempt that ends without Finish are stored", async (t) => {
   const { store, booted, stored } = await setUp(t);
   const { masks, runner } = await serve(t, store);
   const { start, append } = runner(booted);
@@ -113,7 +113,7 @@ test("an attempt that ends without Finish has its held bytes stored as well", as
   assert.equal(await stored(), "cut off: hunt");
 });
 
-test("after a restart the runner is asked for the last bytes again, and nothing of a secret shows", async (t) => {
+test("after a restart the runner sends the last bytes again, and no part of a secret shows", async (t) => {
   const { store, booted, stored, received } = await setUp(t);
   const text = `${"x".repeat(5000)} ${secret} end\n`;
   const cut = text.indexOf(secret) + 7;
@@ -123,18 +123,18 @@ test("after a restart the runner is asked for the last bytes again, and nothing 
   const kept = await received();
   assert.equal(kept, text.indexOf(secret));
 
-  // Another process: it knows nothing but the store and the operator's file.
+  // Another process: it has only the store and the operator's file.
   const after = (await serve(t, store)).runner(booted);
   const from = await after.append(cut, text.slice(cut));
   assert.ok(from < kept && from > kept - 200, `${from} is a little before ${kept}`);
-  assert.equal((await after.finish(text)).status, 400, "the end waits for what is missing");
+  assert.equal((await after.finish(text)).status, 400, "Finish is refused while bytes are missing");
   assert.equal(await after.append(from, text.slice(from)), text.length);
   assert.equal((await after.finish(text)).status, 200);
   assert.equal(await stored(), text.replace(secret, "*".repeat(secret.length)));
   assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
 });
 
-test("property: whatever is cut, repeated and restarted, the log is the masked output", {
+test("property: with any cuts, repeats and restarts, the log is the masked output", {
   timeout: 120_000,
 }, async (t) => {
   const patterns = ["abcabd", "cabdxyz"];
@@ -147,9 +147,9 @@ test("property: whatever is cut, repeated and restarted, the log is the masked o
       await runner.start();
       let sent = 0;
       for (let round = 0; sent < output.length; round++) {
-        assert.ok(round < 500, "it goes on");
+        assert.ok(round < 500, "too many rounds");
         const size = sizes.next().value;
-        // A third of the time the orchestrator is started again; never for ever.
+        // Restarts the orchestrator after a third of the appends, up to a limit.
         if (size % 3 === 0 && round < 20) runner = (await serve(t, store, patterns)).runner(booted);
         sent = await runner.append(
           Math.max(0, sent - (size % 4)),
@@ -172,7 +172,7 @@ test("property: whatever is cut, repeated and restarted, the log is the masked o
   );
 });
 
-test("what an attempt was given stays masked when the operator changes the value", async (t) => {
+test("a value given to an attempt stays masked when the operator changes it", async (t) => {
   const { store, booted, stored } = await setUp(t);
   let value = "the-old-value";
   const masks = new AttemptMasks(() => [value]);
@@ -192,7 +192,7 @@ test("what an attempt was given stays masked when the operator changes the value
   assert.equal(await stored(), `${"*".repeat(13)} ${"*".repeat(13)} the-red-value\n`);
 });
 
-test("what a store refuses is not lost: the runner is asked for it again", async (t) => {
+test("bytes that the store refused are not lost: the runner sends them again", async (t) => {
   const { store, booted, stored } = await setUp(t);
   const { start, append } = (await serve(t, store)).runner(booted);
   await start();

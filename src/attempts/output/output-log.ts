@@ -4,18 +4,19 @@ import { appendLog, digestBoundary, logStatus } from "../../store/logs/logs.ts";
 import type { Store } from "../../store/store.ts";
 import type { AttemptMask, AttemptMasks, OutputMask } from "./attempt-masks.ts";
 
-/** What the functions of this file work with. */
+/** The dependencies of the functions in this file. */
 export interface OutputLogParts {
   readonly store: Store;
   readonly masks: AttemptMasks;
-  /** How much of a log is kept, in bytes. */
+  /** Maximum stored log, in bytes. */
   readonly logLimitBytes: number;
 }
 
 /**
- * Takes bytes of a job's output, and tells how many came without a gap. Secrets are masked before anything is stored. The
- * last bytes may be the beginning of one: they count as received, and are stored once it is known what they are. Should this
- * process end before that, `received` goes back to where it needs the output again, and the runner sends it once more.
+ * Appends bytes to a job's output, and returns the number of bytes received without a gap. Secrets are masked
+ * before the bytes are stored. The last bytes may be the beginning of a secret: they count as received, and
+ * are stored when the following bytes decide. If this process crashes before that, `received` moves back to
+ * the position from which masking needs the output again, and the runner sends those bytes again.
  */
 export async function appendOutput(
   parts: OutputLogParts,
@@ -28,23 +29,23 @@ export async function appendOutput(
     return (await appendLog(parts.store, { ...logOf(job), ...append, limitBytes })).received;
   }
   const output = await outputOf(parts, job, mask);
-  const known = output.position - append.offset;
-  if (known < 0 || known >= append.data.length) return output.position;
+  const overlap = output.position - append.offset;
+  if (overlap < 0 || overlap >= append.data.length) return output.position;
   const take = () => {
-    output.position += append.data.length - known;
-    return output.masker.feed(append.data.subarray(known));
+    output.position += append.data.length - overlap;
+    return output.masker.feed(append.data.subarray(overlap));
   };
   return await storeMasked(parts, job, { mask, output, take });
 }
 
-/** How many bytes of a job's output came without a gap. */
+/** The number of bytes of a job's output that were received without a gap. */
 export async function receivedOutput(parts: OutputLogParts, job: Job): Promise<number> {
   const mask = parts.masks.of(job);
   if (mask === null) return (await logStatus(parts.store, logOf(job))).received;
   return (await outputOf(parts, job, mask)).position;
 }
 
-/** Stores what was held back: nothing comes any more. Does nothing for an attempt whose output nobody masks. */
+/** Stores the held bytes of an output that has ended. Does nothing for an attempt without masking. */
 export async function releaseOutput(
   parts: OutputLogParts,
   job: Job,
@@ -55,7 +56,10 @@ export async function releaseOutput(
   await storeMasked(parts, job, { mask, output, take: () => output.masker.finish() });
 }
 
-/** Where masking is; after a restart it begins early enough to see every secret that ends in what is not stored yet. */
+/**
+ * The state of masking. After a restart, masking begins early enough to include every secret that ends in
+ * bytes not yet stored.
+ */
 async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Promise<OutputMask> {
   if (mask.output === null) {
     const { received } = await logStatus(parts.store, logOf(job));
@@ -65,7 +69,10 @@ async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Pro
   return mask.output;
 }
 
-/** Whatever goes wrong, the masking begins again from what is stored: bytes that it has taken must not be missing. */
+/**
+ * Stores masked bytes. After any error, masking restarts from the stored log, because accepted bytes must not
+ * be lost.
+ */
 async function storeMasked(
   { store, logLimitBytes: limitBytes }: OutputLogParts,
   job: Job,
@@ -76,7 +83,7 @@ async function storeMasked(
   if (raw.length > 0) {
     const end = output.position - output.masker.heldBytes;
     const data = Buffer.concat([output.lastRaw, raw]);
-    // What of it is stored already is stored masked.
+    // The bytes of `lastRaw` are already stored in masked form, so zeros replace them here.
     const kept = Buffer.concat([Buffer.alloc(output.lastRaw.length), masked]);
     const offset = end - data.length;
     const { gap } = await appendLog(store, { ...logOf(job), offset, data, kept, limitBytes });

@@ -10,7 +10,7 @@ import { createTransfers, type Transfers, type TransfersOptions } from "../trans
 
 const mebibyte = 1024 * 1024;
 
-/** Limits that no test meets by accident. */
+/** Limits that no test reaches by accident. */
 export const largeLimits: ArtifactLimits = {
   fileBytes: 100 * mebibyte,
   jobBytes: 200 * mebibyte,
@@ -19,7 +19,7 @@ export const largeLimits: ArtifactLimits = {
 
 const log = silentLog;
 
-/** Transfers into a blob store in a directory of its own, which goes with the test. */
+/** Transfers into a blob store in its own directory, which is removed after the test. */
 export async function openTestTransfers(
   t: TestContext,
   store: Store,

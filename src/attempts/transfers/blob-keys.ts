@@ -2,15 +2,15 @@ import type { Machine } from "../../core/job/job.ts";
 import type { UploadKey } from "../../store/files/uploads.ts";
 
 /**
- * Where the blobs lie that one host's guests sent, below the prefix of their kind. A host looks for strays there and nowhere
- * else: in a bucket that several share, what it does not know may well be somebody else's.
+ * The prefix of blobs that one host's guests sent, below the prefix of their kind. A host searches for
+ * orphans only there: in a shared bucket, unknown blobs may belong to another host.
  */
 export function hostBlobPrefix(kindPrefix: string, hostId: string): string {
-  // The random end of a host's id tells apart what differs only in case, which keys do not have.
+  // The random end of a host id distinguishes ids that differ only in case, which keys do not have.
   return `${kindPrefix}${hostId.toLowerCase()}/`;
 }
 
-/** The key of the blob that an upload of an attempt becomes. */
+/** The key of the blob for an upload of an attempt. */
 export function blobKeyOf(
   kindPrefix: string,
   { hostId, jobId, attempt }: Pick<Machine, "hostId" | "jobId" | "attempt">,
@@ -19,7 +19,7 @@ export function blobKeyOf(
   return `${hostBlobPrefix(kindPrefix, hostId)}${jobId}/${attempt}/${uploadId}`;
 }
 
-/** The upload whose blob has a key of {@link blobKeyOf}; of another key, one that does not exist. */
+/** The upload of a key made by {@link blobKeyOf}. For another key, an upload that does not exist. */
 export function uploadOfBlob(key: string): UploadKey {
   const [, , jobId = "", attempt = "", id = ""] = key.split("/");
   return { jobId, attempt: Number(attempt), id };

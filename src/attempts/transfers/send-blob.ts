@@ -4,7 +4,7 @@ import { SolsticeError } from "../../core/errors.ts";
 import { closeExchange, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
 import { refuse } from "../../http/refusal.ts";
 
-/** A blob as it is served. */
+/** A blob to serve. */
 export interface ServedBlob {
   readonly sizeBytes: number;
   readonly sha256: string;
@@ -12,13 +12,13 @@ export interface ServedBlob {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The headers that tell a reader what the whole has: its length, and its SHA-256 (hex). */
+/** The headers with the length and the SHA-256 (hex) of the whole blob. */
 const blobSizeHeader = "solstice-size";
 const blobDigestHeader = "solstice-sha256";
 
 /**
- * Answers a GET or HEAD with a blob, from `?offset=N` or a `Range: bytes=N-` on. It is sent as fast as it is read, and
- * never held in memory. Throws only before anything was sent.
+ * Answers a GET or HEAD with a blob, from `?offset=N` or a `Range: bytes=N-`. Streams the blob without
+ * holding it in memory. Throws only before the first byte is sent.
  */
 export async function sendBlob(
   exchange: { readonly request: NodeRequest; readonly response: NodeResponse },
@@ -29,13 +29,13 @@ export async function sendBlob(
   const offset = range ?? 0;
   if (offset > blob.sizeBytes) {
     response.setHeader("content-range", `bytes */${blob.sizeBytes}`);
-    const text = `The file has ${blob.sizeBytes} bytes; offset ${offset} is beyond them.`;
+    const text = `The file has ${blob.sizeBytes} bytes; offset ${offset} is beyond its end.`;
     return refuse(response, new SolsticeError("usage", text), { status: 416 });
   }
   const isPartial = request.headers.range !== undefined && range !== null && blob.sizeBytes > 0;
   const source = request.method === "HEAD" ? null : await blob.read(offset);
   if (source === null && request.method !== "HEAD") {
-    throw new SolsticeError("not_found", "The file is not there any more.");
+    throw new SolsticeError("not_found", "The file no longer exists.");
   }
   response.statusCode = isPartial ? 206 : 200;
   const headers: Record<string, string> = {
@@ -58,7 +58,10 @@ export async function sendBlob(
   });
 }
 
-/** Where a reader wants to begin; null where it does not say, or asks for what only a browser's player would. */
+/**
+ * The requested offset; null when the request has none, or has another form of range, which only media
+ * players use.
+ */
 function parseRange(request: NodeRequest): number | null {
   const range = /^bytes=(\d{1,15})-$/.exec(request.headers.range ?? "")?.[1];
   const text = range ?? new URLSearchParams(request.url?.split("?")[1] ?? "").get("offset");

@@ -10,11 +10,11 @@ import type { UploadKey } from "../../store/files/uploads.ts";
 import type { AttemptKey } from "../../store/keys.ts";
 import { transferLimits } from "./transfer-kinds.ts";
 
-/** What one append brings. */
+/** The bytes of one append. */
 export interface StagedBytes {
   readonly offset: number;
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** The whole file's length: more is refused. */
+  /** The length of the whole file; more bytes are refused. */
   readonly sizeBytes: number;
 }
 
@@ -23,22 +23,25 @@ interface RunningDigest {
   length: number;
 }
 
-/** The files that guests are sending, in a directory of the blob store. How much of one is there is its length. */
+/**
+ * The files that guests are sending, in a directory of the blob store. The length of a staged file is the
+ * number of bytes received.
+ */
 export class Staging {
   readonly #directory: string;
-  /** Of files that were written from their beginning on by this process, oldest first. */
+  /** Digests of files that this process has written from their beginning, oldest first. */
   readonly #digests = new Map<string, RunningDigest>();
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Where an upload's bytes lie. */
+  /** The path of an upload's staged bytes. */
   pathOf({ jobId, attempt, id }: UploadKey): string {
     return join(this.#directory, `${jobId}.${attempt}.${id}`);
   }
 
-  /** How much has come; null where nothing was begun. */
+  /** The number of bytes received; null when the upload has not begun. */
   async length(key: UploadKey): Promise<number | null> {
     try {
       return (await stat(this.pathOf(key))).size;
@@ -48,7 +51,7 @@ export class Staging {
     }
   }
 
-  /** Makes the file where it is missing, and returns how much is there. Throws `disk_full`. */
+  /** Creates the file if it is missing, and returns the number of bytes received. Throws `disk_full`. */
   async begin(key: UploadKey): Promise<number> {
     try {
       await using file = await open(this.pathOf(key), "a", 0o600);
@@ -59,9 +62,9 @@ export class Staging {
   }
 
   /**
-   * Adds bytes; those that are there are skipped. Returns the length from then on, which is what was there before when
-   * the bytes begin beyond it. When the sender goes away in the middle, what came stays. Throws `disk_full`, and
-   * `limit_exceeded` for more than one request may carry or the file has.
+   * Adds bytes, and skips those already received. Returns the new length, which is unchanged when the bytes
+   * begin beyond it. When the sender disconnects, the bytes received so far are kept. Throws `disk_full`, and
+   * `limit_exceeded` for more bytes than one request may carry or the file has.
    */
   async append(key: UploadKey, bytes: StagedBytes): Promise<number> {
     try {
@@ -93,7 +96,7 @@ export class Staging {
     return length;
   }
 
-  /** SHA-256 (hex) of what is there. */
+  /** SHA-256 (hex) of the bytes received. */
   async sha256(key: UploadKey, length: number): Promise<string> {
     const digest = this.#digests.get(this.pathOf(key));
     if (digest?.length === length) return digest.hash.copy().digest("hex");
@@ -102,18 +105,18 @@ export class Staging {
     return hash.digest("hex");
   }
 
-  /** Forgets what has come of an upload. */
+  /** Removes the staged bytes of an upload. */
   async remove(key: UploadKey): Promise<void> {
     this.forgetDigest(key);
     await rm(this.pathOf(key), { force: true });
   }
 
-  /** Gives back the memory of an upload that is over. */
+  /** Frees the memory of an upload that has ended. */
   forgetDigest(key: UploadKey): void {
     this.#digests.delete(this.pathOf(key));
   }
 
-  /** The digest that goes on at `length`; null where it would have to be computed from the file. */
+  /** The running digest at `length`; null when it would have to be computed from the file. */
   #digestAt(key: UploadKey, length: number): RunningDigest | null {
     const path = this.pathOf(key);
     const kept = this.#digests.get(path);
@@ -128,7 +131,7 @@ export class Staging {
   }
 }
 
-/** The attempt that a staged file is of, by its name; null for a name that is not of our form. */
+/** The attempt of a staged file, parsed from its name; null for a name of another form. */
 export function attemptOfStagedFile(name: string): AttemptKey | null {
   const match = /^([0-9a-z]{1,40})\.(\d{1,9})\.[0-9a-f]{32}$/.exec(name);
   return match?.[1] === undefined ? null : { jobId: match[1], attempt: Number(match[2]) };
@@ -143,7 +146,7 @@ function refuseTooMuch(end: number, { offset, sizeBytes }: StagedBytes): void {
   }
   if (end > sizeBytes) {
     throw new SolsticeError("limit_exceeded", `The file has ${sizeBytes} bytes; more were sent.`, {
-      remedy: "Begin the upload again with the size that the file has.",
+      remedy: "Begin the upload again with the actual size of the file.",
     });
   }
 }

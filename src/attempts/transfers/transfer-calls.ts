@@ -7,7 +7,7 @@ import type {
 import { mustStop, type RunnerSession } from "../runner-sessions.ts";
 import type { Transfers, UploadProgress } from "./transfers.ts";
 
-/** Most bytes of one AppendUpload. */
+/** Maximum bytes of one AppendUpload. */
 const appendBytes = 1024 * 1024;
 
 function answer({ job }: RunnerSession, { received, stored }: UploadProgress) {
@@ -34,7 +34,7 @@ export async function appendUploadCall(
 ) {
   const { uploadId, data } = request;
   if (data.length > appendBytes) {
-    throw new SolsticeError("limit_exceeded", `At most ${appendBytes} bytes at a time.`);
+    throw new SolsticeError("limit_exceeded", `At most ${appendBytes} bytes per call.`);
   }
   async function* chunks() {
     yield data;
@@ -52,7 +52,9 @@ export async function finishUploadCall(
   return answer(session, await transfers.finish(session, request));
 }
 
-/** A byte count of the wire as a number. What JavaScript cannot count exactly is no size of a file. */
+/**
+ * Converts a byte count from the wire to a number. Refuses counts that JavaScript cannot represent exactly.
+ */
 export function byteCount(value: bigint, field: string): number {
   if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
   throw new SolsticeError("usage", `${field} is beyond ${Number.MAX_SAFE_INTEGER}.`);

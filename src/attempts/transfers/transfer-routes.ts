@@ -22,7 +22,7 @@ import { sendBlob } from "./send-blob.ts";
 import { transferLimits } from "./transfer-kinds.ts";
 import type { Transfers } from "./transfers.ts";
 
-/** What {@link createTransferRoutes} needs. */
+/** The dependencies of {@link createTransferRoutes}. */
 export interface TransferRoutesOptions {
   readonly store: Store;
   readonly transfers: Transfers;
@@ -37,9 +37,9 @@ interface Exchange {
 }
 
 /**
- * The bytes of files between guests and this host, as plain HTTP that every curl and wget speaks:
- * `POST /v1/uploads/ID?offset=N` with the raw bytes as its body, and `GET /v1/downloads/KIND/ID?offset=N`. Both with the
- * session's token. All other paths are `otherwise`'s.
+ * Serves the bytes of files between guests and this host, as plain HTTP for any curl or wget: `POST
+ * /v1/uploads/ID?offset=N` with the raw bytes as its body, and `GET /v1/downloads/KIND/ID?offset=N`. Both
+ * need the session token. Passes all other paths to `otherwise`.
  */
 export function createTransferRoutes(options: TransferRoutesOptions, otherwise: NodeHandler): NodeHandler {
   return (request, response) => {
@@ -47,12 +47,12 @@ export function createTransferRoutes(options: TransferRoutesOptions, otherwise: 
     serve(options, request, response).catch((error: unknown) => {
       const fields = { err: error, path: pathOf(request) };
       if (response.headersSent || response.destroyed) {
-        options.log.debug(fields, `A transfer was cut off: ${errorText(error)}`);
+        options.log.debug(fields, `A transfer was interrupted: ${errorText(error)}`);
         closeExchange(request, response);
       } else if (isSolsticeError(error)) refuse(response, error);
       else {
         options.log.error(fields, "A transfer failed unexpectedly.");
-        refuse(response, new SolsticeError("internal", "The transfer failed unexpectedly; try again."));
+        refuse(response, new SolsticeError("internal", "The transfer failed unexpectedly. Retry."));
       }
     });
   };
@@ -63,7 +63,7 @@ async function serve(options: TransferRoutesOptions, request: NodeRequest, respo
   const uploadId = /^\/v1\/uploads\/([0-9a-f]{32})$/.exec(path)?.[1];
   const download = /^\/v1\/downloads\/([a-z]{1,40})\/([a-z0-9_-]{1,100})$/.exec(path);
   if (uploadId === undefined && download === null) {
-    return sendJson(response, 404, { code: "not_found", message: "There is no such page." });
+    return sendJson(response, 404, { code: "not_found", message: "No page has this path." });
   }
   const allowed = uploadId === undefined ? ["GET", "HEAD"] : ["POST", "PUT"];
   if (!allowed.includes(request.method ?? "")) {
@@ -87,7 +87,8 @@ async function receive({ transfers }: TransferRoutesOptions, exchange: Exchange,
   const { request, response, session } = exchange;
   refuseTooLong(request, response);
   const offset = parseOffset(request);
-  // Whoever stops in the middle still wants to answer: the iterator alone would cut the connection.
+  // A sender that stops in the middle still receives an answer: the iterator's default would close the
+  // connection.
   const chunks = request.iterator({ destroyOnReturn: false });
   const { received, stored } = await transfers.append(session, { uploadId, offset, chunks });
   sendJson(response, 200, {
@@ -104,12 +105,15 @@ async function send(
 ) {
   const find = transfers.kinds.downloads[kind];
   const grant = find === undefined ? null : await find(session, id);
-  if (grant === null) throw new SolsticeError("not_found", "There is no such file for this job.");
+  if (grant === null) throw new SolsticeError("not_found", "This job has no such file to download.");
   const read = (offset: number) => transfers.blobs.read(grant.blobKey, offset);
   await sendBlob({ request, response }, { ...grant, read });
 }
 
-/** Before anything of it is read. What follows on the connection is that body, so it is closed. */
+/**
+ * Refuses the request before its body is read. The rest of the connection is that body, so the connection is
+ * closed.
+ */
 function refuseTooLong(request: NodeRequest, response: NodeResponse): void {
   const length = Number(request.headers["content-length"] ?? 0);
   if (length <= transferLimits.requestBytes) return;

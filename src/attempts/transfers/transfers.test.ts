@@ -60,7 +60,7 @@ async function startGuest(
   return { booted, token, call, begin, post, finish };
 }
 
-test("a file arrives in pieces, each repeated and out of order, and is kept with its digest", async (t) => {
+test("a file sent in repeated pieces and out of order is stored with its digest", async (t) => {
   const { store, transfers, booted, begin, post, finish } = await setUp(t);
   const bytes = randomBytes(300_000);
   const begun = await begin(bytes.length);
@@ -83,13 +83,13 @@ test("a file arrives in pieces, each repeated and out of order, and is kept with
   const blob = await transfers.blobs.read(upload?.blobKey ?? "");
   assert.deepEqual(Buffer.concat((await blob?.toArray()) ?? []), bytes);
   assert.deepEqual(readdirSync(transfers.blobs.stagingDirectory), []);
-  // Every call of it said again changes nothing.
+  // Every repeated call of the upload changes nothing.
   assert.equal((await finish(id, sha256(bytes))).body.stored, true);
   assert.equal((await begin(bytes.length)).body.stored, true);
   assert.equal((await post(id, 0, bytes)).body.stored, true);
 });
 
-test("a connection that breaks at any offset loses nothing: the next request goes on where it broke", async (t) => {
+test("a connection that breaks at any offset loses nothing: the next request continues there", async (t) => {
   const { server, token, begin, post, finish } = await setUp(t);
   const bytes = randomBytes(200_000);
   const id = String((await begin(bytes.length)).body.uploadId);
@@ -103,7 +103,7 @@ test("a connection that breaks at any offset loses nothing: the next request goe
   assert.equal((await finish(id, sha256(bytes))).body.stored, true);
 });
 
-/** Promises a longer body than it sends, then cuts the connection. */
+/** Announces a longer body than it sends, then closes the connection. */
 async function postAndBreak(
   to: { server: { port: number }; token: string; id: string },
   { offset, bytes }: { offset: number; bytes: Uint8Array },
@@ -121,7 +121,7 @@ async function postAndBreak(
   await new Promise((resolve) => socket.once("close", resolve).resume());
 }
 
-test("bytes that are not what the guest hashed are thrown away, and taken the second time", async (t) => {
+test("bytes that differ from the guest's digest are dropped, and accepted when sent again", async (t) => {
   const { begin, post, finish } = await setUp(t);
   const bytes = randomBytes(70_000);
   const damaged = Buffer.from(bytes);
@@ -134,7 +134,7 @@ test("bytes that are not what the guest hashed are thrown away, and taken the se
   assert.equal((await finish(id, sha256(bytes))).body.stored, true);
 });
 
-test("another job's upload is nobody's, and a token that is none is refused before the body is read", async (t) => {
+test("another job's upload cannot be used, and an invalid token is refused before the body is read", async (t) => {
   const { store, server, begin, post } = await setUp(t);
   const id = String((await begin(10)).body.uploadId);
   const other = await startGuest(store, server.url);
@@ -142,13 +142,13 @@ test("another job's upload is nobody's, and a token that is none is refused befo
   assert.equal((await other.finish(id)).status, 404);
   assert.equal((await post(id, 0, Buffer.alloc(5), "x".repeat(40))).status, 401);
   assert.equal((await post("0".repeat(32), 0, Buffer.alloc(5))).status, 404);
-  // The same name in both jobs: two files.
+  // The same name in both jobs makes two files.
   await other.begin(3);
   assert.equal((await other.post(id, 0, Buffer.from("abc"))).body.received, "3");
   assert.equal((await post(id, 0, Buffer.alloc(0))).body.received, "0");
 });
 
-test("limits: a file, a job and the whole are refused with a sentence; a body longer than it may be with an error", async (t) => {
+test("limits of a file, a job and the store refuse with a sentence; a body that is too long is an error", async (t) => {
   const limits = { fileBytes: 100, jobBytes: 150, storeBytes: 220 };
   const { store, server, begin, post } = await setUp(t, { limits });
   assert.match(String((await begin(101)).body.refusal), /^it has 101 B, .*100 B \(ARTIFACT_FILE_LIMIT_MB\)$/);
@@ -162,7 +162,7 @@ test("limits: a file, a job and the whole are refused with a sentence; a body lo
   assert.ok(tooLong === null || tooLong.status === 429);
 });
 
-test("names are any bytes, and never a path of ours", async (t) => {
+test("names may be any bytes, and are never used as a path", async (t) => {
   const { transfers, call, post, finish } = await setUp(t);
   const names = [
     "a\nb",
@@ -191,7 +191,7 @@ test("names are any bytes, and never a path of ours", async (t) => {
   assert.equal((await call("BeginUpload", { kind: "nonsense", name: base64("a"), size: "1" })).status, 400);
 });
 
-test("a name that the request does not ask for is refused, whatever the guest says, and nothing is written", async (t) => {
+test("a name that no pattern of the request matches is refused, and nothing is written", async (t) => {
   const { store, transfers, server, begin } = await setUp(t);
   const guest = await startGuest(store, server.url, { artifacts: [{ paths: ["dist/*.deb", "log"] }] });
   for (const name of ["dist/a.deb", "log", "log/deep/down.txt"])
@@ -199,18 +199,18 @@ test("a name that the request does not ask for is refused, whatever the guest sa
   const unasked = ["Makefile", "dist/a.rpm", "dist/b/a.deb", "log/.git/config", "../log", "/log", "log/../x"];
   for (const name of unasked) {
     const { body } = await guest.begin(1, name);
-    assert.equal(body.refusal, "no pattern of the request's artifacts names it", name);
+    assert.equal(body.refusal, "no artifact pattern of the request matches its name", name);
   }
   const none = await startGuest(store, server.url, {});
   assert.match(String((await none.begin(1, "a")).body.refusal), /no pattern/);
   assert.match(
     String((await begin(1, "x".repeat(artifactNameBytes + 1))).body.refusal),
-    /^its name has 1025 bytes, and a name may have 1024$/,
+    /^its name has 1025 bytes, more than the limit of 1024$/,
   );
   assert.equal(readdirSync(transfers.blobs.stagingDirectory).length, 3);
 });
 
-test("after Finish nothing is taken", async (t) => {
+test("after Finish uploads are refused", async (t) => {
   const { call, begin, post, finish } = await setUp(t);
   const id = String((await begin(3)).body.uploadId);
   await call("Finish", { exitCode: 0, logLength: "0", logSha256: sha256(Buffer.alloc(0)) });
@@ -220,7 +220,7 @@ test("after Finish nothing is taken", async (t) => {
   }
 });
 
-test("a file whose length changed begins again; one that is kept does not change", async (t) => {
+test("a file whose length changed starts again; a stored file does not change", async (t) => {
   const { begin, post, finish } = await setUp(t);
   const id = String((await begin(5)).body.uploadId);
   await post(id, 0, Buffer.from("hello"));
@@ -230,13 +230,13 @@ test("a file whose length changed begins again; one that is kept does not change
   assert.match(String((await begin(5)).body.refusal), /another length/);
 });
 
-test("an empty file is a file", async (t) => {
+test("an empty file is stored", async (t) => {
   const { begin, finish } = await setUp(t);
   const id = (await begin(0)).body.uploadId;
   assert.equal((await finish(id, sha256(Buffer.alloc(0)))).body.stored, true);
 });
 
-test("many files at once, and the same piece from several connections", async (t) => {
+test("many concurrent files, and the same piece from several connections", async (t) => {
   const { begin, post, finish } = await setUp(t);
   const files = Array.from({ length: 8 }, async (_, at) => {
     const bytes = randomBytes(100_000 + at);
@@ -247,7 +247,7 @@ test("many files at once, and the same piece from several connections", async (t
   await Promise.all(files);
 });
 
-test("a full disk is no end: the runner is told to come again, and what was there goes on", async (t) => {
+test("a full disk is temporary: the runner receives a retryable error, and its upload continues", async (t) => {
   let problem: string | null = null;
   const { begin, post, finish } = await setUp(t, { diskProblem: () => problem });
   const id = String((await begin(6)).body.uploadId);
@@ -259,7 +259,7 @@ test("a full disk is no end: the runner is told to come again, and what was ther
   assert.equal((await finish(id)).body.stored, true);
 });
 
-test("a process that dies between any two steps of an upload's end is followed by one that ends it", async (t) => {
+test("an upload is completed after a crash between any two steps of its end", async (t) => {
   const { store, transfers, booted, call, begin, post } = await setUp(t);
   const { blobs } = transfers;
   const crash = new Error("killed");
@@ -302,7 +302,7 @@ test("a process that dies between any two steps of an upload's end is followed b
   }
 });
 
-test("the same in gRPC alone", async (t) => {
+test("an upload with gRPC alone", async (t) => {
   const { server, token } = await setUp(t);
   const client = createClient(RunnerService, createGrpcTransport({ baseUrl: server.url }));
   const as = { headers: { authorization: `Bearer ${token}` } };

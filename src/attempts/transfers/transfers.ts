@@ -17,32 +17,38 @@ import type { RunnerSession } from "../runner-sessions.ts";
 import { Staging } from "./staging.ts";
 import { type TransferKinds, transferLimits, type UploadKind } from "./transfer-kinds.ts";
 
-/** What {@link createTransfers} needs. */
+/** The dependencies of {@link createTransfers}. */
 export interface TransfersOptions {
   readonly store: Store;
   readonly blobs: BlobStore;
   readonly kinds: TransferKinds;
-  /** This host, for blobs that only it can read. */
+  /** This host's id, for blobs that only this host can read. */
   readonly hostId: string;
   readonly log: Log;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Why nothing more may be written to this host's disk for now, in one sentence; null when it may. */
+  /**
+   * The reason why nothing may be written to this host's disk now, in one sentence; null when writing is
+   * allowed.
+   */
   readonly diskProblem: () => string | null;
 }
 
-/** What a guest is told of an upload. */
+/** The state of an upload, as its guest receives it. */
 export interface UploadProgress {
   readonly uploadId: string;
-  /** Bytes that are there from the beginning on: where to go on. */
+  /** Bytes received without a gap: the offset to continue from. */
   readonly received: number;
-  /** The file is kept, for good. */
+  /** True when the file is stored permanently. */
   readonly stored: boolean;
-  /** Why the file is not taken; empty when it is. */
+  /** The reason why the file is refused; empty when it is accepted. */
   readonly refusal: string;
 }
 
-/** Files between guests and the blob store. Every call can be repeated, by other processes after a crash as well. */
+/**
+ * File transfers between guests and the blob store. Every call is idempotent, also after a crash and in
+ * another process.
+ */
 export interface Transfers {
   readonly kinds: TransferKinds;
   readonly blobs: BlobStore;
@@ -54,7 +60,10 @@ export interface Transfers {
     session: RunnerSession,
     bytes: { readonly uploadId: string; readonly offset: number; readonly chunks: AsyncIterable<Uint8Array> },
   ): Promise<UploadProgress>;
-  /** `sha256` is empty where the guest has no tool for it. `stored` is false while the blob is still being written. */
+  /**
+   * `sha256` is empty when the guest cannot compute it. `stored` is false while the blob is still being
+   * written.
+   */
   finish(
     session: RunnerSession,
     file: { readonly uploadId: string; readonly sha256: string },
@@ -124,11 +133,11 @@ export function createTransfers(options: TransfersOptions): Transfers {
     },
     async finish(session, { uploadId, sha256 }) {
       refuseFinished(session);
-      const reported = parseSha256(sha256);
+      const guestDigest = parseSha256(sha256);
       return queue.run(uploadId, async () => {
         const upload = await findUpload(store, session, uploadId);
         if (upload.storedAt !== null) return progress(upload, upload.sizeBytes);
-        const whole = await proveWhole(options, staging, { upload, reported });
+        const whole = await proveWhole(options, staging, { upload, guestDigest });
         if (typeof whole === "number") return progress(upload, whole);
         const end = new AbortController();
         const waited = delay(transferLimits.finishWaitMs, false, { signal: end.signal });
@@ -141,25 +150,28 @@ export function createTransfers(options: TransfersOptions): Transfers {
   };
 }
 
-/** The upload with its digest on record; or, when bytes are missing or damaged, how many of them can be kept. */
+/**
+ * Records the digest of an upload and returns it; when bytes are missing or damaged, returns how many can be
+ * kept.
+ */
 async function proveWhole(
   { store, blobs, log }: TransfersOptions,
   staging: Staging,
-  { upload, reported }: { upload: Upload; reported: string | null },
+  { upload, guestDigest }: { upload: Upload; guestDigest: string | null },
 ): Promise<Upload | number> {
   const length = await staging.length(upload);
   if (length === null) {
-    // A process that died after the file had become a blob, and before that was on record.
+    // A process crashed after the file had become a blob, and before the store recorded that.
     const blob = upload.sha256 === null ? null : await blobs.stat(upload.blobKey);
     return blob?.sizeBytes === upload.sizeBytes ? upload : staging.begin(upload);
   }
   if (length < upload.sizeBytes) return length;
   const sha256 = await staging.sha256(upload, length);
-  if (reported !== null && reported !== sha256) {
+  if (guestDigest !== null && guestDigest !== sha256) {
     const { jobId, attempt, id } = upload;
     log.warn(
       { jobId, attempt, uploadId: id },
-      "A file is not what its guest says it sent; it is to send it again.",
+      "upload digest differs from the guest's: requesting the file again",
     );
     await staging.remove(upload);
     return staging.begin(upload);
@@ -194,16 +206,16 @@ function progress(upload: Upload, received: number): UploadProgress {
 
 function storedAlready(upload: Upload, sizeBytes: number): UploadProgress {
   const refusal =
-    upload.sizeBytes === sizeBytes ? "" : "a file of this name was sent before, with another length";
+    upload.sizeBytes === sizeBytes ? "" : "a file of this name with another length is already stored";
   return { ...progress(upload, upload.sizeBytes), refusal };
 }
 
-/** The same file of the same attempt has the same id, whichever process is asked. */
+/** Makes the id of a file: the same for the same file of the same attempt, in every process. */
 function uploadIdOf({ kind, name }: { kind: string; name: Uint8Array }): string {
   return createHash("sha256").update(`${kind}\0`).update(name).digest("hex").slice(0, 32);
 }
 
-/** A name of any bytes as text; what is no UTF-8 becomes U+FFFD. */
+/** Converts a name of any bytes to text; invalid UTF-8 becomes U+FFFD. */
 function parseName(bytes: Uint8Array): string {
   const { nameBytes } = transferLimits;
   if (bytes.byteLength >= 1 && bytes.byteLength <= nameBytes && !bytes.includes(0)) {
@@ -221,7 +233,7 @@ function parseSha256(text: string): string | null {
 
 function refuseFinished({ machine }: RunnerSession): void {
   if (machine.runnerFinishedAt === null) return;
-  throw new SolsticeError("conflict", "The runner has called Finish; nothing can be added to this attempt.");
+  throw new SolsticeError("conflict", "The runner already called Finish; this attempt accepts no more data.");
 }
 
 function refuseFullDisk({ diskProblem }: TransfersOptions): void {

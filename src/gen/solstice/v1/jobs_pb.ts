@@ -17,7 +17,7 @@ export const file_solstice_v1_jobs: GenFile = /*@__PURE__*/
  */
 export type SubmitRequest = Message<"solstice.v1.SubmitRequest"> & {
   /**
-   * A JobRequest document (`jobrequest.v1`, JSON), the same that goes through the broker.
+   * A JobRequest document (`jobrequest.v1`, JSON), the same as through the broker.
    *
    * @generated from field: string job_request_json = 1;
    */
@@ -41,14 +41,14 @@ export type SubmitResponse = Message<"solstice.v1.SubmitResponse"> & {
   job?: Job | undefined;
 
   /**
-   * True when the request_id was known already.
+   * True when a job with this request_id already existed.
    *
    * @generated from field: bool existed = 2;
    */
   existed: boolean;
 
   /**
-   * What the person should know: sentences, such as why its guest will not reach the repository.
+   * Warnings for the person, in sentences, such as the reason why the guest will not reach the repository.
    *
    * @generated from field: repeated string warnings = 3;
    */
@@ -194,28 +194,28 @@ export type Job = Message<"solstice.v1.Job"> & {
   timeoutSeconds: number;
 
   /**
-   * What the current attempt restored from the cache, and saved to it.
+   * The caches that the current attempt restored and saved.
    *
    * @generated from field: repeated solstice.v1.CacheUse cache = 40;
    */
   cache: CacheUse[];
 
   /**
-   * The job that this one repeats, by its full id; empty for a job of its own.
+   * The full id of the job that this job retries; empty for other jobs.
    *
    * @generated from field: string retry_of = 26;
    */
   retryOf: string;
 
   /**
-   * The jobs that repeat this one, oldest first, at most 100; not in lists.
+   * The jobs that retry this job, oldest first, at most 100; not in lists.
    *
    * @generated from field: repeated string retries = 27;
    */
   retries: string[];
 
   /**
-   * Where the job asked for its guest to be kept when it fails, and has failed.
+   * Present when the job requested a hold and has failed.
    *
    * @generated from field: solstice.v1.Hold hold = 28;
    */
@@ -234,21 +234,22 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
  */
 export type Hold = Message<"solstice.v1.Hold"> & {
   /**
-   * on_hold: the guest can be entered. ending: it is being removed. ended: it is gone. refused: it was not kept; see message
+   * on_hold: a shell can be opened in the guest. ending: the guest is being removed. ended: the guest is removed.
+   * refused: the guest was not kept; see message
    *
    * @generated from field: string state = 1;
    */
   state: string;
 
   /**
-   * When the hold ends (or was to end) by itself; 0 where it was refused.
+   * The time when the hold ends (or would have ended) without a release; 0 when it was refused.
    *
    * @generated from field: int64 until_ms = 2;
    */
   untilMs: bigint;
 
   /**
-   * When somebody released it; 0: nobody did.
+   * The time when a person released the hold; 0 without a release.
    *
    * @generated from field: int64 released_ms = 3;
    */
@@ -287,7 +288,7 @@ export type Verdict = Message<"solstice.v1.Verdict"> & {
   message: string;
 
   /**
-   * Absent where no step decided.
+   * Absent when no step decided the verdict.
    *
    * @generated from field: optional int32 exit_code = 4;
    */
@@ -407,24 +408,24 @@ export type LogStatus = Message<"solstice.v1.LogStatus"> & {
   receivedBytes: bigint;
 
   /**
-   * open: more may come. complete: length and digest agree with the guest's. truncated: they do, or more may come, and
-   * bytes in the middle were not kept. gap: the guest counted more than arrived. differs: length or digest do not agree.
-   * unproven: no digest to compare with. cut_short: the guest was gone before it had told the end. expired: retention
-   * removed it.
+   * open: more output may come. complete: length and digest agree with the guest's. truncated: bytes in the middle
+   * were dropped; the rest agrees, or more output may come. gap: less arrived than the guest counted. differs: length
+   * or digest do not agree. unproven: the guest sent no digest. cut_short: the guest was lost before it reported the
+   * end. expired: retention removed the log.
    *
    * @generated from field: string completeness = 2;
    */
   completeness: string;
 
   /**
-   * When retention removed it; 0 while it is there.
+   * The time when retention removed the log; 0 while the log exists.
    *
    * @generated from field: int64 expired_ms = 3;
    */
   expiredMs: bigint;
 
   /**
-   * The bytes that are known to be missing (truncated, gap), the end exclusive.
+   * The range of missing bytes (truncated, gap); the end is exclusive.
    *
    * @generated from field: optional uint64 missing_from = 4;
    */
@@ -482,21 +483,21 @@ export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
  */
 export type ListRequest = Message<"solstice.v1.ListRequest"> & {
   /**
-   * Only jobs in one of these states; empty: all.
+   * Only jobs in one of these states; empty: all states.
    *
    * @generated from field: repeated string states = 1;
    */
   states: string[];
 
   /**
-   * At most this many, newest first; 0: 50. At most 1000.
+   * Maximum number of jobs, newest first; 0: 50. At most 1000.
    *
    * @generated from field: uint32 limit = 2;
    */
   limit: number;
 
   /**
-   * Continue behind this job.
+   * For the next page: the last job of the page before.
    *
    * @generated from field: string before_job_id = 3;
    */
@@ -588,15 +589,16 @@ export type LogsRequest = Message<"solstice.v1.LogsRequest"> & {
   follow: boolean;
 
   /**
-   * 0: the attempt that is current when the call begins (the first one of a job that still waits). With follow it may
-   * also be the next one.
+   * 0: the current attempt at the start of the call (the first attempt of a job that waits). With follow, the next
+   * attempt is also allowed.
    *
    * @generated from field: int32 attempt = 5;
    */
   attempt: number;
 
   /**
-   * Only what this step wrote, by its name or its index; offsets then count from the step's beginning. Empty: everything.
+   * Only the output of this step, by its name or index; offsets then count from the step's beginning. Empty: the
+   * whole log.
    *
    * @generated from field: string step = 6;
    */
@@ -615,28 +617,28 @@ export const LogsRequestSchema: GenMessage<LogsRequest> = /*@__PURE__*/
  */
 export type LogsResponse = Message<"solstice.v1.LogsResponse"> & {
   /**
-   * Where `data` begins in the log (with `step`: in the step's output), in bytes.
+   * Offset of `data` in the log (with `step`: in the step's output), in bytes.
    *
    * @generated from field: uint64 offset = 1;
    */
   offset: bigint;
 
   /**
-   * At most 256 KiB. Empty in the first message, which comes at once.
+   * At most 256 KiB. Empty in the first message, which is sent at once.
    *
    * @generated from field: bytes data = 2;
    */
   data: Uint8Array;
 
   /**
-   * The attempt whose log this is; the same in all messages of a stream.
+   * The attempt of this log; the same in all messages of a stream.
    *
    * @generated from field: int32 attempt = 3;
    */
   attempt: number;
 
   /**
-   * How many bytes before `offset` are missing here, since they were not kept: the log exceeded its limit.
+   * Number of bytes missing before `offset`, dropped because the log exceeded its limit.
    *
    * @generated from field: uint64 skipped_bytes = 4;
    */
@@ -660,7 +662,7 @@ export type CancelRequest = Message<"solstice.v1.CancelRequest"> & {
   jobId: string;
 
   /**
-   * Also the steps that always run are ended, or not begun.
+   * Also end the steps that always run, or do not start them.
    *
    * @generated from field: bool now = 2;
    */
@@ -727,14 +729,14 @@ export type RetryResponse = Message<"solstice.v1.RetryResponse"> & {
   job?: Job | undefined;
 
   /**
-   * True when this request_id had been sent before.
+   * True when a job with this request_id already existed.
    *
    * @generated from field: bool existed = 2;
    */
   existed: boolean;
 
   /**
-   * As of SubmitResponse.
+   * As in SubmitResponse.
    *
    * @generated from field: repeated string warnings = 3;
    */
@@ -753,7 +755,7 @@ export const RetryResponseSchema: GenMessage<RetryResponse> = /*@__PURE__*/
  */
 export type TerminalSize = Message<"solstice.v1.TerminalSize"> & {
   /**
-   * 1 to 1000 each; 0: not known.
+   * 1 to 1000 each; 0: unknown.
    *
    * @generated from field: uint32 rows = 1;
    */
@@ -781,7 +783,7 @@ export type ShellRequest = Message<"solstice.v1.ShellRequest"> & {
    */
   kind: {
     /**
-     * The first message, and only that.
+     * Only the first message, which must have this kind.
      *
      * @generated from field: solstice.v1.ShellOpen open = 1;
      */
@@ -821,7 +823,7 @@ export type ShellOpen = Message<"solstice.v1.ShellOpen"> & {
   jobId: string;
 
   /**
-   * The kind of terminal, as in the environment variable TERM; empty: dumb.
+   * The type of the terminal, as in the environment variable TERM; empty: dumb.
    *
    * @generated from field: string term = 2;
    */
@@ -833,7 +835,7 @@ export type ShellOpen = Message<"solstice.v1.ShellOpen"> & {
   size?: TerminalSize | undefined;
 
   /**
-   * No terminal at the caller's end: the shell reads commands, and neither echoes nor prompts.
+   * The caller has no terminal: the shell reads commands, without echo and prompt.
    *
    * @generated from field: bool plain = 4;
    */
@@ -868,7 +870,7 @@ export type ShellResponse = Message<"solstice.v1.ShellResponse"> & {
     case: "output";
   } | {
     /**
-     * The guest is on another host: call there. Nothing comes after this.
+     * The guest is on another host: call that host. The last message.
      *
      * @generated from field: solstice.v1.ShellMoved moved = 3;
      */
@@ -876,7 +878,7 @@ export type ShellResponse = Message<"solstice.v1.ShellResponse"> & {
     case: "moved";
   } | {
     /**
-     * Why the shell has ended. Nothing comes after this.
+     * The reason of the shell's end. The last message.
      *
      * @generated from field: solstice.v1.ShellEnded ended = 4;
      */
@@ -902,7 +904,7 @@ export type ShellOpened = Message<"solstice.v1.ShellOpened"> & {
   jobId: string;
 
   /**
-   * When the hold ends by itself.
+   * The time when the hold ends without a release.
    *
    * @generated from field: int64 until_ms = 2;
    */
@@ -926,7 +928,7 @@ export type ShellMoved = Message<"solstice.v1.ShellMoved"> & {
   hostId: string;
 
   /**
-   * The API of that host as it told it; empty where it told none.
+   * The API URL that the host published; empty when it has none.
    *
    * @generated from field: string api_url = 2;
    */
@@ -957,7 +959,7 @@ export type ShellEnded = Message<"solstice.v1.ShellEnded"> & {
   message: string;
 
   /**
-   * What the shell exited with; only with exited.
+   * The exit code of the shell; only with exited.
    *
    * @generated from field: optional int32 exit_code = 3;
    */
@@ -1048,14 +1050,14 @@ export type CapacityResponse = Message<"solstice.v1.CapacityResponse"> & {
   draining: boolean;
 
   /**
-   * Every host that shares the store, the one that was asked first. The numbers above are of the asked one.
+   * Every host that shares the store, the called host first. The numbers above are those of the called host.
    *
    * @generated from field: repeated solstice.v1.HostCapacity hosts = 6;
    */
   hosts: HostCapacity[];
 
   /**
-   * Guests of failed jobs that are kept for people to enter, beside what runs; and how many that may be.
+   * Guests on hold, in addition to the running jobs; and their maximum.
    *
    * @generated from field: uint32 on_hold = 7;
    */
@@ -1079,7 +1081,7 @@ export const CapacityResponseSchema: GenMessage<CapacityResponse> = /*@__PURE__*
  */
 export type DrainRequest = Message<"solstice.v1.DrainRequest"> & {
   /**
-   * start, end; empty: nothing is changed
+   * start, end; empty: no change
    *
    * @generated from field: string action = 1;
    */
@@ -1103,14 +1105,14 @@ export type DrainResponse = Message<"solstice.v1.DrainResponse"> & {
   hostId: string;
 
   /**
-   * Since when the host drains; 0: it does not.
+   * The time when the host began to drain; 0: it is not draining.
    *
    * @generated from field: int64 draining_since_ms = 2;
    */
   drainingSinceMs: bigint;
 
   /**
-   * The jobs that have a guest on the host. Where it drains, no other comes.
+   * The jobs with a guest on the host. A draining host starts no further jobs.
    *
    * @generated from field: repeated solstice.v1.DrainingJob jobs = 3;
    */
@@ -1144,7 +1146,7 @@ export type DrainingJob = Message<"solstice.v1.DrainingJob"> & {
   state: string;
 
   /**
-   * Its guest is kept although it has failed: see Release.
+   * The job has failed and its guest is kept: see Release.
    *
    * @generated from field: bool on_hold = 4;
    */
@@ -1180,7 +1182,7 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
   backend: string;
 
   /**
-   * serving, restarting (its guests run on), draining, paused (see message), lost (its lease ran out)
+   * serving, restarting (its guests keep running), draining, paused (see message), lost (its lease expired)
    *
    * @generated from field: string state = 4;
    */
@@ -1202,14 +1204,14 @@ export type HostCapacity = Message<"solstice.v1.HostCapacity"> & {
   running: number;
 
   /**
-   * When it last renewed its lease.
+   * The time when the host last renewed its lease.
    *
    * @generated from field: int64 renewed_ms = 8;
    */
   renewedMs: bigint;
 
   /**
-   * The labels it serves, and those of them whose image is ready.
+   * The labels that the host serves, and those whose image is ready.
    *
    * @generated from field: repeated string labels = 9;
    */
@@ -1263,7 +1265,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
   image: string;
 
   /**
-   * Absent: no cap of its own.
+   * Absent: the label has no limit of its own.
    *
    * @generated from field: optional uint32 cap = 3;
    */
@@ -1280,7 +1282,7 @@ export type LabelCapacity = Message<"solstice.v1.LabelCapacity"> & {
   queued: number;
 
   /**
-   * ready, preparing, failed, elsewhere (it needs another backend than the asked host's)
+   * ready, preparing, failed, elsewhere (the image needs another backend than the called host's)
    *
    * @generated from field: string image_state = 6;
    */
@@ -1304,7 +1306,7 @@ export const LabelCapacitySchema: GenMessage<LabelCapacity> = /*@__PURE__*/
  */
 export type DescribeHostRequest = Message<"solstice.v1.DescribeHostRequest"> & {
   /**
-   * Also report the images. That looks at the host's disk.
+   * Also report the images, which reads the host's disk.
    *
    * @generated from field: bool images = 1;
    */
@@ -1357,7 +1359,7 @@ export type DescribeHostResponse = Message<"solstice.v1.DescribeHostResponse"> &
   imageMapPath: string;
 
   /**
-   * SHA-256 (hex) of the image map's file as it was read.
+   * SHA-256 (hex) of the image map file when it was read.
    *
    * @generated from field: string image_map_sha256 = 7;
    */
@@ -1382,7 +1384,7 @@ export const DescribeHostResponseSchema: GenMessage<DescribeHostResponse> = /*@_
   messageDesc(file_solstice_v1_jobs, 37);
 
 /**
- * Setting is one option of the orchestrator that has a value.
+ * Setting is an option of the orchestrator and its value.
  *
  * @generated from message solstice.v1.Setting
  */
@@ -1395,7 +1397,7 @@ export type Setting = Message<"solstice.v1.Setting"> & {
   flag: string;
 
   /**
-   * As a flag would have it. Empty where it is secret.
+   * The value in the form of the flag. Empty when it is secret.
    *
    * @generated from field: string value = 2;
    */
@@ -1415,7 +1417,7 @@ export const SettingSchema: GenMessage<Setting> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 38);
 
 /**
- * HostImage is one image of the host's image map, and what is of it on the host's disk.
+ * HostImage is one image of the host's image map, and its state on the host's disk.
  *
  * @generated from message solstice.v1.HostImage
  */
@@ -1426,7 +1428,7 @@ export type HostImage = Message<"solstice.v1.HostImage"> & {
   name: string;
 
   /**
-   * Its own name, and every alias that ends at it.
+   * The image's name, and every alias that resolves to it.
    *
    * @generated from field: repeated string labels = 2;
    */
@@ -1440,21 +1442,21 @@ export type HostImage = Message<"solstice.v1.HostImage"> & {
   state: string;
 
   /**
-   * Why the host does not run it; empty where it does.
+   * The reason why the host cannot run the image; empty when it can.
    *
    * @generated from field: string unfit = 4;
    */
   unfit: string;
 
   /**
-   * The backend that it needs instead of the host's, where that is why.
+   * The required backend, when it is not the host's.
    *
    * @generated from field: string needs = 5;
    */
   needs: string;
 
   /**
-   * raw, qcow2; empty where it is not known
+   * raw, qcow2; empty when unknown
    *
    * @generated from field: string format = 6;
    */
@@ -1471,7 +1473,7 @@ export type HostImage = Message<"solstice.v1.HostImage"> & {
   fileSizeBytes?: bigint | undefined;
 
   /**
-   * Empty where it is not known.
+   * Empty when unknown.
    *
    * @generated from field: string sha256 = 9;
    */
@@ -1493,7 +1495,7 @@ export type HostImage = Message<"solstice.v1.HostImage"> & {
   totalBytes?: bigint | undefined;
 
   /**
-   * The process that prepares it.
+   * The process that prepares the image.
    *
    * @generated from field: optional int64 holder_pid = 13;
    */
@@ -1547,7 +1549,7 @@ export type ExplainResponse = Message<"solstice.v1.ExplainResponse"> & {
   message: string;
 
   /**
-   * Absent where nothing can be said.
+   * Absent when there is no estimate.
    *
    * @generated from field: optional int64 estimated_start_ms = 3;
    */
@@ -1566,7 +1568,7 @@ export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
  */
 export type ListRejectedRequest = Message<"solstice.v1.ListRejectedRequest"> & {
   /**
-   * At most this many; 0: 50. At most 1000.
+   * Maximum number of messages; 0: 50. At most 1000.
    *
    * @generated from field: uint32 limit = 1;
    */
@@ -1614,7 +1616,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
   receivedMs: bigint;
 
   /**
-   * The code of docs/reference/errors.md it was refused with.
+   * The error code of the rejection, a code of docs/reference/errors.md.
    *
    * @generated from field: string reason = 3;
    */
@@ -1626,7 +1628,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
   message: string;
 
   /**
-   * Absent where none could be read.
+   * Absent when the message has no readable id.
    *
    * @generated from field: optional string request_id = 5;
    */
@@ -1650,7 +1652,7 @@ export type RejectedMessage = Message<"solstice.v1.RejectedMessage"> & {
   bodyBytes: bigint;
 
   /**
-   * How often this body came.
+   * Number of times that this body was received.
    *
    * @generated from field: uint32 times = 9;
    */
@@ -1691,14 +1693,14 @@ export type FindLeaksResponse = Message<"solstice.v1.FindLeaksResponse"> & {
   leaks: Leak[];
 
   /**
-   * Which inventories were compared: store, hypervisor, files, network, temporary, blobs.
+   * The inventories that were compared: store, hypervisor, files, network, temporary, blobs.
    *
    * @generated from field: repeated string inventories = 2;
    */
   inventories: string[];
 
   /**
-   * Those that could not be read, or not to their end.
+   * The inventories that could not be read, or not completely.
    *
    * @generated from field: repeated solstice.v1.UnreadInventory unread = 3;
    */
@@ -1722,7 +1724,7 @@ export type UnreadInventory = Message<"solstice.v1.UnreadInventory"> & {
   inventory: string;
 
   /**
-   * Why, in one sentence.
+   * The reason, in one sentence.
    *
    * @generated from field: string problem = 2;
    */
@@ -1755,28 +1757,29 @@ export type Leak = Message<"solstice.v1.Leak"> & {
   name: string;
 
   /**
-   * Empty where no job is known.
+   * Empty when the job is unknown.
    *
    * @generated from field: string job_id = 3;
    */
   jobId: string;
 
   /**
-   * What is wrong, and how that can have come.
+   * The difference, and its possible cause.
    *
    * @generated from field: string cause = 4;
    */
   cause: string;
 
   /**
-   * What mends it: remove, finish, adopt (when the orchestrator starts), by_hand, or none where it goes by itself.
+   * The repair: remove, finish, adopt (when the orchestrator starts), by_hand, or none when it resolves
+   * automatically.
    *
    * @generated from field: string remedy = 5;
    */
   remedy: string;
 
   /**
-   * With fix: true when it was mended. Else why not, in `problem`.
+   * With fix: true when the difference was repaired. Otherwise `problem` has the reason.
    *
    * @generated from field: bool fixed = 6;
    */
@@ -1800,7 +1803,7 @@ export const LeakSchema: GenMessage<Leak> = /*@__PURE__*/
  */
 export type CacheUse = Message<"solstice.v1.CacheUse"> & {
   /**
-   * Which of the caches of the request, from 0.
+   * The index of the cache in the request, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
@@ -1821,7 +1824,7 @@ export type CacheUse = Message<"solstice.v1.CacheUse"> & {
   outcome: string;
 
   /**
-   * The key of the entry; of a miss, and where nothing was saved, the key that was wished for.
+   * The key of the entry; the requested key on a miss, and when no entry was saved.
    *
    * @generated from field: string key = 4;
    */
@@ -1845,21 +1848,21 @@ export const CacheUseSchema: GenMessage<CacheUse> = /*@__PURE__*/
  */
 export type ListCacheRequest = Message<"solstice.v1.ListCacheRequest"> & {
   /**
-   * Only of this repository (its URL, as a job gives it).
+   * Only entries of this repository (its URL, as in a job).
    *
    * @generated from field: string repo_url = 1;
    */
   repoUrl: string;
 
   /**
-   * Only with this key.
+   * Only entries with this key.
    *
    * @generated from field: string key = 2;
    */
   key: string;
 
   /**
-   * At most this many; 0: 100. At most 1000.
+   * Maximum number of entries; 0: 100. At most 1000.
    *
    * @generated from field: uint32 limit = 3;
    */
@@ -1912,7 +1915,7 @@ export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
   image: string;
 
   /**
-   * A branch without refs/heads/, or another ref; empty for none.
+   * A branch without refs/heads/, or another ref; empty when there is no ref.
    *
    * @generated from field: string ref = 4;
    */
@@ -1959,7 +1962,7 @@ export type CacheEntry = Message<"solstice.v1.CacheEntry"> & {
   uses: bigint;
 
   /**
-   * The host that has its bytes; empty where they are in a bucket that every host reads.
+   * The host that stores the bytes; empty when they are in a bucket that every host reads.
    *
    * @generated from field: string host_id = 13;
    */
@@ -1978,7 +1981,7 @@ export const CacheEntrySchema: GenMessage<CacheEntry> = /*@__PURE__*/
  */
 export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
   /**
-   * One entry; or with it empty, all of a repository, or of all repositories, that have the key.
+   * One entry. Empty: all entries that have the key, of one repository or of all.
    *
    * @generated from field: string id = 1;
    */
@@ -1995,7 +1998,7 @@ export type DeleteCacheRequest = Message<"solstice.v1.DeleteCacheRequest"> & {
   key: string;
 
   /**
-   * Must be true where neither id nor repo_url nor key is given.
+   * Must be true when id, repo_url and key are empty.
    *
    * @generated from field: bool all = 4;
    */
@@ -2078,7 +2081,7 @@ export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*
   messageDesc(file_solstice_v1_jobs, 56);
 
 /**
- * A file that a job kept.
+ * Artifact is a file that a job kept.
  *
  * @generated from message solstice.v1.Artifact
  */
@@ -2089,7 +2092,7 @@ export type Artifact = Message<"solstice.v1.Artifact"> & {
   id: string;
 
   /**
-   * The path as the guest named it, from the checkout on: any text.
+   * The path that the guest sent, relative to the checkout: any text.
    *
    * @generated from field: string name = 2;
    */
@@ -2111,21 +2114,21 @@ export type Artifact = Message<"solstice.v1.Artifact"> & {
   storedMs: bigint;
 
   /**
-   * When it was removed; 0 while it is there.
+   * The time when the artifact was removed; 0 while it exists.
    *
    * @generated from field: int64 expired_ms = 6;
    */
   expiredMs: bigint;
 
   /**
-   * The host that alone has its bytes; empty where every host, or the called one, does.
+   * The host that stores the bytes; empty when the called host or every host can serve them.
    *
    * @generated from field: string host_id = 7;
    */
   hostId: string;
 
   /**
-   * That host's API, where it tells one.
+   * The API URL of that host, if it publishes one.
    *
    * @generated from field: string api_url = 8;
    */
@@ -2140,22 +2143,24 @@ export const ArtifactSchema: GenMessage<Artifact> = /*@__PURE__*/
   messageDesc(file_solstice_v1_jobs, 57);
 
 /**
- * JobService is what people and programs call. `Authorization: Bearer <API_TOKEN>` where the operator set one.
+ * JobService is the service for people and programs. Calls carry `Authorization: Bearer <API_TOKEN>` when the
+ * operator configured a token.
  *
- * An error carries, beside the code and message of the RPC protocol, the header (or trailer) `solstice-error-code` with a
- * code of docs/reference/errors.md, and `solstice-remedy`, percent-encoded, with what to do about it.
+ * In addition to the code and message of the RPC protocol, an error carries two headers (or trailers):
+ * `solstice-error-code` with a code of docs/reference/errors.md, and `solstice-remedy`, percent-encoded, with the
+ * remedy.
  *
- * A caller that found the address in a data directory sends the header `solstice-host` with the host's id; another host refuses the
- * call with `unavailable`.
+ * A caller that read the address from a data directory sends the header `solstice-host` with the host's id; another
+ * host refuses the call with `unavailable`.
  *
- * A `job_id` may be the id, a beginning of it (4 characters or more) that only one job has, the guest's name `job-<id>`, or
- * the request_id (a UUID) that the job came with.
+ * A `job_id` may be the id, a unique prefix of it (4 characters or more), the guest's name `job-<id>`, or the
+ * request_id (a UUID) of the job's request.
  *
  * @generated from service solstice.v1.JobService
  */
 export const JobService: GenService<{
   /**
-   * Submit accepts a job. A repeated request_id returns the job that is there already.
+   * Submit accepts a job. A repeated request_id returns the existing job.
    *
    * @generated from rpc solstice.v1.JobService.Submit
    */
@@ -2173,7 +2178,7 @@ export const JobService: GenService<{
     output: typeof GetResponseSchema;
   },
   /**
-   * List leaves out each job's steps, transitions and log.
+   * List omits each job's steps, transitions and log.
    *
    * @generated from rpc solstice.v1.JobService.List
    */
@@ -2193,9 +2198,9 @@ export const JobService: GenService<{
     output: typeof WatchResponseSchema;
   },
   /**
-   * Logs sends one attempt's log from an offset. Without follow it ends where the log ends now; with follow, when the
-   * attempt has ended and all of it was sent. To go on when the job is tried again, look at the job, and where its state
-   * is not final ask for the attempt after the one of this stream: it is waited for.
+   * Logs sends one attempt's log from an offset. Without follow, the stream ends at the end that the log has now.
+   * With follow, the stream ends when the attempt has ended and all of its log was sent. To continue with a retry,
+   * get the job; if its state is not final, call Logs for the next attempt, which waits for the attempt to begin.
    *
    * @generated from rpc solstice.v1.JobService.Logs
    */
@@ -2205,7 +2210,7 @@ export const JobService: GenService<{
     output: typeof LogsResponseSchema;
   },
   /**
-   * Cancel asks a job to end; a job that has ended stays as it is. It may be repeated.
+   * Cancel requests the end of a job; a job that has ended does not change. Idempotent.
    *
    * @generated from rpc solstice.v1.JobService.Cancel
    */
@@ -2215,8 +2220,8 @@ export const JobService: GenService<{
     output: typeof CancelResponseSchema;
   },
   /**
-   * Retry makes a new job of the request of one that has ended, and points it there. A repeated request_id returns the
-   * job that is there already.
+   * Retry makes a new job from the request of an ended job, and links the ended job to it. A repeated request_id
+   * returns the existing job.
    *
    * @generated from rpc solstice.v1.JobService.Retry
    */
@@ -2226,8 +2231,9 @@ export const JobService: GenService<{
     output: typeof RetryResponseSchema;
   },
   /**
-   * Shell enters the guest of a failed job that is on hold: the first message opens, then input goes one way and output the
-   * other. A guest has one shell at a time; a new one takes over. Leaving it does not release the guest.
+   * Shell opens a shell in the guest of a failed job that is on hold: the first message opens it, then input and
+   * output are streamed. A guest has one shell at a time; a new shell replaces it. Closing the shell does not release
+   * the guest.
    *
    * @generated from rpc solstice.v1.JobService.Shell
    */
@@ -2247,7 +2253,7 @@ export const JobService: GenService<{
     output: typeof ReleaseResponseSchema;
   },
   /**
-   * Capacity tells the caps, what runs, and what waits.
+   * Capacity returns the limits, the running jobs, and the waiting jobs.
    *
    * @generated from rpc solstice.v1.JobService.Capacity
    */
@@ -2257,7 +2263,7 @@ export const JobService: GenService<{
     output: typeof CapacityResponseSchema;
   },
   /**
-   * DescribeHost reports what the called orchestrator runs with.
+   * DescribeHost returns the configuration of the called orchestrator.
    *
    * @generated from rpc solstice.v1.JobService.DescribeHost
    */
@@ -2267,7 +2273,7 @@ export const JobService: GenService<{
     output: typeof DescribeHostResponseSchema;
   },
   /**
-   * Explain tells what holds a job back.
+   * Explain returns the reason why a job waits.
    *
    * @generated from rpc solstice.v1.JobService.Explain
    */
@@ -2277,7 +2283,7 @@ export const JobService: GenService<{
     output: typeof ExplainResponseSchema;
   },
   /**
-   * ListRejected lists the messages of the broker that were refused and dead-lettered, newest first.
+   * ListRejected lists the broker messages that were rejected and dead-lettered, newest first.
    *
    * @generated from rpc solstice.v1.JobService.ListRejected
    */
@@ -2287,8 +2293,8 @@ export const JobService: GenService<{
     output: typeof ListRejectedResponseSchema;
   },
   /**
-   * ListArtifacts lists the files that one attempt kept. Their bytes are at `GET /v1/jobs/JOB_ID/artifacts/ATTEMPT/ID` on the
-   * same port, with the same token: from `?offset=N` or a `Range` on.
+   * ListArtifacts lists the artifacts of one attempt. Their bytes are at `GET /v1/jobs/JOB_ID/artifacts/ATTEMPT/ID`
+   * on the same port, with the same token, from `?offset=N` or a `Range`.
    *
    * @generated from rpc solstice.v1.JobService.ListArtifacts
    */
@@ -2298,8 +2304,8 @@ export const JobService: GenService<{
     output: typeof ListArtifactsResponseSchema;
   },
   /**
-   * Drain has the called orchestrator's host start no more jobs, or start them again, and tells what still runs there. A drain
-   * lasts over restarts.
+   * Drain stops or resumes the start of jobs on the called orchestrator's host, and returns the jobs that still run
+   * there. A drain persists over restarts.
    *
    * @generated from rpc solstice.v1.JobService.Drain
    */
@@ -2309,7 +2315,8 @@ export const JobService: GenService<{
     output: typeof DrainResponseSchema;
   },
   /**
-   * FindLeaks compares the store with what is on the called orchestrator's host; with fix it mends what it may.
+   * FindLeaks compares the store with the called orchestrator's host; with fix, it repairs the differences that are
+   * safe to repair.
    *
    * @generated from rpc solstice.v1.JobService.FindLeaks
    */
@@ -2319,7 +2326,7 @@ export const JobService: GenService<{
     output: typeof FindLeaksResponseSchema;
   },
   /**
-   * ListCache lists the entries of the cache, latest used first.
+   * ListCache lists the entries of the cache, most recently used first.
    *
    * @generated from rpc solstice.v1.JobService.ListCache
    */
@@ -2329,7 +2336,7 @@ export const JobService: GenService<{
     output: typeof ListCacheResponseSchema;
   },
   /**
-   * DeleteCache removes entries of the cache: one by its id, or all that a repository and key name.
+   * DeleteCache removes one cache entry by its id, or all entries with a repository and key.
    *
    * @generated from rpc solstice.v1.JobService.DeleteCache
    */

@@ -48,7 +48,7 @@ export type StartResponse = Message<"solstice.v1.StartResponse"> & {
   plan: Uint8Array;
 
   /**
-   * How often a sign of life is expected, in seconds.
+   * Interval of heartbeats, in seconds.
    *
    * @generated from field: uint32 heartbeat_seconds = 2;
    */
@@ -67,7 +67,7 @@ export const StartResponseSchema: GenMessage<StartResponse> = /*@__PURE__*/
  */
 export type AppendLogRequest = Message<"solstice.v1.AppendLogRequest"> & {
   /**
-   * Where `data` begins in the output, in bytes.
+   * Offset of `data` in the output, in bytes.
    *
    * @generated from field: uint64 offset = 1;
    */
@@ -93,21 +93,21 @@ export const AppendLogRequestSchema: GenMessage<AppendLogRequest> = /*@__PURE__*
  */
 export type AppendLogResponse = Message<"solstice.v1.AppendLogResponse"> & {
   /**
-   * How many bytes from the beginning the server has without a gap: where to go on.
+   * Number of bytes that the server has received without a gap: the offset to continue from.
    *
    * @generated from field: uint64 received = 1;
    */
   received: bigint;
 
   /**
-   * True when the job is to end: cancelled, out of time, or the host shuts down. Steps that always run go on.
+   * True when the job must end: it was cancelled, timed out, or its host shuts down. Steps that always run continue.
    *
    * @generated from field: bool stop = 2;
    */
   stop: boolean;
 
   /**
-   * True when not even the steps that always run are to run any more; only together with stop.
+   * True when the steps that always run must end, too; only together with stop.
    *
    * @generated from field: bool stop_now = 3;
    */
@@ -126,7 +126,7 @@ export const AppendLogResponseSchema: GenMessage<AppendLogResponse> = /*@__PURE_
  */
 export type ReportStepRequest = Message<"solstice.v1.ReportStepRequest"> & {
   /**
-   * The step's place in the plan, from 0.
+   * The index of the step in the plan, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
@@ -152,7 +152,7 @@ export type ReportStepRequest = Message<"solstice.v1.ReportStepRequest"> & {
   logOffset: bigint;
 
   /**
-   * The guest's clock, milliseconds since the epoch. Informative; the server keeps its own times.
+   * The guest's clock, in milliseconds since the epoch. Informative; the server records its own times.
    *
    * @generated from field: uint64 guest_time_ms = 5;
    */
@@ -171,7 +171,7 @@ export const ReportStepRequestSchema: GenMessage<ReportStepRequest> = /*@__PURE_
  */
 export type ReportStepResponse = Message<"solstice.v1.ReportStepResponse"> & {
   /**
-   * As of AppendLogResponse.
+   * As in AppendLogResponse.
    *
    * @generated from field: bool stop = 1;
    */
@@ -215,28 +215,27 @@ export type FinishRequest = Message<"solstice.v1.FinishRequest"> & {
 
   /**
    * Empty when the exit code is that of the steps. "checkout": the repository could not be checked out at its commit.
-   * "step_timeout": the first step that failed was ended because it ran longer than its limit; its exit code is 124.
-   * "runner_killed": something in the guest killed the runner's main process, and the steps did not end by themselves.
-   * "guest_shutdown": as before, but the guest was being shut down or restarted from inside.
-   * "disk_full": the disk of the runner's state is full.
-   * "artifact_missing", "artifact_refused", "artifact_upload": a file that was to be kept was not there, was not taken, or
-   * could not be sent.
+   * "step_timeout": the first failed step exceeded its time limit and was ended; its exit code is 124.
+   * "runner_killed": a process in the guest killed the runner's main process; the steps did not end by themselves.
+   * "guest_shutdown": as "runner_killed", while the guest was shutting down or restarting from inside. "disk_full":
+   * the disk with the runner's state is full. "artifact_missing", "artifact_refused", "artifact_upload": an artifact
+   * was not found, was refused, or could not be sent.
    *
    * @generated from field: string failure = 4;
    */
   failure: string;
 
   /**
-   * A sentence about the failure, or about files that were not kept though nothing failed: without a full stop, UTF-8, and
-   * cut at 1000 bytes.
+   * A sentence about the failure, or about artifacts that were not kept although no step failed: without a full stop,
+   * UTF-8, and cut at 1000 bytes.
    *
    * @generated from field: bytes failure_detail = 5;
    */
   failureDetail: Uint8Array;
 
   /**
-   * The runner cannot give the rest of its output any more, as when its disk fails: the end is taken without it, and the
-   * log has a gap.
+   * True when the runner cannot send the rest of its output, for example because its disk failed: the server accepts
+   * the end without the rest, and the log has a gap.
    *
    * @generated from field: bool log_lost = 6;
    */
@@ -255,21 +254,22 @@ export const FinishRequestSchema: GenMessage<FinishRequest> = /*@__PURE__*/
  */
 export type BeginUploadRequest = Message<"solstice.v1.BeginUploadRequest"> & {
   /**
-   * What the file is for: "artifact".
+   * The kind of the file: "artifact" or "cache".
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * The file's name as the guest has it: any bytes but NUL, at most 4096. It is shown to people, and is no path of the host.
+   * The file's name in the guest: any bytes except NUL, at most 4096. People see the name; the host never uses it as
+   * a path.
    *
    * @generated from field: bytes name = 2;
    */
   name: Uint8Array;
 
   /**
-   * Its whole length in bytes.
+   * The length of the whole file, in bytes.
    *
    * @generated from field: uint64 size = 3;
    */
@@ -293,28 +293,28 @@ export type BeginUploadResponse = Message<"solstice.v1.BeginUploadResponse"> & {
   uploadId: string;
 
   /**
-   * How many bytes from the beginning the server has without a gap: where to go on.
+   * Number of bytes that the server has received without a gap: the offset to continue from.
    *
    * @generated from field: uint64 received = 2;
    */
   received: bigint;
 
   /**
-   * True when the file is kept, for good.
+   * True when the file is stored permanently.
    *
    * @generated from field: bool stored = 3;
    */
   stored: boolean;
 
   /**
-   * Why the file is not taken, in one sentence for the log. Empty when it is taken.
+   * The reason why the file is refused, in one sentence for the log. Empty when it is accepted.
    *
    * @generated from field: string refusal = 4;
    */
   refusal: string;
 
   /**
-   * True when the job is to end now.
+   * True when the job must end now.
    *
    * @generated from field: bool stop = 5;
    */
@@ -338,7 +338,7 @@ export type AppendUploadRequest = Message<"solstice.v1.AppendUploadRequest"> & {
   uploadId: string;
 
   /**
-   * Where `data` begins in the file, in bytes.
+   * Offset of `data` in the file, in bytes.
    *
    * @generated from field: uint64 offset = 2;
    */
@@ -396,7 +396,7 @@ export type FinishUploadRequest = Message<"solstice.v1.FinishUploadRequest"> & {
   uploadId: string;
 
   /**
-   * SHA-256 (hex) of the whole file. Empty, or 64 zeros, where the guest cannot compute it.
+   * SHA-256 (hex) of the whole file. Empty, or 64 zeros, when the guest cannot compute it.
    *
    * @generated from field: string sha256 = 2;
    */
@@ -415,14 +415,14 @@ export const FinishUploadRequestSchema: GenMessage<FinishUploadRequest> = /*@__P
  */
 export type FinishUploadResponse = Message<"solstice.v1.FinishUploadResponse"> & {
   /**
-   * Less than the file's size when bytes are missing, or were not what the digest says and have to be sent again.
+   * Less than the file's size when bytes are missing, or when the digest differs and bytes must be sent again.
    *
    * @generated from field: uint64 received = 1;
    */
   received: bigint;
 
   /**
-   * False while the file is still being put where it is kept: call again.
+   * False while the server is still storing the file: call again.
    *
    * @generated from field: bool stored = 2;
    */
@@ -446,15 +446,15 @@ export const FinishUploadResponseSchema: GenMessage<FinishUploadResponse> = /*@_
  */
 export type RestoreCacheRequest = Message<"solstice.v1.RestoreCacheRequest"> & {
   /**
-   * Which of the caches of the job's request, from 0.
+   * The index of the cache in the job's request, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
   index: number;
 
   /**
-   * The key and the restore keys of the request, with each {hash:FILE} replaced by the first 32 hexadecimal digits of the
-   * file's SHA-256, or by "none" where there is no such file.
+   * The key and the restore keys of the request, with each {hash:FILE} replaced by the first 32 hexadecimal digits of
+   * the file's SHA-256, or by "none" when the file does not exist.
    *
    * @generated from field: string key = 2;
    */
@@ -478,14 +478,14 @@ export const RestoreCacheRequestSchema: GenMessage<RestoreCacheRequest> = /*@__P
  */
 export type RestoreCacheResponse = Message<"solstice.v1.RestoreCacheResponse"> & {
   /**
-   * hit: an entry with the key. partial: one that a restore key found. miss: none.
+   * hit: an entry has the key. partial: a restore key matched an entry. miss: no entry was found.
    *
    * @generated from field: string outcome = 1;
    */
   outcome: string;
 
   /**
-   * What was found; absent at a miss.
+   * The entry that was found; absent on a miss.
    *
    * @generated from field: solstice.v1.CacheArchive archive = 2;
    */
@@ -538,15 +538,15 @@ export type CacheArchive = Message<"solstice.v1.CacheArchive"> & {
   compression: string;
 
   /**
-   * The bytes are two tar archives, one after the other, each compressed by itself: of paths below the checkout, and of
-   * paths below the home directory. This is the length of the first.
+   * The bytes are two tar archives, one after the other, each compressed separately: paths below the checkout, then
+   * paths below the home directory. This is the length of the first archive.
    *
    * @generated from field: uint64 first_part_bytes = 6;
    */
   firstPartBytes: bigint;
 
   /**
-   * When it was saved, ms since the epoch.
+   * The time when the entry was saved, in milliseconds since the epoch.
    *
    * @generated from field: int64 created_ms = 7;
    */
@@ -577,7 +577,7 @@ export type SaveCacheRequest = Message<"solstice.v1.SaveCacheRequest"> & {
   key: string;
 
   /**
-   * 0 asks whether the archive is worth making at all.
+   * The size of the archive; 0 before it is made: the response says whether to make it.
    *
    * @generated from field: uint64 size = 3;
    */
@@ -608,8 +608,9 @@ export const SaveCacheRequestSchema: GenMessage<SaveCacheRequest> = /*@__PURE__*
  */
 export type SaveCacheResponse = Message<"solstice.v1.SaveCacheResponse"> & {
   /**
-   * send: upload the bytes with kind "cache" and this `upload_name`, then ask again. saved: they are kept. exists: an entry
-   * with the key is there. read_only: a pull request from a fork saves nothing. no_room: see `message`.
+   * send: upload the bytes with kind "cache" and this `upload_name`, then call SaveCache again. saved: the entry is
+   * stored. exists: the cache already has an entry with the key. read_only: pull requests from forks must not save
+   * caches. no_room: see `message`.
    *
    * @generated from field: string outcome = 1;
    */
@@ -645,7 +646,7 @@ export const SaveCacheResponseSchema: GenMessage<SaveCacheResponse> = /*@__PURE_
  */
 export type FinishResponse = Message<"solstice.v1.FinishResponse"> & {
   /**
-   * 0: the guest is to power itself off. Else it is kept for so long, and the runner calls Hold.
+   * 0: the guest must power itself off. Otherwise the guest is kept for this time, and the runner calls Hold.
    *
    * @generated from field: uint32 hold_seconds = 1;
    */
@@ -664,7 +665,7 @@ export const FinishResponseSchema: GenMessage<FinishResponse> = /*@__PURE__*/
  */
 export type HoldRequest = Message<"solstice.v1.HoldRequest"> & {
   /**
-   * The order for a shell that the runner has carried out, as it came in HoldResponse; empty before the first.
+   * The order for a shell that the runner has carried out, as received in HoldResponse; empty before the first.
    *
    * @generated from field: string shell = 1;
    */
@@ -683,18 +684,18 @@ export const HoldRequestSchema: GenMessage<HoldRequest> = /*@__PURE__*/
  */
 export type HoldResponse = Message<"solstice.v1.HoldResponse"> & {
   /**
-   * True when the hold is over: the guest is to power itself off.
+   * True when the hold is over: the guest must power itself off.
    *
    * @generated from field: bool stop = 1;
    */
   stop: boolean;
 
   /**
-   * The shell that is wanted now, as words for a `sh` to read: NUMBER TERM ROWS COLUMNS MODE. A new number is a new shell in
-   * place of the one before; a number with other rows or columns is the same shell in a window of another size. The mode is
-   * `terminal`, or `plain` for commands that come through a pipe (no echo, no prompt). Empty: none. A shell that is
-   * ready for input says so first, with ESC _ solstice-shell NUMBER begun ESC \, and at the end how it ended, with
-   * ESC _ solstice-shell NUMBER ended EXIT_CODE ESC \.
+   * The order for a shell, as words that `sh` can read: NUMBER TERM ROWS COLUMNS MODE. A new number opens a new
+   * shell, which replaces the one before; the same number with other rows or columns resizes the window of the shell.
+   * The mode is `terminal`, or `plain` for commands through a pipe (no echo, no prompt). Empty: no shell. A shell
+   * that is ready for input first prints ESC _ solstice-shell NUMBER begun ESC \. At its end it prints ESC _
+   * solstice-shell NUMBER ended EXIT_CODE ESC \.
    *
    * @generated from field: string shell = 2;
    */
@@ -740,16 +741,16 @@ export const StepPhaseSchema: GenEnum<StepPhase> = /*@__PURE__*/
   enumDesc(file_solstice_v1_runner, 0);
 
 /**
- * RunnerService is what a guest's runner calls. Every call carries `Authorization: Bearer <token>`: the one-time
- * bootstrap token of the seed for Start, and the token the runner itself chose in Start for all others.
- * All calls are unary, so that `curl` and `wget` can make them as Connect JSON. All can be repeated.
+ * RunnerService is the service that a guest's runner calls. Every call carries `Authorization: Bearer <token>`: in
+ * Start the one-time bootstrap token of the seed, in all other calls the session token that the runner chose in
+ * Start. All calls are unary, so that `curl` and `wget` can make them as Connect JSON. All calls are idempotent.
  *
  * @generated from service solstice.v1.RunnerService
  */
 export const RunnerService: GenService<{
   /**
-   * Start binds the runner's own token to its attempt and returns the plan. Repeated with the same session token it
-   * returns the same; with another one it is refused.
+   * Start binds the runner's session token to its attempt and returns the plan. A repeated Start with the same
+   * session token returns the same plan; a Start with another session token is refused.
    *
    * @generated from rpc solstice.v1.RunnerService.Start
    */
@@ -759,7 +760,7 @@ export const RunnerService: GenService<{
     output: typeof StartResponseSchema;
   },
   /**
-   * AppendLog stores output bytes. Bytes the server already has are ignored. With no data it is a sign of life.
+   * AppendLog stores output bytes. Bytes that the server already has are ignored. A call without data is a heartbeat.
    *
    * @generated from rpc solstice.v1.RunnerService.AppendLog
    */
@@ -769,7 +770,7 @@ export const RunnerService: GenService<{
     output: typeof AppendLogResponseSchema;
   },
   /**
-   * ReportStep tells that a step started or ended.
+   * ReportStep reports that a step started or finished.
    *
    * @generated from rpc solstice.v1.RunnerService.ReportStep
    */
@@ -779,7 +780,8 @@ export const RunnerService: GenService<{
     output: typeof ReportStepResponseSchema;
   },
   /**
-   * Finish tells the end of the job. It is accepted only when the whole output has arrived, or the rest is lost.
+   * Finish reports the end of the job. The server accepts it only when the whole output has arrived, or the rest is
+   * lost.
    *
    * @generated from rpc solstice.v1.RunnerService.Finish
    */
@@ -789,9 +791,9 @@ export const RunnerService: GenService<{
     output: typeof FinishResponseSchema;
   },
   /**
-   * BeginUpload announces a file. Repeated, it tells how much of it has come. The bytes follow as plain HTTP on the same
-   * port, with the same token: `POST /v1/uploads/UPLOAD_ID?offset=N`, the raw bytes as the body, at most 16 MiB each. The
-   * answer is an AppendUploadResponse as JSON. Whatever was interrupted goes on at `received`.
+   * BeginUpload announces a file. A repeated call returns how much of the file has arrived. The bytes follow as plain
+   * HTTP on the same port, with the same token: `POST /v1/uploads/UPLOAD_ID?offset=N`, the raw bytes as the body, at
+   * most 16 MiB each. The response is an AppendUploadResponse as JSON. An interrupted upload continues at `received`.
    *
    * @generated from rpc solstice.v1.RunnerService.BeginUpload
    */
@@ -801,7 +803,7 @@ export const RunnerService: GenService<{
     output: typeof BeginUploadResponseSchema;
   },
   /**
-   * AppendUpload sends bytes of a file, for runners that speak nothing but gRPC.
+   * AppendUpload sends bytes of a file, for runners that can only use gRPC.
    *
    * @generated from rpc solstice.v1.RunnerService.AppendUpload
    */
@@ -811,8 +813,8 @@ export const RunnerService: GenService<{
     output: typeof AppendUploadResponseSchema;
   },
   /**
-   * FinishUpload makes a file that has come as a whole last. Repeat it until `stored` is true, and send what `received`
-   * says is missing.
+   * FinishUpload stores a file that has arrived completely. Repeat the call until `stored` is true, and send the
+   * bytes that are missing according to `received`.
    *
    * @generated from rpc solstice.v1.RunnerService.FinishUpload
    */
@@ -822,8 +824,8 @@ export const RunnerService: GenService<{
     output: typeof FinishUploadResponseSchema;
   },
   /**
-   * RestoreCache finds the entry to restore for one cache of the job's request. Its bytes are at
-   * `GET /v1/downloads/cache/ENTRY_ID?offset=N`, on the same port with the same token.
+   * RestoreCache finds the entry to restore for one cache of the job's request. The bytes of the entry are at `GET
+   * /v1/downloads/cache/ENTRY_ID?offset=N`, on the same port with the same token.
    *
    * @generated from rpc solstice.v1.RunnerService.RestoreCache
    */
@@ -833,8 +835,8 @@ export const RunnerService: GenService<{
     output: typeof RestoreCacheResponseSchema;
   },
   /**
-   * SaveCache asks what is to be done to save one cache of the job's request: once before the bytes are sent, and again
-   * after that, when it tells what became of them.
+   * SaveCache returns the next action for saving one cache of the job's request. Call it before the bytes are sent,
+   * and again after that: the second call returns the outcome.
    *
    * @generated from rpc solstice.v1.RunnerService.SaveCache
    */
@@ -844,8 +846,9 @@ export const RunnerService: GenService<{
     output: typeof SaveCacheResponseSchema;
   },
   /**
-   * Hold is called again and again, instead of a sign of life, by a runner whose Finish was answered with hold_seconds: its
-   * guest is kept so that people can enter it. It is answered when something changes, and after some seconds at the latest.
+   * Hold replaces the heartbeat of a runner whose Finish returned hold_seconds: its guest is kept so that people can
+   * open a shell in it. The runner calls Hold repeatedly. A call returns when the state changes, or after some
+   * seconds.
    *
    * @generated from rpc solstice.v1.RunnerService.Hold
    */
