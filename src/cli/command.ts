@@ -7,7 +7,7 @@ import { addOptions, flagsGiven } from "./option-flags.ts";
 import { paint } from "./print/output.ts";
 import { oneLine } from "./print/text.ts";
 
-/** One command of the program: it makes itself known to `program`. Each lives in its own file. */
+/** Registers one command with `program`. Each command has its own file. */
 export type RegisterCommand = (program: Command, context: CliContext) => void;
 
 /** Adds the options of a command that calls the API, and `--json`. */
@@ -17,8 +17,8 @@ export function addClientOptions(command: Command): Command {
 }
 
 /**
- * The connection that a command's flags and environment describe. Where they name an API and another installation's data directory, a
- * warning says which of them is used.
+ * Opens the session that a command's flags and environment describe. Prints a warning if they name an API and the data
+ * directory of another installation.
  */
 export async function openSession(command: Command, context: CliContext): Promise<ApiSession> {
   const session = await openApiSession(flagsGiven(command), context.env);

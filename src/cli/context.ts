@@ -1,10 +1,10 @@
 import type { Writable } from "node:stream";
 import type { Environment } from "../config/options/read-options.ts";
 
-/** An output of the process: a stream, and the terminal's width where it is one. */
+/** An output of the process: a stream; for a terminal also its width. */
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
-/** What a command gets from the process it runs in. */
+/** The parts of its process that a command uses. */
 export interface CliContext {
   readonly stdout: Output;
   readonly stderr: NodeJS.WriteStream;
@@ -12,6 +12,6 @@ export interface CliContext {
   readonly env: Environment;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Called by a command with what the process is to exit with; 0 when no command says otherwise. */
+  /** Sets the exit code of the process; 0 if no command sets one. */
   setExitCode(code: number): void;
 }

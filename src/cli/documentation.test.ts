@@ -36,7 +36,7 @@ test("docs/reference/cli.md names every key of a job", () => {
     assert.ok(page.includes(`\`${key}\``), key);
 });
 
-test("the help of each command suffices: its options with environment and default, and examples", async () => {
+test("the help of each command has its options with environment and default, and examples", async () => {
   const tables = {
     orchestrator: orchestratorOptions,
     enqueue: { ...clientOptions, ...publishOptions },

@@ -6,7 +6,7 @@ import { isSolsticeError } from "../core/errors.ts";
 import type { CliContext } from "./context.ts";
 import { createProgram } from "./program.ts";
 
-/** The whole command line, of which no command does anything. */
+/** The whole command line, with commands that do nothing. */
 async function idleProgram(): Promise<Command> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const context = { stdout, stderr, stdin: process.stdin, now: Date.now, env: {} } as unknown as CliContext;
@@ -24,7 +24,7 @@ function pathOf(command: Command): string[] {
   return command.parent === null ? [] : [...pathOf(command.parent), command.name()];
 }
 
-/** Each command line that gives one option or argument an empty value, and is right otherwise. */
+/** A command line for each option and argument, with an empty value for it and valid values elsewhere. */
 function emptyLines(program: Command): string[][] {
   return commandsOf(program).flatMap((command) => {
     const needed = command.registeredArguments.filter(({ required }) => required).map(exampleOf);

@@ -2,8 +2,8 @@ import type { Command, Option } from "commander";
 import { SolsticeError } from "../core/errors.ts";
 
 /**
- * Refuses an empty value of any option, and an empty argument: mostly a variable of a script that is not set, and an empty path would
- * be the current directory. Throws `usage`. An empty variable of the environment counts as not set.
+ * Refuses empty options and arguments: the usual cause is an unset variable in a script, and an empty path would mean the
+ * current directory. Throws `usage`. An empty environment variable counts as not set.
  */
 export function refuseEmptyValues(command: Command): void {
   const option = command.options.find((one) => isGivenEmpty(one, command));

@@ -4,8 +4,8 @@ import { duration } from "../config/options/option-parsers.ts";
 import type { RawFlags } from "../config/options/read-options.ts";
 
 /**
- * Adds a table of options to a command, so that `--help` shows flag, environment and default of each. Commander only
- * shows them: reading and checking is `src/config`'s, which tells every problem at once.
+ * Adds a table of options to a command, so that `--help` shows flag, environment and default of each. Commander only shows
+ * them; `src/config` reads and checks the values, and reports all problems at once.
  */
 export function addOptions(
   command: Command,
@@ -14,14 +14,14 @@ export function addOptions(
   for (const definition of Object.values(table)) {
     const option = new Option(`--${definition.flag} <${definition.placeholder}>`, definition.description);
     option.env(definition.environment).default(undefined, shownDefault(definition));
-    // Commander shows a default only when there is a value; the text stands for one and is never read.
+    // Commander shows the text only if there is a default value; this value is never read.
     option.defaultValue = shownDefault(definition);
     command.addOption(option.helpGroup(definition.group));
   }
   return command;
 }
 
-/** The flags that were really given: not defaults, and not what commander took from the environment. */
+/** The flags on the command line, without defaults and without values that commander read from the environment. */
 export function flagsGiven(command: Command): RawFlags {
   const given: Record<string, string> = {};
   for (const option of command.options) {
@@ -32,7 +32,7 @@ export function flagsGiven(command: Command): RawFlags {
   return given;
 }
 
-/** The argument of an option that is a time span, in seconds. Throws what commander reports. */
+/** Parses the argument of an option that is a time span, in seconds. Throws commander's error. */
 export function parseTime(text: string): number {
   const parsed = duration(text);
   if ("value" in parsed) return parsed.value;

@@ -5,7 +5,7 @@ import type { CliContext } from "./context.ts";
 import { refuseEmptyValues } from "./empty-values.ts";
 import { exitCodeMeanings, exitCodes } from "./print/exit-codes.ts";
 
-/** Every command, in the order of help, by the name it registers. One line for each. */
+/** Every command by its name, in the order of help. One line for each. */
 const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   orchestrator: async () => (await import("./commands/host/orchestrator.ts")).registerOrchestrator,
   enqueue: async () => (await import("./commands/jobs/enqueue.ts")).registerEnqueue,
@@ -27,10 +27,10 @@ const commands: Readonly<Record<string, () => Promise<RegisterCommand>>> = {
   version: async () => (await import("./version.ts")).registerVersion,
 };
 
-/** The command that describes all the others. */
+/** The command that needs all the others registered. */
 const needsAll = "completion";
 
-/** Other names of commands, as people know them from other tools. */
+/** Aliases of commands, from other tools. */
 const aliases: Readonly<Record<string, readonly string[]>> = {
   enqueue: ["submit", "run"],
   jobs: ["job", "ls", "list"],
@@ -40,9 +40,9 @@ const aliases: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The command line `solstice` for these arguments. It throws instead of ending the process, and leaves reporting errors to
- * the caller. Only the command that the first argument names is loaded, all of them where it names none: the others
- * would take time from a short command, and memory from the daemon for as long as it runs.
+ * The command line `solstice` for these arguments. Throws instead of ending the process; the caller reports errors. Loads
+ * only the command that the first argument names, or all commands if it names none: loading all would slow down a short
+ * command, and cost the daemon memory for its whole life.
  */
 export async function createProgram(context: CliContext, args: readonly string[]): Promise<Command> {
   const program = new Command("solstice")
@@ -50,7 +50,7 @@ export async function createProgram(context: CliContext, args: readonly string[]
     .version(projectVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [COMMAND...]", "print the help of a command")
-    // Options belong to the command they stand behind, also to a command of a command (`images pull --json`).
+    // Options belong to the command or subcommand before them (`images pull --json`).
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
@@ -61,9 +61,9 @@ export async function createProgram(context: CliContext, args: readonly string[]
     .showSuggestionAfterError()
     .hook("preAction", (_program, command) => refuseEmptyValues(command))
     .addHelpText("after", `\n${gettingStarted}\n\nExit codes:\n${exitCodesText()}`);
-  const asked = args[0];
-  const isOne = asked !== undefined && asked !== needsAll && Object.hasOwn(commands, asked);
-  const names = isOne ? [asked] : Object.keys(commands);
+  const firstWord = args[0];
+  const isOne = firstWord !== undefined && firstWord !== needsAll && Object.hasOwn(commands, firstWord);
+  const names = isOne ? [firstWord] : Object.keys(commands);
   const registrations = await Promise.all(names.map((name) => commands[name]?.()));
   for (const register of registrations) register?.(program, context);
   for (const command of program.commands) command.aliases([...(aliases[command.name()] ?? [])]);

@@ -5,7 +5,7 @@ import { reportError } from "./print/report-error.ts";
 import { createProgram } from "./program.ts";
 import { readCommandWords } from "./words/command-words.ts";
 
-/** Runs one command line in the given surroundings and returns what the process is to exit with. */
+/** Runs one command line with the given streams and environment, and returns the exit code. */
 export async function runCommandLine(
   args: readonly string[],
   surroundings: Omit<CliContext, "setExitCode">,
@@ -23,7 +23,7 @@ export async function runCommandLine(
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
-    // Help that was printed because nothing was asked for is on stderr already.
+    // Commander has printed the help on stderr, because the command line names no command.
     if (error instanceof CommanderError && error.code === "commander.help") return exitCodes.usage;
     return reportError(context, error, { json: args.includes("--json"), args });
   }

@@ -5,18 +5,18 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { SolsticeError } from "../core/errors.ts";
 
-/** How long an orchestrator may take until it serves, and how often we look, in ms. */
+/** Time limit for the start of an orchestrator, and the interval of checks, in ms. */
 const startTimeoutMs = 60_000;
-const lookEveryMs = 100;
+const pollMs = 100;
 
-/** An orchestrator that runs as a process of its own. */
+/** An orchestrator that runs as a child process. */
 export interface ChildOrchestrator {
   readonly apiUrl: string;
-  /** Stops it and waits until it is gone, with every guest. Said again, it does nothing. */
+  /** Stops the orchestrator and its guests, and waits for the end of the process. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** What to start it with. */
+/** Options of {@link startChildOrchestrator}. */
 export interface ChildOrchestratorOptions {
   /** The `solstice` command. */
   readonly program: string;
@@ -28,7 +28,7 @@ export interface ChildOrchestratorOptions {
 export async function startChildOrchestrator(options: ChildOrchestratorOptions): Promise<ChildOrchestrator> {
   const logPath = join(options.dataDir, "orchestrator.log");
   const log = openSync(logPath, "a", 0o600);
-  // A process group of its own: Ctrl-C is for the demo, which then stops it in good order.
+  // Its own process group: Ctrl-C reaches only the demo, which then stops the orchestrator gracefully.
   const child = spawn(options.program, ["orchestrator", "--data-dir", options.dataDir, ...options.args], {
     stdio: ["ignore", log, log],
     detached: true,
@@ -42,9 +42,9 @@ export async function startChildOrchestrator(options: ChildOrchestratorOptions):
     await stopChild(child, ended);
     throw new SolsticeError(
       "unavailable",
-      `The orchestrator did not start; its log says:\n${lastLines(logPath)}`,
+      `The orchestrator did not start. The end of its log:\n${lastLines(logPath)}`,
       {
-        remedy: "Run `solstice doctor`: it says what this host lacks.",
+        remedy: "Run `solstice doctor` to find what this host lacks.",
         cause: error,
       },
     );
@@ -58,14 +58,14 @@ async function untilServing(child: ChildProcess, dataDir: string): Promise<strin
       const note = JSON.parse(readFileSync(join(dataDir, "orchestrator.json"), "utf8"));
       if (note.pid === child.pid) return note.apiUrl;
     } catch {
-      // Not written yet.
+      // The note is not written yet.
     }
-    await pause(lookEveryMs);
+    await pause(pollMs);
   }
   throw new SolsticeError("unavailable", "The orchestrator ended, or did not serve in time.");
 }
 
-/** Asks twice: the demo's job has ended, or nobody wants it any more. */
+/** Sends two signals, which stop the orchestrator at once: the demo's job has ended, or the person has interrupted it. */
 async function stopChild(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     child.kill("SIGTERM");

@@ -14,39 +14,39 @@ import { commitFiles, readFiles } from "./repository.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "bin", "solstice");
 
-/** The network whose gateway the demo's git server listens on, so that the guest reaches it. */
+/** The guest's network. The demo's git server listens on its gateway, so that the guest can reach the server. */
 const networkName = "default";
 
-/** The demo's files: below a directory that QEMU's user can pass through, which one under /root would not be. */
+/** The parent of the demo's directory. QEMU's user must have search permission for it, which a directory under /root lacks. */
 const temporaryRoot = "/var/tmp";
 
-/** Exit code of setup-host.sh when it may not do it all itself, and has printed the line that does. */
-const handedOver = 3;
+/** Exit code of setup-host.sh when it lacks permissions; the script has printed the command to run as root. */
+const needsRootExitCode = 3;
 
-/** What the repository's job does. */
+/** The steps of the demo's job. */
 const steps = [
   "look around=uname -a; nproc; free -m | head -2; git log -1 --oneline",
   "test=python3 -m unittest -v",
   "run=echo to be or not to be | python3 words.py",
 ];
 
-/** How the demo talks to whoever runs it. */
+/** Output and cancellation of the demo. */
 export interface DemoOptions {
-  /** Writes a line about what is being done. */
-  say(text: string): void;
-  /** Aborted by Ctrl-C: the demo then cleans up and ends. */
+  /** Prints a line about the current action. */
+  report(text: string): void;
+  /** Aborted by Ctrl-C; the demo then cleans up and ends. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs one job of a small repository in a fresh virtual machine, from whatever is installed to nothing left behind.
- * Returns the job's exit code.
+ * Runs one job of a small repository in a fresh virtual machine. Installs what is missing first, and removes the machine
+ * afterwards. Returns the job's exit code.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { say, signal } = options;
-  say("Preparing this host: packages, libvirt and the guests' network, where they are missing");
+  const { report, signal } = options;
+  report("Preparing this host: installing missing packages, libvirt and the guests' network");
   await runScript([join(root, "scripts", "setup-host.sh")], signal);
-  say("Preparing the guest image: Debian 12 with cloud-init and git, built once and kept");
+  report("Preparing the guest image: Debian 12 with cloud-init and git, built once and kept");
   const image = await buildImage(signal);
 
   await using cleanUp = new AsyncDisposableStack();
@@ -58,16 +58,16 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const commit = await commitFiles(join(directory, "demo.git"), files);
   const git = await startGitServer(directory, { host: gateway });
   cleanUp.defer(() => git.close());
-  say(`Serving a git repository to the guest: ${git.url}/demo.git at ${commit.slice(0, 12)}`);
+  report(`Serving a git repository to the guest: ${git.url}/demo.git at ${commit.slice(0, 12)}`);
 
-  say("Starting an orchestrator");
+  report("Starting an orchestrator");
   const orchestrator = await startOrchestrator(directory, { image, gateway, gitPort: git.port });
   cleanUp.defer(() => orchestrator.stop());
   const exitCode = await runJob({ orchestrator, repositoryUrl: `${git.url}/demo.git`, commit }, options);
   const ids = await jobIds(orchestrator);
   await orchestrator.stop();
   for (const id of ids) await assertNothingLeft(directory, id);
-  say("Nothing is left behind: the domain, its overlay, its seed and the orchestrator are gone");
+  report("Removed everything: the domain, its overlay, its seed and the orchestrator");
   return exitCode;
 }
 
@@ -75,17 +75,21 @@ async function runScript(command: readonly string[], signal: AbortSignal): Promi
   const child = spawn("sh", command, { stdio: ["ignore", 2, 2], signal });
   const [code] = await once(child, "exit");
   if (code === 0) return;
-  if (code === handedOver) {
-    throw new SolsticeError("host_missing_tool", "This host lacks something that only root can install.", {
-      remedy: "Run the line above, then the demo again.",
-    });
+  if (code === needsRootExitCode) {
+    throw new SolsticeError(
+      "host_missing_tool",
+      "This host lacks packages or settings that only root can install.",
+      {
+        remedy: "Run the command above, then the demo again.",
+      },
+    );
   }
   throw new SolsticeError("host_missing_tool", `${command[0]} ended with exit code ${code}.`, {
-    remedy: "It said above what to do; then run the demo again.",
+    remedy: "See the error of the script above, correct it, then run the demo again.",
   });
 }
 
-/** Builds the image, or finds it built, and returns its path: the last line that the script prints. */
+/** Builds the image if it is missing, and returns its path: the last line of the script's output. */
 async function buildImage(signal: AbortSignal): Promise<string> {
   const child = spawn(join(root, "images", "build.sh"), ["debian"], { stdio: ["ignore", "pipe", 2], signal });
   let output = "";
@@ -96,7 +100,7 @@ async function buildImage(signal: AbortSignal): Promise<string> {
   const path = output.trimEnd().split("\n").at(-1);
   if (code === 0 && path) return path;
   throw new SolsticeError("image_unavailable", `The guest image could not be built (exit code ${code}).`, {
-    remedy: "The lines above say why; then run the demo again.",
+    remedy: "See the error in the lines above, correct it, then run the demo again.",
   });
 }
 
@@ -105,7 +109,7 @@ async function networkGateway(): Promise<string> {
   const address = /<ip address='([0-9.]+)'/.exec(stdout)?.[1];
   if (address) return address;
   throw new SolsticeError("network_missing", `The libvirt network ${networkName} has no IPv4 address.`, {
-    remedy: `Look at: virsh net-dumpxml ${networkName}`,
+    remedy: `Check the network: virsh net-dumpxml ${networkName}`,
   });
 }
 
@@ -120,10 +124,10 @@ async function startOrchestrator(
     dataDir: directory,
     args: [
       ...["--config", mapPath, "--hypervisor", "libvirt", "--max-concurrency", "1"],
-      // Free ports: an orchestrator of the operator's own may run on this host.
+      // Free ports, because the operator's own orchestrator may run on this host.
       ...["--api-listen", "127.0.0.1:0", "--runner-listen", `${parts.gateway}:0`],
       ...["--libvirt-network", networkName, "--boot-timeout", "10m"],
-      // The one port of this host, beside the runner endpoint's, that the demo's guest may call.
+      // The guest may reach this port of the host, for the git server, and the runner endpoint.
       ...["--guest-host-ports", String(parts.gitPort)],
     ],
   });
@@ -147,12 +151,12 @@ interface DemoJob {
   readonly commit: string;
 }
 
-/** Submits the job with the command that a person would use, and shows that command. */
-async function runJob(job: DemoJob, { say, signal }: DemoOptions): Promise<number> {
+/** Submits the job with the command that a person would use, and prints that command. */
+async function runJob(job: DemoJob, { report, signal }: DemoOptions): Promise<number> {
   const args = ["enqueue", "--repo", job.repositoryUrl, "--commit", job.commit, "--runs-on", "debian-12"];
   for (const step of steps) args.push("--step", step);
   args.push("--wait");
-  say(`solstice ${args.map(quoted).join(" ")}`);
+  report(`solstice ${args.map(quoted).join(" ")}`);
   const child = spawn(program, [...args, "--api-url", job.orchestrator.apiUrl], {
     stdio: ["ignore", "inherit", "inherit"],
     signal,
@@ -179,9 +183,9 @@ async function assertNothingLeft(directory: string, jobId: string): Promise<void
   if (!stdout.split("\n").includes(`job-${jobId}`) && !existsSync(files)) return;
   throw new SolsticeError(
     "internal",
-    `The demo's guest job-${jobId} is still there, or its files in ${files}.`,
+    `The demo's guest job-${jobId} was not removed, or its files in ${files} were not.`,
     {
-      remedy: `Remove them with: virsh destroy job-${jobId}; virsh undefine job-${jobId}`,
+      remedy: `Remove the guest with: virsh destroy job-${jobId}; virsh undefine job-${jobId}`,
     },
   );
 }

@@ -7,7 +7,7 @@ import { runCommand } from "../host/command.ts";
 import { startGitServer } from "./git-server.ts";
 import { commitFiles, readFiles } from "./repository.ts";
 
-test("the demo's repository can be fetched by its commit, and nothing outside the root", async (context) => {
+test("the demo's repository can be fetched by its commit; paths outside of the root are refused", async (context) => {
   const root = mkdtempSync(join(tmpdir(), "git-server-"));
   context.after(() => rmSync(root, { recursive: true }));
   const source = new URL("../../examples/demo-repository", import.meta.url).pathname;

@@ -11,15 +11,15 @@ export interface GitServer {
   close(): Promise<void>;
 }
 
-/** Where a git server listens; default: a free port of the loopback address. */
+/** The address of a git server; default: a free port of the loopback address. */
 export interface GitServerOptions {
   readonly host?: string;
   readonly port?: number;
-  /** As uploadpack.allowAnySHA1InWant: whether a commit is given by its hash even where no ref names it. */
+  /** Sets uploadpack.allowAnySHA1InWant: clients may fetch a commit by its hash without a ref. Default: true. */
   readonly allowAnyCommit?: boolean;
 }
 
-/** The longest header block that git's own program may answer with, in bytes. */
+/** The longest header block from `git http-backend`, in bytes. */
 const maxHeaderBytes = 64 * 1024;
 
 /** Serves every repository below `directory` over HTTP, read-only, through `git http-backend`. */
@@ -44,7 +44,7 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
-/** One request, as a CGI call (RFC 3875). */
+/** Serves one request as a CGI call (RFC 3875). */
 function serve(directory: string, options: GitServerOptions, { request, response }: Exchange): void {
   const url = new URL(request.url ?? "/", "http://localhost");
   const config = options.allowAnyCommit === false ? "false" : "true";
@@ -73,7 +73,7 @@ function serve(directory: string, options: GitServerOptions, { request, response
   relay(child.stdout, response);
 }
 
-/** Turns the CGI answer into an HTTP one: the header up to an empty line, then the body. */
+/** Converts the CGI response into an HTTP response: the header up to an empty line, then the body. */
 function relay(output: NodeJS.ReadableStream, response: ServerResponse): void {
   let head = Buffer.alloc(0);
   const onData = (chunk: Buffer) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { runCommand } from "../host/command.ts";
 import { gitEnvironment } from "../host/git-environment.ts";
 
-/** The files directly in `directory`: name to content, as text. */
+/** The files directly in `directory`, without subdirectories: name to content, as text. */
 export async function readFiles(directory: string): Promise<Record<string, string>> {
   const entries = await readdir(directory, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
@@ -12,8 +12,8 @@ export async function readFiles(directory: string): Promise<Record<string, strin
 }
 
 /**
- * Makes a repository at `path` with one commit of `files` (relative path to content) on its branch `main`, and returns
- * the commit's hash. A second call adds a commit.
+ * Creates a repository at `path` with one commit of `files` (relative path to content) on the branch `main`, and returns the
+ * commit's hash. A second call adds a commit.
  */
 export async function commitFiles(
   path: string,
@@ -35,7 +35,7 @@ export async function commitFiles(
   return git(["rev-parse", "refs/heads/main"]);
 }
 
-/** The commit in the language of `git fast-import`: no working tree, no user configuration, one process. */
+/** The commit as input of `git fast-import`, which needs no working tree, no user configuration and only one process. */
 function fastImport(files: Readonly<Record<string, string>>, parent: string): string {
   const message = "Commit some files";
   const lines = [

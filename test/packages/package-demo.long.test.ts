@@ -24,7 +24,7 @@ test("the demo of the installed tarball shows a job in a real guest, which the h
   assert.match(output, /Ran 3 tests[\s\S]*OK/, "the repository's own tests ran");
   const jobId = /Job (\w+) succeeded: Every step succeeded/.exec(output)?.[1];
   assert.ok(jobId, output);
-  assert.match(output, /Nothing is left behind/);
+  assert.match(output, /Removed everything/);
   assert.match(output, /^domains left: $/m);
   assert.match(output, /^files left: $/m);
   assert.ok(!(await domainNames()).includes(`job-${jobId}`));

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { openTestStore, startTestUserServer } from "../../api/testing/fixture.ts";
 import { runCli } from "../testing/run-cli.ts";
 
-/** A web server that gives each request the same answer; the answer to be given can be changed. */
+/** A web server that sends the same response to each request. The test can change the response. */
 async function startWebServer(t: TestContext) {
   const answer = { status: 200, type: "text/html", body: "<html>" };
   const server = createServer((request, response) => {
@@ -21,9 +21,9 @@ async function startWebServer(t: TestContext) {
   return { answer, port: (server.address() as AddressInfo).port };
 }
 
-const notSolstice = /^solstice: What answers at \S+ is not a Solstice orchestrator\.\n.*--api-url/;
+const notSolstice = /^solstice: The server at \S+ is not a Solstice orchestrator\.\n.*--api-url/;
 
-test("what is no orchestrator is named as such, at once, also by a command that waits for a restart", async (t) => {
+test("a server that is no orchestrator fails at once, also for a command that waits for a restart", async (t) => {
   const { answer, port } = await startWebServer(t);
   const env = { SOLSTICE_API_URL: `http://127.0.0.1:${port}` };
   for (const change of [
@@ -44,14 +44,14 @@ test("what is no orchestrator is named as such, at once, also by a command that 
   }
 });
 
-test("an orchestrator's address with a path too much is none of an orchestrator", async (t) => {
+test("an orchestrator's address with an extra path is not accepted as an orchestrator", async (t) => {
   const { url } = await startTestUserServer(t, { store: await openTestStore(t) });
   const { code, stderr } = await runCli(["jobs"], { env: { SOLSTICE_API_URL: `${url}/api` } });
   assert.match(stderr, notSolstice);
   assert.equal(code, 69);
 });
 
-test("no command prints the password of the API's URL, whatever answers there", async (t) => {
+test("no command prints the password of the API's URL, with any server at that URL", async (t) => {
   const { url } = await startTestUserServer(t, {
     store: await openTestStore(t),
     describeHost: async () => ({ hostId: "host-a", dataDir: "/d", imageMapPath: "/m", backend: "noop" }),

@@ -3,11 +3,11 @@ import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../.
 import { networkProblem } from "../../core/text/network-problem.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 
-// The same names as in src/http/errors.ts, which the command line does not import: it talks to the API over the wire.
+// The same names as in src/http/errors.ts. The command line does not import that file: it calls the API over the network.
 const errorCodeHeader = "solstice-error-code";
 const remedyHeader = "solstice-remedy";
 
-/** What the protocol's own codes mean where the answer carries none of ours: it came from a proxy, or the network. */
+/** Our codes for the protocol's codes, for answers without a code of ours: they came from a proxy or the network. */
 const codesOfProtocol: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.InvalidArgument]: "usage",
   [Code.AlreadyExists]: "already_exists",
@@ -18,12 +18,12 @@ const codesOfProtocol: Readonly<Partial<Record<Code, ErrorCode>>> = {
 
 const unreachable: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.Canceled];
 
-/** Converts what a call of the API at `url` threw. The API's own sentence and remedy are kept; a network's failure gets ours. */
+/** Converts an error from a call of the API at `url`. Keeps the API's message and remedy; network errors get our text. */
 export function fromApiError(error: unknown, url: string): SolsticeError {
   if (isSolsticeError(error)) return error;
   const apiUrl = shownUrl(url);
   const connectError = ConnectError.from(error);
-  const code = errorCodes.find((known) => known === connectError.metadata.get(errorCodeHeader));
+  const code = errorCodes.find((each) => each === connectError.metadata.get(errorCodeHeader));
   if (code) return fromHeaders(connectError, code);
   if (isForeignAnswer(connectError)) return notOurApi(connectError, apiUrl);
   const protocolCode = codesOfProtocol[connectError.code];
@@ -37,17 +37,17 @@ export function fromApiError(error: unknown, url: string): SolsticeError {
     return cannotReach(connectError, apiUrl);
   }
   return new SolsticeError("internal", `The API at ${apiUrl} failed: ${sentence(connectError.rawMessage)}`, {
-    remedy: "The orchestrator's log says more.",
+    remedy: "See the orchestrator's log for the cause.",
     cause: connectError,
   });
 }
 
-/** True for what {@link fromApiError} says of an address where something else than an orchestrator answers. */
+/** True for an error of {@link fromApiError} when the server at the address is not an orchestrator. */
 export function isNotOurs({ cause }: SolsticeError): boolean {
   return cause instanceof ConnectError && isForeignAnswer(cause);
 }
 
-const tokenRemedy = "Set API_TOKEN as the orchestrator has it.";
+const tokenRemedy = "Set API_TOKEN to the token of the orchestrator.";
 
 function fromHeaders(error: ConnectError, code: ErrorCode): SolsticeError {
   const remedy = decodeRemedy(error.metadata.get(remedyHeader));
@@ -67,7 +67,7 @@ function decodeRemedy(header: string | null): string | null {
   }
 }
 
-/** An answer that no orchestrator gives to a call of this version: it names each job that is missing with a code of ours. */
+/** True for an answer that no orchestrator of this version sends. An orchestrator's `not_found` has our error code in its header. */
 function isForeignAnswer({ code, rawMessage, cause }: ConnectError): boolean {
   if (code === Code.Unimplemented || code === Code.NotFound) return true;
   const isOfHttp =
@@ -76,10 +76,10 @@ function isForeignAnswer({ code, rawMessage, cause }: ConnectError): boolean {
 }
 
 function notOurApi(error: ConnectError, apiUrl: string): SolsticeError {
-  return new SolsticeError("unavailable", `What answers at ${apiUrl} is not a Solstice orchestrator.`, {
+  return new SolsticeError("unavailable", `The server at ${apiUrl} is not a Solstice orchestrator.`, {
     remedy:
-      "Check --api-url (SOLSTICE_API_URL): it is the API's address alone, such as http://127.0.0.1:7410, without a path.\n" +
-      "If it is right, compare the versions: solstice --version on both machines.",
+      "Check --api-url (SOLSTICE_API_URL): it is the API's address without a path, such as http://127.0.0.1:7410.\n" +
+      "If the address is correct, compare the versions: solstice --version on both machines.",
     cause: error,
   });
 }
@@ -92,13 +92,13 @@ function cannotReach(error: ConnectError, apiUrl: string): SolsticeError {
     "unavailable",
     `The API at ${apiUrl} cannot be reached (${code ?? error.rawMessage}).${more}`,
     {
-      remedy: "Start it with 'solstice orchestrator', or say where it is with --api-url or SOLSTICE_API_URL.",
+      remedy: "Start it with 'solstice orchestrator', or set its address with --api-url or SOLSTICE_API_URL.",
       cause: error,
     },
   );
 }
 
-/** A connection that broke, also in the middle of an answer, which the protocol reports as a malformed message. */
+/** True for a broken connection. The protocol reports a break in the middle of an answer as a malformed message. */
 function isNetworkFailure(error: ConnectError): boolean {
   return (
     systemCode(error) !== null || /premature|missing EndStreamResponse|incomplete/i.test(error.rawMessage)

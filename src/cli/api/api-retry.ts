@@ -6,50 +6,50 @@ import { fromApiError, isNotOurs } from "./api-error.ts";
 import type { ApiSession, JobClient } from "./api-session.ts";
 import { isExpectedEnd } from "./api-streams.ts";
 
-/** How long a follower bears with an API that cannot be reached: an orchestrator that restarts takes seconds. */
+/** Longest time to retry an API that cannot be reached, in ms. An orchestrator restarts within seconds. */
 export const apiRetryMs = 120_000;
 
 const firstPauseMs = 100;
 const longestPauseMs = 3000;
 
-/** Bears with an API that goes away and comes back. */
+/** Retries with backoff while the API cannot be reached. */
 export interface ApiRetry {
-  /** Something arrived: the time runs again. */
+  /** Restarts the time limit and the backoff, after a message arrived. */
   reset(): void;
-  /** After an error: waits and looks for the API again, or throws what cannot be waited out. */
+  /** Pauses after an error and finds the API again. Throws errors that a retry cannot repair. */
   waitAfter(error: unknown): Promise<void>;
 }
 
-/** What a follower is patient with. */
+/** Options of {@link createApiRetry}. */
 export interface ApiRetryOptions {
   readonly session: ApiSession;
-  /** Told once for each time the API goes away. */
+  /** Called once for each outage of the API. */
   readonly onLost?: (message: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Patience of {@link apiRetryMs} from the last sign of life. */
+/** A retry that gives up {@link apiRetryMs} after the start of an outage. */
 export function createApiRetry({ session, onLost, signal }: ApiRetryOptions): ApiRetry {
-  let heard = false;
+  let hasMessage = false;
   let lostAt: number | null = null;
   let pauseMs = firstPauseMs;
   return {
     reset() {
-      heard = true;
+      hasMessage = true;
       lostAt = null;
       pauseMs = firstPauseMs;
     },
     async waitAfter(error) {
       signal?.throwIfAborted();
-      const wasAlive = heard;
-      heard = false;
+      const wasAlive = hasMessage;
+      hasMessage = false;
       if (wasAlive && isExpectedEnd(error)) return;
-      const known = fromApiError(error, session.apiUrl);
-      if (known.code !== "unavailable" && known.code !== "store_failed") throw known;
-      if (!wasAlive && lostAt === null && isNotOurs(known)) throw known;
-      if (lostAt === null) onLost?.(oneLine(known.message));
+      const apiError = fromApiError(error, session.apiUrl);
+      if (apiError.code !== "unavailable" && apiError.code !== "store_failed") throw apiError;
+      if (!wasAlive && lostAt === null && isNotOurs(apiError)) throw apiError;
+      if (lostAt === null) onLost?.(oneLine(apiError.message));
       lostAt ??= performance.now();
-      if (performance.now() - lostAt > apiRetryMs) throw known;
+      if (performance.now() - lostAt > apiRetryMs) throw apiError;
       await sleep(pauseMs, undefined, { signal });
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
       await session.refresh();
@@ -57,22 +57,22 @@ export function createApiRetry({ session, onLost, signal }: ApiRetryOptions): Ap
   };
 }
 
-/** Asks one question until it is answered or patience ends. Only for questions that may be asked twice. */
-export async function askPatiently<Answer>(
+/** Repeats a call until the API answers or the retry gives up. Only for calls that are idempotent. */
+export async function callWithRetry<Answer>(
   options: ApiRetryOptions,
-  question: (client: JobClient, call: CallOptions) => Promise<Answer>,
+  send: (client: JobClient, options: CallOptions) => Promise<Answer>,
 ): Promise<Answer> {
   const apiRetry = createApiRetry(options);
   for (;;) {
     try {
-      return await options.session.ask(question);
+      return await options.session.call(send);
     } catch (error) {
       await apiRetry.waitAfter(error);
     }
   }
 }
 
-/** The error for a stream that ended in good order before it was due: the server is shutting down. */
+/** The error for a stream that the server closed without an error before its end: the server is shutting down. */
 export function endedEarly(): SolsticeError {
   return new SolsticeError(
     "unavailable",

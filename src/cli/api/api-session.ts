@@ -9,35 +9,35 @@ import { fromApiError } from "./api-error.ts";
 /** The generated client of the API. */
 export type JobClient = Client<typeof JobService>;
 
-// The same name as in src/http/asked-host.ts, which the command line does not import: it talks to the API over the wire.
-const askedHostHeader = "solstice-host";
+// The same name as in src/http/asked-host.ts. The command line does not import that file: it calls the API over the network.
+const hostHeader = "solstice-host";
 
-/** How long the API may take to answer one question. */
+/** Time limit of one call, in ms. */
 const callTimeoutMs = 30_000;
 
-/** The largest message taken from the API: a page of 1000 jobs, or a job with 500 steps, is far below. */
+/** The largest message accepted from the API. A page of 1000 jobs, or a job with 500 steps, is far smaller. */
 const messageBytesMax = 16 * 1024 * 1024;
 
-/** A connection to the API that can be found again after the orchestrator restarted on another port. */
+/** Access to the API, also after the orchestrator restarted on another port. */
 export interface ApiSession {
-  /** The client for streams. Their errors go through {@link fromApiError}. */
+  /** The client for streams. Callers convert its errors with {@link fromApiError}. */
   readonly client: JobClient;
   readonly apiUrl: string;
-  /** How the API was found. */
+  /** The settings that name the API. */
   readonly place: ClientConfig;
-  /** A client for calls that stream both ways, which need HTTP/2; of another host's API where its URL is given. */
+  /** A client for calls that stream in both directions, which need HTTP/2. With `apiUrl`, for another host's API. */
   twoWay(apiUrl?: string): JobClient;
-  /** Asks one question with a deadline. Throws our errors. */
-  ask<Answer>(question: (client: JobClient, options: CallOptions) => Promise<Answer>): Promise<Answer>;
-  /** Fetches a file of the API at `apiUrl` (null: the one of this session), as long as its bytes come. */
+  /** Makes one call with a deadline. Throws {@link SolsticeError}. */
+  call<Answer>(send: (client: JobClient, options: CallOptions) => Promise<Answer>): Promise<Answer>;
+  /** Fetches a file from the API at `apiUrl` (null: the API of this session), without a deadline. */
   fetchFile(path: string, options: { apiUrl: string | null; signal: AbortSignal }): Promise<Response>;
-  /** Looks again where the API is. */
+  /** Finds the API's address again. */
   refresh(): Promise<void>;
 }
 
 /**
- * Opens a session as flags and environment name it. Throws `config_invalid`; nothing is sent yet. Where the data directory is named
- * and its orchestrator does not run, each call fails with `unavailable`: no other orchestrator is called.
+ * Opens a session with the API that flags and environment name, without a call. Throws `config_invalid`. If they name a data
+ * directory whose orchestrator does not run, each call fails with `unavailable`; no other orchestrator is called.
  */
 export async function openApiSession(flags: RawFlags, env: Environment): Promise<ApiSession> {
   let place = await loadClientConfig(flags, env);
@@ -57,9 +57,9 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
       return place;
     },
     twoWay: (apiUrl) => createJobClient(place, apiUrl ?? urlOf(place), "2"),
-    async ask(question) {
+    async call(send) {
       try {
-        return await question(ownClient(), { timeoutMs: callTimeoutMs });
+        return await send(ownClient(), { timeoutMs: callTimeoutMs });
       } catch (error) {
         throw fromApiError(error, place.apiUrl ?? "");
       }
@@ -75,7 +75,7 @@ export async function openApiSession(flags: RawFlags, env: Environment): Promise
     },
     async refresh() {
       const found = await loadClientConfig(flags, env);
-      // An orchestrator that restarts has no note for a moment: meanwhile no other host may answer.
+      // A restarting orchestrator has no note for a moment. Keep its host id, so that no other host answers meanwhile.
       place = { ...found, hostId: found.hostId ?? place.hostId };
       client = null;
     },
@@ -90,7 +90,7 @@ function urlOf({ apiUrl, dataDir, dataDirFrom }: ClientConfig): string {
     {
       remedy:
         `Start it: solstice orchestrator --data-dir ${dataDir}\n` +
-        `Or name another data directory with ${dataDirFrom}, or an API with --api-url.`,
+        `Or set another data directory with ${dataDirFrom}, or an API with --api-url.`,
     },
   );
 }
@@ -105,18 +105,18 @@ function createJobClient(place: ClientConfig, apiUrl: string, httpVersion: "1.1"
   return createClient(JobService, transport);
 }
 
-/** The token; and to the address that a host noted, that host's id, so that no other one answers there. */
+/** Headers of a call: the token, and for the address in a host's note the id of that host, so that no other host answers. */
 function headersFor(
   { apiToken, hostId, apiUrl: ownUrl }: ClientConfig,
   apiUrl: string,
 ): Record<string, string> {
   return {
     ...(apiToken !== null && { authorization: `Bearer ${apiToken}` }),
-    ...(hostId !== null && apiUrl === ownUrl && { [askedHostHeader]: hostId }),
+    ...(hostId !== null && apiUrl === ownUrl && { [hostHeader]: hostId }),
   };
 }
 
-/** `fetch` takes no URL with a user and a password: they become the header that they are for the other calls. */
+/** Moves user and password of a URL into the header that the other calls send; `fetch` rejects a URL that holds them. */
 function withoutUser(text: string): { url: URL; headers: Record<string, string> } {
   const url = new URL(text);
   if (url.username === "" && url.password === "") return { url, headers: {} };

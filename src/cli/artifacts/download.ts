@@ -15,28 +15,29 @@ import { oneLine } from "../print/text.ts";
 /** One file to fetch. */
 export interface Download {
   readonly artifact: Artifact;
-  /** Its path on the API. */
+  /** The file's path in the API. */
   readonly url: string;
-  /** An existing directory; nothing is written outside of it. */
+  /** An existing directory; no file is written outside of it. */
   readonly directory: string;
-  /** Where it goes below the directory: plain parts, by `safePaths`. */
+  /** The target below the directory: plain parts, by `safePaths`. */
   readonly path: string;
-  /** Whether it may take the place of another file. */
+  /** True: the file may replace another file. */
   readonly isForced: boolean;
   readonly onProgress: (bytes: number) => void;
 }
 
-/** How often a file is asked for again without a byte of progress, and the pause before that, in ms. */
+/** Number of tries without a byte of progress, and the pause between tries, in ms. */
 const triesWithoutProgress = 5;
 const pauseMs = 1000;
 
-/** No byte for this long, in ms, is an interruption. */
+/** Time without a byte, in ms, that counts as an interruption. */
 const stallMs = 60_000;
 
 /**
- * Fetches a file: into a hidden one beside its place, which an interrupted fetch goes on with, and which gets its name once
- * it has the digest it should have. One that is there already and right is left. Returns whether anything was fetched.
- * Throws for another file in its place unless that may be replaced, and for a directory on the way that is a link.
+ * Fetches a file into a hidden partial file beside the target, so that the next fetch can resume an interrupted one. The
+ * partial file gets the target's name when its digest is correct. An existing file with the correct digest is kept. Returns
+ * true when bytes were fetched. Throws `already_exists` for another file at the target that may not be replaced, and for a
+ * link in the place of a directory.
  */
 export async function downloadArtifact(session: ApiSession, download: Download): Promise<boolean> {
   const target = join(download.directory, download.path);
@@ -48,19 +49,24 @@ export async function downloadArtifact(session: ApiSession, download: Download):
     if (await fetchAll(session, download, partial)) break;
     await rm(partial, { force: true });
     if (restarts === 0) continue;
-    throw new SolsticeError("conflict", "What arrives is not what the job kept: its digest differs.", {
-      remedy: "The file is damaged where it is kept.",
-    });
+    throw new SolsticeError(
+      "conflict",
+      "The file was fetched twice and its digest differs from the job's artifact.",
+      {
+        remedy:
+          "The stored artifact is damaged: check the disk or the bucket of the host, and retry the job.",
+      },
+    );
   }
   if (download.isForced) await rename(partial, target);
   else await giveName(partial, target);
   return true;
 }
 
-/** Where a file system has no hard links. */
+/** Error codes of file systems without hard links. */
 const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"] as const;
 
-/** Renames only where nothing has the name: a link is made in one step with the look, and follows none. */
+/** Renames only if no file has the name: link(2) checks the name and creates it in one step, and follows no symbolic link. */
 async function giveName(partial: string, target: string): Promise<void> {
   try {
     await link(partial, target);
@@ -73,12 +79,12 @@ async function giveName(partial: string, target: string): Promise<void> {
 }
 
 function isThere(path: string): SolsticeError {
-  return new SolsticeError("already_exists", `${path} is there already, and is another file.`, {
-    remedy: "Choose another directory with -o, or replace it with --force.",
+  return new SolsticeError("already_exists", `${path} exists already with other content.`, {
+    remedy: "Choose another directory with -o, or replace the file with --force.",
   });
 }
 
-/** Makes the directories that the file goes to, one by one, so that none of them is a link that leads elsewhere. */
+/** Creates the parent directories of the target one by one, so that none of them is a link to another place. */
 async function makeParents({ directory, path }: Download): Promise<void> {
   let parent = directory;
   for (const part of path.split("/").slice(0, -1)) {
@@ -87,7 +93,7 @@ async function makeParents({ directory, path }: Download): Promise<void> {
       if (error.code !== "EEXIST") throw error;
     });
     if ((await lstat(parent)).isDirectory()) continue;
-    throw new SolsticeError("already_exists", `${parent} is there, and is no directory.`, {
+    throw new SolsticeError("already_exists", `${parent} exists and is no directory.`, {
       remedy: "Remove it, or choose another directory with -o.",
     });
   }
@@ -105,7 +111,7 @@ async function hashOf(path: string): Promise<Hash> {
   return hash;
 }
 
-/** Brings the partial file to its full length; whether it then is what it should be. */
+/** Fetches the rest of the partial file. Returns true when the digest of the complete file is correct. */
 async function fetchAll(session: ApiSession, download: Download, partial: string): Promise<boolean> {
   const size = Number(download.artifact.sizeBytes);
   const flags = constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW;
@@ -129,13 +135,13 @@ async function fetchAll(session: ApiSession, download: Download, partial: string
   return state.hash.digest("hex") === download.artifact.sha256;
 }
 
-/** A guest chose the size: it must not be what fills this machine's disk. */
+/** Refuses a file that is larger than the free space. A guest chose its size, and must not fill this machine's disk. */
 async function refuseTooLarge(partial: string, missing: number): Promise<void> {
   const free = await freeBytes(dirname(partial));
   if (missing <= free) return;
   throw new SolsticeError(
     "disk_full",
-    `${formatBytes(missing)} are to come, and ${dirname(partial)} has ${formatBytes(free)} left.`,
+    `The file needs ${formatBytes(missing)} more, but ${dirname(partial)} has only ${formatBytes(free)} free.`,
     { remedy: "Choose a directory on another disk with -o, or name only the files that you need." },
   );
 }
@@ -154,7 +160,7 @@ async function fetchSome(
     for await (const chunk of response.body ?? []) {
       timer.refresh();
       if (state.at + chunk.byteLength > Number(artifact.sizeBytes)) {
-        throw new SolsticeError("conflict", "More arrives than the file has.");
+        throw new SolsticeError("conflict", "The API sent more bytes than the file has.");
       }
       await file.write(chunk, 0, chunk.byteLength, state.at);
       state.hash.update(chunk);
@@ -169,19 +175,19 @@ async function fetchSome(
 
 async function refusalOf(response: Response): Promise<SolsticeError> {
   const text = (await response.text()).slice(0, 4000);
-  const known = errorCodes.find((code) => code === response.headers.get("solstice-error-code"));
+  const sentCode = errorCodes.find((code) => code === response.headers.get("solstice-error-code"));
   let message = `The API answered ${response.status}.`;
   try {
     message = String((JSON.parse(text) as { message?: unknown }).message ?? message);
   } catch {
-    // A proxy's page, say.
+    // The body is no JSON, such as a proxy's page.
   }
   const remedy = response.headers.get("solstice-remedy");
-  const code = known ?? (response.status >= 500 ? "unavailable" : "not_found");
+  const code = sentCode ?? (response.status >= 500 ? "unavailable" : "not_found");
   return new SolsticeError(code, message, remedy === null ? {} : { remedy: decodeURIComponent(remedy) });
 }
 
-/** What may be over in a moment: a server that restarts, a network that breaks. */
+/** True for errors that a retry may resolve: a restarting server, a broken connection. */
 function isPassing(error: unknown): boolean {
   if (error instanceof SolsticeError) return ["unavailable", "store_failed", "internal"].includes(error.code);
   return error instanceof TypeError || (error instanceof Error && error.name === "AbortError");
@@ -193,12 +199,14 @@ function cannotFetch(error: unknown, { artifact, path }: Download): unknown {
   const cause = error.cause instanceof Error ? error.cause : error;
   const { hostId, apiUrl } = artifact;
   const from =
-    hostId === "" ? "" : ` from host ${hostId}, which alone has it, at ${oneLine(shownUrl(apiUrl))}`;
+    hostId === ""
+      ? ""
+      : ` from host ${hostId}, the only host with this file, at ${oneLine(shownUrl(apiUrl))}`;
   return new SolsticeError("unavailable", `The file cannot be fetched${from}: ${errorText(cause)}.`, {
     remedy:
       hostId === ""
-        ? "The same command goes on where this one stopped."
-        : "Let the API there be reached from here, or run the same command on that host.",
+        ? "Run the same command again: it resumes the download."
+        : "Make the API of that host reachable from here, or run the same command on that host.",
     cause: error,
   });
 }

@@ -7,8 +7,8 @@ import {
 } from "../../core/text/glob-word.ts";
 
 /**
- * Whether `name` is `wanted`, lies below it, or matches it as a pattern: `*`, `?` and `[…]` within one part of a path, `**`
- * for any parts. The pattern is the caller's own, but the name is a guest's: no name makes this slow.
+ * True when `name` equals `wanted`, lies below it, or matches it as a pattern: `*`, `?` and `[…]` within one part of a path,
+ * `**` for any parts. The pattern is trusted, but a guest chose the name: no name makes the match slow.
  */
 export function nameMatches(name: string, wanted: string): boolean {
   if (name === wanted) return true;
@@ -16,7 +16,7 @@ export function nameMatches(name: string, wanted: string): boolean {
   return beginsWith(name.split("/").map(parsePathPart), words);
 }
 
-/** Goes back to the last `**` only, as {@link matchesWord} does to the last `*`. */
+/** Backtracks only to the last `**`, as {@link matchesWord} does to the last `*`. */
 function beginsWith(parts: readonly PathPart[], words: readonly GlobWord[]): boolean {
   let [at, next] = [0, 0];
   let [starAt, starNext] = [0, -1];

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { nameMatches } from "./name-match.ts";
 import { safePaths } from "./safe-path.ts";
 
-test("a harmless name stays as it is", () => {
+test("a harmless name is not changed", () => {
   const names = ["a", "dist/app.deb", "a..b/c.d-e", "with space", "ü/ö", "Makefile"];
   assert.deepEqual(safePaths(names), names);
 });
@@ -30,7 +30,7 @@ test("a hostile name becomes a plain one", () => {
   assert.notEqual(long[0], long[1]);
 });
 
-test("whatever a file is called, it goes below the directory, and no two to the same place", () => {
+test("every name gives a path below the directory, and no two names the same path", () => {
   const part = fc.oneof(fc.constantFrom("..", ".", "", "a", "A", "\\", "\0"), fc.string({ unit: "binary" }));
   const name = fc.array(part, { maxLength: 6 }).map((parts) => parts.join("/"));
   fc.assert(
@@ -47,7 +47,7 @@ test("whatever a file is called, it goes below the directory, and no two to the 
   );
 });
 
-test("names are given whole, by their directory, or as patterns", () => {
+test("names match by their full name, their directory, or a pattern", () => {
   assert.ok(nameMatches("dist/a.deb", "dist/a.deb"));
   assert.ok(nameMatches("dist/a.deb", "dist"));
   assert.ok(nameMatches("dist/x/a.deb", "dist/"));

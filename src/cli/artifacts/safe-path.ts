@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 
-/** A part of a path is cut at this length, in bytes: file systems take 255, and a part file adds some. */
+/** Longest part of a path, in bytes: file systems allow 255, and the name of a partial file is longer. */
 const partBytes = 180;
 
-/** Parts of one path: deeper ones are joined. */
+/** Most parts of one path; further parts are joined. */
 const partsMax = 64;
 
 /**
- * Where files with names of somebody else go below a directory of ours: for each a relative path of plain parts, no two the
- * same, also where letters' case does not tell files apart. No part begins with a dot: programs run what is in `.git`,
- * `.vscode`, `.envrc` and many more such places, and nobody has a list of all. None begins with a dash, which a command that
- * is given `*` reads as an option. A harmless name stays as it is.
+ * Safe relative paths for untrusted file names, in order. No two paths are equal, also on file systems that ignore case. No
+ * part begins with a dot: programs run files in `.git`, `.vscode`, `.envrc` and many more places, and no list of them is
+ * complete. No part begins with a dash: a command with the argument `*` would read it as an option. A harmless name is not
+ * changed.
  */
 export function safePaths(names: readonly string[]): string[] {
   const taken = new Set<string>();
@@ -35,7 +35,7 @@ function safePart(part: string): string {
     .toWellFormed()
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\:*?"<>|]/gu, "_")
     .replace(/^[.\s-]+/, (marks) => "_".repeat(marks.length))
-    // Some file systems drop these.
+    // Some file systems drop a dot or a space at the end.
     .replace(/[.\s]$/, "_");
   if (Buffer.byteLength(plain) <= partBytes) return plain;
   const digest = createHash("sha256").update(part).digest("hex").slice(0, 12);

@@ -1,18 +1,18 @@
 import { errorText, SolsticeError } from "../../core/errors.ts";
 
-/** `fail`: jobs cannot run. `warn`: they can, but something is worth knowing. */
+/** `fail`: jobs cannot run. `warn`: jobs can run, but the operator should read the finding. */
 export type CheckStatus = "ok" | "warn" | "fail";
 
-/** What a check found. */
+/** The result of a check. */
 export interface Finding {
   readonly status: CheckStatus;
-  /** What was seen, in a sentence. */
+  /** The observation, as a sentence. */
   readonly detail: string;
-  /** What repairs it, where possible a command to paste. */
+  /** The repair, if possible as a command to paste. */
   readonly remedy: string | null;
 }
 
-/** A question about this host. What `run` throws counts as `fail`. */
+/** A check of this host. An error from `run` counts as `fail`. */
 export interface Check {
   readonly name: string;
   run(): Promise<Finding>;
@@ -21,17 +21,17 @@ export interface Check {
 /** A finding with the name of its check. */
 export type CheckResult = { readonly name: string } & Finding;
 
-/** All is well. */
+/** A finding without a problem. */
 export function ok(detail: string): Finding {
   return { status: "ok", detail, remedy: null };
 }
 
-/** It works, but something is worth knowing. */
+/** A finding that the operator should read; jobs can run. */
 export function warn(detail: string, remedy: string | null): Finding {
   return { status: "warn", detail, remedy };
 }
 
-/** Jobs cannot run. */
+/** A finding that keeps jobs from running. */
 export function fail(detail: string, remedy: string | null): Finding {
   return { status: "fail", detail, remedy };
 }

@@ -6,30 +6,30 @@ import { errorText, isSolsticeError } from "../../core/errors.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import { openApiSession } from "../api/api-session.ts";
 import { differences, settingOf } from "../installation/differences.ts";
-import { askHost, type HostAnswer, hostSentence, type RunningHost } from "../installation/running-host.ts";
+import { type HostAnswer, hostSentence, queryHost, type RunningHost } from "../installation/running-host.ts";
 import { type CheckResult, fail, ok, warn } from "./check.ts";
 
-/** What the doctor was given, and the options of the orchestrator that its checks depend on. */
+/** The doctor's flags and environment, and the orchestrator's options that its checks depend on. */
 export interface DoctorInput {
   readonly table: Readonly<Record<string, OptionDefinition<unknown>>>;
   readonly flags: RawFlags;
   readonly env: Environment;
 }
 
-/** What the checks examine: the settings, or null where they are wrong; and what was found on the way there. */
+/** The settings to check (null if they are invalid), and the findings about the settings. */
 export interface DoctorSettings {
   readonly results: readonly CheckResult[];
   readonly config: OrchestratorConfig | null;
-  /** The orchestrator whose settings they are. */
+  /** The orchestrator that runs with these settings; null if none runs here. */
   readonly running: RunningHost | null;
 }
 
 /**
- * The settings to examine: those of the orchestrator that runs on this machine, else those of flags and environment. What was given
- * here and differs from the running orchestrator is a warning.
+ * The settings to examine: those of the orchestrator that runs on this machine, else those of flags and environment. A flag
+ * or variable that differs from the running orchestrator is a warning.
  */
 export async function doctorSettings(input: DoctorInput): Promise<DoctorSettings> {
-  const answer = await askLocalHost(input);
+  const answer = await queryLocalHost(input);
   const running = "absence" in answer ? null : answer;
   const flags = running === null ? input.flags : flagsOf(running.description, input);
   const env = running === null ? input.env : {};
@@ -44,21 +44,24 @@ export async function doctorSettings(input: DoctorInput): Promise<DoctorSettings
     ];
     return { results, config, running };
   } catch (error) {
-    const remedy = "Correct the above; everything else is looked at once it is right.";
+    const remedy = "Correct the configuration and run the command again; the other checks need it.";
     return { results: [{ name, ...fail(errorText(error), remedy) }], config: null, running };
   }
 }
 
-/** The orchestrator of this machine; the doctor examines no other. `problem`: one runs, and could not be asked. */
-async function askLocalHost({ flags, env }: DoctorInput): Promise<HostAnswer & { problem?: string }> {
+/** The orchestrator of this machine; the doctor examines no other. `problem`: an orchestrator runs, but the call failed. */
+async function queryLocalHost({ flags, env }: DoctorInput): Promise<HostAnswer & { problem?: string }> {
   try {
     const { apiToken, dataDir } = flags;
-    const answer = await askHost(await openApiSession({ apiToken, dataDir }, env), { images: false });
+    const answer = await queryHost(await openApiSession({ apiToken, dataDir }, env), { images: false });
     if ("absence" in answer || answer.isHere) return answer;
-    return { absence: `${hostSentence(answer)} It runs elsewhere, and is not examined.` };
+    return { absence: `${hostSentence(answer)} It runs on another machine and is not examined.` };
   } catch (error) {
     if (isSolsticeError(error, "config_invalid")) return { absence: "" };
-    return { absence: "", problem: `An orchestrator runs, and could not be asked: ${errorText(error)}` };
+    return {
+      absence: "",
+      problem: `An orchestrator runs, but its settings cannot be read: ${errorText(error)}`,
+    };
   }
 }
 
@@ -67,7 +70,7 @@ function answerText(answer: HostAnswer): string {
   return `These are the settings of this command, not of a running orchestrator. ${answer.absence}`.trim();
 }
 
-/** The orchestrator's settings as flags. Secrets are not in its answer: those given here stand in for them. */
+/** The orchestrator's settings as flags. Its answer holds no secrets, so secrets come from this command's flags and environment. */
 function flagsOf(host: DescribeHostResponse, { table, flags, env }: DoctorInput): RawFlags {
   const pairs = Object.entries(table).flatMap(([name, option]) => {
     const theirs = settingOf(host, option.flag);
@@ -89,8 +92,8 @@ function settingsResults(
     ...differing.map((sentence) => ({
       name: "settings",
       ...warn(
-        `${sentence} The orchestrator's is examined.`,
-        "Restart the orchestrator with it, or unset it here.",
+        `${sentence} The orchestrator's value is examined.`,
+        "Restart the orchestrator with this value, or unset it here.",
       ),
     })),
     ...(isChanged
@@ -104,14 +107,14 @@ function settingsResults(
     ...unexamined(description, input).map((flag) => ({
       name: "settings",
       ...warn(
-        `The orchestrator has --${flag}, whose value it does not show: what it names is not examined.`,
+        `The orchestrator runs with --${flag}, whose value is secret: that service is not examined.`,
         "Run this command with the orchestrator's environment.",
       ),
     })),
   ];
 }
 
-/** Services that the orchestrator uses, and whose addresses were not given here. */
+/** Flags of services that the orchestrator uses and that this command has no address for. */
 function unexamined(host: DescribeHostResponse, { table, flags, env }: DoctorInput): string[] {
   return Object.entries(table)
     .filter(([name, option]) => settingOf(host, option.flag)?.secret && !givenText(option, flags[name], env))

@@ -8,12 +8,12 @@ const gibibyte = 1024 ** 3;
 const scarceBytes = 2 * gibibyte;
 const comfortableBytes = 20 * gibibyte;
 
-/** Whether there is room in the data directory. */
+/** Checks the free space of the data directory. */
 export function spaceCheck(dataDir: string): Check {
   return { name: "disk space", run: () => checkSpace(dataDir) };
 }
 
-/** Whether QEMU can get to guests' disks in the data directory. */
+/** Checks that QEMU can reach the guests' disks in the data directory. */
 export function traversableCheck(dataDir: string): Check {
   return { name: "data directory", run: () => checkTraversable(dataDir) };
 }
@@ -27,14 +27,14 @@ async function checkSpace(dataDir: string): Promise<Finding> {
   return fail(detail, remedy);
 }
 
-/** QEMU runs as its own user, who must pass every folder on the way to a guest's disk. */
+/** QEMU's user needs search permission (x) for every folder on the path to a guest's disk. */
 async function checkTraversable(dataDir: string): Promise<Finding> {
   const folder = await nearestExisting(dataDir);
   const user = await qemuUser();
   const blocked = process.getuid?.() === 0 ? await blockedFor(user, folder) : await blockedForOthers(folder);
   if (blocked === null) return ok(`${user} reaches ${folder}.`);
   return fail(
-    `The user ${user}, whom guests run as, cannot pass ${blocked}.`,
+    `The guests' user ${user} has no search permission for ${blocked}.`,
     `chmod o+x ${blocked}   # or set SOLSTICE_DATA_DIR to a folder outside of it`,
   );
 }
@@ -44,22 +44,22 @@ async function nearestExisting(path: string): Promise<string> {
   return exists || dirname(path) === path ? path : nearestExisting(dirname(path));
 }
 
-/** The first folder on the way that `user` cannot pass, or null. */
+/** The first folder on the path that `user` cannot search, or null. */
 async function blockedFor(user: string, folder: string): Promise<string | null> {
-  for (const step of wayTo(folder)) {
+  for (const step of foldersTo(folder)) {
     if (!(await succeedsAs(user, ["test", "-x", step]))) return step;
   }
   return null;
 }
 
-/** As {@link blockedFor}, judged from the mode bits, for those who cannot become that user. */
+/** Like {@link blockedFor}, but from the mode bits: for callers that are not root. */
 async function blockedForOthers(folder: string): Promise<string | null> {
-  for (const step of wayTo(folder)) {
+  for (const step of foldersTo(folder)) {
     if (((await stat(step)).mode & 0o001) === 0) return step;
   }
   return null;
 }
 
-function wayTo(folder: string): string[] {
-  return dirname(folder) === folder ? [folder] : [...wayTo(dirname(folder)), folder];
+function foldersTo(folder: string): string[] {
+  return dirname(folder) === folder ? [folder] : [...foldersTo(dirname(folder)), folder];
 }

@@ -2,7 +2,7 @@ import { readDrainRecord } from "../../orchestrator/hosts/drain-record.ts";
 import { timeText } from "../print/text.ts";
 import { type Check, ok, warn } from "./check.ts";
 
-/** Whether an operator drains this host, also where its orchestrator does not run. */
+/** Checks whether an operator drains this host, also while its orchestrator does not run. */
 export function drainCheck(dataDir: string): Check {
   return {
     name: "takes jobs",
@@ -10,7 +10,7 @@ export function drainCheck(dataDir: string): Check {
       const since = readDrainRecord(dataDir);
       if (since === null) return ok("The host is not being drained.");
       return warn(
-        `The host is being drained since ${timeText(since)} and starts no jobs.`,
+        `The host has been draining since ${timeText(since)} and starts no jobs.`,
         "solstice drain --end",
       );
     },

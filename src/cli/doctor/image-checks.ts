@@ -5,10 +5,10 @@ import { formatBytes } from "../../host/files/disk-space.ts";
 import { type ImageRow, openImageStore } from "../../images/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** One check for each image of the map, as a host with `backend` would use it. */
+/** One check for each image of the map, for a host with `backend`. */
 export function imageChecks(imageMap: ImageMap, dataDir: string, backend: Backend): Check[] {
   const rows = openImageStore({ imageMap: imagesFor(imageMap, backend), dataDir }).inspect();
-  // Whoever awaits it first tells the error; without this an unawaited one would end the process.
+  // The first check that awaits the promise reports its error. Without this, an unhandled rejection would end the process.
   rows.catch(() => {});
   return [...imageMap.images.values()].map((image) => ({
     name: `image ${image.name}`,
@@ -17,31 +17,32 @@ export function imageChecks(imageMap: ImageMap, dataDir: string, backend: Backen
       const unfit = unfitness(image, backend);
       if (unfit !== null) return judgeUnfit(unfit);
       const row = (await rows).find((candidate) => candidate.name === name);
-      return row ? judgeImage(row, source) : fail("It was not looked at.", null);
+      return row ? judgeImage(row, source) : fail("The image was not examined.", null);
     },
   }));
 }
 
-/** An image for other hosts is as it should be; one that nobody can use as it is said is not. */
+/** The finding for an image that this host cannot run: ok if it is for another backend, else a failure. */
 function judgeUnfit({ needs, problem }: Unfit): Finding {
   if (needs === null) return fail(problem, null);
-  return ok(`It is for hosts with backend ${needs}; this one leaves it to them.`);
+  return ok(`The image is for hosts with backend ${needs}; this host does not use it.`);
 }
 
-/** What a state on disk means for the jobs of an image. */
+/** The finding for an image's state on disk. */
 export function judgeImage(row: ImageRow, source: string | null): Finding {
   if (row.state === "ready") return ok(`${row.format}, ${formatBytes(row.fileSizeBytes ?? 0)}, ${row.path}`);
-  if (row.state === "invalid") return fail(row.message ?? "It cannot be used.", null);
+  if (row.state === "invalid") return fail(row.message ?? "The image cannot be used.", null);
   if (row.state === "preparing") {
-    return warn(`It is being prepared${row.holderPid === null ? "" : ` by process ${row.holderPid}`}.`, null);
+    const holder = row.holderPid === null ? "" : ` by process ${row.holderPid}`;
+    return warn(`The image is being prepared${holder}.`, null);
   }
   const pull = `solstice images pull ${row.name}`;
   if (row.state === "partial") {
-    return warn(`${formatBytes(row.partialBytes ?? 0)} of it are downloaded.${lastTry(row)}`, pull);
+    return warn(`The download is incomplete: ${formatBytes(row.partialBytes ?? 0)}.${lastTry(row)}`, pull);
   }
   if (source === null)
-    return fail(`It is not at ${row.path}, and has no source.`, `Put the file at ${row.path}`);
-  return warn(`It is not there yet. The orchestrator fetches it when it starts.${lastTry(row)}`, pull);
+    return fail(`The image is not at ${row.path}, and has no source.`, `Put the file at ${row.path}`);
+  return warn(`The image is missing. The orchestrator fetches it at its start.${lastTry(row)}`, pull);
 }
 
 function lastTry({ message }: ImageRow): string {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { judgeConfinement, judgeHostFirewall } from "./isolation-checks.ts";
-import { judgeWays } from "./reach-checks.ts";
+import { judgeReach } from "./reach-checks.ts";
 
 const input = { family: "ip", table: "filter", name: "INPUT", hook: "input" };
 
-test("a host that accepts by default is in nobody's way", () => {
+test("a host firewall that accepts by default is ok", () => {
   assert.equal(judgeHostFirewall([{ ...input, policy: "accept" }], 7411).status, "ok");
   assert.equal(judgeHostFirewall([{ ...input, family: "ip6", policy: "drop" }], 7411).status, "ok");
 });
 
-test("ufw, firewalld and others are named with what opens the runner's port", () => {
+test("ufw, firewalld and others are named, with the command that opens the runner's port", () => {
   const drop = { ...input, policy: "drop" };
   assert.match(judgeHostFirewall([drop], 7411).detail, /INPUT of ip filter.*7411/);
   const ufw = judgeHostFirewall([drop, { family: "ip", table: "filter", name: "ufw-before-input" }], 7500);
@@ -19,11 +19,11 @@ test("ufw, firewalld and others are named with what opens the runner's port", ()
   assert.match(firewalld.remedy ?? "", /^firewall-cmd --permanent --zone=libvirt --add-port=7411\/tcp/);
 });
 
-test("guests' ways: what the settings open, and each closed repository on a line", () => {
-  const none = judgeWays({ guestLanAccess: [], guestHostPorts: [] }, []);
+test("guests' network access: what the settings open, and each closed repository on a line", () => {
+  const none = judgeReach({ guestLanAccess: [], guestHostPorts: [] }, []);
   assert.equal(none.status, "ok");
   assert.match(none.detail, /own networks nothing \(GUEST_LAN_ACCESS\).*DHCP, DNS \(GUEST_HOST_PORTS\)/);
-  const some = judgeWays({ guestLanAccess: ["10.1.0.0/16"], guestHostPorts: [80, 9418] }, [
+  const some = judgeReach({ guestLanAccess: ["10.1.0.0/16"], guestHostPorts: [80, 9418] }, [
     "a\u001b[2J",
     "b",
   ]);

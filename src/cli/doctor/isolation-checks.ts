@@ -7,13 +7,13 @@ import { isFirewallInPlace } from "../../orchestrator/upkeep/firewall-facts.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import { withClient } from "./libvirt-checks.ts";
 
-/** What the checks of isolation depend on. */
+/** The settings that the checks of isolation need. */
 export type IsolationTarget = Pick<
   OrchestratorConfig,
   "firewall" | "dataDir" | "libvirtUri" | "libvirtNetwork" | "runnerListen"
 >;
 
-/** Whether guests are kept from this host and from each other, and QEMU from the rest of the host. */
+/** Checks that guests are isolated from this host and from each other, and QEMU from the rest of the host. */
 export function isolationChecks(target: IsolationTarget): Check[] {
   const { libvirtUri: uri, libvirtNetwork: network } = target;
   return [
@@ -34,13 +34,13 @@ async function checkFirewall({ firewall, dataDir }: IsolationTarget): Promise<Fi
       "unset FIREWALL, for jobs that you did not write yourself",
     );
   }
-  if (await isFirewallInPlace(dataDir)) return ok("It is in place.");
+  if (await isFirewallInPlace(dataDir)) return ok("The firewall is installed.");
   if (readLockHolder(join(dataDir, "orchestrator.lock")) === null) {
-    return ok("nft works here; the orchestrator puts the firewall in place when it starts.");
+    return ok("nft works here; the orchestrator installs the firewall at its start.");
   }
   return fail(
-    "An orchestrator runs, and its guests' firewall is gone.",
-    "Its log says why it does not come back.",
+    "An orchestrator runs, but its guests' firewall is missing.",
+    "See the orchestrator's log for the reason why the repair fails.",
   );
 }
 
@@ -54,7 +54,7 @@ interface BaseChain {
 }
 
 async function checkHostFirewall({ firewall, runnerListen }: IsolationTarget): Promise<Finding> {
-  if (firewall === "off") return ok("Not looked at, with FIREWALL=off.");
+  if (firewall === "off") return ok("Not checked, because FIREWALL=off.");
   const { stdout } = await runCommand("nft", ["-j", "list", "chains"], { deadlineSeconds: 10 });
   const objects: { chain?: BaseChain }[] = JSON.parse(stdout).nftables;
   return judgeHostFirewall(
@@ -63,7 +63,7 @@ async function checkHostFirewall({ firewall, runnerListen }: IsolationTarget): P
   );
 }
 
-/** Whether another firewall may drop what guests send to the runner endpoint: ours can only drop more, never less. */
+/** Checks whether another firewall may drop the guests' packets to the runner endpoint. Our firewall cannot accept what another drops. */
 export function judgeHostFirewall(chains: readonly BaseChain[], port: number): Finding {
   const where = "in on BRIDGE (virbr0 for the network 'default')";
   if (chains.some(({ table }) => table === "firewalld")) {
@@ -75,10 +75,10 @@ export function judgeHostFirewall(chains: readonly BaseChain[], port: number): F
   const closed = chains.find(
     ({ hook, policy, family }) => hook === "input" && policy === "drop" && family !== "ip6",
   );
-  if (closed === undefined) return ok("Nothing else drops by default what comes to this host.");
+  if (closed === undefined) return ok("No other firewall drops incoming packets by default.");
   const isUfw = chains.some(({ name }) => name.startsWith("ufw-"));
   return warn(
-    `This host drops by default what comes to it (chain ${closed.name} of ${closed.family} ${closed.table}): guests need TCP port ${port}.`,
+    `This host drops incoming packets by default (chain ${closed.name} of ${closed.family} ${closed.table}): guests need TCP port ${port}.`,
     isUfw
       ? `ufw allow in on virbr0 to any port ${port} proto tcp   # virbr0: the guests' bridge`
       : `allow TCP port ${port} ${where} there`,
@@ -88,27 +88,27 @@ export function judgeHostFirewall(chains: readonly BaseChain[], port: number): F
 async function checkLeases(client: LibvirtClient, name: string): Promise<Finding> {
   const xml = await client.networkXml(await client.lookupNetwork(name));
   if (xml.includes("dhcp-ignore-clid"))
-    return ok("DHCP knows guests by their cards, which the firewall checks.");
+    return ok("DHCP identifies guests by their hardware addresses, which the firewall checks.");
   return warn(
-    `DHCP on '${name}' knows guests by what they call themselves: one can disturb another by taking its name.`,
+    `DHCP on '${name}' identifies guests by a name that they choose: a guest can take the name, and so the address, of another.`,
     `virsh net-edit ${name}   # add inside <network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'>: ` +
-      "<dnsmasq:options><dnsmasq:option value='dhcp-ignore-clid'/></dnsmasq:options>; it counts from the network's next start",
+      "<dnsmasq:options><dnsmasq:option value='dhcp-ignore-clid'/></dnsmasq:options>; it takes effect at the network's next start",
   );
 }
 
-/** What confines a QEMU that a guest has broken out into, by libvirt's capabilities. */
+/** The finding about QEMU's confinement, from libvirt's capabilities: it limits a guest that has escaped into QEMU. */
 export function judgeConfinement(capabilities: string): Finding {
   const models = [...capabilities.matchAll(/<secmodel>\s*<model>(\w+)<\/model>/g)].map(([, model]) => model);
   if (/<baselabel type='(?:kvm|qemu)'>\+0:\+0</.test(capabilities)) {
     return warn(
-      "QEMU runs as root: a guest that breaks out of it owns this host.",
+      "QEMU runs as root: a guest that escapes from it controls this host.",
       'set user = "libvirt-qemu" (Debian) in /etc/libvirt/qemu.conf and restart libvirtd',
     );
   }
   const confined = models.find((model) => model === "apparmor" || model === "selinux");
-  if (confined) return ok(`QEMU runs as a user of its own, confined by ${confined}.`);
+  if (confined) return ok(`QEMU runs as its own user, confined by ${confined}.`);
   return warn(
-    `QEMU runs as a user of its own, without AppArmor or SELinux (libvirt has: ${models.join(", ") || "nothing"}).`,
+    `QEMU runs as its own user, without AppArmor or SELinux (libvirt has: ${models.join(", ") || "nothing"}).`,
     "enable AppArmor (Debian, Ubuntu) or SELinux, and restart libvirtd; see `security_driver` in /etc/libvirt/qemu.conf",
   );
 }

@@ -4,7 +4,7 @@ import { runCommand } from "../../host/command.ts";
 import { probeKvm } from "../../host/kvm/kvm.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** Whether guests can have hardware virtualization; without it they run, but many times slower. */
+/** Checks hardware virtualization for guests; without it they run, but many times slower. */
 export function kvmChecks(virtType: "auto" | "kvm" | "qemu"): Check[] {
   return [
     { name: "KVM", run: () => checkKvm(virtType) },
@@ -19,20 +19,20 @@ async function checkKvm(virtType: "auto" | "kvm" | "qemu"): Promise<Finding> {
   if (virtType === "qemu") return ok(`Not used, because LIBVIRT_VIRT_TYPE is qemu. ${detail}`);
   return warn(
     `Guests will run under software emulation, many times slower. ${detail}`,
-    "Switch on virtualization in the firmware, or nested virtualization where this is itself a guest.",
+    "Enable virtualization in the firmware, or nested virtualization if this host is itself a guest.",
   );
 }
 
-/** Otherwise libvirt 9.0 probes QEMU's abilities about 12 times for each define: 10 s instead of 28 ms. */
+/** Checks QEMU's access to /dev/kvm. Without it, libvirt 9.0 probes QEMU's abilities about 12 times for each define: 10 s instead of 28 ms. */
 async function checkQemuUserMayOpenKvm(): Promise<Finding> {
   try {
     await access("/dev/kvm");
   } catch {
-    return ok("There is no /dev/kvm to open.");
+    return ok("This host has no /dev/kvm.");
   }
   const user = await qemuUser();
   if (process.getuid?.() !== 0)
-    return warn(`Only root can see whether ${user} may open it.`, "sudo solstice doctor");
+    return warn(`Only root can check whether ${user} may open /dev/kvm.`, "sudo solstice doctor");
   const mayOpen = await succeedsAs(user, ["test", "-r", "/dev/kvm", "-a", "-w", "/dev/kvm"]);
   if (mayOpen) return ok(`${user} may open /dev/kvm.`);
   return fail(
@@ -41,17 +41,17 @@ async function checkQemuUserMayOpenKvm(): Promise<Finding> {
   );
 }
 
-/** The user that libvirt runs guests as: qemu.conf's, else Debian's. */
+/** The user that libvirt runs guests as: from qemu.conf, else Debian's default. */
 export async function qemuUser(): Promise<string> {
   const text = await readFile("/etc/libvirt/qemu.conf", "utf8").catch(() => "");
   return /^\s*user\s*=\s*"\+?([^"]+)"/m.exec(text)?.[1] ?? "libvirt-qemu";
 }
 
-/** Whether `command` ends well as `user`, with that user's groups. Needs root. */
+/** True when `command` succeeds as `user`, with that user's groups. Needs root. */
 export async function succeedsAs(user: string, command: readonly string[]): Promise<boolean> {
   const { stdout } = await runCommand("id", ["-g", "--", user], { acceptExitCodes: [0, 1] });
   if (!stdout.trim()) {
-    throw new SolsticeError("host_missing_tool", `There is no user ${user}, whom guests run as.`, {
+    throw new SolsticeError("host_missing_tool", `The guests' user ${user} does not exist.`, {
       remedy: "apt-get install -y libvirt-daemon-system",
     });
   }

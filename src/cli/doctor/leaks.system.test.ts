@@ -19,7 +19,7 @@ default_label: any
 images: { any: { local_path: /nonexistent/any.img, nocloud: true } }
 `;
 
-/** The data directory of an orchestrator that has run, with guests that are directories. */
+/** The data directory of an orchestrator that has run with noop guests, which are directories. */
 function usedDirectory(t: TestContext): string {
   const dataDir = mkdtempSync(join(tmpdir(), "solstice-leaks-"));
   t.after(() => rmSync(dataDir, { recursive: true }));
@@ -28,11 +28,11 @@ function usedDirectory(t: TestContext): string {
   return dataDir;
 }
 
-/** What the last orchestrator recorded of itself: its guests are processes. */
+/** The settings that the last orchestrator recorded: its guests are processes. */
 const settings = [{ flag: "noop-runner", value: "process", from: "NOOP_RUNNER", isDefault: false }];
 const place = { backend: "noop", runnerPort: 1, runnerUrl: "http://127.0.0.1:1" } as const;
 
-/** Runs `solstice doctor` on a terminal of that width, or into a pipe. */
+/** Runs `solstice doctor` on a terminal of the given width, or into a pipe. */
 async function doctor(
   dataDir: string,
   args: readonly string[],
@@ -53,7 +53,7 @@ async function doctor(
   return { exitCode, text: String((stdout as PassThrough).read()) };
 }
 
-test("without an orchestrator: a table of what was left, repaired on request, and nothing else is started", async (t) => {
+test("without an orchestrator: a table of leaks, repaired on request, and no orchestrator is started", async (t) => {
   const dataDir = usedDirectory(t);
   const stray = join(dataDir, "guests", "job-stray");
   mkdirSync(stray);
@@ -70,7 +70,7 @@ test("without an orchestrator: a table of what was left, repaired on request, an
   assert.ok(existsSync(stray));
 
   const narrow = await doctor(dataDir, ["--leaks"], { columns: 110 });
-  assert.match(narrow.text, /knows/, "a narrow terminal gets further lines, not less");
+  assert.match(narrow.text, /stray.*\n.*\n.*remove/s, "a narrow terminal wraps the table");
   const lines = stripVTControlCharacters(narrow.text).split("\n");
   for (const line of lines.slice(0, -2)) assert.ok(line.length <= 110, line);
 
@@ -93,12 +93,12 @@ test("a data directory whose orchestrator used PostgreSQL is not compared with a
   assert.equal((await doctor(dataDir, ["--leaks", "--fix"])).exitCode, 0);
 });
 
-test("without an orchestrator the backend and mode are those of the last one, and others are refused", async (t) => {
+test("without an orchestrator the backend and mode of the last one are used, and other values are refused", async (t) => {
   const dataDir = usedDirectory(t);
   noteLastRun({ dataDir, databaseUrl: null, settings }, place);
   const stray = join(dataDir, "guests", "job-stray");
   mkdirSync(stray);
-  // Only a backend whose guests are directories finds it; libvirt may not be there at all.
+  // Only the noop backend, whose guests are directories, finds the leak; libvirt may not be installed.
   for (const HYPERVISOR of ["", "auto"]) {
     const found = await doctor(dataDir, ["--leaks", "--json"], { env: { HYPERVISOR, NOOP_RUNNER: "" } });
     const { backend, leaks } = JSON.parse(found.text);
@@ -118,7 +118,7 @@ test("without an orchestrator the backend and mode are those of the last one, an
   assert.ok(existsSync(stray));
 });
 
-test("bytes that no record owns are told and repaired, without an orchestrator and by one that runs", async (t) => {
+test("bytes without a record are reported and repaired, without an orchestrator and by a running one", async (t) => {
   const dataDir = usedDirectory(t);
   const stray = join(
     dataDir,
@@ -150,7 +150,7 @@ test("bytes that no record owns are told and repaired, without an orchestrator a
     assert.deepEqual([existsSync(stray), existsSync(foreign)], [false, true]);
   };
   await reportAndRepair();
-  // One that starts sweeps as well; what is planted after that is left to whoever asks.
+  // An orchestrator also sweeps at its start. The test adds a leak after that sweep, so that only the command can find it.
   plant();
   const flags = ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0", "--data-dir", dataDir];
   const { children, imageMapPath } = makeSetup(t, imageMap, []);
@@ -159,20 +159,20 @@ test("bytes that no record owns are told and repaired, without an orchestrator a
   await reportAndRepair();
 });
 
-test("where the blobs cannot be opened, the rest is compared, and that is said", async (t) => {
+test("when the blobs cannot be opened, the rest is compared, and the problem is reported", async (t) => {
   const dataDir = usedDirectory(t);
   writeFileSync(join(dataDir, "files"), "not a directory");
   const { exitCode, text } = await doctor(dataDir, ["--leaks"]);
   assert.equal(exitCode, 1);
   assert.match(
     text,
-    /^Not compared to the end: blobs: .*\nCompared \(backend noop\): store, .*, temporary\. No differences\.\n$/,
+    /^Not compared completely: blobs: .*\nCompared \(backend noop\): store, .*, temporary\. No differences\.\n$/,
   );
   const { unread } = JSON.parse((await doctor(dataDir, ["--leaks", "--json"])).text);
   assert.equal(unread[0].inventory, "blobs");
 });
 
-test("a directory that no orchestrator used, or that one is just taking, is told as that", async (t) => {
+test("a directory that no orchestrator used, or whose orchestrator is starting, has its own error", async (t) => {
   const dataDir = usedDirectory(t);
   const lock = acquireProcessLock(join(dataDir, "orchestrator.lock"), "an orchestrator");
   await assert.rejects(doctor(dataDir, ["--leaks"]), {
@@ -189,7 +189,7 @@ test("a directory that no orchestrator used, or that one is just taking, is told
   await assert.rejects(doctor(dataDir, ["--fix"]), { code: "usage" });
 });
 
-test("the database of a newer version is refused, and left as it is", async (t) => {
+test("the database of a newer version is refused, and not changed", async (t) => {
   const dataDir = usedDirectory(t);
   await doctor(dataDir, ["--leaks"]);
   const path = join(dataDir, "state", "solstice.db");

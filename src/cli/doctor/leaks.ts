@@ -18,18 +18,18 @@ import { tableText } from "../print/table.ts";
 import { oneLine } from "../print/text.ts";
 import { likeLastRun } from "./like-last-run.ts";
 
-/** How long an audit may take: removing a guest takes a second or two, and there may be hundreds. */
+/** Time limit of an audit, in ms: removing a guest takes one or two seconds, and there may be hundreds. */
 const auditTimeoutMs = 10 * 60_000;
 
-/** How {@link examineLeaks} looks and answers. */
+/** Options of {@link examineLeaks}. */
 export interface LeakOptions {
   readonly fix: boolean;
   readonly json: boolean;
 }
 
 /**
- * `solstice doctor --leaks`: the differences between this host and the store, from the orchestrator of this data
- * directory where one runs, and by looking itself where none does. Exits 1 when something is left to repair.
+ * `solstice doctor --leaks`: shows the differences between this host and the store. The orchestrator of this data directory
+ * compares them; if none runs, the command does. Sets exit code 1 when a leak is left to repair.
  */
 export async function examineLeaks(
   flags: RawFlags,
@@ -37,15 +37,15 @@ export async function examineLeaks(
   options: LeakOptions,
 ): Promise<void> {
   const { dataDir } = await loadClientConfig(flags, context.env);
-  const find = isHeld(join(dataDir, "orchestrator.lock")) ? askOrchestrator : lookOffline;
-  const answer = await find(flags, context, { dataDir, fix: options.fix });
+  const audit = isHeld(join(dataDir, "orchestrator.lock")) ? auditByOrchestrator : auditDirectly;
+  const answer = await audit(flags, context, { dataDir, fix: options.fix });
   const isClean = answer.leaks.every(isSettled) && answer.unread.length === 0;
   if (options.json) await writeJson(context.stdout, { ok: isClean, ...leaksDocument(answer) });
   else await write(context.stdout, leaksText(answer, context.stdout));
   if (!isClean) context.setExitCode(exitCodes.failure);
 }
 
-/** Whether an orchestrator holds the data directory. */
+/** True when an orchestrator has locked the data directory. */
 function isHeld(lockPath: string): boolean {
   if (!existsSync(lockPath)) return false;
   try {
@@ -53,56 +53,56 @@ function isHeld(lockPath: string): boolean {
     lock?.release();
     return lock === null;
   } catch (error) {
-    // A user who may not write there cannot ask the lock, but can ask the one who says to hold it.
+    // A user without write permission cannot try the lock, but can call the orchestrator that the lock file names.
     if (readLockHolder(lockPath) !== null) return true;
     throw error;
   }
 }
 
-/** The differences, and the backend whose guests were compared; null where a running orchestrator has not noted it. */
+/** The differences, and the backend whose guests were compared; null if a running orchestrator has not recorded it. */
 interface Answer extends Pick<FindLeaksResponse, "leaks" | "inventories" | "unread"> {
   readonly backend: Backend | null;
 }
 
-interface Question {
+interface AuditOptions {
   readonly dataDir: string;
   readonly fix: boolean;
 }
 
-async function askOrchestrator(
+async function auditByOrchestrator(
   flags: RawFlags,
   context: CliContext,
-  { dataDir, fix }: Question,
+  { dataDir, fix }: AuditOptions,
 ): Promise<Answer> {
   const note = await readNote(dataDir);
   if (note === null) {
     throw new SolsticeError("unavailable", `The orchestrator of ${dataDir} is just starting or stopping.`, {
-      remedy: "Ask again in a moment.",
+      remedy: "Run the command again in a moment.",
     });
   }
-  // The data directory decides, whatever API the environment names.
+  // The data directory selects the orchestrator, even if the environment names another API.
   const session = await openApiSession({ ...flags, dataDir }, context.env);
-  const answer = await session.ask((client, options) =>
+  const answer = await session.call((client, options) =>
     client.findLeaks({ fix }, { ...options, timeoutMs: auditTimeoutMs }),
   );
   return { ...answer, backend: readLastRun(dataDir)?.backend ?? null };
 }
 
-async function lookOffline(
+async function auditDirectly(
   flags: RawFlags,
   context: CliContext,
-  { dataDir, fix }: Question,
+  { dataDir, fix }: AuditOptions,
 ): Promise<Answer> {
   const lastRun = readLastRun(dataDir);
   const settings = lastRun === null ? flags : likeLastRun(lastRun, { dataDir, flags, env: context.env });
   const config = await loadOrchestratorConfig(settings, context.env);
-  // Loaded only here, as in `solstice orchestrator`: the other commands need none of it.
+  // Loaded only here, as in `solstice orchestrator`: the other commands do not need this module.
   const { auditOffline } = await import("../../orchestrator/audit/offline-audit.ts");
   const { report, backend } = await auditOffline(config, { fix, log: silentLog });
   return { ...create(FindLeaksResponseSchema, report), backend };
 }
 
-/** Repaired, or on its way without anybody's doing. */
+/** True for a leak that is repaired, or that resolves automatically. */
 function isSettled({ fixed, remedy }: Leak): boolean {
   return fixed || remedy === "none";
 }
@@ -127,7 +127,7 @@ function leaksDocument({ backend, leaks, inventories, unread }: Answer) {
 function leaksText({ backend, leaks, inventories, unread }: Answer, output: Output): string {
   const notCompared = unread.map(
     ({ inventory, problem }) =>
-      `${paint(output, "yellow", "Not compared to the end:")} ${oneLine(inventory)}: ${oneLine(problem)}\n`,
+      `${paint(output, "yellow", "Not compared completely:")} ${oneLine(inventory)}: ${oneLine(problem)}\n`,
   );
   const guests = backend === null ? "" : ` (backend ${backend})`;
   const compared = `${notCompared.join("")}Compared${guests}: ${inventories.map(oneLine).join(", ")}.`;
@@ -154,7 +154,7 @@ function countText(leaks: readonly Leak[]): string {
   const passing = leaks.filter(({ fixed, remedy }) => !fixed && remedy === "none").length;
   const parts = [
     ...(repaired > 0 ? [`${repaired} repaired`] : []),
-    ...(passing > 0 ? [`${passing} will go by themselves`] : []),
+    ...(passing > 0 ? [`${passing} will resolve automatically`] : []),
     `${leaks.length - repaired - passing} left`,
   ];
   return `${leaks.length} differences: ${parts.join(", ")}.`;

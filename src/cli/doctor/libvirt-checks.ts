@@ -8,7 +8,7 @@ import {
 } from "../../libvirt/index.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** How libvirt is reached. */
+/** The address of libvirt, and the guests' network. */
 export interface LibvirtTarget {
   readonly uri: string;
   readonly network: string;
@@ -17,11 +17,11 @@ export interface LibvirtTarget {
 const callTimeoutSeconds = 30;
 const slowDefineSeconds = 2;
 
-/** Whether libvirt answers, does its work fast enough, and has the guests' network. */
+/** Checks that libvirt answers, defines guests fast enough, and has the guests' network. */
 export function libvirtChecks(target: LibvirtTarget): Check[] {
-  const check = (name: string, look: (client: LibvirtClient) => Promise<Finding>): Check => ({
+  const check = (name: string, examine: (client: LibvirtClient) => Promise<Finding>): Check => ({
     name,
-    run: () => withClient(target.uri, look),
+    run: () => withClient(target.uri, examine),
   });
   return [
     check("libvirt", checkVersion),
@@ -30,13 +30,13 @@ export function libvirtChecks(target: LibvirtTarget): Check[] {
   ];
 }
 
-/** Asks libvirt something, and closes the connection. */
+/** Runs a check with a connection to libvirt, and closes the connection. */
 export async function withClient(
   uri: string,
-  look: (client: LibvirtClient) => Promise<Finding>,
+  examine: (client: LibvirtClient) => Promise<Finding>,
 ): Promise<Finding> {
   using client = await connect(uri);
-  return await look(client);
+  return await examine(client);
 }
 
 async function connect(uri: string): Promise<LibvirtClient> {
@@ -61,7 +61,7 @@ async function checkVersion(client: LibvirtClient): Promise<Finding> {
   return ok(`libvirt ${libvirt} with QEMU ${formatVersion(await client.hypervisorVersion())}`);
 }
 
-/** The same name and id each time: a doctor that was killed leaves nothing that the next does not remove. */
+/** A domain with a fixed name and id, so that the next run removes what a killed doctor left. */
 const probeDomain = `<domain type='qemu'><name>solstice-doctor</name><uuid>6b0f4f0e-5d1c-4c59-9f57-d0c7012d0c70</uuid>
   <memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
 
@@ -87,7 +87,7 @@ async function checkNetwork(client: LibvirtClient, name: string): Promise<Findin
     const file = name === "default" ? "/usr/share/libvirt/networks/default.xml" : "FILE";
     return fail(`libvirt has no network '${name}'.`, `virsh net-define ${file}`);
   }
-  // The orchestrator starts it, and sets the autostart, by itself.
+  // Only warnings: the orchestrator starts the network and sets its autostart.
   if (!(await client.networkActive(network)))
     return warn(`'${name}' is not active yet.`, `virsh net-start ${name}`);
   if (!(await client.networkAutostart(network))) {

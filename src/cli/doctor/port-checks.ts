@@ -4,19 +4,19 @@ import type { ListenAddress } from "../../config/orchestrator-config.ts";
 import { readLockHolder } from "../../host/process-lock.ts";
 import { type Check, type Finding, fail, ok } from "./check.ts";
 
-/** Where the orchestrator of this data directory will listen. */
+/** The addresses that the orchestrator of this data directory will listen on. */
 export interface PortTarget {
   readonly apiListen: ListenAddress;
   /** Null: port 7411 on the guests' network. */
   readonly runnerListen: ListenAddress | null;
-  /** The lock that a running orchestrator of this data directory holds. */
+  /** The lock file of a running orchestrator of this data directory. */
   readonly lockPath: string;
 }
 
-/** Any address: a listener on one of them is found as well. */
+/** All addresses: the check also finds a listener on one of them. */
 const anyRunnerAddress: ListenAddress = { host: "0.0.0.0", port: 7411 };
 
-/** Whether the ports are free, or held by our own orchestrator. */
+/** Checks that the ports are free, or in use by our own orchestrator. */
 export function portChecks(target: PortTarget): Check[] {
   const { apiListen, runnerListen, lockPath } = target;
   return [
@@ -31,7 +31,8 @@ export function portChecks(target: PortTarget): Check[] {
 async function checkPort(address: ListenAddress, lockPath: string, variable: string): Promise<Finding> {
   const { host, port } = address;
   const problem = await listenProblem(address);
-  if (problem === null) return ok(port === 0 ? "The kernel chooses one." : `${host}:${port} is free.`);
+  if (problem === null)
+    return ok(port === 0 ? "The kernel chooses a free port." : `${host}:${port} is free.`);
   const holder = readLockHolder(lockPath);
   if (problem === "EADDRINUSE" && holder)
     return ok(`${host}:${port} is in use while process ${holder.pid} (${holder.what}) runs.`);
@@ -39,19 +40,19 @@ async function checkPort(address: ListenAddress, lockPath: string, variable: str
     return fail(`${host}:${port} is in use.`, `${listCommand(port)}   # or set ${variable} to another port`);
   }
   return fail(
-    `Nobody can listen on ${host}:${port} here (${problem}).`,
+    `${host}:${port} cannot be listened on (${problem}).`,
     `Set ${variable} to an address of this host.`,
   );
 }
 
-/** What shows who listens on a port: illumos has no ss(8), and its netstat(8) names the process with -u. */
+/** The command that shows the listener on a port: illumos has no ss(8), and its netstat(8) names the process with -u. */
 function listCommand(port: number): string {
   return process.platform === "sunos"
     ? `netstat -anu -f inet -P tcp | grep '[.]${port} '`
     : `ss -ltnp 'sport = :${port}'`;
 }
 
-/** The system's code for what hinders listening, or null. */
+/** The system's error code when listening fails, or null. */
 async function listenProblem({ host, port }: ListenAddress): Promise<string | null> {
   const server = createServer();
   try {

@@ -6,7 +6,7 @@ import { oneLine } from "../print/text.ts";
 import { type Check, type Finding, ok, warn } from "./check.ts";
 import { withClient } from "./libvirt-checks.ts";
 
-/** What the check of guests' ways depends on. */
+/** The settings that {@link reachCheck} needs. */
 export type ReachTarget = Pick<
   OrchestratorConfig,
   | "firewall"
@@ -19,46 +19,46 @@ export type ReachTarget = Pick<
   | "libvirtNetwork"
 >;
 
-/** How many of the latest jobs are asked for the repositories that they had. */
-const jobsLookedAt = 200;
+/** Number of latest jobs whose repositories are checked. */
+const jobsChecked = 200;
 
-/** What guests reach of the operator's networks and this host, and which repositories of the latest jobs they do not reach. */
+/** Checks the guests' access to the operator's networks, this host, and the repositories of the latest jobs. */
 export function reachCheck(target: ReachTarget): Check {
   return { name: "guests' ways", run: () => checkReach(target) };
 }
 
 async function checkReach(target: ReachTarget): Promise<Finding> {
-  if (target.firewall === "off") return ok("Every way is open, with FIREWALL=off.");
+  if (target.firewall === "off") return ok("Guests reach every address, because FIREWALL=off.");
   const jobs = await latestJobs(target);
   return withClient(target.libvirtUri, async (client) => {
     const parts = { config: target, client, network: target.libvirtNetwork };
-    return judgeWays(target, await closedRepositories(jobs, parts));
+    return judgeReach(target, await closedRepositories(jobs, parts));
   });
 }
 
-/** The finding, by why repositories are closed. */
-export function judgeWays(
+/** The finding. `closed` has the reason for each repository that guests cannot reach. */
+export function judgeReach(
   { guestLanAccess, guestHostPorts }: Pick<ReachTarget, "guestLanAccess" | "guestHostPorts">,
   closed: readonly string[],
 ): Finding {
   const lan = guestLanAccess.join(", ") || "nothing";
   const ports = guestHostPorts.length > 0 ? `, TCP port ${guestHostPorts.join(", ")}` : "";
-  const ways =
+  const access =
     `Guests reach the internet, of your own networks ${lan} (GUEST_LAN_ACCESS), and of this host the runner endpoint, ` +
     `DHCP, DNS${ports} (GUEST_HOST_PORTS).`;
-  if (closed.length === 0) return ok(ways);
+  if (closed.length === 0) return ok(access);
   const list = closed.map((reason) => `\n${oneLine(reason)}`).join("");
   return warn(
-    `${ways} Repositories of the latest jobs are closed to them:${list}`,
-    "Set what is named above, and start the orchestrator again; a retry of the jobs then reaches them.",
+    `${access} Guests cannot reach these repositories of the latest jobs:${list}`,
+    "Set the options named above, restart the orchestrator, and retry the jobs.",
   );
 }
 
-/** The latest jobs of the orchestrator that runs here; none where none answers. */
+/** The latest jobs of the orchestrator that runs here; an empty list if none answers. */
 async function latestJobs({ dataDir, apiToken }: ReachTarget): Promise<ReachedJob[]> {
   try {
     const session = await openApiSession({ dataDir, ...(apiToken !== null && { apiToken }) }, {});
-    const { jobs } = await session.ask((client, call) => client.list({ limit: jobsLookedAt }, call));
+    const { jobs } = await session.call((client, call) => client.list({ limit: jobsChecked }, call));
     return jobs.flatMap(({ id, image, repoUrl }) =>
       repoUrl ? [{ id, image, request: { repo_url: repoUrl } }] : [],
     );

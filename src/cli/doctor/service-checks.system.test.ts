@@ -1,4 +1,4 @@
-/** What `solstice doctor` says of a database and a broker, against real ones in every state that a newcomer meets. */
+/** The checks of database and broker, against real ones in every state that a new operator may have. */
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -19,8 +19,8 @@ import { openAt } from "../../store/testing/test-database.ts";
 import { type CheckResult, runCheck } from "./check.ts";
 import { serviceChecks } from "./service-checks.ts";
 
-/** Nobody listens on port 1. */
-const nobody = "127.0.0.1:1";
+/** An address without a listener: port 1. */
+const closedAddress = "127.0.0.1:1";
 const secret = "s3cret";
 
 async function checked(settings: { databaseUrl?: string; amqp?: AmqpConfig }): Promise<CheckResult> {
@@ -31,7 +31,7 @@ async function checked(settings: { databaseUrl?: string; amqp?: AmqpConfig }): P
   return result;
 }
 
-test("what is not configured is not looked at", () => {
+test("a service that is not configured is not checked", () => {
   assert.deepEqual(serviceChecks({ databaseUrl: null, amqp: null }), []);
 });
 
@@ -63,7 +63,7 @@ describe("PostgreSQL", () => {
     return changed.href;
   }
 
-  test("that is new, and that has its tables, is fine, and stays as it was", async () => {
+  test("a new database, and a database with tables, are ok and are not changed", async () => {
     const empty = await server.createDatabase();
     for (let round = 0; round < 2; round += 1) {
       const found = await checked({ databaseUrl: empty });
@@ -73,15 +73,15 @@ describe("PostgreSQL", () => {
     assert.match((await checked({ databaseUrl: await migrated() })).detail, /up to date/);
   });
 
-  test("that does not answer, or has no such database, says what to do", async () => {
-    const away = await checked({ databaseUrl: `postgres://solstice:${secret}@${nobody}/solstice` });
+  test("a server that does not answer, or lacks the database, has a remedy", async () => {
+    const away = await checked({ databaseUrl: `postgres://solstice:${secret}@${closedAddress}/solstice` });
     assert.equal(away.status, "fail");
     assert.match(away.remedy ?? "", /PostgreSQL server runs and that DATABASE_URL names it/);
     const absent = await checked({ databaseUrl: server.url("absent") });
     assert.match(absent.remedy ?? "", /createdb/);
   });
 
-  test("whose user may not create tables, or not use them, says whose right is missing", async () => {
+  test("a user who may not create or use tables is named, with the missing right", async () => {
     const [empty, used] = [await server.createDatabase(), await migrated()];
     // Roles belong to the server, which may be shared.
     const stranger = `stranger_${randomUUID().slice(0, 8)}`;
@@ -94,7 +94,7 @@ describe("PostgreSQL", () => {
     assert.match(using.remedy ?? "", new RegExp(`owner to "${stranger}"`));
   });
 
-  test("of another encoding, or of another version, is told", async () => {
+  test("another encoding or another schema version is reported", async () => {
     const latin = await server.createDatabase("encoding 'LATIN1' locale 'C' template template0");
     assert.match((await checked({ databaseUrl: latin })).detail, /encoding is LATIN1/);
     const newer = await migrated();
@@ -124,7 +124,7 @@ describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
     await broker.close();
   }
 
-  test("that is new is left as it is; that has everything is fine", async () => {
+  test("a new broker is not changed; a broker with all exchanges and queues is ok", async () => {
     const config = testConfig(rabbit.url);
     for (let round = 0; round < 2; round += 1) {
       const found = await checked({ amqp: config });
@@ -138,18 +138,18 @@ describe("RabbitMQ", { skip: missingRabbitmq() }, () => {
     assert.match((await checked({ amqp: config })).detail, /are as Solstice declares them/);
   });
 
-  test("that does not answer, or refuses the password, says what to do", async () => {
-    for (const place of [nobody, `127.0.0.1:${new URL(rabbit.url).port}`]) {
+  test("a broker that does not answer, or refuses the password, has a remedy", async () => {
+    for (const place of [closedAddress, `127.0.0.1:${new URL(rabbit.url).port}`]) {
       const found = await checked({ amqp: testConfig(`amqp://guest:${secret}@${place}`) });
       assert.equal(found.status, "fail");
       assert.match(found.remedy ?? "", /Check that it runs, and AMQP_URL/);
     }
   });
 
-  test("with a queue of other properties, or a user without rights, names both", async () => {
+  test("a queue with other properties, or a user without rights, is named with a remedy", async () => {
     const config = testConfig(rabbit.url);
     await declared(config);
-    // Results are kept in a queue with other arguments than requests are.
+    // The queue of results has other arguments than the queue of requests.
     const clash = await checked({ amqp: { ...config, queue: `${config.exchange}.results` } });
     assert.equal(clash.status, "fail");
     assert.match(clash.remedy ?? "", new RegExp(`rabbitmqctl delete_queue ${config.exchange}.results`));

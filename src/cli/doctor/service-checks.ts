@@ -1,7 +1,7 @@
 import type { AmqpConfig, OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { type Check, type Finding, ok, warn } from "./check.ts";
 
-/** Whether the database and the broker that the configuration names, if any, can be used. Clients are loaded only then. */
+/** Checks the database and the broker that the configuration names, if any. Their clients are loaded only then. */
 export function serviceChecks({
   databaseUrl: url,
   amqp,
@@ -14,7 +14,7 @@ export function serviceChecks({
 
 const schemaTexts = {
   empty: "no tables yet: the first orchestrator creates them",
-  older: "an older schema: the first orchestrator upgrades it, so back it up before",
+  older: "an older schema: the first orchestrator upgrades it, so back up the database first",
   current: "the schema is up to date",
 } as const;
 
@@ -25,14 +25,14 @@ async function checkDatabase(url: string): Promise<Finding> {
   const detail = `${seen.database} (PostgreSQL ${seen.version}): ${schemaTexts[seen.schema]}.`;
   if (seen.encoding !== "UTF8") {
     return warn(
-      `${detail} Its encoding is ${seen.encoding}: what it cannot write fails.`,
-      "Create it again: createdb --owner USER --encoding UTF8 --template template0 NAME",
+      `${detail} The encoding is ${seen.encoding}: text outside of this encoding cannot be stored.`,
+      "Create the database again: createdb --owner USER --encoding UTF8 --template template0 NAME",
     );
   }
   if (freeConnections >= connectionsPerHost) return ok(detail);
   return warn(
-    `${detail} ${freeConnections} connections are free, and each orchestrator takes ${connectionsPerHost}.`,
-    "Unless this host's is among those that run: raise max_connections of the server.",
+    `${detail} ${freeConnections} connections are free, but each orchestrator needs ${connectionsPerHost}.`,
+    "Raise max_connections of the server, unless this host's orchestrator runs already.",
   );
 }
 

@@ -6,27 +6,27 @@ import { type Check, type Finding, fail, ok } from "./check.ts";
 const nodeMajorNeeded = 24;
 const isoTools = ["genisoimage", "mkisofs", "xorriso"];
 
-/** The programs on this host that guests of libvirt are made with. */
+/** Checks the programs that create guests of libvirt. */
 export function toolChecks(): Check[] {
   return [toolCheck("qemu-img"), toolCheck("qemu-system-x86_64", "QEMU"), isoToolCheck()];
 }
 
-/** Whether a program is installed that tells its version. */
+/** Checks that a program is installed; the finding shows its version. */
 export function toolCheck(program: string, name = program): Check {
   return { name, run: () => checkTool(program) };
 }
 
-/** Whether one of the programs is installed that seeds are made with. */
+/** Checks that a program that creates seeds is installed. */
 export function isoToolCheck(): Check {
   return { name: "ISO tool", run: checkIsoTool };
 }
 
-/** Whether this Node.js can run the orchestrator. */
+/** Checks that this Node.js can run the orchestrator. */
 export function nodeCheck(): Check {
   return { name: "Node.js", run: async () => checkNode(process.versions.node) };
 }
 
-/** Whether this Node runs the project. */
+/** The finding for a version of Node.js. */
 export function checkNode(version: string, platform: NodeJS.Platform = process.platform): Finding {
   if (Number.parseInt(version, 10) >= nodeMajorNeeded) return ok(`Node.js ${version}`);
   const remedy = platform === "sunos" ? installCommand("node", platform) : "npm ci --include=optional";
@@ -45,12 +45,12 @@ async function checkIsoTool(): Promise<Finding> {
     if (version !== null) return ok(version);
   }
   return fail(
-    `None of ${isoTools.join(", ")} is installed; the guests' seeds are made with one of them.`,
+    `None of ${isoTools.join(", ")} is installed; one of them is needed to create the guests' seeds.`,
     installCommand("genisoimage"),
   );
 }
 
-/** The first line that `--version` says, or null when the program is not installed. */
+/** The first line of `--version`, or null when the program is not installed. */
 async function versionOf(program: string): Promise<string | null> {
   try {
     const { stdout, stderr } = await runCommand(program, ["--version"], { deadlineSeconds: 10 });

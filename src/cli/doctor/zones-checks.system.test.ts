@@ -31,7 +31,7 @@ async function doctor(env: Record<string, string> = {}): Promise<Map<string, Che
 
 const run = (program: string, ...args: string[]) => must(standIn, program, ...args);
 
-test("a bare host: what will be made is well, brand and bhyve are missing, and nothing was changed", async () => {
+test("a bare host: parts that the orchestrator will create are ok, brand and bhyve are missing, and nothing was changed", async () => {
   const before = JSON.stringify([standIn.datasets(), standIn.links()]);
   const found = await doctor();
   const status = (name: string) => found.get(name)?.status;
@@ -45,7 +45,7 @@ test("a bare host: what will be made is well, brand and bhyve are missing, and n
   ]) {
     assert.equal(status(name), "ok", `${name}: ${found.get(name)?.detail}`);
   }
-  assert.match(found.get("dataset")?.detail ?? "", /rpool\/solstice is made when/);
+  assert.match(found.get("dataset")?.detail ?? "", /The orchestrator creates rpool\/solstice/);
   assert.deepEqual([status("bhyve brand"), status("bhyve")], ["fail", "fail"]);
   assert.equal(found.get("bhyve brand")?.remedy, "pkg install system/zones/brand/bhyve");
   assert.equal(status("illumos"), "warn");
@@ -53,7 +53,7 @@ test("a bare host: what will be made is well, brand and bhyve are missing, and n
   assert.equal(JSON.stringify([standIn.datasets(), standIn.links()]), before);
 });
 
-test("a host in use: another's dataset, a link in the way, an address that guests would get", async () => {
+test("a host in use: a dataset of another installation, a conflicting link, an address in the guests' range", async () => {
   await run("zfs", "create", "-o", "solstice:owner=other-host", "rpool/taken");
   await run("dladm", "create-etherstub", "stub7");
   await run("dladm", "create-vnic", "-l", "igb0", "ci7");
@@ -61,8 +61,8 @@ test("a host in use: another's dataset, a link in the way, an address that guest
   await run("ipadm", "create-addr", "-T", "static", "-a", "10.88.0.9/24", "ci7/v4");
   const found = await doctor({ ZONES_POOL: "rpool/taken", ZONES_LINK: "stub7", ZONES_VNIC: "ci7" });
   assert.match(found.get("dataset")?.detail ?? "", /another installation.*other-host/);
-  assert.match(found.get("host's interface")?.detail ?? "", /ci7 is over igb0, and guests are on stub7/);
-  assert.match(found.get("host's address")?.detail ?? "", /10\.88\.0\.9 is the host's/);
+  assert.match(found.get("host's interface")?.detail ?? "", /ci7 is over igb0, but guests are on stub7/);
+  assert.match(found.get("host's address")?.detail ?? "", /10\.88\.0\.9 is the host's address/);
   const elsewhere = await doctor({ ZONES_POOL: "tank/ci/solstice" });
   assert.equal(elsewhere.get("dataset")?.remedy, "zfs create -p tank/ci");
   assert.match(
@@ -71,21 +71,21 @@ test("a host in use: another's dataset, a link in the way, an address that guest
   );
 });
 
-test("a dataset of this installation is known by its id", async () => {
+test("a dataset of this installation is recognized by its id", async () => {
   writeFileSync(join(dataDir, "host-id"), "omni-0001\n");
   await run("zfs", "create", "-o", "solstice:owner=omni-0001", "rpool/ours");
   const { status, detail } = (await doctor({ ZONES_POOL: "rpool/ours" })).get("dataset") ?? {};
-  assert.deepEqual([status, detail], ["ok", "rpool/ours exists, and is ours."]);
+  assert.deepEqual([status, detail], ["ok", "rpool/ours exists and belongs to this installation."]);
 });
 
-test("on Linux without the commands of zones, that is what is said, and nothing of zones is looked at", async () => {
+test("on Linux without the zone commands, only the platform is reported", async () => {
   const found = await doctor({ PATH: "/usr/bin:/bin" });
   assert.equal(found.get("illumos")?.status, "fail");
   assert.match(found.get("illumos")?.detail ?? "", /This is linux and not illumos/);
   assert.equal(found.has("dataset"), false);
 });
 
-test("brand and devices are found where they are; only root in the global zone will do", async () => {
+test("brand and devices are found; only root in the global zone is accepted", async () => {
   const root = mkdtempSync("/tmp/doctor-root-");
   try {
     mkdirSync(join(root, "usr/lib/brand/bhyve"), { recursive: true });

@@ -5,10 +5,10 @@ import { isoToolCheck, toolCheck } from "./tool-checks.ts";
 import { hostChecks, judgePlatform, missingZonePrograms } from "./zones/host-checks.ts";
 import { networkChecks } from "./zones/network-checks.ts";
 import type { Illumos } from "./zones/observe.ts";
-import { wayOutChecks } from "./zones/outbound-checks.ts";
+import { outboundChecks } from "./zones/outbound-checks.ts";
 import { poolChecks } from "./zones/pool-checks.ts";
 
-/** What the zones backend needs of this host; where the host cannot have zones at all, only that is said. */
+/** Checks for the zones backend. On a host that cannot have zones, only the check of the platform. */
 export async function zonesChecks(host: Illumos, settings: OrchestratorConfig): Promise<Check[]> {
   const missing = await missingZonePrograms(host);
   const platform = { name: "illumos", run: async () => judgePlatform(host.platform, missing) };
@@ -21,11 +21,11 @@ export async function zonesChecks(host: Illumos, settings: OrchestratorConfig): 
     toolCheck("git"),
     ...poolChecks(host, settings),
     ...networkChecks(host, settings),
-    ...(await wayOutChecks(host, settings.zones)),
+    ...(await outboundChecks(host, settings.zones)),
   ];
 }
 
-/** Whether an image of the map is a qcow2, as far as its names tell before it is there: volumes are raw. */
+/** True if an image of the map is, or by its file name may be, a qcow2: it must be converted, because volumes are raw. */
 function usesQcow2({ imageMap }: OrchestratorConfig): boolean {
   return [...imagesFor(imageMap, "zones").images.values()].some(
     ({ format, source, localPath }) =>

@@ -1,20 +1,20 @@
 import { SolsticeError } from "../../core/errors.ts";
 import { isFinal } from "../../core/job/job-state.ts";
 import type { Job, LogsResponse } from "../../gen/solstice/v1/jobs_pb.ts";
-import { type ApiRetryOptions, askPatiently, createApiRetry, endedEarly } from "../api/api-retry.ts";
+import { type ApiRetryOptions, callWithRetry, createApiRetry, endedEarly } from "../api/api-retry.ts";
 import { readStream } from "../api/api-streams.ts";
 import { hasHeldGuest } from "../print/hold-text.ts";
 import { jobStateOf } from "../print/job-document.ts";
 import { rangeText } from "../print/verdict-text.ts";
 
-/** Which log to read. */
+/** The log to read. */
 export interface LogPlace {
   readonly jobId: string;
   readonly stream: "output" | "console";
-  /** 0: the attempt that is current now; with `follow` also every later one. */
+  /** 0: the current attempt; with `follow` also every later one. */
   readonly attempt: number;
   readonly follow: boolean;
-  /** Only what this step wrote, offsets counted from its beginning. */
+  /** Only the output of this step; offsets count from its first byte. */
   readonly step?: string;
 }
 
@@ -28,9 +28,9 @@ export interface LogPiece {
 }
 
 /**
- * A job's log, every byte once and in order, whatever becomes of the connection meanwhile: after a break it goes on at
- * the offset reached. With `follow` it ends when the job has ended; an attempt that is repeated is followed by the next
- * one's log, from 0. Throws what cannot be waited out, and `internal` when bytes are missing.
+ * A job's log, every byte once and in order. After a broken connection, reading resumes at the offset reached. With
+ * `follow`, the log ends when the job has ended, and after an attempt that is repeated the log of the next attempt follows,
+ * from offset 0. Throws errors that a retry cannot repair, and `internal` when bytes are missing.
  */
 export async function* followLog(place: LogPlace, options: ApiRetryOptions): AsyncGenerator<LogPiece> {
   const { session, signal } = options;
@@ -47,7 +47,7 @@ export async function* followLog(place: LogPlace, options: ApiRetryOptions): Asy
         offset = piece.offset + piece.data.length;
         yield piece;
       }
-      const next = place.follow ? await whatFollows({ ...place, attempt }, offset, options) : "nothing";
+      const next = place.follow ? await continuationOf({ ...place, attempt }, offset, options) : "nothing";
       if (next === "nothing" || (next === "attempt" && place.attempt > 0)) return;
       if (next === "more") throw endedEarly();
       attempt += 1;
@@ -59,8 +59,8 @@ export async function* followLog(place: LogPlace, options: ApiRetryOptions): Asy
 }
 
 /**
- * The API sends from the offset asked for, and says where it skips what was not kept. A repeat is dropped, and a hole that
- * the API did not report is an error rather than a silent loss.
+ * The part of a message that was not read before. The API sends from the requested offset, and reports the bytes that were
+ * not kept. Repeated bytes are dropped; a gap that the API did not report is an error rather than a silent loss.
  */
 function unseenPart(message: LogsResponse, offset: number): Omit<LogPiece, "attempt"> {
   const start = Number(message.offset);
@@ -70,19 +70,19 @@ function unseenPart(message: LogsResponse, offset: number): Omit<LogPiece, "atte
   }
   throw new SolsticeError(
     "internal",
-    `The log has a hole: ${start - offset} bytes at offset ${offset} are missing.`,
+    `The log has a gap: ${start - offset} bytes at offset ${offset} are missing.`,
     {
-      remedy: "Please report it; 'solstice jobs JOB' says whether the log is complete.",
+      remedy: "Please report this defect. 'solstice jobs JOB' shows whether the stored log is complete.",
     },
   );
 }
 
-/** Whether a stream that ended is all there is, breaks off before its end, or is followed by another attempt. */
-async function whatFollows(place: LogPlace, offset: number, options: ApiRetryOptions) {
-  const { job } = await askPatiently(options, (client, call) => client.get({ jobId: place.jobId }, call));
+/** The log after a stream that ended: `nothing`, `more` of this attempt, or the log of another `attempt`. */
+async function continuationOf(place: LogPlace, offset: number, options: ApiRetryOptions) {
+  const { job } = await callWithRetry(options, (client, call) => client.get({ jobId: place.jobId }, call));
   if (!job) return "nothing";
   if (job.attempt > place.attempt) return "attempt";
-  // Nothing is added to the output of a job whose guest is on hold.
+  // The output of a job does not grow while its guest is on hold.
   const hasEnded = isFinal(jobStateOf(job)) || (place.stream === "output" && hasHeldGuest(job));
   if (job.attempt === place.attempt && job.state === "queued") return "attempt";
   // The API ends a step's log with the step.
@@ -101,7 +101,7 @@ function isShort(job: Job, place: LogPlace, offset: number): boolean {
   );
 }
 
-/** The line that stands in for bytes that were not kept. It begins a line of its own: where the last one ended is not known. */
+/** The line to print instead of bytes that were not kept. The text begins with a newline, because the log may end within a line. */
 export function skippedText({ offset, skipped }: LogPiece): string {
   return `\nsolstice: ${rangeText(offset - skipped, offset)} were not kept: the log exceeded LOG_LIMIT_MB\n`;
 }

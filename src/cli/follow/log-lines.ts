@@ -1,43 +1,43 @@
 import type { LogPiece } from "./follow-log.ts";
 
-/** The longest line that is one document; a longer one is several, each but the last without `ends_line`. */
+/** Most bytes of a line in one document. A longer line becomes several documents, all but the last with `ends_line` false. */
 const lineBytesMax = 64 * 1024;
 
 const newline = 10;
 
-/** A line of a log as `logs --json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
+/** A line of a log as `logs --json` prints it. `docs/reference/cli.md` documents the keys; they must not change. */
 export interface LogLineDocument {
   readonly attempt: number;
-  /** Of its first byte in the log of its attempt. */
+  /** Position of the line's first byte in the log of its attempt. */
   readonly offset: number;
-  /** Without the line's end; bytes that are not UTF-8 are U+FFFD here. */
+  /** The line without its newline; bytes that are not UTF-8 are U+FFFD. */
   readonly text: string;
-  /** The bytes, where `text` does not hold them all; else null. */
+  /** The bytes of a line that is not UTF-8; else null. */
   readonly base64: string | null;
-  /** False where the line goes on in the next document, or the log ends without a line's end. */
+  /** False when the line continues in the next document, or the log ends without a newline. */
   readonly ends_line: boolean;
   /** Bytes before this line that were not kept. */
   readonly skipped_bytes: number;
 }
 
-/** Cuts the pieces of a log into lines. Holds one line of {@link lineBytesMax} at most. */
+/** Cuts the pieces of a log into lines. Keeps one line of {@link lineBytesMax} in memory at most. */
 export class LogLines {
-  #held: Uint8Array = Buffer.alloc(0);
+  #buffered: Uint8Array = Buffer.alloc(0);
   #place = { attempt: 0, offset: 0 };
   #skipped = 0;
 
-  /** The lines that `piece` ends. */
+  /** The lines that are complete with `piece`. */
   *add(piece: LogPiece): Generator<LogLineDocument> {
     if (piece.attempt !== this.#place.attempt || piece.skipped > 0) {
       yield* this.end();
       this.#place = { attempt: piece.attempt, offset: piece.offset };
       this.#skipped = piece.skipped;
     }
-    this.#held = Buffer.concat([this.#held, piece.data]);
+    this.#buffered = Buffer.concat([this.#buffered, piece.data]);
     let start = 0;
     for (;;) {
-      const at = this.#held.indexOf(newline, start);
-      const end = at < 0 ? this.#held.length : at + 1;
+      const at = this.#buffered.indexOf(newline, start);
+      const end = at < 0 ? this.#buffered.length : at + 1;
       if (end - start > lineBytesMax) {
         yield this.#take(start, start + lineBytesMax);
         start += lineBytesMax;
@@ -46,17 +46,17 @@ export class LogLines {
         start = end;
       } else break;
     }
-    this.#held = this.#held.subarray(start);
+    this.#buffered = this.#buffered.subarray(start);
   }
 
-  /** The rest, which no line's end follows. Another attempt may follow. */
+  /** The last line of an attempt, which has no newline. Another attempt may follow. */
   *end(): Generator<LogLineDocument> {
-    if (this.#held.length > 0) yield this.#take(0, this.#held.length);
-    this.#held = Buffer.alloc(0);
+    if (this.#buffered.length > 0) yield this.#take(0, this.#buffered.length);
+    this.#buffered = Buffer.alloc(0);
   }
 
   #take(start: number, end: number): LogLineDocument {
-    const bytes = this.#held.subarray(start, end);
+    const bytes = this.#buffered.subarray(start, end);
     const endsLine = bytes.at(-1) === newline;
     const line = endsLine ? bytes.subarray(0, -1) : bytes;
     const document = { ...this.#place, ...textOf(line), ends_line: endsLine, skipped_bytes: this.#skipped };

@@ -4,9 +4,9 @@ import { guestOutput, paint, write } from "../print/output.ts";
 import { oneLine } from "../print/text.ts";
 import { type LogPiece, skippedText } from "./follow-log.ts";
 
-/** Writes a log with a heading where each step begins. Its calls may overlap; what they write stays in order. */
+/** Writes a log with a heading where each step begins. Calls may overlap; their output stays in order. */
 export interface StepPrinter {
-  /** The steps of `attempt` as they are now. A heading that is due at the place reached is written at once. */
+  /** Updates the steps of `attempt`. Headings that are due at the current offset are written at once. */
   setSteps(attempt: number, steps: readonly JobStep[]): Promise<void>;
   /** Writes the next piece. */
   print(piece: LogPiece): Promise<void>;
@@ -69,7 +69,7 @@ export function createStepPrinter(output: Output): StepPrinter {
     await writeData(data);
   }
 
-  /** Steps that began within what is missing have their headings after it. */
+  /** Writes the line for missing bytes. Headings of steps that began within them follow that line. */
   async function writeSkipped(piece: LogPiece): Promise<void> {
     await guest.end();
     await write(output, skippedText(piece));
@@ -85,10 +85,10 @@ export function createStepPrinter(output: Output): StepPrinter {
   return {
     setSteps: (ofAttempt, now) =>
       inOrder(async () => {
-        // The steps of an attempt whose log has not begun to arrive would be written into that of the one before.
+        // Otherwise the headings of a new attempt would appear in the log of the previous attempt.
         if (ofAttempt !== attempt && attempt !== 0) return;
         attempt = ofAttempt;
-        // Only steps that began have a place; they begin in order, so what was written stays written.
+        // Only steps that have begun have an offset. Steps begin in order, so `headings` stays valid.
         steps = now.filter((step) => step.logStart !== undefined);
         await writeHeadings();
       }),

@@ -8,41 +8,39 @@ import { write, writeJson } from "../print/output.ts";
 import { verdictText } from "../print/verdict-text.ts";
 import { waitForJob } from "./wait-for-job.ts";
 
-/** What {@link waitAndReport} needs besides the job. */
+/** Options of {@link waitAndReport}. */
 export interface WaitAndReportOptions {
   readonly context: CliContext;
   readonly session: ApiSession;
   readonly json: boolean | undefined;
-  /** Whether the request was that of a job which was there before. */
+  /** True when the request's job existed before the request. */
   readonly existed?: boolean;
 }
 
-/** Shows a job until it has ended, tells its verdict, and has the process exit as the job did: `--wait` of any command. */
+/** Implements `--wait`: shows a job until it ends, prints the verdict, and sets the exit code of the job. */
 export async function waitAndReport(
   job: Job,
   { context, session, json, existed = false }: WaitAndReportOptions,
 ): Promise<void> {
-  if (existed) context.stderr.write(`Job ${job.id} was there already; this is its log.\n`);
+  if (existed) context.stderr.write(`Job ${job.id} exists already; this is its log.\n`);
   const stopReporting = reportOnSignals(
-    `Job ${job.id} goes on. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
+    `Job ${job.id} continues. Cancel it with: solstice cancel ${job.id}\nSee its log again with: solstice logs -f ${job.id}\n`,
     context,
   );
-  // With --json, stdout is for the one document; people still see the log.
+  // With --json, stdout holds one document; the log goes to stderr.
   const logOutput = json ? context.stderr : context.stdout;
   const ended = await waitForJob(job.id, { context, session, logOutput });
   stopReporting();
   const now = context.now();
   if (json) await writeJson(context.stdout, jobDocument(ended, now));
   else await write(context.stdout, verdictText(ended, context.stdout, now));
-  // With --json too: who reads along can enter the guest only while it is there.
+  // Also with --json: a person who reads the log can enter the guest only while the hold lasts.
   await write(logOutput, holdText(ended, now));
-  // A job on hold still has the state finalizing; how it ended is known.
+  // A job whose guest is on hold has the state finalizing, and already its verdict.
   context.setExitCode(exitCodeOfJob(ended.verdict?.state ?? ended.state, ended.verdict?.exitCode));
 }
 
-/**
- * Ending the waiting does not end the job: whoever presses Ctrl-C is told so, and how to go on. Returns what ends this.
- */
+/** Writes `text` to stderr and exits on SIGINT or SIGTERM; the job continues. Returns a function that removes the handlers. */
 export function reportOnSignals(text: string, context: CliContext): () => void {
   const end = (signal: NodeJS.Signals) => {
     context.stderr.write(`\n${text}`, () =>

@@ -1,6 +1,6 @@
 import { isFinal } from "../../core/job/job-state.ts";
 import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
-import { type ApiRetryOptions, askPatiently } from "../api/api-retry.ts";
+import { type ApiRetryOptions, callWithRetry } from "../api/api-retry.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext, Output } from "../context.ts";
 import { isOnHold } from "../print/hold-text.ts";
@@ -12,17 +12,17 @@ import { createStepPrinter, type StepPrinter } from "./step-printer.ts";
 import { createWaitReason, type WaitReason } from "./wait-reason.ts";
 import { watchJob } from "./watch-job.ts";
 
-/** What {@link waitForJob} needs besides the job. */
+/** Options of {@link waitForJob}. */
 export interface WaitOptions {
   readonly context: CliContext;
   readonly session: ApiSession;
-  /** Where the log and its headings go. */
+  /** Receives the log and its headings. */
   readonly logOutput: Output;
 }
 
 /**
- * Shows a job's log and changes of state until it has ended, and returns it as it ended. One that has failed and whose guest
- * is kept has its verdict, and is not waited for any longer.
+ * Shows a job's log and its changes of state until the job ends, and returns the ended job. A failed job whose guest is on
+ * hold has its verdict, so waiting ends there.
  */
 export async function waitForJob(jobId: string, options: WaitOptions): Promise<Job> {
   const stop = new AbortController();
@@ -31,7 +31,7 @@ export async function waitForJob(jobId: string, options: WaitOptions): Promise<J
     signal: stop.signal,
     onLost: (message) => {
       view.reason.end();
-      options.context.stderr.write(`${message} Waiting for it.\n`);
+      options.context.stderr.write(`${message} Retrying.\n`);
     },
   };
   const view: View = {
@@ -43,7 +43,7 @@ export async function waitForJob(jobId: string, options: WaitOptions): Promise<J
   try {
     const [ended] = await Promise.all([
       showStates(jobId, apiRetry, view),
-      // Both streams notice a lost API; one of them tells.
+      // Both streams detect an outage of the API; only the first reports it.
       showLog(jobId, { session: options.session, signal: stop.signal }, view),
     ]);
     await printer.setSteps(ended.attempt, ended.steps);
@@ -55,7 +55,7 @@ export async function waitForJob(jobId: string, options: WaitOptions): Promise<J
   }
 }
 
-/** What {@link waitForJob} shows, and where. */
+/** The outputs of {@link waitForJob}. */
 interface View {
   readonly context: CliContext;
   readonly printer: StepPrinter;
@@ -85,14 +85,14 @@ function stateLine(job: Job, { stderr }: CliContext): string {
 }
 
 /**
- * The log with its headings. Before a piece is written the steps are asked for: the runner tells a step's start before
- * it sends its output, so the answer knows every step the piece may hold, which the watch may not know yet.
+ * Prints the log with its headings. Reads the job's steps before each piece: the runner reports the start of a step before
+ * its output, so the job then has every step in the piece. The watch stream may still lack the newest step.
  */
 async function showLog(jobId: string, apiRetry: ApiRetryOptions, { printer, reason }: View): Promise<void> {
   let hasEnded = false;
   for await (const piece of followLog({ jobId, stream: "output", attempt: 0, follow: true }, apiRetry)) {
     if (piece.data.length > 0 && !hasEnded) {
-      const { job } = await askPatiently(apiRetry, (client, call) => client.get({ jobId }, call));
+      const { job } = await callWithRetry(apiRetry, (client, call) => client.get({ jobId }, call));
       hasEnded = job !== undefined && (isFinal(jobStateOf(job)) || isOnHold(job));
       if (job) await printer.setSteps(job.attempt, job.steps);
     }

@@ -17,7 +17,7 @@ afterEach(() => {
 });
 after(() => api.stop());
 
-const pace = { silentMs: 1, tickMs: 2, firstAskMs: 3, longestAskMs: 3 };
+const pace = { silentMs: 1, tickMs: 2, firstPollMs: 3, longestPollMs: 3 };
 
 async function show(t: TestContext, { isTTY, jobId = "7k3m9x" }: { isTTY: boolean; jobId?: string }) {
   const stderr = Object.assign(new PassThrough(), { isTTY, columns: 60 });
@@ -39,12 +39,12 @@ async function show(t: TestContext, { isTTY, jobId = "7k3m9x" }: { isTTY: boolea
   return { reason, shown: () => shown, saw: (text: string) => until(text, () => shown.includes(text)) };
 }
 
-const timesAsked = (jobId = "7k3m9x") => api.explained.filter((id) => id === jobId).length;
+const pollCount = (jobId = "7k3m9x") => api.explained.filter((id) => id === jobId).length;
 
-/** Waits until a changed answer must have been seen. */
-async function askedAgain(jobId?: string): Promise<void> {
-  const before = timesAsked(jobId);
-  await until("two more questions", () => timesAsked(jobId) > before + 1);
+/** Waits until the API has answered a request that began after the change: two more requests have arrived. */
+async function polledAgain(jobId?: string): Promise<void> {
+  const before = pollCount(jobId);
+  await until("two more requests", () => pollCount(jobId) > before + 1);
 }
 
 const full = (ahead: string) => ({
@@ -65,12 +65,12 @@ test("without a terminal a line is written when the reason changes, not when its
   await saw("2 jobs are ahead");
   for (const explanation of [full("1 job is ahead"), full("no jobs are ahead")]) {
     api.explanation = explanation;
-    await askedAgain();
+    await polledAgain();
   }
   api.explanation = preparing("900.0 MiB");
   await saw("download");
   api.explanation = preparing("1.1 GiB");
-  await askedAgain();
+  await polledAgain();
   reason.end();
   assert.equal(
     shown(),
@@ -94,7 +94,7 @@ test("on a terminal one line within its width is updated, and removed at the end
   for (const line of lines) assert.ok(line.length < 60, line);
 });
 
-test("it ends by itself when the job runs, bears with an API that goes away, and begins again", async (t) => {
+test("the reason ends by itself when the job runs, survives an API outage, and begins again", async (t) => {
   addJob(api, "7k3m9x", { state: "booting" });
   addJob(api, "other");
   const { reason, shown, saw } = await show(t, { isTTY: false });
@@ -102,15 +102,15 @@ test("it ends by itself when the job runs, bears with an API that goes away, and
   await saw("Job 7k3m9x is booting.\n");
   await api.stop();
   await api.restart();
-  await askedAgain();
+  await polledAgain();
   api.update("7k3m9x", { state: "running" });
-  const asked = timesAsked();
-  // Another one, at the same pace, is the clock.
+  const polls = pollCount();
+  // A second wait reason with the same intervals serves as the clock.
   const clock = await show(t, { isTTY: false, jobId: "other" });
   clock.reason.begin();
-  for (let questions = 0; questions < 5; questions += 1) await askedAgain("other");
+  for (let polls = 0; polls < 5; polls += 1) await polledAgain("other");
   clock.reason.end();
-  assert.ok(timesAsked() <= asked + 2, `${timesAsked() - asked} more questions`);
+  assert.ok(pollCount() <= polls + 2, `${pollCount() - polls} more requests`);
   api.update("7k3m9x", { state: "queued" });
   api.explanation = labelIsFull;
   reason.begin();

@@ -7,35 +7,35 @@ import { durationText, oneLine } from "../print/text.ts";
 
 /**
  * Shows on stderr why a job does not run yet: on a terminal in one line that is updated, elsewhere in a new line when the
- * reason changes. It ends by itself when the job runs.
+ * reason changes. Ends by itself when the job runs.
  */
 export interface WaitReason {
-  /** The job may wait. Calls while its reason is shown already change nothing. */
+  /** Starts to show the reason. Idempotent while the reason is shown. */
   begin(): void;
-  /** The job waits no longer, or something else is about to be written. */
+  /** Stops and clears the line: the job runs, or the caller writes other output. */
   end(): void;
 }
 
-/** When things are shown, in ms. */
+/** Intervals of the display, in ms. */
 export interface WaitPace {
   /** A job that starts within this time needs no reason. */
   readonly silentMs: number;
-  /** How often a terminal's line is written again: its time counts. */
+  /** Interval of updates on a terminal, whose line shows the time that has passed. */
   readonly tickMs: number;
-  /** How often the API is asked at first, and at last: an answer looks at the whole queue, and many may wait. */
-  readonly firstAskMs: number;
-  readonly longestAskMs: number;
+  /** First and longest interval between requests. An answer reads the whole queue, and many clients may wait. */
+  readonly firstPollMs: number;
+  readonly longestPollMs: number;
 }
 
-const usualPace: WaitPace = { silentMs: 1000, tickMs: 1000, firstAskMs: 2000, longestAskMs: 15_000 };
+const usualPace: WaitPace = { silentMs: 1000, tickMs: 1000, firstPollMs: 2000, longestPollMs: 15_000 };
 
-/** How much longer each pause between two questions is. */
-const askGrowth = 1.5;
+/** Growth of each pause between two requests. */
+const pollGrowth = 1.5;
 
-/** States before a job's first byte of output, in which it does not wait for a place. */
+/** States after the queue and before the job's first byte of output. */
 const beginning = ["provisioning", "booting"];
 
-/** Shows why `jobId`, a whole id, waits, as the API explains it. */
+/** Shows the API's explanation why a job waits. `jobId` is a full id. */
 export function createWaitReason(
   jobId: string,
   means: { readonly context: CliContext; readonly session: ApiSession; readonly pace?: WaitPace },
@@ -48,7 +48,7 @@ export function createWaitReason(
       if (stop !== null) return;
       const mine = new AbortController();
       stop = mine;
-      // It fails when `end` aborts it: a lost API is reported by the call that follows the job.
+      // An abort by `end` rejects the promise. An outage of the API is reported by the call that follows the job.
       const shown = showReasons(jobId, { context, session, pace, line, signal: mine.signal }).catch(() => {});
       void shown.then(() => {
         if (stop === mine) stop = null;
@@ -70,7 +70,7 @@ interface Showing {
   readonly signal: AbortSignal;
 }
 
-/** What to show; `key` is equal for answers that give the same reason. */
+/** A text to show; `key` is equal for answers with the same reason. */
 interface Reason {
   readonly key: string;
   readonly text: (time: string) => string;
@@ -80,14 +80,14 @@ async function showReasons(jobId: string, showing: Showing): Promise<void> {
   const { context, pace, line, signal } = showing;
   const since = context.now();
   let reason: Reason | "runs" | null = null;
-  let askMs = pace.firstAskMs;
-  let askAt = 0;
+  let pollMs = pace.firstPollMs;
+  let pollAt = 0;
   await sleep(pace.silentMs, undefined, { signal });
   for (;;) {
-    if (context.now() >= askAt) {
-      reason = (await askReason(jobId, showing)) ?? reason;
-      askAt = context.now() + askMs;
-      askMs = Math.min(askMs * askGrowth, pace.longestAskMs);
+    if (context.now() >= pollAt) {
+      reason = (await pollReason(jobId, showing)) ?? reason;
+      pollAt = context.now() + pollMs;
+      pollMs = Math.min(pollMs * pollGrowth, pace.longestPollMs);
     }
     signal.throwIfAborted();
     if (reason === "runs") return line.clear();
@@ -97,15 +97,15 @@ async function showReasons(jobId: string, showing: Showing): Promise<void> {
   }
 }
 
-/** `runs`: the job needs no reason any more. Null: the API does not answer now. */
-async function askReason(
+/** The reason, or `runs` for a job that does not wait. Null: the API does not answer. */
+async function pollReason(
   jobId: string,
   { context, session, signal }: Showing,
 ): Promise<Reason | "runs" | null> {
   try {
-    const answer = await session.ask((client, call) => client.explain({ jobId }, { ...call, signal }));
+    const answer = await session.call((client, call) => client.explain({ jobId }, { ...call, signal }));
     if (answer.constraint !== "not_waiting") return reasonOf(jobId, answer, context.now());
-    const { job } = await session.ask((client, call) => client.get({ jobId }, { ...call, signal }));
+    const { job } = await session.call((client, call) => client.get({ jobId }, { ...call, signal }));
     const state = job?.state ?? "";
     if (!beginning.includes(state)) return "runs";
     return { key: state, text: (time) => `Job ${jobId} is ${state}${time}.` };
@@ -124,7 +124,7 @@ function reasonOf(jobId: string, answer: ExplainResponse, now: number): Reason {
   };
 }
 
-/** Constraints whose messages count jobs behind a colon: other numbers are no other reason. */
+/** Constraints whose messages count other jobs: a changed number is not a changed reason. */
 const counting = ["label_cap", "global_cap", "behind_others"];
 
 function keyOf({ constraint, message }: ExplainResponse): string {

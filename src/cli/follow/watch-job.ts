@@ -4,7 +4,7 @@ import { type ApiRetryOptions, createApiRetry, endedEarly } from "../api/api-ret
 import { readStream } from "../api/api-streams.ts";
 import { jobStateOf } from "../print/job-document.ts";
 
-/** The job now and at each change until its state is final, also across restarts of the orchestrator. */
+/** The job now and after each change until its state is final. The watch survives restarts of the orchestrator. */
 export async function* watchJob(jobId: string, options: ApiRetryOptions): AsyncGenerator<Job> {
   const { session, signal } = options;
   const apiRetry = createApiRetry(options);

@@ -5,20 +5,20 @@ import type { Setting } from "../../config/orchestrator-config.ts";
 import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import { oneLine } from "../print/text.ts";
 
-/** What a command was given. */
+/** The flags and environment of a command, and its options. */
 export interface Given {
   readonly table: Readonly<Record<string, OptionDefinition<unknown>>>;
   readonly flags: RawFlags;
   readonly env: Environment;
 }
 
-/** How a command reaches the API differs from host to host; it is no setting of the orchestrator's. */
-const ownBusiness: readonly string[] = ["api-url", "api-token"];
+/** Options for the access to the API: settings of the client, not of the orchestrator. */
+const clientFlags: readonly string[] = ["api-url", "api-token"];
 
-/** A sentence for each option that was given here with another value than the running orchestrator has. */
+/** A sentence for each option whose value here differs from the running orchestrator's value. */
 export function differences({ table, flags, env }: Given, host: DescribeHostResponse): string[] {
   return readSettings(table, flags, env)
-    .filter(({ isDefault, flag }) => !isDefault && !ownBusiness.includes(flag))
+    .filter(({ isDefault, flag }) => !isDefault && !clientFlags.includes(flag))
     .flatMap((mine) => {
       const theirs = settingOf(host, mine.flag);
       if (isSame(mine, theirs)) return [];
@@ -28,7 +28,7 @@ export function differences({ table, flags, env }: Given, host: DescribeHostResp
     });
 }
 
-/** The value that the orchestrator has for a flag; of those with a default of its own host, that one. */
+/** The orchestrator's value of a flag; for a default that depends on the host, the value on that host. */
 export function settingOf(
   host: DescribeHostResponse,
   flag: string,
@@ -41,7 +41,7 @@ export function settingOf(
 
 function isSame(mine: Setting, theirs: ReturnType<typeof settingOf>): boolean {
   if (theirs === null) return false;
-  // Neither side shows a secret to the other.
+  // Secrets cannot be compared: neither side shows them.
   if (mine.value === null || theirs.secret) return true;
   return mine.value === theirs.value || (mine.flag === "hypervisor" && mine.value === "auto");
 }

@@ -12,7 +12,7 @@ function mapOf(image: string): string {
   return `default_label: ${image}\nimages: { ${image}: { local_path: /nonexistent/${image}.img } }\n`;
 }
 
-/** An API of host-a, its data directory with its note, and an image map of another installation. */
+/** An API of host-a, its data directory with a note, and an image map of another installation. */
 async function startInstallation(t: TestContext, noted: string = hostId) {
   const directory = mkdtempSync(join(tmpdir(), "solstice-installation-"));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -41,7 +41,7 @@ async function startInstallation(t: TestContext, noted: string = hostId) {
   return { dataDir, otherMap, directory, apiUrl: server.url };
 }
 
-test("a command of a data directory whose orchestrator does not run reaches no other", async (t) => {
+test("a command for a data directory whose orchestrator does not run calls no other orchestrator", async (t) => {
   const { dataDir, directory, otherMap } = await startInstallation(t, "host-killed");
   const env = { SOLSTICE_DATA_DIR: dataDir, ORCH_CONFIG: otherMap };
   for (const line of ["jobs", "capacity", "cancel 7k3m9x", "logs -f 7k3m9x", "cache delete --all"]) {
@@ -57,7 +57,7 @@ test("a command of a data directory whose orchestrator does not run reaches no o
   assert.match(nowhere.stderr, /No orchestrator runs with .*nowhere \(SOLSTICE_DATA_DIR\).*Start it/s);
 });
 
-test("images and capacity report what the running orchestrator has, and what differs here", async (t) => {
+test("images and capacity report the settings of the running orchestrator, and the differences here", async (t) => {
   const { dataDir, otherMap, apiUrl } = await startInstallation(t);
   const env = { SOLSTICE_DATA_DIR: dataDir, ORCH_CONFIG: otherMap, HYPERVISOR: "libvirt" };
   const { code, stdout, stderr } = await runCli(["images", "--json"], { env });
@@ -70,7 +70,7 @@ test("images and capacity report what the running orchestrator has, and what dif
   assert.match(capacity.stdout, new RegExp(`host host-a at ${apiUrl}.*${dataDir}.*theirs\\.yaml`));
 });
 
-test("doctor examines the settings of the running orchestrator, and warns of others", async (t) => {
+test("doctor examines the settings of the running orchestrator, and warns about differences", async (t) => {
   const { dataDir, otherMap } = await startInstallation(t);
   const env = { SOLSTICE_DATA_DIR: dataDir, ORCH_CONFIG: otherMap, MAX_CONCURRENCY: "2" };
   const { stdout } = await runCli(["doctor", "--json", "--max-holds", "1"], { env });
@@ -88,12 +88,12 @@ test("doctor examines the settings of the running orchestrator, and warns of oth
     /ORCH_CONFIG is .*other\.yaml here/,
     /MAX_CONCURRENCY is 2 here; in the running orchestrator --max-concurrency is 7\./,
     /--max-holds is 1 here; in the running orchestrator --max-holds is not set\./,
-    /--database-url, whose value it does not show/,
+    /--database-url, whose value is secret/,
     /theirs\.yaml was changed after the orchestrator read it/,
   ]) {
     assert.match(text, part);
   }
-  // The backend is noop, though nothing here names it: a host with guests would be asked for more.
+  // The orchestrator's backend, noop, is used although it is not set here: another backend would have more checks.
   assert.deepEqual(
     rest.filter(({ name }) => name === "KVM" || name.startsWith("image ")),
     [],

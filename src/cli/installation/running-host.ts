@@ -5,22 +5,22 @@ import type { DescribeHostResponse } from "../../gen/solstice/v1/jobs_pb.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import { oneLine } from "../print/text.ts";
 
-/** The orchestrator that a command's flags and environment lead to, where one answers. */
+/** The orchestrator that a command's flags and environment name, if it answers. */
 export interface RunningHost {
   readonly description: DescribeHostResponse;
-  /** As it may be shown: without a password. */
+  /** The URL without a password, safe to print. */
   readonly apiUrl: string;
-  /** Whether it runs on this machine, so that its paths are this machine's. */
+  /** True if the orchestrator runs on this machine, so that its paths are valid here. */
   readonly isHere: boolean;
 }
 
-/** What answered, or why nothing did, in a sentence. */
+/** The orchestrator that answered, or a sentence why none did. */
 export type HostAnswer = RunningHost | { readonly absence: string };
 
-/** Asks the orchestrator what it runs with; with `images`, also what is on its disk of each. Throws what is not `unavailable`. */
-export async function askHost(session: ApiSession, { images }: { images: boolean }): Promise<HostAnswer> {
+/** Reads the orchestrator's settings; with `images`, also the state of each image on its disk. Throws all errors except `unavailable`. */
+export async function queryHost(session: ApiSession, { images }: { images: boolean }): Promise<HostAnswer> {
   try {
-    const description = await session.ask((client, options) => client.describeHost({ images }, options));
+    const description = await session.call((client, options) => client.describeHost({ images }, options));
     const note = await readNote(description.dataDir);
     const isHere = note !== null && note.hostId === description.hostId;
     return { description, apiUrl: shownUrl(session.apiUrl), isHere };
@@ -30,7 +30,7 @@ export async function askHost(session: ApiSession, { images }: { images: boolean
   }
 }
 
-/** Which orchestrator answered, and what it runs with, in a sentence. */
+/** A sentence with the orchestrator that answered and its settings. */
 export function hostSentence({ description, apiUrl }: RunningHost): string {
   const { hostId, backend, dataDir, imageMapPath } = description;
   return (
@@ -39,7 +39,7 @@ export function hostSentence({ description, apiUrl }: RunningHost): string {
   );
 }
 
-/** The keys of {@link hostSentence} for `--json`; `docs/reference/cli.md` documents them, and they stay. */
+/** The facts of {@link hostSentence} for `--json`. `docs/reference/cli.md` documents the keys; they must not change. */
 export function hostDocument({ description, apiUrl }: RunningHost) {
   return {
     api_url: apiUrl,

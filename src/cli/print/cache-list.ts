@@ -4,7 +4,7 @@ import type { Output } from "../context.ts";
 import { tableText } from "./table.ts";
 import { durationText, oneLine, repositoryText } from "./text.ts";
 
-/** An entry of the cache as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
+/** An entry of the cache as `--json` prints it. `docs/reference/cli.md` documents the keys; they must not change. */
 export function cacheEntryDocument(entry: CacheEntry) {
   return {
     id: entry.id,
@@ -40,7 +40,7 @@ export function cacheEntriesText(entries: readonly CacheEntry[], output: Output,
   return tableText({ head, rows, flexible: [1, 2, 3], whole: [0] }, output);
 }
 
-/** What a job did with its caches, as `--json` prints it. */
+/** A job's use of a cache, as `--json` prints it. */
 export function cacheUseDocument(use: CacheUse) {
   return {
     index: use.index,
@@ -51,7 +51,7 @@ export function cacheUseDocument(use: CacheUse) {
   };
 }
 
-/** What a job did with its caches, as a table for people; empty where it has none. */
+/** A job's use of its caches, as a table for people; empty for a job without caches. */
 export function cacheUsesText({ cache }: Job, output: Output): string {
   if (cache.length === 0) return "";
   const head = ["CACHE", "ACTION", "OUTCOME", "SIZE", "KEY"];

@@ -1,17 +1,17 @@
 import type { Job } from "../../gen/solstice/v1/jobs_pb.ts";
 import { durationText, oneLine, timeText } from "./text.ts";
 
-/** Whether the job has failed for good, and only its guest is left, for people to enter. */
+/** True when the job has its verdict, and its guest is on hold, for people to enter. */
 export function isOnHold(job: Job): boolean {
   return job.hold?.state === "on_hold" && job.verdict !== undefined;
 }
 
-/** Whether a failed job's output is all there: its guest is on hold, or was until a moment ago. */
+/** True when the job has its verdict and its guest is on hold, or is being removed after the hold: the output is complete. */
 export function hasHeldGuest(job: Job): boolean {
   return isOnHold(job) || (job.hold?.state === "ending" && job.verdict !== undefined);
 }
 
-/** What to do with a guest on hold, for a person; empty where there is none. `now` is in ms since the epoch. */
+/** The commands that enter and remove a guest on hold; empty for a job without one. `now` is in ms since the epoch. */
 export function holdText(job: Job, now: number): string {
   if (!isOnHold(job)) return "";
   const untilMs = Number(job.hold?.untilMs ?? 0);
@@ -29,7 +29,7 @@ export function holdFact({ hold }: Job): string {
     case "on_hold":
       return `on hold until ${until}`;
     case "ending":
-      return "on hold before; it is being removed";
+      return "was on hold, is being removed";
     case "refused":
       return `not kept: ${oneLine(hold.message)}`;
     default:

@@ -2,19 +2,19 @@ import type { JobState } from "../../core/job/job-state.ts";
 import type { Job, JobStep, LogStatus, Transition } from "../../gen/solstice/v1/jobs_pb.ts";
 import { cacheUseDocument } from "./cache-list.ts";
 
-/** How long a job was in a state, in milliseconds; of the state it is in: so far. */
+/** Time that a job spent in a state, in milliseconds; for the current state, the time so far. */
 export interface StateTiming {
   readonly state: string;
   readonly attempt: number;
   readonly ms: number;
 }
 
-/** The state of a job message. A newer orchestrator may know more states; they are not final. */
+/** The state of a job message. A newer orchestrator may send states that are new to us; they count as not final. */
 export function jobStateOf(job: Job): JobState {
   return job.state as JobState;
 }
 
-/** The time each state took, in the order they were entered. The final state takes none. */
+/** The time in each state, in the order of the states. The final state has no time. */
 export function stateTimings(job: Job, now: number): StateTiming[] {
   return job.transitions.flatMap((transition, index) => {
     const left = job.transitions[index + 1]?.atMs;
@@ -29,7 +29,7 @@ export function failedStep(job: Job): JobStep | undefined {
   return job.steps.find((step) => step.state === "failed");
 }
 
-/** A job as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. Times are milliseconds since the epoch. */
+/** A job as `--json` prints it. Times are milliseconds since the epoch. `docs/reference/cli.md` documents the keys; they must not change. */
 export function jobDocument(job: Job, now: number) {
   return {
     id: job.id,
@@ -70,7 +70,7 @@ export function jobDocument(job: Job, now: number) {
   };
 }
 
-/** {@link jobDocument} as it stands in a list: without what a list does not know. */
+/** {@link jobDocument} for a list: without the parts that the API's list does not contain. */
 export function jobSummaryDocument(job: Job, now: number) {
   const {
     retries: _retries,

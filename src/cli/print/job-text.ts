@@ -8,7 +8,7 @@ import { tableText } from "./table.ts";
 import { durationText, manyLines, oneLine, timeText } from "./text.ts";
 import { completenessText } from "./verdict-text.ts";
 
-/** Everything about one job, for a person. */
+/** All facts about one job, as text for people. */
 export function jobText(job: Job, output: Output, now: number): string {
   const sections = [
     factsText(job, output),
@@ -42,8 +42,8 @@ function factsText(job: Job, output: Output): string {
     ["Repeats", oneLine(job.retryOf)],
     ["Repeated by", job.retries.map(oneLine).join(", ")],
   ];
-  const known = facts.filter(([, value]) => value !== "");
-  return known.map(([name, value]) => `${paint(output, "bold", name.padEnd(11))} ${value}\n`).join("");
+  const shown = facts.filter(([, value]) => value !== "");
+  return shown.map(([name, value]) => `${paint(output, "bold", name.padEnd(11))} ${value}\n`).join("");
 }
 
 function verdictFact({ verdict }: Job): string {
@@ -83,7 +83,7 @@ function statesText(job: Job, output: Output, now: number): string {
   return tableText({ head, rows, flexible: [4] }, output);
 }
 
-/** Empty for what has not happened yet. */
+/** A point in time as text; empty for 0, an event that has not happened. */
 function momentText(ms: bigint): string {
   return ms === 0n ? "" : timeText(ms);
 }

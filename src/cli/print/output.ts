@@ -4,19 +4,19 @@ import { TerminalFilter } from "../../core/text/terminal-text.ts";
 import type { Output } from "../context.ts";
 import { exitCodes } from "./exit-codes.ts";
 
-/** Writes and waits until the reader keeps up, so that a log of any length needs the memory of one piece. */
+/** Writes, and waits while the reader is slow, so that a log of any length needs the memory of one piece. */
 export async function write(output: Output, chunk: string | Uint8Array): Promise<void> {
   if (!output.write(chunk)) await once(output, "drain");
 }
 
-/** An output for bytes of a guest: a terminal gets what cannot act on it, everything else gets each byte. */
+/** An output for bytes from a guest. A terminal receives no control sequences except colours; other outputs receive each byte. */
 export interface GuestOutput {
   write(bytes: Uint8Array): Promise<void>;
-  /** Ends colours that the guest did not end. More may follow. */
+  /** Resets colours that the guest did not reset. More writes may follow. */
   end(): Promise<void>;
 }
 
-/** Where a log is written to. */
+/** Wraps `output` for the bytes of a log. */
 export function guestOutput(output: Output): GuestOutput {
   if (!output.isTTY) return { write: (bytes) => write(output, bytes), end: async () => {} };
   const filter = new TerminalFilter();
@@ -26,10 +26,10 @@ export function guestOutput(output: Output): GuestOutput {
   };
 }
 
-/** What JSON may leave as it is, and a terminal acts on. */
+/** Characters that JSON need not escape, but that control a terminal. */
 const actsOnTerminal = /[\u007f-\u009f\p{Bidi_Control}\u2028\u2029]/gu;
 
-/** A value as JSON that a terminal does not act on, whoever chose its texts: such characters are written as `\uXXXX`. */
+/** A value as JSON that is safe on a terminal, also with untrusted texts: control characters are written as `\uXXXX`. */
 export function jsonText(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(
     actsOnTerminal,
@@ -37,7 +37,7 @@ export function jsonText(value: unknown, indent?: number): string {
   );
 }
 
-/** Writes one JSON document, indented: the answer of a command with `--json`. */
+/** Writes one JSON document, indented: the output of a command with `--json`. */
 export function writeJson(output: Output, document: unknown): Promise<void> {
   return write(output, `${jsonText(document, 2)}\n`);
 }
@@ -57,8 +57,8 @@ export function paintState(output: Output, state: string, text = state): string 
 }
 
 /**
- * Ends the process without a word when the reader of its output goes away (`solstice logs JOB | head`), as a program
- * that knows nothing of pipes would be ended by SIGPIPE.
+ * Ends the process without a message when the reader closes the output (`solstice logs JOB | head`), as SIGPIPE would end
+ * a program.
  */
 export function endOnBrokenPipe(outputs: readonly Output[]): void {
   for (const output of outputs) {

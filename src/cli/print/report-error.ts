@@ -6,20 +6,20 @@ import { exitCodeOfError } from "./exit-codes.ts";
 import { jsonText, paint } from "./output.ts";
 import { manyLines } from "./text.ts";
 
-/** What `--json` prints on stderr when a command fails. */
+/** The document that `--json` prints on stderr when a command fails. */
 export interface ErrorDocument {
   readonly error: { readonly code: string; readonly message: string; readonly remedy: string | null };
 }
 
-/** Tells an error on stderr, as a sentence or as JSON, and returns what to exit with. `args` is the command line. */
+/** Prints an error on stderr, as text or as JSON, and returns the exit code. `args` is the command line. */
 export function reportError(
   context: CliContext,
   error: unknown,
   { json, args = [] }: { readonly json: boolean; readonly args?: readonly string[] },
 ): number {
-  const known = toSolsticeError(error, args);
-  context.stderr.write(json ? `${jsonText(errorDocument(known))}\n` : errorLines(context, known));
-  return exitCodeOfError(known.code);
+  const reported = toSolsticeError(error, args);
+  context.stderr.write(json ? `${jsonText(errorDocument(reported))}\n` : errorLines(context, reported));
+  return exitCodeOfError(reported.code);
 }
 
 /** The JSON form of an error. */
@@ -27,35 +27,34 @@ export function errorDocument(error: SolsticeError): ErrorDocument {
   return { error: { code: error.code, message: error.message, remedy: error.remedy ?? null } };
 }
 
-/** Any error as ours; one that nobody expected is `internal`, with its stack for the report. */
+/** Converts any error; an unexpected error becomes `internal`, with its stack for the report. */
 function toSolsticeError(error: unknown, args: readonly string[]): SolsticeError {
   if (isSolsticeError(error)) return error;
   if (error instanceof CommanderError) return wrongCommandLine(error, args);
   if (isPermissionProblem(error)) {
     return new SolsticeError("config_invalid", `${error.path ?? errorText(error)}: ${fileProblem(error)}.`, {
-      remedy: "Run as the user that owns it (mostly root), or name another file or directory.",
+      remedy: "Run as the user that owns it (usually root), or name another file or directory.",
       cause: error,
     });
   }
   const stack = error instanceof Error && error.stack ? `\n${error.stack}` : "";
   return new SolsticeError("internal", `A defect of Solstice: ${errorText(error)}${stack}`, {
-    remedy: "Please report it with these lines.",
+    remedy: "Please report this defect with the lines above.",
     cause: error,
   });
 }
 
-/** What else helps where the command line is wrong in a certain way, by the code that commander gives it. */
+/** Extra remedies for kinds of wrong command lines, by commander's error code. */
 const hints: Readonly<Record<string, (command: string, message: string) => string>> = {
   "commander.excessArguments": (command) => hintsOnArguments[command] ?? "",
   "commander.missingArgument": (_command, message) =>
     message.includes("'JOB'") ? "`solstice jobs` lists the jobs. " : "",
 };
 
-/** What people mean who give a command more arguments than it takes. */
+/** Remedies for commands that people often call with too many arguments. */
 const hintsOnArguments: Readonly<Record<string, string>> = {
-  enqueue: "A job file is named with --file, a script with --script-file. ",
-  artifacts:
-    "Files are fetched with `solstice artifacts get JOB [NAME...]`; nothing else can be done with them. ",
+  enqueue: "Name a job file with --file, a script with --script-file. ",
+  artifacts: "Fetch files with `solstice artifacts get JOB [NAME...]`; there is no other action. ",
 };
 
 function wrongCommandLine(error: CommanderError, args: readonly string[]): SolsticeError {
@@ -71,9 +70,9 @@ function wrongCommandLine(error: CommanderError, args: readonly string[]): Solst
 function errorLines(context: CliContext, error: SolsticeError): string {
   const name = paint(context.stderr, "red", "solstice:");
   const message = manyLines(error.message);
-  const reported =
+  const text =
     error.code === "config_invalid" ? `The configuration is not valid:\n${indent(message)}` : message;
-  return `${name} ${reported}\n${error.remedy ? `${manyLines(error.remedy)}\n` : ""}`;
+  return `${name} ${text}\n${error.remedy ? `${manyLines(error.remedy)}\n` : ""}`;
 }
 
 function indent(text: string): string {

@@ -1,19 +1,19 @@
 import type { Output } from "../context.ts";
 
-/** One line about something that goes on. */
+/** One line about work in progress. */
 export interface StatusLine {
   /**
-   * On a terminal the text takes the place of the one before. Elsewhere it is written as a line of its own, and only when `key`
-   * differs from the last one's.
+   * On a terminal the text replaces the previous text. On other outputs the text becomes a new line, and only when `key`
+   * differs from the previous key.
    */
   show(text: string, key: string): void;
-  /** Removes the line from a terminal, so that something else can be written there. */
+  /** Removes the line from a terminal, to make room for other output. */
   clear(): void;
 }
 
 const removeLine = "\r\u001b[K";
 
-/** Where no width is known. */
+/** Width of a terminal that reports no width. */
 const usualColumns = 80;
 
 /** A status line on `output`. Its texts must be free of control characters. */

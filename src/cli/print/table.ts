@@ -1,15 +1,15 @@
 import Table from "cli-table3";
 import type { Output } from "../context.ts";
 
-/** A table for people. Cells may hold colours, and must be free of other control characters. */
+/** A table for people. Cells may contain colours, but no other control characters. */
 export interface TableContent {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** Columns (by index) that may be cut when the terminal is too narrow. The others never are. */
+  /** Columns (by index) that may be cut when the terminal is too narrow. Other columns are never cut. */
   readonly flexible?: readonly number[];
-  /** Columns that people copy from, such as ids: also a block has them in one line, however narrow the terminal. */
+  /** Columns that people copy from, such as ids: never broken into lines, also in a block on a narrow terminal. */
   readonly whole?: readonly number[];
-  /** Whether a cell that is too narrow goes on in further lines; else it is cut. */
+  /** True: a text that is too long for its column is wrapped. False: it is cut. */
   readonly isWrapped?: boolean;
 }
 
@@ -23,8 +23,8 @@ const noBorders = {
 };
 
 /**
- * The table as text, no wider than the terminal; a pipe gets it whole. On a terminal that is too narrow for its columns, each row
- * becomes a block with lines for each column, in which nothing is cut.
+ * The table as text, no wider than the terminal; for a pipe in full width. On a terminal that is too narrow for the columns,
+ * each row becomes a block with lines for each column, and no text is cut.
  */
 export function tableText(content: TableContent, output: Output): string {
   const available = output.isTTY ? output.columns : undefined;
@@ -50,7 +50,7 @@ const plainStyle = {
   style: { "padding-left": 0, "padding-right": gap, head: [], border: [] },
 };
 
-/** Each row as lines of title and cell, with an empty line between two rows. A long cell goes on in further lines. */
+/** Each row as lines of title and cell, with an empty line between two rows. Long cells are wrapped. */
 function blocksText({ head, rows, whole = [] }: TableContent, available: number): string {
   const titleWidth = Math.max(...head.map((title) => title.length)) + gap;
   const blocks = rows.map((row) =>
@@ -66,7 +66,7 @@ function blocksText({ head, rows, whole = [] }: TableContent, available: number)
   return blocks.join("\n");
 }
 
-/** As wide as the widest cell; the table itself measures it, because it measures colours and wide letters. */
+/** The width of the widest cell. The table library measures it, because it handles colours and wide letters. */
 function widthOf(cells: readonly string[]): number {
   const single = new Table(plainStyle);
   single.push(...cells.map((cell) => [cell]));
@@ -74,7 +74,7 @@ function widthOf(cells: readonly string[]): number {
 }
 
 /**
- * The widths of the columns. Takes what is too much from the widest flexible column, again and again. Null where the terminal is too
+ * The widths of the columns: the widest flexible column shrinks by one until the table fits. Null when the terminal is too
  * narrow for that.
  */
 function fit({ head, rows, flexible = [] }: TableContent, available?: number): number[] | null {

@@ -11,7 +11,7 @@ import { guestOutput, jsonText } from "./output.ts";
 import { tableText } from "./table.ts";
 import { durationText, manyLines, oneLine, repositoryText, timeText } from "./text.ts";
 
-test("a table is never wider than the terminal, as long as there is room for its columns", () => {
+test("a table is never wider than a terminal that has room for its columns", () => {
   const cell = fc.string({ minLength: 0, maxLength: 60 }).map(oneLine);
   fc.assert(
     fc.property(
@@ -27,7 +27,7 @@ test("a table is never wider than the terminal, as long as there is room for its
   );
 });
 
-test("an id is whole at any width, and no other line is wider than the terminal", () => {
+test("an id is complete at any width, and no other line is wider than the terminal", () => {
   const id = "7k3m9x2q4w8z";
   for (const columns of [24, 40, 60, 80]) {
     const output = { isTTY: true, columns } as Output;
@@ -44,11 +44,11 @@ test("an id is whole at any width, and no other line is wider than the terminal"
     const text = tableText({ head, rows, flexible: [3, 6], whole: [0] }, output);
     assert.equal(text.split(id).length, 3, text);
     for (const line of text.split("\n")) assert.ok(line.length <= columns, `${columns}: ${line}`);
-    assert.equal(text.includes("\n\nID"), columns < 80, "a block for each row where columns have no room");
+    assert.equal(text.includes("\n\nID"), columns < 80, "a block for each row when columns have no room");
   }
 });
 
-test("a narrow terminal loses nothing of a column that may not be cut", () => {
+test("a column that may not be cut is complete on a narrow terminal", () => {
   const row = ["1", "2023-11-14 22:14:05 UTC", "/var/lib/solstice/images/debian-12.qcow2", "why".repeat(40)];
   for (const columns of [20, 40, 60]) {
     const output = { isTTY: true, columns } as Output;
@@ -61,11 +61,11 @@ test("a narrow terminal loses nothing of a column that may not be cut", () => {
   }
 });
 
-test("a point in time is in UTC and 24 hours", () => {
+test("a point in time is shown in UTC and 24 hours", () => {
   assert.equal(timeText(1_764_440_963_123n), "2025-11-29 18:29:23 UTC");
 });
 
-test("a pipe gets a table whole", () => {
+test("a table for a pipe is not cut", () => {
   const long = "x".repeat(300);
   assert.equal(
     tableText({ head: ["A", "B"], rows: [[long, "y"]] }, {} as Output),
@@ -73,12 +73,12 @@ test("a pipe gets a table whole", () => {
   );
 });
 
-test("texts of others cannot steer the terminal", () => {
+test("untrusted texts cannot control the terminal", () => {
   assert.equal(oneLine("a\u001b[2J\nb\tc\u202ed"), "a�[2J b c�d");
   assert.equal(manyLines("a\r\nb\u0007"), "a\nb�");
 });
 
-/** What an output received, as a terminal or as a pipe. */
+/** An output that records its bytes, as a terminal or as a pipe. */
 function collect(isTTY: boolean) {
   const chunks: Buffer[] = [];
   const output = new Writable({
@@ -90,7 +90,7 @@ function collect(isTTY: boolean) {
   return { output: Object.assign(output, { isTTY }) as Output, text: () => Buffer.concat(chunks).toString() };
 }
 
-test("a job's log does not act on a terminal; a pipe gets each byte", async () => {
+test("a job's log does not control a terminal; a pipe receives each byte", async () => {
   const log = "\u001b[31mred\u001b[2J\u001b]52;c;eA==\u0007";
   for (const [isTTY, shown] of [
     [true, "\u001b[31mred�]52;c;eA==�\u001b[0m"],
@@ -104,7 +104,7 @@ test("a job's log does not act on a terminal; a pipe gets each byte", async () =
   }
 });
 
-test("a step's heading is not in the colours of the log before it", async () => {
+test("a step's heading does not take the colours of the log before it", async () => {
   const { output, text } = collect(true);
   const printer = createStepPrinter(output);
   const step = (name: string, logStart: bigint) => ({ name, logStart }) as JobStep;
@@ -115,7 +115,7 @@ test("a step's heading is not in the colours of the log before it", async () => 
   assert.ok(text().includes("abc\u001b[0m\n"), JSON.stringify(text()));
 });
 
-test("JSON does not act on a terminal, and means the same", () => {
+test("JSON does not control a terminal, and its value stays the same", () => {
   const value = { name: "a\u001b[2J\u009b6n\u007f\u202e\u2028ü" };
   assert.equal(jsonText(value), String.raw`{"name":"a\u001b[2J\u009b6n\u007f\u202e\u2028ü"}`);
   assert.deepEqual(JSON.parse(jsonText(value)), value);
@@ -139,7 +139,7 @@ test("durations and repositories for people", () => {
   assert.equal(repositoryText("[git@h:22]:a/b/c"), "h:22/a/b/c");
 });
 
-test("a mistyped label is a wrong command line, as a mistyped size is", () => {
+test("a mistyped label and a mistyped size have the exit code of a wrong command line", () => {
   assert.deepEqual([exitCodeOfError("unknown_label"), exitCodeOfError("usage")], [2, 2]);
 });
 

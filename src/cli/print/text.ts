@@ -2,14 +2,14 @@ import { parseRepositoryUrl } from "../../core/text/repository-url.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
 
 /**
- * Text of somebody else (a job's label, a step's name, a message) as one harmless line: control characters, and with
- * them a terminal's escape sequences, are replaced. Characters that turn the writing direction are too.
+ * Untrusted text (a job's label, a step's name, a message) as one harmless line: control characters are replaced, and so
+ * terminal escape sequences. Characters that change the writing direction are replaced too.
  */
 export function oneLine(text: string): string {
   return text.replace(/[\r\n\t]+/g, " ").replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, "�");
 }
 
-/** As {@link oneLine}, but line ends stay: for messages that quote several lines, such as the end of a console. */
+/** Like {@link oneLine}, but keeps line ends: for messages that quote several lines, such as the end of a console. */
 export function manyLines(text: string): string {
   return text.split(/\r?\n/).map(oneLine).join("\n");
 }
@@ -39,13 +39,13 @@ export function dayText(ms: number | bigint): string {
   return timeText(ms).slice(0, 10);
 }
 
-/** The path of a repository's URL without slashes and `.git` at its end; empty where it is no URL. */
+/** The path of a repository's URL without slashes and `.git` at its end; empty for a text that is no URL. */
 export function repositoryPath(url: string): string {
   const [path = ""] = (parseRepositoryUrl(url)?.path ?? "").split(/[?#]/, 1);
   return withoutTrailing(path, "/").replace(/\.git$/, "");
 }
 
-/** A repository's URL in short: `owner/name` of a forge, else host and path. */
+/** A short form of a repository's URL: `owner/name` of a forge, else host and path. */
 export function repositoryText(url: string): string {
   const address = parseRepositoryUrl(url);
   if (!address) return oneLine(url);

@@ -6,8 +6,8 @@ import { paintState } from "./output.ts";
 import { dayText, durationText, manyLines, oneLine } from "./text.ts";
 
 /**
- * How a job ended, for a person: state, sentence, failing step, and the time each state took. Of a job whose guest is on hold
- * the state is the one that the job will have after it.
+ * A job's verdict as text for people: state, message, failing step, and the time of each state. While the guest is on hold,
+ * the state is the one that the job will have after the hold.
  */
 export function verdictText(job: Job, output: Output, now: number): string {
   const ended = job.verdict?.state ?? job.state;
@@ -22,31 +22,31 @@ export function verdictText(job: Job, output: Output, now: number): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The states of a job with their times, in order, in one line; empty when nothing is known. */
+/** The states of a job with their times, in order, in one line; empty for a job without transitions. */
 export function timingsText(job: Job, now: number): string {
   const parts = stateTimings(job, now).map(({ state, ms }) => `${oneLine(state)} ${durationText(ms)}`);
   return parts.length === 0 ? "" : `Time: ${parts.join(", ")}`;
 }
 
-/** Whether there is nothing to say about a log: it is all there, or still grows. */
+/** True for a log that needs no remark: it is complete, or still grows. */
 export function isWhole({ completeness }: LogStatus): boolean {
   return completeness === "complete" || completeness === "open" || completeness === "";
 }
 
-/** Whether a log is all there is, in words; of one that is gone, since when. `docs/reference/logs.md` explains each. */
+/** The completeness of a log as text; for a removed log with its date. `docs/reference/logs.md` explains each text. */
 export function completenessText(log: LogStatus): string {
   const { completeness: word } = log;
   const missing = missingText(log);
   if (word === "truncated") return `truncated: ${missing} were not kept`;
   if (word === "gap") return `incomplete: ${missing} never arrived`;
-  if (word === "differs") return "not what the guest says it wrote: length or SHA-256 differ";
-  if (word === "unproven") return "unproven: there is no SHA-256 to compare it with";
-  if (word === "cut_short") return "cut short: the guest was gone before it had told where the log ends";
+  if (word === "differs") return "different from the guest's log: length or SHA-256 differ";
+  if (word === "unproven") return "unproven: the guest sent no SHA-256 to compare it with";
+  if (word === "cut_short") return "cut short: the guest ended before it reported the length of the log";
   if (word === "expired") return `removed by retention on ${dayText(log.expiredMs)}`;
   return oneLine(word);
 }
 
-/** `bytes 10–20 (10 B)`; the second offset is the first one that is not missing. */
+/** `bytes 10–20 (10 B)`; `to` is the offset after the last byte of the range. */
 export function rangeText(from: number, to: number): string {
   return `bytes ${from}–${to} (${formatBytes(to - from)})`;
 }
@@ -56,7 +56,7 @@ function missingText(log: LogStatus): string {
   return from === undefined || to === undefined ? "some bytes" : rangeText(Number(from), Number(to));
 }
 
-/** ` (exit code 3)`, or nothing where none is known. */
+/** ` (exit code 3)`, or an empty text without an exit code. */
 export function exitText(exitCode: number | undefined): string {
   return exitCode === undefined ? "" : ` (exit code ${exitCode})`;
 }

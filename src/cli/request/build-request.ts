@@ -6,9 +6,9 @@ import { type JobFile, placeName, readJobFile } from "./job-file.ts";
 import { chooseScript, parseEnvironment, type ScriptFlags } from "./job-script.ts";
 import { chooseRepository, type RepositoryChoice, type RepositoryFlags } from "./repository.ts";
 
-/** The flags of `enqueue` that make the request. */
+/** The flags of `enqueue` that form the request. */
 export interface RequestFlags extends RepositoryFlags, ScriptFlags {
-  /** Whether `repo` was given, and is not its default. */
+  /** True when `repo` was given, instead of its default. */
   readonly isRepoGiven: boolean;
   readonly file?: string;
   readonly runsOn?: string;
@@ -21,7 +21,7 @@ export interface RequestFlags extends RepositoryFlags, ScriptFlags {
   readonly requestId?: string;
 }
 
-/** The request that flags, job file and checkout make together, and what the person should know about it. */
+/** The request from flags, job file and checkout, with warnings for the person. */
 export async function buildRequest(
   flags: RequestFlags,
   context: CliContext,
@@ -52,7 +52,7 @@ export async function buildRequest(
   return { request, warnings };
 }
 
-/** The flag that gave a part of the request; undefined where none did. */
+/** The flag that set a part of the request; undefined if none did. */
 function flagOfPlace(
   [key, index, ...inner]: readonly PropertyKey[],
   merged: Readonly<Record<string, unknown>>,
@@ -70,7 +70,7 @@ function given(flags: RequestFlags, name: keyof RequestFlags): string | undefine
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The flags that may give each part of a request. */
+/** The flags that can set each part of a request. */
 const flagsByKey: Readonly<Record<string, readonly (keyof RequestFlags)[]>> = {
   ...{ script: ["script", "scriptFile"], steps: ["step", "alwaysStep"], env: ["env"], secrets: ["secret"] },
   ...{ repo_url: ["repoUrl", "repo"], commit_sha: ["commit"], ref: ["ref"] },
@@ -79,12 +79,12 @@ const flagsByKey: Readonly<Record<string, readonly (keyof RequestFlags)[]>> = {
 };
 
 function readFileOf(flags: RequestFlags, context: CliContext): Promise<JobFile> {
-  const ways = [flags.script, flags.scriptFile, flags.step, flags.alwaysStep, flags.stepTimeout];
-  const isSaidTwice = ways.some((way) => way !== undefined);
-  if (isSaidTwice) {
+  const scriptFlags = [flags.script, flags.scriptFile, flags.step, flags.alwaysStep, flags.stepTimeout];
+  const isContradicted = scriptFlags.some((flag) => flag !== undefined);
+  if (isContradicted) {
     throw new SolsticeError(
       "usage",
-      "A job file says what to run: give no --script, --script-file or steps with it.",
+      "A job file names the steps to run: do not give --script, --script-file or steps with --file.",
     );
   }
   return readJobFile(flags.file ?? "", context);
@@ -93,8 +93,8 @@ function readFileOf(flags: RequestFlags, context: CliContext): Promise<JobFile> 
 const repositoryKeys = ["repo_url", "commit_sha", "ref", "repo_owner", "repo_name"];
 
 /**
- * What to check out, and what of the file goes beside it. A repository of the flags takes the place of the file's; the
- * file's own branch is looked up where it names no commit; without either, it is the checkout we are in.
+ * The repository to check out, and the rest of the file. A repository in the flags replaces the file's repository. If the
+ * file names a branch and no commit, the branch is resolved. Without flags and file, the current checkout is used.
  */
 async function chooseRepositoryOf(
   flags: RequestFlags,
@@ -106,27 +106,27 @@ async function chooseRepositoryOf(
     return { ...(await chooseRepository(flags)), rest: Object.fromEntries(others) };
   }
   const rest = { ...document };
-  // What is not even a text is left to the check of the whole request, which knows its place in the file.
+  // A value that is not a text is rejected later, by the check of the whole request, which reports its place in the file.
   const isReadable = [url, commit, ref].every((value) => value === undefined || typeof value === "string");
   if (!isReadable) return { request: {}, warnings: [], rest };
   const chosen = await chooseRepository({
     ...(typeof commit === "string" && commit !== "" && { commit }),
     ...(typeof ref === "string" && { ref }),
     ...flags,
-    // Empty, as some programs write it, a repository is absent.
+    // Some programs send an empty URL for a job without a repository.
     ...(typeof url === "string" && url !== "" && { repo: url }),
   });
   return { ...chosen, rest };
 }
 
-/** Variables of the command line are added, and win. What is no map is left to the check of the whole request. */
+/** Adds the variables of the command line, which have priority. A value that is no map is rejected later, by the check of the whole request. */
 function mergeEnv(ofFile: unknown, given: Readonly<Record<string, string>>): unknown {
   if (ofFile === undefined) return given;
   if (typeof ofFile !== "object" || ofFile === null || Array.isArray(ofFile)) return ofFile;
   return { ...ofFile, ...given };
 }
 
-/** Names of the command line are added. What is no list is left to the check of the whole request. */
+/** Adds the names of the command line. A value that is no list is rejected later, by the check of the whole request. */
 function mergeSecrets(ofFile: unknown, given: readonly string[]): unknown {
   if (ofFile === undefined) return given;
   return Array.isArray(ofFile) ? [...ofFile, ...given] : ofFile;

@@ -1,33 +1,33 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job, RejectedMessage } from "../../gen/solstice/v1/jobs_pb.ts";
-import { type ApiRetryOptions, askPatiently } from "../api/api-retry.ts";
+import { type ApiRetryOptions, callWithRetry } from "../api/api-retry.ts";
 import type { ApiSession } from "../api/api-session.ts";
 import type { CliContext } from "../context.ts";
 import { createStatusLine, type StatusLine } from "../print/status-line.ts";
 import { durationText, oneLine } from "../print/text.ts";
 
-/** How long a published request may wait in the broker until a host has room for it. */
+/** Longest wait in the broker until a host has a free slot for a published request. */
 const appearTimeoutMs = 15 * 60_000;
 
 const firstPauseMs = 50;
 const longestPauseMs = 2000;
 
-/** After this much silence the person is told what is being waited for. */
+/** Time without a result before the command shows that it waits. */
 const reportAfterMs = 2000;
 
-/** How many of the newest refusals are looked at. */
-const refusalsShown = 50;
+/** Number of newest rejected messages to search. */
+const rejectedMax = 50;
 
-/** What {@link findPublishedJob} needs besides the request's id. */
+/** Options of {@link findPublishedJob}. */
 export interface FindOptions {
   readonly context: CliContext;
   readonly session: ApiSession;
 }
 
 /**
- * The job that a published request became, once a host has taken it. Throws the reason when it was refused instead, and
- * `unavailable` when neither has happened for a long time; the request then still waits.
+ * Waits until a host has taken a published request, and returns its job. Throws the reason if the request was rejected, and
+ * `unavailable` after {@link appearTimeoutMs}; the request then still waits.
  */
 export async function findPublishedJob(requestId: string, { context, session }: FindOptions): Promise<Job> {
   const line = createStatusLine(context.stderr);
@@ -35,7 +35,7 @@ export async function findPublishedJob(requestId: string, { context, session }: 
     session,
     onLost: (message) => {
       line.clear();
-      context.stderr.write(`${message} Waiting for it.\n`);
+      context.stderr.write(`${message} Retrying.\n`);
     },
   };
   const startedAt = performance.now();
@@ -44,7 +44,7 @@ export async function findPublishedJob(requestId: string, { context, session }: 
     for (;;) {
       const job = await findByRequest(requestId, apiRetry);
       if (job) return job;
-      await throwIfRefused(requestId, apiRetry);
+      await throwIfRejected(requestId, apiRetry);
       const waitedMs = performance.now() - startedAt;
       if (waitedMs > appearTimeoutMs) throw notTaken(requestId);
       if (waitedMs > reportAfterMs) await showWaiting(requestId, { context, line, apiRetry, waitedMs });
@@ -56,7 +56,7 @@ export async function findPublishedJob(requestId: string, { context, session }: 
   }
 }
 
-/** Shows that the request waits in the broker, and which hosts cannot take it now. */
+/** Shows that the request waits in the broker, and the hosts that cannot take it now. */
 async function showWaiting(
   requestId: string,
   showing: {
@@ -67,7 +67,7 @@ async function showWaiting(
   },
 ): Promise<void> {
   const { context, line, apiRetry, waitedMs } = showing;
-  const { hosts } = await askPatiently(apiRetry, (client, call) => client.capacity({}, call));
+  const { hosts } = await callWithRetry(apiRetry, (client, call) => client.capacity({}, call));
   const away = hosts
     .filter(({ state }) => state !== "serving")
     .map(({ hostId, state, message }) => ` Host ${hostId} is ${state}${message ? `: ${message}` : "."}`);
@@ -81,7 +81,7 @@ async function showWaiting(
 
 async function findByRequest(requestId: string, apiRetry: ApiRetryOptions): Promise<Job | null> {
   try {
-    const { job } = await askPatiently(apiRetry, (client, call) => client.get({ jobId: requestId }, call));
+    const { job } = await callWithRetry(apiRetry, (client, call) => client.get({ jobId: requestId }, call));
     return job ?? null;
   } catch (error) {
     if (isSolsticeError(error, "not_found")) return null;
@@ -89,19 +89,19 @@ async function findByRequest(requestId: string, apiRetry: ApiRetryOptions): Prom
   }
 }
 
-async function throwIfRefused(requestId: string, apiRetry: ApiRetryOptions): Promise<void> {
-  const { messages } = await askPatiently(apiRetry, (client, call) =>
-    client.listRejected({ limit: refusalsShown }, call),
+async function throwIfRejected(requestId: string, apiRetry: ApiRetryOptions): Promise<void> {
+  const { messages } = await callWithRetry(apiRetry, (client, call) =>
+    client.listRejected({ limit: rejectedMax }, call),
   );
-  const refused = messages.find((message) => message.requestId === requestId);
-  if (refused) throw refusal(requestId, refused);
+  const rejected = messages.find((message) => message.requestId === requestId);
+  if (rejected) throw rejection(requestId, rejected);
 }
 
-function refusal(requestId: string, { reason, message, hostId }: RejectedMessage): SolsticeError {
-  const code: ErrorCode = errorCodes.find((known) => known === reason) ?? "usage";
-  const text = `The request ${requestId} was refused by ${oneLine(hostId)}: ${oneLine(message)}`;
+function rejection(requestId: string, { reason, message, hostId }: RejectedMessage): SolsticeError {
+  const code: ErrorCode = errorCodes.find((each) => each === reason) ?? "usage";
+  const text = `The request ${requestId} was rejected by host ${oneLine(hostId)}: ${oneLine(message)}`;
   return new SolsticeError(code, text, {
-    remedy: "Correct it and send it with a new id. See also: solstice jobs --rejected",
+    remedy: "Correct the request and send it with a new id. See also: solstice jobs --rejected",
   });
 }
 
@@ -110,7 +110,7 @@ function notTaken(requestId: string): SolsticeError {
     "unavailable",
     `No orchestrator has taken the request ${requestId} for ${appearTimeoutMs / 60_000} minutes; it still waits in RabbitMQ.`,
     {
-      remedy: `Once one has: solstice logs -f ${requestId}. Why none does: solstice capacity, and their logs.`,
+      remedy: `See the log later with: solstice logs -f ${requestId}. For the cause see solstice capacity and the logs of the orchestrators.`,
     },
   );
 }

@@ -1,35 +1,35 @@
 import { isSolsticeError } from "../../core/errors.ts";
 import { parseRepositoryUrl } from "../../core/text/repository-url.ts";
-import { askGit, gitIn, wrongRepository } from "./git-command.ts";
+import { gitIn, queryGit, wrongRepository } from "./git-command.ts";
 import { isFullCommit, resolveLocalRef } from "./git-ref.ts";
 
-/** What a git checkout says about itself. */
+/** Facts about a git checkout. */
 export interface GitCheckout {
-  /** The URL others reach the repository at, or null when it has no remote. */
+  /** The URL of the remote, or null without a remote. */
   readonly remoteUrl: string | null;
   readonly commit: string;
-  /** The branch or tag as `refs/heads/…`, null for a detached HEAD or a commit given. */
+  /** The branch or tag as `refs/heads/…`; null for a detached HEAD or a commit that was given. */
   readonly ref: string | null;
-  /** Whether files differ from the commit. */
+  /** True when files differ from the commit. */
   readonly isDirty: boolean;
-  /** Whether a branch of that remote, as last fetched or pushed, contains the commit. */
+  /** True when a branch of the remote, as last fetched or pushed, contains the commit. */
   readonly isPushed: boolean;
 }
 
-/** What of a checkout is wanted: a commit in any of git's notations, else a branch or tag, else its HEAD. */
+/** The commit to use: a commit in any of git's notations, else a branch or tag, else HEAD. */
 export interface CheckoutChoice {
   readonly commitish: string | null;
   readonly ref: string | null;
 }
 
-/** Reads the checkout around `directory`. Throws `usage` when it is none, cannot be read, or has no such commit. */
+/** Reads the checkout that contains `directory`. Throws `usage` if there is no checkout, git fails, or the commit does not exist. */
 export async function readGitCheckout(directory: string, choice: CheckoutChoice): Promise<GitCheckout> {
   await requireCheckout(directory);
   const { commit, name } = await choose(directory, choice);
   const branch = name?.startsWith("refs/heads/") ? name : null;
   const remote = await readRemote(directory, branch);
   const [pushedRef, status, containing] = await Promise.all([
-    remote.isFollowed ? askGit(directory, ["config", `branch.${shortName(branch)}.merge`]) : null,
+    remote.isFollowed ? queryGit(directory, ["config", `branch.${shortName(branch)}.merge`]) : null,
     gitIn(directory, ["status", "--porcelain", "--untracked-files=no"]),
     findRemoteBranch(directory, commit, remote.name),
   ]);
@@ -52,12 +52,12 @@ async function choose(
     return await resolveLocalRef(directory, ref, name);
   }
   const commit = await readCommit(directory, "HEAD");
-  return { commit, name: await askGit(directory, ["symbolic-ref", "--quiet", "HEAD"]) };
+  return { commit, name: await queryGit(directory, ["symbolic-ref", "--quiet", "HEAD"]) };
 }
 
 async function requireCheckout(directory: string): Promise<void> {
   const remedy =
-    "Go into one, name one or a URL with --repo, or use --no-repo for a job without a repository.";
+    "Run the command in a checkout, name a checkout or a URL with --repo, or use --no-repo for a job without a repository.";
   try {
     const { stdout } = await gitIn(directory, ["rev-parse", "--is-inside-work-tree"]);
     if (stdout.trim() === "true") return;
@@ -67,10 +67,10 @@ async function requireCheckout(directory: string): Promise<void> {
   throw wrongRepository(`${directory} is not a git checkout.`, remedy);
 }
 
-/** git's warning for a name that is a branch and a tag, or a ref and the beginning of a hash; it takes one of them. */
+/** git's warning for a name that is both a branch and a tag, or a ref and the beginning of a hash; git chooses one of them. */
 const ambiguous = /^warning: refname .* is ambiguous/m;
 
-/** These are exact whatever else has the name: a whole hash, a full name, HEAD and what is counted from it. */
+/** Notations that are never ambiguous: a full hash, a full name, HEAD, and notations relative to HEAD. */
 const exactNotation = /^(refs\/|(HEAD|@)($|[~^@{])|([0-9a-f]{40}|[0-9a-f]{64})($|[~^]))/;
 
 async function readCommit(directory: string, commitish: string): Promise<string> {
@@ -93,22 +93,22 @@ async function readCommit(directory: string, commitish: string): Promise<string>
   const why = /^error: (.* is ambiguous.*)$/m.exec(stderr)?.[1];
   throw wrongRepository(
     `The checkout ${directory} has no commit "${commitish}"${why === undefined ? "" : ` (${why})`}.`,
-    "Commit something first, fetch, or name another with --commit.",
+    "Commit something first, fetch, or name another commit with --commit.",
   );
 }
 
 interface Remote {
-  /** Null where a branch follows a URL, or there is no remote. */
+  /** Null when the branch follows a URL, or there is no remote. */
   readonly name: string | null;
   readonly url: string | null;
-  /** Whether it is what the branch follows. */
+  /** True when the branch follows this remote. */
   readonly isFollowed: boolean;
 }
 
-/** The remote that the branch follows, else `origin`, else the only one. */
+/** The remote that the branch follows, else `origin`, else the only remote. */
 async function readRemote(directory: string, branch: string | null): Promise<Remote> {
   const names = (await gitIn(directory, ["remote"])).stdout.split("\n").filter(Boolean);
-  const followed = branch && (await askGit(directory, ["config", `branch.${shortName(branch)}.remote`]));
+  const followed = branch && (await queryGit(directory, ["config", `branch.${shortName(branch)}.remote`]));
   if (followed && !names.includes(followed) && parseRepositoryUrl(followed) !== null) {
     return { name: null, url: followed, isFollowed: true };
   }

@@ -5,12 +5,12 @@ import { gitEnvironment } from "../../host/git-environment.ts";
 const localSeconds = 30;
 const networkSeconds = 60;
 
-/** Which of git's exit codes are answers; default: only 0. */
+/** The exit codes of git that are no error; default: only 0. */
 interface GitAnswers {
   readonly exitCodes?: readonly number[];
 }
 
-/** Runs git in `directory` and nowhere else, whatever repository the environment names. Throws `usage` with git's words. */
+/** Runs git in `directory`, even if the environment names another repository. Throws `usage` with git's message. */
 export async function gitIn(
   directory: string,
   args: readonly string[],
@@ -21,12 +21,12 @@ export async function gitIn(
     deadlineSeconds: localSeconds,
     env: gitEnvironment,
     errorCode: "usage",
-    remedy: `Correct what git reports: run git there yourself (git -C ${directory} status).`,
+    remedy: `Correct the problem that git reports; see git -C ${directory} status.`,
   });
 }
 
-/** As {@link gitIn}, for a question about settings or names: null where git exits with 1, its word for "there is none". */
-export async function askGit(directory: string, args: readonly string[]): Promise<string | null> {
+/** Like {@link gitIn}, for queries of settings or names: null when git exits with 1, its code for "not found". */
+export async function queryGit(directory: string, args: readonly string[]): Promise<string | null> {
   const { exitCode, stdout } = await gitIn(directory, args, { exitCodes: [0, 1] });
   return exitCode === 0 ? stdout.trim() : null;
 }
@@ -40,7 +40,7 @@ export async function listRemote(
     deadlineSeconds: networkSeconds,
     env: gitEnvironment,
     errorCode: "usage",
-    remedy: "Check the URL and the access to it, or name the commit with --commit.",
+    remedy: "Check the URL and your access to the repository, or name the commit with --commit.",
   });
   return stdout.split("\n").flatMap((line) => {
     const [, hash = "", name = ""] = /^([0-9a-f]{40}(?:[0-9a-f]{24})?)\t(.+)$/.exec(line) ?? [];

@@ -18,7 +18,7 @@ async function git(...args: string[]): Promise<string> {
   return (await execa("git", [...identity, "-C", checkout, ...args])).stdout.trim();
 }
 
-/** A commit that only the refs have that are pushed. */
+/** Creates a commit that only the given refs of the remote contain. */
 async function commitAs(name: string, ...refs: string[]): Promise<void> {
   await git("commit", "--quiet", "--allow-empty", "-m", name);
   commits[name] = await git("rev-parse", "HEAD");
@@ -45,7 +45,7 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-test("a name is the ref of exactly that name at the remote, never one that ends in it", async () => {
+test("a name is the ref of exactly that name at the remote, never a longer name with that end", async () => {
   for (const [ref, name, commit] of [
     ["main", "refs/heads/main", "right"],
     ["refs/heads/main", "refs/heads/main", "right"],
@@ -62,25 +62,25 @@ test("a name is the ref of exactly that name at the remote, never one that ends 
   }
 });
 
-test("an annotated tag is the commit that it stands for, not its own object", async () => {
+test("an annotated tag resolves to its commit, not to the tag object", async () => {
   assert.deepEqual(await resolveRemoteRef(url, "v1"), { name: "refs/tags/v1", commit: commits.release });
 });
 
-test("a name of a branch and a tag at different commits is refused, and a part of a name is none", async () => {
+test("a name of a branch and a tag at different commits is refused, and so is a part of a name", async () => {
   await assert.rejects(resolveRemoteRef(url, "both"), /has refs\/heads\/both and refs\/tags\/both/);
   for (const ref of ["ma*", "ain", "m?in", "heads", "", "refs/heads/twice", "7/head", commits.right ?? ""]) {
     await assert.rejects(resolveRemoteRef(url, ref), /has no branch or tag/, ref);
   }
 });
 
-test("a SHA-256 repository's commits have their 64 digits", async () => {
+test("commits of a SHA-256 repository have 64 digits", async () => {
   const path = join(directory, "long.git");
   const commit = await commitFiles(path, { file: "x" }, "sha256");
   assert.equal(commit.length, 64);
   assert.deepEqual(await resolveRemoteRef(`file://${path}`, "main"), { name: "refs/heads/main", commit });
 });
 
-test("a ref in a checkout is its own commit, not HEAD's", async () => {
+test("a ref in a checkout resolves to its own commit, not to HEAD", async () => {
   const choose = (ref: string) => readGitCheckout(checkout, { commitish: null, ref });
   const seen = async (ref: string) => {
     const { commit, ref: name } = await choose(ref);
@@ -98,11 +98,14 @@ test("a ref in a checkout is its own commit, not HEAD's", async () => {
   );
   await git("branch", "--quiet", "--set-upstream-to=origin/dev/main", "topic");
   assert.deepEqual(await seen("topic"), [commits.right, "refs/heads/dev/main"], "its name at the remote");
-  await assert.rejects(choose("unclear"), /may be either/);
+  await assert.rejects(
+    choose("unclear"),
+    /has refs\/heads\/unclear and refs\/tags\/unclear: "unclear" is ambiguous/,
+  );
   await assert.rejects(choose("main2"), /has no branch or tag "main2"/);
 });
 
-test("a commit's notation that git would guess about is refused; whole hashes and full names are exact", async () => {
+test("an ambiguous notation of a commit is refused; full hashes and full names are exact", async () => {
   const commit = async (commitish: string) =>
     (await readGitCheckout(checkout, { commitish, ref: null })).commit;
   const { right = "", wrong = "", change = "" } = commits;

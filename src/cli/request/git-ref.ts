@@ -1,7 +1,7 @@
 import { shownUrl } from "../../core/text/shown-url.ts";
-import { askGit, gitIn, listRemote, wrongRepository } from "./git-command.ts";
+import { gitIn, listRemote, queryGit, wrongRepository } from "./git-command.ts";
 
-/** A branch or tag by its full name, and the commit that it is at. */
+/** A branch or tag by its full name, and its commit. */
 export interface ResolvedRef {
   /** Such as `refs/heads/main`; null for HEAD. */
   readonly name: string | null;
@@ -10,19 +10,19 @@ export interface ResolvedRef {
 
 const fullCommit = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 
-/** Whether `text` is a whole commit hash, SHA-1 or SHA-256, in small letters. */
+/** True when `text` is a full commit hash, SHA-1 or SHA-256, in lower case. */
 export function isFullCommit(text: string): boolean {
   return fullCommit.test(text);
 }
 
-/** The full names that a person can mean with `ref`. git itself accepts more, and by the end of a name. */
+/** The full names that `ref` can stand for. git itself also accepts the end of a name. */
 function fullNamesOf(ref: string): string[] {
   if (ref === "HEAD" || ref.startsWith("refs/")) return [ref];
   const partly = ref.includes("/") ? [`refs/${ref}`] : [];
   return [`refs/heads/${ref}`, `refs/tags/${ref}`, ...partly];
 }
 
-/** The commit that exactly `ref` (null: the default branch) of the repository at `url` is at. Throws `usage`. */
+/** The commit of exactly `ref` (null: the default branch) in the repository at `url`. Throws `usage`. */
 export async function resolveRemoteRef(url: string, ref: string | null): Promise<ResolvedRef> {
   const names = fullNamesOf(ref ?? "HEAD");
   const listed = await listRemote(
@@ -31,7 +31,7 @@ export async function resolveRemoteRef(url: string, ref: string | null): Promise
   );
   const hashOf = new Map(listed.map(({ hash, name }) => [name, hash]));
   const found = names.flatMap((name) => {
-    // An annotated tag is an object of its own; `^{}` is the commit that it stands for.
+    // An annotated tag is an object; `^{}` names its commit.
     const commit = hashOf.get(`${name}^{}`) ?? hashOf.get(name);
     return commit === undefined ? [] : [{ name: name === "HEAD" ? null : name, commit }];
   });
@@ -41,7 +41,7 @@ export async function resolveRemoteRef(url: string, ref: string | null): Promise
   throw wrongRepository(`The repository ${shownUrl(url)} has no ${what}.`, "Name the commit with --commit.");
 }
 
-/** The commit that exactly `ref` is at in the checkout `directory`; `remote` is asked where no local branch has the name. */
+/** The commit of exactly `ref` in the checkout `directory`; without a local branch, of the fetched branch of `remote`. Throws `usage`. */
 export async function resolveLocalRef(
   directory: string,
   ref: string,
@@ -71,16 +71,21 @@ async function lookUp(directory: string, names: readonly string[]): Promise<Reso
       exitCodes: [0, 1, 128],
     });
     if (exitCode !== 0) continue;
-    const commit = await askGit(directory, ["rev-parse", "--verify", "--quiet", `${stdout.trim()}^{commit}`]);
+    const commit = await queryGit(directory, [
+      "rev-parse",
+      "--verify",
+      "--quiet",
+      `${stdout.trim()}^{commit}`,
+    ]);
     if (commit !== null) found.push({ name, commit });
   }
   return found;
 }
 
-/** Refuses a name that two refs at different commits have: neither is the one that was named. */
+/** Refuses a name that belongs to two refs at different commits. */
 function requireOne(found: readonly ResolvedRef[], ref: string, where: string): ResolvedRef | null {
   const [first, ...others] = found;
   if (first === undefined || others.every(({ commit }) => commit === first.commit)) return first ?? null;
   const names = found.map(({ name }) => name).join(" and ");
-  throw wrongRepository(`${where} has ${names}: "${ref}" may be either.`, "Write the full name with --ref.");
+  throw wrongRepository(`${where} has ${names}: "${ref}" is ambiguous.`, "Write the full name with --ref.");
 }

@@ -52,7 +52,7 @@ steps:
       make docs
 `;
 
-test("a job file is a whole request, and flags win over it", async () => {
+test("a job file is a whole request, and flags have priority", async () => {
   const flags = ["--runs-on", "illumos", "--env", "LEVEL=2", "--timeout", "2m"];
   const request = await enqueue(["--file", fileOf(wholeFile), ...flags]);
   assert.deepEqual(request, {
@@ -82,13 +82,13 @@ test("the job file of docs/reference/jobs.md is valid, and every key of a reques
     assert.ok(page.includes(`\`${key}\``), key);
 });
 
-test("a job file may be JSON on standard input, and --no-repo takes its repository away", async () => {
+test("a job file may be JSON on standard input, and --no-repo removes its repository", async () => {
   const text = JSON.stringify({ repo_url: "https://a.example/b.git", commit_sha: commit, script: "true" });
   const request = await enqueue(["--file", "-", "--no-repo"], text);
   assert.deepEqual([request.script, request.repo_url, request.commit_sha], ["true", undefined, undefined]);
 });
 
-test("what is wrong in a job file is told with its place, all at once, before anything is sent", async () => {
+test("all problems of a job file are reported with their places, before any request is sent", async () => {
   const wrong: [text: string, problems: RegExp[]][] = [
     [
       "steps:\n  - name: a\n    run: 5\n  - name: ''\n    run: b\npriority: 1000\nstepz: 1\n",
@@ -142,7 +142,7 @@ test("what is wrong in a job file is told with its place, all at once, before an
     assert.match(stderr, new RegExp(`${flag}: line 2 of ${latin1} is not UTF-8 text`));
   }
   const both = ["enqueue", "--no-repo", "--api-url", api.url, "--file", fileOf("script: a"), "--script", "b"];
-  assert.match((await runCli(both)).stderr, /A job file says what to run/);
+  assert.match((await runCli(both)).stderr, /A job file names the steps to run: do not give --script/);
   const none = ["enqueue", "--no-repo", "--api-url", api.url, "--file", "/nonexistent"];
   assert.match((await runCli(none)).stderr, /--file: cannot read \/nonexistent/);
   assert.equal(api.submitted.length, 0);

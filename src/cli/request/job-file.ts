@@ -11,16 +11,16 @@ import { didYouMean } from "../../core/text/closest-name.ts";
 import type { CliContext } from "../context.ts";
 import { readBounded } from "./read-bounded.ts";
 
-/** What a job file may be long: the largest valid request, with room for comments. */
+/** Longest job file: the largest valid request, with room for comments. */
 const fileBytesMax = 4 * 1024 * 1024;
 
-/** A message names at most this many problems. */
+/** Most problems in one message. */
 const problemsShown = 50;
 
-/** The flag that a place of the request came from; undefined where it came from none. */
+/** The flag that set a place of the request; undefined if no flag did. */
 export type FlagOf = (path: readonly PropertyKey[]) => string | undefined;
 
-/** What a place of the request is called in an error: behind its flag, if it came from one. */
+/** The name of a place of the request in an error, with its flag if a flag set the place. */
 export function placeName(path: readonly PropertyKey[], flagOf: FlagOf): string {
   const flag = flagOf(path);
   if (flag === undefined) return placeText(path);
@@ -29,17 +29,17 @@ export function placeName(path: readonly PropertyKey[], flagOf: FlagOf): string 
 
 /** A job request as a person writes it: YAML or JSON, with the keys of `jobrequest.v1`. */
 export interface JobFile {
-  /** What it says, not yet judged. */
+  /** The content, not yet validated. */
   readonly document: Readonly<Record<string, unknown>>;
   /**
-   * The request that the file and the flags make together. A key that is not known is a mistake here. Throws one `usage`
-   * error that holds every problem, one a line: first those of the flags, each with its flag, then those of the file in its order,
-   * each with its line and column.
+   * Validates the request that file and flags form together; an unknown key is an error. Throws one `usage` error with all
+   * problems, one on each line: first the problems of flags, with the flag, then those of the file in its order, with line and
+   * column.
    */
   parse(merged: object, flagOf: FlagOf): JobRequest;
 }
 
-/** Reads a job file; `-` is standard input. Throws `usage` when it cannot be read or is no map of keys. */
+/** Reads a job file; `-` is standard input. Throws `usage` if the file cannot be read or is no map of keys. */
 export async function readJobFile(fileName: string, context: CliContext): Promise<JobFile> {
   const text = await readBounded({ fileName, flag: "--file", limitBytes: fileBytesMax }, context);
   const shownName = fileName === "-" ? "standard input" : fileName;
@@ -91,7 +91,7 @@ function unknownKey({ path, known }: UnknownPlace): string {
   return `no such key${didYouMean(String(path.at(-1)), known)}; docs/reference/jobs.md has all`;
 }
 
-/** Where a problem is in the file; null where a flag or the checkout is wrong. */
+/** The offset of a problem in the file; null for a problem of a flag or of the checkout. */
 function offsetIn({ source, document, flagOf }: FileParts, path: readonly PropertyKey[]): number | null {
   if (flagOf(path) !== undefined) return null;
   if (path.length > 0 && !Object.hasOwn(document, String(path[0]))) return null;

@@ -3,47 +3,42 @@ import { type RequestStep, requestLimits } from "../../core/request/job-request.
 import type { CliContext } from "../context.ts";
 import { readBounded } from "./read-bounded.ts";
 
-/** The flags of `enqueue` that say what to run. */
+/** The flags of `enqueue` that name the script or the steps. */
 export interface ScriptFlags {
   readonly script?: string;
   readonly scriptFile?: string;
   readonly step?: readonly StepFlag[];
   readonly alwaysStep?: readonly StepFlag[];
-  /** Of each step, in seconds. */
+  /** Time limit of each step, in seconds. */
   readonly stepTimeout?: number;
 }
 
-/** One `--step` or `--always-step`: its text, and its place among all of both kinds. */
+/** One `--step` or `--always-step`: its text, and its position among the flags of both kinds. */
 export interface StepFlag {
   readonly text: string;
   readonly place: number;
 }
 
-/** The part of a job request that says what to run. */
+/** The script or the steps of a job request. */
 export type ScriptChoice = { readonly script: string } | { readonly steps: readonly RequestStep[] };
 
-/** What to run: exactly one of a script, a file (`-` is standard input) and steps. Throws `usage`. */
+/** The script or the steps, from exactly one of `--script`, `--script-file` (`-` is standard input) and steps. Throws `usage`. */
 export async function chooseScript(flags: ScriptFlags, context: CliContext): Promise<ScriptChoice> {
   const steps = stepsOfFlags(flags);
   if (flags.stepTimeout !== undefined && steps === undefined) {
     throw new SolsticeError(
       "usage",
-      "--step-timeout limits each --step and --always-step, and there is none.",
+      "--step-timeout limits each --step and --always-step, but no step is given.",
       {
-        remedy: "The whole job's limit is --timeout.",
+        remedy: "Use --timeout to limit the whole job.",
       },
     );
   }
-  const ways = [flags.script, flags.scriptFile, steps];
-  if (ways.filter((way) => way !== undefined).length !== 1) {
-    throw new SolsticeError(
-      "usage",
-      "Say what to run in one way: --script, --script-file, or one or more --step.",
-      {
-        remedy:
-          "For example: solstice enqueue --script 'make test', or a whole request with --file job.yaml.",
-      },
-    );
+  const given = [flags.script, flags.scriptFile, steps].filter((choice) => choice !== undefined);
+  if (given.length !== 1) {
+    throw new SolsticeError("usage", "Give exactly one of --script, --script-file, and one or more --step.", {
+      remedy: "For example: solstice enqueue --script 'make test', or a whole request with --file job.yaml.",
+    });
   }
   if (flags.script !== undefined) return { script: flags.script };
   if (flags.scriptFile !== undefined) {
@@ -57,7 +52,7 @@ export async function chooseScript(flags: ScriptFlags, context: CliContext): Pro
   return { steps: steps ?? [] };
 }
 
-/** The steps of both kinds in the order they were given; undefined when there are none. */
+/** The steps of both kinds, in the order of the command line; undefined without steps. */
 function stepsOfFlags({ step = [], alwaysStep = [], stepTimeout }: ScriptFlags): RequestStep[] | undefined {
   const flags = [
     ...step.map((flag) => ({ ...flag, name: "--step" })),
@@ -73,7 +68,7 @@ function stepsOfFlags({ step = [], alwaysStep = [], stepTimeout }: ScriptFlags):
     }));
 }
 
-/** `NAME=VALUE` pairs as an object; the later of two wins. Throws `usage`. */
+/** `NAME=VALUE` pairs as an object; the last pair of a name has priority. Throws `usage`. */
 export function parseEnvironment(pairs: readonly string[]): Record<string, string> {
   const entries = pairs.map((pair) => {
     const separator = pair.indexOf("=");

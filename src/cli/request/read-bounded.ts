@@ -4,22 +4,23 @@ import { fileProblem } from "../../core/text/file-problem.ts";
 import { readUtf8 } from "../../core/text/utf8-text.ts";
 import type { CliContext } from "../context.ts";
 
-/** Which file a flag names, and how much of it may be read. */
+/** A file that a flag names, and its size limit. */
 export interface BoundedFile {
   /** `-` is standard input. */
   readonly fileName: string;
-  /** Named in the error. */
+  /** The flag's name, for error messages. */
   readonly flag: string;
   readonly limitBytes: number;
 }
 
 /**
- * The text of a file or of standard input. At most one byte more than the limit is read: who checks the text then says
- * what the limit is. Throws `usage` when it cannot be read, and when it is not UTF-8: what was replaced would run otherwise.
+ * The text of a file or of standard input. Reads at most one byte more than the limit; the caller checks the length and
+ * reports the limit. Throws `usage` if the file cannot be read or is not UTF-8: a script with replaced characters would run
+ * differently.
  */
 export async function readBounded(file: BoundedFile, context: CliContext): Promise<string> {
   const bytes = await readBytes(file, context);
-  // A text that is too long is refused for that; its last character may be cut.
+  // The caller refuses a text that is too long; its last character may be cut here.
   if (bytes.length > file.limitBytes) return bytes.toString("utf8");
   const read = readUtf8(bytes);
   if ("text" in read) return read.text;

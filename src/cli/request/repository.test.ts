@@ -46,7 +46,7 @@ test("a clean, pushed checkout: its remote as a URL, its commit and branch, no w
   });
 });
 
-test("changes and commits that the guest will not see are warned of", async () => {
+test("changes and commits that are not pushed cause a warning", async () => {
   await writeFile(join(checkout, "file"), "two\n");
   assert.match(
     (await chooseRepository({ repo: checkout })).warnings.join(),
@@ -54,7 +54,7 @@ test("changes and commits that the guest will not see are warned of", async () =
   );
   await git("commit", "--quiet", "-am", "two");
   const { request, warnings } = await chooseRepository({ repo: checkout });
-  assert.match(warnings.join(), /is on no remote branch known here/);
+  assert.match(warnings.join(), /is on no remote branch in this checkout/);
   assert.notEqual(request.commit_sha, head);
   assert.deepEqual((await chooseRepository({ repo: checkout, commit: "HEAD~1" })).warnings, []);
   assert.equal((await chooseRepository({ repo: checkout, commit: "HEAD~1" })).request.commit_sha, head);
@@ -83,7 +83,7 @@ test("a URL's default branch and tags are looked up at the remote", async () => 
   });
 });
 
-test("what cannot work is refused with a remedy", async () => {
+test("flags that cannot work are refused with a remedy", async () => {
   const refusals: [Parameters<typeof chooseRepository>[0], RegExp][] = [
     [{ repo: directory }, /is not a git checkout/],
     [{ repo: checkout, commit: "nosuch" }, /has no commit "nosuch"/],
@@ -99,7 +99,7 @@ test("what cannot work is refused with a remedy", async () => {
   assert.deepEqual((await chooseRepository({ repo: false })).request, {});
 });
 
-/** What `chooseRepository` of a process of its own answers, with these variables set. */
+/** Runs `chooseRepository` in a new process, with these environment variables. */
 async function chosenWith(env: Record<string, string>, cwd: string, repo: string): Promise<unknown> {
   const module = new URL("./repository.ts", import.meta.url).href;
   const script = `import { chooseRepository } from ${JSON.stringify(module)};
@@ -108,7 +108,7 @@ async function chosenWith(env: Record<string, string>, cwd: string, repo: string
   return JSON.parse((await execa(process.execPath, args, { cwd, env })).stdout);
 }
 
-test("the directory that was named wins over the repository of a hook's environment", async () => {
+test("a named directory has priority over the repository in a hook's environment", async () => {
   const other = join(directory, "other");
   await execa("git", ["-c", "init.defaultBranch=wrong", "init", "--quiet", other]);
   const below = join(checkout, "below");
@@ -119,7 +119,7 @@ test("the directory that was named wins over the repository of a hook's environm
   assert.deepEqual(await chosenWith({ GIT_DIR: ".git", GIT_PREFIX: "below/" }, below, "."), request);
 });
 
-test("git's own error is shown, and is not read as a directory without a repository", async () => {
+test("an error of git is shown, and not taken for a missing repository", async () => {
   const broken = join(directory, "broken");
   await execa("git", ["init", "--quiet", broken]);
   await writeFile(join(broken, ".git/config"), "[core]\n\trepositoryformatversion = 99\n");
@@ -131,14 +131,14 @@ test("git's own error is shown, and is not read as a directory without a reposit
   await assert.rejects(chooseRepository({ repo: join(directory, "nothing") }), /No such file or directory/);
 });
 
-/** What git asks the server for at a URL: the last argument that it gives to ssh. */
+/** The command that git sends to the server of a URL: the last argument of ssh. */
 async function askedFor(url: string): Promise<string> {
   const ssh = 'f() { for last; do :; done; echo "asked: $last" >&2; }; f';
   const { stderr } = await execa("git", ["ls-remote", url], { env: { GIT_SSH_COMMAND: ssh }, reject: false });
   return /^asked: (.*)$/m.exec(stderr)?.[1] ?? stderr;
 }
 
-test("git in the guest asks for the same path as git here, whatever the form of the remote's URL", async () => {
+test("git in the guest requests the same path as git here, for every form of the remote's URL", async () => {
   for (const [remote, asked] of [
     ["git@srv.example.org:project.git", "git-upload-pack 'project.git'"],
     ["git@srv.example.org:/srv/project.git", "git-upload-pack '/srv/project.git'"],

@@ -5,18 +5,18 @@ import { repositoryPath } from "../print/text.ts";
 import { readGitCheckout } from "./git-checkout.ts";
 import { isFullCommit, resolveRemoteRef } from "./git-ref.ts";
 
-/** The flags of `enqueue` that say what to check out. */
+/** The flags of `enqueue` that name the repository and the commit. */
 export interface RepositoryFlags {
   /** A path or URL; false for `--no-repo`. */
   readonly repo: string | false;
-  /** Whether both `--repo` and `--no-repo` were given, of which `repo` holds the last. */
+  /** True when both `--repo` and `--no-repo` were given; `repo` holds the last of them. */
   readonly isRepoContradicted?: boolean;
   readonly repoUrl?: string;
   readonly commit?: string;
   readonly ref?: string;
 }
 
-/** The part of a job request that says what to check out, and what the person should know about it. */
+/** The repository and commit of a job request, and warnings for the person. */
 export interface RepositoryChoice {
   readonly request: {
     readonly repo_url?: string;
@@ -38,19 +38,19 @@ export async function chooseRepository(flags: RepositoryFlags): Promise<Reposito
   return await fromRemote(requireReachable(url), flags);
 }
 
-/** Flags of which one would be ignored without a word. */
+/** Refuses combinations of flags in which one flag would be ignored silently. */
 function refuseContradictions({ repo, isRepoContradicted, repoUrl, commit, ref }: RepositoryFlags): void {
   const isNamed = [repoUrl, commit, ref].some((flag) => flag !== undefined);
   if (isRepoContradicted || (repo === false && isNamed)) {
     throw new SolsticeError(
       "usage",
-      "With --no-repo the job starts in an empty directory: give no --repo, --repo-url, --commit or --ref with it.",
+      "With --no-repo the job starts in an empty directory: do not give --repo, --repo-url, --commit or --ref with it.",
     );
   }
   if (repo !== false && isUrl(repo) && repoUrl !== undefined) {
     throw new SolsticeError(
       "usage",
-      "--repo and --repo-url are both URLs. Give one; --repo-url says where the remote of a checkout is for guests.",
+      "--repo and --repo-url are both URLs: give only one. --repo-url replaces the remote's URL of a checkout.",
     );
   }
 }
@@ -68,13 +68,13 @@ async function fromCheckout(directory: string, flags: RepositoryFlags): Promise<
       `The checkout has changes that are not committed; the job runs commit ${short} without them.`,
     );
   }
-  // Where the person says the URL, the branches known here say nothing about that repository.
+  // With --repo-url, the remote branches of this checkout may belong to another repository.
   if (!checkout.isPushed && flags.repoUrl === undefined) {
     warnings.push(
-      `Commit ${short} is on no remote branch known here: if it is not pushed, the guest cannot get it.`,
+      `Commit ${short} is on no remote branch in this checkout: if it is not pushed, the guest cannot fetch it.`,
     );
   }
-  // Beside a commit, the ref is what the person says; alone, it was looked up.
+  // With --commit, the ref is taken from --ref as given; otherwise the checkout has resolved it.
   const ref = (flags.commit === undefined ? null : flags.ref) ?? checkout.ref;
   return { request: describe(requireReachable(url), checkout.commit, ref), warnings };
 }
@@ -85,7 +85,7 @@ async function fromRemote(url: string, flags: RepositoryFlags): Promise<Reposito
       "usage",
       `--commit: got "${flags.commit}"; with a URL it needs the full commit hash.`,
       {
-        remedy: "Or name a branch or tag with --ref, or leave both out for the default branch.",
+        remedy: "Give the full hash, or a branch or tag with --ref, or neither for the default branch.",
       },
     );
   }
@@ -107,7 +107,7 @@ function describe(url: string, commit: string, ref: string | null): RepositoryCh
   };
 }
 
-/** A guest is another machine: it cannot read this one's files. */
+/** Refuses a URL that a guest cannot use. A guest is another machine, so it cannot read local files. */
 function requireReachable(url: string | null): string {
   const remedy = "Give a http, https, ssh or git URL, or git@host:path, with --repo-url, or use --no-repo.";
   if (url === null) throw new SolsticeError("usage", "The checkout has no remote repository.", { remedy });
@@ -116,7 +116,7 @@ function requireReachable(url: string | null): string {
   throw new SolsticeError("usage", `A guest cannot reach the repository "${shownUrl(url)}".`, { remedy });
 }
 
-/** As git decides it: a scheme, or a colon before the first slash. */
+/** True for a URL by git's rules: a scheme, or a colon before the first slash. */
 function isUrl(text: string): boolean {
   return /^[a-z][a-z0-9+]*:\/\//i.test(text) || /^(\[[^/]*\]|[A-Za-z0-9@._-]+(\[[^/]*\])?):/.test(text);
 }

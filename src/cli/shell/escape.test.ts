@@ -21,7 +21,7 @@ test("~. leaves at the beginning of a line only", () => {
   assert.deepEqual(type("x\n~.y"), ["x\n", true]);
 });
 
-test("~~ is one, and a ~ before anything else is what it is", () => {
+test("~~ sends one ~, and a ~ before any other character is sent unchanged", () => {
   assert.deepEqual(type("~~."), ["~.", false]);
   assert.deepEqual(type("~", "/bin/x\r"), ["~/bin/x\r", false]);
   assert.deepEqual(type("\u0000\u00ff\r\r~x"), ["\u0000\u00ff\r\r~x", false]);

@@ -1,17 +1,17 @@
-/** What is typed at the beginning of a line to leave a shell, as with ssh. */
-export const escapeHelp = 'Leave with "~." at the beginning of a line, or "exit"; "~~" is one "~".';
+/** Help for the keys that leave a shell, the same as in ssh. */
+export const escapeHelp = 'Leave with "~." at the beginning of a line, or with "exit"; "~~" sends one "~".';
 
 const tilde = 0x7e;
 const dot = 0x2e;
 const lineEnds: readonly number[] = [0x0a, 0x0d];
 
-/** What to send of what was typed, and whether the person wants to leave. */
+/** Typed bytes to send; `leaves` is true when the person typed the escape. */
 export interface Typed {
   readonly bytes: Buffer;
   readonly leaves: boolean;
 }
 
-/** Finds the escape in what is typed, however the keys come. A `~` at the beginning of a line is kept until the next key. */
+/** Finds the escape in typed bytes, also when it is split over several reads. A `~` at the beginning of a line waits for the next key. */
 export class EscapeFilter {
   #atLineStart = true;
   #hasTilde = false;

@@ -2,14 +2,14 @@ import { spawnSync } from "node:child_process";
 import type { ReadStream } from "node:tty";
 import { exitCodes } from "../print/exit-codes.ts";
 
-/** This end of a shell: a person's terminal in raw mode. */
+/** A person's terminal in raw mode. */
 export interface LocalTerminal {
   readonly size: { readonly rows: number; readonly columns: number };
-  /** Gives the terminal back as it was. Repeats are fine. */
+  /** Restores the terminal's mode. Idempotent. */
   restore(): void;
 }
 
-/** Signals that end a command: the terminal must not stay raw then. */
+/** Signals that end a command, and its exit code. The terminal must not stay in raw mode. */
 const deadly = {
   SIGTERM: exitCodes.terminated,
   SIGHUP: exitCodes.terminated,
@@ -17,8 +17,8 @@ const deadly = {
 } as const;
 
 /**
- * Puts the terminal into raw mode, so that each key goes to the other side. It is restored by `restore`, and whatever else
- * ends the process, but for SIGKILL.
+ * Puts the terminal into raw mode, so that each key goes to the guest. `restore` ends raw mode, and so does every end of the
+ * process except SIGKILL.
  */
 export function takeTerminal(
   input: ReadStream,
@@ -42,8 +42,8 @@ export function takeTerminal(
   process.on("exit", restore);
   for (const [signal, end] of ends) process.on(signal, end);
   input.setRawMode(true);
-  // Node's raw mode still adds a carriage return to each line end, which programs of whole screens do not expect. It gives
-  // back what was before all the same; and without stty most things look right.
+  // Node's raw mode still adds a carriage return to each line end, which full-screen programs do not expect. Node restores
+  // this setting too. Without stty, most programs look right.
   spawnSync("stty", ["-opost"], { stdio: ["inherit", "ignore", "ignore"] });
   return { size: { rows: output.rows ?? 0, columns: output.columns ?? 0 }, restore };
 }

@@ -1,7 +1,7 @@
-/** How many bytes may wait to be sent before their source has to. */
+/** Most bytes in the queue before the source must pause. */
 const waitingBytesMax = 256 * 1024;
 
-/** Messages that are pushed on one side and taken on the other. */
+/** A queue of messages: one side pushes, the other iterates. */
 export class MessageQueue<Message> implements AsyncIterable<Message> {
   readonly #waiting: { readonly message: Message; readonly bytes: number }[] = [];
   #waitingBytes = 0;
@@ -9,7 +9,7 @@ export class MessageQueue<Message> implements AsyncIterable<Message> {
   #wake: () => void = () => {};
   #drained: () => void = () => {};
 
-  /** Adds one of `bytes` bytes; false: wait for `onDrain` before the next. */
+  /** Adds a message of `bytes` bytes. False when the queue is full: wait for `onDrain` before the next push. */
   push(message: Message, bytes = 0): boolean {
     if (this.#hasEnded) return true;
     this.#waiting.push({ message, bytes });
@@ -18,12 +18,12 @@ export class MessageQueue<Message> implements AsyncIterable<Message> {
     return this.#waitingBytes < waitingBytesMax;
   }
 
-  /** Sets what is called when there is room again. */
+  /** Sets the callback for a queue that has room again. */
   onDrain(drained: () => void): void {
     this.#drained = drained;
   }
 
-  /** Nothing more will be pushed. */
+  /** Ends the queue after the messages that wait. */
   end(): void {
     this.#hasEnded = true;
     this.#wake();

@@ -13,35 +13,35 @@ import {
   type RejectedMessageSchema,
 } from "../../gen/solstice/v1/jobs_pb.ts";
 
-/** A job of the fake: the message, and its logs by attempt. A test changes both while a command looks on. */
+/** A job of the fake: the message, and its logs by attempt. A test changes both while a command runs. */
 export interface FakeJob {
   message: Job;
   readonly output: Map<number, Buffer>;
   readonly console: Map<number, Buffer>;
-  /** Bytes of every output that are not kept. */
+  /** The range of bytes that is missing from each output. */
   dropped?: { readonly from: number; readonly to: number };
 }
 
-/** An API in memory, behind a real HTTP server on loopback, that keeps its state when its server is restarted. */
+/** An API in memory, behind a real HTTP server on loopback. Its state survives a restart of the server. */
 export interface FakeApi {
   readonly jobs: Map<string, FakeJob>;
   /** The JSON of every request submitted. */
   readonly submitted: Record<string, unknown>[];
   readonly logRequests: LogsRequest[];
-  /** What was asked to end, in order. */
+  /** The calls of `cancel`, in order. */
   readonly cancelled: { jobId: string; now: boolean }[];
-  /** What `listRejected` answers. */
+  /** The answer of `listRejected`. */
   readonly rejected: MessageInitShape<typeof RejectedMessageSchema>[];
-  /** What each submission is answered with. */
+  /** The warnings in each answer of `submit` and `retry`. */
   readonly warnings: string[];
-  /** The jobs that `explain` was asked about, in order. */
+  /** The jobs of the calls of `explain`, in order. */
   readonly explained: string[];
-  /** What `explain` answers for a queued job; without one it fails, and nothing is shown of a wait that a slow test makes. */
+  /** The answer of `explain` for a queued job. Null: the call fails, so that a slow test does not show a reason to wait. */
   explanation: { constraint: string; message: string; estimatedStartMs?: bigint } | null;
-  /** The hosts that `capacity` tells of. */
+  /** The hosts in the answer of `capacity`. */
   hosts: MessageInitShape<typeof HostCapacitySchema>[];
   readonly url: string;
-  /** Called for each request submitted; what it returns is the job. */
+  /** Called for each submitted request; returns the request's job. */
   onSubmit: (request: Record<string, unknown>) => FakeJob;
   /** Appends to a job's output. */
   append(jobId: string, text: string | Buffer): void;
@@ -98,7 +98,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
     },
     update(jobId, change) {
       const job = mustGet(jobs, jobId);
-      // Without its type name it is an initializer: `create` would return a message as it is.
+      // Without `$typeName` the object is an initializer; `create` would return a message unchanged.
       const { $typeName: _, ...before } = job.message;
       job.message = create(JobSchema, { ...before, ...change } as MessageInitShape<typeof JobSchema>);
     },
@@ -113,7 +113,7 @@ export async function startFakeApi({ token }: { token?: string } = {}): Promise<
   return api;
 }
 
-/** An answer of `explain` for tests that want one. */
+/** An answer of `explain` for tests. */
 export const labelIsFull = {
   constraint: "label_cap",
   message: "2 of 2 jobs of debian-latest run.",
@@ -183,9 +183,9 @@ function serve(router: ConnectRouter, api: FakeApi): void {
           "solstice-error-code": "conflict",
         });
       }
-      const known = [...api.jobs.values()].find(({ message }) => message.requestId === requestId);
-      const job = known ?? addJob(api, `again${id}`, { requestId, retryOf: id });
-      return { job: job.message, existed: known !== undefined, warnings: [...api.warnings] };
+      const existing = [...api.jobs.values()].find(({ message }) => message.requestId === requestId);
+      const job = existing ?? addJob(api, `again${id}`, { requestId, retryOf: id });
+      return { job: job.message, existed: existing !== undefined, warnings: [...api.warnings] };
     },
     drain: () => ({ hostId: "host-a", drainingSinceMs: 1n, jobs: [...api.jobs.values()].map(drainedJob) }),
     listRejected: () => ({ messages: api.rejected }),
@@ -198,7 +198,7 @@ function serve(router: ConnectRouter, api: FakeApi): void {
     explain({ jobId }) {
       const { id, state } = mustGet(api.jobs, jobId).message;
       api.explained.push(id);
-      if (state !== "queued") return { constraint: "not_waiting", message: "It does not wait." };
+      if (state !== "queued") return { constraint: "not_waiting", message: "The job does not wait." };
       if (api.explanation !== null) return { ...api.explanation };
       throw new ConnectError("This test has no explanation.", Code.Unavailable);
     },

@@ -8,10 +8,10 @@ import { openTestTransfers } from "../../attempts/testing/transfers.ts";
 import { beginUpload, recordDigest, recordStored } from "../../store/files/uploads.ts";
 import { runCli } from "./run-cli.ts";
 
-/** In hex. */
+/** The SHA-256 in hexadecimal. */
 export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
-/** A real API with a job that kept `files` on the host `blobHostId`, and an empty directory to get them into. */
+/** A real API with a job whose artifacts are `files` on the host `blobHostId`, and an empty directory to fetch them into. */
 export async function keepArtifacts(
   t: TestContext,
   files: Record<string, Buffer>,

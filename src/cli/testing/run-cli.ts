@@ -5,23 +5,23 @@ import { fileURLToPath } from "node:url";
 import type { CliContext } from "../context.ts";
 import { runCommandLine } from "../run-command-line.ts";
 
-/** A command line that runs. */
+/** A running command line. */
 export interface RunningCli {
   readonly stdout: () => Buffer;
   readonly stderr: () => string;
   /** Resolves when stdout holds `text`. */
   sawOutput(text: string): Promise<void>;
   sawError(text: string): Promise<void>;
-  /** Its exit code, when it has ended; of a process, a signal's name when one ended it. */
+  /** Resolves at the end, with the exit code, or the name of the signal that ended the process. */
   readonly ended: Promise<number | string>;
 }
 
-/** A command line that runs as a process of its own. */
+/** A running command line in its own process. */
 export interface CliProcess extends RunningCli {
   readonly child: ChildProcess;
 }
 
-/** How {@link startCli} starts. */
+/** Options of {@link startCli}. */
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
@@ -31,15 +31,15 @@ const deadlineMs = 60_000;
 
 const mainPath = fileURLToPath(new URL("../main.ts", import.meta.url));
 
-/** What a command line of a test has in its environment: it must not find an orchestrator of this machine's own. */
+/** The environment of a command line in a test. It hides an orchestrator that runs on this machine. */
 function environmentOf({ env = {} }: CliOptions): Record<string, string> {
-  // A variable that names the API is enough; with both, the command would warn that they disagree.
+  // SOLSTICE_API_URL alone is enough; with both variables the command would print a warning that they differ.
   const place: Record<string, string> =
     "SOLSTICE_API_URL" in env ? {} : { SOLSTICE_DATA_DIR: "/nonexistent" };
   return { GIT_CONFIG_NOSYSTEM: "1", ...place, ...env };
 }
 
-/** Runs `solstice` with `args` in this process, which costs a hundredth of a process, with streams and environment of its own. */
+/** Runs `solstice` with `args` in this process, with its own streams and environment. A hundred times cheaper than a new process. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const { promise: late, reject } = Promise.withResolvers<never>();
@@ -64,7 +64,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   return { ...watchOutputs(stdout, stderr), ended };
 }
 
-/** Starts `solstice` with `args` as a process, with nothing of this one's environment but what a program needs to run. */
+/** Starts `solstice` with `args` as a process, whose environment has only PATH, HOME and the given variables. */
 export function startCliProcess(
   args: readonly string[],
   options: CliOptions & { readonly cwd?: string } = {},
@@ -74,14 +74,14 @@ export function startCliProcess(
   const flags = ["--disable-warning=ExperimentalWarning", mainPath, ...args];
   const child = spawn(process.execPath, flags, { env, cwd: options.cwd ?? "/", stdio: "pipe" });
   child.stdin.end(options.input ?? "");
-  // A command that hangs fails its test by this signal, rather than holding up all the others.
+  // The signal makes the test of a command that hangs fail, so that the other tests still run.
   const deadline = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
   child.once("close", () => clearTimeout(deadline));
   const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
   return { child, ...watchOutputs(child.stdout, child.stderr), ended };
 }
 
-/** What a command did, when it has ended. */
+/** The result of a command that has ended. */
 export interface CliResult {
   readonly code: number | string;
   readonly stdout: string;
@@ -93,7 +93,7 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
   return resultOf(startCli(args, options));
 }
 
-/** What a command did, when it has ended. */
+/** Waits for the end of a command, and returns its result. */
 export async function resultOf(cli: RunningCli): Promise<CliResult> {
   const code = await cli.ended;
   return { code, stdout: cli.stdout().toString(), stderr: cli.stderr() };

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { projectVersion } from "../../host/version.ts";
 import { runCli } from "../testing/run-cli.ts";
 
-test("a word that names no command is an error with a hint, also behind help and in a command of a command", async () => {
+test("a word that names no command is an error with a hint, also after help and in a subcommand", async () => {
   for (const [line, hint] of [
     ["help nope", "Commands: orchestrator, "],
     ["nope --help", "Commands: orchestrator, "],
@@ -26,7 +26,7 @@ test("a word that names no command is an error with a hint, also behind help and
   }
 });
 
-test("the help of a command of a command, in each order of the words", async () => {
+test("the help of a subcommand, in each order of the words", async () => {
   const { stdout: help } = await runCli(["cache", "delete", "--help"]);
   assert.match(help, /^Usage: solstice cache delete/);
   for (const line of ["help cache delete", "cache help delete", "cache help rm"]) {
@@ -43,7 +43,7 @@ test("version is a command and an option", async () => {
   assert.deepEqual(JSON.parse((await runCli(["version", "--json"])).stdout), { version: projectVersion() });
 });
 
-test("the names that other tools have for the same commands", async () => {
+test("aliases: the names that other tools have for the same commands", async () => {
   for (const [alias, name] of [
     ["job", "jobs"],
     ["ls", "jobs"],
@@ -63,7 +63,7 @@ test("the names that other tools have for the same commands", async () => {
   assert.deepEqual(list, plain);
 });
 
-test("cache delete wants one way to name entries", async () => {
+test("cache delete requires exactly one way to name entries", async () => {
   for (const line of ["cache delete", "cache delete abcd --repo x", "cache delete --all --key k"]) {
     const { code, stderr } = await runCli(line.split(" "));
     assert.equal(code, 2, line);

@@ -2,12 +2,12 @@ import type { Command } from "commander";
 import { SolsticeError } from "../../core/errors.ts";
 import { closestName, didYouMean } from "../../core/text/closest-name.ts";
 
-/** What people type behind a command that lists without such a word, as other tools have it. */
+/** Words after a command that lists by default; other tools require such a word. */
 const listWords: readonly string[] = ["list", "ls"];
 
 /**
  * The command line with its command words checked and put in one form: `help A B` and `A help B` become `A B --help`, and
- * `jobs list` becomes `jobs`. Throws `usage` for a word that names no command, with what was probably meant.
+ * `jobs list` becomes `jobs`. Throws `usage` for a word that names no command, with the closest name.
  */
 export function readCommandWords(program: Command, args: readonly string[]): string[] {
   const path: Command[] = [program];
@@ -28,7 +28,7 @@ export function readCommandWords(program: Command, args: readonly string[]): str
   return wantsHelp ? [...names, "--help"] : [...names, ...rest];
 }
 
-/** The names of a command's commands, without the aliases. */
+/** The names of a command's subcommands, without aliases. */
 export function commandNames(parent: Command): string[] {
   return parent.commands.map((command) => command.name());
 }
@@ -45,10 +45,10 @@ function isListWord(word: string | undefined, parent: Command): boolean {
   return parent.name() in listsByDefault && word !== undefined && listWords.includes(word);
 }
 
-/** Commands that list when nothing more is said. No job's id has the letters of such a word. */
+/** Commands that list by default. No job id equals a list word: ids lack some of its letters. */
 const listsByDefault: Readonly<Record<string, true>> = { jobs: true, images: true, artifacts: true };
 
-/** A word is an argument where the command takes one, unless it is nearly a command's name and too much as an argument. */
+/** True for a word that names no command and is no argument. A word similar to a subcommand's name, before another argument, is a typing error. */
 function isUnknown(
   word: string,
   { parent, rest, wantsHelp }: { parent: Command; rest: readonly string[]; wantsHelp: boolean },
@@ -63,8 +63,8 @@ function unknownCommand(word: string, path: readonly Command[]): SolsticeError {
   const parent = path.at(-1);
   const names = parent === undefined ? [] : commandNames(parent);
   const line = path.map((command) => command.name()).join(" ");
-  const known = names.length === 0 ? "It has no commands." : `Commands: ${names.join(", ")}.`;
+  const list = names.length === 0 ? "It has no commands." : `Commands: ${names.join(", ")}.`;
   return new SolsticeError("usage", `${line} has no command "${word}"${didYouMean(word, names)}.`, {
-    remedy: `${known}\nSee: ${line} --help`,
+    remedy: `${list}\nSee: ${line} --help`,
   });
 }

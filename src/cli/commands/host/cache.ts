@@ -7,7 +7,7 @@ import type { CliContext } from "../../context.ts";
 import { cacheEntriesText, cacheEntryDocument } from "../../print/cache-list.ts";
 import { write, writeJson } from "../../print/output.ts";
 
-/** Most entries of one listing, which is what the API gives at most. */
+/** Most entries of one listing: the API's limit. */
 const limitMax = 1000;
 
 interface FilterFlags {
@@ -16,12 +16,14 @@ interface FilterFlags {
   readonly json?: true;
 }
 
-/** `solstice cache list|delete`: what the jobs' caches keep. */
+/** `solstice cache list|delete`: the entries of the jobs' caches. */
 export const registerCache: RegisterCommand = (program, context) => {
   const cache = program
     .command("cache")
-    .summary("list what the jobs' caches keep, or delete of it")
-    .description("What jobs saved with `cache` in their requests: see docs/reference/cache.md.")
+    .summary("list or delete entries of the jobs' caches")
+    .description(
+      "Lists or deletes entries that jobs saved with `cache` in their requests; see docs/reference/cache.md.",
+    )
     .enablePositionalOptions();
   registerList(cache, context);
   registerDelete(cache, context);
@@ -40,13 +42,13 @@ function registerList(cache: Command, context: CliContext): void {
       examplesText([
         ["solstice cache list", "the latest used 100 entries"],
         ["solstice cache list --repo https://git.example.org/team/app", "those of one repository"],
-        ["solstice cache list --json | jq '[.entries[].size_bytes] | add'", "how much they take"],
+        ["solstice cache list --json | jq '[.entries[].size_bytes] | add'", "their total size"],
       ]),
     )
     .action(async (flags: FilterFlags & { limit: number }) => {
       const session = await openSession(command, context);
       const query = { ...filterOf(flags), limit: flags.limit };
-      const { entries } = await session.ask((client, options) => client.listCache(query, options));
+      const { entries } = await session.call((client, options) => client.listCache(query, options));
       if (flags.json) await writeJson(context.stdout, { entries: entries.map(cacheEntryDocument) });
       else await write(context.stdout, cacheEntriesText(entries, context.stdout, context.now()));
     });
@@ -59,9 +61,9 @@ function registerDelete(cache: Command, context: CliContext): void {
     .summary("delete entries by id, repository or key")
     .description(
       "Deletes the entries with these ids, or those of a repository or with a key: at most 1000 at a time. A job that is " +
-        "restoring one goes on without it; the next that succeeds saves it again.",
+        "restoring such an entry continues without it; the next job that succeeds saves it again.",
     );
-  addFilters(command).option("--all", "every entry of every repository");
+  addFilters(command).option("--all", "all entries of all repositories");
   addClientOptions(command)
     .addHelpText(
       "after",
@@ -78,7 +80,7 @@ function registerDelete(cache: Command, context: CliContext): void {
         ids.length > 0 ? ids.map((id) => ({ id })) : [{ ...filterOf(flags), all: flags.all ?? false }];
       const deleted: CacheEntry[] = [];
       for (const requested of requests) {
-        const answer = await session.ask((client, options) => client.deleteCache(requested, options));
+        const answer = await session.call((client, options) => client.deleteCache(requested, options));
         deleted.push(...answer.deleted);
       }
       if (flags.json) await writeJson(context.stdout, { deleted: deleted.map(cacheEntryDocument) });
@@ -86,14 +88,14 @@ function registerDelete(cache: Command, context: CliContext): void {
     });
 }
 
-/** Without this, a filter beside an id would be ignored, and more deleted than was meant. */
+/** Refuses a filter together with ids, which would be ignored, and an empty selection. */
 function refuseAmbiguousSelection(
   ids: readonly string[],
   { repo, key, all }: FilterFlags & { all?: true },
 ): void {
   const hasFilter = repo !== undefined || key !== undefined;
   if ([ids.length > 0, hasFilter, all === true].filter(Boolean).length === 1) return;
-  throw new SolsticeError("usage", "Name the entries to delete in one way.", {
+  throw new SolsticeError("usage", "Name the entries to delete in exactly one way.", {
     remedy:
       "Give each ID, or --repo URL and --key KEY (one or both), or --all. `solstice cache list` shows the ids.",
   });

@@ -1,33 +1,33 @@
 import type { CapacityResponse, HostCapacity, LabelCapacity } from "../../../gen/solstice/v1/jobs_pb.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { Output } from "../../context.ts";
-import { askHost, hostDocument, hostSentence, type RunningHost } from "../../installation/running-host.ts";
+import { hostDocument, hostSentence, queryHost, type RunningHost } from "../../installation/running-host.ts";
 import { paintState, write, writeJson } from "../../print/output.ts";
 import { tableText } from "../../print/table.ts";
 import { oneLine } from "../../print/text.ts";
 
-/** `solstice capacity`: the caps, what runs and what waits. */
+/** `solstice capacity`: the caps, and the number of running and waiting jobs. */
 export const registerCapacity: RegisterCommand = (program, context) => {
   const command = program
     .command("capacity")
-    .summary("show what runs, what waits, and the caps")
+    .summary("show running and waiting jobs, and the caps")
     .description(
-      "Shows how many jobs run and wait, over all and for each label, the caps, and the images' state.",
+      "Shows how many jobs run and wait, in total and for each label, the caps, and the state of the images.",
     );
   addClientOptions(command)
     .addHelpText("after", examplesText([["solstice capacity --json | jq .running", "how many jobs run now"]]))
     .action(async (flags: { json?: true }) => {
       const session = await openSession(command, context);
-      const answer = await session.ask((client, options) => client.capacity({}, options));
-      const host = await askHost(session, { images: false });
+      const answer = await session.call((client, options) => client.capacity({}, options));
+      const host = await queryHost(session, { images: false });
       const running = "absence" in host ? null : host;
       const orchestrator = running && hostDocument(running);
       if (flags.json) await writeJson(context.stdout, { ...capacityDocument(answer), orchestrator });
-      else await write(context.stdout, capacityText(answer, context.stdout) + askedText(running));
+      else await write(context.stdout, capacityText(answer, context.stdout) + orchestratorText(running));
     });
 };
 
-function askedText(host: RunningHost | null): string {
+function orchestratorText(host: RunningHost | null): string {
   return host === null ? "" : `\n${hostSentence(host)}\n`;
 }
 
@@ -72,12 +72,12 @@ function capacityText(answer: CapacityResponse, output: Output): string {
   return `${summary}\n${tableText({ head, rows, flexible: [4], whole: [0] }, output)}${hostsText(answer, output)}`;
 }
 
-/** Why the host that answers starts no more, as it says itself; it is the first of the hosts. */
+/** The reason why the answering host, the first in the list, starts no more jobs. */
 function drainingText({ hosts }: CapacityResponse): string {
   return `This host starts no more jobs.${hosts[0]?.message ? ` ${oneLine(hosts[0].message)}` : ""}`;
 }
 
-/** The hosts, where there are several; the numbers above are of the one that answers, which is the first. */
+/** The hosts, if there are several. The numbers above belong to the answering host, the first in the list. */
 function hostsText({ hosts }: CapacityResponse, output: Output): string {
   if (hosts.length < 2) return "";
   const head = ["HOST", "BACKEND", "RUNNING", "LABELS", "STATE"];

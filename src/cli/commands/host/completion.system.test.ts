@@ -3,10 +3,10 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { runCli } from "../../testing/run-cli.ts";
 
-/** What bash offers behind these words, the last of which is being typed. */
+/** The completions that bash offers for the last of these words. */
 function offered(script: string, words: readonly string[]): string[] {
-  const ask = `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _solstice; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  return execFileSync("bash", ["-c", ask, "bash", ...words], { encoding: "utf8" })
+  const program = `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _solstice; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return execFileSync("bash", ["-c", program, "bash", ...words], { encoding: "utf8" })
     .trim()
     .split("\n");
 }
@@ -30,7 +30,7 @@ test("bash completes every command and every option that --help shows", async ()
   assert.deepEqual(offered(script, ["solstice", "job", "--rej"]), ["--rejected"]);
   assert.deepEqual(offered(script, ["solstice", "completion", "b"]), ["bash"]);
   assert.deepEqual(offered(script, ["solstice", "jobs", "--state", "ru"]), ["running"]);
-  // Bash itself offers the names of files where nothing else is.
+  // Bash itself offers file names when there is no other completion.
   assert.deepEqual(offered(script, ["solstice", "enqueue", "--file", ""]), [""]);
   assert.match((await runCli(["completion", "zsh"])).stdout, /^autoload -U \+X bashcompinit/);
   assert.equal((await runCli(["completion", "fish"])).code, 2);

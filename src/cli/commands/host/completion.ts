@@ -5,7 +5,7 @@ import { write } from "../../print/output.ts";
 
 const shells = ["bash", "zsh"] as const;
 
-/** `solstice completion SHELL`: prints what makes a shell complete commands and options. */
+/** `solstice completion SHELL`: prints a script that makes a shell complete commands and options. */
 export const registerCompletion: RegisterCommand = (program, context) => {
   program
     .command("completion")
@@ -34,7 +34,7 @@ async function printScript(
   await write(stdout, bridge + completionScript(wordsByPath(program, ""), valuesByOption(program)));
 }
 
-/** What can follow each command, by the words that lead to it, each behind a space: ` cache list`. */
+/** The words that can follow each command, by the command's words, each after a space: ` cache list`. */
 function wordsByPath(command: Command, path: string): Map<string, readonly string[]> {
   const children = command.commands.filter((child) => child.name() !== "help");
   const options = command.options.map(({ long }) => long ?? "");
@@ -48,7 +48,7 @@ function wordsByPath(command: Command, path: string): Map<string, readonly strin
   return new Map([[path, own], ...below]);
 }
 
-/** The values that each option with a value may have; none where it takes any, such as a file's name. */
+/** The values of each option that takes a value; an empty list if any value is valid, such as a file name. */
 function valuesByOption(command: Command): Map<string, readonly string[]> {
   const own = command.options.filter(({ required }) => required);
   return new Map([
@@ -57,7 +57,7 @@ function valuesByOption(command: Command): Map<string, readonly string[]> {
   ]);
 }
 
-/** A script for bash. File names are offered where no command or option begins as the word does. */
+/** A script for bash. It offers file names when no command or option begins with the word. */
 function completionScript(
   words: ReadonlyMap<string, readonly string[]>,
   values: ReadonlyMap<string, readonly string[]>,

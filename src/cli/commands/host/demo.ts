@@ -3,7 +3,7 @@ import { examplesText, type RegisterCommand } from "../../command.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { paint } from "../../print/output.ts";
 
-/** `solstice demo`: one job in a fresh virtual machine, from whatever is installed to nothing left behind. */
+/** `solstice demo`: runs one job in a fresh virtual machine; installs what is missing and removes the machine again. */
 export const registerDemo: RegisterCommand = (program, context) => {
   program
     .command("demo")
@@ -18,13 +18,13 @@ export const registerDemo: RegisterCommand = (program, context) => {
       const interrupt = new AbortController();
       const onInterrupt = () => interrupt.abort();
       process.once("SIGINT", onInterrupt).once("SIGTERM", onInterrupt);
-      const say = (text: string) =>
+      const report = (text: string) =>
         void context.stdout.write(`${paint(context.stdout, "bold", `── ${text}`)}\n`);
       try {
-        context.setExitCode(await runDemo({ say, signal: interrupt.signal }));
+        context.setExitCode(await runDemo({ report, signal: interrupt.signal }));
       } catch (error) {
         if (!interrupt.signal.aborted) throw error;
-        say("Interrupted; everything was removed");
+        report("Interrupted; everything was removed");
         context.setExitCode(exitCodes.interrupted);
       } finally {
         process.off("SIGINT", onInterrupt).off("SIGTERM", onInterrupt);

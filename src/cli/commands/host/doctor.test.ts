@@ -29,7 +29,7 @@ interface Answer {
   readonly document: { ok: boolean; checks: CheckResult[] };
 }
 
-/** Runs `solstice doctor --json` with an environment of its own. */
+/** Runs `solstice doctor --json` with its own environment. */
 async function runDoctor(args: readonly string[]): Promise<Answer> {
   const stdout = new PassThrough();
   let exitCode = 0;
@@ -44,7 +44,7 @@ async function runDoctor(args: readonly string[]): Promise<Answer> {
   return { exitCode, document: JSON.parse(String(stdout.read())) };
 }
 
-test("a wrong image map fails with its place, and the rest of what can be checked is", async (t) => {
+test("a wrong image map fails with its place, and checks that do not need it still run", async (t) => {
   const folder = temporaryFolder(t);
   const map = join(folder, "map.yaml");
   writeFileSync(map, "default_label: nothing\nimagess: {}\n");
@@ -57,7 +57,7 @@ test("a wrong image map fails with its place, and the rest of what can be checke
   assert.deepEqual([node?.name, node?.status], ["Node.js", "ok"]);
 });
 
-test("a host is examined to the end, although libvirt does not answer", async (t) => {
+test("all checks run, although libvirt does not answer", async (t) => {
   const folder = temporaryFolder(t);
   const socket = join(folder, "nobody");
   const args = ["--data-dir", folder, "--libvirt-uri", `qemu+unix:///system?socket=${socket}`];
@@ -94,7 +94,7 @@ async function check(checks: ReturnType<typeof portChecks>, name: string): Promi
   return await runCheck(found);
 }
 
-test("a port is free, another's, or our own orchestrator's", async (t) => {
+test("a port is free, in use by another process, or in use by our own orchestrator", async (t) => {
   const folder = temporaryFolder(t);
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -117,17 +117,17 @@ test("a port is free, another's, or our own orchestrator's", async (t) => {
   assert.match((await check(elsewhere, "API port")).detail, /EADDRNOTAVAIL/);
 });
 
-test("a folder that guests' user cannot pass is named, with the command that opens it", async (t) => {
+test("a folder that the guests' user cannot search is named, with the command that repairs it", async (t) => {
   const closed = join(temporaryFolder(t), "closed");
   mkdirSync(join(closed, "data"), { recursive: true, mode: 0o700 });
-  // mkdtemp makes the folder above for its owner only, so that one is met first.
+  // mkdtemp creates the parent folder for its owner only, so the check finds that folder first.
   const found = await runCheck(traversableCheck(join(closed, "data", "not-yet")));
   assert.equal(found.status, "fail");
   assert.match(found.remedy ?? "", /^chmod o\+x \S+solstice-doctor-\w+ /);
   assert.equal((await runCheck(traversableCheck("/var/lib/not-yet"))).status, "ok");
 });
 
-test("libvirt that does not answer is told once, with what to do", async () => {
+test("libvirt that does not answer is reported once, with a remedy", async () => {
   const target = { uri: "qemu+unix:///system?socket=/nonexistent", network: "default" };
   const found = await check(libvirtChecks(target), "libvirt");
   assert.match(found.detail, /does not answer at qemu\+unix/);
@@ -138,7 +138,7 @@ test("an old Node fails, this one passes", () => {
   assert.equal(checkNode("24.0.0").status, "ok");
 });
 
-test("an image for another backend is well here, and one that this backend cannot run fails", async (t) => {
+test("an image for another backend is ok, and an image that this backend cannot run fails", async (t) => {
   const folder = temporaryFolder(t);
   const localPath = join(folder, "image.img");
   const map = imageMapOf(
@@ -160,7 +160,7 @@ test("an image for another backend is well here, and one that this backend canno
   assert.match(results[2]?.detail ?? "", /not at .*image\.img/);
 });
 
-test("the state of an image on disk is judged by what its jobs would meet", () => {
+test("the finding of an image depends on its state on disk", () => {
   const row: ImageRow = {
     ...{ name: "debian", path: "/images/debian", format: null, virtualSizeBytes: null, fileSizeBytes: null },
     ...{ digest: null, partialBytes: 5, totalBytes: null, holderPid: 7, message: "It is a web page." },

@@ -44,35 +44,38 @@ const doctorOptions = {
   ...{ maxConcurrency, maxHolds, ...zonesOptions },
 };
 
-/** `solstice doctor`: whether this host can run jobs, and what repairs it where it cannot. */
+/** `solstice doctor`: checks that this host can run jobs, and shows how to repair problems. */
 export const registerDoctor: RegisterCommand = (program, context) => {
   const command = program
     .command("doctor")
-    .summary("check this host, and show how to repair what is wrong")
+    .summary("check this host, and show how to repair problems")
     .description(
-      "Checks what the orchestrator needs of this host: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
-        "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ where they are configured. Changes nothing. " +
-        "Where an orchestrator runs on this machine, its settings are examined, and other ones given here are warnings. Exits 0 when nothing fails (warnings may remain), else 1.\n\n" +
-        "With --leaks it compares what this host holds of guests with the store instead: in the orchestrator of this data " +
-        "directory where one runs, else by itself. Exits 0 when nothing is left to repair, else 1.",
+      "Checks the host for the orchestrator: programs, libvirt, the guests' firewall, KVM (by running a tiny guest), disk, " +
+        "ports, the image map and its images (on illumos: bhyve zones, dataset, links, addresses, forwarding, NAT and filter), and PostgreSQL and RabbitMQ if they are configured. Changes nothing. " +
+        "If an orchestrator runs on this machine, its settings are examined, and settings here that differ are warnings. Exits 0 when no check fails (warnings may remain), else 1.\n\n" +
+        "With --leaks the command compares the guests, files and records on this host with the store instead. The orchestrator of " +
+        "this data directory compares them if it runs, else the command does. Exits 0 when nothing is left to repair, else 1.",
     )
-    .option("--leaks", "show guests, files and records that nothing owns, each with its cause")
-    .option("--fix", "with --leaks: repair what can be repaired; what is not ours is never touched")
+    .option("--leaks", "show guests, files and records without an owner, each with its cause")
+    .option(
+      "--fix",
+      "with --leaks: repair what can be repaired; guests and files of others are never changed",
+    )
     .option("--json", "print one JSON document (and errors as JSON on stderr)");
   addOptions(command, doctorOptions)
     .addHelpText(
       "after",
       examplesText([
         ["sudo solstice doctor", "check this host as the orchestrator would use it"],
-        ["sudo solstice doctor --leaks", "what was left behind, and how that came"],
+        ["sudo solstice doctor --leaks", "list leaks with their causes"],
         [
           "sudo solstice doctor --leaks --fix --json | jq '.leaks[] | select(.fixed | not)'",
-          "repair it, and list the rest",
+          "repair the leaks, and list the rest",
         ],
       ]),
     )
     .action(async (flags: { json?: true; leaks?: true; fix?: true }) => {
-      if (flags.fix && !flags.leaks) throw new SolsticeError("usage", "--fix is for --leaks.");
+      if (flags.fix && !flags.leaks) throw new SolsticeError("usage", "--fix needs --leaks.");
       if (flags.leaks) {
         const options = { fix: flags.fix ?? false, json: flags.json ?? false };
         return examineLeaks(flagsGiven(command), context, options);
@@ -90,7 +93,7 @@ export const registerDoctor: RegisterCommand = (program, context) => {
     });
 };
 
-/** Runs the checks one after the other, because some measure time, and reports each as soon as it is known. */
+/** Runs the checks one after the other, because some measure time, and prints each result at once. */
 async function examine(
   flags: RawFlags,
   context: CliContext,
@@ -114,7 +117,7 @@ async function configuredChecks(settings: OrchestratorConfig, env: Environment):
   const { dataDir: folder, apiListen, runnerListen } = settings;
   const ports = portChecks({ apiListen, runnerListen, lockPath: join(folder, "orchestrator.lock") });
   const backend = expectedBackend(settings.hypervisor, process.platform);
-  // Without guests nothing is needed that only guests need, such as images.
+  // The noop backend has no guests, so it needs no images and no hypervisor.
   if (backend === "noop")
     return [nodeCheck(), spaceCheck(folder), ...ports, drainCheck(folder), ...serviceChecks(settings)];
   return [
@@ -128,10 +131,10 @@ async function configuredChecks(settings: OrchestratorConfig, env: Environment):
   ];
 }
 
-/** Asks what a backend needs of this host. */
+/** Creates the checks of a backend. */
 type BackendChecks = (settings: OrchestratorConfig, env: Environment) => Promise<readonly Check[]>;
 
-/** What each backend needs of this host. */
+/** The checks of each backend. */
 const backendChecks: Readonly<Record<Exclude<Backend, "noop">, BackendChecks>> = {
   libvirt: async (settings) => [
     ...toolChecks(),

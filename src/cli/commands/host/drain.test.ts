@@ -13,20 +13,20 @@ after(() => api.stop());
 
 const drain = (...options: string[]) => runCli(["drain", "--api-url", api.url, ...options]);
 
-test("when --timeout is over, the jobs are listed once, and the drain goes on until --end", async () => {
+test("when --timeout expires, the jobs are listed once, and the drain lasts until --end", async () => {
   const { code, stdout, stderr } = await drain("--timeout", "1s");
   assert.equal(code, exitCodes.timedOut, stderr);
   assert.equal(stdout.split("7k3m9x").length, 2, stdout);
-  assert.match(stdout, /1 job is left on host host-a\. The drain goes on\..*solstice drain --end\n$/s);
+  assert.match(stdout, /1 job is left on host host-a\. The drain continues\..*solstice drain --end\n$/s);
 });
 
-test("without a wait the jobs are listed, and how the drain ends", async () => {
+test("with --no-wait the jobs are listed, and the command that ends the drain", async () => {
   const { code, stdout } = await drain("--no-wait");
   assert.equal(code, 0);
-  assert.match(stdout, /^Host host-a.*7k3m9x.*goes on.*--end\n$/s);
+  assert.match(stdout, /^Host host-a.*7k3m9x.*continues.*--end\n$/s);
 });
 
-test("options that contradict each other are refused before anything is asked", async () => {
+test("options that contradict each other are refused before any call", async () => {
   for (const options of [
     ["--end", "--timeout", "1s"],
     ["--end", "--no-wait"],

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option } from "commander";
 import type { DrainResponse } from "../../../gen/solstice/v1/jobs_pb.ts";
-import { askPatiently } from "../../api/api-retry.ts";
+import { callWithRetry } from "../../api/api-retry.ts";
 import type { ApiSession } from "../../api/api-session.ts";
 import { addClientOptions, examplesText, openSession, type RegisterCommand } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
@@ -11,8 +11,8 @@ import { exitCodes } from "../../print/exit-codes.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
 
-/** How often the host is asked what still runs there, in ms. */
-const lookMs = 1000;
+/** Interval between two queries of the jobs that still run, in ms. */
+const pollMs = 1000;
 
 interface DrainFlags {
   readonly end?: true;
@@ -22,21 +22,21 @@ interface DrainFlags {
   readonly json?: true;
 }
 
-/** `solstice drain`: empties the host of the orchestrator that answers. */
+/** `solstice drain`: empties the host of the orchestrator that the API belongs to. */
 export const registerDrain: RegisterCommand = (program, context) => {
   const command = program
     .command("drain")
-    .summary("have a host start no more jobs, and wait until it is empty")
+    .summary("stop starting jobs on a host, and wait until it is empty")
     .description(
-      "Has the host of the orchestrator that answers start no more jobs, and waits until those that run there have ended. " +
-        "Waiting jobs stay in the store for other hosts, or for this one. The drain lasts, also over restarts of the " +
-        "orchestrator, until --end. Exits 124 when --timeout is over first.",
+      "The host of the orchestrator that answers starts no more jobs, and the command waits until its running jobs have ended. " +
+        "Queued jobs stay in the store for other hosts, or for this host later. The drain lasts until --end, also over restarts " +
+        "of the orchestrator. Exits 124 when --timeout expires first.",
     )
-    .addOption(new Option("--end", "have the host take jobs again").conflicts(["wait", "timeout"]))
+    .addOption(new Option("--end", "let the host take jobs again").conflicts(["wait", "timeout"]))
     .addOption(new Option("--no-wait", "do not wait until the host is empty").conflicts("timeout"))
     .option(
       "--timeout <TIME>",
-      "how long to wait at most, such as 30m; the drain goes on after that",
+      "longest time to wait, such as 30m; the drain continues after that",
       parseTime,
     );
   addClientOptions(command)
@@ -54,7 +54,7 @@ export const registerDrain: RegisterCommand = (program, context) => {
     .action(async (flags: DrainFlags) => {
       const session = await openSession(command, context);
       const action = flags.end ? "end" : "start";
-      const answer = await session.ask((client, options) => client.drain({ action }, options));
+      const answer = await session.call((client, options) => client.drain({ action }, options));
       const isWaiting = flags.wait && !flags.end && answer.jobs.length > 0;
       const last = isWaiting ? await untilEmpty(answer, { context, session, flags }) : answer;
       const isOver = isWaiting && last.jobs.length > 0;
@@ -64,33 +64,33 @@ export const registerDrain: RegisterCommand = (program, context) => {
     });
 };
 
-/** Asks until nothing runs there, `--timeout` is over, or somebody ended the drain. An orchestrator that restarts is waited for. */
+/** Polls until the host is empty, `--timeout` expires, or the drain is ended. Survives restarts of the orchestrator. */
 async function untilEmpty(
   first: DrainResponse,
   { context, session, flags }: { context: CliContext; session: ApiSession; flags: DrainFlags },
 ): Promise<DrainResponse> {
-  const say = (text: string) => write(flags.json ? context.stderr : context.stdout, text);
-  const stopReporting = reportOnSignals(goesOnText, context);
+  const print = (text: string) => write(flags.json ? context.stderr : context.stdout, text);
+  const stopReporting = reportOnSignals(continuesText, context);
   const endsAt =
     flags.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + flags.timeout * 1000;
   let answer = first;
-  let reported = "";
+  let printed = "";
   while (answer.jobs.length > 0 && answer.drainingSinceMs !== 0n && performance.now() < endsAt) {
     const text = waitingText(answer);
-    if (text !== reported) await say(text);
-    reported = text;
-    await sleep(Math.max(0, Math.min(lookMs, endsAt - performance.now())));
-    const onLost = (message: string) => void say(`${message} Trying again.\n`);
-    answer = await askPatiently({ session, onLost }, (client, options) => client.drain({}, options));
+    if (text !== printed) await print(text);
+    printed = text;
+    await sleep(Math.max(0, Math.min(pollMs, endsAt - performance.now())));
+    const onLost = (message: string) => void print(`${message} Retrying.\n`);
+    answer = await callWithRetry({ session, onLost }, (client, options) => client.drain({}, options));
   }
   stopReporting();
   return answer;
 }
 
-const goesOnText =
-  "The drain goes on. Wait again with: solstice drain\nTake jobs again with: solstice drain --end\n";
+const continuesText =
+  "The drain continues. Wait again with: solstice drain\nTake jobs again with: solstice drain --end\n";
 
-/** The most jobs that are listed in one message. */
+/** Most jobs in one message. */
 const jobsShownMax = 20;
 
 function waitingText({ hostId, jobs }: DrainResponse): string {
@@ -106,16 +106,16 @@ function countText(count: number): string {
   return count === 1 ? "1 job is" : `${count} jobs are`;
 }
 
-/** After a wait that ended before the host was empty. The jobs have been listed while it lasted. */
+/** The text after `--timeout` expired. The jobs were listed during the wait. */
 function overText(answer: DrainResponse): string {
   if (answer.drainingSinceMs === 0n) return outcomeText(answer);
-  return `The time to wait is over: ${countText(answer.jobs.length)} left on host ${oneLine(answer.hostId)}. ${goesOnText}`;
+  return `--timeout expired: ${countText(answer.jobs.length)} left on host ${oneLine(answer.hostId)}. ${continuesText}`;
 }
 
 function outcomeText(answer: DrainResponse): string {
   const host = `Host ${oneLine(answer.hostId)}`;
   if (answer.drainingSinceMs === 0n) return `${host} takes jobs.\n`;
-  if (answer.jobs.length > 0) return waitingText(answer) + goesOnText;
+  if (answer.jobs.length > 0) return waitingText(answer) + continuesText;
   return (
     `${host} is empty and starts no more jobs. Stop it now (systemctl stop solstice-orchestrator), or take jobs ` +
     "again: solstice drain --end\n"

@@ -5,7 +5,7 @@ import { paintState } from "../../print/output.ts";
 import { tableText } from "../../print/table.ts";
 import { manyLines, oneLine } from "../../print/text.ts";
 
-/** An image as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
+/** An image as `--json` prints it. `docs/reference/cli.md` documents the keys; they must not change. */
 export function imageDocument(image: HostImage) {
   return {
     name: image.name,
@@ -24,7 +24,7 @@ export function imageDocument(image: HostImage) {
   };
 }
 
-/** The images as a table for people, and below it what there is to say of each. */
+/** The images as a table for people, followed by the notes on each image. */
 export function imagesText(images: readonly HostImage[], output: Output): string {
   const head = ["NAME", "LABELS", "STATE", "SIZE", "SHA-256", "PATH"];
   const rows = images.map((image) => [
@@ -42,7 +42,7 @@ export function imagesText(images: readonly HostImage[], output: Output): string
   return tableText({ head, rows, flexible: [1, 5], whole: [0] }, output) + notes.join("");
 }
 
-/** Of an image that this host does not run, its files matter less than that. */
+/** The state of an image. For an image that this host cannot run, that fact replaces the state of its files. */
 function stateText(image: HostImage, output: Output): string {
   if (image.unfit === "") return paintState(output, oneLine(image.state)) + progressText(image);
   return image.needs === "" ? paintState(output, "failed", "unfit") : paintState(output, "elsewhere");

@@ -10,14 +10,14 @@ import { exitCodes } from "../../print/exit-codes.ts";
 import { reportError } from "../../print/report-error.ts";
 import { manyLines } from "../../print/text.ts";
 
-/** What {@link pullImages} needs. */
+/** Options of {@link pullImages}. */
 export interface PullContext {
   readonly config: ImagesConfig;
   readonly context: CliContext;
   readonly json: boolean;
 }
 
-/** Prepares one image (or all) and returns their names. A failure is reported and sets the exit code. */
+/** Prepares one image (or all) and returns the names. Reports failures, which set the exit code. */
 export async function pullImages(name: string | undefined, options: PullContext): Promise<string[]> {
   const { config, context } = options;
   const names = chooseImages(name, config);
@@ -48,7 +48,7 @@ interface OnePull {
   readonly options: PullContext;
 }
 
-/** What went wrong, or null. */
+/** Prepares one image. Returns the error, or null. */
 async function pullOne(name: string, { store, view, stop, options }: OnePull): Promise<unknown> {
   try {
     const onProgress = (progress: Parameters<ProgressView["show"]>[1]) => view.show(name, progress);
@@ -64,14 +64,14 @@ async function pullOne(name: string, { store, view, stop, options }: OnePull): P
   }
 }
 
-/** Which of several images it is, is part of what happened. */
+/** Adds the image's name to the message of an error. */
 function ofImage(name: string, error: unknown): unknown {
   if (!isSolsticeError(error) || error.code === "unavailable") return error;
   const advice = error.remedy === undefined ? {} : { remedy: error.remedy };
   return new SolsticeError(error.code, `Image ${name}: ${error.message}`, { ...advice, cause: error });
 }
 
-/** The image of a name, or all that this host runs. Nothing is fetched that no guest can be started from. */
+/** The named image, or all images that this host runs. Refuses an image that this host cannot start guests from. */
 function chooseImages(name: string | undefined, { imageMap: map, hypervisor }: ImagesConfig): string[] {
   const backend = expectedBackend(hypervisor, process.platform);
   if (name === undefined) return [...imagesFor(map, backend).images.keys()];
@@ -80,13 +80,13 @@ function chooseImages(name: string | undefined, { imageMap: map, hypervisor }: I
   const unfit = unfitness(image, backend);
   if (unfit === null) return [name];
   throw new SolsticeError("image_unavailable", `Image ${name} is not for this host. ${unfit.problem}`, {
-    remedy: "Fetch it on a host that runs it, or say which backend this one is to use: --hypervisor.",
+    remedy: "Fetch the image on a host that runs it, or set this host's backend with --hypervisor.",
   });
 }
 
-function unknownImage(name: string, known: readonly string[]): SolsticeError {
-  const text = `The image map has no image "${name}"${didYouMean(name, known)}.`;
-  return new SolsticeError("not_found", text, { remedy: `Known images: ${known.join(", ")}.` });
+function unknownImage(name: string, names: readonly string[]): SolsticeError {
+  const text = `The image map has no image "${name}"${didYouMean(name, names)}.`;
+  return new SolsticeError("not_found", text, { remedy: `Images: ${names.join(", ")}.` });
 }
 
 function lineLog({ stderr }: CliContext): Log {
@@ -96,6 +96,6 @@ function lineLog({ stderr }: CliContext): Log {
 
 function interrupted(): SolsticeError {
   return new SolsticeError("unavailable", "Interrupted.", {
-    remedy: "What has arrived stays: the next pull goes on from there.",
+    remedy: "Downloaded parts are kept: the next pull resumes the download.",
   });
 }

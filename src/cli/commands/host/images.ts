@@ -9,21 +9,21 @@ import { openApiSession } from "../../api/api-session.ts";
 import { examplesText, type RegisterCommand, warn } from "../../command.ts";
 import type { CliContext } from "../../context.ts";
 import { differences, settingOf } from "../../installation/differences.ts";
-import { askHost, type HostAnswer, hostDocument, hostSentence } from "../../installation/running-host.ts";
+import { type HostAnswer, hostDocument, hostSentence, queryHost } from "../../installation/running-host.ts";
 import { addOptions, flagsGiven } from "../../option-flags.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { oneLine } from "../../print/text.ts";
 import { imageDocument, imagesText } from "./images-list.ts";
 import { pullImages } from "./images-pull.ts";
 
-/** `solstice images [pull [NAME]]`: the images of the orchestrator that runs, or of this machine's map and files. */
+/** `solstice images [pull [NAME]]`: the images of the running orchestrator, or of this machine's image map and files. */
 export const registerImages: RegisterCommand = (program, context) => {
   const images = program
     .command("images")
     .summary("list the images of this host, or fetch them")
     .description(
-      "Lists the images of the running orchestrator and what is on its host's disk of each; where none runs, those of the image " +
-        "map here. An orchestrator prepares missing images by itself, but for those of another backend (elsewhere).",
+      "Lists the images of the running orchestrator and their state on its host's disk; if none runs, the images of the image map " +
+        "here. An orchestrator prepares missing images by itself, except images of another backend (elsewhere).",
     )
     .enablePositionalOptions();
   addImageOptions(images)
@@ -31,7 +31,7 @@ export const registerImages: RegisterCommand = (program, context) => {
       "after",
       examplesText([
         ["solstice images", "state, size and digest of each image"],
-        ["solstice images pull debian-12", "fetch one now"],
+        ["solstice images pull debian-12", "fetch one image now"],
       ]),
     )
     .action((flags: { json?: true }) => listImages(flagsGiven(images), context, flags.json ?? false));
@@ -43,9 +43,9 @@ function registerPull(images: Command, context: CliContext): void {
     .command("pull [NAME]")
     .summary("fetch and prepare one image, or all")
     .description(
-      "Fetches, checks and unpacks an image (without NAME all that this host runs). What was interrupted goes on where it stopped; an " +
-        "orchestrator that is at it is waited for. Where one runs on this machine, its image map and data directory are used, " +
-        "unless flags name others. Exits 1 when an image could not be had; the others are fetched.",
+      "Fetches, checks and unpacks an image (without NAME: all images that this host runs). Resumes an interrupted download, and waits " +
+        "for an orchestrator that prepares the same image. If an orchestrator runs on this machine, its image map and data directory are " +
+        "used, unless flags name others. Exits 1 when an image could not be prepared; the others are still fetched.",
     );
   addImageOptions(pull)
     .addHelpText(
@@ -69,13 +69,13 @@ function addImageOptions(command: Command): Command {
 }
 
 async function listImages(flags: RawFlags, context: CliContext, isJson: boolean): Promise<void> {
-  const answer = await askHost(await openApiSession(flags, context.env), { images: true });
+  const answer = await queryHost(await openApiSession(flags, context.env), { images: true });
   if ("absence" in answer) return listOwnImages(answer.absence, { flags, context, isJson });
   const { images } = answer.description;
   const differing = differencesHere(answer, flags, context);
   for (const sentence of differing) warn(context, sentence);
-  const asked = { orchestrator: hostDocument(answer), image_map: answer.description.imageMapPath };
-  if (isJson) await writeJson(context.stdout, { ...asked, images: images.map(imageDocument) });
+  const source = { orchestrator: hostDocument(answer), image_map: answer.description.imageMapPath };
+  if (isJson) await writeJson(context.stdout, { ...source, images: images.map(imageDocument) });
   else await write(context.stdout, `${imagesText(images, context.stdout)}\n${hostSentence(answer)}\n`);
 }
 
@@ -85,10 +85,10 @@ async function listOwnImages(
 ): Promise<void> {
   const config = await loadImagesConfig(flags, context.env);
   const images = await readImages(config);
-  const asked = { orchestrator: null, image_map: config.configPath };
-  if (isJson) return writeJson(context.stdout, { ...asked, images: images.map(imageDocument) });
+  const source = { orchestrator: null, image_map: config.configPath };
+  if (isJson) return writeJson(context.stdout, { ...source, images: images.map(imageDocument) });
   const files = `image map ${config.configPath}, data directory ${config.dataDir}`;
-  const note = `No orchestrator is running: these are the files of this machine (${files}). ${oneLine(absence)}`;
+  const note = `No orchestrator is running: the table shows the files of this machine (${files}). ${oneLine(absence)}`;
   await write(context.stdout, `${imagesText(images, context.stdout)}\n${note}\n`);
 }
 
@@ -96,14 +96,14 @@ function differencesHere(answer: HostAnswer, flags: RawFlags, { env }: CliContex
   return "absence" in answer ? [] : differences({ table: imageOptions, flags, env }, answer.description);
 }
 
-/** What to fetch, and where: flags first, then what the orchestrator on this machine has, then the environment. */
+/** The settings of `pull`: flags first, then those of the orchestrator on this machine, then the environment. */
 async function pullConfig(flags: RawFlags, context: CliContext): Promise<ImagesConfig> {
-  const answer = await askHost(await openApiSession(flags, context.env), { images: false });
+  const answer = await queryHost(await openApiSession(flags, context.env), { images: false });
   if ("absence" in answer) return loadImagesConfig(flags, context.env);
   if (!answer.isHere) {
     warn(
       context,
-      `${hostSentence(answer)} It runs elsewhere: images are fetched as this machine is configured.`,
+      `${hostSentence(answer)} It runs on another machine: this machine's own configuration is used.`,
     );
     return loadImagesConfig(flags, context.env);
   }
@@ -119,7 +119,7 @@ async function pullConfig(flags: RawFlags, context: CliContext): Promise<ImagesC
 }
 
 async function readImages({ imageMap, dataDir, hypervisor }: ImagesConfig): Promise<HostImage[]> {
-  // Loaded only here: the other commands need none of it, and start faster without.
+  // Loaded only here: the other commands do not need this module, and start faster without it.
   const { describeImages } = await import("../../../orchestrator/serve/host-images.ts");
   const backend = expectedBackend(hypervisor, process.platform);
   return (await describeImages({ imageMap, dataDir, backend })).map((image) =>

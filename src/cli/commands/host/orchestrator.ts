@@ -10,8 +10,8 @@ export const registerOrchestrator: RegisterCommand = (program, context) => {
     .summary("start the daemon that runs jobs on this host")
     .description(
       "Starts the daemon that takes jobs and runs each in a fresh virtual machine on this host. SIGTERM or SIGINT stops " +
-        "it gracefully, a second one at once. SIGUSR2 stops it for a restart: its guests run on, and the next start adopts " +
-        "them. SIGHUP reads the image map, the API token and the secrets again.",
+        "the daemon gracefully, a second signal at once. SIGUSR2 stops it for a restart: its guests continue to run, and the " +
+        "next start adopts them. SIGHUP reads the image map, the API token and the secrets again.",
     );
   addOptions(command, orchestratorOptions)
     .addHelpText(
@@ -24,14 +24,14 @@ export const registerOrchestrator: RegisterCommand = (program, context) => {
         ],
         [
           "API_TOKEN=$(cat /etc/solstice/token) solstice orchestrator --api-listen 0.0.0.0:7410",
-          "an API for other machines, which must present the token",
+          "an API for other machines, which must send the token",
         ],
       ]),
     )
     .action(async () => {
       const source = createConfigSource(flagsGiven(command), context.env);
       const config = await source.load();
-      // Loaded only here: the other commands need none of the daemon's parts, and start faster without them.
+      // Loaded only here: the other commands do not need the daemon's modules, and start faster without them.
       const { runOrchestrator } = await import("../../../orchestrator/main.ts");
       context.setExitCode(await runOrchestrator(config, source));
     });

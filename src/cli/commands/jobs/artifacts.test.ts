@@ -60,7 +60,7 @@ test("files are listed, as a table and as JSON, and fetched with their digests",
   assert.deepEqual([nothing.code, /kept no file that matches no\/such/.test(nothing.stderr)], [1, true]);
 });
 
-test("hostile names stay in the directory, and a link in it is not followed", async (t) => {
+test("files with hostile names stay in the directory, and a link in it is not followed", async (t) => {
   const x = Buffer.from("x");
   const names = [
     ...["../../escaped", "/absolute", "a\u001b[2J\nb", "LINK/file", "Case", "case", "y".repeat(4000)],
@@ -76,8 +76,8 @@ test("hostile names stay in the directory, and a link in it is not followed", as
   symlinkSync(join(outside, "target"), join(directory, "Case"));
   const got = await cli(["get", jobId, "-o", directory]);
   assert.equal(got.code, 1);
-  assert.match(got.stderr, /^Case: .*Case is there already, and is another file.*--force/);
-  assert.match(got.stderr, /^LINK\/file: .*LINK is there, and is no directory/m);
+  assert.match(got.stderr, /^Case: .*Case exists already with other content.*--force/);
+  assert.match(got.stderr, /^LINK\/file: .*LINK exists and is no directory/m);
   assert.deepEqual(readdirSync(outside), []);
   assert.equal(existsSync(join(directory, "../../escaped")), false);
   assert.deepEqual(
@@ -90,14 +90,14 @@ test("hostile names stay in the directory, and a link in it is not followed", as
   assert.ok(!got.stdout.includes("\u001b"));
 });
 
-test("nothing is replaced without --force, and the directory is no link", async (t) => {
+test("without --force no file is replaced, and a link in the place of the directory is refused", async (t) => {
   const { jobId, directory, cli } = await keepArtifacts(t, { Makefile: Buffer.from("theirs") });
   const mine = join(directory, "Makefile");
   const get = (...args: string[]) => cli(["get", jobId, ...args]);
   writeFileSync(mine, "mine");
   const kept = await get("-o", directory);
   assert.equal(kept.code, 1);
-  assert.equal(kept.stderr.split("--force").length, 2, "the remedy is there once");
+  assert.equal(kept.stderr.split("--force").length, 2, "the remedy appears once");
   assert.equal(readFileSync(mine, "utf8"), "mine");
   rmSync(mine);
   const elsewhere = join(directory, "elsewhere");
@@ -114,11 +114,11 @@ test("nothing is replaced without --force, and the directory is no link", async 
   assert.deepEqual(readdirSync(join(directory, "real")), []);
 });
 
-test("what was cut off goes on where it stopped; what is damaged is not taken", async (t) => {
+test("an interrupted download resumes; a damaged file is refused", async (t) => {
   const bytes = randomBytes(2_000_000);
   const { server, jobId, directory, cli, blobs } = await keepArtifacts(t, { big: bytes });
   const offsets: string[] = [];
-  // Cuts the first answer in the middle.
+  // The proxy cuts the first answer in the middle.
   const proxy = createServer((from, to) => {
     const on = httpRequest(
       `${server.url}${from.url}`,
@@ -146,7 +146,7 @@ test("what was cut off goes on where it stopped; what is damaged is not taken", 
   assert.ok(Number(offsets[1]) > 0, String(offsets));
 
   rmSync(join(directory, "big"));
-  // A command that was killed left the first half, and one byte of it is wrong.
+  // The first half, as a killed command would leave it, with one wrong byte.
   const half = Buffer.from(bytes.subarray(0, 1_000_000));
   half.writeUInt8(half.readUInt8(0) ^ 1, 0);
   writeFileSync(join(directory, `.big.${sha256(bytes).slice(0, 12)}.part`), half);
@@ -187,7 +187,10 @@ test("a file that another host has is fetched from that host's API", async (t) =
   await reportHost("http://127.0.0.1:1");
   const unreached = await cli(["get", jobId, "-o", directory]);
   assert.equal(unreached.code, 1);
-  assert.match(unreached.stderr, /from host host-2, which alone has it, at http:\/\/127\.0\.0\.1:1/);
+  assert.match(
+    unreached.stderr,
+    /from host host-2, the only host with this file, at http:\/\/127\.0\.0\.1:1/,
+  );
   await reportHost(other.url);
   const got = await cli(["get", jobId, "-o", directory]);
   assert.equal(got.code, 0, got.stderr);
@@ -197,7 +200,7 @@ test("a file that another host has is fetched from that host's API", async (t) =
   assert.notEqual(server.url, other.url);
 });
 
-test("the route wants the token, and its headers keep a browser from running what it is given", async (t) => {
+test("the route requires the token, and its headers keep a browser from running the file", async (t) => {
   const { server, jobId } = await keepArtifacts(t, { 'a/"x";\r\nüber.html': Buffer.from("<script>") });
   const id = sha256(Buffer.from('a/"x";\r\nüber.html')).slice(0, 32);
   const get = (path: string, headers = {}) => fetch(`${server.url}/v1/jobs/${path}`, { headers });

@@ -16,7 +16,7 @@ import { createStatusLine, type StatusLine } from "../../print/status-line.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine } from "../../print/text.ts";
 
-/** How the API is asked for the latest attempt. */
+/** The API's number for the latest attempt. */
 const latestAttempt = 0;
 
 interface ListFlags {
@@ -41,17 +41,17 @@ export const registerArtifacts: RegisterCommand = (program, context) => {
     .argument("<JOB>")
     .summary("list the files a job kept, or fetch them")
     .description(
-      "Lists the files that a job kept (docs/reference/artifacts.md), with their lengths and digests.",
+      "Lists the files that a job kept (docs/reference/artifacts.md), with their sizes and digests.",
     )
     .enablePositionalOptions();
   addClientOptions(addAttempt(list))
     .addHelpText(
       "after",
       examplesText([
-        ["solstice artifacts 7k3m", "what the job kept"],
+        ["solstice artifacts 7k3m", "the files that the job kept"],
         [
           "solstice artifacts get 7k3m 'dist/*.deb'",
-          "fetch some of it, into a directory named after the job",
+          "fetch some of them, into a directory named after the job",
         ],
       ]),
     )
@@ -71,13 +71,13 @@ function registerGet(parent: Command, context: CliContext): void {
     .argument("[NAME...]")
     .summary("fetch the files a job kept")
     .description(
-      "Fetches the files whose names are given, lie below them, or match them as patterns; all without NAME. Each is " +
-        "checked by its digest. What was interrupted goes on where it stopped, and what is there already is left. The job " +
-        "chose the names: nothing is written outside of the directory, names with a leading dot or dash are changed, links " +
-        "are not followed. Exits 1 when a file could not be had; the others are fetched.",
+      "Fetches the files whose names equal NAME, lie below NAME, or match NAME as a pattern; without NAME all files. Checks each " +
+        "file's digest, resumes an interrupted download, and skips files that exist already with the same content. The job " +
+        "chose the names, so nothing is written outside of the directory, names with a leading dot or dash are changed, and links " +
+        "are not followed. Exits 1 when a file could not be fetched; the others are still fetched.",
     )
-    .option("-o, --output <DIR>", "where to put them; made if it is missing (default: JOB's id, here)")
-    .option("--force", "replace files that are there with other content");
+    .option("-o, --output <DIR>", "the directory for the files; created if missing (default: JOB's id, here)")
+    .option("--force", "replace existing files that have other content");
   addClientOptions(addAttempt(get))
     .addHelpText(
       "after",
@@ -95,11 +95,11 @@ function registerGet(parent: Command, context: CliContext): void {
 }
 
 function addAttempt(command: Command): Command {
-  return command.option("--attempt <N>", "those of this attempt (default: the latest)", parseAttempt);
+  return command.option("--attempt <N>", "the files of this attempt (default: the latest)", parseAttempt);
 }
 
 function listed({ session }: View, jobId: string, { attempt }: ListFlags): Promise<ListArtifactsResponse> {
-  return session.ask((client, options) =>
+  return session.call((client, options) =>
     client.listArtifacts({ jobId, attempt: attempt ?? latestAttempt }, options),
   );
 }
@@ -157,14 +157,14 @@ async function report({ context }: View, result: Result | undefined, path: strin
     await write(context.stdout, `${path === result.name ? name : `${name} (saved as ${oneLine(path)})`}\n`);
 }
 
-/** How often a terminal's line changes, and how often a line is written elsewhere, in ms. */
+/** Interval of updates on a terminal, and of new lines on other outputs, in ms. */
 const terminalMs = 200;
 const lineMs = 10_000;
 
-/** A file that comes within this time, in ms, needs no line. */
+/** Time in ms before progress is shown. */
 const silentMs = 2000;
 
-/** Shows how far a file has come. */
+/** Creates a callback that shows the progress of a file. */
 function progressOf({ name, sizeBytes }: Artifact, line: StatusLine): (bytes: number) => void {
   const startedAt = performance.now();
   let shownAt = 0;

@@ -7,14 +7,14 @@ import { jobDocument, jobStateOf } from "../../print/job-document.ts";
 import { paintState, write, writeJson } from "../../print/output.ts";
 import { reportError } from "../../print/report-error.ts";
 
-/** `solstice cancel JOB...`: asks jobs to end. */
+/** `solstice cancel JOB...`: cancels jobs. */
 export const registerCancel: RegisterCommand = (program, context) => {
   const command = program
     .command("cancel <JOB...>")
-    .summary("ask jobs to end")
+    .summary("cancel jobs")
     .description(
-      "Asks jobs to end: a waiting job ends at once, a running one's machine is stopped and removed. A job that has " +
-        "ended stays as it is. Steps that always run are run first; --now skips and ends them too. Exits 1 when one of them could not be found; the others are cancelled all the same.",
+      "Cancels jobs: a waiting job ends at once; the guest of a running job is stopped and removed. A job that has " +
+        "ended is not changed. Steps that always run are run first; --now skips them, and stops one that runs. Exits 1 when a job was not found; the others are still cancelled.",
     )
     .option("--now", "do not wait for the steps that always run");
   addClientOptions(command)
@@ -22,7 +22,10 @@ export const registerCancel: RegisterCommand = (program, context) => {
       "after",
       examplesText([
         ["solstice cancel 7k3m", "the job whose id begins with 7k3m"],
-        ["solstice jobs --state queued --json | jq -r '.jobs[].id' | xargs solstice cancel", "all that wait"],
+        [
+          "solstice jobs --state queued --json | jq -r '.jobs[].id' | xargs solstice cancel",
+          "all waiting jobs",
+        ],
       ]),
     )
     .action(async (jobIds: string[], flags: { json?: true; now?: true }) => {
@@ -42,7 +45,7 @@ async function cancelAll(
   const jobs: Job[] = [];
   for (const jobId of jobIds) {
     try {
-      const { job } = await session.ask((client, options) => client.cancel({ jobId, now }, options));
+      const { job } = await session.call((client, options) => client.cancel({ jobId, now }, options));
       if (job) jobs.push(job);
     } catch (error) {
       context.setExitCode(reportError(context, error, { json }));
@@ -54,6 +57,6 @@ async function cancelAll(
 function cancelText(job: Job, { stdout }: CliContext): string {
   const state = paintState(stdout, job.state);
   if (job.state === "cancelled") return `Job ${job.id} is ${state}.\n`;
-  if (isFinal(jobStateOf(job))) return `Job ${job.id} had ended before: ${state}.\n`;
-  return `Job ${job.id} is ${state}; it is being stopped. See how: solstice logs -f ${job.id}\n`;
+  if (isFinal(jobStateOf(job))) return `Job ${job.id} has already ended: ${state}.\n`;
+  return `Job ${job.id} is ${state}; it is being stopped. Follow it with: solstice logs -f ${job.id}\n`;
 }

@@ -23,7 +23,7 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
   });
   afterEach(() => api.stop());
 
-  /** An orchestrator's side of the queue, and what a caller needs in the environment to reach it. */
+  /** An orchestrator's side of the queue, and the environment for a caller. */
   async function consume(
     t: { after(fn: () => Promise<void>): void },
     take: (request: Record<string, unknown>) => void,
@@ -41,13 +41,13 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     return { AMQP_URL: config.url, AMQP_EXCHANGE: config.exchange, SOLSTICE_API_URL: api.url };
   }
 
-  test("publishes, and says what it did", async (t) => {
+  test("publishes, and reports the published request", async (t) => {
     const taken: Record<string, unknown>[] = [];
     const env = await consume(t, (request) => taken.push(request));
     const { code, stdout, stderr } = await runCli(args, { env });
     assert.deepEqual([code, stderr], [0, ""]);
     assert.match(stdout, new RegExp(`Request ${requestId} is in RabbitMQ .*solstice logs -f ${requestId}`));
-    await until("it arrives", () => taken.length === 1);
+    await until("the request arrives", () => taken.length === 1);
     assert.equal(taken[0]?.request_id, requestId);
     assert.equal(taken[0]?.source, "cli");
     assert.deepEqual(api.submitted, []);
@@ -61,7 +61,7 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     assert.deepEqual(JSON.parse(stdout), { request_id: requestId, published });
   });
 
-  test("--wait finds the job by its request, shows its log and exits as it did", async (t) => {
+  test("--wait finds the job by its request, shows its log and exits with the job's exit code", async (t) => {
     let isTaken = false;
     const env = await consume(t, () => {
       isTaken = true;
@@ -85,13 +85,13 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     assert.equal(await cli.ended, 3);
   });
 
-  test("--wait says why the request was refused", async (t) => {
+  test("--wait reports the reason of a rejected request", async (t) => {
     const env = await consume(t, () => {
       api.rejected.push({ requestId, reason: "unknown_label", message: "No label beos.", hostId: "host-a" });
     });
     const { code, stderr } = await runCli([...args, "--wait"], { env });
     assert.equal(code, 2);
-    assert.match(stderr, /refused by host-a: No label beos\./);
+    assert.match(stderr, /rejected by host host-a: No label beos\./);
     assert.match(stderr, /solstice jobs --rejected/);
   });
 
@@ -104,7 +104,7 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     assert.ok(error.message.includes(env.AMQP_EXCHANGE) && error.message.includes("job.typo"));
   });
 
-  test("a broker that is away is an error at once, without the password", async () => {
+  test("a broker that cannot be reached is an error at once, without the password", async () => {
     const env = { AMQP_URL: "amqp://ci:s3cret@127.0.0.1:1", SOLSTICE_API_URL: api.url };
     const { code, stderr } = await runCli(args, { env });
     assert.equal(code, 69);
@@ -113,7 +113,7 @@ describe("solstice enqueue through a real RabbitMQ", { skip: missingRabbitmq() }
     assert.doesNotMatch(stderr, /s3cret/);
   });
 
-  test("a broker's URL that is wrong is not repeated", async () => {
+  test("a wrong URL of the broker is not printed, because of its password", async () => {
     const { code, stderr } = await runCli([...args, "--amqp-url", "http://ci:s3cret@host"]);
     assert.equal(code, 78);
     assert.match(stderr, /--amqp-url/);

@@ -18,7 +18,7 @@ after(() => api.stop());
 
 const enqueue = (...args: string[]) => ["enqueue", "--no-repo", "--api-url", api.url, ...args];
 
-test("sends what the flags say, and tells the job's id", async () => {
+test("sends a request from the flags, and prints the job's id", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const args = [
     "--step",
@@ -73,7 +73,7 @@ test("warnings of the API go to stderr, and into the document of --json", async 
   assert.deepEqual([JSON.parse(retried.stdout).warnings, retried.stderr], [api.warnings, text.stderr]);
 });
 
-test("a script comes from standard input, and a request id is kept", async () => {
+test("a script is read from standard input, and a given request id is sent", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const requestId = "11111111-2222-4333-8444-555555555555";
   const args = enqueue("--script-file", "-", "--request-id", requestId, "--json");
@@ -85,10 +85,13 @@ test("a script comes from standard input, and a request id is kept", async () =>
   assert.equal(api.submitted[0]?.request_id, requestId);
 });
 
-test("refuses what is wrong before anything is sent, with exit code 2", async () => {
+test("wrong flags are refused before any request is sent, with exit code 2", async () => {
   const wrong: [string[], RegExp][] = [
-    [[], /Say what to run in one way/],
-    [["--script", "a", "--step", "b=c"], /Say what to run in one way/],
+    [[], /Give exactly one of --script, --script-file, and one or more --step/],
+    [
+      ["--script", "a", "--step", "b=c"],
+      /Give exactly one of --script, --script-file, and one or more --step/,
+    ],
     [["--step", "no separator"], /--step: got "no separator"; needs NAME=COMMAND/],
     [["--script", "a", "--env", "novalue"], /--env: got "novalue"; needs NAME=VALUE/],
     [["--script", "a", "--env", "1A=x"], /: --env: env\.1A: /],
@@ -96,14 +99,14 @@ test("refuses what is wrong before anything is sent, with exit code 2", async ()
     [["--step", "b=c", "--always-step", "a="], /: --always-step: steps\.1\.run: is empty/],
     [["--script-file", "-"], /: --script-file: is empty/],
     [["--script", "a", "--size", "x".repeat(101)], /: --size: must have at most 100 characters/],
-    [["--script", "a", "--repo", "."], /--no-repo.*give no --repo,/],
+    [["--script", "a", "--repo", "."], /--no-repo.*do not give --repo,/],
     [["--script", "a", "--step-timeout", "5s"], /--step-timeout limits each --step/],
-    [["--script", "a", "--ref", "main"], /--no-repo.*give no/],
-    [["--script", "a", "--commit", "0".repeat(40)], /--no-repo.*give no/],
-    [["--script", "a", "--repo-url", "https://example.org/a.git"], /--no-repo.*give no/],
+    [["--script", "a", "--ref", "main"], /--no-repo.*do not give/],
+    [["--script", "a", "--commit", "0".repeat(40)], /--no-repo.*do not give/],
+    [["--script", "a", "--repo-url", "https://example.org/a.git"], /--no-repo.*do not give/],
     [
       ["--script", "a", "--repo", "https://a.example/a", "--repo-url", "https://b.example/b"],
-      /--no-repo.*give no --repo,/,
+      /--no-repo.*do not give --repo,/,
     ],
     [["--script", "a", "--timeout", "soon"], /--timeout.*needs a time span/s],
     [["--script", "a", "--request-id", "x"], /--request-id: must be a UUID/],
@@ -121,7 +124,7 @@ test("refuses what is wrong before anything is sent, with exit code 2", async ()
   assert.equal(api.submitted.length, 0);
 });
 
-/** Plays a job with two steps, the second of which exits with `exitCode`, in pieces that cut across the steps. */
+/** Plays a job with two steps, the second of which exits with `exitCode`. Pieces of the log contain parts of both steps. */
 async function play(exitCode: number, saw: (text: string) => Promise<void>): Promise<void> {
   const step = (index: number, name: string, change: object) =>
     create(JobStepSchema, { index, name, ...change });
@@ -156,7 +159,7 @@ async function play(exitCode: number, saw: (text: string) => Promise<void>): Pro
   });
 }
 
-test("--wait shows the log with a heading for each step, then the verdict, and exits as the job did", async () => {
+test("--wait shows the log with a heading for each step, then the verdict, and exits with the job's exit code", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const cli = startCli(enqueue("--script", "x", "--wait"));
   await cli.sawError("queued");
@@ -204,7 +207,7 @@ async function failOnHold(saw: (text: string) => Promise<void>): Promise<void> {
 const enter =
   /kept until 2100-01-02 13:04:05 UTC .*\n.* solstice shell 7k3m9x\n.* solstice release 7k3m9x\n$/;
 
-test("--wait --hold-on-failure says how to enter the guest while it is there, and exits as the job did", async () => {
+test("--wait --hold-on-failure prints how to enter the guest, and exits with the job's exit code", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const cli = startCli(enqueue("--script", "x", "--hold-on-failure", "30m", "--wait"));
   await cli.sawError("queued");
@@ -226,7 +229,7 @@ test("--wait --hold-on-failure --json prints the job with its hold, and how to e
   assert.match(cli.stderr(), enter);
 });
 
-test("--wait says while the job waits why it does", async () => {
+test("--wait shows the reason while the job waits", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   api.explanation = labelIsFull;
   const cli = startCli(enqueue("--script", "x", "--wait", "--json"));
@@ -244,7 +247,7 @@ test("--wait survives a restart of the orchestrator, without losing or repeating
   api.append("7k3m9x", "before\n");
   await cli.sawOutput("before");
   await api.stop();
-  await cli.sawError("Waiting for it");
+  await cli.sawError("Retrying");
   api.append("7k3m9x", "meanwhile\n");
   await api.restart();
   await cli.sawOutput("meanwhile");
@@ -254,7 +257,7 @@ test("--wait survives a restart of the orchestrator, without losing or repeating
   assert.equal(cli.stdout().toString(), "before\nmeanwhile\nafter\nJob 7k3m9x succeeded\n");
 });
 
-test("--wait goes on with the next attempt when one is repeated", async () => {
+test("--wait continues with the next attempt when an attempt is repeated", async () => {
   api.onSubmit = () => addJob(api, "7k3m9x");
   const cli = startCli(enqueue("--script", "x", "--wait"));
   await cli.sawError("queued");
@@ -271,7 +274,7 @@ test("--wait goes on with the next attempt when one is repeated", async () => {
   assert.equal(cli.stdout().toString(), "first try\n==> attempt 2\nsecond try\nJob 7k3m9x succeeded\n");
 });
 
-test("states that are no exit code of a step have their own", async () => {
+test("states without an exit code of a step have their own exit codes", async () => {
   const expected = { infra_error: 70, cancelled: 71, timed_out: 124, failed: 1 };
   for (const [state, exitCode] of Object.entries(expected)) {
     api.onSubmit = () =>
@@ -282,7 +285,7 @@ test("states that are no exit code of a step have their own", async () => {
   }
 });
 
-test("an API that cannot be reached is told at once, with exit code 69 and a way to repeat safely", async () => {
+test("an API that cannot be reached is an error at once, with exit code 69 and a request id for a safe repeat", async () => {
   const args = ["enqueue", "--no-repo", "--script", "x", "--api-url", "http://127.0.0.1:9", "--json"];
   const { code, stdout, stderr } = await runCli(args);
   assert.equal(code, 69);

@@ -28,12 +28,11 @@ interface EnqueueFlags extends RequestFlags {
 export const registerEnqueue: RegisterCommand = (program, context) => {
   const command = program
     .command("enqueue")
-    .summary("send a job, and wait for it if wanted")
+    .summary("send a job, and optionally wait for it")
     .description(
-      "Sends a job: what to check out, what to run, and where. Inside a git checkout the remote repository and the " +
-        "commit are found; the guest gets them from the remote, so push first. A job file (docs/reference/jobs.md) holds a whole " +
-        "request; flags win over it. The job goes through RabbitMQ where " +
-        "AMQP_URL or --amqp-url names one, else to the API.",
+      "Sends a job: the commit to check out, the steps to run, and the image. Inside a git checkout, the remote repository and the " +
+        "commit are read from it; the guest fetches them from the remote, so push first. A job file (docs/reference/jobs.md) contains a whole " +
+        "request; flags have priority over the file. The request goes through RabbitMQ if AMQP_URL or --amqp-url is set, else to the API.",
     );
   addRepositoryOptions(command);
   const repoFlags = new Set<string>();
@@ -56,8 +55,8 @@ function addRepositoryOptions(command: Command): void {
     .optionsGroup("What to check out:")
     .option("--repo <PATH_OR_URL>", "a git checkout, or the URL of a repository", ".")
     .option("--no-repo", "no repository: the job starts in an empty directory")
-    .option("--repo-url <URL>", "where the guest gets the repository, instead of the checkout's remote")
-    .option("--commit <COMMIT>", "another commit than HEAD (with a URL: the full hash)")
+    .option("--repo-url <URL>", "the URL that the guest fetches from, instead of the checkout's remote")
+    .option("--commit <COMMIT>", "a commit instead of HEAD (with a URL: the full hash)")
     .option("--ref <REF>", "the branch or tag, such as refs/heads/main");
 }
 
@@ -75,31 +74,31 @@ function addJobOptions(command: Command): void {
     .option("--always-step <NAME=COMMAND>", "a step that runs also after a failure or a cancel", collectStep)
     .option(
       "--step-timeout <TIME>",
-      "how long each of these steps may run (default: as long as the job)",
+      "time limit of each of these steps (default: the job's limit)",
       parseTime,
     )
     .option("--env <NAME=VALUE>", "an environment variable of the steps (repeatable)", collect)
     .option(
       "--secret <NAME>",
-      "a secret that the orchestrator is to give to the steps (repeatable); see docs/reference/secrets.md",
+      "a secret that the steps need (repeatable); see docs/reference/secrets.md",
       collect,
     )
     .option("--runs-on <LABEL>", "the image or alias to run on (default: the map's default_label)")
     .option("--size <NAME>", "a size of the map (default: the image's)")
     .option(
       "--timeout <TIME>",
-      "how long the steps may run: 30s, 10m, 1h30m (default: the orchestrator's)",
+      "time limit of the steps: 30s, 10m, 1h30m (default: the orchestrator's)",
       parseTime,
     )
     .option(
       "--hold-on-failure <TIME>",
-      "keep the guest for so long when the job fails, to enter it with `solstice shell`",
+      "time to keep the guest when the job fails, to enter it with `solstice shell`",
       parseTime,
     )
     .option("--priority <N>", "from -100 to 100; higher is earlier (default: 0)", parsePriority)
     .option(
       "--request-id <UUID>",
-      "the same id again is the same job, never a second one (default: a new one)",
+      "an id for safe repeats: the same id is the same job, never a second job (default: a new id)",
     )
     .optionsGroup("Afterwards:")
     .option("--wait", "show the log live, and exit with the job's exit code")
@@ -119,24 +118,24 @@ const examples: readonly (readonly [string, string])[] = [
     "solstice enqueue --no-repo --script-file check.sh --env LEVEL=2",
     "without a repository; prints the job's id",
   ],
-  ["solstice enqueue --file job.yaml --wait", "all that a job can have: steps, time limits, environment"],
+  ["solstice enqueue --file job.yaml --wait", "a whole job file: steps, time limits, environment"],
   ["solstice enqueue --repo https://example.org/a/b.git --ref v1.2 --script ./ci", "a tag of any repository"],
 ];
 
 const waitText = `
 With --wait the exit code is the failing step's, or 0 when the job succeeded; ${exitCodes.infraError}: infra_error,
 ${exitCodes.cancelled}: cancelled, ${exitCodes.timedOut}: timed_out, 1: failed without an exit code. A step may exit with these numbers too:
---json tells them apart. Ctrl-C ends the waiting, not the job.
+--json shows which of them applies. Ctrl-C ends the waiting, not the job.
 `;
 
-interface Means {
+interface EnqueueContext {
   readonly context: CliContext;
   readonly session: ApiSession;
   /** Null: the request goes to the API. */
   readonly broker: PublishConfig | null;
 }
 
-async function enqueue(flags: EnqueueFlags, { context, session, broker }: Means): Promise<void> {
+async function enqueue(flags: EnqueueFlags, { context, session, broker }: EnqueueContext): Promise<void> {
   const { request, warnings } = await buildRequest(flags, context);
   for (const warning of warnings) warn(context, warning);
   if (broker) await sendThroughBroker(request, flags, { context, session, broker });
@@ -146,7 +145,7 @@ async function enqueue(flags: EnqueueFlags, { context, session, broker }: Means)
 async function sendToApi(
   request: JobRequest,
   flags: EnqueueFlags,
-  { context, session }: Omit<Means, "broker">,
+  { context, session }: Omit<EnqueueContext, "broker">,
 ): Promise<void> {
   const { job, existed, warnings } = await submit(request, session);
   for (const warning of warnings) warn(context, warning);
@@ -156,11 +155,11 @@ async function sendToApi(
   else await write(context.stdout, submittedText(job, existed));
 }
 
-/** Publishes, and with `--wait` follows the job through the API by its request's id. */
+/** Publishes the request, and with `--wait` follows the job through the API by its request id. */
 async function sendThroughBroker(
   request: JobRequest,
   flags: EnqueueFlags,
-  { context, session, broker }: Means & { readonly broker: PublishConfig },
+  { context, session, broker }: EnqueueContext & { readonly broker: PublishConfig },
 ): Promise<void> {
   const id = request.request_id;
   await publish(request, broker);
@@ -194,7 +193,7 @@ function publishedText(requestId: string, { exchange, routingKey }: PublishConfi
 async function submit(request: JobRequest, session: ApiSession): Promise<Submitted> {
   const message = { jobRequestJson: JSON.stringify(request) };
   try {
-    const { job, existed, warnings } = await session.ask((client, options) =>
+    const { job, existed, warnings } = await session.call((client, options) =>
       client.submit(message, options),
     );
     if (job) return { job, existed, warnings };
@@ -205,9 +204,9 @@ async function submit(request: JobRequest, session: ApiSession): Promise<Submitt
   throw new SolsticeError("internal", "The API accepted the request but named no job.");
 }
 
-/** Whether it arrived is not known; the id makes sending it again safe. */
+/** Adds the request id to the remedy. The request may have arrived; with the same id, sending it again is idempotent. */
 function withRequestId(error: SolsticeError, { request_id: id }: JobRequest): SolsticeError {
-  const again = `If you try again, add --request-id ${id}: should this one have arrived, it is the same job.`;
+  const again = `If you try again, add --request-id ${id}: if this request has arrived, you get the same job, not a second one.`;
   return new SolsticeError(error.code, error.message, {
     remedy: `${error.remedy ?? ""}\n${again}`,
     cause: error,
@@ -215,7 +214,7 @@ function withRequestId(error: SolsticeError, { request_id: id }: JobRequest): So
 }
 
 function submittedText(job: Job, existed: boolean): string {
-  const what = existed ? `was there already: ${oneLine(job.state)}` : `is ${oneLine(job.state)}`;
+  const what = existed ? `exists already: ${oneLine(job.state)}` : `is ${oneLine(job.state)}`;
   return `Job ${job.id} ${what}. See its log with: solstice logs -f ${job.id}\n`;
 }
 
@@ -223,7 +222,7 @@ function collect(text: string, previous: readonly string[] = []): readonly strin
   return [...previous, text];
 }
 
-/** How many steps were given so far: the two kinds keep one order. */
+/** Number of steps given so far. It gives the steps of both kinds one order. */
 let stepsGiven = 0;
 
 function collectStep(text: string, previous: readonly StepFlag[] = []): readonly StepFlag[] {

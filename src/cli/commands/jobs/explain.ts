@@ -2,19 +2,17 @@ import { addClientOptions, examplesText, openSession, type RegisterCommand } fro
 import { write, writeJson } from "../../print/output.ts";
 import { durationText, oneLine } from "../../print/text.ts";
 
-/** `solstice explain JOB`: why a job waits. */
+/** `solstice explain JOB`: shows the reason why a job waits. */
 export const registerExplain: RegisterCommand = (program, context) => {
   const command = program
     .command("explain <JOB>")
-    .summary("say why a job waits")
-    .description(
-      "Says what holds a waiting job back, and, where past jobs allow a guess, when it may start.",
-    );
+    .summary("show why a job waits")
+    .description("Shows the reason why a job waits and, if past jobs allow an estimate, when it may start.");
   addClientOptions(command)
     .addHelpText("after", examplesText([["solstice explain 7k3m", "why the job 7k3m… does not start"]]))
     .action(async (jobId: string, flags: { json?: true }) => {
       const session = await openSession(command, context);
-      const answer = await session.ask((client, options) => client.explain({ jobId }, options));
+      const answer = await session.call((client, options) => client.explain({ jobId }, options));
       const startMs = answer.estimatedStartMs === undefined ? null : Number(answer.estimatedStartMs);
       const { constraint, message } = answer;
       if (flags.json) {

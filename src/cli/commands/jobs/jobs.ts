@@ -20,18 +20,18 @@ interface JobsFlags {
   readonly json?: true;
 }
 
-/** Most jobs of one listing, which is what the API gives at most. */
+/** Most jobs of one listing: the API's limit. */
 const limitMax = 1000;
 
-/** `solstice jobs [JOB]`: the latest jobs, or all about one. */
+/** `solstice jobs [JOB]`: lists the latest jobs, or shows all facts about one job. */
 export const registerJobs: RegisterCommand = (program, context) => {
   const command = program
     .command("jobs [JOB]")
-    .summary("list jobs, or show everything about one")
+    .summary("list jobs, or show all facts about one job")
     .description(
-      "Lists the latest jobs, newest first. With JOB (an id or a beginning of it): its steps, attempts, verdict, and " +
-        "the time each state took. With --rejected: messages of the broker that could not become jobs, and why; they are " +
-        "in its dead-letter queue.",
+      "Lists the latest jobs, newest first. With JOB (an id or the beginning of an id): the job's steps, attempts, verdict, and " +
+        "the time in each state. With --rejected: messages of the broker that could not become jobs, with the reason; they are " +
+        "in the dead-letter queue.",
     )
     .addOption(
       new Option("--state <STATE>", "only jobs in this state (repeatable)")
@@ -45,9 +45,9 @@ export const registerJobs: RegisterCommand = (program, context) => {
       "after",
       examplesText([
         ["solstice jobs", "the latest 50"],
-        ["solstice jobs --state queued --state running", "what waits and what runs"],
+        ["solstice jobs --state queued --state running", "waiting and running jobs"],
         ["solstice jobs 7k3m", "everything about the job whose id begins with 7k3m"],
-        ["solstice jobs --rejected", "what came from the broker and could not become a job, and why"],
+        ["solstice jobs --rejected", "messages of the broker that could not become jobs, with the reason"],
         ["solstice jobs --json | jq '.jobs[] | select(.state == \"failed\") | .id'", "for programs"],
       ]),
     )
@@ -55,7 +55,7 @@ export const registerJobs: RegisterCommand = (program, context) => {
       refuseContradiction(jobId, flags);
       const isGiven = (option: string) => command.getOptionValueSource(option) === "cli";
       if (jobId !== undefined && (isGiven("state") || isGiven("limit")))
-        throw new SolsticeError("usage", "--state and --limit are for the list: give no JOB with them.");
+        throw new SolsticeError("usage", "--state and --limit filter the list: do not give JOB with them.");
       const view = { context, flags, session: await openSession(command, context) };
       if (flags.rejected) await showRejected(view);
       else if (jobId === undefined) await showList(view);
@@ -70,7 +70,7 @@ interface View {
 }
 
 async function showJob({ context, flags, session }: View, jobId: string): Promise<void> {
-  const { job } = await session.ask((client, options) => client.get({ jobId }, options));
+  const { job } = await session.call((client, options) => client.get({ jobId }, options));
   const now = context.now();
   if (!job) return;
   if (flags.json) await writeJson(context.stdout, jobDocument(job, now));
@@ -79,7 +79,7 @@ async function showJob({ context, flags, session }: View, jobId: string): Promis
 
 async function showList({ context, flags, session }: View): Promise<void> {
   const query = { states: [...(flags.state ?? [])], limit: flags.limit };
-  const { jobs } = await session.ask((client, options) => client.list(query, options));
+  const { jobs } = await session.call((client, options) => client.list(query, options));
   const now = context.now();
   if (flags.json) await writeJson(context.stdout, { jobs: jobs.map((job) => jobSummaryDocument(job, now)) });
   else await write(context.stdout, listText(jobs, context.stdout, now));
@@ -87,7 +87,7 @@ async function showList({ context, flags, session }: View): Promise<void> {
 
 async function showRejected({ context, flags, session }: View): Promise<void> {
   const { limit } = flags;
-  const { messages } = await session.ask((client, options) => client.listRejected({ limit }, options));
+  const { messages } = await session.call((client, options) => client.listRejected({ limit }, options));
   if (flags.json) await writeJson(context.stdout, { messages: messages.map(rejectedDocument) });
   else await write(context.stdout, rejectedText(messages, context.stdout, context.now()));
 }
@@ -96,7 +96,7 @@ function refuseContradiction(jobId: string | undefined, flags: JobsFlags): void 
   if (!flags.rejected || (jobId === undefined && flags.state === undefined)) return;
   throw new SolsticeError(
     "usage",
-    "--rejected lists messages that never became jobs: give no JOB and no --state.",
+    "--rejected lists messages that never became jobs: do not give JOB or --state with it.",
   );
 }
 

@@ -57,7 +57,7 @@ function addEndedJob(): void {
   });
 }
 
-test("jobs: a table for people, without control characters of others", async () => {
+test("jobs: a table for people, without control characters from untrusted texts", async () => {
   addEndedJob();
   addJob(api, "8aaaaa", { state: "queued", label: "x\ny" });
   const { code, stdout, stderr } = await run("jobs");
@@ -83,7 +83,7 @@ test("jobs --json: one document, snake_case, numbers that are numbers", async ()
   assert.equal("steps" in jobs[0], false);
 });
 
-test("jobs JOB: everything of one, by a beginning of its id", async () => {
+test("jobs JOB: all facts about one job, by the beginning of its id", async () => {
   addEndedJob();
   const { stdout } = await run("jobs", "7k");
   assert.match(stdout, /^Job +7k3m9x$/m);
@@ -105,7 +105,7 @@ test("jobs JOB --json: a hold that was not refused has no message", async () => 
   assert.deepEqual(hold, { state: "ending", until_ms: null, released_ms: null, message: null });
 });
 
-test("jobs JOB: a log that retention removed, and when", async () => {
+test("jobs JOB: a log that retention removed, with its date", async () => {
   const expiredMs = BigInt(Date.UTC(2026, 10, 24, 12));
   addJob(api, "9bbbbb", {
     state: "succeeded",
@@ -121,26 +121,30 @@ test("jobs JOB: a log that retention removed, and when", async () => {
   });
 });
 
-test("cancel: each job on its own, exit code 1 when one is not there", async () => {
+test("cancel: one missing job sets exit code 1, and the other jobs are cancelled", async () => {
   addJob(api, "7k3m9x");
   addEndedJob();
   addJob(api, "8aaaaa");
   const { code, stdout, stderr } = await run("cancel", "nosuch", "8a", "7k");
   assert.equal(code, 1);
-  assert.equal(stdout, "Job 8aaaaa is cancelled.\nJob 7k3m9x had ended before: failed.\n");
+  assert.equal(stdout, "Job 8aaaaa is cancelled.\nJob 7k3m9x has already ended: failed.\n");
   assert.match(stderr, /^solstice: There is no job nosuch\./);
   const { jobs } = JSON.parse((await run("cancel", "--json", "8a")).stdout);
   assert.equal(jobs[0].state, "cancelled");
 });
 
-test("options of the list are refused beside a job", async () => {
+test("options of the list are refused together with a job", async () => {
   addJob(api, "7k3m9x");
   for (const args of [
     ["--state", "queued"],
     ["--limit", "5"],
   ]) {
     const { code, stderr } = await run("jobs", "7k3m9x", ...args);
-    assert.deepEqual([code, /--state and --limit are for the list/.test(stderr)], [2, true], stderr);
+    assert.deepEqual(
+      [code, /--state and --limit filter the list: do not give JOB/.test(stderr)],
+      [2, true],
+      stderr,
+    );
   }
 });
 
@@ -162,7 +166,7 @@ test("explain and capacity", async () => {
   assert.equal(JSON.parse((await run("capacity", "--json")).stdout).labels[0].cap, 2);
 });
 
-test("capacity shows the hosts where there are several", async () => {
+test("capacity shows the hosts if there are several", async () => {
   const host = { backend: "noop", state: "serving", maxConcurrency: 4, running: 1, labels: ["a", "b"] };
   assert.doesNotMatch((await run("capacity")).stdout, /HOST/);
   api.hosts = [
@@ -177,16 +181,16 @@ test("capacity shows the hosts where there are several", async () => {
   api.hosts = [];
 });
 
-test("a missing or wrong token: exit code 77, and what to do", async () => {
+test("a missing or wrong token: exit code 77 and a remedy", async () => {
   const { code, stderr } = await runCli(["jobs"], { env: { SOLSTICE_API_URL: api.url } });
   assert.equal(code, 77);
   assert.match(
     stderr,
-    /^solstice: This API requires a token\.\nSet API_TOKEN as the orchestrator has it\.\n$/,
+    /^solstice: This API requires a token\.\nSet API_TOKEN to the token of the orchestrator\.\n$/,
   );
 });
 
-test("images: lists what the map names, and pulls a file", async () => {
+test("images: lists the images of the map, and pulls a file", async () => {
   const map = join(directory, "map.yaml");
   await writeFile(join(directory, "source.raw"), Buffer.alloc(1024 * 1024, 1));
   await writeFile(
@@ -211,10 +215,10 @@ test("images: lists what the map names, and pulls a file", async () => {
   assert.equal(images[0].state, "ready");
   assert.match(images[0].sha256, /^[0-9a-f]{64}$/);
   const unknown = await run("images", "pull", "tinny", ...flags);
-  assert.match(unknown.stderr, /no image "tinny" \(did you mean "tiny"\?\)\.\nKnown images: tiny, gone\./);
+  assert.match(unknown.stderr, /no image "tinny" \(did you mean "tiny"\?\)\.\nImages: tiny, gone\./);
 });
 
-test("a wrong map is told in full, with exit code 78", async () => {
+test("all problems of a wrong map are reported, with exit code 78", async () => {
   const map = join(directory, "wrong.yaml");
   await writeFile(map, "default_label: x\nimages: {a: {}}\n");
   const { code, stderr } = await run("orchestrator", "--config", map, "--max-concurrency", "0");

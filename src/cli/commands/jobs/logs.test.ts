@@ -13,7 +13,7 @@ afterEach(() => {
 });
 after(() => api.stop());
 
-test("prints the bytes as they are: binary, escape sequences, no newline at the end", async () => {
+test("prints the bytes unchanged: binary, escape sequences, no newline at the end", async () => {
   addJob(api, "7k3m9x", { state: "succeeded", attempt: 1 });
   const bytes = Buffer.concat([
     Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
@@ -37,13 +37,13 @@ test("the console and earlier attempts can be read", async () => {
   );
 });
 
-test("follows over restarts and attempts, from the offset reached", async () => {
+test("follows the log over restarts and attempts, from the offset reached", async () => {
   addJob(api, "7k3m9x", { state: "running", attempt: 1 });
   api.append("7k3m9x", "one\n");
   const cli = startCli(["logs", "-f", "7k3m9x", "--api-url", api.url]);
   await cli.sawOutput("one");
   await api.stop();
-  await cli.sawError("Waiting for it");
+  await cli.sawError("Retrying");
   api.append("7k3m9x", "two\n");
   await api.restart();
   await cli.sawOutput("two");
@@ -57,7 +57,7 @@ test("follows over restarts and attempts, from the offset reached", async () => 
   assert.match(cli.stderr(), /==> attempt 2\n$/);
 });
 
-test("followed before its job runs it says why the job waits, and nothing of that on stdout", async () => {
+test("-f before the job runs shows the reason to wait on stderr, and nothing on stdout", async () => {
   addJob(api, "7k3m9x");
   api.explanation = labelIsFull;
   const cli = startCli(["logs", "-f", "7k3", "--api-url", api.url]);
@@ -70,7 +70,7 @@ test("followed before its job runs it says why the job waits, and nothing of tha
   assert.equal(cli.stdout().toString(), "one\n");
 });
 
-test("where bytes were not kept one line says so, and stderr what the log is", async () => {
+test("one line marks bytes that were not kept, and stderr reports the completeness of the log", async () => {
   const job = addJob(api, "7k3m9x", {
     state: "succeeded",
     attempt: 1,
@@ -85,7 +85,7 @@ test("where bytes were not kept one line says so, and stderr what the log is", a
   assert.equal(stderr, "The log is truncated: bytes 10–20 (10 B) were not kept.\n");
 });
 
-test("--json: a document for each line, with its place, and with the bytes where they are not UTF-8", async () => {
+test("--json: a document for each line, with its offset, and with the bytes if they are not UTF-8", async () => {
   const job = addJob(api, "7k3m9x", { state: "succeeded", attempt: 1 });
   const long = "x".repeat(64 * 1024);
   api.append(
@@ -118,7 +118,7 @@ test("a job that does not exist: its error, the API's remedy, exit code 1", asyn
   assert.equal(stderr, "solstice: There is no job zzz.\nSee 'solstice jobs' — it lists them.\n");
 });
 
-test("an API that is not there is told at once, not after minutes", async () => {
+test("an API that cannot be reached is an error at once, not after minutes", async () => {
   const { code } = await runCli(["logs", "-f", "zzz", "--api-url", "http://127.0.0.1:9"]);
   assert.equal(code, 69);
 });

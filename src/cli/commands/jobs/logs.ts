@@ -16,21 +16,21 @@ interface LogsFlags {
   readonly json?: true;
 }
 
-/** `solstice logs JOB`: what the steps wrote, or the guest's console, byte for byte. */
+/** `solstice logs JOB`: prints the output of the steps, or the guest's console, byte for byte. */
 export const registerLogs: RegisterCommand = (program, context) => {
   const command = program
     .command("logs <JOB>")
     .summary("print a job's log")
     .description(
-      "Prints what a job's steps wrote, byte for byte. With --follow it goes on until the job has ended (over all its " +
-        "attempts), also while the orchestrator restarts. On a terminal, what would act on it is left out, but for colours. With --json each line is one JSON document, also with --follow. JOB is the job's id or a beginning of it.",
+      "Prints the output of a job's steps, byte for byte. With --follow the command continues until the job has ended (over all its " +
+        "attempts), also while the orchestrator restarts. On a terminal, control sequences are removed, except colours. With --json each line is one JSON document, also with --follow. JOB is the job's id or the beginning of it.",
     )
-    .option("-f, --follow", "go on while the job runs")
+    .option("-f, --follow", "continue while the job runs")
     .option("--console", "the guest's serial console instead of the steps' output")
     .addOption(
       new Option(
         "--step <NAME>",
-        "only what this step wrote: its name, or its index from 0 (where several have the name)",
+        "only the output of this step: its name, or its index from 0 (if several have the name)",
       ).conflicts("console"),
     )
     .option("--attempt <N>", "the log of this attempt (default: the latest)", parseAttempt);
@@ -40,7 +40,7 @@ export const registerLogs: RegisterCommand = (program, context) => {
       examplesText([
         ["solstice logs 7k3m", "everything so far"],
         ["solstice logs -f 7k3m | tee build.log", "live, until the job has ended"],
-        ["solstice logs --step test 7k3m", "what one step wrote"],
+        ["solstice logs --step test 7k3m", "the output of one step"],
         ["solstice logs --json 7k3m | jq -r .text", "for programs: a document for each line"],
         ["solstice logs --console --attempt 1 7k3m", "why the first attempt's machine did not boot"],
       ]),
@@ -50,12 +50,12 @@ export const registerLogs: RegisterCommand = (program, context) => {
     });
 };
 
-interface Means {
+interface LogsContext {
   readonly context: CliContext;
   readonly session: ApiSession;
 }
 
-async function printLog(jobId: string, flags: LogsFlags, { context, session }: Means): Promise<void> {
+async function printLog(jobId: string, flags: LogsFlags, { context, session }: LogsContext): Promise<void> {
   const place = {
     jobId,
     stream: flags.console ? ("console" as const) : ("output" as const),
@@ -63,8 +63,8 @@ async function printLog(jobId: string, flags: LogsFlags, { context, session }: M
     follow: flags.follow ?? false,
     ...(flags.step !== undefined && { step: flags.step }),
   };
-  // Only the first connection is refused at once: a wrong address should not take two minutes to be told.
-  const { job } = await session.ask((client, options) => client.get({ jobId }, options));
+  // The first call has no retry, so that a wrong address is an error at once, not after two minutes.
+  const { job } = await session.call((client, options) => client.get({ jobId }, options));
   const reason = createWaitReason(job?.id ?? jobId, { context, session });
   const printer = flags.json ? documentPrinter(context) : bytePrinter(context);
   let attempt = 0;
@@ -84,18 +84,18 @@ async function printPieces(
     session,
     reason,
     printer,
-  }: Means & { readonly reason: WaitReason; readonly printer: LogPrinter },
+  }: LogsContext & { readonly reason: WaitReason; readonly printer: LogPrinter },
 ): Promise<number> {
   const onLost = (message: string) => {
     reason.end();
-    context.stderr.write(`${message} Waiting for it.\n`);
+    context.stderr.write(`${message} Retrying.\n`);
   };
   let attempt = 0;
   for await (const piece of followLog(place, { session, onLost })) {
     reason.end();
     attempt = piece.attempt;
     await printer.add(piece);
-    // A log begins without a byte: perhaps its job waits.
+    // The log has no byte yet: its job may wait.
     if (place.follow && piece.data.length === 0) reason.begin();
   }
   await printer.end();
@@ -133,12 +133,12 @@ function documentPrinter({ stdout }: CliContext): LogPrinter {
   return { add: (piece) => print(lines.add(piece)), end: () => print(lines.end()) };
 }
 
-/** Reports on stderr what is wrong with a log that was printed. The API reports it for the latest attempt. */
+/** Reports on stderr that a printed log is incomplete. The API has this fact for the latest attempt only. */
 async function reportCompleteness(
   printed: { jobId: string; attempt: number },
-  { context, session }: Means,
+  { context, session }: LogsContext,
 ): Promise<void> {
-  const { job } = await session.ask((client, options) => client.get({ jobId: printed.jobId }, options));
+  const { job } = await session.call((client, options) => client.get({ jobId: printed.jobId }, options));
   if (!job?.log || job.attempt !== printed.attempt || isWhole(job.log)) return;
   context.stderr.write(`The log is ${completenessText(job.log)}.\n`);
 }

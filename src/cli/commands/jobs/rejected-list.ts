@@ -3,7 +3,7 @@ import type { Output } from "../../context.ts";
 import { tableText } from "../../print/table.ts";
 import { durationText, oneLine } from "../../print/text.ts";
 
-/** A rejected message as `--json` prints it; `docs/reference/cli.md` documents the keys, which stay. */
+/** A rejected message as `--json` prints it. `docs/reference/cli.md` documents the keys; they must not change. */
 export function rejectedDocument(rejected: RejectedMessage) {
   return {
     id: rejected.id,

@@ -4,14 +4,14 @@ import { jobDocument } from "../../print/job-document.ts";
 import { write, writeJson } from "../../print/output.ts";
 import { reportError } from "../../print/report-error.ts";
 
-/** `solstice release JOB...`: ends holds. */
+/** `solstice release JOB...`: removes guests on hold. */
 export const registerRelease: RegisterCommand = (program, context) => {
   const command = program
     .command("release <JOB...>")
     .summary("remove the guest of a failed job that is on hold")
     .description(
       "Ends the hold of a failed job's guest before its time: the guest is removed, and the job gets its verdict as its " +
-        "state. Exits 1 when one of them has no guest on hold; the others are released all the same.",
+        "state. Exits 1 when a job has no guest on hold; the others are still released.",
     );
   addClientOptions(command)
     .addHelpText("after", examplesText([["solstice release 7k3m", "the job whose id begins with 7k3m"]]))
@@ -20,7 +20,7 @@ export const registerRelease: RegisterCommand = (program, context) => {
       const jobs: Job[] = [];
       for (const jobId of jobIds) {
         try {
-          const { job } = await session.ask((client, options) => client.release({ jobId }, options));
+          const { job } = await session.call((client, options) => client.release({ jobId }, options));
           if (job) jobs.push(job);
         } catch (error) {
           context.setExitCode(reportError(context, error, { json: flags.json ?? false }));

@@ -12,7 +12,7 @@ after(() => api.stop());
 
 const retry = (...args: string[]) => ["retry", "--api-url", api.url, ...args];
 
-test("a job that has ended becomes a new one, which points to it", async () => {
+test("retry creates a new job, which refers to the job that has ended", async () => {
   addJob(api, "7k3m9x", { state: "failed" });
   const { code, stdout, stderr } = await runCli(retry("7k"));
   assert.equal(code, 0, stderr);
@@ -30,7 +30,7 @@ test("the same request id is the same new job", async () => {
   assert.deepEqual([second.id, second.existed], ["again7k3m9x", true]);
 });
 
-test("--wait follows the new job and exits as it did", async () => {
+test("--wait follows the new job and exits with its exit code", async () => {
   addJob(api, "7k3m9x", { state: "failed" });
   const cli = startCli(retry("7k3m9x", "--wait"));
   await cli.sawError("queued");
@@ -40,13 +40,13 @@ test("--wait follows the new job and exits as it did", async () => {
   assert.match(cli.stdout().toString(), /Job again7k3m9x failed: Again\./);
 });
 
-test("--wait says where the request id is that of a job which was there before", async () => {
+test("--wait reports that the job of the request id exists already", async () => {
   addJob(api, "7k3m9x", { state: "failed" });
   const id = ["--request-id", "11111111-2222-4333-8444-555555555555"];
   await runCli(retry("7k3m9x", ...id));
   api.update("again7k3m9x", { state: "failed" });
   const { stdout, stderr, code } = await runCli(retry("7k3m9x", "--wait", ...id));
-  assert.deepEqual([code, stderr], [1, "Job again7k3m9x was there already; this is its log.\n"]);
+  assert.deepEqual([code, stderr], [1, "Job again7k3m9x exists already; this is its log.\n"]);
   assert.match(stdout, /^Job again7k3m9x failed/);
 });
 
@@ -57,14 +57,14 @@ test("a job that has not ended is refused", async () => {
   assert.match(stderr, /has not ended: it is running/);
 });
 
-test("a job shows what it repeats and what repeats it", async () => {
+test("a job shows the job that it repeats and the jobs that repeat it", async () => {
   addJob(api, "7k3m9x", { state: "failed", retryOf: "0ld", retries: ["n3w", "n3wer"] });
   const { stdout } = await runCli(["jobs", "7k3m9x", "--api-url", api.url]);
   assert.match(stdout, /^Repeats +0ld$/m);
   assert.match(stdout, /^Repeated by n3w, n3wer$/m);
 });
 
-test("cancel --now says so to the API", async () => {
+test("cancel --now sends the flag to the API", async () => {
   addJob(api, "7k3m9x", { state: "running" });
   await runCli(["cancel", "7k3m9x", "--api-url", api.url]);
   await runCli(["cancel", "--now", "7k3m9x", "--api-url", api.url]);

@@ -22,17 +22,20 @@ export const registerRetry: RegisterCommand = (program, context) => {
     .command("retry <JOB>")
     .summary("run a job that has ended again, as a new job")
     .description(
-      "Makes a new job of the request of one that has ended: the same commit, steps and label. The new job points to " +
-        "the old one, which stays as it is. What the operator's side broke is tried again without this.",
+      "Creates a new job from the request of a job that has ended: the same commit, steps and label. The new job refers to " +
+        "the old job, which is not changed. After a failure of the infrastructure the orchestrator itself starts another attempt.",
     )
-    .option("--request-id <UUID>", "the same id again is the same new job (default: a new one)")
+    .option(
+      "--request-id <UUID>",
+      "an id for safe repeats: the same id is the same new job (default: a new id)",
+    )
     .option("--wait", "show the log live, and exit with the job's exit code");
   addClientOptions(command)
     .addHelpText(
       "after",
       examplesText([
         ["solstice retry 7k3m --wait", "the job whose id begins with 7k3m, once more, with its log"],
-        ["solstice jobs 7k3m", "shows what it repeats, and what repeats it"],
+        ["solstice jobs 7k3m", "shows the job that it repeats, and the jobs that repeat it"],
       ]),
     )
     .action(async (jobId: string, flags: RetryFlags) => {
@@ -57,11 +60,13 @@ async function retry(
 
 async function send(message: { jobId: string; requestId: string }, session: ApiSession): Promise<Submitted> {
   try {
-    const { job, existed, warnings } = await session.ask((client, options) => client.retry(message, options));
+    const { job, existed, warnings } = await session.call((client, options) =>
+      client.retry(message, options),
+    );
     if (job) return { job, existed, warnings };
   } catch (error) {
     if (!isSolsticeError(error, "unavailable")) throw error;
-    const again = `If you try again, add --request-id ${message.requestId}: should this one have arrived, it is the same job.`;
+    const again = `If you try again, add --request-id ${message.requestId}: if this request has arrived, you get the same job, not a second one.`;
     throw new SolsticeError(error.code, error.message, {
       remedy: `${error.remedy ?? ""}\n${again}`,
       cause: error,
@@ -71,6 +76,6 @@ async function send(message: { jobId: string; requestId: string }, session: ApiS
 }
 
 function retriedText(job: Job, existed: boolean): string {
-  const what = existed ? `was there already: ${oneLine(job.state)}` : `is ${oneLine(job.state)}`;
+  const what = existed ? `exists already: ${oneLine(job.state)}` : `is ${oneLine(job.state)}`;
   return `Job ${job.id}, which repeats ${oneLine(job.retryOf)}, ${what}. See its log with: solstice logs -f ${job.id}\n`;
 }

@@ -8,7 +8,7 @@ import { addClientOptions, examplesText, openSession, type RegisterCommand } fro
 import type { CliContext } from "../../context.ts";
 import { exitCodes } from "../../print/exit-codes.ts";
 import { oneLine, timeText } from "../../print/text.ts";
-import { converse, type Outcome } from "../../shell/converse.ts";
+import { attachShell, type Outcome } from "../../shell/attach-shell.ts";
 import { escapeHelp } from "../../shell/escape.ts";
 
 /** `solstice shell JOB`: enters the guest of a failed job that is on hold. */
@@ -17,18 +17,18 @@ export const registerShell: RegisterCommand = (program, context) => {
     .command("shell <JOB>")
     .summary("enter the guest of a failed job that is on hold")
     .description(
-      "A terminal in the guest of a failed job, where the job asked for that (enqueue --hold-on-failure): in the " +
-        "checkout, with the environment of the steps. Without a terminal at this end it reads commands from standard " +
-        "input and prints what they print. Leaving does not release the guest: it stays until its hold ends, or " +
+      "Opens a terminal in the guest of a failed job that has a hold (enqueue --hold-on-failure): in the " +
+        "checkout, with the environment of the steps. If standard input is no terminal, the command reads shell commands from it " +
+        "and prints their output. Leaving the shell does not release the guest, which stays until its hold ends or until " +
         "`solstice release JOB`.",
     );
   addClientOptions(command)
     .addHelpText(
       "after",
       examplesText([
-        ["solstice shell 7k3m", "look around in the guest of the job whose id begins with 7k3m"],
-        ["echo 'cat build/log.txt' | solstice shell 7k3m > log.txt", "get something out of it"],
-        ["solstice release 7k3m", "done: remove the guest"],
+        ["solstice shell 7k3m", "open a shell in the guest of the job whose id begins with 7k3m"],
+        ["echo 'cat build/log.txt' | solstice shell 7k3m > log.txt", "copy a file out of it"],
+        ["solstice release 7k3m", "remove the guest"],
       ]) + notes,
     )
     .action(async (jobId: string) => {
@@ -37,26 +37,26 @@ export const registerShell: RegisterCommand = (program, context) => {
 };
 
 const notes = `
-${escapeHelp} A guest has one shell at a time: a new one
-takes the place of another, whose owner is told. Exits with what the shell exits with; 0 after "~.", ${exitCodes.failure} where it ended
-otherwise.
+${escapeHelp} A guest has one shell at a time: a new shell
+ends the previous one, with a message there. Exits with the shell's exit code; 0 after "~."; ${exitCodes.failure} if the shell ended
+in another way.
 `;
 
-interface Means {
+interface EnterContext {
   readonly context: CliContext;
   readonly session: ApiSession;
 }
 
-async function enter(jobId: string, means: Means): Promise<void> {
-  // A wrong job is told in the words of every other command, and the job's whole id is known.
-  const { job } = await means.session.ask((client, options) => client.get({ jobId }, options));
+async function enter(jobId: string, means: EnterContext): Promise<void> {
+  // This call reports a wrong job as the other commands do, and returns the job's full id.
+  const { job } = await means.session.call((client, options) => client.get({ jobId }, options));
   const id = job?.id ?? jobId;
-  let outcome = await converseAt(means.session.apiUrl, id, means);
-  if (outcome.kind === "moved") outcome = await converseElsewhere(outcome.moved, id, means);
+  let outcome = await attachAt(means.session.apiUrl, id, means);
+  if (outcome.kind === "moved") outcome = await attachElsewhere(outcome.moved, id, means);
   report(id, outcome, means.context);
 }
 
-async function converseAt(apiUrl: string, jobId: string, { context, session }: Means): Promise<Outcome> {
+async function attachAt(apiUrl: string, jobId: string, { context, session }: EnterContext): Promise<Outcome> {
   const { stdin, stdout, stderr } = context;
   const terminal = stdin instanceof ReadStream && stdout.isTTY ? stdin : null;
   const onOpened = (openedId: string, untilMs: number) => {
@@ -66,36 +66,38 @@ async function converseAt(apiUrl: string, jobId: string, { context, session }: M
     );
   };
   try {
-    return await converse({ context, client: session.twoWay(apiUrl), jobId, terminal, onOpened });
+    return await attachShell({ context, client: session.twoWay(apiUrl), jobId, terminal, onOpened });
   } catch (error) {
     throw fromApiError(error, apiUrl);
   }
 }
 
-/** One host sends to another once; one that is sent to must have the guest. */
-async function converseElsewhere(
+/** Follows one redirect to the host of the guest. That host must have the guest: a second redirect is an error. */
+async function attachElsewhere(
   { hostId, apiUrl }: ShellMoved,
   jobId: string,
-  means: Means,
+  means: EnterContext,
 ): Promise<Outcome> {
   const shown = oneLine(shownUrl(apiUrl));
   const where = `The guest of job ${jobId} is on host ${oneLine(hostId)}`;
-  const remedy = `Run \`solstice shell ${jobId}\` there, or let its API be reached from here (API_LISTEN).`;
+  const remedy = `Run \`solstice shell ${jobId}\` there, or make its API reachable from here (API_LISTEN).`;
   if (!/^https?:\/\//.test(apiUrl))
-    throw new SolsticeError("unavailable", `${where}, which told no API.`, { remedy });
+    throw new SolsticeError("unavailable", `${where}, which has not published the URL of its API.`, {
+      remedy,
+    });
   let outcome: Outcome;
   try {
-    outcome = await converseAt(apiUrl, jobId, means);
+    outcome = await attachAt(apiUrl, jobId, means);
   } catch (error) {
-    const known = fromApiError(error, apiUrl);
-    if (known.code !== "unavailable") throw known;
+    const apiError = fromApiError(error, apiUrl);
+    if (apiError.code !== "unavailable") throw apiError;
     throw new SolsticeError("unavailable", `${where}, and its API at ${shown} cannot be reached.`, {
       remedy,
       cause: error,
     });
   }
   if (outcome.kind !== "moved") return outcome;
-  throw new SolsticeError("unavailable", `${where}, but what answers at ${shown} is another host.`, {
+  throw new SolsticeError("unavailable", `${where}, but another host answers at ${shown}.`, {
     remedy,
   });
 }

@@ -14,7 +14,7 @@ const zones: ZonesConfig = {
   nameservers: null,
 };
 
-test("a host that is no illumos is told so plainly; with the commands there, they are believed", () => {
+test("a host without illumos fails; with the zone commands on PATH it is a warning", () => {
   assert.equal(judgePlatform("sunos", []).status, "ok");
   const linux = judgePlatform("linux", ["zonecfg", "zoneadm"]);
   assert.equal(linux.status, "fail");
@@ -22,7 +22,7 @@ test("a host that is no illumos is told so plainly; with the commands there, the
   assert.equal(judgePlatform("linux", []).status, "warn");
 });
 
-test("parsable output: colons separate, a backslash takes their meaning", () => {
+test("parsable output: colons separate fields, a backslash escapes a character", () => {
   assert.deepEqual(fieldsOf("solstice0/v4:10.88.0.1/24"), ["solstice0/v4", "10.88.0.1/24"]);
   assert.deepEqual(fieldsOf("lo0/v6:\\:\\:1/128"), ["lo0/v6", "::1/128"]);
   assert.deepEqual(fieldsOf("a::b\\\\"), ["a", "", "b\\"]);
@@ -51,7 +51,7 @@ test("a dataset: absent, ours, another's, a volume", () => {
   assert.equal(judgeDataset(lost).remedy, "zfs create -p tank/ci");
 });
 
-test("room: less than the images may take is a warning, next to nothing a failure", () => {
+test("free space: less than the images may need is a warning, less than one image a failure", () => {
   const images = [{ virtualSizeBytes: 30 * 1024 ** 3 }, { virtualSizeBytes: null }];
   assert.equal(judgePoolSpace(40 * 1024 ** 3, images).status, "ok");
   assert.equal(judgePoolSpace(20 * 1024 ** 3, images).status, "warn");
@@ -60,7 +60,7 @@ test("room: less than the images may take is a warning, next to nothing a failur
 
 test("the path of a guest's console fits into a socket's address", () => {
   assert.equal(judgeSocketPath("/rpool/solstice/zones", "rpool/solstice").status, "ok");
-  // /job-<12>/root/tmp/vm.com1 has 34 characters behind the directory of zones.
+  // /job-<12>/root/tmp/vm.com1 has 34 characters after the directory of zones.
   assert.equal(judgeSocketPath(`/${"x".repeat(107 - 34 - 1)}`, "p/x").status, "ok");
   const long = judgeSocketPath(`/${"x".repeat(107 - 34)}`, "p/x");
   assert.equal(long.status, "fail");
@@ -70,7 +70,7 @@ test("the path of a guest's console fits into a socket's address", () => {
   }
 });
 
-test("links: what is missing will be made, what cannot serve is named", () => {
+test("links: a missing link will be created, an unusable link is named", () => {
   const links = [
     { name: "igb0", kind: "phys", over: "" },
     { name: "ci0", kind: "vnic", over: "igb0" },
@@ -78,19 +78,19 @@ test("links: what is missing will be made, what cannot serve is named", () => {
     { name: "solstice0", kind: "vnic", over: "igb0" },
   ];
   assert.equal(judgeLink("solstice_stub0", links).status, "ok");
-  assert.match(judgeLink("stub9", links).detail, /is made when/);
+  assert.match(judgeLink("stub9", links).detail, /The orchestrator creates an etherstub stub9/);
   assert.match(judgeLink("ci0", links).remedy ?? "", /^set ZONES_LINK to igb0/);
   assert.equal(judgeLink("igb0", null).status, "fail");
-  assert.match(judgeVnic(zones, links).detail, /solstice0 is over igb0, and guests are on solstice_stub0/);
+  assert.match(judgeVnic(zones, links).detail, /solstice0 is over igb0, but guests are on solstice_stub0/);
   assert.equal(judgeVnic({ ...zones, link: "igb0" }, links).status, "ok");
   assert.equal(judgeVnic({ ...zones, vnic: "solstice1" }, links).status, "ok");
 });
 
-test("the host's address: in the guests' network, not one of theirs, and in no other network of the host", () => {
+test("the host's address: in the guests' network, outside of the guests' range, and in no other network of the host", () => {
   const at = (name: string, address: string, prefix = 24) => ({ interface: name, address, prefix });
-  assert.match(judgeAddress(zones, []).detail, /solstice0 gets 10\.88\.0\.1/);
+  assert.match(judgeAddress(zones, []).detail, /gives solstice0 the address 10\.88\.0\.1/);
   assert.equal(judgeAddress(zones, [at("lo0", "127.0.0.1", 8), at("solstice0", "10.88.0.1")]).status, "ok");
-  assert.match(judgeAddress(zones, [at("solstice0", "10.88.0.7")]).detail, /one of the addresses for guests/);
+  assert.match(judgeAddress(zones, [at("solstice0", "10.88.0.7")]).detail, /also in the range for guests/);
   assert.match(
     judgeAddress(zones, [at("solstice0", "10.99.0.1")]).remedy ?? "",
     /^ipadm create-addr .*10\.88\.0\.1\/24/,
@@ -103,17 +103,17 @@ test("the host's address: in the guests' network, not one of theirs, and in no o
 test("there are as many addresses as guests", () => {
   const few = { ...zones, addresses: { first: "10.88.0.2", last: "10.88.0.4" } };
   assert.equal(judgePool({ zones: few, maxConcurrency: 2, maxHolds: 1 }).status, "ok");
-  assert.match(judgePool({ zones: few, maxConcurrency: 3, maxHolds: 1 }).detail, /3 addresses, and 4 guests/);
+  assert.match(judgePool({ zones: few, maxConcurrency: 3, maxHolds: 1 }).detail, /3 addresses, but 4 guests/);
 });
 
-test("forwarding, by what routeadm prints", () => {
+test("forwarding, from the output of routeadm", () => {
   const line = (now: string) => [`persistent=disabled default=disabled current=${now}`];
   assert.equal(judgeForwarding(line("enabled")).status, "ok");
   assert.equal(judgeForwarding(line("disabled")).remedy, "routeadm -u -e ipv4-forwarding");
   assert.equal(judgeForwarding(null).status, "warn");
 });
 
-test("NAT, by what ipnat prints: a rule for the guests' network or one around it", () => {
+test("NAT, from the output of ipnat: a rule for the guests' network or a larger one", () => {
   const listed = (...rules: string[]) => [
     "List of active MAP/Redirect filters:",
     ...rules,
@@ -130,7 +130,7 @@ test("NAT, by what ipnat prints: a rule for the guests' network or one around it
   assert.equal(judgeNat(null, zones, null).status, "warn");
 });
 
-test("the filter, by what ipfstat prints: something must keep guests from the host", () => {
+test("the filter, from the output of ipfstat: a rule must block guests", () => {
   assert.equal(judgeFilter(["empty list for ipfilter(in)"], zones).status, "warn");
   assert.equal(judgeFilter(["block in on igb0 all"], zones).status, "warn");
   assert.equal(judgeFilter(["pass in on solstice0 all"], zones).status, "warn");

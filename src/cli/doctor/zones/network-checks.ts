@@ -6,7 +6,7 @@ import { type Datalink, datalinks, type HostAddress, hostAddresses, type Illumos
 
 type NetworkTarget = Pick<OrchestratorConfig, "zones" | "maxConcurrency" | "maxHolds">;
 
-/** Whether guests can have VNICs and addresses, and reach the host. */
+/** Checks that guests can have VNICs and addresses, and reach the host. */
 export function networkChecks(host: Illumos, target: NetworkTarget): Check[] {
   const { zones } = target;
   return [
@@ -17,43 +17,44 @@ export function networkChecks(host: Illumos, target: NetworkTarget): Check[] {
   ];
 }
 
-/** Whether VNICs can be made over the link. */
+/** Checks that VNICs can be created over the link. */
 export function judgeLink(name: string, links: readonly Datalink[] | null): Finding {
-  if (!links) return fail("dladm does not say which links there are.", "dladm show-link");
+  if (!links) return fail("dladm does not list the links.", "dladm show-link");
   const link = links.find((one) => one.name === name);
-  if (!link) return ok(`An etherstub ${name} is made when the orchestrator starts.`);
+  if (!link) return ok(`The orchestrator creates an etherstub ${name} at its start.`);
   if (link.kind === "vnic") {
     return fail(
-      `${name} is a VNIC: another cannot be made over it.`,
+      `${name} is a VNIC: no other VNIC can be created over it.`,
       `set ZONES_LINK to ${link.over || "the link below it"}, or to a new etherstub's name`,
     );
   }
-  return ok(`${name} is there (${link.kind}).`);
+  return ok(`${name} exists (${link.kind}).`);
 }
 
-/** Whether the host's interface is on that link. */
+/** Checks that the host's interface is on the guests' link. */
 export function judgeVnic({ link, vnic }: ZonesConfig, links: readonly Datalink[] | null): Finding {
   const found = links?.find((one) => one.name === vnic);
-  if (!found) return ok(`A VNIC ${vnic} over ${link} is made when the orchestrator starts.`);
-  if (found.kind !== "vnic" || found.over === link) return ok(`${vnic} is there (${found.kind}).`);
+  if (!found) return ok(`The orchestrator creates a VNIC ${vnic} over ${link} at its start.`);
+  if (found.kind !== "vnic" || found.over === link) return ok(`${vnic} exists (${found.kind}).`);
   return fail(
-    `${vnic} is over ${found.over}, and guests are on ${link}: they do not see each other.`,
+    `${vnic} is over ${found.over}, but guests are on ${link}: host and guests cannot reach each other.`,
     `set ZONES_LINK to ${found.over}, or ZONES_VNIC to another name`,
   );
 }
 
-/** Whether the host's address lies in the guests' network, is not given to guests, and is in no other network. */
+/** Checks that the host's address is in the guests' network, outside of the guests' range, and in no other network of the host. */
 export function judgeAddress(zones: ZonesConfig, addresses: readonly HostAddress[] | null): Finding {
-  if (!addresses) return fail("ipadm does not say which addresses there are.", "ipadm show-addr");
+  if (!addresses) return fail("ipadm does not list the addresses.", "ipadm show-addr");
   const foreign = addresses.find((one) => one.interface !== zones.vnic && overlaps(one, zones));
   if (foreign) {
     return fail(
       `${foreign.interface} has ${foreign.address}/${foreign.prefix}, in the guests' network ${subnetText(zones.subnet)}.`,
-      `set ZONES_SUBNET to a network that this host has not, or ZONES_VNIC to ${foreign.interface} where guests are on its network`,
+      `set ZONES_SUBNET to a network that this host does not use, or ZONES_VNIC to ${foreign.interface} if guests are on its network`,
     );
   }
   const own = addresses.filter((one) => one.interface === zones.vnic);
-  if (own.length === 0) return ok(`${zones.vnic} gets ${zones.gateway} when the orchestrator starts.`);
+  if (own.length === 0)
+    return ok(`The orchestrator gives ${zones.vnic} the address ${zones.gateway} at its start.`);
   const fitting = own.find((one) => overlaps(one, zones));
   if (!fitting) {
     return fail(
@@ -63,20 +64,20 @@ export function judgeAddress(zones: ZonesConfig, addresses: readonly HostAddress
   }
   if (isGiven(fitting.address, zones)) {
     return fail(
-      `${fitting.address} is the host's on ${zones.vnic}, and one of the addresses for guests.`,
+      `${fitting.address} is the host's address on ${zones.vnic}, and also in the range for guests.`,
       `set ZONES_ADDRESSES to a range without it`,
     );
   }
   return ok(`${zones.vnic} has ${fitting.address}.`);
 }
 
-/** Whether there are as many addresses as guests. */
+/** Checks that there are as many addresses as guests. */
 export function judgePool({ zones, maxConcurrency, maxHolds }: NetworkTarget): Finding {
   const [count, guests] = [addressCount(zones.addresses), maxConcurrency + maxHolds];
   const range = `${zones.addresses.first}-${zones.addresses.last}`;
   if (count >= guests) return ok(`${range}: ${count} addresses for at most ${guests} guests.`);
   return fail(
-    `${range} are ${count} addresses, and ${guests} guests may run or be on hold.`,
+    `${range} has ${count} addresses, but ${guests} guests may run or be on hold.`,
     "set ZONES_ADDRESSES to more of them, or MAX_CONCURRENCY or MAX_HOLDS to less",
   );
 }

@@ -3,10 +3,10 @@ import { type RunCommand, runCommand } from "../../../host/command.ts";
 
 const deadlineSeconds = 20;
 
-/** How the checks look at an illumos host; tests give another root and other commands. */
+/** Access to an illumos host; tests use another root and other commands. */
 export interface Illumos {
   readonly run: RunCommand;
-  /** Where `/usr/lib/brand` and `/dev` are looked for. */
+  /** The directory that contains `usr/lib/brand` and `dev`. */
   readonly root: string;
   readonly platform: NodeJS.Platform;
   readonly userId: number | undefined;
@@ -14,13 +14,13 @@ export interface Illumos {
   readonly searchPath: string;
 }
 
-/** This host, as it is. `env` is the caller's environment. */
+/** Access to this host. `env` is the caller's environment. */
 export function thisHost(env: Readonly<Record<string, string | undefined>>): Illumos {
   const { platform } = process;
   return { run: runCommand, root: "/", platform, userId: process.getuid?.(), searchPath: env.PATH ?? "" };
 }
 
-/** What a command prints, in lines; null where the program is not installed, or says that it cannot. */
+/** The output of a command, in lines; null when the program is not installed or fails. */
 export async function linesOf(
   { run }: Illumos,
   program: string,
@@ -36,8 +36,8 @@ export async function linesOf(
 }
 
 /**
- * The fields of a line that dladm or ipadm printed with `-p` and more than one field: separated by colons, where a
- * backslash takes the meaning of the character behind it (dladm(8), parsable output).
+ * The fields of a line that dladm or ipadm printed with `-p` and more than one field: separated by colons; a backslash
+ * escapes the next character (dladm(8), parsable output).
  */
 export function fieldsOf(line: string): string[] {
   const fields = [""];
@@ -53,11 +53,11 @@ export interface Datalink {
   readonly name: string;
   /** `phys`, `vnic`, `etherstub`, `bridge`, `aggr` … */
   readonly kind: string;
-  /** The link that a VNIC is made over; empty for others. */
+  /** The link below a VNIC; empty for others. */
   readonly over: string;
 }
 
-/** The datalinks of the host, or null where dladm cannot be asked. */
+/** The datalinks of the host, or null when dladm fails. */
 export async function datalinks(host: Illumos): Promise<Datalink[] | null> {
   const lines = await linesOf(host, "dladm", ["show-link", "-p", "-o", "link,class,over"]);
   return (
@@ -75,7 +75,7 @@ export interface HostAddress {
   readonly prefix: number;
 }
 
-/** The IPv4 addresses of the host, or null where ipadm cannot be asked. */
+/** The IPv4 addresses of the host, or null when ipadm fails. */
 export async function hostAddresses(host: Illumos): Promise<HostAddress[] | null> {
   const lines = await linesOf(host, "ipadm", ["show-addr", "-p", "-o", "addrobj,addr"]);
   return lines?.flatMap((line) => readAddress(line) ?? []) ?? null;

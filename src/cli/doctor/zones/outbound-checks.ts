@@ -4,10 +4,10 @@ import { type Check, type Finding, ok, warn } from "../check.ts";
 import { datalinks, type Illumos, linesOf } from "./observe.ts";
 
 /**
- * Whether guests get out, and what keeps them from the host: forwarding, NAT and filter are the operator's, so that all
- * of this only warns. Guests on a link to another network have that network's router.
+ * Checks that guests reach other networks and are kept from the host. The operator configures forwarding, NAT and filter, so
+ * these checks only warn. Guests on a link to another network use that network's router.
  */
-export async function wayOutChecks(host: Illumos, zones: ZonesConfig): Promise<Check[]> {
+export async function outboundChecks(host: Illumos, zones: ZonesConfig): Promise<Check[]> {
   const link = (await datalinks(host))?.find((one) => one.name === zones.link);
   const isOwnNetwork = link === undefined || link.kind === "etherstub";
   const filter = {
@@ -22,20 +22,20 @@ export async function wayOutChecks(host: Illumos, zones: ZonesConfig): Promise<C
     },
     {
       name: "NAT",
-      run: async () => judgeNat(await linesOf(host, "ipnat", ["-l"]), zones, await wayOut(host)),
+      run: async () => judgeNat(await linesOf(host, "ipnat", ["-l"]), zones, await outboundInterface(host)),
     },
     filter,
   ];
 }
 
-/** Whether this host forwards packets; by what `routeadm -p ipv4-forwarding` prints. */
+/** Checks that this host forwards packets, from the output of `routeadm -p ipv4-forwarding`. */
 export function judgeForwarding(lines: readonly string[] | null): Finding {
   if (lines?.some((line) => /\bcurrent=enabled\b/.test(line))) return ok("IPv4 forwarding is on.");
-  const seen = lines ? "IPv4 forwarding is off" : "routeadm does not say whether IPv4 is forwarded";
-  return warn(`${seen}: guests reach this host, and nothing beyond it.`, "routeadm -u -e ipv4-forwarding");
+  const seen = lines ? "IPv4 forwarding is off" : "routeadm does not report the state of IPv4 forwarding";
+  return warn(`${seen}: guests reach only this host.`, "routeadm -u -e ipv4-forwarding");
 }
 
-/** Whether guests' addresses are translated on their way out; by what `ipnat -l` prints. */
+/** Checks that outgoing packets of guests are translated (NAT), from the output of `ipnat -l`. */
 export function judgeNat(
   lines: readonly string[] | null,
   zones: ZonesConfig,
@@ -57,21 +57,21 @@ export function judgeNat(
   );
 }
 
-/** Whether anything is blocked that guests send; by what `ipfstat -i` prints. */
+/** Checks that a rule blocks packets from guests, from the output of `ipfstat -i`. */
 export function judgeFilter(lines: readonly string[] | null, { vnic, subnet }: ZonesConfig): Finding {
   const isOurs = (line: string) =>
     /^block\b.*\bin\b/.test(line) &&
     (line.includes(` on ${vnic} `) || line.includes(` from ${subnetText(subnet)} `));
   const rule = lines?.find(isOurs);
-  if (rule !== undefined) return ok(`The filter blocks what guests may not reach: ${rule.trim()}`);
+  if (rule !== undefined) return ok(`The filter blocks packets from guests: ${rule.trim()}`);
   return warn(
-    `No rule of ipfilter blocks anything that comes in on ${vnic}: guests reach every port of this host and its networks.`,
+    `No rule of ipfilter blocks packets on ${vnic}: guests reach every port of this host and its networks.`,
     "edit deploy/illumos/ipf.conf for this host, append it to /etc/ipf/ipf.conf, then: svcadm enable network/ipfilter && ipf -Fa -f /etc/ipf/ipf.conf",
   );
 }
 
-/** The interface of the default route, by what `route -n get default` prints. */
-async function wayOut(host: Illumos): Promise<string | null> {
+/** The interface of the default route, from the output of `route -n get default`. */
+async function outboundInterface(host: Illumos): Promise<string | null> {
   const lines = (await linesOf(host, "route", ["-n", "get", "default"])) ?? [];
   return (
     lines.map((line) => /^\s*interface:\s*(\S+)/.exec(line)?.[1]).find((name) => name !== undefined) ?? null

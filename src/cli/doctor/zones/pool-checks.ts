@@ -11,28 +11,28 @@ import type { Illumos } from "./observe.ts";
 
 const deadlineSeconds = 20;
 const gibibyte = 1024 ** 3;
-/** Less than this, and not even one image fits. */
+/** Smallest free space that has room for one image. */
 const scarceBytes = 2 * gibibyte;
 /** `sun_path` of illumos' sockaddr_un has 108 bytes, the last of them 0. */
 const socketPathMax = 107;
-/** An id as long as those that jobs get. */
+/** An id with the length of job ids. */
 const anyJobId = "0".repeat(12);
 
-/** The properties that are looked at; what is not set reads `-`. */
+/** The properties to read; zfs prints `-` for one that is not set. */
 const properties = ["type", "available", "mountpoint", "solstice:owner"] as const;
 
 type PoolTarget = Pick<OrchestratorConfig, "zones" | "dataDir" | "imageMap">;
 
-/** What zfs says of a dataset. */
+/** Properties of a dataset, from zfs. */
 export interface DatasetFacts {
   readonly type: string;
   readonly availableBytes: number;
   readonly mountpoint: string;
-  /** The installation that it is marked by, or null. */
+  /** The id of the installation that owns the dataset, or null. */
   readonly owner: string | null;
 }
 
-/** Whether the dataset can be used: its parent, its owner, its room, and the paths below it. */
+/** Checks the dataset: its parent, its owner, its free space, and the paths below it. */
 export function poolChecks(host: Illumos, target: PoolTarget): Check[] {
   const { pool } = target.zones;
   return [
@@ -47,12 +47,12 @@ export function poolChecks(host: Illumos, target: PoolTarget): Check[] {
 
 async function checkDataset(host: Illumos, { zones, dataDir }: PoolTarget): Promise<Finding> {
   const parent = parentOf(zones.pool);
-  const [facts, parentFacts] = [await lookAt(host, zones.pool), await lookAt(host, parent)];
+  const [facts, parentFacts] = [await readFacts(host, zones.pool), await readFacts(host, parent)];
   const ownId = await readFile(join(dataDir, "host-id"), "utf8").catch(() => "");
   return judgeDataset({ name: zones.pool, parent, facts, parentFacts, ownId: ownId.trim() || null });
 }
 
-/** What is known of the dataset and its parent; null where it does not exist. */
+/** Facts about the dataset and its parent; null for a dataset that does not exist. */
 export interface DatasetObservation {
   readonly name: string;
   readonly parent: string;
@@ -62,10 +62,10 @@ export interface DatasetObservation {
   readonly ownId: string | null;
 }
 
-/** Whether the dataset is there and ours, or can be made. */
+/** Checks that the dataset exists and belongs to this installation, or can be created. */
 export function judgeDataset({ name, parent, facts, parentFacts, ownId }: DatasetObservation): Finding {
   if (!facts) {
-    if (parentFacts) return ok(`${name} is made when the orchestrator starts.`);
+    if (parentFacts) return ok(`The orchestrator creates ${name} at its start.`);
     return fail(
       `Neither ${name} nor its parent ${parent} exists.`,
       parent.includes("/")
@@ -83,31 +83,31 @@ export function judgeDataset({ name, parent, facts, parentFacts, ownId }: Datase
     );
   }
   if (facts.owner === null && ownId !== null) {
-    return warn(`${name} exists and is not marked yet; the orchestrator marks it as its own.`, null);
+    return warn(`${name} exists and has no owner yet; the orchestrator sets its owner at its start.`, null);
   }
-  return ok(`${name} exists${facts.owner === null ? "" : ", and is ours"}.`);
+  return ok(`${name} exists${facts.owner === null ? "" : " and belongs to this installation"}.`);
 }
 
 async function checkPoolSpace(host: Illumos, { zones, imageMap, dataDir }: PoolTarget): Promise<Finding> {
-  const facts = (await lookAt(host, zones.pool)) ?? (await lookAt(host, parentOf(zones.pool)));
-  if (!facts) return warn("Not looked at: the dataset has no parent.", null);
+  const facts = (await readFacts(host, zones.pool)) ?? (await readFacts(host, parentOf(zones.pool)));
+  if (!facts) return warn("Not checked: neither the dataset nor its parent exists.", null);
   const rows = await openImageStore({ imageMap: imagesFor(imageMap, "zones"), dataDir }).inspect();
   return judgePoolSpace(facts.availableBytes, rows);
 }
 
-/** Whether the images that are ready have room as volumes, which take at most what their disks have. */
+/** Checks that the ready images have room as volumes. A volume needs its disk's virtual size at most. */
 export function judgePoolSpace(
   availableBytes: number,
   images: readonly Pick<ImageRow, "virtualSizeBytes">[],
 ): Finding {
   const needed = images.reduce((sum, { virtualSizeBytes }) => sum + (virtualSizeBytes ?? 0), 0);
-  const detail = `${formatBytes(availableBytes)} free in the pool; the images here may take ${formatBytes(needed)} of it.`;
+  const detail = `${formatBytes(availableBytes)} free in the pool; the images may need ${formatBytes(needed)} of it.`;
   const remedy = "zfs list -o space   # then free some, or set ZONES_POOL to a larger pool";
   if (availableBytes < scarceBytes) return fail(detail, remedy);
   return availableBytes < needed ? warn(detail, remedy) : ok(detail);
 }
 
-/** Whether the sockets of guests' consoles fit below the mountpoint. */
+/** Checks that the paths of the console sockets fit into a socket's address. */
 export function judgeSocketPath(directory: string | null, pool: string): Finding {
   if (directory === null || !directory.startsWith("/")) {
     return fail(
@@ -119,16 +119,16 @@ export function judgeSocketPath(directory: string | null, pool: string): Finding
   const bytes = Buffer.byteLength(path);
   if (bytes <= socketPathMax) return ok(`${path} has ${bytes} of ${socketPathMax} bytes.`);
   return fail(
-    `The path of a guest's console has ${bytes} bytes, and a socket's may have ${socketPathMax}: ${path}`,
+    `The path of a guest's console socket has ${bytes} bytes, but at most ${socketPathMax} are allowed: ${path}`,
     `zfs set mountpoint=/solstice ${pool}   # or a shorter ZONES_POOL`,
   );
 }
 
-/** Where zones are, or would be: a dataset that is yet to be made inherits its parent's place. */
+/** The directory of zones. For a dataset that does not exist yet, derived from its parent's mountpoint. */
 async function zonesDirectory(host: Illumos, pool: string): Promise<string | null> {
   const zones = `${pool}/zones`;
   for (const dataset of [zones, pool, parentOf(pool)]) {
-    const facts = await lookAt(host, dataset);
+    const facts = await readFacts(host, dataset);
     if (!facts) continue;
     const { mountpoint } = facts;
     return mountpoint.startsWith("/") ? join(mountpoint, zones.slice(dataset.length)) : mountpoint;
@@ -136,8 +136,8 @@ async function zonesDirectory(host: Illumos, pool: string): Promise<string | nul
   return null;
 }
 
-/** Null where zfs says that it does not exist; what else it says is an error. */
-async function lookAt({ run }: Illumos, dataset: string): Promise<DatasetFacts | null> {
+/** The facts about a dataset, or null if it does not exist. Throws `hypervisor_failed` for other errors of zfs. */
+async function readFacts({ run }: Illumos, dataset: string): Promise<DatasetFacts | null> {
   const args = ["get", "-Hp", "-o", "property,value", properties.join(","), dataset];
   const { exitCode, stdout, stderr } = await run("zfs", args, { deadlineSeconds, acceptExitCodes: [0, 1] });
   if (exitCode === 0) return readDataset(stdout.split("\n"));
@@ -145,7 +145,7 @@ async function lookAt({ run }: Illumos, dataset: string): Promise<DatasetFacts |
   throw new SolsticeError("hypervisor_failed", `zfs does not show ${dataset}: ${stderr.trim()}`);
 }
 
-/** Reads what `zfs get -Hp -o property,value` prints. */
+/** Parses the output of `zfs get -Hp -o property,value`. */
 export function readDataset(lines: readonly string[]): DatasetFacts {
   const values = new Map(lines.map((line) => line.split("\t") as [string, string]));
   const owner = values.get("solstice:owner") ?? "-";

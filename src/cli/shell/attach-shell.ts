@@ -13,31 +13,31 @@ type Request = MessageInitShape<typeof ShellRequestSchema>;
 /** Most bytes of one message; the API takes twice as much. */
 const pieceBytes = 32 * 1024;
 
-/** How a shell ended, seen from here: by itself or by the other side, by leaving it, or not at all: it is elsewhere. */
+/** End of a shell: `ended` in the guest, `left` by the person, or `moved`, when the job's guest is on another host. */
 export type Outcome =
   | { readonly kind: "ended"; readonly ended: ShellEnded }
   | { readonly kind: "left" }
   | { readonly kind: "moved"; readonly moved: ShellMoved };
 
-/** What {@link converse} needs. */
-export interface Conversation {
+/** Options of {@link attachShell}. */
+export interface AttachShellOptions {
   readonly context: CliContext;
   readonly client: JobClient;
   readonly jobId: string;
-  /** The person's terminal; null: commands come through a pipe. */
+  /** The person's terminal; null when commands come from a pipe. */
   readonly terminal: ReadStream | null;
-  /** Called once the guest is entered, before anything is shown. */
+  /** Called when the guest is entered, before any output. */
   readonly onOpened: (jobId: string, untilMs: number) => void;
 }
 
-/** Enters a guest and hands on what is typed and shown, until one side ends it. Throws what the API's client throws. */
-export async function converse({
+/** Opens a shell in a guest and forwards input and output until one side ends it. Throws errors of the API's client. */
+export async function attachShell({
   context,
   client,
   jobId,
   terminal,
   onOpened,
-}: Conversation): Promise<Outcome> {
+}: AttachShellOptions): Promise<Outcome> {
   const requests = new MessageQueue<Request>();
   const leaving = new AbortController();
   const { stdout, env } = context;
@@ -62,7 +62,7 @@ export async function converse({
       else if (kind.case === "moved") return { kind: "moved", moved: kind.value };
       else if (kind.case === "ended") return { kind: "ended", ended: kind.value };
     }
-    throw new Error("The API ended the shell without a word.");
+    throw new Error("The API ended the shell without a reason.");
   } catch (error) {
     if (leaving.signal.aborted) return { kind: "left" };
     throw error;
@@ -92,7 +92,7 @@ function connectTerminal(parts: {
     requests.push({ kind: { case: "size", value: { rows, columns } } });
   };
   terminal.on("data", type);
-  // A terminal that hangs up has nobody before it any more.
+  // The terminal is closed.
   terminal.once("end", leave);
   stdout.on("resize", resize);
   return () => {
@@ -111,7 +111,7 @@ function connectPipe(input: NodeJS.ReadableStream, requests: MessageQueue<Reques
   };
 }
 
-/** The source waits while the other side takes nothing. */
+/** Queues input as messages, and pauses the source while the queue is full. */
 function pushInput(source: NodeJS.ReadableStream, requests: MessageQueue<Request>, bytes: Buffer): void {
   let hasFreeSlot = true;
   for (let start = 0; start < bytes.length; start += pieceBytes) {
