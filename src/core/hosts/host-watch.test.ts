@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type HostWatch, look, lostLeases, nothingSeen, restartGraceMaxMs } from "./host-watch.ts";
+import { type HostWatch, lostLeases, noObservation, observeLeases, restartGraceMaxMs } from "./host-watch.ts";
 
 const leaseMs = 100;
 const maxGapMs = 40;
@@ -43,13 +43,13 @@ interface Turn {
 
 function play(turns: readonly { passed: number; renewing: string[]; succeeds: boolean }[]): Turn[] {
   const renewals = new Map(["a", "b", "c"].map((hostId) => [hostId, 1]));
-  let watch = nothingSeen;
+  let watch = noObservation;
   let now = 0;
   return turns.map(({ passed, renewing, succeeds }) => {
     now += passed;
     for (const hostId of renewing) renewals.set(hostId, (renewals.get(hostId) ?? 0) + 1);
     const leases = [...renewals].map(([hostId, count]) => lease(hostId, count));
-    watch = succeeds ? look(watch, leases, { now, maxGapMs }) : nothingSeen;
+    watch = succeeds ? observeLeases(watch, leases, { now, maxGapMs }) : noObservation;
     return { at: now, succeeds, leases, watch };
   });
 }
@@ -98,17 +98,18 @@ test("after a failed observation, and for a fresh observer, no host is lost befo
       const turns = play(broken.map((one) => ({ ...one, succeeds: false })));
       const start = turns.at(-1)?.at ?? 0;
       let { watch } = turns.at(-1) as Turn;
-      for (let now = start; now <= start + within; now += 20) watch = look(watch, leases, { now, maxGapMs });
+      for (let now = start; now <= start + within; now += 20)
+        watch = observeLeases(watch, leases, { now, maxGapMs });
       assert.deepEqual(lostLeases(watch, leaseMs), []);
     }),
   );
 });
 
 test("a host that is no longer listed is forgotten, and a lost lease is reported with the number that stood still", () => {
-  let watch = look(nothingSeen, [lease("a", 7)], { now: 0, maxGapMs: 200 });
-  watch = look(watch, [lease("a", 7)], { now: 100, maxGapMs: 200 });
+  let watch = observeLeases(noObservation, [lease("a", 7)], { now: 0, maxGapMs: 200 });
+  watch = observeLeases(watch, [lease("a", 7)], { now: 100, maxGapMs: 200 });
   assert.deepEqual(lostLeases(watch, leaseMs), [lease("a", 7)]);
-  watch = look(watch, [], { now: 150, maxGapMs: 200 });
+  watch = observeLeases(watch, [], { now: 150, maxGapMs: 200 });
   assert.deepEqual(lostLeases(watch, leaseMs), []);
 });
 
@@ -116,8 +117,8 @@ test("a host that restarts is left alone for its grace, and for an hour at most"
   const lostAfter = (restartGraceMs: number, passedMs: number) => {
     const leases = [{ hostId: "a", renewals: 7, restartGraceMs }];
     const gap = { maxGapMs: Number.MAX_SAFE_INTEGER };
-    const first = look(nothingSeen, leases, { now: 0, ...gap });
-    return lostLeases(look(first, leases, { now: passedMs, ...gap }), leaseMs).length === 1;
+    const first = observeLeases(noObservation, leases, { now: 0, ...gap });
+    return lostLeases(observeLeases(first, leases, { now: passedMs, ...gap }), leaseMs).length === 1;
   };
   assert.deepEqual([lostAfter(300_000, 299_999), lostAfter(300_000, 300_000)], [false, true]);
   assert.deepEqual([lostAfter(1, leaseMs - 1), lostAfter(1, leaseMs)], [false, true]);

@@ -1,5 +1,5 @@
 /** A host's lease as an observer reads it from the store. */
-export interface SeenLease {
+export interface ObservedLease {
   readonly hostId: string;
   /** Grows with each renewal. */
   readonly renewals: number;
@@ -19,13 +19,13 @@ export const restartGraceMaxMs = 60 * 60_000;
  */
 export interface HostWatch {
   /** Time of the last successful observation; null before the first one, and after a failed one. */
-  readonly lookedAt: number | null;
+  readonly observedAt: number | null;
   /** For each host, its last observed lease, and since when the renewal number stands still. */
-  readonly seen: ReadonlyMap<string, StandingLease>;
+  readonly observed: ReadonlyMap<string, StandingLease>;
 }
 
 interface StandingLease {
-  readonly lease: SeenLease;
+  readonly lease: ObservedLease;
   readonly since: number;
 }
 
@@ -33,40 +33,43 @@ interface StandingLease {
  * A watch without any observation: the state at the start, and after each failed observation. No host could renew while
  * the database was unavailable, so each host gets a whole lease again from the next successful observation.
  */
-export const nothingSeen: HostWatch = { lookedAt: null, seen: new Map() };
+export const noObservation: HostWatch = { observedAt: null, observed: new Map() };
 
 /**
  * The watch after a successful observation of all leases. An observation more than `maxGapMs` after the last one counts
  * as the first: if the observer's process was stopped meanwhile, the hosts may have been unable to renew in that time,
  * too.
  */
-export function look(
+export function observeLeases(
   watch: HostWatch,
-  leases: readonly SeenLease[],
+  leases: readonly ObservedLease[],
   time: { readonly now: number; readonly maxGapMs: number },
 ): HostWatch {
-  const isUninterrupted = watch.lookedAt !== null && time.now - watch.lookedAt <= time.maxGapMs;
-  const before = isUninterrupted ? watch.seen : nothingSeen.seen;
-  const seen = new Map<string, StandingLease>();
+  const isUninterrupted = watch.observedAt !== null && time.now - watch.observedAt <= time.maxGapMs;
+  const before = isUninterrupted ? watch.observed : noObservation.observed;
+  const observed = new Map<string, StandingLease>();
   for (const lease of leases) {
-    const known = before.get(lease.hostId);
-    seen.set(lease.hostId, known?.lease.renewals === lease.renewals ? known : { lease, since: time.now });
+    const earlier = before.get(lease.hostId);
+    observed.set(
+      lease.hostId,
+      earlier?.lease.renewals === lease.renewals ? earlier : { lease, since: time.now },
+    );
   }
-  return { lookedAt: time.now, seen };
+  return { observedAt: time.now, observed };
 }
 
 /**
  * The leases that had stood still for `leaseMs` or longer at the last observation: their hosts are lost. For a
  * restarting host, its restart grace counts where that is longer.
  */
-export function lostLeases(watch: HostWatch, leaseMs: number): SeenLease[] {
-  const { lookedAt } = watch;
-  if (lookedAt === null) return [];
-  return [...watch.seen.values()]
-    .filter(({ lease, since }) => lookedAt - since >= Math.max(leaseMs, graceMs(lease)))
+export function lostLeases(watch: HostWatch, leaseMs: number): ObservedLease[] {
+  const { observedAt } = watch;
+  if (observedAt === null) return [];
+  return [...watch.observed.values()]
+    .filter(({ lease, since }) => observedAt - since >= Math.max(leaseMs, graceMs(lease)))
     .map(({ lease }) => lease);
 }
 
-function graceMs({ restartGraceMs }: SeenLease): number {
+function graceMs({ restartGraceMs }: ObservedLease): number {
   return Math.min(restartGraceMs ?? 0, restartGraceMaxMs);
 }

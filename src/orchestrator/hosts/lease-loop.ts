@@ -4,10 +4,10 @@ import { errorText } from "../../core/errors.ts";
 import type { HostRecord } from "../../core/hosts/host-facts.ts";
 import {
   type HostWatch,
-  look,
   lostLeases,
-  nothingSeen,
-  type SeenLease,
+  noObservation,
+  type ObservedLease,
+  observeLeases,
 } from "../../core/hosts/host-watch.ts";
 import { countActiveByHost, leaveHosts, listHosts, renewLease } from "../../store/hosts/hosts.ts";
 import { type Takeover, takeOver } from "../../store/hosts/takeover.ts";
@@ -96,7 +96,11 @@ async function openKeeper({ config, identity }: Context): Promise<LeaseKeeper | 
   return startLeaseKeeper({ url, hostId: identity.hostId, overdueMs });
 }
 
-function seenLease({ hostId, renewals, facts: { restartGraceSeconds: grace } }: HostRecord): SeenLease {
+function observedLease({
+  hostId,
+  renewals,
+  facts: { restartGraceSeconds: grace },
+}: HostRecord): ObservedLease {
   return { hostId, renewals, restartGraceMs: grace === null ? null : grace * 1000 };
 }
 
@@ -106,7 +110,7 @@ class LeaseHolder {
   readonly #context: Context;
   readonly #leaseMs: number;
   #told = "";
-  #watch: HostWatch = nothingSeen;
+  #watch: HostWatch = noObservation;
   problem: string | null = null;
   /** What others took over may still have guests here, and machines on record. */
   #isAuditDue = false;
@@ -145,7 +149,7 @@ class LeaseHolder {
       this.problem = null;
     } catch (error) {
       this.#keeper?.failed();
-      this.#watch = nothingSeen;
+      this.#watch = noObservation;
       if (this.problem === null)
         this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
       this.problem = errorText(error);
@@ -230,7 +234,7 @@ class LeaseHolder {
     const { store, identity } = this.#context;
     const others = (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
     const time = { now: performance.now(), maxGapMs: this.#leaseMs * gapPerLease };
-    this.#watch = look(this.#watch, others.map(seenLease), time);
+    this.#watch = observeLeases(this.#watch, others.map(observedLease), time);
     const lost = lostLeases(this.#watch, this.#leaseMs);
     if (lost.length === 0) return;
     const active = await countActiveByHost(store);
