@@ -1,4 +1,5 @@
 import { SolsticeError } from "../core/errors.ts";
+import { isLoopback } from "../core/hosts/loopback.ts";
 import { authorityOf, type NodeRequest } from "../http/node-http.ts";
 import { bearerToken, sameSecret } from "./bearer.ts";
 
@@ -56,7 +57,7 @@ function isOwnOrigin(origin: string, authority: string | undefined): boolean {
 
 function hostRefusal(request: NodeRequest, listenHost: string): SolsticeError | null {
   const host = hostName(authorityOf(request));
-  if (host !== null && (isLoopbackName(host) || host === listenHost.toLowerCase())) return null;
+  if (host !== null && (isLoopback(host) || host === listenHost.toLowerCase())) return null;
   return new SolsticeError("unauthenticated", "Without a token the API answers only to a local host name.", {
     remedy: "Call it as 127.0.0.1 or localhost, or start the orchestrator with API_TOKEN.",
   });
@@ -65,8 +66,4 @@ function hostRefusal(request: NodeRequest, listenHost: string): SolsticeError | 
 function hostName(authority: string | undefined): string | null {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i.exec(authority ?? "");
   return (match?.[1] ?? match?.[2])?.toLowerCase() ?? null;
-}
-
-function isLoopbackName(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

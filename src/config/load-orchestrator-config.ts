@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isSolsticeError, SolsticeError } from "../core/errors.ts";
+import { isLoopback } from "../core/hosts/loopback.ts";
 import type { ImageMap } from "../core/image-map/image-map.ts";
 import { knownLabels } from "../core/image-map/labels.ts";
 import { didYouMean } from "../core/text/closest-name.ts";
@@ -16,7 +16,7 @@ import type { OptionValues } from "./options/option-definition.ts";
 import { orchestratorOptions } from "./options/options.ts";
 import { type Environment, type OptionReading, type RawFlags, readOptions } from "./options/read-options.ts";
 import { readSettings } from "./options/settings.ts";
-import type { AmqpConfig, ListenAddress, OrchestratorConfig, Setting } from "./orchestrator-config.ts";
+import type { AmqpConfig, OrchestratorConfig, Setting } from "./orchestrator-config.ts";
 import { loadSecrets } from "./secrets/load-secrets.ts";
 import type { SecretsConfig } from "./secrets/secrets-config.ts";
 import { zonesConfig, zonesProblems } from "./zones-config.ts";
@@ -137,7 +137,7 @@ function listenProblems(values: Partial<Values>): string[] {
       `--api-public-url: the API can be reached at ${apiPublicUrl}, and no token is set; needs API_TOKEN.`,
     ];
   }
-  if (isLoopback(apiListen)) return [];
+  if (isLoopback(apiListen.host)) return [];
   const address = `${apiListen.host}:${apiListen.port}`;
   return [
     `--api-listen: ${address} can be reached from other machines, and no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
@@ -166,10 +166,6 @@ function brokerProblems(values: Partial<Values>): string[] {
 function guestsInZones({ hypervisor, maxConcurrency, maxHolds }: Partial<Values>): number | null {
   if (hypervisor !== "zones" || maxConcurrency === undefined || maxHolds === undefined) return null;
   return maxConcurrency + maxHolds;
-}
-
-function isLoopback({ host }: ListenAddress): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 function capacityProblems(caps: ReadonlyMap<string, number>, map: ImageMap | null): string[] {

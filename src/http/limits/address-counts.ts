@@ -25,8 +25,3 @@ export class AddressCounts {
     else this.#counts.set(address, left);
   }
 }
-
-/** True for this host's own addresses: a reverse proxy, or guests that are processes on this host. */
-export function isLoopback(address: string): boolean {
-  return address === "::1" || /^(::ffff:)?127\./.test(address);
-}

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { HostFacts, HostRecord } from "../../core/hosts/host-facts.ts";
+import { isLoopback } from "../../core/hosts/loopback.ts";
 import { imagesByLabel } from "../../core/image-map/labels.ts";
 import { projectVersion } from "../../host/version.ts";
 import { listHosts } from "../../store/hosts/hosts.ts";
@@ -53,8 +54,4 @@ export function urlForOthers(url: string, name = hostname()): string | null {
   if (isLoopback(parsed.hostname)) return null;
   const isWildcard = parsed.hostname === "0.0.0.0" || parsed.hostname === "[::]";
   return isWildcard ? `http://${name}:${parsed.port || "80"}` : url;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || host.startsWith("127.");
 }
