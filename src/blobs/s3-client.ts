@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { AwsV4Signer } from "aws4fetch";
 import { Agent, request } from "undici";
+import { backoffMs } from "../core/backoff.ts";
 import { withoutTrailing } from "../core/text/text-ends.ts";
 import { readS3Error, type S3Answer } from "./s3-answers.ts";
 import type { CredentialSource } from "./s3-credentials.ts";
@@ -39,7 +40,7 @@ const connectionsMax = 50;
 
 /** Number of attempts of a call, and the longest pause before the second attempt, in ms; the pause doubles each time. */
 const tries = 3;
-const firstPauseMs = 100;
+const backoff = { firstMs: 100, maxMs: 400 };
 
 /** Creates a client with its own connections, which `close` ends. */
 export function createS3Client(place: S3Place, credentials: CredentialSource): S3Client {
@@ -58,7 +59,7 @@ export function createS3Client(place: S3Place, credentials: CredentialSource): S
           return await read(await sendOnce(signed, dispatcher));
         } catch (error) {
           if (attempt === tries || !isTransient(error)) throw error;
-          await delay(Math.random() * firstPauseMs * 2 ** (attempt - 1));
+          await delay(Math.random() * backoffMs(attempt, backoff));
         }
       }
     },

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import pLimit from "p-limit";
+import { backoffMs } from "../core/backoff.ts";
 import { errorText, SolsticeError } from "../core/errors.ts";
 import type { ImageDefinition, ImageMap } from "../core/image-map/image-map.ts";
 import { type Log, silentLog } from "../core/log.ts";
@@ -284,7 +285,7 @@ class Store implements ImageStore {
   #retrySeconds(error: unknown, failures: number): number {
     const { permanentRetrySeconds, retrySeconds, retryMaxSeconds } = this.#limits;
     if (isPermanent(error)) return permanentRetrySeconds;
-    return Math.min(retrySeconds * 2 ** (failures - 1), retryMaxSeconds);
+    return backoffMs(failures, { firstMs: retrySeconds * 1000, maxMs: retryMaxSeconds * 1000 }) / 1000;
   }
 
   /** Waits, at most `seconds`, for `wake`. */

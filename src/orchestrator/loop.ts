@@ -1,6 +1,10 @@
+import { backoffMs } from "../core/backoff.ts";
 import { errorText, isSolsticeError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import { isStoreAway } from "./store-away.ts";
+
+/** The pause after the first failure of one loop, in ms. */
+const firstBackoffMs = 500;
 
 /** The longest pause after repeated failures of one loop, in ms. */
 const maxBackoffMs = 30_000;
@@ -86,7 +90,7 @@ export function startLoop(options: LoopOptions): Loop {
     } catch (error) {
       failures += 1;
       const longestMs = isStoreAway(error) ? maxStoreBackoffMs : maxBackoffMs;
-      const pauseMs = Math.min(longestMs, 250 * 2 ** Math.min(failures, 10));
+      const pauseMs = backoffMs(failures, { firstMs: firstBackoffMs, maxMs: longestMs });
       report(error, pauseMs);
       return pauseMs;
     }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions } from "@connectrpc/connect";
+import { backoffMs } from "../../core/backoff.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import { oneLine } from "../print/text.ts";
 import { fromApiError, isNotOurs } from "./api-error.ts";
@@ -9,8 +10,7 @@ import { isExpectedEnd } from "./api-streams.ts";
 /** Longest time to retry an API that cannot be reached, in ms. An orchestrator restarts within seconds. */
 export const apiRetryMs = 120_000;
 
-const firstPauseMs = 100;
-const longestPauseMs = 3000;
+const backoff = { firstMs: 100, maxMs: 3000 };
 
 /** Retries with backoff while the API cannot be reached. */
 export interface ApiRetry {
@@ -32,12 +32,12 @@ export interface ApiRetryOptions {
 export function createApiRetry({ session, onLost, signal }: ApiRetryOptions): ApiRetry {
   let hasMessage = false;
   let lostAt: number | null = null;
-  let pauseMs = firstPauseMs;
+  let failures = 0;
   return {
     reset() {
       hasMessage = true;
       lostAt = null;
-      pauseMs = firstPauseMs;
+      failures = 0;
     },
     async waitAfter(error) {
       signal?.throwIfAborted();
@@ -50,8 +50,8 @@ export function createApiRetry({ session, onLost, signal }: ApiRetryOptions): Ap
       if (lostAt === null) onLost?.(oneLine(apiError.message));
       lostAt ??= performance.now();
       if (performance.now() - lostAt > apiRetryMs) throw apiError;
-      await sleep(pauseMs, undefined, { signal });
-      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+      failures += 1;
+      await sleep(backoffMs(failures, backoff), undefined, { signal });
       await session.refresh();
     },
   };

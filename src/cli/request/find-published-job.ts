@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { backoffMs } from "../../core/backoff.ts";
 import { type ErrorCode, errorCodes, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import type { Job, RejectedMessage } from "../../gen/solstice/v1/jobs_pb.ts";
 import { type ApiRetryOptions, callWithRetry } from "../api/api-retry.ts";
@@ -10,8 +11,7 @@ import { durationText, oneLine } from "../print/text.ts";
 /** Longest wait in the broker until a host has a free slot for a published request. */
 const appearTimeoutMs = 15 * 60_000;
 
-const firstPauseMs = 50;
-const longestPauseMs = 2000;
+const lookPauses = { firstMs: 50, maxMs: 2000 };
 
 /** Time without a result before the command shows that it waits. */
 const reportAfterMs = 2000;
@@ -39,17 +39,15 @@ export async function findPublishedJob(requestId: string, { context, session }: 
     },
   };
   const startedAt = performance.now();
-  let pauseMs = firstPauseMs;
   try {
-    for (;;) {
+    for (let looks = 1; ; looks += 1) {
       const job = await findByRequest(requestId, apiRetry);
       if (job) return job;
       await throwIfRejected(requestId, apiRetry);
       const waitedMs = performance.now() - startedAt;
       if (waitedMs > appearTimeoutMs) throw notTaken(requestId);
       if (waitedMs > reportAfterMs) await showWaiting(requestId, { context, line, apiRetry, waitedMs });
-      await sleep(pauseMs);
-      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+      await sleep(backoffMs(looks, lookPauses));
     }
   } finally {
     line.clear();

@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "../../core/backoff.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
 const CALL_TIMEOUT_MS = 30_000;
 /** How long a call is repeated while nobody answers, or the store is away: as patient as the real runner. */
 const PATIENCE_MS = 60 * 60_000;
-const RETRY_DELAY_MS = 200;
-const RETRY_DELAY_MAX_MS = 2000;
+const RETRY_BACKOFF = { firstMs: 200, maxMs: 2000 };
 const DEFAULT_HEARTBEAT_SECONDS = 10;
 
 /** An answer that repeating does not change. */
@@ -72,8 +72,7 @@ async function call(
     } catch (error) {
       request.signal.throwIfAborted();
       if (error instanceof Refusal || Date.now() > end) throw error;
-      const pauseMs = Math.min(RETRY_DELAY_MS * attempt, RETRY_DELAY_MAX_MS);
-      await delay(pauseMs, undefined, { signal: request.signal });
+      await delay(backoffMs(attempt, RETRY_BACKOFF), undefined, { signal: request.signal });
     }
   }
 }

@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { EnvHttpProxyAgent } from "undici";
+import { backoffMs } from "../../core/backoff.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
@@ -57,7 +58,9 @@ async function readList(location: string, context: Context): Promise<Buffer> {
       context.signal.throwIfAborted();
       if (isPermanent(error)) throw withLocation(error, location);
       if (attempt === tries) throw withLocation(error, location);
-      await sleep(context.limits.pauseSeconds * 1000 * attempt, undefined, { signal: context.signal });
+      const { pauseSeconds, pauseMaxSeconds } = context.limits;
+      const pauseMs = backoffMs(attempt, { firstMs: pauseSeconds * 1000, maxMs: pauseMaxSeconds * 1000 });
+      await sleep(pauseMs, undefined, { signal: context.signal });
     }
   }
 }

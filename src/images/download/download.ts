@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { backoffMs } from "../../core/backoff.ts";
 import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import { convertWriteError, imageInvalid, isPermanent } from "../errors.ts";
@@ -158,8 +159,8 @@ function requireAllowedSize(bytes: number, limit: number): void {
 const unknownVersion = { etag: null, lastModified: null, totalBytes: null };
 
 function pauseMs(fruitless: number, limits: PreparationContext["limits"]): number {
-  const seconds = Math.min(limits.pauseSeconds * 2 ** Math.max(0, fruitless - 1), limits.pauseMaxSeconds);
-  return seconds * 1000 * (0.75 + Math.random() / 2);
+  const backoff = { firstMs: limits.pauseSeconds * 1000, maxMs: limits.pauseMaxSeconds * 1000 };
+  return backoffMs(fruitless, backoff) * (0.75 + Math.random() / 2);
 }
 
 function gaveUp(download: Download, cause: unknown): SolsticeError {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "../../core/backoff.ts";
 import { type ErrorCode, errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts";
 import { jsonProblem, requestJsonBounds } from "../../core/text/json-bounds.ts";
 import {
@@ -52,13 +53,14 @@ export function createDeliveryHandler(context: Context, parts: DeliveryParts): D
   const limits = parts.limits ?? defaultLimits;
   return async (delivery) => {
     const holdUntil = Date.now() + limits.holdMs;
-    for (let pauseMs = limits.firstPauseMs; ; pauseMs = Math.min(limits.maxPauseMs, pauseMs * 2)) {
+    for (let failures = 1; ; failures += 1) {
       try {
         return await decideOnce(context, parts, delivery);
       } catch (error) {
         const isOver = parts.signal.aborted || context.phase !== "serving" || Date.now() >= holdUntil;
         if (isOver) return await giveUp(context, parts, { delivery, error });
         parts.onStoreAway(delivery, error);
+        const pauseMs = backoffMs(failures, { firstMs: limits.firstPauseMs, maxMs: limits.maxPauseMs });
         await delay(pauseMs, undefined, { signal: parts.signal }).catch(() => {});
       }
     }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel } from "rabbitmq-client";
+import { backoffMs } from "../../core/backoff.ts";
 import type { Log } from "../../core/log.ts";
 import type { BrokerLimits, Intake } from "../broker.ts";
 import { bounded } from "../connection/bounded.ts";
@@ -55,15 +56,17 @@ class IntakeLoop {
 
   async run(): Promise<void> {
     const { firstRetryMs, longestRetryMs } = this.#options.limits;
-    let retryMs = firstRetryMs;
+    const backoff = { firstMs: firstRetryMs, maxMs: longestRetryMs };
+    let failures = 0;
     while (this.#mode !== "stop") {
       if (this.#mode === "pause") await this.#wait(null);
-      else if (await this.#consume()) retryMs = firstRetryMs;
+      else if (await this.#consume()) failures = 0;
       else {
-        await this.#wait(retryMs);
+        failures += 1;
+        await this.#wait(backoffMs(failures, backoff));
         // Without a connection, opening the channel has already waited for the reconnection.
         const { connected } = this.#options.connection.status();
-        retryMs = connected ? Math.min(retryMs * 2, longestRetryMs) : firstRetryMs;
+        if (!connected) failures = 0;
       }
     }
   }

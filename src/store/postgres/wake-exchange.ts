@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Client } from "pg";
+import { backoffMs } from "../../core/backoff.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
 import type { Wake, WakeExchange } from "../store.ts";
@@ -15,8 +16,7 @@ const paceMs = 2;
 const heartbeatMs = 10_000;
 
 /** The pauses between tries to connect again, in ms. */
-const firstPauseMs = 100;
-const maxPauseMs = 1_000;
+const backoff = { firstMs: 100, maxMs: 1_000 };
 
 /** How long a goodbye may take, in ms: a network that swallows packets would never let it arrive. */
 const goodbyeMs = 2_000;
@@ -108,8 +108,8 @@ export class PostgresWakeExchange implements WakeExchange {
   /** Tries until it listens; null once it is closed. */
   async #listenAgain(): Promise<Client | null> {
     const { signal } = this.#closing;
-    for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(maxPauseMs, pauseMs * 2)) {
-      await delay(pauseMs, undefined, { signal }).catch(() => {});
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      await delay(backoffMs(tries, backoff), undefined, { signal }).catch(() => {});
       try {
         if (!signal.aborted) return await this.#listen();
       } catch {
