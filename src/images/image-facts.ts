@@ -7,15 +7,15 @@ import type { ImageDefinition } from "../core/image-map/image-map.ts";
 import { makeDirectory } from "../host/files/make-directory.ts";
 import { folderMode, imageFiles } from "./image-files.ts";
 
-/** What was once found out about a file, and stays true while it is the same file. */
+/** Facts about a file, valid while the file is unchanged. */
 const factsSchema = z.object({
   /** Hex SHA-256. */
   digest: z.string(),
-  /** Hex SHA-512, where one was asked for. */
+  /** Hex SHA-512, if one was required. */
   sha512: z.string().optional(),
-  /** {@link listKey} of the file of checksums that it was found right by. */
+  /** {@link listKey} of the checksum file that the file matches. */
   listKey: z.string().optional(),
-  /** Whether `digest` is of the published bytes, or of the file itself. */
+  /** Subject of `digest`: the published bytes, or the file itself. */
   digestOf: z.enum(["published", "file"]),
   inode: z.number(),
   sizeBytes: z.number(),
@@ -25,7 +25,7 @@ const factsSchema = z.object({
 /** See {@link factsSchema}. */
 export type ImageFacts = z.output<typeof factsSchema>;
 
-/** The remembered facts about the image, or null when there are none about the file as it is now. */
+/** Returns the recorded facts about the image, or null when the present file has none. */
 export async function loadFacts(definition: ImageDefinition, dataDir: string): Promise<ImageFacts | null> {
   const identity = await fileIdentity(definition.localPath);
   for (const path of factsPaths(definition, dataDir)) {
@@ -35,30 +35,30 @@ export async function loadFacts(definition: ImageDefinition, dataDir: string): P
   return null;
 }
 
-/** True when the file at `localPath` is there as this program published it, and nobody replaced or changed it since. */
+/** True when the file at `localPath` was published by this program and has not changed since. */
 export async function isPreparedByUs(localPath: string): Promise<boolean> {
   const facts = await readFacts(imageFiles(localPath).facts);
   const identity = await fileIdentity(localPath).catch(() => null);
   return facts?.digestOf === "published" && identity !== null && isAbout(facts, identity);
 }
 
-/** What {@link saveFacts} remembers of the file at `path`. */
-export interface KnownFacts extends FileDigests {
+/** Facts about the file at `path` that {@link saveFacts} records. */
+export interface NewFacts extends FileDigests {
   readonly path: string;
   readonly digestOf: ImageFacts["digestOf"];
   readonly listKey?: string;
 }
 
 /**
- * Remembers the digest of the file at `path`, which is the image or is about to be renamed to it (a rename keeps what
- * identifies the file). Where the image's folder may not be written the data directory serves.
+ * Records the digest of the file at `path`, which is the image or will be renamed to it (a rename keeps the file's
+ * identity). Uses the data directory when the image's folder is not writable.
  */
 export async function saveFacts(
   definition: ImageDefinition,
   dataDir: string,
-  { path, ...known }: KnownFacts,
+  { path, ...newFacts }: NewFacts,
 ): Promise<void> {
-  const facts = { ...known, ...(await fileIdentity(path)) };
+  const facts = { ...newFacts, ...(await fileIdentity(path)) };
   const [beside, fallback] = factsPaths(definition, dataDir);
   await writeFileAtomically(beside, JSON.stringify(facts)).catch(() =>
     writeFileAtomically(fallback, JSON.stringify(facts)),
@@ -69,11 +69,11 @@ export async function saveFacts(
 export interface FileDigests {
   /** SHA-256. */
   readonly digest: string;
-  /** Only where it was asked for. */
+  /** Present only if required. */
   readonly sha512?: string;
 }
 
-/** How {@link digestFile} reads. */
+/** Options of {@link digestFile}. */
 interface DigestOptions {
   readonly signal: AbortSignal;
   readonly withSha512: boolean;
@@ -81,7 +81,7 @@ interface DigestOptions {
   onRead(doneBytes: number): void;
 }
 
-/** The digests of the file at `path`, which is read once, as a stream. */
+/** Computes the digests of the file at `path`, which is read once, as a stream. */
 export async function digestFile(
   path: string,
   { signal, withSha512, onRead }: DigestOptions,
@@ -98,11 +98,11 @@ export async function digestFile(
   return { digest: hash.digest("hex"), ...(longHash && { sha512: longHash.digest("hex") }) };
 }
 
-/** Writes a small file so that readers see the old or the new text, never a part. */
+/** Writes a small file atomically: readers get the old or the new text, never a part. */
 export async function writeFileAtomically(path: string, text: string): Promise<void> {
   makeDirectory(dirname(path), folderMode);
   const temporary = `${path}.${process.pid}.tmp`;
-  // Whoever may write here says which bytes an image has.
+  // Only the owner may write: a user who can write this file could fake an image's digest.
   await writeFile(temporary, text, { mode: 0o644 });
   await chmod(temporary, 0o644);
   await rename(temporary, path);

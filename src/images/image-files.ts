@@ -1,32 +1,33 @@
 import { basename, dirname, join } from "node:path";
 
 /**
- * The files that belong to one image. All but the image itself are in a hidden folder beside it: on the same file
- * system, so that the last step is a rename, and found by every process that uses the image, whatever its data directory.
+ * Paths of the files that belong to one image. All except the image itself are in a hidden folder beside it: on the
+ * same file system, so that the last step is a rename, and visible to every process that uses the image, whatever its
+ * data directory.
  */
 export interface ImageFiles {
   readonly image: string;
   readonly folder: string;
-  /** The download so far, in the form it is published. */
+  /** The downloaded part, in its published form. */
   readonly part: string;
-  /** What the download is of: URL, ETag and how much of `part` is safely on disk. */
+  /** Facts about the download: URL, ETag and the number of bytes of `part` that are safely on disk. */
   readonly partState: string;
-  /** The unpacked image before it is whole and checked. */
+  /** The unpacked image before it is complete and checked. */
   readonly unpacking: string;
-  /** Held by the process that prepares the image. */
+  /** Lock of the process that prepares the image. */
   readonly lock: string;
-  /** The digest, and what identifies the file it was computed for. */
+  /** The digest, with the identity of the file it was computed for. */
   readonly facts: string;
-  /** Why the last preparation failed, for listings; gone once one succeeded. */
+  /** Reason of the last failed preparation, for listings; removed after a success. */
   readonly failure: string;
-  /** Since when the image map does not name it. */
+  /** Time since which the image map does not name the image. */
   readonly unused: string;
 }
 
-/** Of the hidden folder, and of the facts' one: all may look, nobody else may write. */
+/** Mode of the hidden folder and the folder of facts: every user may read, only the owner may write. */
 export const folderMode = 0o755;
 
-/** Where the files of the image at `localPath` are. */
+/** Returns the paths of the files of the image at `localPath`. */
 export function imageFiles(localPath: string): ImageFiles {
   const folder = join(dirname(localPath), ".solstice");
   const prefix = join(folder, basename(localPath));

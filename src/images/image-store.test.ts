@@ -37,7 +37,7 @@ async function setUp(t: TestContext) {
   return { folder, server, image, open };
 }
 
-/** Resolves with the state of `name` once it is of `kind`. */
+/** Resolves with the state of `name` once it has the given kind. */
 function whenState(store: ImageStore, name: string, kind: ImageState["kind"]): Promise<ImageState> {
   return new Promise((resolve) => {
     const look = () => {
@@ -53,7 +53,7 @@ function whenState(store: ImageStore, name: string, kind: ImageState["kind"]): P
 
 const forever = new AbortController().signal;
 
-test("what is there is ready at once, and gets its digest; the rest is prepared in the background", async (t) => {
+test("an existing image is ready at once, and its digest is computed; the others are prepared in the background", async (t) => {
   const { open, image, server } = await setUp(t);
   const present = image("present");
   writeFileSync(present.localPath, content);
@@ -82,7 +82,7 @@ function digestOf(store: ImageStore, name: string): string | null {
   return state.kind === "ready" ? state.digest : null;
 }
 
-test("one bad image never stops the others", async (t) => {
+test("an invalid image does not stop the others", async (t) => {
   const { open, image, server, folder } = await setUp(t);
   const broken = image("broken");
   writeFileSync(broken.localPath, "<html>not an image</html>");
@@ -101,11 +101,11 @@ test("one bad image never stops the others", async (t) => {
   for (const name of ["broken", "wrong", "nowhere"]) {
     const state = await whenState(store, name, "failed");
     assert.ok(state.kind === "failed" && state.permanent, name);
-    assert.ok((state.retryAt ?? 0) > Date.now() + 60_000, "it is left alone for long");
+    assert.ok((state.retryAt ?? 0) > Date.now() + 60_000, "the retry is far in the future");
   }
 });
 
-test("what may pass is tried again by itself until it works", async (t) => {
+test("a temporary failure is retried automatically until it succeeds", async (t) => {
   const { open, image, server } = await setUp(t);
   server.always = { status: 503 };
   const store = open([image("later")]);
@@ -116,7 +116,7 @@ test("what may pass is tried again by itself until it works", async (t) => {
   await whenState(store, "later", "ready");
 });
 
-test("pull ends the pause after a failure, and everybody sees the result", async (t) => {
+test("pull ends the pause after a failure, and every reader gets the result", async (t) => {
   const { open, image, server } = await setUp(t);
   server.always = { status: 404 };
   const store = open([image("corrected")]);
@@ -133,7 +133,7 @@ test("pull ends the pause after a failure, and everybody sees the result", async
   await whenState(store, "corrected", "ready");
 });
 
-test("two pulls at once are one download, and an impatient one does not stop the other", async (t) => {
+test("two pulls at once share one download, and an aborted pull does not stop the other", async (t) => {
   const { open, image, server } = await setUp(t);
   const store = open([image("shared")]);
   const impatient = new AbortController();
@@ -145,7 +145,7 @@ test("two pulls at once are one download, and an impatient one does not stop the
   assert.equal(server.ranges.length, 1);
 });
 
-test("an image that somebody removed is fetched again", async (t) => {
+test("a removed image is fetched again", async (t) => {
   const { open, image, server } = await setUp(t);
   const store = open([image("fleeting")]);
   await store.start(forever);
@@ -156,16 +156,16 @@ test("an image that somebody removed is fetched again", async (t) => {
   assert.equal(server.ranges.length, 2);
 });
 
-test("an unknown name is told with the names there are", async (t) => {
+test("the error for an unknown name lists the known names", async (t) => {
   const { open, image } = await setUp(t);
   const store = open([image("one"), image("two")]);
   const isHelpful = (error: unknown) =>
-    isSolsticeError(error, "not_found") && error.remedy === "It has: one, two.";
+    isSolsticeError(error, "not_found") && error.remedy === "Known images: one, two.";
   assert.throws(() => store.state("three"), isHelpful);
   await assert.rejects(store.pull("three"), isHelpful);
 });
 
-test("close ends a download at once, and the next store resumes it", async (t) => {
+test("close stops a download at once, and the next store resumes it", async (t) => {
   const { open, image, server } = await setUp(t);
   server.script.push({ stallAfter: 200_000 });
   const store = open([image("cut")], { stalledSeconds: 60 });
@@ -185,7 +185,7 @@ function progressOf(store: ImageStore, name: string): number {
   return state.kind === "preparing" ? state.doneBytes : 0;
 }
 
-test("inspect says why the last try failed, also where no byte arrived, until one succeeds", async (t) => {
+test("inspect reports why the last attempt failed, also when no byte arrived, until an attempt succeeds", async (t) => {
   const { open, image, server } = await setUp(t);
   server.always = { status: 503 };
   const images = [image("down", { source: `${server.url}?sig=SECRETSIG` })];
@@ -201,7 +201,7 @@ test("inspect says why the last try failed, also where no byte arrived, until on
   assert.equal((await open(images).inspect())[0]?.message, null);
 });
 
-test("progress is reported before the first answer, and with the reason of a try that failed", async (t) => {
+test("progress is reported before the first answer, and with the reason of a failed attempt", async (t) => {
   const { open, image, server } = await setUp(t);
   server.script.push({ status: 503 });
   const reports: ImageProgress[] = [];
@@ -211,7 +211,7 @@ test("progress is reported before the first answer, and with the reason of a try
   assert.equal(reports.findLast(({ phase }) => phase === "downloading")?.trouble, undefined);
 });
 
-test("inspect tells what is on disk without anything running", async (t) => {
+test("inspect reports the state on disk without a running store", async (t) => {
   const { open, image } = await setUp(t);
   const bad = image("bad");
   writeFileSync(bad.localPath, "BZh91AY");
@@ -229,7 +229,7 @@ test("inspect tells what is on disk without anything running", async (t) => {
   assert.match(rows[2]?.message ?? "", /bzip2/);
 });
 
-test("another map takes over at once: the same images go on, new ones are prepared, work on others ends", async (t) => {
+test("a new map applies at once: unchanged images continue, new ones are prepared, work on removed ones ends", async (t) => {
   const { open, image, server } = await setUp(t);
   const [kept, changed, gone, late] = ["kept", "changed", "gone", "late"].map((name) => image(name));
   assert.ok(kept && changed && gone && late);
@@ -241,19 +241,19 @@ test("another map takes over at once: the same images go on, new ones are prepar
 
   const news = { ...changed, defaults: { cpu: 2, ramMb: 1, diskGb: 1 } };
   const show = await store.stage(imageMapOf(kept, news, late));
-  assert.equal(store.state("gone").kind, "ready", "nothing changes before it is shown");
+  assert.equal(store.state("gone").kind, "ready", "nothing changes before the new map is applied");
   const seen: string[] = [];
   store.onChange((name) => void seen.push(name));
   show();
   assert.throws(() => store.state("gone"), /no image gone/);
   assert.equal(store.state("kept").kind, "ready");
-  assert.equal(store.state("changed").kind, "ready", "what lies there is ready before anybody looks");
-  assert.deepEqual(seen, ["changed", "gone", "late"], "what is the same goes on undisturbed");
+  assert.equal(store.state("changed").kind, "ready", "an existing file is ready at once");
+  assert.deepEqual(seen, ["changed", "gone", "late"], "unchanged images continue undisturbed");
   await whenState(store, "late", "ready");
   assert.ok(server.requests.length > requests);
 });
 
-test("a download for a map that was replaced ends, and the next one of that file goes on from there", async (t) => {
+test("a download for a replaced map stops, and the next download of that file resumes", async (t) => {
   const { open, image, server } = await setUp(t);
   server.script.push({ stallAfter: 200_000 });
   const store = open([image("cut")], { stalledSeconds: 3600 });

@@ -11,47 +11,47 @@ import { defaultImageLimits, type ImageLimits } from "./limits.ts";
 import { digestByHand, findReadyImage, hasComparableChecksum } from "./prepare/find-ready-image.ts";
 import type { ImageProgress, ImageState, PreparationContext, ReadyImage } from "./types.ts";
 
-/** How {@link openImageStore} works. */
+/** Options of {@link openImageStore}. */
 export interface ImageStoreOptions {
-  /** Those that this host runs. */
+  /** The images that this host uses. */
   readonly imageMap: Pick<ImageMap, "images">;
-  /** Remembers digests of images in folders that this user may not write. */
+  /** Folder for digests of images in folders that this user may not write. */
   readonly dataDir: string;
   readonly log?: Log;
-  /** Told often: show it, do not store it. */
+  /** Called often: show the progress, do not store it. */
   readonly onProgress?: (name: string, progress: ImageProgress) => void;
-  /** For tests. */
+  /** Smaller limits, for tests. */
   readonly limits?: Partial<ImageLimits>;
 }
 
-/** Says which image, when something about its state changed: read it with `state`. */
+/** Receives the name of an image whose state changed: read the state with `state`. */
 export type ImageListener = (name: string) => void;
 
-/** The images of this host. Nothing happens before `start` or `pull`. */
+/** The images of this host. No work starts before `start` or `pull`. */
 export interface ImageStore {
   /**
-   * Looks at every image, and resolves when it is known which are ready. From then on, until `signal`, the others are
-   * prepared in the background, each at its own pace, failures again and again; a ready one that vanishes, too.
+   * Checks every image, and resolves when it is known which ones are ready. Until `signal` aborts, the others are
+   * prepared in the background, each with its own retries; a ready image whose file disappears is prepared again.
    */
   start(signal: AbortSignal): Promise<void>;
-  /** What is known of an image now. Throws `not_found` for a name that the map does not have. */
+  /** Current state of an image. Throws `not_found` for a name that the map does not have. */
   state(name: string): ImageState;
-  /** Calls `listener` after each change of kind, phase or digest. Returns what ends that. */
+  /** Calls `listener` after each change of kind, phase or digest. Returns the function that unsubscribes. */
   onChange(listener: ImageListener): () => void;
-  /** Prepares one image now, or joins in where that is under way. Throws what went wrong. */
+  /** Prepares one image now, or joins a preparation in progress. Throws the preparation's error. */
   pull(name: string, options?: PullOptions): Promise<ReadyImage>;
-  /** What is on disk, also for a process that has not started anything. */
+  /** Lists the state on disk; needs no started store. */
   inspect(): Promise<ImageRow[]>;
   /**
-   * Looks at the images of another map. The function that it resolves with puts them in the place of the present ones, at once: what
-   * is the same goes on undisturbed, work on what is gone ends. Nothing changes before that is called.
+   * Checks the images of a new map. Resolves with a function that replaces the present images at once: unchanged images
+   * continue undisturbed, work on removed ones ends. Nothing changes before that function is called.
    */
   stage(imageMap: Pick<ImageMap, "images">): Promise<() => void>;
-  /** Stops all work, and resolves when nothing is written any more. What has arrived stays for the next time. */
+  /** Stops all work, and resolves after the last write. Received bytes stay for the next time. */
   close(): Promise<void>;
 }
 
-/** How `pull` is watched and stopped. */
+/** Options of `pull`. */
 export interface PullOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: ImageProgress) => void;
@@ -65,18 +65,18 @@ export function openImageStore(options: ImageStoreOptions): ImageStore {
 interface Entry {
   readonly definition: ImageDefinition;
   state: ImageState;
-  /** The attempt under way. */
+  /** The preparation in progress. */
   attempt: Promise<ReadyImage> | null;
   readonly watchers: Set<(progress: ImageProgress) => void>;
   /** Ends the pause of the background loop. */
   wake: () => void;
-  /** Aborted when the map has it no more, or otherwise. */
+  /** Aborted when the map no longer has this image, or defines it differently. */
   readonly gone: AbortController;
 }
 
 class Store implements ImageStore {
   #entries: ReadonlyMap<string, Entry>;
-  /** What ends the background work; null before `start`. */
+  /** Signal that ends the background work; null before `start`. */
   #started: AbortSignal | null = null;
   readonly #onProgress: ImageStoreOptions["onProgress"];
   readonly #dataDir: string;
@@ -100,7 +100,7 @@ class Store implements ImageStore {
   async start(signal: AbortSignal): Promise<void> {
     const entries = [...this.#entries.values()];
     const stop = AbortSignal.any([signal, this.#closing.signal]);
-    await Promise.all(entries.map((entry) => this.#lookOnce(entry, stop)));
+    await Promise.all(entries.map((entry) => this.#checkOnce(entry, stop)));
     this.#started = stop;
     for (const entry of entries) this.#startLoop(entry, stop);
   }
@@ -110,14 +110,16 @@ class Store implements ImageStore {
     const after = new Map<string, Entry>();
     const fresh: Entry[] = [];
     for (const [name, definition] of imageMap.images) {
-      const known = before.get(name);
+      const existing = before.get(name);
       const entry =
-        known && isDeepStrictEqual(known.definition, definition) ? known : this.#newEntry(definition);
+        existing && isDeepStrictEqual(existing.definition, definition)
+          ? existing
+          : this.#newEntry(definition);
       after.set(name, entry);
-      if (entry !== known) fresh.push(entry);
+      if (entry !== existing) fresh.push(entry);
     }
     const stop = this.#started;
-    if (stop !== null) await Promise.all(fresh.map((entry) => this.#lookOnce(entry, stop)));
+    if (stop !== null) await Promise.all(fresh.map((entry) => this.#checkOnce(entry, stop)));
     return () => this.#swap(after, fresh);
   }
 
@@ -126,7 +128,7 @@ class Store implements ImageStore {
     const gone = [...before.values()].filter((entry) => after.get(entry.definition.name) !== entry);
     this.#entries = after;
     for (const entry of gone) entry.gone.abort(imageGone(entry.definition.name));
-    // Two preparations of one file must not meet.
+    // Two preparations of one file must not overlap.
     const ended = Promise.allSettled(gone.map(({ attempt }) => attempt));
     const stop = this.#started;
     if (stop !== null) void ended.then(() => fresh.map((entry) => this.#startLoop(entry, stop)));
@@ -182,7 +184,7 @@ class Store implements ImageStore {
     await Promise.allSettled([...this.#loops, ...attempts]);
   }
 
-  /** The loop of one image: make it ready, pause, look again. It ends only with `signal`. */
+  /** The loop of one image: prepare it, pause, check again. Ends only with `signal`. */
   async #keepReady(entry: Entry, signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
@@ -199,7 +201,7 @@ class Store implements ImageStore {
     }
   }
 
-  /** Runs one preparation, or joins the one under way, and keeps the state in step. */
+  /** Runs one preparation, or joins the one in progress, and updates the state. */
   #attempt(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
     entry.attempt ??= this.#queue(() => this.#prepare(entry, signal));
     return entry.attempt;
@@ -208,7 +210,7 @@ class Store implements ImageStore {
   async #prepare(entry: Entry, signal: AbortSignal): Promise<ReadyImage> {
     const context = this.#context(entry, AbortSignal.any([signal, this.#closing.signal, entry.gone.signal]));
     try {
-      // Loaded with the first image that is missing: the HTTP client and the decompressors take some 5 MB.
+      // Loaded with the first missing image: the HTTP client and the decompressors need some 5 MB of memory.
       const { prepareImage } = await import("./prepare/prepare-image.ts");
       const ready = await prepareImage(entry.definition, context);
       entry.attempt = null;
@@ -222,8 +224,8 @@ class Store implements ImageStore {
     }
   }
 
-  /** The first look: what is there is ready at once, what is wrong is known at once, and nothing is fetched. */
-  async #lookOnce(entry: Entry, signal: AbortSignal): Promise<void> {
+  /** The first check: an existing image is ready or failed at once, and nothing is fetched. */
+  async #checkOnce(entry: Entry, signal: AbortSignal): Promise<void> {
     if (hasComparableChecksum(entry.definition)) return;
     try {
       const ready = await findReadyImage(entry.definition, this.#context(entry, signal));
@@ -264,9 +266,9 @@ class Store implements ImageStore {
     const since = before.kind === "preparing" ? before.since : Date.now();
     entry.state = { kind: "preparing", since, ...progress };
     for (const watcher of entry.watchers) watcher(progress);
-    const isNews =
+    const hasChanged =
       before.kind !== "preparing" || before.phase !== progress.phase || before.trouble !== progress.trouble;
-    if (isNews) this.#changed(entry.definition.name);
+    if (hasChanged) this.#changed(entry.definition.name);
   }
 
   #setFailed(entry: Entry, error: unknown): void {
@@ -288,7 +290,7 @@ class Store implements ImageStore {
     return backoffMs(failures, { firstMs: retrySeconds * 1000, maxMs: retryMaxSeconds * 1000 }) / 1000;
   }
 
-  /** Waits, at most `seconds`, for `wake`. */
+  /** Waits until `wake`, at most `seconds`. */
   async #pause(entry: Entry, seconds: number, signal: AbortSignal): Promise<void> {
     if (entry.state.kind === "failed") entry.state = { ...entry.state, retryAt: Date.now() + seconds * 1000 };
     const woken = new AbortController();
@@ -306,23 +308,20 @@ class Store implements ImageStore {
     const entry = this.#entries.get(name);
     if (entry) return entry;
     throw new SolsticeError("not_found", `The image map has no image ${name}.`, {
-      remedy: `It has: ${[...this.#entries.keys()].join(", ")}.`,
+      remedy: `Known images: ${[...this.#entries.keys()].join(", ")}.`,
     });
   }
 }
 
 function imageGone(name: string): SolsticeError {
-  return new SolsticeError(
-    "not_found",
-    `The image map has image ${name} no more, or another one of that name.`,
-  );
+  return new SolsticeError("not_found", `Image ${name} was removed from the image map or redefined.`);
 }
 
 function waitingState(): ImageState {
   return { kind: "preparing", phase: "waiting", doneBytes: 0, totalBytes: null, since: Date.now() };
 }
 
-/** `promise`, or the signal's reason as soon as that comes. */
+/** Settles like `promise`, or rejects with the signal's reason as soon as the signal aborts. */
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -8,27 +8,27 @@ import { findReadyImage, hasComparableChecksum } from "./prepare/find-ready-imag
 import { readFailure } from "./prepare/last-failure.ts";
 import type { ImageFormat } from "./types.ts";
 
-/** What is on disk of one image, for `solstice images`. */
+/** State of one image on disk, for `solstice images`. */
 export interface ImageRow {
   readonly name: string;
   readonly path: string;
-  /** `partial`: some of it was downloaded, and nobody is at it now. `invalid`: a file is there that cannot be used. */
+  /** `partial`: partly downloaded, with no preparation running. `invalid`: the file cannot be used. */
   readonly state: "ready" | "missing" | "partial" | "preparing" | "invalid";
   readonly format: ImageFormat | null;
   readonly virtualSizeBytes: number | null;
   readonly fileSizeBytes: number | null;
-  /** Null also where it has not been computed yet. */
+  /** Null also before the digest is computed. */
   readonly digest: string | null;
-  /** Downloaded so far, and of how many, where it is not ready. */
+  /** Bytes downloaded so far and the total, while the image is not ready. */
   readonly partialBytes: number | null;
   readonly totalBytes: number | null;
-  /** The process that prepares it. */
+  /** Process id of a running preparation. */
   readonly holderPid: number | null;
-  /** What is wrong with it, or why the last try to fetch it failed, and what to do. */
+  /** Reason why the image is invalid or the last download failed, with the remedy. */
   readonly message: string | null;
 }
 
-/** Looks at the disk only: needs no running orchestrator, changes nothing, and never reads a whole image. */
+/** Reads the state from the disk only: needs no running orchestrator, changes nothing, and never reads a whole image. */
 export function inspectImages(
   definitions: readonly ImageDefinition[],
   context: { readonly dataDir: string; readonly limits: ImageLimits },
@@ -43,7 +43,7 @@ async function inspectOne(
   const { name, localPath } = definition;
   const row = { ...emptyRow, name, path: localPath };
   try {
-    // Comparing a checksum reads the whole file, which a listing must not.
+    // A checksum comparison reads the whole file, which is too slow for a listing.
     const checksum = hasComparableChecksum(definition) ? null : definition.checksum;
     const unchecked = { ...definition, checksum };
     const signal = new AbortController().signal;
@@ -83,16 +83,16 @@ async function inspectPreparation(
   return { state: partialBytes ? "partial" : "missing", partialBytes, totalBytes, holderPid: null, message };
 }
 
-/** Whether some process holds the lock of a preparation. */
+/** True when a process holds the lock of a preparation. */
 export async function isPreparing(lockPath: string): Promise<boolean> {
   const exists = await stat(lockPath).catch(() => null);
   if (!exists) return false;
   try {
-    const lock = tryAcquireProcessLock(lockPath, "looking whether it is free");
+    const lock = tryAcquireProcessLock(lockPath, "checking whether the lock is free");
     lock?.release();
     return lock === null;
   } catch {
-    // A user who may not write there cannot ask the lock, but can see who said to hold it.
+    // A user without write access cannot try the lock, but can read the recorded holder.
     return readLockHolder(lockPath) !== null;
   }
 }

@@ -1,40 +1,40 @@
-/** Every bound of image preparation. Tests use smaller ones; nothing else should need to. */
+/** All limits of image preparation. Tests use smaller ones; other code uses the defaults. */
 export interface ImageLimits {
-  /** The largest file that is downloaded. */
+  /** Largest file that is downloaded. */
   readonly downloadBytes: number;
-  /** The largest disk an image may show to its guest, and the most that is unpacked. */
+  /** Largest disk of an image, and most bytes that are unpacked. */
   readonly virtualSizeBytes: number;
-  /** Free space that is left to everything else on the disk. */
+  /** Free space that is left for other uses of the disk. */
   readonly freeFloorBytes: number;
-  /** After so many bytes the download is flushed to disk, and from there it is resumed. */
+  /** Number of bytes after which the download is flushed to disk; a resumed download starts at such a checkpoint. */
   readonly checkpointBytes: number;
   readonly connectSeconds: number;
-  /** A server must begin its answer, and then bring `stalledBytes`, in each span of this length. */
+  /** Time limit for the start of an answer, and then for every next `stalledBytes`. */
   readonly stalledSeconds: number;
   readonly stalledBytes: number;
   readonly redirects: number;
-  /** Tries in a row that bring less than `stalledBytes`, and tries at all, before the source is left alone for a while. */
+  /** Number of consecutive attempts with less than `stalledBytes`, and of attempts in total, before a longer pause. */
   readonly fruitlessTries: number;
   readonly tries: number;
-  /** Pause before the second try; it doubles up to `pauseMaxSeconds`. */
+  /** Pause before the second attempt; it doubles up to `pauseMaxSeconds`. */
   readonly pauseSeconds: number;
   readonly pauseMaxSeconds: number;
-  /** How often a process asks whether another has finished the image. */
+  /** Interval at which a waiting process tries the lock of another preparation. */
   readonly lockPollSeconds: number;
-  /** In the background a failed image is tried again after this; it doubles up to `retryMaxSeconds`. */
+  /** Pause before the background loop retries a failed image; it doubles up to `retryMaxSeconds`. */
   readonly retrySeconds: number;
   readonly retryMaxSeconds: number;
-  /** Failures that will not go away by themselves (wrong checksum, 404 …) are tried again this seldom. */
+  /** Pause after a permanent failure (wrong checksum, 404 …). */
   readonly permanentRetrySeconds: number;
-  /** How often a ready image is looked at again, because people remove files. */
+  /** Interval at which a ready image is checked again, because people remove files. */
   readonly recheckSeconds: number;
-  /** Images that are prepared at the same time. */
+  /** Number of images that are prepared at the same time. */
   readonly concurrency: number;
 }
 
 const gibibyte = 1024 ** 3;
 
-/** The limits of a real installation. */
+/** The default limits. */
 export const defaultImageLimits: ImageLimits = {
   downloadBytes: 200 * gibibyte,
   virtualSizeBytes: 2048 * gibibyte,

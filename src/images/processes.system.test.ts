@@ -46,7 +46,7 @@ function startPull(t: TestContext, input: object): { child: ChildProcess; lines:
 
 async function firstLine(lines: AsyncIterable<Line>, isIt: (line: Line) => boolean): Promise<Line> {
   for await (const line of lines) if (isIt(line)) return line;
-  throw new Error("the process ended without saying so");
+  throw new Error("the process ended without a report");
 }
 
 async function setUp(t: TestContext) {
@@ -59,7 +59,7 @@ async function setUp(t: TestContext) {
   return { folder, server, definition, input, store };
 }
 
-test("kill -9 in mid-download: the next process goes on with what was safely written", async (t) => {
+test("kill -9 during a download: the next process resumes after the safely written bytes", async (t) => {
   const { server, definition, input, store } = await setUp(t);
   server.script.push({ stallAfter: 1_500_000 });
   const { child, lines } = startPull(t, { ...input, limits: { stalledSeconds: 60 } });
@@ -71,12 +71,12 @@ test("kill -9 in mid-download: the next process goes on with what was safely wri
   assert.equal((await store.inspect())[0]?.state, "partial");
   assert.ok(!existsSync(definition.localPath));
   await store.pull(definition.name);
-  // The last checkpoint lies before what was reported: by its distance, and by the piece that reaches it.
+  // The last checkpoint is before the reported position: by its distance, and by the chunk that reaches it.
   assert.ok(Number(/\d+/.exec(server.ranges[1] ?? "")?.[0]) >= 700_000, String(server.ranges[1]));
   assert.ok(readFileSync(definition.localPath).equals(content));
 });
 
-test("of two processes one downloads; the other shows who, waits, and finds it ready", async (t) => {
+test("one of two processes downloads; the other reports the first one, waits, and finds the image ready", async (t) => {
   const { server, input, store } = await setUp(t);
   server.script.push({ stallAfter: 100_000 });
   const first = startPull(t, { ...input, limits: { stalledSeconds: 2 } });
@@ -86,11 +86,15 @@ test("of two processes one downloads; the other shows who, waits, and finds it r
   assert.equal(waiting.holderPid, first.child.pid);
   await Promise.all([once(first.child, "exit"), once(second.child, "exit")]);
   assert.deepEqual([first.child.exitCode, second.child.exitCode], [0, 0]);
-  assert.equal(server.ranges.length, 2, "the stalled try, its continuation, and nothing from the second");
+  assert.equal(
+    server.ranges.length,
+    2,
+    "the stalled request, its continuation, and no request of the second process",
+  );
   assert.equal((await store.inspect())[0]?.digest, sha256(content));
 });
 
-test("a waiting process takes over when the working one is killed", async (t) => {
+test("a waiting process continues when the working one is killed", async (t) => {
   const { server, definition, input } = await setUp(t);
   server.script.push({ stallAfter: 1_500_000 });
   const first = startPull(t, { ...input, limits: { stalledSeconds: 60 } });
@@ -105,7 +109,7 @@ test("a waiting process takes over when the working one is killed", async (t) =>
 
 const largeImageMb = isExhaustive ? 1536 : 512;
 
-test("a large image, mostly holes, costs little memory and little disk", async (t) => {
+test("a large image, mostly holes, needs little memory and little disk", async (t) => {
   const folder = temporaryFolder(t);
   const source = join(folder, "big.zst");
   const definition = imageDefinition({ localPath: join(folder, "big.img"), source, decompress: "zstd" });
@@ -118,7 +122,7 @@ test("a large image, mostly holes, costs little memory and little disk", async (
   const last = await firstLine(lines, ({ ready }) => ready !== undefined);
   const { size, blocks } = statSync(definition.localPath);
   assert.equal(size, largeImageMb * 1024 ** 2);
-  // Every 64 MiB one MiB of it is data.
+  // One MiB of every 64 MiB is data.
   assert.ok(blocks * 512 <= (largeImageMb / 64 + 2) * 1024 ** 2, `${blocks * 512} bytes on disk`);
   assert.ok((last.maxRssKib ?? 0) < 250 * 1024, `${last.maxRssKib} KiB of memory`);
   await assertSame(
@@ -149,7 +153,7 @@ async function assertSame(file: Readable, expected: Iterable<Buffer>): Promise<v
   assert.equal(rest.length, 0);
 }
 
-test("a disk that becomes full is told as that, and nothing half-written stays in place", async (t) => {
+test("a full disk is reported as disk_full, and no incomplete image stays in place", async (t) => {
   const folder = temporaryFolder(t);
   const disk = join(folder, "small-disk");
   mkdirSync(disk);
@@ -173,9 +177,9 @@ async function fillDisk(t: TestContext, folder: string, disk: string): Promise<v
   const definition = imageDefinition({ localPath, source: server.url });
 
   await assert.rejects(prepareImage(definition, recordingContext(folder)), isFull);
-  assert.equal(server.ranges.length, 1, "there is nothing to gain from trying at once again");
+  assert.equal(server.ranges.length, 1, "no retry follows at once");
 
-  // A length that nobody announced: what the check of free space cannot foresee, writing must survive.
+  // Without a length the check of free space cannot predict the full disk: writing must handle it.
   server.always = { withoutLength: true };
   server.content = noise(5_000_000);
   const careless = { freeFloorBytes: 0, checkpointBytes: 2 ** 40 };

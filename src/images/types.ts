@@ -1,50 +1,50 @@
 import type { ImageLimits } from "./limits.ts";
 
-/** The two formats that guests are started from. */
+/** The two disk formats of guests. */
 export type ImageFormat = "raw" | "qcow2";
 
-/** What is being done to an image. `waiting`: another process prepares it, or it is not its turn yet. */
+/** Phase of a preparation. `waiting`: another process prepares the image, or its turn has not come. */
 export type PreparationPhase = "waiting" | "downloading" | "verifying" | "unpacking";
 
-/** How far the phase is. `totalBytes` is null while it is not known. */
+/** Progress of a phase. `totalBytes` is null while unknown. */
 export interface ImageProgress {
   readonly phase: PreparationPhase;
   readonly doneBytes: number;
   readonly totalBytes: number | null;
-  /** Why the last try of the download failed, while the next is waited for or made. */
+  /** Reason why the last attempt of the download failed, until the next one receives bytes. */
   readonly trouble?: string;
-  /** While waiting: the process that works on it, where known. */
+  /** While waiting: the process that prepares the image, if known. */
   readonly holderPid?: number;
 }
 
-/** An image that guests can be started from. */
+/** An image from which guests can be started. */
 export interface ReadyImage {
   readonly path: string;
   readonly format: ImageFormat;
-  /** The size of the disk that the guest sees. */
+  /** Size of the disk in the guest. */
   readonly virtualSizeBytes: number;
   readonly fileSizeBytes: number;
   /**
-   * Hex SHA-256 of the file as published; of the file itself where it was put in place by hand. Null only while that
-   * is being computed.
+   * Hex SHA-256 of the published file, or of the file itself if the operator put it in place. Null only while the
+   * digest is being computed.
    */
   readonly digest: string | null;
 }
 
-/** What can be said about an image now. Times are milliseconds since the epoch. */
+/** Current state of an image. Times are milliseconds since the epoch. */
 export type ImageState =
   | ({ readonly kind: "ready" } & ReadyImage)
   | ({ readonly kind: "preparing"; readonly since: number } & ImageProgress)
   | {
       readonly kind: "failed";
-      /** What happened and what to do, for the verdict of a job that wanted the image. */
+      /** Error and remedy, for the verdict of a job that needs the image. */
       readonly message: string;
       readonly retryAt: number | null;
-      /** True where only a person (or the publisher) can correct it. */
+      /** True when only the operator (or the publisher) can correct the failure. */
       readonly permanent: boolean;
     };
 
-/** What the steps of a preparation share. */
+/** Context shared by the steps of a preparation. */
 export interface PreparationContext {
   readonly limits: ImageLimits;
   readonly signal: AbortSignal;

@@ -173,7 +173,7 @@ export class LibvirtClient {
     return domains;
   }
 
-  /** Returns the domain of that name. Rejects with `NO_DOMAIN` when there is none. */
+  /** Returns the domain of that name. Rejects with `NO_DOMAIN` when it does not exist. */
   async lookupDomainByName(name: string): Promise<Domain> {
     const { domain } = await this.#quick(procedures.domainLookupByName, { name });
     return domain;
@@ -254,7 +254,7 @@ export class LibvirtClient {
     return networks;
   }
 
-  /** Returns the network of that name. Rejects with `NO_NETWORK` when there is none. */
+  /** Returns the network of that name. Rejects with `NO_NETWORK` when it does not exist. */
   async lookupNetwork(name: string): Promise<Network> {
     const { network } = await this.#quick(procedures.networkLookupByName, { name });
     return network;

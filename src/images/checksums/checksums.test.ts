@@ -22,7 +22,7 @@ const digest = (algorithm: "sha256" | "sha512", bytes: Buffer): ImageChecksum =>
   return { kind: "digest", algorithm, hex: sumOf(algorithm, bytes) };
 };
 
-/** A server with an image, and one with a file of checksums of it; `prepare` uses them. */
+/** Starts a server with an image, and one with its checksum file; `prepare` uses them. */
 async function setUp(t: TestContext, list: string | Buffer = "") {
   const folder = temporaryFolder(t);
   const images = await startFileServer(t, content);
@@ -41,7 +41,7 @@ const fails = (promise: Promise<unknown>, code: "image_invalid" | "not_found", t
     return true;
   });
 
-test("a SHA-512 is compared, also after a download that was resumed, and remembered", async (t) => {
+test("a SHA-512 is compared, also after a resumed download, and recorded", async (t) => {
   const { images, localPath, prepare } = await setUp(t);
   images.script.push({ cutAfter: 200_000 });
   await fails(
@@ -54,14 +54,14 @@ test("a SHA-512 is compared, also after a download that was resumed, and remembe
   assert.equal((await prepare(digest("sha512", content))).digest, sumOf("sha256", content));
   const requests = images.ranges.length;
   await prepare(digest("sha512", content));
-  assert.equal(images.ranges.length, requests, "it is used");
+  assert.equal(images.ranges.length, requests, "the recorded checksum is used");
   images.content = other;
   images.etag = '"two"';
   await prepare(digest("sha512", other));
-  assert.equal(images.ranges.length, requests + 1, "another checksum fetches it again");
+  assert.equal(images.ranges.length, requests + 1, "another checksum fetches the image again");
 });
 
-test("a file of checksums names the digest of the image's own file, and is asked for once", async (t) => {
+test("the checksum file's digest of the image's own file is used, and the file is requested once", async (t) => {
   const list = `${sumOf("sha256", other)} *other\r\n${sumOf("sha256", content)} *image\r\n`;
   const { images, lists, localPath, prepare } = await setUp(t, Buffer.from(`\ufeff${list}`));
   await prepare();
@@ -75,12 +75,12 @@ test("a file of checksums names the digest of the image's own file, and is asked
   await fails(prepare(), "image_invalid", /and the checksum file http:\S+ says [0-9a-f]{64}\. Try again/);
 });
 
-test("a list that is not there, names no such file or is too long is an error before the image is fetched", async (t) => {
+test("a checksum file that is missing, too long or has no entry for the image is an error before the image is fetched", async (t) => {
   const { images, lists, prepare } = await setUp(
     t,
     `${sumOf("sha256", other)}  a\n${sumOf("sha256", other)}  b\n`,
   );
-  await fails(prepare(), "not_found", /has no SHA-256 or SHA-512 of image\..*names: a, b\./);
+  await fails(prepare(), "not_found", /has no SHA-256 or SHA-512 of image\..*has entries for: a, b\./);
   lists.always = { status: 404 };
   await fails(prepare(), "not_found", /checksum file .* could not be fetched: The server answered 404/);
   lists.always = {};
@@ -89,13 +89,13 @@ test("a list that is not there, names no such file or is too long is an error be
   assert.equal(images.ranges.length, 0);
 });
 
-test("an image that was fetched before the map named a list is compared with it, and fetched again only if it differs", async (t) => {
+test("an image fetched before the map named a checksum file is compared with it, and fetched again only if it differs", async (t) => {
   const { images, lists, prepare } = await setUp(t, sumOf("sha512", content));
   await prepare(null);
   await prepare();
   assert.equal(images.ranges.length, 1);
   await prepare();
-  assert.deepEqual([images.ranges.length, lists.ranges.length], [1, 1], "and that is remembered");
+  assert.deepEqual([images.ranges.length, lists.ranges.length], [1, 1], "the comparison is recorded");
   images.content = other;
   images.etag = '"two"';
   lists.content = Buffer.from(sumOf("sha512", other));
@@ -103,14 +103,14 @@ test("an image that was fetched before the map named a list is compared with it,
   assert.equal(images.ranges.length, 2);
 });
 
-test("a list that fails for a moment is asked for again", async (t) => {
+test("a request for a checksum file that fails temporarily is retried", async (t) => {
   const { lists, prepare } = await setUp(t, sumOf("sha512", content));
   lists.script.push({ status: 503 }, { cutAfter: 10 });
   await prepare();
   assert.equal(lists.ranges.length, 3);
 });
 
-test("a list may be a file of this machine, and judges an image that was put in place by hand", async (t) => {
+test("a checksum file may be local, and applies to an image that the operator put in place", async (t) => {
   const { folder, localPath, prepare } = await setUp(t);
   const location = join(folder, "SHA256SUMS");
   const checksum: ImageChecksum = { kind: "list", location };

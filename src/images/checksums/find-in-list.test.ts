@@ -49,7 +49,7 @@ for (const [publisher, text, name, hex] of [
   test(`the form of ${publisher}`, () => assert.deepEqual(findInList(text, name), found(hex)));
 }
 
-test("the stronger of two digests wins; others are passed over", () => {
+test("the stronger of two digests is used; others are skipped", () => {
   const text = `MD5 (a) = ${"d".repeat(32)}\nSHA256 (a) = ${short("a")}\nSHA512 (a) = ${long("b")}\n${"e".repeat(40)}  a\n`;
   assert.deepEqual(findInList(text, "a"), found(long("b")));
   assert.deepEqual(findInList(`SHA512/256 (a) = ${short("a")}\nSHA384 (b) = ${"a".repeat(96)}`, "a"), {
@@ -58,7 +58,7 @@ test("the stronger of two digests wins; others are passed over", () => {
   });
 });
 
-test("a file that is not in the list is absent, also when a name ends in its own; two that differ are ambiguous", () => {
+test("a file without an entry is absent, also when another name ends in its name; two differing entries are ambiguous", () => {
   const list = `${short("a")}  my-disk.img\n${short("b")}  disk.img.xz\n`;
   assert.deepEqual(findInList(list, "disk.img"), { kind: "absent", names: ["my-disk.img", "disk.img.xz"] });
   const folders = `${short("a")}  x/disk.img\n${short("b")}  y/disk.img\n${short("c")}  z\n`;
@@ -67,7 +67,7 @@ test("a file that is not in the list is absent, also when a name ends in its own
   assert.deepEqual(findInList("<html>not found</html>", "disk.img"), { kind: "absent", names: [] });
 });
 
-test("a list of one file is about the image, whatever its name there", () => {
+test("a single entry applies to the image, whatever its name", () => {
   assert.deepEqual(
     findInList(`${short("a")}  debian-12-20260101.qcow2\n`, "debian-12-latest.qcow2"),
     found(short("a")),

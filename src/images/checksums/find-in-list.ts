@@ -1,35 +1,35 @@
 import type { ChecksumAlgorithm } from "../../core/image-map/image-map.ts";
 
-/** A digest that a file of checksums gives for a file. */
+/** A digest from a checksum file. */
 export interface ListedDigest {
   readonly algorithm: ChecksumAlgorithm;
   readonly hex: string;
 }
 
 interface Entry extends ListedDigest {
-  /** Null where a line has a digest only. */
+  /** Null for a line with a digest only. */
   readonly name: string | null;
 }
 
-/** What a list says about a file; `names` are those that it has digests of, for a message. */
+/** Result of the search for a file's digest; `names` are the files with digests, for a message. */
 export type ListAnswer =
   | ({ readonly kind: "found" } & ListedDigest)
   | { readonly kind: "absent"; readonly names: readonly string[] }
-  /** Several of its lines fit, and differ. */
+  /** Several lines match, with different digests. */
   | { readonly kind: "ambiguous" };
 
 const lineCharsMax = 8192;
 
-/** `SHA512 (name) = digits`, as BSD, Fedora and openssl write it. */
+/** Matches `SHA512 (name) = digits`, the format of BSD, Fedora and openssl. */
 const taggedLine = /^SHA-?(?:2-)?(256|512) ?\((.+)\) ?= ?([0-9a-f]+)$/i;
 
-/** `digits  name`, as sha256sum writes it; `*` before the name means that it was read as binary. A name may be missing. */
+/** Matches `digits  name`, the format of sha256sum; `*` before the name marks binary mode. The name may be missing. */
 const plainLine = /^\\?([0-9a-f]{64}|[0-9a-f]{128})(?:[ \t]+\*?(.+))?$/i;
 
 /**
- * Finds the digest of `fileName` in a file of checksums in any of the forms that publishers use: coreutils' and BSD's lines,
- * with comments, inside a PGP signed message (whose signature is not verified), or a digest alone. A list of one entry is
- * about the file whatever name it has. The strongest digest wins. Takes time linear in the text.
+ * Finds the digest of `fileName` in a checksum file in any format that publishers use: coreutils' and BSD's lines, with
+ * comments, inside a PGP signed message (whose signature is not verified), or a digest alone. A single entry applies to
+ * the file whatever its name. The strongest digest wins. Takes time linear in the text.
  */
 export function findInList(text: string, fileName: string): ListAnswer {
   const entries = readEntries(text);
@@ -44,7 +44,7 @@ export function findInList(text: string, fileName: string): ListAnswer {
   return { kind: "absent", names: [...new Set(entries.flatMap(({ name }) => name ?? []))] };
 }
 
-/** A name with its folders is exact; without them it is what an entry's name ends in. */
+/** Entries for a file. A name with folders must match exactly; a bare name also matches the end of an entry's path. */
 function entriesOf(entries: readonly Entry[], fileName: string): Entry[] {
   const exact = entries.filter(({ name }) => name?.replace(/^\.\//, "") === fileName);
   return exact.length > 0
@@ -57,7 +57,7 @@ function readEntries(text: string): Entry[] {
   for (const line of text.split(/\r\n|[\r\n]/)) {
     if (line.startsWith("-----BEGIN PGP SIGNATURE")) break;
     if (line.length > lineCharsMax) continue;
-    // In a signed message a line that begins with a dash has "- " before it (RFC 9580, 7.2).
+    // A signed message prefixes lines that begin with a dash with "- " (RFC 9580, 7.2).
     const entry = readLine(line.replace(/^- /, "").trim());
     if (entry !== null) entries.push(entry);
   }

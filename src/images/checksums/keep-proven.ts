@@ -5,8 +5,8 @@ import type { PreparationContext } from "../types.ts";
 import { digestBy, type WantedDigest } from "./wanted-digest.ts";
 
 /**
- * Whether the image that was fetched earlier is what a list of checksums says, which the map did not name then: it is
- * remembered as right, and need not be fetched again.
+ * True when the previously fetched image matches a checksum file that the map did not name then: the match is recorded,
+ * and the image is not fetched again.
  */
 export async function isProvenByList(
   definition: ImageDefinition,
@@ -17,7 +17,7 @@ export async function isProvenByList(
   if (wanted?.listKey === undefined || (await stat(path).catch(() => null)) === null) return false;
   const facts = await loadFacts(definition, context.dataDir);
   if (facts?.digestOf !== "published") return false;
-  const digests = await knownDigests(definition, facts, { wanted, context });
+  const digests = await digestsOf(definition, facts, { wanted, context });
   if (digestBy(digests, wanted.algorithm) !== wanted.hex) return false;
   const { digest, sha512 } = digests;
   const proof = { digest, ...(sha512 !== undefined && { sha512 }), listKey: wanted.listKey };
@@ -25,8 +25,11 @@ export async function isProvenByList(
   return true;
 }
 
-/** A file that was not compressed is still as it was published, so that a digest that was not needed then can be made. */
-async function knownDigests(
+/**
+ * Returns the image's digests. A digest that was not computed before is computed from a file that was published
+ * uncompressed, because that file is still unchanged.
+ */
+async function digestsOf(
   { decompress, localPath }: ImageDefinition,
   facts: FileDigests,
   { wanted, context }: { wanted: WantedDigest; context: PreparationContext },

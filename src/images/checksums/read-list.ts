@@ -12,7 +12,7 @@ import { imageInvalid, isPermanent } from "../errors.ts";
 import type { PreparationContext } from "../types.ts";
 import { findInList, type ListedDigest } from "./find-in-list.ts";
 
-/** Published lists have up to some 100 KiB. */
+/** Published checksum files have up to some 100 KiB. */
 const listBytesMax = 1024 * 1024;
 const tries = 3;
 const namesShown = 5;
@@ -20,23 +20,23 @@ const namesShown = 5;
 type Context = Pick<PreparationContext, "limits" | "signal">;
 
 /**
- * The digest that the file of checksums at `location` (a URL or path) gives for `fileName`. Throws `not_found` when it has
- * none, `image_invalid` when it has several, and otherwise as a download does.
+ * Reads the digest of `fileName` from the checksum file at `location` (a URL or path). Throws `not_found` when the file
+ * has none, `image_invalid` when it has several, and otherwise the errors of a download.
  */
 export async function readListedDigest(
   location: string,
   fileName: string,
   context: Context,
-): Promise<ListedDigest & { readonly saidBy: string }> {
+): Promise<ListedDigest & { readonly origin: string }> {
   const shown = shownUrl(location);
   const answer = findInList(decodeList(await readList(location, context)), fileName);
   if (answer.kind === "found") {
-    return { algorithm: answer.algorithm, hex: answer.hex, saidBy: `the checksum file ${shown}` };
+    return { algorithm: answer.algorithm, hex: answer.hex, origin: `the checksum file ${shown}` };
   }
   if (answer.kind === "ambiguous") {
     throw imageInvalid(
       `The checksum file ${shown} has several digests of ${fileName}.`,
-      "Name one as checksum.",
+      "Set checksum in the map to one of them.",
     );
   }
   const names = answer.names.slice(0, namesShown).join(", ") || "none";
@@ -44,7 +44,7 @@ export async function readListedDigest(
     "not_found",
     `The checksum file ${shown} has no SHA-256 or SHA-512 of ${fileName}.`,
     {
-      remedy: `Check the image's source and checksum in the map; the files that it names: ${names}.`,
+      remedy: `Check the image's source and checksum in the map; the checksum file has entries for: ${names}.`,
     },
   );
 }
@@ -70,7 +70,7 @@ function withLocation(error: unknown, location: string): SolsticeError {
   const text = isSolsticeError(error) ? error.message : errorText(error);
   const remedy = isPermanent(error)
     ? "Check the image's checksum in the map."
-    : "Try again: solstice images pull. The orchestrator does it by itself.";
+    : "Retry now: solstice images pull. The orchestrator retries automatically.";
   const message = `The checksum file ${shownUrl(location)} could not be fetched: ${text}`;
   return new SolsticeError(code, message, { remedy, cause: error });
 }
@@ -124,7 +124,7 @@ function requireListSize(list: Buffer): Buffer {
   );
 }
 
-/** Text as Windows writes it as well: with a byte order mark, or as UTF-16. */
+/** Decodes the text, also with a byte order mark or as UTF-16, as Windows writes it. */
 function decodeList(list: Buffer): string {
   const mark = list.toString("latin1", 0, 2);
   const encoding = mark === "\xff\xfe" ? "utf-16le" : mark === "\xfe\xff" ? "utf-16be" : "utf-8";

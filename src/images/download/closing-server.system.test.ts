@@ -11,7 +11,7 @@ import { imageDefinition, noise, recordingContext, temporaryFolder } from "../te
 const content = noise(12_000_000);
 const published = zstdCompressSync(content);
 
-/** A server that ends the connection behind each answer, as `python3 -m http.server` does. */
+/** Starts a server that closes the connection after each answer, as `python3 -m http.server` does. */
 async function startClosingServer(t: TestContext, head: string): Promise<string> {
   const answer = (socket: Socket) => {
     socket.on("error", () => {});
@@ -29,9 +29,12 @@ async function startClosingServer(t: TestContext, head: string): Promise<string>
 for (const [what, head] of [
   ["HTTP/1.0 without a length", "HTTP/1.0 200 OK"],
   ["HTTP/1.0 with a length", `HTTP/1.0 200 OK\r\nContent-Length: ${published.length}`],
-  ["HTTP/1.1 that says so", `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${published.length}`],
+  [
+    "HTTP/1.1 with Connection: close",
+    `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${published.length}`,
+  ],
 ] as const) {
-  test(`six images at once from a server that closes behind each answer: ${what}`, async (t) => {
+  test(`six images at once from a server that closes after each answer: ${what}`, async (t) => {
     const source = await startClosingServer(t, head);
     const folder = temporaryFolder(t);
     const paths = Array.from({ length: 6 }, (_, at) => join(folder, "images", `disk-${at}.img`));

@@ -11,10 +11,10 @@ import { continuationHeaders, readAnswer } from "./http-answer.ts";
 import { discardBody, getFollowing } from "./http-request.ts";
 import { PartialFile } from "./partial-file.ts";
 
-/** What is downloaded. */
+/** Source of a download. */
 export interface DownloadSource {
   readonly url: string;
-  /** Whether a checksum will be compared afterwards. */
+  /** True when a checksum will be compared after the download. */
   readonly hasChecksum: boolean;
 }
 
@@ -23,17 +23,17 @@ interface Download extends DownloadSource {
   readonly partial: PartialFile;
   readonly dispatcher: Dispatcher;
   readonly context: PreparationContext;
-  /** What the last try failed of; null once bytes arrive. */
+  /** Error text of the last attempt; null once bytes arrive. */
   trouble: string | null;
 }
 
 /**
- * Downloads `source` to `files.part`, going on where an earlier try, or an earlier process, stopped. The caller holds
- * the image's lock. Throws `not_found` (refused for good), `image_download_failed` (may pass), `image_invalid` (too
- * large) or `disk_full`; what has arrived is kept for the next call.
+ * Downloads `source` to `files.part`, and resumes where an earlier attempt or an earlier process stopped. The caller
+ * holds the image's lock. Throws `not_found` (permanent refusal), `image_download_failed` (temporary), `image_invalid`
+ * (too large) or `disk_full`; the received bytes are kept for the next call.
  *
- * undici's RetryAgent resumes within one request, but not after a restart of the process, and that makes this loop
- * necessary anyway, so the loop does both.
+ * undici's RetryAgent resumes within one request, but not after a restart of the process. This loop is therefore needed
+ * anyway, and does both.
  */
 export async function downloadImage(
   files: ImageFiles,
@@ -59,7 +59,7 @@ async function downloadWithTries(download: Download): Promise<void> {
   for (let tries = 1; !partial.isComplete; tries += 1) {
     const before = partial.bytes;
     try {
-      // Before the first answer: looking up a name or a silent server may take a while.
+      // Report before the first answer: name resolution or a silent server may take a while.
       reportProgress(download);
       await tryOnce(download);
     } catch (thrown) {
@@ -85,7 +85,7 @@ function reportProgress({ partial, context, trouble }: Download): void {
   });
 }
 
-/** One request. Returns when there may be more to ask, or the file is complete. */
+/** Sends one request. Returns when the file is complete or another request is needed. */
 async function tryOnce(download: Download): Promise<void> {
   const { partial, context, hasChecksum } = download;
   const { limits, signal } = context;
@@ -98,7 +98,10 @@ async function tryOnce(download: Download): Promise<void> {
     const meaning = readAnswer(response, partial.bytes, partial.version);
     if (meaning.kind === "start_over") {
       await partial.restart(unknownVersion);
-      throw new SolsticeError("image_download_failed", `The download starts over: ${meaning.why}.`);
+      throw new SolsticeError(
+        "image_download_failed",
+        `The download starts again from the beginning: ${meaning.why}.`,
+      );
     }
     if (meaning.kind === "whole") await partial.restart(meaning.version);
     if (meaning.kind !== "nothing_missing") await receiveBody(download, response.body);
@@ -123,7 +126,7 @@ async function receiveBody(download: Download, body: AsyncIterable<Buffer>): Pro
       if (partial.unsyncedBytes >= context.limits.checkpointBytes) await checkpoint(download);
     }
   } catch (error) {
-    // What arrived before the connection broke is kept.
+    // The bytes received before the connection broke are kept.
     await partial.checkpoint();
     throw error;
   }
@@ -139,7 +142,7 @@ async function checkpoint({ partial, files, context }: Download): Promise<void> 
   await requireFreeSpace(files.folder, context.limits.checkpointBytes, context.limits.freeFloorBytes);
 }
 
-/** The rest must fit, and beside it the unpacked image, which is hardly smaller than what is published. */
+/** Requires space for the remaining bytes and for the unpacked image, which is hardly smaller than the published file. */
 async function requireSpaceForRest({ partial, files, context }: Download): Promise<void> {
   const { totalBytes } = partial.version;
   if (totalBytes === null) return requireFreeSpace(files.folder, 0, context.limits.freeFloorBytes);
@@ -169,13 +172,13 @@ function gaveUp(download: Download, cause: unknown): SolsticeError {
     "image_download_failed",
     `${shownUrl(download.url)} could not be downloaded: ${errorText(cause)}`,
     {
-      remedy: `The orchestrator, and solstice images pull, try again, and go on after the ${have} bytes that are here.`,
+      remedy: `Retry now: solstice images pull. The orchestrator retries automatically. Both resume after the first ${have} bytes.`,
       cause,
     },
   );
 }
 
-/** Notices a server that sends, but so little that it would never end. Complete silence is undici's bodyTimeout. */
+/** Detects a server that sends too slowly ever to finish. Complete silence is detected by undici's bodyTimeout. */
 class StallWatch {
   readonly #limits: PreparationContext["limits"];
   #spanStart = performance.now();

@@ -9,10 +9,10 @@ const partial = (range: string, etag = '"one"') => ({
   headers: { "content-range": range, etag },
 });
 
-test("a range continues only where it begins right and belongs to the same version", () => {
+test("a range continues only with the right start and the same version", () => {
   const kind = (range: string, etag?: string) => readAnswer(partial(range, etag), 400, known).kind;
   assert.equal(kind("bytes 400-999/1000"), "rest");
-  assert.equal(kind("bytes 400-599/1000"), "rest", "a server may send less than was asked for");
+  assert.equal(kind("bytes 400-599/1000"), "rest", "a server may send less than requested");
   assert.equal(kind("bytes 400-999/*"), "rest");
   assert.equal(kind("bytes 393-999/1000"), "start_over");
   assert.equal(kind("bytes 400-999/1001"), "start_over");
@@ -20,7 +20,7 @@ test("a range continues only where it begins right and belongs to the same versi
   assert.equal(kind("nonsense"), "start_over");
 });
 
-test("a range that was not asked for is the beginning of the file, or of no use", () => {
+test("a range that was not requested is the beginning of the file, or unusable", () => {
   const answer = (range: string) => readAnswer(partial(range), 0, { ...known, etag: null });
   const version = { etag: '"one"', lastModified: null, totalBytes: 1000 };
   assert.deepEqual(answer("bytes 0-999/1000"), { kind: "whole", version });
@@ -29,7 +29,7 @@ test("a range that was not asked for is the beginning of the file, or of no use"
   assert.throws(() => answer("bytes 0-99/*"), /answered 206/);
 });
 
-test("a range beyond the end means complete, or a file that became shorter", () => {
+test("a range beyond the end means a complete file, or a file that became shorter", () => {
   const kind = (range?: string) =>
     readAnswer({ statusCode: 416, headers: { "content-range": range } }, 1000, known).kind;
   assert.equal(kind("bytes */1000"), "nothing_missing");
@@ -37,7 +37,7 @@ test("a range beyond the end means complete, or a file that became shorter", () 
   assert.equal(kind(), "start_over");
 });
 
-test("refusals are told apart by whether they may pass", () => {
+test("refusals are classified as temporary or permanent", () => {
   const refusal = (statusCode: number, haveBytes: number) => {
     try {
       return readAnswer({ statusCode, headers: {} }, haveBytes, known).kind;
@@ -50,7 +50,7 @@ test("refusals are told apart by whether they may pass", () => {
     assert.equal(refusal(status, 0), "image_download_failed");
 });
 
-test("a continuation names the version as strongly as the server told it", () => {
+test("a continuation names the version by the strongest validator that the server sent", () => {
   const range = "bytes=400-";
   const lastModified = "Sat, 01 Nov 2025 10:00:00 GMT";
   assert.deepEqual(continuationHeaders(0, known, false), {});

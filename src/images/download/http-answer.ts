@@ -2,18 +2,18 @@ import type { IncomingHttpHeaders } from "node:http";
 import { SolsticeError } from "../../core/errors.ts";
 import type { RemoteVersion } from "./partial-file.ts";
 
-/** What a server's answer means for a download of which `haveBytes` are here already. */
+/** Meaning of a server's answer for a download that already has `haveBytes`. */
 export type AnswerMeaning =
-  /** The body is the whole file, or its beginning where it is shorter than the version says. */
+  /** The body is the whole file, or its beginning when it is shorter than the version's length. */
   | { readonly kind: "whole"; readonly version: RemoteVersion }
-  /** The body is what follows the bytes that are here. */
+  /** The body continues after the bytes on disk. */
   | { readonly kind: "rest" }
-  /** All bytes are here already. */
+  /** All bytes are already on disk. */
   | { readonly kind: "nothing_missing" }
-  /** What is here cannot be continued: forget it and ask again. */
+  /** The bytes on disk cannot be continued: drop them and send a new request. */
   | { readonly kind: "start_over"; readonly why: string };
 
-/** The status and headers of an answer. */
+/** Status and headers of an answer. */
 export interface AnswerHead {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
@@ -22,8 +22,8 @@ export interface AnswerHead {
 const transientStatuses: readonly number[] = [408, 425, 429];
 
 /**
- * Reads a server's answer (RFC 9110, sections 14 and 15.3.7). Throws `not_found` for a refusal that will stay, and
- * `image_download_failed` for one that may pass.
+ * Interprets a server's answer (RFC 9110, sections 14 and 15.3.7). Throws `not_found` for a permanent refusal, and
+ * `image_download_failed` for a temporary one.
  */
 export function readAnswer(head: AnswerHead, haveBytes: number, known: RemoteVersion): AnswerMeaning {
   const { statusCode, headers } = head;
@@ -35,7 +35,7 @@ export function readAnswer(head: AnswerHead, haveBytes: number, known: RemoteVer
   throw refusal(statusCode);
 }
 
-/** The header for a request that continues, or null when the server could not tell whether the file is still the same. */
+/** Returns the headers of a request that continues, or null when the server could not detect a changed file. */
 export function continuationHeaders(
   haveBytes: number,
   known: RemoteVersion,
@@ -43,17 +43,17 @@ export function continuationHeaders(
 ): Record<string, string> | null {
   if (haveBytes === 0) return {};
   const range = { range: `bytes=${haveBytes}-` };
-  // A weak ETag must not be used here (RFC 9110, 13.1.5).
+  // A weak ETag is not allowed here (RFC 9110, 13.1.5).
   if (known.etag && !known.etag.startsWith("W/")) return { ...range, "if-range": known.etag };
   if (known.lastModified) return { ...range, "if-range": known.lastModified };
-  // Without either, a checksum will notice a file that changed meanwhile.
+  // Without a validator, only a checksum can detect a file that changed meanwhile.
   return hasChecksum ? range : null;
 }
 
 function readPartial(headers: IncomingHttpHeaders, haveBytes: number, known: RemoteVersion): AnswerMeaning {
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
   if (!range || Number(range[1]) !== haveBytes) {
-    return { kind: "start_over", why: "the server sent another range than the one asked for" };
+    return { kind: "start_over", why: "the server sent another range than the requested one" };
   }
   const totalBytes = range[2] === "*" ? null : Number(range[2]);
   const now = versionOf(headers);
@@ -63,7 +63,10 @@ function readPartial(headers: IncomingHttpHeaders, haveBytes: number, known: Rem
   return hasChanged ? { kind: "start_over", why: "the file changed at its source" } : { kind: "rest" };
 }
 
-/** A range for a request that asked for none: the beginning of the file, whose rest is asked for then, or of no use. */
+/**
+ * Interprets a range in answer to a request without one: the beginning of the file, whose rest is requested next, or
+ * unusable.
+ */
 function readUnasked(headers: IncomingHttpHeaders): AnswerMeaning {
   const total = /^bytes 0-\d+\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
   if (total === undefined) throw refusal(206);
@@ -73,7 +76,7 @@ function readUnasked(headers: IncomingHttpHeaders): AnswerMeaning {
 function readUnsatisfied(headers: IncomingHttpHeaders, haveBytes: number): AnswerMeaning {
   const total = /^bytes \*\/(\d+)$/.exec(headers["content-range"] ?? "")?.[1];
   if (total !== undefined && Number(total) === haveBytes) return { kind: "nothing_missing" };
-  return { kind: "start_over", why: "the file at its source is shorter than what is here" };
+  return { kind: "start_over", why: "the file at its source is shorter than the part on disk" };
 }
 
 function versionOf(headers: IncomingHttpHeaders): RemoteVersion {
@@ -85,7 +88,7 @@ function versionOf(headers: IncomingHttpHeaders): RemoteVersion {
   };
 }
 
-/** The error for an answer that is no file: `not_found` where it will stay, `image_download_failed` where it may pass. */
+/** The error for an answer without a file: `not_found` when permanent, `image_download_failed` when temporary. */
 export function refusal(statusCode: number): SolsticeError {
   const isPermanent = statusCode >= 400 && statusCode < 500 && !transientStatuses.includes(statusCode);
   return isPermanent

@@ -3,19 +3,19 @@ import { request } from "undici";
 import { SolsticeError } from "../../core/errors.ts";
 import type { ImageLimits } from "../limits.ts";
 
-/** What a request needs besides its URL. */
+/** Options of a request. */
 export interface RequestOptions {
   readonly dispatcher: Dispatcher;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly limits: ImageLimits;
-  /** Whether a checksum will be compared, so that an unencrypted hop can do no harm. */
+  /** True when a checksum will be compared, so that an unencrypted redirect is harmless. */
   readonly hasChecksum: boolean;
 }
 
 const redirectStatuses: readonly number[] = [301, 302, 303, 307, 308];
 
-/** Sends a GET and follows a bounded number of redirects. The caller reads the body or discards it. */
+/** Sends a GET and follows a limited number of redirects. The caller reads the body or discards it. */
 export async function getFollowing(url: string, options: RequestOptions): Promise<Dispatcher.ResponseData> {
   const origin = new URL(url);
   let current = origin;
@@ -31,13 +31,13 @@ export async function getFollowing(url: string, options: RequestOptions): Promis
   });
 }
 
-/** Ends a body that nobody reads any more. Without a listener its error would end the process. */
+/** Discards a body. Without a listener its error would end the process. */
 export function discardBody(body: Dispatcher.ResponseData["body"]): void {
   body.on("error", () => {});
   body.destroy();
 }
 
-/** `url` without user and password, which go into a header. */
+/** Returns `url` without user and password, which go into a header. */
 function withoutCredentials(url: string): string {
   const parsed = new URL(url);
   parsed.username = "";
@@ -45,14 +45,14 @@ function withoutCredentials(url: string): string {
   return parsed.href;
 }
 
-/** Credentials go only to the host that the map names. */
+/** Sends one request. Credentials go only to the host that the map names. */
 function getOnce(url: URL, credentials: URL | null, options: RequestOptions) {
   const target = withoutCredentials(url.href);
   const { limits } = options;
   return request(target, {
     dispatcher: options.dispatcher,
     headers: {
-      // The file as published: a server that compresses on the fly would make ranges and checksums meaningless.
+      // Request the published bytes: compression on the fly would make ranges and checksums meaningless.
       "accept-encoding": "identity",
       "user-agent": "solstice-ci",
       ...(credentials?.username ? { authorization: basicAuthorization(credentials) } : {}),

@@ -7,21 +7,24 @@ import { writeFileAtomically } from "../image-facts.ts";
 import { folderMode, type ImageFiles } from "../image-files.ts";
 
 const stateSchema = z.object({
-  /** SHA-256 of the URL: it may hold a password, which does not belong on disk. */
+  /** SHA-256 of the URL: the URL may contain a password, which must not be stored. */
   sourceHash: z.string(),
   etag: z.string().nullable(),
   lastModified: z.string().nullable(),
   totalBytes: z.number().nullable(),
-  /** So much of the file is on disk for sure, whatever the host went through. */
+  /** Number of bytes that are safely on disk, even after a power failure. */
   syncedBytes: z.number(),
   isComplete: z.boolean(),
-  /** False where the server did not name the file's length: one that was cut looks like a whole one. */
+  /**
+   * False when the server did not send the file's length: then a truncated file cannot be distinguished from a complete
+   * one.
+   */
   hasNamedLength: z.boolean().default(true),
 });
 
 type PartialState = z.output<typeof stateSchema>;
 
-/** What identifies the version of the file that a server delivers. */
+/** Identifies the version of the file that a server delivers. */
 export interface RemoteVersion {
   readonly etag: string | null;
   readonly lastModified: string | null;
@@ -29,8 +32,8 @@ export interface RemoteVersion {
 }
 
 /**
- * A download that survives this process and the host: the bytes, and a small JSON that says of what they are and how
- * many can be trusted. Whoever uses it holds the image's lock.
+ * A download that survives a restart of this process and the host: the bytes, and a small JSON file with their source
+ * and the number of trusted bytes. The caller holds the image's lock.
  */
 export class PartialFile {
   readonly #files: ImageFiles;
@@ -45,7 +48,7 @@ export class PartialFile {
     this.#bytes = state.syncedBytes;
   }
 
-  /** Opens what there is of `url`, or starts from zero when it is of something else. */
+  /** Opens the existing part of `url`, or starts from zero when the part has another source. */
   static async open(files: ImageFiles, url: string): Promise<PartialFile> {
     makeDirectory(files.folder, folderMode);
     const handle = await openForUpdate(files.part);
@@ -58,7 +61,7 @@ export class PartialFile {
     return new PartialFile(files, handle, state);
   }
 
-  /** Bytes written so far: where a resumed download goes on. */
+  /** Bytes written so far: the offset for a resumed download. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -76,7 +79,7 @@ export class PartialFile {
     return this.#bytes - this.#state.syncedBytes;
   }
 
-  /** Forgets all bytes; the next are of `version`. */
+  /** Discards all bytes; the next ones are of `version`. */
   async restart(version: RemoteVersion): Promise<void> {
     await this.#handle.truncate(0);
     this.#bytes = 0;
@@ -98,7 +101,7 @@ export class PartialFile {
     await this.#save({ ...this.#state, syncedBytes: this.#bytes });
   }
 
-  /** Says that nothing is missing. */
+  /** Marks the download as complete. */
   async complete(): Promise<void> {
     await this.checkpoint();
     await this.#save({ ...this.#state, totalBytes: this.#bytes, isComplete: true });
@@ -114,13 +117,13 @@ export class PartialFile {
   }
 }
 
-/** How many bytes lie here of a complete download whose length the server did not name; else null. */
+/** Number of bytes of a complete download whose length the server did not send; else null. */
 export async function bytesOfUnnamedLength(files: ImageFiles): Promise<number | null> {
   const state = await readState(files.partState);
   return state?.isComplete && !state.hasNamedLength ? state.syncedBytes : null;
 }
 
-/** Removes what was downloaded of an image. */
+/** Removes the downloaded part of an image. */
 export async function removePartialFile(files: ImageFiles): Promise<void> {
   await rm(files.partState, { force: true });
   await rm(files.part, { force: true });

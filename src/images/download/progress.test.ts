@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLog } from "../../core/log.ts";
 import { createProgressLog } from "./progress.ts";
 
-test("log lines: at a change of phase, then after a tenth of the way but 5 s apart, once a minute, and when a try fails in a new way", () => {
+test("log lines: at a change of phase, then after each tenth but 5 s apart, once a minute, and when an attempt fails in a new way", () => {
   const lines: string[] = [];
   let now = 0;
   const log = { ...silentLog, info: (_: object, message: string) => void lines.push(message) };
@@ -27,7 +27,7 @@ test("log lines: at a change of phase, then after a tenth of the way but 5 s apa
     "image debian: downloading, 55.0 MiB of 100 MiB",
     "image debian: downloading, 58.0 MiB of 100 MiB",
     "image debian: unpacking, 1.0 MiB of 100 MiB",
-    "image other: downloading, 0 B of an unknown size (tries again: no DNS)",
-    "image other: downloading, 0 B of an unknown size (tries again: no route)",
+    "image other: downloading, 0 B of an unknown size (retrying: no DNS)",
+    "image other: downloading, 0 B of an unknown size (retrying: no route)",
   ]);
 });

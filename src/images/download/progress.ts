@@ -3,23 +3,23 @@ import type { Log } from "../../core/log.ts";
 import { formatBytes } from "../../host/files/disk-space.ts";
 import type { ImageProgress } from "../types.ts";
 
-/** Shows how far images are. */
+/** Shows the progress of images. */
 export interface ProgressView {
   show(name: string, progress: ImageProgress): void;
-  /** The image is done with, for better or worse. */
+  /** Called when the image is ready or has failed. */
   finish(name: string): void;
   close(): void;
 }
 
 /**
- * A log line comes when the phase changes or a try fails in a new way; then after each tenth of the way, but not within 5 s of the last line; and
- * once a minute in any case.
+ * A log line is written when the phase changes or an attempt fails in a new way; then after each tenth of the bytes,
+ * but not within 5 s of the last line; and once a minute in any case.
  */
 const logMinSeconds = 5;
 const logMaxSeconds = 60;
 const logShare = 0.1;
 
-/** Progress bars on a terminal, one for each image. */
+/** Creates progress bars on a terminal, one for each image. */
 export function createProgressBars(stream: NodeJS.WriteStream): ProgressView {
   const format = "{name} {phase} {bar} {done} of {all}";
   const bars = new MultiBar({
@@ -36,9 +36,9 @@ export function createProgressBars(stream: NodeJS.WriteStream): ProgressView {
     show(name, progress) {
       const bar = byName.get(name) ?? bars.create(1, 0, payloadOf(name, progress));
       byName.set(name, bar);
-      // A line above the bars, once for each kind of failure.
+      // Write a line above the bars, once for each kind of failure.
       if (progress.trouble !== undefined && progress.trouble !== troubles.get(name)) {
-        bars.log(`${name}: tries again: ${progress.trouble}\n`);
+        bars.log(`${name}: retrying: ${progress.trouble}\n`);
       }
       troubles.set(name, progress.trouble);
       bar.setTotal(Math.max(1, progress.totalBytes ?? progress.doneBytes));
@@ -54,7 +54,7 @@ export function createProgressBars(stream: NodeJS.WriteStream): ProgressView {
   };
 }
 
-/** Log lines, where there is no terminal. `now` is in milliseconds. */
+/** Creates a progress view that writes log lines, for output without a terminal. `now` is in milliseconds. */
 export function createProgressLog(log: Log, now: () => number = () => performance.now()): ProgressView {
   const last = new Map<string, { at: number; progress: ImageProgress }>();
   return {
@@ -65,7 +65,7 @@ export function createProgressLog(log: Log, now: () => number = () => performanc
       const all = progress.totalBytes === null ? "an unknown size" : formatBytes(progress.totalBytes);
       const done = `${formatBytes(progress.doneBytes)} of ${all}`;
       const trouble =
-        progress.trouble === undefined ? "" : ` (tries again: ${progress.trouble.replace(/\.$/, "")})`;
+        progress.trouble === undefined ? "" : ` (retrying: ${progress.trouble.replace(/\.$/, "")})`;
       log.info({ image: name, ...progress }, `image ${name}: ${describePhase(progress)}, ${done}${trouble}`);
     },
     finish(name) {

@@ -8,8 +8,8 @@ const maxNameBytes = 1023;
 const headerBytes = 20;
 
 /**
- * The real paths of every file that a qcow2 below `directory` (its own files, and those of the directories in it) is
- * an overlay of. Throws when one of them cannot be read: then nobody knows.
+ * Returns the real paths of all backing files of the qcow2 files below `directory` (its own files, and those of its
+ * subdirectories). Throws when one of them cannot be read, because the list would be incomplete.
  */
 export async function listBackingFiles(directory: string): Promise<Set<string>> {
   const found = new Set<string>();
@@ -20,7 +20,7 @@ export async function listBackingFiles(directory: string): Promise<Set<string>> 
   return found;
 }
 
-/** The file that the qcow2 at `path` is an overlay of; null when it is of none, is no qcow2, or is gone. */
+/** Returns the backing file of the qcow2 at `path`; null when it has none, is not a qcow2, or no longer exists. */
 export async function backingFile(path: string): Promise<string | null> {
   try {
     await using handle = await open(path);

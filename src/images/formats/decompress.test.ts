@@ -49,28 +49,28 @@ for (const [what, kind, parts, expected] of [
   });
 }
 
-test("zstd that was made from a pipe declares no length, and is unpacked all the same", async (t) => {
+test("zstd made from a pipe declares no length, and is unpacked nevertheless", async (t) => {
   const path = join(temporaryFolder(t), "file");
   writeFileSync(path, execFileSync("zstd", ["-c", "-19"], { input: second }));
   assert.equal(await declaredContentBytes(path, "zstd"), null);
   assert.ok((await unpack(path, "zstd")).equals(second));
 });
 
-test("a zstd window above 128 MiB, as zstd --long makes it, is unpacked where there is memory for it", async (t) => {
+test("a zstd window above 128 MiB, as zstd --long makes it, is unpacked when memory suffices", async (t) => {
   const path = join(temporaryFolder(t), "file");
-  // From a pipe the length is not known, and so the window is as large as was asked for.
+  // From a pipe the length is unknown, so the window has the requested size.
   writeFileSync(path, execFileSync("zstd", ["-c", "-1", "--long=28"], { input: first }));
   assert.ok((await unpack(path, "zstd")).equals(first));
 });
 
 test("a zstd window that does not fit the memory is refused with its size", async (t) => {
   const path = join(temporaryFolder(t), "file");
-  // A frame's header (RFC 8878, 3.1.1.1) with a window of 1 TiB, and an empty last block.
+  // A frame header (RFC 8878, 3.1.1.1) with a window of 1 TiB, and an empty last block.
   writeFileSync(path, Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 30 << 3, 1, 0, 0]));
   await assert.rejects(unpack(path, "zstd"), /needs 1\.0 TiB of memory/);
 });
 
-test("what is cut anywhere, or followed by something else, is an error", async (t) => {
+test("a file that is truncated at any point, or has trailing data, is an error", async (t) => {
   const path = join(temporaryFolder(t), "file");
   const whole = Buffer.concat([zstdCompressSync(first), withChecksum]);
   for (const cut of [1, 3, 4, 5, 100, withChecksum.length - 1, withChecksum.length + 1, whole.length - 5]) {

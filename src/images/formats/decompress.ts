@@ -10,24 +10,24 @@ import { formatBytes } from "../../host/files/disk-space.ts";
 import { imageInvalid } from "../errors.ts";
 import { zstdFrames } from "./zstd-frames.ts";
 
-/** How a compressed file is read. */
+/** Options for reading a compressed file. */
 export interface DecompressOptions {
   readonly signal: AbortSignal;
-  /** Told how many bytes of the compressed file have been read so far. */
+  /** Receives the number of bytes of the compressed file read so far. */
   onRead(doneBytes: number): void;
 }
 
 const chunkBytes = 1024 * 1024;
 const usualWindowBytes = 128 * 1024 * 1024;
-/** The largest of zstd itself (ZSTD_WINDOWLOG_MAX_64): `zstd --long=31`. */
+/** The largest window of zstd itself (ZSTD_WINDOWLOG_MAX_64): `zstd --long=31`. */
 const largestWindowLog = 31;
 
-/** More memory than this for one file would be an attack. */
+/** Memory limit for one xz file; a file that needs more is treated as an attack. */
 const xzMemoryLimit = "1GiB";
 
 /**
- * Yields the unpacked bytes of `path`. Throws when the file is cut or damaged. A chunk is valid until the next is asked
- * for. Memory does not depend on the file's size.
+ * Yields the unpacked bytes of `path`. Throws when the file is truncated or damaged. A chunk is valid until the next
+ * one is requested. Memory does not depend on the file's size.
  */
 export async function* decompressFile(
   path: string,
@@ -41,7 +41,7 @@ export async function* decompressFile(
   else yield* countedStream(path, options);
 }
 
-/** The unpacked length that the file itself declares, or null where it does not (gzip never does beyond 4 GiB). */
+/** The unpacked length that the file declares, or null when it declares none (gzip never does beyond 4 GiB). */
 export async function declaredContentBytes(path: string, kind: Decompress): Promise<number | null> {
   if (kind === "zstd") return zstdContentBytes(path);
   if (kind === "xz") return xzContentBytes(path);
@@ -59,8 +59,8 @@ async function zstdContentBytes(path: string): Promise<number | null> {
 }
 
 /**
- * `xz --robot --list` prints a line `totals`, tab-separated, with the unpacked size in its fifth column (xz(1)). It
- * refuses a damaged file with 1, and so will unpacking, with a better message.
+ * Reads the unpacked size from `xz --robot --list`: the fifth column of the tab-separated line `totals` (xz(1)). xz
+ * exits with 1 for a damaged file, and unpacking will then fail with a better message.
  */
 async function xzContentBytes(path: string): Promise<number | null> {
   const { stdout } = await runCommand("xz", ["--robot", "--list", "--", path], { acceptExitCodes: [0, 1] });
@@ -79,13 +79,16 @@ async function* unpackZstd(path: string, options: DecompressOptions): AsyncGener
   }
 }
 
-/** zstd and Node refuse windows above 128 MiB unless they are told: that much every host has. */
+/**
+ * Throws for a window larger than the free memory. zstd and Node refuse windows above 128 MiB by default: every host
+ * has that much.
+ */
 function requireMemory(windowBytes: number): void {
   if (windowBytes <= usualWindowBytes) return;
   const freeBytes = process.availableMemory();
   if (windowBytes <= 2 ** largestWindowLog && windowBytes + usualWindowBytes <= freeBytes) return;
   throw imageInvalid(
-    `Unpacking needs ${formatBytes(windowBytes)} of memory (the window of zstd --long), and ${formatBytes(freeBytes)} are free.`,
+    `Unpacking needs ${formatBytes(windowBytes)} of memory (the window of zstd --long); ${formatBytes(freeBytes)} are free.`,
     "Free some memory, or compress the image again with zstd --long=27.",
   );
 }
@@ -98,7 +101,7 @@ async function* unpackXz(path: string, options: DecompressOptions): AsyncGenerat
     reject: false,
     stdin: "pipe",
   });
-  // When xz refuses the rest it closes its end of the pipe; what it says about that is the better error.
+  // When xz rejects the data it closes its end of the pipe; its own error text is more useful than the pipe's error.
   const feeding = pipeline(countedStream(path, options), xz.stdin).catch(() => {});
   try {
     yield* xz.stdout as AsyncIterable<Buffer>;
@@ -112,7 +115,7 @@ async function* unpackXz(path: string, options: DecompressOptions): AsyncGenerat
   }
 }
 
-/** Joins a source to a decompressor so that an error or an early end of either ends both. */
+/** Joins a source and a decompressor so that an error or an early end of one ends both. */
 async function* throughTransform(source: Readable, transform: Transform): AsyncGenerator<Buffer> {
   let failure: unknown;
   const joined = pipeline(source, transform).catch((error: unknown) => {

@@ -1,10 +1,10 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Decompress } from "../../core/image-map/image-map.ts";
 
-/** What a file is by its bytes, never by its name (Ubuntu's `.img` is a qcow2). `raw`: nothing says what else. */
+/** Kind of a file by its content, never by its name (Ubuntu's `.img` is a qcow2). `raw`: no signature matches. */
 export type FileKind = "qcow2" | "raw" | Exclude<Decompress, "none"> | ForeignKind;
 
-/** A kind that no guest starts from, as messages name it. */
+/** A kind that cannot be a guest's disk, with its name for messages. */
 export type ForeignKind = (typeof foreignKinds)[number];
 
 const foreignKinds = [
@@ -59,7 +59,7 @@ const signatures: readonly (readonly [kind: FileKind, at: number, bytes: string]
   ["iso9660", 32_769, "BEA01"],
 ];
 
-/** Signatures at this many bytes before the end. */
+/** Signatures at this distance in bytes from the end. */
 const tailSignatures: readonly (readonly [kind: FileKind, bytes: string])[] = [
   ["vhd", "conectix"],
   ["dmg", "koly"],
@@ -68,7 +68,7 @@ const tailSignatures: readonly (readonly [kind: FileKind, bytes: string])[] = [
 const sectorBytes = 512;
 const headBytes = 33 * 1024;
 
-/** The kind of the file behind `handle`. Reads its first 33 KiB and its last sector. */
+/** Detects the kind of the file behind `handle` from its first 33 KiB and its last sector. */
 export async function detectKind(handle: FileHandle): Promise<FileKind> {
   const head = await readPart(handle, 0, headBytes);
   const text = head.toString("latin1");
@@ -82,12 +82,12 @@ export async function detectKind(handle: FileHandle): Promise<FileKind> {
   return words ?? (await detectByTail(handle)) ?? "raw";
 }
 
-/** Whether a first sector ends as BIOS and EFI want it (55 AA): that of any disk that they start. */
+/** True when a first sector ends with 55 AA, which BIOS and EFI require of a boot disk. */
 export function hasBootSignature(sector: Buffer): boolean {
   return sector.length >= sectorBytes && sector.readUInt16LE(510) === 0xaa55;
 }
 
-/** At most `length` bytes from `position`; fewer at the end of the file. */
+/** Reads at most `length` bytes from `position`; fewer at the end of the file. */
 export async function readPart(handle: FileHandle, position: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, position);
   return buffer.subarray(0, bytesRead);
@@ -100,12 +100,15 @@ async function detectByTail(handle: FileHandle): Promise<FileKind | null> {
   return tailSignatures.find(([, bytes]) => tail.startsWith(bytes))?.[0] ?? null;
 }
 
-/** zstd and lz4 may begin with a frame that readers skip (RFC 8878, 3.1.2). */
+/** True for a skippable frame, with which zstd and lz4 files may begin (RFC 8878, 3.1.2). */
 function isSkippableFrame(head: Buffer): boolean {
   return head.length >= 8 && (head.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50;
 }
 
-/** Old tars have no signature, but every tar's header has its sum: of its bytes, with spaces in the sum's own place. */
+/**
+ * True for a tar header. Old tars have no signature, but every header has the checksum of its bytes, with spaces in the
+ * checksum's field.
+ */
 function isTarHeader(head: Buffer): boolean {
   if (head.length < sectorBytes || head[0] === 0) return false;
   const stored = /^ *([0-7]{1,8})[ \0]/.exec(head.toString("latin1", 148, 156))?.[1];
@@ -115,7 +118,7 @@ function isTarHeader(head: Buffer): boolean {
   return Number.parseInt(stored, 8) === sum - ownBytes + 8 * 0x20;
 }
 
-/** As liblzma judges the old format, which has no signature: plausible properties, dictionary and length. */
+/** Applies liblzma's test of the old format, which has no signature: plausible properties, dictionary and length. */
 function isLzmaHeader(head: Buffer): boolean {
   if (head.length < 13 || (head[0] ?? 0) > 224 || hasBootSignature(head)) return false;
   const dictionary = head.readUInt32LE(1);
@@ -125,14 +128,14 @@ function isLzmaHeader(head: Buffer): boolean {
   return isUsual && (length === 2n ** 64n - 1n || length < 2n ** 38n);
 }
 
-/** Pages and messages that a server sends in place of a file: no disk begins with words or lines of text only. */
+/** Detects pages and messages that a server sends instead of a file: no disk begins with words or lines of text only. */
 function textKind(head: Buffer): FileKind | null {
   const text = decodeText(head)?.trim() ?? "";
   if (text.startsWith("<")) return "web page";
   return /[\s{]/.test(text) ? "text file" : null;
 }
 
-/** Null where there are characters that no text has. The piece may end in the middle of a character. */
+/** Decodes text; null when it has characters that text never has. The piece may end in the middle of a character. */
 function decodeText(head: Buffer): string | null {
   const mark = head.toString("latin1", 0, 2);
   const encoding = mark === "\xff\xfe" ? "utf-16le" : mark === "\xfe\xff" ? "utf-16be" : "utf-8";

@@ -12,7 +12,10 @@ const limit = 2048 * gibibyte;
 const inspect = (path: string, format: "raw" | "qcow2" | null = null) =>
   inspectImage(path, { format, maxVirtualSizeBytes: limit });
 
-/** qemu-img times its own key derivation, and gives up when the kernel's clock of its CPU time stood still meanwhile. */
+/**
+ * qemu-img measures its own key derivation, and fails when the kernel's clock of its CPU time did not advance
+ * meanwhile.
+ */
 const clockStoodStill = "Unable to get accurate CPU usage";
 const attemptsMax = 20;
 
@@ -25,7 +28,7 @@ function qcow2(path: string, ...args: string[]): string {
   }
 }
 
-test("the format comes from the file, and the size from its header", async (t) => {
+test("the format comes from the file's content, and the size from its header", async (t) => {
   const folder = temporaryFolder(t);
   const named = qcow2(join(folder, "really-a-qcow2.img"), "5G");
   const { format, virtualSizeBytes } = await inspect(named);
@@ -37,7 +40,7 @@ test("the format comes from the file, and the size from its header", async (t) =
   assert.equal((await inspect(raw, "raw")).virtualSizeBytes, 4096);
 });
 
-test("a qcow2 that would open other files, or needs a key, is refused", async (t) => {
+test("a qcow2 that opens other files, or needs a key, is rejected", async (t) => {
   const folder = temporaryFolder(t);
   const base = qcow2(join(folder, "base"), "1G");
   const cases = {
@@ -57,7 +60,7 @@ test("a qcow2 that would open other files, or needs a key, is refused", async (t
   }
 });
 
-test("what is no disk for a guest is refused, with what to do", async (t) => {
+test("a file that is not a disk is rejected, with a remedy", async (t) => {
   const folder = temporaryFolder(t);
   const path = join(folder, "file");
   const tar = Buffer.alloc(1024);

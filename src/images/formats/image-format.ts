@@ -12,11 +12,11 @@ import { readQcow2Header, requireWholeQcow2 } from "./qcow2-structure.ts";
 const smallestDiskBytes = 512;
 const checkSeconds = 600;
 
-/** Throws `image_invalid` unless the published file at `path` is compressed as the map says. */
+/** Throws `image_invalid` unless the published file at `path` has the compression that the map names. */
 export async function requireCompression(path: string, expected: Decompress): Promise<void> {
   await using handle = await open(path);
   const kind = await detectKind(handle);
-  // xz's padding may come first, so only what is surely something else is refused here.
+  // xz's padding may come first, so only a clearly different kind is rejected here.
   if (expected === "none" || kind === expected) return;
   throw imageInvalid(
     `The published file is not ${expected}: it looks like ${kind === "raw" ? "an uncompressed image" : kind}.`,
@@ -24,17 +24,19 @@ export async function requireCompression(path: string, expected: Decompress): Pr
   );
 }
 
-/** What is known of an image before {@link inspectImage} looks at it. */
+/** Facts about an image before {@link inspectImage} reads it. */
 export interface InspectOptions {
   readonly format: ImageDefinition["format"];
-  /** How it was unpacked; default `none`. */
+  /** Compression of the published file; default `none`. */
   readonly decompress?: Decompress;
   readonly maxVirtualSizeBytes: number;
-  /** Whether this very file was followed table by table before. */
+  /** True when all tables of this very file were checked before. */
   readonly isKnown?: boolean;
 }
 
-/** The format and disk size of the unpacked file at `path`. Throws `image_invalid` when no guest may be started from it. */
+/**
+ * Returns format and disk size of the unpacked file at `path`. Throws `image_invalid` when it cannot be a guest's disk.
+ */
 export async function inspectImage(
   path: string,
   options: InspectOptions,
@@ -58,8 +60,8 @@ export async function inspectImage(
 }
 
 /**
- * Lets `qemu-img check` judge the qcow2 at `path`, where that program is installed: it also finds clusters that two tables
- * use. Reads all tables, so it is for a file that is new here. Lost clusters (exit code 3) do no harm.
+ * Checks the qcow2 at `path` with `qemu-img check`, if that program is installed: it also finds clusters that two
+ * tables use. Reads all tables, so it is for new files. Lost clusters (exit code 3) are harmless.
  */
 export async function checkWithQemu(path: string, signal: AbortSignal): Promise<void> {
   try {
@@ -67,7 +69,7 @@ export async function checkWithQemu(path: string, signal: AbortSignal): Promise<
       acceptExitCodes: [0, 3],
       deadlineSeconds: checkSeconds,
       errorCode: "image_invalid",
-      remedy: "Fetch or copy it again; qemu-img check FILE shows what is wrong with it.",
+      remedy: "Fetch or copy it again; qemu-img check FILE shows the damage.",
       signal,
     });
   } catch (error) {
@@ -92,7 +94,7 @@ function wrongKind(kind: FileKind, decompress: Decompress) {
   }
   return imageInvalid(
     `The file inside the ${decompress} file looks like ${kind}, not like a disk.`,
-    "Unpack it by hand, and put the disk at local_path.",
+    "Unpack the file by hand, and put the disk at local_path.",
   );
 }
 
@@ -103,8 +105,8 @@ const remedies: Readonly<Partial<Record<FileKind, string>>> = {
   gzip: "Set decompress: gzip in the map.",
   xz: "Set decompress: xz in the map.",
   "web page": "Open the source in a browser: it is probably a page that leads to the image.",
-  "text file": "Look at what the source sends: it is probably a message or a list, not the image.",
-  iso9660: "Use a disk image (a cloud image) in its place: an installer or a live system has no runner.",
+  "text file": "Check the content of the source: it is probably a message or a list, not the image.",
+  iso9660: "Use a disk image (a cloud image) instead: an installer or a live system has no runner.",
 };
 
 function compressionRemedy(kind: FileKind): string {
@@ -113,9 +115,9 @@ function compressionRemedy(kind: FileKind): string {
 }
 
 const unpackRemedy =
-  "Unpack it first, and name the disk that is inside; solstice itself unpacks zstd, xz and gzip.";
+  "Unpack the file first, and name the disk in it; solstice itself unpacks zstd, xz and gzip.";
 
-/** Disks of other programs; everything else holds files. */
+/** Disk formats of other programs; every other kind contains files. */
 const diskKinds: readonly FileKind[] = [
   "vmdk",
   "vhd",

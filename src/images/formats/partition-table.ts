@@ -5,17 +5,17 @@ import { hasBootSignature, readPart } from "./file-kind.ts";
 
 const sectorBytes = 512;
 const protective = 0xee;
-/** Makers of MBR tables round up to cylinders: so far a partition may lie beyond the end. */
+/** Tolerance in bytes for a partition's end beyond the file, because tools for MBR tables round up to cylinders. */
 const toleranceBytes = 8 * 1024 * 1024;
 const gptEntriesMax = 1024;
 
-/** Throws `image_invalid` when a partition of the raw disk behind `handle` ends beyond the file: it was cut. */
+/** Throws `image_invalid` when a partition of the raw disk behind `handle` ends beyond the file: the file is truncated. */
 export async function requireWholePartitions(handle: FileHandle): Promise<void> {
   const { size } = await handle.stat();
   const sector = await readPart(handle, 0, sectorBytes);
   if (!hasBootSignature(sector)) return;
   const entries = [446, 462, 478, 494].map((at) => sector.subarray(at, at + 16));
-  // A file system without partitions has its own boot code there.
+  // A file system without partitions has its own boot code in this place.
   if (entries.some((entry) => ((entry[0] ?? 0) & 0x7f) !== 0)) return;
   const ends = entries.some((entry) => entry[4] === protective)
     ? await gptEnds(handle, size)
@@ -23,12 +23,12 @@ export async function requireWholePartitions(handle: FileHandle): Promise<void> 
   const end = Math.max(0, ...ends) * sectorBytes;
   if (end <= size + toleranceBytes) return;
   throw imageInvalid(
-    `The disk is cut off: its partitions end at ${formatBytes(end)}, and the file has ${formatBytes(size)}.`,
+    `The disk is truncated: its partitions end at ${formatBytes(end)}, and the file has ${formatBytes(size)}.`,
     "Fetch or copy it again.",
   );
 }
 
-/** Where the partitions of a GPT end, in sectors (UEFI 2.10, 5.3); none where it is damaged, which firmware may repair. */
+/** Ends of a GPT's partitions, in sectors (UEFI 2.10, 5.3); empty for a damaged table, which firmware may repair. */
 async function gptEnds(handle: FileHandle, size: number): Promise<number[]> {
   const header = await readPart(handle, sectorBytes, sectorBytes);
   if (!header.toString("latin1").startsWith("EFI PART") || header.length < 92) return [];

@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { imageInvalid } from "../errors.ts";
 import { readPart } from "./file-kind.ts";
 
-/** What of a qcow2's header its structure follows from (QEMU's docs/interop/qcow2.txt). */
+/** Fields of a qcow2 header that determine its structure (QEMU's docs/interop/qcow2.txt). */
 export interface Qcow2Header {
   readonly virtualSizeBytes: number;
   readonly clusterBytes: number;
@@ -10,7 +10,7 @@ export interface Qcow2Header {
   readonly l1Offset: number;
   readonly refcountOffset: number;
   readonly refcountClusters: number;
-  /** Clusters with 32 sub-clusters have entries of 16 bytes. */
+  /** 16 for clusters with 32 sub-clusters. */
   readonly l2EntryBytes: 8 | 16;
 }
 
@@ -21,8 +21,8 @@ const refcountBytesMax = 8 * 1024 * 1024;
 const offsetMask = 0x00fffffffffffe00n;
 
 /**
- * Reads the header of the qcow2 behind `handle`, and refuses what would make QEMU open another file of the host for the
- * guest (a backing file, an external data file), or needs a key.
+ * Reads the header of the qcow2 behind `handle`. Rejects a file that needs a key, or that makes QEMU open another file
+ * of the host for the guest (a backing file, an external data file).
  */
 export async function readQcow2Header(handle: FileHandle): Promise<Qcow2Header> {
   const head = await readPart(handle, 0, headBytes);
@@ -48,8 +48,9 @@ export async function readQcow2Header(handle: FileHandle): Promise<Qcow2Header> 
 }
 
 /**
- * Follows every table of a qcow2 and throws `image_invalid` when one points beyond the end of the file, as in a file that
- * was cut, or to where no cluster can be. Reads tables only: memory is bounded by the largest that QEMU accepts.
+ * Checks every table of a qcow2. Throws `image_invalid` when an entry points beyond the end of the file, as in a
+ * truncated file, or to an invalid cluster offset. Reads tables only: memory is bounded by the largest table that QEMU
+ * accepts.
  */
 export async function requireWholeQcow2(handle: FileHandle, header: Qcow2Header): Promise<void> {
   const { size } = await handle.stat();
@@ -81,7 +82,7 @@ interface CheckedFile {
   readonly clusterBytes: number;
 }
 
-/** Where a cluster begins must be in the file; its end need not be, since the last one may be written in part. */
+/** The start of a cluster must be in the file; its end need not be, because the last cluster may be incomplete. */
 async function requireWholeL2(file: CheckedFile, table: Buffer, entryBytes: number): Promise<void> {
   const clusterBits = Math.log2(file.clusterBytes);
   const compressedMask = (1n << BigInt(62 - (clusterBits - 8))) - 1n;
@@ -113,22 +114,22 @@ function* offsetsIn(table: Buffer, entryBytes: number, mask: bigint): Generator<
 
 function requireInside(file: CheckedFile, offset: number, bytes: number): void {
   if (offset % file.clusterBytes !== 0 || offset === 0) {
-    throw damaged("A table of the qcow2 points to where no cluster can be.");
+    throw damaged("A table of the qcow2 points to an invalid cluster offset.");
   }
   if (offset + bytes > file.size) throw cutOff(file.size);
 }
 
 function cutOff(size: number) {
-  return damaged(`The qcow2 is cut off: its tables point beyond its end, at ${size} bytes.`);
+  return damaged(`The qcow2 is truncated: its tables point beyond its end, at ${size} bytes.`);
 }
 
 function damaged(message: string) {
-  return imageInvalid(message, "Fetch or copy it again; qemu-img check FILE shows what is wrong with it.");
+  return imageInvalid(message, "Fetch or copy it again; qemu-img check FILE shows the damage.");
 }
 
 function unsafeQcow2(what: string) {
   return imageInvalid(
-    `The qcow2 uses ${what}, which is refused.`,
+    `The qcow2 uses ${what}, which is not allowed.`,
     "Make it self-contained: qemu-img convert -O qcow2 OLD NEW",
   );
 }

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { temporaryFolder } from "../testing/fixtures.ts";
 import { blockBytes, SparseWriter } from "./sparse-writer.ts";
 
-test("whatever is written in whatever pieces is read back, and blocks of zeros take no space", async (t) => {
+test("any bytes written in any pieces are read back, and blocks of zeros take no space", async (t) => {
   const path = join(temporaryFolder(t), "image");
   const run = fc.record({
     byte: fc.constantFrom(0, 0, 7),

@@ -1,14 +1,14 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** The unit in which zeros become holes. It divides every file system's idea of a block. */
+/** Size of a block that becomes a hole when it has only zeros. A multiple of every file system's block size. */
 export const blockBytes = 64 * 1024;
 
 const blocksPerBuffer = 16;
 const zeroBlock = Buffer.alloc(blockBytes);
 
 /**
- * Writes a stream to an empty file so that blocks of zeros become holes: a raw disk image is mostly nothing, and should
- * cost nothing. Memory is one buffer of 1 MiB. Say `finish` at the end: it writes the rest and sets the length.
+ * Writes a stream to an empty file so that blocks of zeros become holes, because a raw disk image is mostly empty. Uses
+ * one buffer of 1 MiB. Call `finish` at the end: it writes the rest and sets the length.
  */
 export class SparseWriter {
   readonly #handle: FileHandle;
@@ -20,12 +20,12 @@ export class SparseWriter {
     this.#handle = handle;
   }
 
-  /** Bytes taken so far. */
+  /** Number of bytes received so far. */
   get length(): number {
     return this.#flushed + this.#fill;
   }
 
-  /** Takes the next bytes. The chunk may be reused once the promise resolves. */
+  /** Writes the next bytes. The chunk may be reused once the promise resolves. */
   async write(chunk: Buffer): Promise<void> {
     for (let offset = 0; offset < chunk.length; ) {
       const taken = chunk.copy(this.#buffer, this.#fill, offset);
@@ -35,7 +35,7 @@ export class SparseWriter {
     }
   }
 
-  /** Writes what is left, and gives the file its length even when it ends in a hole. */
+  /** Writes the remaining bytes, and sets the file's length even when it ends in a hole. */
   async finish(): Promise<void> {
     await this.#flush();
     await this.#handle.truncate(this.#flushed);
@@ -51,7 +51,7 @@ export class SparseWriter {
   }
 }
 
-/** The ranges of `buffer`, in whole blocks, that are not only zeros. */
+/** Ranges of `buffer`, in whole blocks, that contain other bytes than zeros. */
 function* dataRuns(buffer: Buffer): Generator<[number, number]> {
   let start = -1;
   for (let offset = 0; offset < buffer.length; offset += blockBytes) {
@@ -66,7 +66,7 @@ function* dataRuns(buffer: Buffer): Generator<[number, number]> {
   if (start >= 0) yield [start, buffer.length];
 }
 
-/** Writes all of `bytes` at `position`; one write may take only a part. */
+/** Writes all of `bytes` at `position`; one write may accept only a part. */
 export async function writeFully(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let offset = 0; offset < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, offset, bytes.length - offset, position + offset);

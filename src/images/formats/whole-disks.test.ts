@@ -9,14 +9,14 @@ import { inspectImage } from "./image-format.ts";
 const inspect = (path: string) => inspectImage(path, { format: null, maxVirtualSizeBytes: 2 * 1024 ** 4 });
 const mebibyte = 1024 ** 2;
 
-/** A file of a name in a folder of its own. */
+/** Creates a file with a given name in a folder of its own. */
 function fileOf(t: TestContext, content: Buffer): string {
   const path = join(temporaryFolder(t), "file");
   writeFileSync(path, content);
   return path;
 }
 
-/** A disk with data here and there, as this format has it. */
+/** Creates a disk of this format with a few areas of data. */
 function diskAs(t: TestContext, format: string, ...options: string[]): string {
   const raw = fileOf(t, Buffer.concat([noise(mebibyte), Buffer.alloc(2 * mebibyte), noise(mebibyte)]));
   const path = `${raw}.${format}`;
@@ -31,20 +31,20 @@ for (const [format, ...options] of [
   ["qcow2", "-o", "extended_l2=on,cluster_size=128k"],
   ["qcow2", "-o", "preallocation=metadata"],
 ] as const) {
-  test(`${[format, ...options].join(" ")}: a whole one is ready, and one that is cut anywhere is refused`, async (t) => {
+  test(`${[format, ...options].join(" ")}: a complete disk is ready, and a truncated one is rejected`, async (t) => {
     const path = diskAs(t, format, ...options);
     const { size } = statSync(path);
     assert.equal((await inspect(path)).virtualSizeBytes, 4 * mebibyte);
     for (const share of [0.9, 0.5, 0.1]) {
       truncateSync(path, Math.floor(size * share));
-      await assert.rejects(inspect(path), /cut off: its tables point beyond its end/, String(share));
+      await assert.rejects(inspect(path), /truncated: its tables point beyond its end/, String(share));
     }
     truncateSync(path, 65_536);
-    await assert.rejects(inspect(path), /cut off|no cluster can be/);
+    await assert.rejects(inspect(path), /truncated|invalid cluster offset/);
   });
 }
 
-test("a qcow2 whose tables are overwritten is refused", async (t) => {
+test("a qcow2 with overwritten tables is rejected", async (t) => {
   const path = diskAs(t, "qcow2");
   const content = readFileSync(path);
   const l1At = Number(content.readBigUInt64BE(40));
@@ -59,7 +59,7 @@ test("a qcow2 whose tables are overwritten is refused", async (t) => {
     const bytes = Buffer.from(content);
     damage(bytes);
     writeFileSync(path, bytes);
-    await assert.rejects(inspect(path), /damaged|does not fit|no usable|no cluster can be|corrupt/);
+    await assert.rejects(inspect(path), /damaged|does not fit|no usable|invalid cluster offset|corrupt/);
   }
 });
 
@@ -75,7 +75,7 @@ for (const [format, name, ...options] of [
   ["qcow", "qcow"],
   ["parallels", "parallels"],
 ] as const) {
-  test(`${[format, ...options].join(" ")} is named, with how to convert it`, async (t) => {
+  test(`${[format, ...options].join(" ")} is named, with the command that converts it`, async (t) => {
     await assert.rejects(inspect(diskAs(t, format, ...options)), (error: Error & { remedy?: string }) => {
       assert.match(error.message, new RegExp(`looks like ${name},`));
       assert.match(error.remedy ?? "", /qemu-img convert/);
@@ -84,7 +84,7 @@ for (const [format, name, ...options] of [
   });
 }
 
-/** What a program makes of one small file, by its arguments; `{}` is the file. */
+/** Commands that archive one small file; `{}` is the file. */
 const archives: readonly [name: string, command: string][] = [
   ["lzma", "xz --format=lzma --stdout {}"],
   ["xz", "xz --stdout {}"],
@@ -111,7 +111,7 @@ for (const [name, command] of archives) {
   });
 }
 
-test("what servers send in place of an image is named", async (t) => {
+test("a page or text that a server sends instead of an image is named", async (t) => {
   const sentences = "sign in ".repeat(200);
   for (const [content, name] of [
     [`<!-- portal -->\n<html><body>${sentences}</body></html>`, "web page"],
@@ -132,7 +132,7 @@ test("what servers send in place of an image is named", async (t) => {
   await assert.rejects(inspect(fileOf(t, Buffer.from(wide).swap16())), /looks like web page,/);
 });
 
-/** The first sectors of a disk of 64 MiB whose only partition reaches to its end. */
+/** First sectors of a disk of 64 MiB whose only partition reaches to its end. */
 function partitionTable(label: "mbr" | "gpt"): Buffer {
   const head = Buffer.alloc(3 * 512);
   head.writeUInt16LE(0xaa55, 510);
@@ -151,16 +151,19 @@ function partitionTable(label: "mbr" | "gpt"): Buffer {
 }
 
 for (const label of ["mbr", "gpt"] as const) {
-  test(`a raw disk (${label}) is ready when it is whole, and refused when it is cut`, async (t) => {
+  test(`a raw disk (${label}) is ready when complete, and rejected when truncated`, async (t) => {
     const path = fileOf(t, partitionTable(label));
     truncateSync(path, 64 * mebibyte);
     assert.equal((await inspect(path)).format, "raw");
     truncateSync(path, 40 * mebibyte);
-    await assert.rejects(inspect(path), /cut off: its partitions end at 64.0 MiB, and the file has 40.0 MiB/);
+    await assert.rejects(
+      inspect(path),
+      /truncated: its partitions end at 64.0 MiB, and the file has 40.0 MiB/,
+    );
   });
 }
 
-test("a file system without partitions, whose boot code lies where they would be, is a raw disk", async (t) => {
+test("a file system with boot code in place of the partition table is a raw disk", async (t) => {
   const sector = noise(mebibyte);
   sector[446] = 0x17;
   sector.writeUInt16LE(0xaa55, 510);

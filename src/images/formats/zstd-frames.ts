@@ -4,9 +4,9 @@ import type { FileHandle } from "node:fs/promises";
 export interface ZstdFrame {
   readonly start: number;
   readonly end: number;
-  /** Its length when unpacked, or null where the frame does not tell. */
+  /** Unpacked length, or null when the frame does not declare it. */
   readonly contentBytes: number | null;
-  /** So much of what was unpacked must be in memory to unpack the next byte. */
+  /** Size of the window: the unpacked bytes that must be in memory to unpack the next byte. */
   readonly windowBytes: number;
 }
 
@@ -20,8 +20,8 @@ const windowBytes = 4096;
 /**
  * Finds the frames of the zstd file behind `handle` (RFC 8878, section 3) by reading only headers; skippable frames are
  * left out. A file may have many frames (pzstd, zstd -T, `cat a.zst b.zst`), and Node 24's decompressor silently drops
- * what follows the end of a frame within a chunk, so each frame must be given to a decompressor of its own.
- * Throws an Error when the file ends early or something that is no frame follows.
+ * the data after the end of a frame within a chunk, so each frame needs a decompressor of its own. Throws an Error when
+ * the file ends early or trailing data is not a frame.
  */
 export async function* zstdFrames(handle: FileHandle, fileBytes: number): AsyncGenerator<ZstdFrame> {
   const reader = new WindowReader(handle);
@@ -82,7 +82,9 @@ async function findBlocksEnd(reader: WindowReader, first: number, fileBytes: num
   throw new Error("the zstd file ends in the middle of a frame");
 }
 
-/** Reads a few bytes here and there, going forward: blocks of zeros are so small that thousands lie in one window. */
+/**
+ * Reads a few bytes at growing offsets through a window: blocks of zeros are so small that thousands lie in one window.
+ */
 class WindowReader {
   readonly #handle: FileHandle;
   readonly #window = Buffer.alloc(windowBytes);
@@ -93,7 +95,7 @@ class WindowReader {
     this.#handle = handle;
   }
 
-  /** `length` bytes from `position`, with zeros for what is beyond the end of the file. Valid until the next call. */
+  /** Returns `length` bytes from `position`, with zeros beyond the end of the file. Valid until the next call. */
   async read(position: number, length: number): Promise<Buffer> {
     if (position < this.#start || position + length > this.#start + this.#length) {
       const { bytesRead } = await this.#handle.read(this.#window, 0, windowBytes, position);

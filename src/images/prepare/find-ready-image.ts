@@ -15,10 +15,10 @@ import type { PreparationContext, ReadyImage } from "../types.ts";
 type LookContext = Pick<PreparationContext, "limits" | "signal" | "dataDir" | "report">;
 
 /**
- * The image, when it is at its place and may be used; null when it must be fetched: it is missing, or it was fetched
- * when the map promised another checksum. Throws `image_invalid` for a file that was put there and is not what the map
- * says, because a file of the operator is never overwritten. Quick, except for a file put in place by hand with a checksum
- * that has not been compared yet.
+ * Returns the image when it is at its path and usable; null when it must be fetched: it is missing, or was fetched for
+ * another checksum of the map. Throws `image_invalid` for an operator's file that does not match the map, because a
+ * file of the operator is never overwritten. Fast, except for an operator's file whose checksum has not been compared
+ * yet.
  */
 export async function findReadyImage(
   definition: ImageDefinition,
@@ -39,12 +39,12 @@ export async function findReadyImage(
   return { path, ...inspected, digest };
 }
 
-/** Whether the file at `localPath`, put there by hand, can have what the checksum is of: only as it was published. */
+/** True when the operator's file at `localPath` can have the checksum: only a file in its published form can. */
 export function hasComparableChecksum({ checksum, decompress }: ImageDefinition): boolean {
   return checksum !== null && decompress === "none";
 }
 
-/** The SHA-256 of the image, where known; of a file put there by hand, after comparing it with the checksum of the map. */
+/** Returns the SHA-256 of the image, if known; for an operator's file, after comparing it with the checksum of the map. */
 async function compareByHand(
   definition: ImageDefinition,
   facts: ImageFacts | null,
@@ -62,10 +62,10 @@ async function compareByHand(
 }
 
 function remedyOf(path: string): string {
-  return `Remove ${path} (then it is fetched), or correct the map.`;
+  return `Remove ${path} (the image is then fetched), or correct the map.`;
 }
 
-/** Computes and remembers the digests of an image that was put in place by hand, and by which list it is right. */
+/** Computes and records the digests of an operator's file, and the checksum file that it matches. */
 export async function digestByHand(
   definition: ImageDefinition,
   context: Pick<PreparationContext, "signal" | "dataDir" | "report">,

@@ -5,20 +5,20 @@ import { writeFileAtomically } from "../image-facts.ts";
 import type { ImageFiles } from "../image-files.ts";
 
 const failureSchema = z.object({
-  /** What happened and what to do; without anything secret. */
+  /** Error and remedy, without secrets. */
   message: z.string().max(10_000),
   /** Ms since the epoch. */
   at: z.number(),
-  /** How many bytes had come where the download may have been cut. */
+  /** Number of received bytes of a download that may have been truncated. */
   cutBytes: z.number().optional(),
 });
 
-/** Why the last preparation of an image failed. */
+/** Reason why the last preparation of an image failed. */
 export type LastFailure = z.output<typeof failureSchema>;
 
 /**
- * Remembers a failure for every process that lists the image; `cutBytes` where its download may have been cut there. A disk that
- * takes no note is not what went wrong.
+ * Records a failure for every process that lists the image; `cutBytes` for a download that may have been truncated
+ * there. An error while recording is ignored, because the original failure matters more.
  */
 export async function saveFailure(
   files: ImageFiles,
@@ -30,12 +30,12 @@ export async function saveFailure(
   await writeFileAtomically(files.failure, JSON.stringify(failure)).catch(() => {});
 }
 
-/** Forgets the failure: the image is ready. */
+/** Removes the recorded failure after a success. */
 export async function removeFailure(files: ImageFiles): Promise<void> {
   await rm(files.failure, { force: true });
 }
 
-/** The last failure, or null where there was none, or nothing readable is there. */
+/** Reads the last failure; null when it is missing or unreadable. */
 export async function readFailure(files: ImageFiles): Promise<LastFailure | null> {
   try {
     return failureSchema.parse(JSON.parse(await readFile(files.failure, "utf8")));

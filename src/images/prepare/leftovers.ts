@@ -7,39 +7,39 @@ import { acquireProcessLock } from "../../host/process-lock.ts";
 import { imageFiles } from "../image-files.ts";
 import { isPreparing } from "../inspect.ts";
 
-/** A leftover that can be removed. `remove` rejects where somebody has begun to work on it. */
+/** A leftover that can be removed. `remove` rejects when a preparation uses it. */
 export interface Leftover extends TemporaryEntry {
   remove(): Promise<void>;
 }
 
 const minuteMs = 60_000;
 
-/** What a preparation that was killed leaves beside an image. Each name begins with the image's. */
+/** Leftovers of a killed preparation beside an image. Each name begins with the image's. */
 const forms = [
   {
     pattern: /^(.+?)(?:\.part)?\.(?:json|unused|failure)\.\d+\.tmp$/,
     isResumed: false,
     staleAfterMs: 10 * minuteMs,
-    what: "a note about an image that was being written",
+    what: "an unfinished record about an image",
   },
   {
     pattern: /^(.+)\.unpacking$/,
     isResumed: false,
     staleAfterMs: 10 * minuteMs,
-    what: "an image that was being unpacked",
+    what: "an unfinished unpacked image",
   },
   {
     pattern: /^(.+)\.part(?:\.json)?$/,
     isResumed: true,
     staleAfterMs: 24 * 60 * minuteMs,
-    what: "a part of a download, of an image that is there already",
+    what: "a part of a download whose image already exists",
   },
 ];
 
 /**
- * The unfinished files of image preparations. A download counts as held while a preparation will go on with it, and where
- * the map no longer names its image: it goes with the image's retention. Other files of images that the map does not name
- * are looked at in the data directory only: elsewhere they may be another's.
+ * Lists the unfinished files of image preparations. A download counts as held while a preparation will resume it, and
+ * also when the map no longer names its image: then it is removed by the image's retention. Other files of images that
+ * the map does not name are listed in the data directory only: elsewhere they may belong to another installation.
  */
 export async function listImageLeftovers(options: {
   imageMap: ImageMap;
@@ -82,7 +82,7 @@ async function describe(
   };
 }
 
-/** Removes a file while nobody can prepare the image. */
+/** Removes a file under the image's lock. */
 async function removeLocked(path: string, lockPath: string): Promise<void> {
   const lock = acquireProcessLock(lockPath, `removing ${basename(path)}`);
   try {

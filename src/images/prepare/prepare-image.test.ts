@@ -66,27 +66,27 @@ for (const [decompress, published] of [
     assert.deepEqual(
       await prepare({ decompress, sha256: sha256(published) }),
       ready,
-      "and is used afterwards",
+      "and the image is used afterwards",
     );
   });
 
-  test(`refuses what is not compressed so: ${decompress}`, async (t) => {
+  test(`rejects a file without this compression: ${decompress}`, async (t) => {
     const other = decompress === "gzip" ? zstdCompressSync(content) : gzipSync(content);
     const { prepare, localPath } = await setUp(t, other);
     await assert.rejects(prepare({ decompress }), withCode("image_invalid", /Set decompress: (gzip|zstd)/));
     assert.ok(!existsSync(localPath));
   });
 
-  // Nothing in the bytes of an uncompressed image could tell.
+  // The bytes of an uncompressed image cannot show a wrong compression.
   if (decompress === "none") continue;
-  test(`refuses what is cut although the server calls it whole: ${decompress}`, async (t) => {
+  test(`rejects a truncated file that the server sends as complete: ${decompress}`, async (t) => {
     const { prepare, localPath } = await setUp(t, published.subarray(0, published.length - 9));
     await assert.rejects(prepare({ decompress }), withCode("image_invalid", /cannot be unpacked/));
     assert.ok(!existsSync(localPath));
   });
 }
 
-test("a wrong checksum leaves nothing behind, and says both sums", async (t) => {
+test("a wrong checksum leaves no file behind, and the error has both sums", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   const wanted = sha256(noise(10));
   await assert.rejects(prepare({ sha256: wanted }), withCode("image_invalid", new RegExp(wanted)));
@@ -96,7 +96,7 @@ test("a wrong checksum leaves nothing behind, and says both sums", async (t) => 
   assert.deepEqual(server.ranges, [null], "the wrong bytes were not resumed");
 });
 
-test("goes on where the connection broke, again and again", async (t) => {
+test("resumes where the connection broke, repeatedly", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.script.push({ cutAfter: 300_000 }, { status: 503 }, { cutAfter: 100_000 }, { cutAfter: 0 });
   await prepare({ sha256: sha256(content) });
@@ -106,11 +106,14 @@ test("goes on where the connection broke, again and again", async (t) => {
   assert.ok(server.requests.slice(1).every((headers) => headers["if-range"] === '"one"'));
 });
 
-test("a later call resumes what an earlier one gave up on", async (t) => {
+test("a later call resumes the download of a failed one", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.script.push({ cutAfter: 300_000 });
   server.always = { status: 500 };
-  await assert.rejects(prepare(), withCode("image_download_failed", /answered 500.*go on after/));
+  await assert.rejects(
+    prepare(),
+    withCode("image_download_failed", /answered 500.*resume after the first \d+ bytes/),
+  );
   server.always = {};
   server.ranges.length = 0;
   await prepare();
@@ -118,7 +121,7 @@ test("a later call resumes what an earlier one gave up on", async (t) => {
   assert.ok(readFileSync(localPath).equals(content));
 });
 
-test("starts over when the file changed at its source", async (t) => {
+test("starts again when the file changed at its source", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.script.push({ cutAfter: 300_000 });
   server.always = { status: 500 };
@@ -132,10 +135,10 @@ test("starts over when the file changed at its source", async (t) => {
 
 for (const [what, liar] of [
   ["ignores the range", { ignoreRange: true }],
-  ["sends another range than asked for", { rangeShift: 7 }],
+  ["sends another range than requested", { rangeShift: 7 }],
   ["continues with another version", { headers: { etag: '"other"' } }],
 ] as const) {
-  test(`is not fooled by a server that ${what}`, async (t) => {
+  test(`detects a server that ${what}`, async (t) => {
     const { prepare, server, localPath } = await setUp(t);
     server.script.push({ cutAfter: 300_000 }, liar);
     await prepare();
@@ -143,7 +146,7 @@ for (const [what, liar] of [
   });
 }
 
-test("a server that sends less than was asked for is asked for the rest", async (t) => {
+test("the rest is requested when a server sends less than requested", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.script.push({ cutAfter: 300_000 });
   server.always = { maxRangeBytes: 100_000 };
@@ -152,7 +155,7 @@ test("a server that sends less than was asked for is asked for the rest", async 
   assert.ok(readFileSync(localPath).equals(content));
 });
 
-test("a server that says nothing to tell versions apart is not resumed, unless a checksum will tell", async (t) => {
+test("a download without a validator is not resumed, unless a checksum is compared", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.etag = 'W/"weak"';
   server.script.push({ cutAfter: 300_000 });
@@ -165,7 +168,7 @@ test("a server that says nothing to tell versions apart is not resumed, unless a
   assert.match(server.ranges[1] ?? "", /^bytes=/);
 });
 
-test("Last-Modified serves where there is no ETag", async (t) => {
+test("Last-Modified is used when there is no ETag", async (t) => {
   const { prepare, server } = await setUp(t);
   server.etag = null;
   server.lastModified = "Sat, 01 Nov 2025 10:00:00 GMT";
@@ -174,7 +177,7 @@ test("Last-Modified serves where there is no ETag", async (t) => {
   assert.equal(server.requests[1]?.["if-range"], server.lastModified);
 });
 
-test("a body without a length is whole when it ends well, and broken when it is cut", async (t) => {
+test("a body without a length is complete when it ends normally, and incomplete when the connection breaks", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   server.script.push({ withoutLength: true, cutAfter: 300_000 });
   server.always = { withoutLength: true };
@@ -183,13 +186,13 @@ test("a body without a length is whole when it ends well, and broken when it is 
   assert.ok(readFileSync(localPath).equals(content));
 });
 
-test("a broken file of unnamed length may have been cut: another try is due soon, until the same bytes come again", async (t) => {
+test("an invalid file of unknown length may be truncated: it is retried soon, until the same number of bytes arrives again", async (t) => {
   const whole = gzipSync(content);
   const { prepare, server, localPath } = await setUp(t, whole.subarray(0, 300_000));
   server.always = { withoutLength: true };
   const cut = withCode(
     "image_download_failed",
-    /may have been cut.*300000 bytes.*cannot be unpacked.*tried again/,
+    /may be truncated.*300000 bytes.*cannot be unpacked.*retries soon/,
   );
   await assert.rejects(prepare({ decompress: "gzip" }), cut);
   await assert.rejects(prepare({ decompress: "gzip" }), withCode("image_invalid", /cannot be unpacked/));
@@ -201,18 +204,18 @@ test("a broken file of unnamed length may have been cut: another try is due soon
 });
 
 for (const [what, behaviour] of [
-  ["stops in mid-body", { stallAfter: 1000 }],
-  ["brings a byte now and then", { trickleMs: 50 }],
+  ["stops in the middle of the body", { stallAfter: 1000 }],
+  ["sends a byte now and then", { trickleMs: 50 }],
 ] as const) {
-  test(`a server that ${what} is given up`, async (t) => {
+  test(`the download fails when a server ${what}`, async (t) => {
     const { prepare, server } = await setUp(t);
     server.always = behaviour;
     await assert.rejects(prepare(), withCode("image_download_failed"));
-    assert.ok(server.ranges.length >= 2, "it was tried again");
+    assert.ok(server.ranges.length >= 2, "the download was retried");
   });
 }
 
-test("what will not go away is not tried again", async (t) => {
+test("a permanent failure is not retried", async (t) => {
   const { prepare, server } = await setUp(t);
   server.always = { status: 404 };
   await assert.rejects(prepare(), withCode("not_found", /answered 404/));
@@ -223,7 +226,7 @@ test("what will not go away is not tried again", async (t) => {
   assert.equal(server.ranges.length, 1 + 11 + 1);
 });
 
-test("follows a redirect, and shows the password only to the host that it is for", async (t) => {
+test("follows a redirect, and sends the password only to the host of the map", async (t) => {
   const { prepare, server, localPath } = await setUp(t);
   const mirror = await startFileServer(t, content);
   server.script.push({ redirectTo: mirror.url });
@@ -233,13 +236,13 @@ test("follows a redirect, and shows the password only to the host that it is for
   assert.equal(mirror.requests[0]?.authorization, undefined);
 });
 
-test("a web page in place of the image is refused", async (t) => {
+test("a web page instead of the image is rejected", async (t) => {
   const { prepare } = await setUp(t, Buffer.from("<!DOCTYPE html><p>Please accept our terms"));
   await assert.rejects(prepare(), withCode("image_invalid", /web page/));
   await assert.rejects(prepare({ decompress: "zstd" }), withCode("image_invalid", /web page/));
 });
 
-test("a source larger than the limit is refused before and while it comes", async (t) => {
+test("a source larger than the limit is rejected before and during the download", async (t) => {
   const { server, localPath, folder } = await setUp(t);
   const context = recordingContext(folder, { downloadBytes: 500_000 });
   const definition = imageDefinition({ localPath, source: server.url });
@@ -248,7 +251,7 @@ test("a source larger than the limit is refused before and while it comes", asyn
   await assert.rejects(prepareImage(definition, context), withCode("image_invalid", /larger than the limit/));
 });
 
-test("an image that unpacks to more than the limit is refused", async (t) => {
+test("an image that unpacks to more than the limit is rejected", async (t) => {
   const { server, localPath, folder } = await setUp(t, zstdCompressSync(Buffer.alloc(10_000_000)));
   const context = recordingContext(folder, { virtualSizeBytes: 5_000_000 });
   const definition = imageDefinition({ localPath, source: server.url, decompress: "zstd" });
@@ -256,15 +259,18 @@ test("an image that unpacks to more than the limit is refused", async (t) => {
   assert.deepEqual(readdirSync(join(localPath, "..")), [".solstice"]);
 });
 
-test("too little space is known before anything is written", async (t) => {
+test("too little space is reported before anything is written", async (t) => {
   const { server, localPath, folder } = await setUp(t);
   const context = recordingContext(folder, { freeFloorBytes: 2 ** 60 });
   const definition = imageDefinition({ localPath, source: server.url });
-  await assert.rejects(prepareImage(definition, context), withCode("disk_full", /needs \d+ TiB.*there are/));
+  await assert.rejects(
+    prepareImage(definition, context),
+    withCode("disk_full", /needs \d+ TiB of free space, and has/),
+  );
   assert.equal(statSync(join(localPath, "../.solstice/disk.img.part")).size, 0);
 });
 
-test("a file is used where it lies, and one that is put there by hand is not touched", async (t) => {
+test("a local source is used in place, and an operator's file is not changed", async (t) => {
   const { prepare, localPath, folder } = await setUp(t);
   const original = join(folder, "original.zst");
   writeFileSync(original, zstdCompressSync(content));
@@ -281,7 +287,7 @@ test("a file is used where it lies, and one that is put there by hand is not tou
   assert.ok(existsSync(localPath));
 });
 
-test("a checksum is compared with a file put there by hand, and the result remembered", async (t) => {
+test("the checksum of an operator's file is compared, and the result recorded", async (t) => {
   const { prepare, localPath, context, server } = await setUp(t);
   await prepare();
   execFileSync("rm", ["-rf", join(localPath, "../.solstice")]);
@@ -289,7 +295,7 @@ test("a checksum is compared with a file put there by hand, and the result remem
   const sum = sha256(content);
   context.reports.length = 0;
   assert.equal((await prepare({ sha256: sum })).digest, sum);
-  assert.equal(context.reports.length, 0, "it was not read again");
+  assert.equal(context.reports.length, 0, "the file was not read again");
   assert.equal(server.ranges.length, 1);
 });
 
@@ -302,7 +308,7 @@ test("a new checksum in the map fetches the image again", async (t) => {
   assert.ok(readFileSync(localPath).equals(server.content));
 });
 
-test("cancelling ends the download, keeps what came, and rejects with the reason", async (t) => {
+test("cancelling stops the download, keeps the received bytes, and rejects with the reason", async (t) => {
   const { prepare, server, localPath, context } = await setUp(t);
   server.script.push({ stallAfter: 200_000 });
   const preparation = prepare();

@@ -15,19 +15,19 @@ import { convertWriteError, imageInvalid } from "../errors.ts";
 import { declaredContentBytes, decompressFile } from "../formats/decompress.ts";
 import { checkWithQemu, inspectImage, requireCompression } from "../formats/image-format.ts";
 import { SparseWriter } from "../formats/sparse-writer.ts";
-import { digestFile, type FileDigests, type KnownFacts, saveFacts } from "../image-facts.ts";
+import { digestFile, type FileDigests, type NewFacts, saveFacts } from "../image-facts.ts";
 import { folderMode, type ImageFiles, imageFiles } from "../image-files.ts";
 import type { PreparationContext, ReadyImage } from "../types.ts";
 import { findReadyImage } from "./find-ready-image.ts";
 import { readFailure, removeFailure, saveFailure } from "./last-failure.ts";
 
-/** How often free space is looked at while unpacking. */
+/** Number of unpacked bytes after which free space is checked again. */
 const spaceCheckBytes = 256 * 1024 * 1024;
 
 /**
- * Makes one image ready: used when it is there; else fetched, verified, unpacked, checked and only then given its name,
- * so that no part of it is ever seen. Of several processes one works and the others wait for it. May be killed at any
- * moment and called again. Throws a SolsticeError that says what to do, or the signal's reason.
+ * Prepares one image: uses an existing one; else fetches, verifies, unpacks and checks it, and renames it last, so that
+ * an incomplete image is never visible. Of several processes one works and the others wait. May be killed at any moment
+ * and called again. Throws a SolsticeError with the remedy, or the signal's reason.
  */
 export async function prepareImage(
   definition: ImageDefinition,
@@ -61,7 +61,7 @@ interface Workplace {
 async function produce(definition: ImageDefinition, workplace: Workplace): Promise<ReadyImage> {
   const { source, files, context } = workplace;
   try {
-    // The list of checksums comes first: what is wrong with it shows before gigabytes are fetched.
+    // The checksum file comes first: its errors then appear before gigabytes are fetched.
     const wanted = await wantedDigest(definition, context);
     if (await isProvenByList(definition, wanted, context)) {
       const ready = await findReadyImage(definition, context);
@@ -78,7 +78,7 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
     const isWrong = source.kind === "http" && isSolsticeError(error, "image_invalid");
     const cutBytes = isWrong ? await bytesOfUnnamedLength(files) : null;
     const converted = await asPossiblyCut(convertWriteError(error, files.image), { files, cutBytes });
-    // Bytes that are proven to be wrong must not be resumed.
+    // Bytes that are known to be wrong must not be resumed.
     if (isWrong) await removePartialFile(files);
     if (!context.signal.aborted) await saveFailure(files, converted, cutBytes);
     throw converted;
@@ -88,8 +88,8 @@ async function produce(definition: ImageDefinition, workplace: Workplace): Promi
 }
 
 /**
- * What is wrong with a file whose length the server did not name may be that it was cut, which another try corrects: a failure that
- * may pass, unless the try before brought as many bytes.
+ * Makes the failure temporary when the server did not send the file's length: the file may be truncated, and a retry
+ * may succeed. Not when the previous attempt received the same number of bytes.
  */
 async function asPossiblyCut(
   error: unknown,
@@ -97,18 +97,19 @@ async function asPossiblyCut(
 ): Promise<unknown> {
   if (!isSolsticeError(error) || cutBytes === null) return error;
   if ((await readFailure(files))?.cutBytes === cutBytes) return error;
-  const came = `The server did not name the length of the file, and ended it after ${cutBytes} bytes.`;
+  const came = `The server did not send the length of the file, and ended it after ${cutBytes} bytes.`;
   return new SolsticeError(
     "image_download_failed",
-    `The download may have been cut. ${came} ${error.message}`,
+    `The download may be truncated. ${came} ${error.message}`,
     {
-      remedy: `It is tried again soon; \`solstice images pull\` does it now. ${error.remedy ?? ""}`.trimEnd(),
+      remedy:
+        `The orchestrator retries soon; \`solstice images pull\` retries now. ${error.remedy ?? ""}`.trimEnd(),
       cause: error,
     },
   );
 }
 
-/** The path of the file as published: the download, or the operator's own file. */
+/** Returns the path of the published file: the download, or the operator's own file. */
 async function fetchPublished(definition: ImageDefinition, workplace: Workplace): Promise<string> {
   const { source, files, context } = workplace;
   if (source.kind === "http") {
@@ -117,18 +118,21 @@ async function fetchPublished(definition: ImageDefinition, workplace: Workplace)
   }
   const found = await stat(source.path).catch(() => null);
   if (found?.isFile()) return source.path;
-  throw new SolsticeError("not_found", `The image's source ${source.path} is not there.`, {
+  throw new SolsticeError("not_found", `The image's source ${source.path} does not exist.`, {
     remedy: "Put the file there, or correct source in the map.",
   });
 }
 
-/** Whether a checksum will notice what somebody on the way exchanged: not one that comes the same way. */
+/**
+ * True when a checksum would detect a file that was replaced in transit: a checksum that arrives by the same way does
+ * not.
+ */
 function isProtected({ checksum }: ImageDefinition): boolean {
   return checksum?.kind === "digest" || (checksum?.kind === "list" && !/^http:/i.test(checksum.location));
 }
 
-/** What is remembered of the published file: its digests, and the list that they were found right by. */
-type Proof = FileDigests & Pick<KnownFacts, "listKey">;
+/** Recorded facts about the published file: its digests, and the checksum file that it matches. */
+type Proof = FileDigests & Pick<NewFacts, "listKey">;
 
 async function verify(
   published: string,
@@ -137,7 +141,7 @@ async function verify(
 ): Promise<Proof> {
   await requireCompression(published, definition.decompress);
   const { size: totalBytes } = await stat(published);
-  // What is hashed is what lies on disk, so the result is right also for a download that several processes made.
+  // The file on disk is hashed, so the result is right also for a download that several processes made.
   const digests = await digestFile(published, {
     signal: context.signal,
     withSha512: wanted?.algorithm === "sha512",
@@ -206,7 +210,10 @@ async function writeSparse(
   await handle.sync();
 }
 
-/** Checks the whole file and gives it its name. Read-only, because guests' overlays depend on every byte of it. */
+/**
+ * Checks the whole file and renames it to its final path. Read-only, because guests' overlays depend on every byte of
+ * it.
+ */
 async function publish(
   definition: ImageDefinition,
   proof: Proof,
@@ -236,7 +243,7 @@ async function waitForLock(
     context.signal.throwIfAborted();
     const lock = tryAcquireProcessLock(files.lock, `preparing image ${definition.name}`);
     if (lock) return lock;
-    // The other one's own deadlines bound this wait, and its death ends it.
+    // The holder's own deadlines limit this wait, and its death ends it.
     const holder = readLockHolder(files.lock);
     const doneBytes = (await stat(files.part).catch(() => null))?.size ?? 0;
     context.report({

@@ -14,7 +14,10 @@ import { removeUnusedImages } from "./unused-images.ts";
 const day = 24 * 60 * 60 * 1000;
 const start = Date.parse("2026-01-01T00:00:00Z");
 
-/** A data directory with the prepared image `old`, and a look at it `days` after the start, with a map of `images`. */
+/**
+ * Creates a data directory with the prepared image `old`, and a function that checks it `days` later, with a map of
+ * `images`.
+ */
 async function dataDirWithImage(t: TestContext) {
   const dataDir = temporaryFolder(t);
   const source = join(dataDir, "published.img");
@@ -32,7 +35,7 @@ async function dataDirWithImage(t: TestContext) {
   return { dataDir, old, localPath, look, files: imageFiles(localPath) };
 }
 
-test("an image that the map does not name goes with its files, once that is long enough ago", async (t) => {
+test("an image that the map does not name is removed with its files after the retention", async (t) => {
   const { localPath, look, files } = await dataDirWithImage(t);
   writeFileSync(files.part, "part");
   writeFileSync(files.partState, "{}");
@@ -46,7 +49,7 @@ test("an image that the map does not name goes with its files, once that is long
   assert.deepEqual(await look(99), []);
 });
 
-test("an image that is named again begins again, and one that another is made from is named", async (t) => {
+test("the retention starts again for an image that was named again, and the source of a named image counts as named", async (t) => {
   const { old, localPath, look } = await dataDirWithImage(t);
   await look(0);
   await look(29, old);
@@ -60,10 +63,10 @@ test("an image that is named again begins again, and one that another is made fr
   assert.ok(existsSync(localPath));
 });
 
-test("a file that somebody put there stays, by any name and with facts about it", async (t) => {
+test("an operator's file stays, with any name and also with recorded facts", async (t) => {
   const { localPath, look, files, dataDir } = await dataDirWithImage(t);
   writeFileSync(join(dataDir, "images", "mine.img"), "mine");
-  // What was replaced is no longer what we made.
+  // A replaced file no longer belongs to this program.
   writeFileSync(`${localPath}.new`, Buffer.alloc(1024 * 1024, "other"));
   renameSync(`${localPath}.new`, localPath);
   await look(0);
@@ -73,7 +76,7 @@ test("a file that somebody put there stays, by any name and with facts about it"
   assert.ok(existsSync(join(dataDir, "images", "mine.img")));
 });
 
-test("an image stays while a guest's disk is based on it, or while somebody prepares it", async (t) => {
+test("an image stays while a guest's disk is based on it, or while it is being prepared", async (t) => {
   const { dataDir, localPath, look, files } = await dataDirWithImage(t);
   const guest = join(dataDir, "guests", "job-1");
   mkdirSync(guest, { recursive: true });
@@ -89,7 +92,7 @@ test("an image stays while a guest's disk is based on it, or while somebody prep
   assert.equal((await look(42)).length, 1);
 });
 
-test("the name of a backing file is read from nothing but an overlay", async (t) => {
+test("only an overlay has a backing file", async (t) => {
   const folder = temporaryFolder(t);
   const plain = join(folder, "plain.qcow2");
   await runCommand("qemu-img", ["create", "-q", "-f", "qcow2", plain, "1M"]);

@@ -7,28 +7,28 @@ import { listBackingFiles } from "../formats/backing-file.ts";
 import { isPreparedByUs, writeFileAtomically } from "../image-facts.ts";
 import { type ImageFiles, imageFiles } from "../image-files.ts";
 
-/** What {@link removeUnusedImages} looks at. */
+/** Options of {@link removeUnusedImages}. */
 export interface UnusedImagesOptions {
   readonly dataDir: string;
   readonly imageMap: ImageMap;
-  /** How long an image stays after it was first seen that the map does not name it, in ms. */
+  /** Time that an image stays after the map was first seen without it, in ms. */
   readonly retentionMs: number;
   /** Ms since the epoch. */
   readonly now: number;
 }
 
-/** An image that is gone, with what was downloaded of it. */
+/** A removed image, with the downloaded parts. */
 export interface RemovedImage {
   readonly path: string;
-  /** What its files took on disk. */
+  /** Space of its files on disk. */
   readonly bytes: number;
 }
 
 /**
- * Removes images from `images/` in the data directory that the map has not named for `retentionMs`, and downloads of such
- * images that never ended. Only what this program made: a file that somebody put there stays, and so does an image that a
- * guest's disk is based on. Since when nobody names it is kept in a note beside it, so that a restart does not begin again.
- * Lock files stay: they are empty, and removing one would let two processes hold it.
+ * Removes images from `images/` in the data directory that the map has not named for `retentionMs`, and incomplete
+ * downloads of such images. Removes only files that this program made: an operator's file stays, and so does an image
+ * that a guest's disk is based on. The start of the retention is recorded beside the image, so that it survives a
+ * restart. Lock files stay: they are empty, and removing one would let two processes hold the lock.
  */
 export async function removeUnusedImages(options: UnusedImagesOptions): Promise<RemovedImage[]> {
   const folder = join(options.dataDir, "images");
@@ -45,7 +45,7 @@ export async function removeUnusedImages(options: UnusedImagesOptions): Promise<
   return removed;
 }
 
-/** Real paths of every image of the map, and of every file that one is made from. */
+/** Returns the real paths of every image of the map, and of every local source. */
 async function namedPaths(map: ImageMap): Promise<Set<string>> {
   const paths = [...map.images.values()].flatMap(({ localPath, source }) => [localPath, ...pathOf(source)]);
   return new Set(await Promise.all(paths.map(realPathOf)));
@@ -56,13 +56,13 @@ function pathOf(source: string | null): string[] {
   return [/^file:/i.test(source) ? fileURLToPath(source) : source];
 }
 
-/** Also for a file that does not exist yet: its folder may be a link. */
+/** Works also for a file that does not exist yet: its folder may be a link. */
 async function realPathOf(path: string): Promise<string> {
   const folder = await realpath(dirname(path)).catch(() => resolve(dirname(path)));
   return realpath(path).catch(() => join(folder, basename(path)));
 }
 
-/** The names of images that something in the hidden folder tells of. */
+/** Returns the names of images that have files in the hidden folder. */
 async function preparedNames(folder: string): Promise<Set<string>> {
   const entries = await readdir(join(folder, ".solstice")).catch(() => []);
   const names = entries.flatMap(
@@ -71,7 +71,7 @@ async function preparedNames(folder: string): Promise<Set<string>> {
   return new Set(names);
 }
 
-/** Writes down that nobody names the image, the first time; true once that is long ago. */
+/** Records the first time at which the map does not name the image; true after the retention. */
 async function isOverdue(files: ImageFiles, options: UnusedImagesOptions): Promise<boolean> {
   const since = Date.parse(await readFile(files.unused, "utf8").catch(() => ""));
   if (Number.isNaN(since)) {
@@ -81,7 +81,7 @@ async function isOverdue(files: ImageFiles, options: UnusedImagesOptions): Promi
   return options.now - since >= options.retentionMs;
 }
 
-/** Null when somebody works on it, a guest needs it, or nothing of it is ours. */
+/** Returns null when the image is being prepared, a guest needs it, or this program did not make it. */
 async function removeLocked(files: ImageFiles, dataDir: string): Promise<RemovedImage | null> {
   const lock = tryAcquireProcessLock(files.lock, `removing image ${files.image}`);
   if (!lock) return null;
@@ -92,7 +92,7 @@ async function removeLocked(files: ImageFiles, dataDir: string): Promise<Removed
     const bytes = await removeAll([
       ...(isOurs ? [files.image] : []),
       ...[files.part, files.partState, files.unpacking, files.failure],
-      // Facts about somebody else's file cost nothing, and took a while to find out.
+      // Keep facts about an operator's file: they are small, and took a while to compute.
       ...(isOurs || !(await exists(files.image)) ? [files.facts, files.unused] : []),
     ]);
     return bytes > 0 ? { path: files.image, bytes } : null;
@@ -101,7 +101,7 @@ async function removeLocked(files: ImageFiles, dataDir: string): Promise<Removed
   }
 }
 
-/** The image goes first: a crash afterwards leaves files that the next look finds. Returns what they took on disk. */
+/** Removes the image first: after a crash the next run finds the other files. Returns the freed bytes. */
 async function removeAll(paths: readonly string[]): Promise<number> {
   let bytes = 0;
   for (const path of paths) {

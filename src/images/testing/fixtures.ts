@@ -10,7 +10,7 @@ import type { ImageDefinition, ImageMap } from "../../core/image-map/image-map.t
 import { defaultImageLimits, type ImageLimits } from "../limits.ts";
 import type { ImageProgress, PreparationContext } from "../types.ts";
 
-/** Limits that let a test see every wait end soon. */
+/** Limits with short waits for tests. */
 export const quickLimits: ImageLimits = {
   ...defaultImageLimits,
   freeFloorBytes: 1024 * 1024,
@@ -32,10 +32,10 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** What a test says about an image; `sha256` is short for that checksum. */
+/** Properties of a test's image; `sha256` is short for that checksum. */
 export type GivenImage = Partial<ImageDefinition> & { readonly sha256?: string };
 
-/** An image of the map, with what a test does not care about filled in. */
+/** An image of the map, with defaults for a test. */
 export function imageDefinition({
   sha256,
   ...given
@@ -69,7 +69,7 @@ export function imageMapOf(...images: ImageDefinition[]): ImageMap {
   };
 }
 
-/** A context that records what was reported. */
+/** Creates a context that records its reports. */
 export function recordingContext(
   folder: string,
   limits: Partial<ImageLimits> = {},
@@ -86,7 +86,7 @@ export function recordingContext(
   };
 }
 
-/** Bytes that do not compress and are not mistaken for any known kind of file. */
+/** Bytes that do not compress and match no signature of a file kind. */
 export function noise(bytes: number): Buffer {
   const buffer = randomBytes(bytes);
   buffer.write("noise", 0);
@@ -98,36 +98,36 @@ export function sha256(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** How the server treats one request; what is left out is as a good server would do it. */
+/** Behaviour of the server for one request; by default, it behaves correctly. */
 export interface Behaviour {
   readonly status?: number;
   readonly headers?: Record<string, string>;
-  /** Cut the connection after so many bytes of the body. */
+  /** Cut the connection after this number of bytes of the body. */
   readonly cutAfter?: number;
-  /** Send so many bytes and then nothing. */
+  /** Send this number of bytes and then nothing. */
   readonly stallAfter?: number;
-  /** Send the body in pieces of so many bytes, one each `trickleMs`. */
+  /** Send the body in pieces of this number of bytes, one each `trickleMs`. */
   readonly trickleMs?: number;
   readonly ignoreRange?: boolean;
-  /** Claim and send a range that begins so many bytes too early. */
+  /** Announce and send a range that begins this number of bytes too early. */
   readonly rangeShift?: number;
-  /** Send at most so many bytes of a range, and say so. */
+  /** Send at most this number of bytes of a range, and announce that. */
   readonly maxRangeBytes?: number;
   readonly redirectTo?: string;
-  /** Leave out the length, as a server that makes the body on the fly. */
+  /** Omit the length, as a server does that generates the body. */
   readonly withoutLength?: boolean;
 }
 
-/** A file server that misbehaves on demand. */
+/** A file server that misbehaves on request. */
 export interface FileServer {
   readonly url: string;
   content: Buffer;
   etag: string | null;
   lastModified: string | null;
-  /** One for each request to come; when they are used up, `always`. */
+  /** The behaviour of the next requests; `always` applies after the last one. */
   readonly script: Behaviour[];
   always: Behaviour;
-  /** The requests so far: their `Range` header, and null without. */
+  /** The `Range` header of each request so far, null without. */
   readonly ranges: (string | null)[];
   readonly requests: IncomingMessage["headers"][];
 }
@@ -209,7 +209,7 @@ function sendBody(response: ServerResponse, body: Buffer, behaviour: Behaviour):
   } else if (behaviour.trickleMs !== undefined) {
     trickle(response, body, behaviour.trickleMs);
   } else {
-    // Node names the length of what is sent with the end alone.
+    // Node sends a length when the whole body is passed to end().
     if (behaviour.withoutLength) response.flushHeaders();
     response.end(body);
   }

@@ -1,4 +1,4 @@
-// A process of its own that pulls one image, for tests that kill it or run two. Usage: pull-image.ts JSON
+// A separate process that pulls one image, for tests that kill it or run two. Usage: pull-image.ts JSON
 
 import { openImageStore } from "../image-store.ts";
 import { imageDefinition, imageMapOf, quickLimits } from "./fixtures.ts";

@@ -209,7 +209,7 @@ test("images: lists the images of the map, and pulls a file", async () => {
   assert.match(all.stderr, /"error":.*Image gone: The image's source/s);
   const after = await run("images", ...flags);
   assert.match(after.stdout, /^gone +missing /m);
-  assert.match(after.stdout, /^gone: 20\S+Z: The image's source .*absent\.raw is not there\./m);
+  assert.match(after.stdout, /^gone: 20\S+Z: The image's source .*absent\.raw does not exist\./m);
   const { images } = JSON.parse(all.stdout);
   assert.deepEqual(images[0].labels, ["tiny", "latest"]);
   assert.equal(images[0].state, "ready");
