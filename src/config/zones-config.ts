@@ -6,30 +6,30 @@ export interface Subnet {
   readonly prefix: number;
 }
 
-/** The addresses that guests get, both ends included. */
+/** The addresses for guests, both ends included. */
 export interface GuestAddresses {
   readonly first: string;
   readonly last: string;
 }
 
-/** What the zones backend may use of an illumos host. */
+/** The resources of an illumos host that the zones backend uses. */
 export interface ZonesConfig {
-  /** The dataset that everything is kept below, such as `rpool/solstice`. */
+  /** The dataset above images, disks and zones, such as `rpool/solstice`. */
   readonly pool: string;
-  /** The etherstub, bridge or network card that guests' VNICs are made over. */
+  /** The etherstub, bridge or network card below guests' VNICs. */
   readonly link: string;
   /** The host's interface on that link; guests call its address. */
   readonly vnic: string;
   readonly subnet: Subnet;
-  /** The guests' default router; the address of `vnic` where the backend makes it. */
+  /** The guests' default router; the address of `vnic` if the backend creates it. */
   readonly gateway: string;
-  /** They lie in `subnet`, and the gateway is none of them. */
+  /** Addresses in `subnet`, without the gateway. */
   readonly addresses: GuestAddresses;
-  /** Null: those in /etc/resolv.conf. */
+  /** Null: the servers in /etc/resolv.conf. */
   readonly nameservers: readonly string[] | null;
 }
 
-/** The options of zones as they were read; one whose text was wrong is absent, one that was not given is null. */
+/** The parsed options of zones. An option with an invalid text is absent, an option that was not given is null. */
 export interface ZonesReading {
   readonly zonesPool?: string;
   readonly zonesLink?: string;
@@ -40,13 +40,13 @@ export interface ZonesReading {
   readonly zonesNameservers?: readonly string[] | null;
 }
 
-/** What of the options does not go together, each with what would be right. Options that are wrong alone are not judged again. */
+/** Contradictions between the options of zones, each with the valid values. Options with an invalid text are skipped. */
 export function zonesProblems(reading: ZonesReading, guestsMax: number | null): string[] {
   const { zonesLink, zonesVnic, zonesSubnet, zonesGateway, zonesAddresses } = reading;
   const problems = [];
   if (zonesLink !== undefined && zonesLink === zonesVnic) {
     problems.push(
-      `--zones-vnic: ${zonesVnic} is the link that guests' VNICs are made over (ZONES_LINK); needs another name.`,
+      `--zones-vnic: ${zonesVnic} is the link below guests' VNICs (ZONES_LINK); needs another name.`,
     );
   }
   if (zonesSubnet === undefined || zonesGateway === undefined) return problems;
@@ -62,7 +62,7 @@ export function zonesProblems(reading: ZonesReading, guestsMax: number | null): 
   return [...problems, ...addressProblems(addresses, { gateway, subnet: zonesSubnet, guestsMax })];
 }
 
-/** The configuration of zones, once nothing is wrong with the options. */
+/** The configuration of zones, for options without problems. */
 export function zonesConfig(
   values: Required<ZonesReading> & { readonly zonesGateway: string | null },
 ): ZonesConfig {
@@ -79,7 +79,7 @@ export function zonesConfig(
   });
 }
 
-/** How many addresses there are, both ends included. */
+/** Number of addresses, both ends included. */
 export function addressCount({ first, last }: GuestAddresses): number {
   return numberOf(last) - numberOf(first) + 1;
 }
@@ -103,19 +103,19 @@ function addressProblems(
   const problems = [];
   if (numberOf(addresses.first) <= numberOf(gateway) && numberOf(gateway) <= numberOf(addresses.last)) {
     problems.push(
-      `--zones-addresses: ${range} holds ${gateway}, the gateway of guests; needs a range beside it, such as ${rangeOf(restOf(subnet, gateway))}.`,
+      `--zones-addresses: ${range} contains ${gateway}, the gateway of guests; needs a range without it, such as ${rangeOf(restOf(subnet, gateway))}.`,
     );
   }
   const count = addressCount(addresses);
   if (guestsMax !== null && count < guestsMax) {
     problems.push(
-      `--zones-addresses: ${range} are ${count} addresses, for ${guestsMax} guests (MAX_CONCURRENCY and MAX_HOLDS); needs as many addresses as guests.`,
+      `--zones-addresses: ${range} has ${count} addresses, but there may be ${guestsMax} guests (MAX_CONCURRENCY and MAX_HOLDS); needs as many addresses as guests.`,
     );
   }
   return problems;
 }
 
-/** The longer part of the network that lies on one side of the gateway. */
+/** The longer part of the network on one side of the gateway. */
 function restOf(subnet: Subnet, gateway: string): GuestAddresses {
   const [first, last] = hostsOf(subnet);
   const middle = numberOf(gateway);
@@ -125,7 +125,7 @@ function restOf(subnet: Subnet, gateway: string): GuestAddresses {
     : { first: textOf(middle + 1), last: textOf(last) };
 }
 
-/** The first and the last address of machines: without the network's own and the broadcast address. */
+/** The first and the last address for machines: without the network address and the broadcast address. */
 function hostsOf({ address, prefix }: Subnet): readonly [number, number] {
   const network = numberOf(address);
   return [network + 1, network + 2 ** (32 - prefix) - 2];

@@ -68,7 +68,7 @@ test("every call works through nginx as the page configures it; foreign pages, s
   assert.equal(step("grpc"), "StatusCode.OK True");
   assert.match(step("own page"), /"apiUrl":"https:\/\/ci\.example\.org".*\n200$/);
   assert.match(step("foreign page"), /Pages of other sites may not call[\s\S]*\n401$/);
-  assert.match(step("no token"), /The API wants a token[\s\S]*\n401$/);
+  assert.match(step("no token"), /This API requires a token[\s\S]*\n401$/);
   assert.match(step("runner"), /\n404$/);
   assert.match(step("probe"), /^\{"ready":true\}\s+200$/);
 });

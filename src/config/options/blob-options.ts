@@ -4,7 +4,7 @@ import { blobPlace, httpUrl, retention, s3Region, wholeNumber } from "./option-p
 
 const blobs = "Files of jobs:";
 
-/** Where files of jobs are kept, and how much of them. */
+/** The place and the limits of jobs' files. */
 export const blobOptions = {
   blobStore: {
     flag: "blob-store",
@@ -12,7 +12,7 @@ export const blobOptions = {
     environment: "BLOB_STORE",
     group: blobs,
     description:
-      "where artifacts are kept: a directory of this host, or s3://BUCKET/PREFIX, which every host can read",
+      "the place of artifacts and caches: a directory of this host, or s3://BUCKET/PREFIX, which all hosts share",
     defaultText: null,
     defaultNote: "files in the data directory",
     parse: blobPlace,
@@ -25,7 +25,7 @@ export const blobOptions = {
     description:
       "the S3-compatible server of an s3:// place; its credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     defaultText: null,
-    defaultNote: "that of AWS in the region",
+    defaultNote: "AWS's server in the region",
     parse: httpUrl,
   } as const satisfies OptionDefinition<string>,
   s3Region: {
@@ -51,7 +51,7 @@ export const blobOptions = {
     placeholder: "MB",
     environment: "ARTIFACT_JOB_LIMIT_MB",
     group: blobs,
-    description: "how much the artifacts of one job may take, in MiB",
+    description: "largest total size of the artifacts of one job, in MiB",
     defaultText: "4096",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -61,7 +61,7 @@ export const blobOptions = {
     environment: "ARTIFACT_STORE_LIMIT_MB",
     group: blobs,
     description:
-      "how much all artifacts may take on this host, or in the bucket, in MiB; beyond that none is taken",
+      "largest total size of all artifacts on this host, or in the bucket, in MiB; further artifacts are refused",
     defaultText: "20480",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -70,7 +70,7 @@ export const blobOptions = {
     placeholder: "TIME",
     environment: "ARTIFACT_RETENTION",
     group: blobs,
-    description: "how long an artifact is kept; 0 keeps it as long as its job",
+    description: "time that an artifact is kept; 0: as long as its job",
     defaultText: "30d",
     parse: retention,
   } as const satisfies OptionDefinition<number>,

@@ -3,14 +3,14 @@ import { refNames, retention, wholeNumber } from "./option-parsers.ts";
 
 const files = "Files of jobs:";
 
-/** How much the cache of jobs keeps, for how long, and for whom. */
+/** Limits, retention and sharing of the jobs' cache. */
 export const cacheOptions = {
   cacheEntryLimitMb: {
     flag: "cache-entry-limit-mb",
     placeholder: "MB",
     environment: "CACHE_ENTRY_LIMIT_MB",
     group: files,
-    description: "largest entry of the cache, compressed, in MiB; 0 is no limit",
+    description: "largest entry of the cache, compressed, in MiB; 0: no limit",
     defaultText: "2048",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -20,7 +20,7 @@ export const cacheOptions = {
     environment: "CACHE_REPOSITORY_LIMIT_MB",
     group: files,
     description:
-      "how much the cache keeps of one repository, in MiB: what was not used for longest goes first; 0 is no limit",
+      "largest total size of one repository's cache entries, in MiB; the least recently used are removed first; 0: no limit",
     defaultText: "10240",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -29,7 +29,8 @@ export const cacheOptions = {
     placeholder: "MB",
     environment: "CACHE_LIMIT_MB",
     group: files,
-    description: "how much the whole cache keeps on this host, or in the bucket, in MiB; 0 is no limit",
+    description:
+      "largest total size of all cache entries on this host, or in the bucket, in MiB; 0: no limit",
     defaultText: "20480",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -38,7 +39,7 @@ export const cacheOptions = {
     placeholder: "TIME",
     environment: "CACHE_RETENTION",
     group: files,
-    description: "how long an entry of the cache is kept after it was last used; 0 keeps it for ever",
+    description: "time that a cache entry is kept after its last use; 0: for ever",
     defaultText: "30d",
     parse: retention,
   } as const satisfies OptionDefinition<number>,
@@ -48,7 +49,7 @@ export const cacheOptions = {
     environment: "CACHE_SHARED_REFS",
     group: files,
     description:
-      "branches whose saved caches every branch and pull request may restore; only reviewed changes should reach them",
+      "branches whose caches every branch and pull request may restore; only reviewed changes should reach these branches",
     defaultText: "main,master",
     parse: refNames,
   } as const satisfies OptionDefinition<readonly string[]>,

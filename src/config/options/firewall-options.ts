@@ -6,7 +6,7 @@ import { oneOf, type Parsed } from "./option-parsers.ts";
 const group = "Isolation of guests (libvirt):";
 const portsMax = 32;
 
-/** What guests may reach of the host and its networks. */
+/** The guests' access to the host and its networks. */
 export const firewallOptions = {
   firewall: {
     flag: "firewall",
@@ -14,7 +14,7 @@ export const firewallOptions = {
     environment: "FIREWALL",
     group,
     description:
-      "on: guests reach the runner endpoint, DHCP, DNS and the internet, and nothing else of this host and its networks; off: no isolation",
+      "on: guests reach only the runner endpoint, DHCP, DNS and the internet, not this host or its networks; off: no isolation",
     defaultText: "on",
     parse: oneOf("on", "off"),
   } as const satisfies OptionDefinition<"on" | "off">,
@@ -23,7 +23,7 @@ export const firewallOptions = {
     placeholder: "RANGE,...",
     environment: "GUEST_LAN_ACCESS",
     group,
-    description: "private IPv4 ranges that guests may reach all the same, such as 10.1.2.0/24,192.168.7.9",
+    description: "private IPv4 ranges that guests may also reach, such as 10.1.2.0/24,192.168.7.9",
     defaultText: null,
     defaultNote: "none",
     parse: ranges,
@@ -34,7 +34,7 @@ export const firewallOptions = {
     environment: "GUEST_HOST_PORTS",
     group,
     description:
-      "TCP ports of the host's address on the guests' network that guests may call beside the runner endpoint, such as a git server's",
+      "TCP ports of this host, at its address on the guests' network, that guests may also reach, such as a git server's",
     defaultText: null,
     defaultNote: "none",
     parse: ports,

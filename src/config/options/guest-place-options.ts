@@ -5,7 +5,7 @@ import { zonesOptions } from "./zones-options.ts";
 
 const { libvirtUri, libvirtNetwork, noopRunner } = orchestratorOptions;
 
-/** The options that say where a backend keeps its guests: with other values, none of those that run would be found. */
+/** The options that name a backend's place of guests. With other values, running guests would not be found. */
 export const guestPlaceOptions: Readonly<
   Record<Backend, Readonly<Record<string, OptionDefinition<unknown>>>>
 > = {

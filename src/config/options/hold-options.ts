@@ -4,7 +4,7 @@ import { duration, wholeNumber } from "./option-parsers.ts";
 
 const capacity = "Capacity:";
 
-/** What an operator allows of guests that are kept after their job failed. */
+/** Limits of guests that are on hold after their job failed. */
 export const holdOptions = {
   maxHolds: {
     flag: "max-holds",
@@ -12,7 +12,7 @@ export const holdOptions = {
     environment: "MAX_HOLDS",
     group: capacity,
     description:
-      "how many guests of failed jobs may be kept for people to enter, beside the jobs that run; 0: none",
+      "number of failed jobs' guests that may be on hold, for people to enter, in addition to running jobs; 0: none",
     defaultText: "1",
     parse: wholeNumber(0, mostHolds),
   } as const satisfies OptionDefinition<number>,
@@ -21,7 +21,7 @@ export const holdOptions = {
     placeholder: "TIME",
     environment: "HOLD_LIMIT",
     group: capacity,
-    description: "how long such a guest is kept at most, whatever its job asks for",
+    description: "longest time that a guest is on hold, even if its job requests more",
     defaultText: "1h",
     parse: duration,
   } as const satisfies OptionDefinition<number>,

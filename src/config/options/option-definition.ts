@@ -1,25 +1,25 @@
 import type { Parser } from "./option-parsers.ts";
 
-/** One option as data: `--help`, the environment, `docs/reference/configuration.md` and the loader are all made from it. */
+/** One option as data, used by `--help`, the loader, and the test of `docs/reference/configuration.md`. */
 export interface OptionDefinition<Value> {
   /** Long flag without its dashes. */
   readonly flag: string;
-  /** How the value is named in help, such as `N`. */
+  /** The value's name in help, such as `N`. */
   readonly placeholder: string;
   readonly environment: string;
   /** Heading in help. */
   readonly group: string;
   readonly description: string;
-  /** The default, written as a user would; null: there is none, or it depends on the host (see `defaultNote`). */
+  /** The default, as a user would write it. Null: no default, or one that depends on the host (see `defaultNote`). */
   readonly defaultText: string | null;
-  /** Shown instead of `defaultText` where the default depends on the host. */
+  /** The text that describes a default which depends on the host; shown instead of `defaultText`. */
   readonly defaultNote?: string;
-  /** A secret is never repeated in a message. */
+  /** True for a secret, which no message repeats. */
   readonly secret?: true;
   readonly parse: Parser<Value>;
 }
 
-/** The values that a table of options yields; an option without a default may yield null. */
+/** The values of a table of options; the value of an option without a default may be null. */
 export type OptionValues<Table> = {
   -readonly [Key in keyof Table]: Table[Key] extends OptionDefinition<infer Value>
     ? Table[Key] extends { readonly defaultText: string }
@@ -28,7 +28,7 @@ export type OptionValues<Table> = {
     : never;
 };
 
-/** The default of an option as `--help` and the documentation show it. */
+/** The default of an option, as `--help` and the documentation show it. */
 export function shownDefault(option: OptionDefinition<unknown>): string {
   return option.defaultNote ?? option.defaultText ?? "none";
 }

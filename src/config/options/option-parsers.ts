@@ -4,10 +4,10 @@ import { restartGraceMaxMs } from "../../core/hosts/host-watch.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
 import type { BlobPlace, EnvironmentFilePlace, ListenAddress } from "../orchestrator-config.ts";
 
-/** What reading a text gave: the value, or what would have been right (to follow the word "needs"). */
+/** The result of parsing a text: the value, or a description of valid values that can follow the word "needs". */
 export type Parsed<Value> = { readonly value: Value } | { readonly expected: string };
 
-/** Reads the text of a flag or variable. It never throws: the caller collects every problem. */
+/** Parses the text of a flag or variable. Never throws: the caller collects all problems. */
 export type Parser<Value> = (text: string) => Parsed<Value>;
 
 /** A whole number within bounds, both included. */
@@ -37,7 +37,7 @@ export function duration(text: string): Parsed<number> {
   return value !== null && value >= 1 && value <= durationMaxSeconds ? { value } : { expected };
 }
 
-/** `1h30m` or `90` in seconds; null when it is no time span. */
+/** `1h30m` or `90` in seconds; null for a text that is no time span. */
 function spanSeconds(text: string): number | null {
   const match = /^(?:(\d{1,6})|((?:\d{1,6}[dhms])+))$/.exec(text);
   if (!match) return null;
@@ -45,7 +45,7 @@ function spanSeconds(text: string): number | null {
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitSeconds[unit ?? ""] ?? 0), 0);
 }
 
-/** A time span from one second to an hour, as whole seconds: what other hosts wait for at most (`restartGraceMaxMs`). */
+/** A time span from one second to an hour, as whole seconds. Other hosts wait an hour at most (`restartGraceMaxMs`). */
 export function restartGrace(text: string): Parsed<number> {
   const expected = "a time span from 1s to 1h, such as 90s or 5m";
   const value = spanSeconds(text);
@@ -62,14 +62,14 @@ export function retention(text: string): Parsed<number> {
   return value !== null && value >= 1 && value <= retentionMaxSeconds ? { value } : { expected };
 }
 
-/** A path, made absolute against the working directory. `~` is a shell's business and would make a folder of that name. */
+/** A path, made absolute against the working directory. `~` is refused: only a shell expands it, and here it would become a folder name. */
 export function path(text: string): Parsed<string> {
   if (text.includes("\0")) return { expected: "a path without NUL characters" };
   if (text.startsWith("~")) return { expected: `a path without ~, such as ${text.replace(/^~/, homedir())}` };
   return { value: resolve(text) };
 }
 
-/** A path that may have a `-` before it: the file may be absent, as in systemd's `EnvironmentFile=`. */
+/** A path. A `-` before the path means that the file may be absent, as in systemd's `EnvironmentFile=`. */
 export function environmentFile(text: string): Parsed<EnvironmentFilePlace> {
   const isOptional = text.startsWith("-");
   const parsed = path(isOptional ? text.slice(1) : text);
@@ -87,7 +87,7 @@ export function listenAddress(text: string): Parsed<ListenAddress> {
   return { value: { host, port } };
 }
 
-/** A http or https URL; a slash at its end is dropped. */
+/** A http or https URL, without a slash at its end. */
 export function httpUrl(text: string): Parsed<string> {
   const url = URL.parse(text);
   if (url && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "") {
@@ -96,19 +96,19 @@ export function httpUrl(text: string): Parsed<string> {
   return { expected: "a http or https URL, such as http://192.168.122.1:7411" };
 }
 
-/** A token that fits into a HTTP header as it is. */
+/** A token that fits into a HTTP header unchanged. */
 export function token(text: string): Parsed<string> {
   if (/^[\x21-\x7e]{1,1000}$/.test(text)) return { value: text };
   return { expected: "at most 1000 printable ASCII characters without spaces" };
 }
 
-/** A libvirt connection URI: its form only, the client knows which drivers and transports it can reach. */
+/** A libvirt connection URI. Only its form is checked here; the client checks the driver and the transport. */
 export function libvirtUri(text: string): Parsed<string> {
   if (/^[a-z][a-z0-9+]*:\/\/\S*$/.test(text)) return { value: text };
   return { expected: "a libvirt URI, such as qemu:///system" };
 }
 
-/** The name of a libvirt network. It goes into XML and messages, so it is a plain word. */
+/** The name of a libvirt network. A plain word, because the name becomes part of XML and messages. */
 export function networkName(text: string): Parsed<string> {
   if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/.test(text)) return { value: text };
   return { expected: "a network name of letters, digits, dots, dashes and underlines" };
@@ -116,7 +116,7 @@ export function networkName(text: string): Parsed<string> {
 
 const capMax = 1000;
 
-/** `LABEL=N,LABEL=N`: how many jobs of each label may run at once; 0 stops a label. */
+/** `LABEL=N,LABEL=N`: the number of jobs of each label that may run at once; 0 stops a label. */
 export function capacityMap(text: string): Parsed<ReadonlyMap<string, number>> {
   const expected = `LABEL=N pairs joined by commas (N from 0 to ${capMax}, each label once), such as illumos-latest=2,ubuntu-22.04=4`;
   const caps = new Map<string, number>();
@@ -129,7 +129,7 @@ export function capacityMap(text: string): Parsed<ReadonlyMap<string, number>> {
   return { value: caps };
 }
 
-/** A PostgreSQL connection URL. What it names is not looked at here; a password in it is a secret. */
+/** A PostgreSQL connection URL. Only its form is checked here. It may contain a password. */
 export function databaseUrl(text: string): Parsed<string> {
   const url = URL.parse(text);
   if (url && /^postgres(ql)?:$/.test(url.protocol)) return { value: text };
@@ -149,7 +149,7 @@ export function amqpName(text: string): Parsed<string> {
   return { expected: "1 to 200 letters, digits and . _ : - that do not begin with amq." };
 }
 
-/** `s3://BUCKET/PREFIX`, or a path. A prefix is made of plain words: it becomes a part of our own keys. */
+/** `s3://BUCKET/PREFIX`, or a path. A prefix consists of plain words, because it becomes part of our keys. */
 export function blobPlace(text: string): Parsed<BlobPlace> {
   if (!/^[a-z0-9]+:\/\//i.test(text)) {
     const directory = path(text);

@@ -34,13 +34,13 @@ const sharing = "Several hosts:";
 const broker = "Message broker:";
 const development = "Diagnosis and development:";
 
-/** Also an option of every command that calls the API, and of those which look at images. */
+/** Also an option of commands that call the API, and of `solstice images`. */
 const dataDir = {
   flag: "data-dir",
   placeholder: "DIR",
   environment: "SOLSTICE_DATA_DIR",
   group: files,
-  description: "where images, the database and running guests' disks are kept",
+  description: "the directory of images, the database and running guests' disks",
   defaultText: null,
   defaultNote: "/var/lib/solstice as root, else $XDG_STATE_HOME/solstice or ~/.local/state/solstice",
   parse: path,
@@ -62,7 +62,7 @@ const hypervisor = {
   placeholder: "NAME",
   environment: "HYPERVISOR",
   group: virtualMachines,
-  description: "auto, libvirt (Linux), zones (illumos) or noop (no guests at all: for development)",
+  description: "auto, libvirt (Linux), zones (illumos) or noop (no guests, for development)",
   defaultText: "auto",
   parse: oneOf("auto", ...backends),
 } as const satisfies OptionDefinition<"auto" | Backend>;
@@ -73,7 +73,7 @@ const apiToken = {
   environment: "API_TOKEN",
   group: network,
   description:
-    "what callers of the API must present. A flag can be read by every user of this machine (ps): prefer the variable",
+    "the token that callers of the API must send. Every user of this machine can read a flag (ps): prefer the variable",
   defaultText: null,
   defaultNote: "none",
   secret: true,
@@ -88,7 +88,7 @@ const brokerOptions = {
     environment: "AMQP_URL",
     group: broker,
     description:
-      "RabbitMQ to take jobs from and publish results to, such as amqp://user@host/vhost. It may hold a password: prefer the variable",
+      "the RabbitMQ of requests and results, such as amqp://user@host/vhost. It may contain a password: prefer the variable",
     defaultText: null,
     defaultNote: "none: jobs come through the API",
     secret: true,
@@ -99,7 +99,7 @@ const brokerOptions = {
     placeholder: "NAME",
     environment: "AMQP_EXCHANGE",
     group: broker,
-    description: "the topic exchange of requests and results; NAME.dead gets what was rejected",
+    description: "the topic exchange of requests and results; NAME.dead receives rejected requests",
     defaultText: "solstice.jobs",
     parse: amqpName,
   } as const satisfies OptionDefinition<string>,
@@ -108,7 +108,7 @@ const brokerOptions = {
     placeholder: "NAME",
     environment: "AMQP_QUEUE",
     group: broker,
-    description: "the quorum queue that requests wait in; NAME.dead keeps what was rejected",
+    description: "the quorum queue of requests; NAME.dead keeps rejected requests",
     defaultText: "solstice.jobs.v1",
     parse: amqpName,
   } as const satisfies OptionDefinition<string>,
@@ -123,7 +123,7 @@ const brokerOptions = {
   } as const satisfies OptionDefinition<string>,
 };
 
-/** Every option of `solstice orchestrator`, by the name its value has in the program. */
+/** Every option of `solstice orchestrator`, by the name of its value in the program. */
 export const orchestratorOptions = {
   config,
   dataDir,
@@ -132,7 +132,8 @@ export const orchestratorOptions = {
     placeholder: "FILE",
     environment: "SECRETS_FILE",
     group: files,
-    description: "the secrets that jobs may ask for, and which jobs may have them; nobody else may read it",
+    description:
+      "the file of secrets, with the jobs that may use each; only the orchestrator's user may read it",
     defaultText: null,
     defaultNote: "none: no job gets a secret",
     parse: path,
@@ -143,7 +144,7 @@ export const orchestratorOptions = {
     environment: "ENVIRONMENT_FILE",
     group: files,
     description:
-      "more variables, as NAME=value lines (systemd's EnvironmentFile=), which win over the environment; -FILE may be absent",
+      "more variables, as NAME=value lines (systemd's EnvironmentFile=), with priority over the environment; -FILE may be absent",
     defaultText: null,
     defaultNote: "none",
     parse: environmentFile,
@@ -153,7 +154,7 @@ export const orchestratorOptions = {
     placeholder: "N",
     environment: "MAX_CONCURRENCY",
     group: capacity,
-    description: "how many jobs run at once on this host",
+    description: "number of jobs that run at once on this host",
     defaultText: "2",
     parse: wholeNumber(1, 1000),
   } as const satisfies OptionDefinition<number>,
@@ -173,7 +174,7 @@ export const orchestratorOptions = {
     environment: "MAX_ATTEMPTS",
     group: capacity,
     description:
-      "how often a job is tried when the host, the image or the guest fails (never when its steps fail)",
+      "number of attempts of a job when the host, the image or the guest fails (failed steps are never repeated)",
     defaultText: "2",
     parse: wholeNumber(1, 10),
   } as const satisfies OptionDefinition<number>,
@@ -183,7 +184,7 @@ export const orchestratorOptions = {
     environment: "LOG_LIMIT_MB",
     group: capacity,
     description:
-      "longest log kept of one attempt, in MiB: half of it from its beginning, the rest from its end",
+      "largest log of one attempt, in MiB: of a larger log, half of that from the beginning and half from the end",
     defaultText: "64",
     parse: wholeNumber(1, 1_048_576),
   } as const satisfies OptionDefinition<number>,
@@ -193,7 +194,7 @@ export const orchestratorOptions = {
     environment: "MAX_QUEUED",
     group: capacity,
     description:
-      "how many jobs may wait in the store; beyond that messages stay in the broker, and the API refuses",
+      "number of jobs that may wait in the store; beyond it requests stay in the broker, and the API refuses new ones",
     defaultText: null,
     defaultNote: "1000; with DATABASE_URL 200000",
     parse: wholeNumber(1, 10_000_000),
@@ -205,7 +206,7 @@ export const orchestratorOptions = {
     environment: "DATABASE_URL",
     group: sharing,
     description:
-      "PostgreSQL that several hosts share, such as postgres://user@host/solstice. It may hold a password: prefer the variable",
+      "the PostgreSQL that several hosts share, such as postgres://user@host/solstice. It may contain a password: prefer the variable",
     defaultText: null,
     defaultNote: "SQLite in the data directory",
     secret: true,
@@ -216,7 +217,8 @@ export const orchestratorOptions = {
     placeholder: "TIME",
     environment: "LEASE_TIMEOUT",
     group: sharing,
-    description: "how long a host may not be heard of in the database until others take over its jobs",
+    description:
+      "time without a lease renewal in the database after which other hosts take over a host's jobs",
     defaultText: "30s",
     parse: duration,
   } as const satisfies OptionDefinition<number>,
@@ -226,7 +228,7 @@ export const orchestratorOptions = {
     environment: "RESTART_GRACE",
     group: sharing,
     description:
-      "how long other hosts leave this host's jobs alone after SIGUSR2, which a restart of the service sends",
+      "time that other hosts wait before they take over this host's jobs after SIGUSR2, which a restart of the service sends",
     defaultText: "5m",
     parse: restartGrace,
   } as const satisfies OptionDefinition<number>,
@@ -236,7 +238,7 @@ export const orchestratorOptions = {
     placeholder: "N",
     environment: "AMQP_PREFETCH",
     group: broker,
-    description: "how many messages are taken from the broker before the first of them is acknowledged",
+    description: "most messages taken from the broker that are not yet acknowledged",
     defaultText: null,
     defaultNote: "MAX_CONCURRENCY",
     parse: wholeNumber(1, 10_000),
@@ -256,7 +258,7 @@ export const orchestratorOptions = {
     placeholder: "NAME",
     environment: "LIBVIRT_NETWORK",
     group: virtualMachines,
-    description: "the libvirt network guests are attached to",
+    description: "the libvirt network of guests",
     defaultText: "default",
     parse: networkName,
   } as const satisfies OptionDefinition<string>,
@@ -266,7 +268,7 @@ export const orchestratorOptions = {
     environment: "LIBVIRT_VIRT_TYPE",
     group: virtualMachines,
     description:
-      "kvm, qemu (software emulation, slow), or auto: kvm where it really works, else qemu with a warning",
+      "kvm, qemu (software emulation, slow), or auto: kvm if a test guest runs with it, else qemu with a warning",
     defaultText: "auto",
     parse: oneOf("auto", "kvm", "qemu"),
   } as const satisfies OptionDefinition<"auto" | "kvm" | "qemu">,
@@ -277,7 +279,7 @@ export const orchestratorOptions = {
     placeholder: "HOST:PORT",
     environment: "API_LISTEN",
     group: network,
-    description: "where the API listens; anywhere but on loopback a token is required",
+    description: "the API's address; a token is required unless it is a loopback address",
     defaultText: "127.0.0.1:7410",
     parse: listenAddress,
   } as const satisfies OptionDefinition<ListenAddress>,
@@ -287,9 +289,9 @@ export const orchestratorOptions = {
     environment: "API_PUBLIC_URL",
     group: network,
     description:
-      "the URL at which people reach this host's API, when it is not the address listened on, such as that of a reverse proxy; needs a token",
+      "the URL of this host's API for clients, if it differs from API_LISTEN, such as the URL of a reverse proxy; needs a token",
     defaultText: null,
-    defaultNote: "made from the address listened on",
+    defaultNote: "from API_LISTEN",
     parse: httpUrl,
   } as const satisfies OptionDefinition<string>,
   apiToken,
@@ -298,7 +300,7 @@ export const orchestratorOptions = {
     placeholder: "HOST:PORT",
     environment: "RUNNER_LISTEN",
     group: network,
-    description: "where guests' runners are listened for",
+    description: "the address of the runner endpoint, which guests call",
     defaultText: null,
     defaultNote:
       "port 7411 of the host's address in the guests' network: the gateway of LIBVIRT_NETWORK, or the address of ZONES_VNIC",
@@ -309,22 +311,30 @@ export const orchestratorOptions = {
     placeholder: "URL",
     environment: "RUNNER_URL",
     group: network,
-    description: "the URL at which guests reach the runner endpoint, when it is not the address listened on",
+    description: "the URL of the runner endpoint for guests, if it differs from RUNNER_LISTEN",
     defaultText: null,
-    defaultNote: "made from the address listened on",
+    defaultNote: "from RUNNER_LISTEN",
     parse: httpUrl,
   } as const satisfies OptionDefinition<string>,
-  imageTimeout: timeout("image", "30m", "how long a job waits for its image to be prepared"),
-  bootTimeout: timeout("boot", "5m", "from power on until the guest's runner calls"),
-  silenceTimeout: timeout("silence", "2m", "how long a running guest may not be heard of"),
-  jobTimeout: timeout("job", "1h", "how long a job's steps may run when its request does not say"),
+  imageTimeout: timeout("image", "30m", "longest time that a job waits for its image"),
+  bootTimeout: timeout("boot", "5m", "longest time from the guest's power-on until its runner calls"),
+  silenceTimeout: timeout("silence", "2m", "longest time without a heartbeat from a running guest"),
+  jobTimeout: timeout("job", "1h", "longest time of a job's steps, if the request sets none"),
   cleanupTimeout: timeout(
     "cleanup",
     "2m",
-    "how long the steps that always run may take after a step failed, or the job was cancelled or out of time",
+    "longest time of the steps that always run, after a step failed, or the job was cancelled or timed out",
   ),
-  stopTimeout: timeout("stop", "30s", "how long a guest may take to shut down before it is destroyed"),
-  drainTimeout: timeout("drain", "10m", "how long running jobs may go on after SIGTERM or SIGINT"),
+  stopTimeout: timeout(
+    "stop",
+    "30s",
+    "longest time that a guest may take to shut down before it is destroyed",
+  ),
+  drainTimeout: timeout(
+    "drain",
+    "10m",
+    "longest time that running jobs may continue after SIGTERM or SIGINT",
+  ),
   ...upkeepOptions,
   ...blobOptions,
   ...cacheOptions,
@@ -343,7 +353,7 @@ export const orchestratorOptions = {
     environment: "NOOP_RUNNER",
     group: development,
     description:
-      "with --hypervisor noop: delay (every job succeeds after a while) or process (steps run on this machine, not isolated)",
+      "with --hypervisor noop: delay (every job succeeds after NOOP_DELAY_MS) or process (steps run on this machine, not isolated)",
     defaultText: "delay",
     parse: oneOf("delay", "process"),
   } as const satisfies OptionDefinition<"delay" | "process">,
@@ -352,7 +362,7 @@ export const orchestratorOptions = {
     placeholder: "MS",
     environment: "NOOP_DELAY_MS",
     group: development,
-    description: "with --noop-runner delay: how long a job takes, in milliseconds",
+    description: "with --noop-runner delay: duration of a job, in milliseconds",
     defaultText: "1000",
     parse: wholeNumber(0, 3_600_000),
   } as const satisfies OptionDefinition<number>,
@@ -365,16 +375,15 @@ export const clientOptions = {
     placeholder: "URL",
     environment: "SOLSTICE_API_URL",
     group: "Connection:",
-    description: "the orchestrator's API",
+    description: "the URL of the orchestrator's API",
     defaultText: null,
-    defaultNote: "what the orchestrator noted in the data directory, else http://127.0.0.1:7410",
+    defaultNote: "the URL that the orchestrator wrote into the data directory, else http://127.0.0.1:7410",
     parse: httpUrl,
   } as const satisfies OptionDefinition<string>,
   apiToken: {
     ...apiToken,
     group: "Connection:",
-    description:
-      "the API's token. A flag can be read by every user of this machine (ps): prefer the variable",
+    description: "the API's token. Every user of this machine can read a flag (ps): prefer the variable",
   } as const satisfies OptionDefinition<string>,
   dataDir: {
     ...dataDir,
@@ -383,12 +392,12 @@ export const clientOptions = {
   } as const satisfies OptionDefinition<string>,
 };
 
-/** How `solstice enqueue` reaches RabbitMQ. */
+/** The options of `solstice enqueue` for RabbitMQ. */
 export const publishOptions = {
   amqpUrl: {
     ...brokerOptions.amqpUrl,
     description:
-      "RabbitMQ to publish the request to, such as amqp://user@host/vhost. It may hold a password: prefer the variable",
+      "the RabbitMQ that the request is published to, such as amqp://user@host/vhost. It may contain a password: prefer the variable",
     defaultNote: "none: the request goes to the API",
   } as const satisfies OptionDefinition<string>,
   amqpExchange: {

@@ -1,23 +1,24 @@
 import { shownUrl } from "../../core/text/shown-url.ts";
 import type { OptionDefinition, OptionValues } from "./option-definition.ts";
 
-/** The environment as a program receives it. */
+/** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Flags as given on the command line, by the option's name in its table (`maxConcurrency`); absent when not given. */
+/** Flags of the command line, by the option's name in its table (`maxConcurrency`); a flag that was not given is absent. */
 export type RawFlags = Readonly<Record<string, string | undefined>>;
 
 type OptionTable = Readonly<Record<string, OptionDefinition<unknown>>>;
 
-/** What was read; an option whose text was wrong is absent from `values`, and named in `problems`. */
+/** The result of reading options. An option with an invalid text is absent from `values`, and named in `problems`. */
 export interface OptionReading<Table> {
   readonly values: Partial<OptionValues<Table>>;
   readonly problems: readonly string[];
 }
 
 /**
- * Reads every option of a table: flag over environment over default. An empty variable counts as not set (that is how
- * unit files and compose files switch one off); an empty flag is a mistake. All problems are returned, not the first.
+ * Reads every option of a table: a flag has priority over the environment, which has priority over the default. An empty
+ * variable counts as not set, because unit files and compose files unset variables so; an empty flag is an error. Returns all
+ * problems.
  */
 export function readOptions<Table extends OptionTable>(
   table: Table,
@@ -39,15 +40,15 @@ export function readOptions<Table extends OptionTable>(
   return { values: values as Partial<OptionValues<Table>>, problems };
 }
 
-/** What was given for an option: its text, and the flag or variable that it came from. */
+/** The text of an option, and the flag or variable that it came from. */
 export interface GivenText {
   readonly text: string;
   readonly from: string;
-  /** Nothing was given: it is the default. */
+  /** True for the default, if neither flag nor variable was given. */
   readonly isDefault: boolean;
 }
 
-/** The text of an option, by flag, environment or default, or null where it has none. */
+/** The text of an option from flag, environment or default; null if there is none. */
 export function givenText(
   option: OptionDefinition<unknown>,
   flag: string | undefined,

@@ -4,7 +4,7 @@ import { type Environment, givenText, type RawFlags } from "./read-options.ts";
 
 type OptionTable = Readonly<Record<string, OptionDefinition<unknown>>>;
 
-/** Every option of `table` that has a valid value: flag over environment over default. Secrets are without theirs. */
+/** Every option of `table` that has a valid value, from flag, environment or default. The value of a secret is null. */
 export function readSettings(table: OptionTable, flags: RawFlags, env: Environment): Setting[] {
   return Object.entries(table).flatMap(([name, option]) => {
     const given = givenText(option, flags[name], env);

@@ -3,14 +3,14 @@ import { duration, retention, wholeNumber } from "./option-parsers.ts";
 
 const upkeep = "Upkeep:";
 
-/** What keeps a host tidy: the disk guard, the audit, and how long things are kept. */
+/** Upkeep of a host: the disk reserve, the audit, and retention. */
 export const upkeepOptions = {
   diskReserveMb: {
     flag: "disk-reserve-mb",
     placeholder: "MB",
     environment: "DISK_RESERVE_MB",
     group: upkeep,
-    description: "no job is started while less than this is free in the data directory, in MiB",
+    description: "free space in the data directory below which no job is started, in MiB",
     defaultText: "4096",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -19,7 +19,7 @@ export const upkeepOptions = {
     placeholder: "TIME",
     environment: "AUDIT_INTERVAL",
     group: upkeep,
-    description: "how often the host is compared with the store, and what nobody owns is removed",
+    description: "interval of the audit, which compares the host with the store and removes leaks",
     defaultText: "5m",
     parse: duration,
   } as const satisfies OptionDefinition<number>,
@@ -28,7 +28,7 @@ export const upkeepOptions = {
     placeholder: "TIME",
     environment: "JOB_RETENTION",
     group: upkeep,
-    description: "how long a finished job is kept with its logs; 0 keeps it for ever",
+    description: "time that a finished job is kept with its logs; 0: for ever",
     defaultText: "90d",
     parse: retention,
   } as const satisfies OptionDefinition<number>,
@@ -38,7 +38,7 @@ export const upkeepOptions = {
     environment: "LOG_STORE_LIMIT_MB",
     group: upkeep,
     description:
-      "how much all logs may take in the store, compressed, in MiB: the oldest finished jobs' logs go first; 0 is no limit",
+      "largest total size of all logs in the store, compressed, in MiB; the oldest finished jobs' logs are removed first; 0: no limit",
     defaultText: "20480",
     parse: wholeNumber(0, 1_000_000_000),
   } as const satisfies OptionDefinition<number>,
@@ -48,7 +48,7 @@ export const upkeepOptions = {
     environment: "IMAGE_RETENTION",
     group: upkeep,
     description:
-      "how long a prepared image that the map no longer names is kept in the data directory; 0 keeps it for ever",
+      "time that a prepared image is kept in the data directory after the map no longer names it; 0: for ever",
     defaultText: "30d",
     parse: retention,
   } as const satisfies OptionDefinition<number>,

@@ -20,7 +20,7 @@ test("the defaults of zones are those of the documentation", async () => {
   assert.ok(Object.isFrozen(zones) && Object.isFrozen(zones.addresses) && Object.isFrozen(zones.subnet));
 });
 
-test("flags and variables of zones; without a range, guests get the longer side of the gateway", async () => {
+test("flags and variables of zones; without a range, guests get the longer part of the network beside the gateway", async () => {
   const env = {
     ZONES_SUBNET: "192.168.40.0/28",
     ZONES_GATEWAY: "192.168.40.14",
@@ -33,7 +33,7 @@ test("flags and variables of zones; without a range, guests get the longer side 
   assert.deepEqual(zones.nameservers, ["9.9.9.9"]);
 });
 
-test("a dataset must be one below a pool: in the pool itself others keep their data", () => {
+test("a dataset must be below a pool, because the pool itself holds data of others", () => {
   for (const text of ["rpool/solstice", "tank/a-b_c.d/f", `t/${"x".repeat(98)}`]) {
     assert.deepEqual(zonesOptions.zonesPool.parse(text), { value: text });
   }
@@ -60,7 +60,7 @@ test("a dataset must be one below a pool: in the pool itself others keep their d
   }
 });
 
-test("a link's name ends in a number of its own", () => {
+test("a link's name ends in a number", () => {
   for (const text of ["e1000g0", "solstice_stub0", "a1", "vlan.10", `x${"y".repeat(29)}1`]) {
     assert.deepEqual(zonesOptions.zonesLink.parse(text), { value: text });
   }
@@ -109,7 +109,7 @@ test("networks, addresses and name servers", () => {
   }
 });
 
-test("what does not go together is told at once, with all else that is wrong", async () => {
+test("options that contradict each other are reported together with all other problems", async () => {
   const message = await refusal({
     MAX_CONCURRENCY: "many",
     ZONES_LINK: "ci0",
@@ -118,14 +118,14 @@ test("what does not go together is told at once, with all else that is wrong", a
     ZONES_ADDRESSES: "10.88.0.2-10.88.0.99",
   });
   assert.equal(message.split("\n").length, 3, message);
-  assert.match(message, /^--zones-vnic: ci0 is the link that guests' VNICs are made over/m);
+  assert.match(message, /^--zones-vnic: ci0 is the link below guests' VNICs/m);
   assert.match(
     message,
-    /^--zones-addresses: 10\.88\.0\.2-10\.88\.0\.99 holds 10\.88\.0\.50, the gateway of guests; needs a range beside it, such as 10\.88\.0\.51-10\.88\.0\.254\.$/m,
+    /^--zones-addresses: 10\.88\.0\.2-10\.88\.0\.99 contains 10\.88\.0\.50, the gateway of guests; needs a range without it, such as 10\.88\.0\.51-10\.88\.0\.254\.$/m,
   );
 });
 
-test("gateway and addresses lie in the network, and are neither its own address nor the broadcast address", async () => {
+test("gateway and addresses lie in the network, and are neither the network address nor the broadcast address", async () => {
   for (const gateway of ["10.99.0.1", "10.88.0.0", "10.88.0.255"]) {
     const message = await refusal({ ZONES_GATEWAY: gateway });
     assert.match(message, /^--zones-gateway: .* needs one of 10\.88\.0\.1 to 10\.88\.0\.254\.$/);
@@ -135,14 +135,14 @@ test("gateway and addresses lie in the network, and are neither its own address 
   }
 });
 
-test("with zones there are as many addresses as guests; elsewhere it does not matter", async () => {
+test("with zones there must be as many addresses as guests; other backends do not check it", async () => {
   const few = { ZONES_ADDRESSES: "10.88.0.2-10.88.0.4", MAX_CONCURRENCY: "3", MAX_HOLDS: "1" };
-  assert.match(await refusal({ ...few, HYPERVISOR: "zones" }), /are 3 addresses, for 4 guests/);
+  assert.match(await refusal({ ...few, HYPERVISOR: "zones" }), /has 3 addresses, but there may be 4 guests/);
   await loadOrchestratorConfig({}, { ...few, HYPERVISOR: "zones", MAX_HOLDS: "0" });
   await loadOrchestratorConfig({}, { ...few, HYPERVISOR: "noop" });
 });
 
-test("whatever the network and its gateway, guests' addresses lie in it, and the gateway is none of them", async () => {
+test("for every network and gateway, guests' addresses lie in the network and exclude the gateway", async () => {
   const networks = fc.record({ prefix: fc.integer({ min: 16, max: 30 }), at: fc.nat(255), pick: fc.nat() });
   await fc.assert(
     fc.asyncProperty(networks, async ({ prefix, at, pick }) => {

@@ -5,7 +5,7 @@ import type { Parsed } from "./option-parsers.ts";
 
 const group = "Guests in zones (illumos):";
 
-/** What the zones backend uses of an illumos host: a dataset, a link and addresses. */
+/** The dataset, the link and the addresses of the zones backend on an illumos host. */
 export const zonesOptions = {
   zonesPool: {
     flag: "zones-pool",
@@ -13,7 +13,7 @@ export const zonesOptions = {
     environment: "ZONES_POOL",
     group,
     description:
-      "the ZFS dataset that images, guests' disks and zones are kept below; it is made where there is none, its parent must exist",
+      "the ZFS dataset above images, guests' disks and zones; created if it is missing, its parent must exist",
     defaultText: "rpool/solstice",
     parse: datasetName,
   } as const satisfies OptionDefinition<string>,
@@ -23,7 +23,7 @@ export const zonesOptions = {
     environment: "ZONES_LINK",
     group,
     description:
-      "the etherstub, bridge or network card that guests' VNICs are made over; an etherstub of that name is made where there is no such link",
+      "the etherstub, bridge or network card below guests' VNICs; an etherstub is created if the link is missing",
     defaultText: "solstice_stub0",
     parse: linkName,
   } as const satisfies OptionDefinition<string>,
@@ -33,7 +33,7 @@ export const zonesOptions = {
     environment: "ZONES_VNIC",
     group,
     description:
-      "the host's own interface on that link, whose address guests call; a VNIC with the gateway's address is made where there is none",
+      "the host's interface on that link, whose address guests call; a VNIC with the gateway's address is created if it is missing",
     defaultText: "solstice0",
     parse: linkName,
   } as const satisfies OptionDefinition<string>,
@@ -62,7 +62,7 @@ export const zonesOptions = {
     environment: "ZONES_ADDRESSES",
     group,
     description:
-      "the addresses that guests get, one for each guest that runs or is on hold, such as 10.88.0.10-10.88.0.99",
+      "the addresses for guests, one for each guest that runs or is on hold, such as 10.88.0.10-10.88.0.99",
     defaultText: null,
     defaultNote: "the rest of ZONES_SUBNET",
     parse: addressRange,
@@ -72,21 +72,21 @@ export const zonesOptions = {
     placeholder: "ADDRESS,...",
     environment: "ZONES_NAMESERVERS",
     group,
-    description: "the DNS servers that guests ask, as IPv4 addresses that they can reach",
+    description: "the guests' DNS servers, as IPv4 addresses that guests can reach",
     defaultText: null,
-    defaultNote: "those in /etc/resolv.conf",
+    defaultNote: "the servers in /etc/resolv.conf",
     parse: nameservers,
   } as const satisfies OptionDefinition<readonly string[]>,
 };
 
-/** Room for what the backend puts behind it: zfs(8) allows 255 characters, and paths of sockets have fewer. */
+/** Longest name of the dataset: the backend adds names below it, zfs(8) allows 255 characters, and paths of sockets fewer. */
 const datasetMax = 100;
-/** MAXLINKNAMELEN without its NUL. */
+/** Longest name of a link: MAXLINKNAMELEN without its NUL. */
 const linkMax = 31;
 
 /**
- * A dataset below a pool, with the characters of zfs(8) but space and colon, which would break zone configurations and lists. A pool
- * alone is refused: others keep their data in it, and what we own is marked as a whole.
+ * A dataset below a pool, with the characters of zfs(8) except space and colon, which would break zone configurations and
+ * lists. A pool alone is refused: it holds data of others, and the owner mark applies to a whole dataset.
  */
 function datasetName(text: string): Parsed<string> {
   const expected = `a ZFS dataset below a pool, such as rpool/solstice (letters, digits, dashes, dots and underlines, at most ${datasetMax} characters)`;
@@ -96,12 +96,12 @@ function datasetName(text: string): Parsed<string> {
   return isPool && areNames && rest.length > 0 && text.length <= datasetMax ? { value: text } : { expected };
 }
 
-/** A link's name by dladm(8) and what IP makes of it: at its end a number of its own, without leading zeros. */
+/** A link's name by the rules of dladm(8) and of IP: it ends in a number without leading zeros. */
 function linkName(text: string): Parsed<string> {
   const isName = /^[A-Za-z](?:[A-Za-z0-9_.]*[A-Za-z_.])?(?:0|[1-9][0-9]{0,8})$/.test(text);
   if (isName && text.length <= linkMax) return { value: text };
   return {
-    expected: `a link's name as dladm takes it: a letter, then letters, digits, dots and underlines, and at its end a number without leading zeros, at most ${linkMax} characters, such as solstice0`,
+    expected: `a link's name for dladm: a letter, then letters, digits, dots and underlines, and at the end a number without leading zeros, at most ${linkMax} characters, such as solstice0`,
   };
 }
 
@@ -128,7 +128,7 @@ function addressRange(text: string): Parsed<GuestAddresses> {
   return { expected: "two IPv4 addresses, the lower first, such as 10.88.0.10-10.88.0.99" };
 }
 
-/** What a resolver reads at most: MAXNS of resolv.conf(5). */
+/** Most name servers that a resolver reads: MAXNS of resolv.conf(5). */
 const nameserversMax = 3;
 
 function nameservers(text: string): Parsed<readonly string[]> {
@@ -136,7 +136,7 @@ function nameservers(text: string): Parsed<readonly string[]> {
   if (addresses.length <= nameserversMax && addresses.every(isAddress))
     return { value: [...new Set(addresses)] };
   return {
-    expected: `at most ${nameserversMax} IPv4 addresses joined by commas, none of them a loopback address (it would be the guest's own), such as 9.9.9.9,1.1.1.1`,
+    expected: `at most ${nameserversMax} IPv4 addresses joined by commas, without loopback addresses (which would be the guest itself), such as 9.9.9.9,1.1.1.1`,
   };
 }
 
@@ -145,7 +145,7 @@ function isAddress(text: string): boolean {
   return range !== null && range.prefix === 32 && !text.includes("/") && isUnicast(range.first);
 }
 
-/** An address that a machine can have on a network: not "this network", loopback, link-local, multicast or reserved. */
+/** True for an address that a machine can have on a network: not "this network", loopback, link-local, multicast or reserved. */
 function isUnicast(number: number): boolean {
   const [first, second] = [Math.floor(number / 2 ** 24), Math.floor(number / 2 ** 16) % 256];
   return first > 0 && first < 224 && first !== 127 && !(first === 169 && second === 254);
