@@ -23,69 +23,75 @@ import type { RetentionState } from "./upkeep/retention-state.ts";
 
 export type { Log };
 
-/** What the loops of one orchestrator share. Made once, in `main.ts`. */
+/** The state shared by the loops of one orchestrator. Created once, in `main.ts`. */
 export interface Context {
   readonly config: OrchestratorConfig;
   readonly identity: HostIdentity;
   readonly store: Store;
   readonly hypervisor: Hypervisor;
   readonly images: ImageStore;
-  /** What guests sent, and what is kept for them. */
+  /** The files that guests sent, and the files stored for them. */
   readonly blobs: BlobStore;
   readonly caches: HostCaches;
   readonly log: Log;
   readonly limits: LifecycleLimits;
-  /** When this process began to look, ms since the epoch. */
+  /** The start of this process, in ms since the epoch. */
   readonly startedAt: number;
-  /** The URL guests call. */
+  /** The URL that guests call. */
   readonly runnerUrl: string;
-  /** Serialises what is done to one job's guest, between its driver and the audit. */
+  /** Serialises actions on one job's guest, by its driver and the audit. */
   readonly guestLock: KeyedLock;
-  /** What the comparisons of this host with the store have found. */
+  /** The results of audits: comparisons of this host with the store. */
   readonly audits: AuditState;
-  /** The broker; null where jobs come through the API only. */
+  /** The broker; null when jobs come through the API only. */
   readonly messaging: Messaging | null;
-  /** Who is in which guest on hold. */
+  /** The open shells in guests on hold. */
   readonly shells: GuestShells;
-  /** Whether guests get at their jobs' repositories. */
+  /** The reachability of jobs' repositories from guests. */
   readonly reach: RepositoryReach;
   readonly diskGuard: DiskGuard;
-  /** The operator's secrets, as they are now. */
+  /** The operator's current secrets. */
   readonly secrets: SecretFiles;
-  /** What is masked in the logs of attempts under way. */
+  /** The values masked in the logs of running attempts. */
   readonly masks: AttemptMasks;
   readonly retention: RetentionState;
-  /** Why this host starts no jobs although it serves, in one sentence that says what to do; null when it does. */
+  /**
+   * The reason why this host, although it is serving, starts no jobs, with the remedy, in one sentence; null
+   * when it starts jobs.
+   */
   readonly pausedReason: () => string | null;
-  /** Whether an operator drains this host. */
+  /** The record of an operator's drain of this host. */
   readonly drainRecord: DrainRecord;
-  /** How far this host is on its way down. Changed only by `process/shutdown.ts`. */
+  /** The phase of this host's shutdown. Changed only by `process/shutdown.ts`. */
   phase: HostPhase;
 }
 
-/** Whether this host starts no more jobs: it goes down, or an operator drains it. */
+/** True when this host starts no more jobs: it is shutting down, or an operator drains it. */
 export function isDraining({ phase, drainRecord }: Pick<Context, "phase" | "drainRecord">): boolean {
   return phase !== "serving" || drainRecord.since() !== null;
 }
 
-/** Why this host does not run an image of its map; null where it does, and where the map does not have it. */
+/**
+ * The reason why this host does not run an image of its map; null when it does, and for images that are not
+ * in the map.
+ */
 export function unfitHere({ config, hypervisor }: Context, image: string): Unfit | null {
   const definition = config.imageMap.images.get(image);
   return definition === undefined ? null : unfitness(definition, hypervisor.backend);
 }
 
-/** Whether this host runs `image`, ready or not: it is of its map, and for its backend. */
+/** True when this host runs `image`, ready or not: the image is in its map and for its backend. */
 export function isImageServed(context: Context, image: string): boolean {
   return context.config.imageMap.images.has(image) && unfitHere(context, image) === null;
 }
 
-/** Whether this host runs `image`, and it can be used now. The noop backend needs no more than its name. */
+/** True when this host runs `image` and the image is ready. The noop backend needs only the name. */
 export function isImageReady(context: Context, image: string): boolean {
   if (!isImageServed(context, image)) return false;
   return context.hypervisor.backend === "noop" || context.images.state(image).kind === "ready";
 }
 
-/** What this host knows of an image that it cannot use now. */
+/** The state on this host of an image that is not ready. */
 export function imageHere(context: Context, image: string): ImageHere {
   if (!context.config.imageMap.images.has(image)) return { kind: "absent", message: "" };
   const unfit = unfitHere(context, image);
@@ -96,11 +102,11 @@ export function imageHere(context: Context, image: string): ImageHere {
   return { kind: state.permanent ? "failed" : "pending", message: state.message };
 }
 
-/** An image's state in words, for people: `ready`, `preparing`, `failed` or `elsewhere`, and what there is to say of it. */
+/** An image's state for people: `ready`, `preparing`, `failed` or `elsewhere`, and a message about it. */
 export function imageReadiness(context: Context, image: string): { state: string; message: string } {
   if (isImageReady(context, image)) return { state: "ready", message: "" };
   if (!context.config.imageMap.images.has(image))
-    return { state: "failed", message: "It is not in the image map." };
+    return { state: "failed", message: "The image is not in the image map." };
   const unfit = unfitHere(context, image);
   if (unfit !== null) return { state: unfit.needs === null ? "failed" : "elsewhere", message: unfit.problem };
   const state = context.images.state(image);

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openDataDirectory } from "./data-directory.ts";
 
-test("a data directory is made, and one that cannot be is the operator's to correct", (t) => {
+test("a data directory is created, or the error tells the operator what to correct", (t) => {
   const root = mkdtempSync(join(tmpdir(), "solstice-data-"));
   t.after(() => rmSync(root, { recursive: true }));
   openDataDirectory(join(root, "a", "b"));
   openDataDirectory(join(root, "a", "b"));
-  // QEMU's user passes through; nobody else lists it.
+  // QEMU's user may pass through the directory; other users cannot list it.
   assert.equal(statSync(join(root, "a", "b")).mode & 0o777, 0o711);
   const file = join(root, "file");
   writeFileSync(file, "");

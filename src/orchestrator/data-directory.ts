@@ -3,7 +3,10 @@ import { SolsticeError } from "../core/errors.ts";
 import { fileProblem } from "../core/text/file-problem.ts";
 import { makeDirectory, passableMode } from "../host/files/make-directory.ts";
 
-/** Makes the data directory where it is missing. Throws `config_invalid` when it cannot be made, read or written. */
+/**
+ * Creates the data directory if it is missing. Throws `config_invalid` when it cannot be created, read or
+ * written.
+ */
 export function openDataDirectory(dataDir: string): void {
   try {
     makeDirectory(dataDir, passableMode);
@@ -14,7 +17,7 @@ export function openDataDirectory(dataDir: string): void {
       `--data-dir: ${dataDir} cannot be used: ${fileProblem(error)}.`,
       {
         remedy:
-          "Run as the user that owns it (mostly root), or name another directory with --data-dir or SOLSTICE_DATA_DIR.",
+          "Run as the directory's owner (usually root), or choose another directory with --data-dir or SOLSTICE_DATA_DIR.",
         cause: error,
       },
     );

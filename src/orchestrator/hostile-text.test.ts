@@ -17,7 +17,7 @@ import { withoutTerminalSequences } from "../core/text/terminal-sequences.ts";
 import { describeConsole } from "./drive/console.ts";
 import { ShellMarkers } from "./shells/shell-markers.ts";
 
-/** What runs on text that somebody else wrote, whole. */
+/** The parsers of untrusted text, each applied to a whole text. */
 const readers: Readonly<Record<string, (text: string) => unknown>> = {
   findTrouble,
   withoutTerminalSequences,
@@ -47,7 +47,8 @@ for (const [name, run] of Object.entries(readers)) {
 
 test("a request with many wrong parts: twice as many cost at most 2.5 times as much", () => {
   for (const make of sample("requests", Object.values(hostileRequests), 6)) {
-    // The copy is made here: to copy an object of many keys costs more than what is measured, and more than twice as much for twice as many.
+    // The copy is made here: copying an object with many keys costs more than the measured code, and more
+    // than twice as much for twice as many keys.
     const whole = (size: number) => ({ request_id: "0198a4c2-7a51-7c3e-8a11-3c1f2f8f0a01", ...make(size) });
     assertLinear({ make: whole, run: refuse, largest: 2 ** 17 });
   }
@@ -57,7 +58,7 @@ function refuse(request: object): void {
   try {
     parseJobRequest(request);
   } catch {
-    // What is refused costs time, too.
+    // A refused request also costs time.
   }
 }
 

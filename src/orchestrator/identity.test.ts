@@ -8,7 +8,7 @@ import { jobIdOfGuest } from "../core/job/job.ts";
 import { newJobId } from "./accept/job-id.ts";
 import { bootstrapToken, loadIdentity } from "./identity.ts";
 
-test("an identity outlives the process, is unlike any other, and its secret is private", (context) => {
+test("an identity persists over restarts, is unique, and its secret is private", (context) => {
   const [one, two] = [1, 2].map(() => {
     const directory = mkdtempSync(join(tmpdir(), "identity-"));
     context.after(() => rmSync(directory, { recursive: true }));
@@ -26,7 +26,7 @@ test("an identity outlives the process, is unlike any other, and its secret is p
   );
 });
 
-test("the token of an attempt is the same again, and another for another attempt, job or host", () => {
+test("the token of an attempt is stable, and differs for another attempt, job or host", () => {
   const identity = { hostId: "h", tokenSecret: Buffer.alloc(32, 1) };
   const token = bootstrapToken(identity, "job1", 1);
   assert.equal(bootstrapToken(identity, "job1", 1), token);
@@ -39,7 +39,7 @@ test("the token of an attempt is the same again, and another for another attempt
   assert.equal(new Set([token, ...others]).size, 4);
 });
 
-test("job ids make guest names that lead back to them", () => {
+test("a job id can be read back from its guest's name", () => {
   const ids = new Set(Array.from({ length: 1000 }, newJobId));
   assert.equal(ids.size, 1000);
   for (const id of ids) assert.equal(jobIdOfGuest(`job-${id}`), id);

@@ -5,18 +5,21 @@ import { join } from "node:path";
 import { SolsticeError } from "../core/errors.ts";
 import { makeDirectory, passableMode } from "../host/files/make-directory.ts";
 
-/** Who this orchestrator is. Kept in the data directory, so it outlives every restart. */
+/** The identity of this orchestrator. Stored in the data directory, so it persists over restarts. */
 export interface HostIdentity {
-  /** Names this host in the store, and owns guests in their metadata. Unique for each data directory. */
+  /**
+   * The name of this host in the store, and the owner in the metadata of guests. Unique for each data
+   * directory.
+   */
   readonly hostId: string;
-  /** Makes one-time tokens; never leaves this host. */
+  /** The key for one-time tokens; never leaves this host. */
   readonly tokenSecret: Buffer;
 }
 
-/** The file of the data directory that holds the host's id: where it is, an orchestrator has run. */
+/** The file of the data directory that holds the host's id. It exists once an orchestrator has run there. */
 export const hostIdFileName = "host-id";
 
-/** Reads the identity from `dataDir`, or makes it on the first start. */
+/** Reads the identity from `dataDir`, or creates it on the first start. */
 export function loadIdentity(dataDir: string): HostIdentity {
   makeDirectory(dataDir, passableMode);
   const shortHostname =
@@ -33,7 +36,7 @@ export function loadIdentity(dataDir: string): HostIdentity {
       "config_invalid",
       `The files host-id and token-secret in ${dataDir} are damaged.`,
       {
-        remedy: "Restore them from a backup; without them, guests that run now cannot be adopted.",
+        remedy: "Restore the files from a backup: without them, running guests cannot be adopted.",
       },
     );
   }
@@ -42,7 +45,8 @@ export function loadIdentity(dataDir: string): HostIdentity {
 
 function readOrCreate(path: string, create: () => string): string {
   try {
-    // "wx" lets only one process create it; the data directory's lock is taken before, so nobody reads a half of it.
+    // With "wx" only one process creates the file. The data directory is already locked, so no other process
+    // reads a partial file.
     writeFileSync(path, `${create()}\n`, { flag: "wx", mode: 0o600, flush: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -51,8 +55,8 @@ function readOrCreate(path: string, create: () => string): string {
 }
 
 /**
- * The one-time token of an attempt's seed. Derived, not stored: a provisioning that is repeated after a crash makes the
- * same seed again, and the store holds only the token's hash.
+ * The one-time token of an attempt's seed. Derived, not stored: provisioning repeated after a crash makes the
+ * same seed, and the store holds only the token's hash.
  */
 export function bootstrapToken(identity: HostIdentity, jobId: string, attempt: number): string {
   return createHmac("sha256", identity.tokenSecret).update(`bootstrap:${jobId}:${attempt}`).digest("hex");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createKeyedLock } from "./keyed-lock.ts";
 
-test("tasks of one key run one after the other, others side by side, and an error holds nobody up", async () => {
+test("tasks of one key run one after the other, others concurrently, also after an error", async () => {
   const lock = createKeyedLock();
   const gate = Promise.withResolvers<void>();
   const events: string[] = [];

@@ -1,10 +1,10 @@
-/** Runs tasks of one key one after the other; tasks of different keys run side by side. */
+/** Runs tasks of one key one after the other; tasks of different keys run concurrently. */
 export interface KeyedLock {
-  /** Runs `task` once every earlier task of `key` has ended, and passes on its result or error. */
+  /** Runs `task` after every earlier task of `key` has ended, and passes on its result or error. */
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
 }
 
-/** Makes a lock with no keys held. A key costs memory only while something runs or waits for it. */
+/** Creates a lock without keys. A key uses memory only while a task runs or waits for it. */
 export function createKeyedLock(): KeyedLock {
   const tails = new Map<string, Promise<unknown>>();
   return {

@@ -7,7 +7,10 @@ import { SolsticeError } from "../core/errors.ts";
 import { type Backend, backends } from "../core/job/job.ts";
 import { replaceFile } from "../host/files/replace-file.ts";
 
-/** The file of the data directory that keeps, also after the end of the process, what its guests depend on. */
+/**
+ * The file of the data directory that records the settings on which guests depend, also after the process has
+ * ended.
+ */
 const lastRunFileName = "last-run.json";
 
 const storeKinds = ["SQLite", "PostgreSQL"] as const;
@@ -20,20 +23,20 @@ const lastRunSchema = z.object({
   runnerUrl: z.url(),
 });
 
-/** How the last orchestrator of a data directory ran, as far as its guests depend on it. */
+/** The settings of the last orchestrator of a data directory on which its guests depend. */
 export interface LastRun {
-  /** Where the jobs of its guests are recorded. */
+  /** The kind of store that has the jobs of its guests. */
   readonly store: (typeof storeKinds)[number];
   readonly backend: Backend;
-  /** The values of the backend's `guestPlaceOptions`, by their flags without dashes. */
+  /** The values of the backend's `guestPlaceOptions`, by flag without dashes. */
   readonly options: Readonly<Record<string, string>>;
-  /** The port that was listened on for guests. */
+  /** The port of the server for guests. */
   readonly runnerPort: number;
-  /** The URL that guests were given. */
+  /** The URL that guests received. */
   readonly runnerUrl: string;
 }
 
-/** Records how this orchestrator runs. Call it before the first guest is made. */
+/** Records the settings of this orchestrator. Must be called before the first guest is created. */
 export function noteLastRun(
   config: Pick<OrchestratorConfig, "dataDir" | "databaseUrl" | "settings">,
   run: Omit<LastRun, "options" | "store">,
@@ -45,19 +48,21 @@ export function noteLastRun(
   replaceFile(join(config.dataDir, lastRunFileName), `${text}\n`, 0o600);
 }
 
-/** What the last orchestrator of `dataDir` recorded; null where none has, or where the file cannot be read. */
+/**
+ * Reads the record of the last orchestrator of `dataDir`; null when the record is missing or cannot be read.
+ */
 export function readLastRun(dataDir: string): LastRun | null {
   try {
     return lastRunSchema.parse(JSON.parse(readFileSync(join(dataDir, lastRunFileName), "utf8")));
   } catch {
-    // No orchestrator of a version that records it has run here, or only another user may read it.
+    // No orchestrator of a version with this record has run here, or only another user may read the file.
     return null;
   }
 }
 
 /**
- * Throws `config_invalid` where the orchestrator of this data directory last used another kind of store. Compared with the
- * wrong store, each of its guests would look like a leak.
+ * Throws `config_invalid` when the last orchestrator of this data directory used another kind of store.
+ * Compared with the wrong store, each of its guests would look like a leak.
  */
 export function refuseOtherStore(config: Pick<OrchestratorConfig, "dataDir" | "databaseUrl">): void {
   const recorded = readLastRun(config.dataDir)?.store ?? null;
@@ -65,9 +70,9 @@ export function refuseOtherStore(config: Pick<OrchestratorConfig, "dataDir" | "d
   if (recorded === null || recorded === given) return;
   throw new SolsticeError(
     "config_invalid",
-    `The orchestrator of ${config.dataDir} keeps its jobs in ${recorded}, not in ${given}.`,
+    `The orchestrator of ${config.dataDir} stores its jobs in ${recorded}, but this command would use ${given}.`,
     {
-      remedy: recorded === "SQLite" ? "Unset DATABASE_URL." : "Set DATABASE_URL as the orchestrator has it.",
+      remedy: recorded === "SQLite" ? "Unset DATABASE_URL." : "Set DATABASE_URL to the orchestrator's value.",
     },
   );
 }

@@ -2,10 +2,10 @@ import { Writable } from "node:stream";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { terminalText } from "../core/text/terminal-text.ts";
 
-/** The longest error text in one line, so that a foreign message cannot fill a disk. */
+/** The maximum length of an error text in one line, so that a foreign message cannot fill a disk. */
 const maxErrorChars = 4000;
 
-/** A log on stderr: for people where that is a terminal, one JSON object a line otherwise. */
+/** Creates a log on stderr: readable text for a terminal, otherwise one JSON object per line. */
 export async function createLogger(level: string): Promise<Logger> {
   const destination: DestinationStream = process.stderr.isTTY
     ? await prettyDestination()
@@ -15,7 +15,8 @@ export async function createLogger(level: string): Promise<Logger> {
 
 async function prettyDestination(): Promise<DestinationStream> {
   const { default: pretty } = await import("pino-pretty");
-  // Messages quote requests, guests and servers: none of them is to act on the operator's terminal.
+  // Messages quote requests, guests and servers: escape sequences in them must not reach the operator's
+  // terminal.
   const destination = new Writable({
     decodeStrings: false,
     write: (text: string, _encoding, done) => void process.stderr.write(terminalText(text), done),
@@ -23,7 +24,7 @@ async function prettyDestination(): Promise<DestinationStream> {
   return pretty({ destination, colorize: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss" });
 }
 
-/** Our errors are sentences, so a stack only helps with what we did not expect. */
+/** Our own errors are complete sentences; a stack is logged only for unexpected errors. */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { message: String(error).slice(0, maxErrorChars) };
   const { name, message, stack } = error;

@@ -6,7 +6,7 @@ import { startLoop } from "./loop.ts";
 
 const anHourMs = 3_600_000;
 
-/** The parts of a log that note what they are told. */
+/** The methods of a log, which record their messages in `lines`. */
 function collector(lines: string[]) {
   const at = (level: string) => (_: object, text: string) => void lines.push(`${level}: ${text}`);
   return { debug: at("debug"), info: at("info"), warn: at("warn") };
@@ -17,7 +17,7 @@ function signal() {
   return Promise.withResolvers<void>();
 }
 
-test("a wake during a round makes one more round, however many wakes there were", async () => {
+test("any number of wakes during a round make one more round", async () => {
   const gate = signal();
   const second = signal();
   let rounds = 0;
@@ -57,7 +57,7 @@ test("a wake ends the pause", async () => {
   assert.ok(count >= 3);
 });
 
-test("a failed round is logged once and repeated, and a busy waker does not turn it into a hot loop", async () => {
+test("a failed round is logged once and retried with backoff, also when wakes are frequent", async () => {
   const lines: string[] = [];
   const recovered = signal();
   let rounds = 0;
@@ -66,7 +66,7 @@ test("a failed round is logged once and repeated, and a busy waker does not turn
     log: { ...silentLog, ...collector(lines) } as Log,
     run: async () => {
       rounds += 1;
-      // The first round begins before `loop` is there.
+      // The first round starts before `loop` is assigned.
       await Promise.resolve();
       loop.wake();
       if (rounds <= 2) throw new Error("the store is away");
@@ -78,22 +78,23 @@ test("a failed round is logged once and repeated, and a busy waker does not turn
   await recovered.promise;
   await loop.stop();
   assert.deepEqual(lines, [
-    "warn: a round failed and will be repeated",
-    "debug: a round failed and will be repeated",
-    "info: the rounds succeed again",
+    "warn: round failed, retrying",
+    "debug: round failed, retrying",
+    "info: rounds succeed again",
   ]);
-  // 500 ms after the first failure and 1000 ms after the second: a lower bound, which a slow machine cannot break.
+  // 500 ms after the first failure and 1000 ms after the second: a lower bound, which a slow machine cannot
+  // break.
   assert.ok(performance.now() - startedAt >= 1400);
 });
 
-test("what others tell is not told again, what is new is", async () => {
+test("an error that is logged elsewhere is not logged again, a new error is", async () => {
   const lines: string[] = [];
   const recovered = signal();
   const errors = [new Error("the store is away"), new Error("a defect")];
   const loop = startLoop({
     name: "test",
     log: { ...silentLog, ...collector(lines) } as Log,
-    isToldElsewhere: (error) => String(error).includes("away"),
+    isLoggedElsewhere: (error) => String(error).includes("away"),
     run: async () => {
       const error = errors.shift();
       if (error) throw error;
@@ -104,9 +105,9 @@ test("what others tell is not told again, what is new is", async () => {
   await recovered.promise;
   await loop.stop();
   assert.deepEqual(lines, [
-    "debug: a round failed and will be repeated",
-    "warn: a round failed and will be repeated",
-    "info: the rounds succeed again",
+    "debug: round failed, retrying",
+    "warn: round failed, retrying",
+    "info: rounds succeed again",
   ]);
 });
 

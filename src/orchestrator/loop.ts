@@ -6,48 +6,54 @@ import { isStoreAway } from "./store-away.ts";
 /** The pause after the first failure of one loop, in ms. */
 const firstBackoffMs = 500;
 
-/** The longest pause after repeated failures of one loop, in ms. */
+/** The maximum pause after repeated failures of one loop, in ms. */
 const maxBackoffMs = 30_000;
 
-/** The same while the store is away, in ms: a try costs nothing then, and every job waits for the first that succeeds. */
+/**
+ * The maximum pause while the store is unavailable, in ms: a retry is then cheap, and every job waits for the
+ * first success.
+ */
 const maxStoreBackoffMs = 2_000;
 
 /** A running loop. */
 export interface Loop {
-  /** Runs the loop's body again as soon as its present round is over; many wakes are one round. */
+  /** Runs the loop's body again after the current round; many wakes make one round. */
   wake(): void;
-  /** Ends the loop after its present round. */
+  /** Ends the loop after the current round. */
   stop(): Promise<void>;
-  /** Resolves when the body said `done`, or after `stop`. */
+  /** Resolves when the body has returned `done`, or after `stop`. */
   readonly ended: Promise<void>;
 }
 
-/** What a loop does, round after round. */
+/** The options of a loop. */
 export interface LoopOptions {
-  /** For log lines. */
+  /** The name in log lines. */
   readonly name: string;
   /**
-   * One round. Returns how long to pause in ms unless woken, or `done`. It re-reads the truth each time. A round that looks
-   * more than once calls `looking` before each look: what woke the loop until then needs no round of its own.
+   * Runs one round, which reads the current state. Returns the pause in ms, which a wake shortens, or `done`.
+   * A round that reads the state several times calls `reading` before each read: wakes until then need no
+   * further round.
    */
-  run(looking: () => void): Promise<number | "done">;
-  /** Errors that others tell already, such as a store that is away: there may be many loops like this one. */
-  readonly isToldElsewhere?: (error: unknown) => boolean;
+  run(reading: () => void): Promise<number | "done">;
+  /**
+   * Errors already logged elsewhere, such as an unavailable store; they are not logged again for each loop.
+   */
+  readonly isLoggedElsewhere?: (error: unknown) => boolean;
   readonly log: Log;
 }
 
 /**
- * Starts a loop that runs its body, pauses, and runs it again. A failed round is repeated with a growing pause, so that a
- * store or hypervisor that is away for a while costs nothing but time. It is logged when it begins to fail, when it fails in
- * another way, and when it works again.
+ * Starts a loop that runs its body, pauses, and runs it again. A failed round is retried with backoff, so
+ * that a temporary failure of the store or hypervisor costs only time. The log has a line for the first
+ * failure, for each other failure, and for the recovery.
  */
 export function startLoop(options: LoopOptions): Loop {
   let stopped = false;
   let woken = false;
   let resume: (() => void) | null = null;
   let failures = 0;
-  /** The kind of failure that was logged last; null once that is over. */
-  let reported: string | null = null;
+  /** The kind of failure that was logged last; null after a success. */
+  let logged: string | null = null;
 
   const wake = () => {
     woken = true;
@@ -66,25 +72,25 @@ export function startLoop(options: LoopOptions): Loop {
       if (woken || stopped) finish();
     });
 
-  const looking = () => {
+  const reading = () => {
     woken = false;
   };
 
   const report = (error: unknown, pauseMs: number) => {
     const kind = isSolsticeError(error) ? error.code : errorText(error);
-    const isNews = kind !== reported && options.isToldElsewhere?.(error) !== true;
-    if (isNews) reported = kind;
+    const isNews = kind !== logged && options.isLoggedElsewhere?.(error) !== true;
+    if (isNews) logged = kind;
     options.log[isNews ? "warn" : "debug"](
       { err: error, loop: options.name, failures, pauseMs },
-      "a round failed and will be repeated",
+      "round failed, retrying",
     );
   };
 
   const round = async (): Promise<number | "done"> => {
     try {
-      const next = await options.run(looking);
-      if (reported !== null) options.log.info({ loop: options.name, failures }, "the rounds succeed again");
-      reported = null;
+      const next = await options.run(reading);
+      if (logged !== null) options.log.info({ loop: options.name, failures }, "rounds succeed again");
+      logged = null;
       failures = 0;
       return next;
     } catch (error) {
@@ -101,7 +107,7 @@ export function startLoop(options: LoopOptions): Loop {
       woken = false;
       const next = await round();
       if (next === "done") return;
-      // After a failure a wake-up does not cut the pause short: a busy queue would turn it into a hot loop.
+      // After a failure a wake does not shorten the pause: with a busy queue that would make a hot loop.
       if (failures > 0) woken = false;
       await pause(next);
     }

@@ -48,27 +48,31 @@ import { createHostCaches } from "./upkeep/host-caches.ts";
 import { startRetentionLoop } from "./upkeep/retention-loop.ts";
 import { createRetentionState } from "./upkeep/retention-state.ts";
 
-/** Images are prepared until they are closed. */
+/** The preparation of images ends only when they are closed. */
 const neverAborted = new AbortController().signal;
 
 /**
- * How long a stopped runner may take to hear of it (half a heartbeat), to end its step (5 s from TERM to KILL) and to send
- * its last output; and a finished guest to power itself off, in ms. */
+ * Maximum time for a stopped runner to receive the stop (half a heartbeat), end its step (5 s from TERM to
+ * KILL) and send its last output; and for a finished guest to power itself off, in ms.
+ */
 const flushGraceMs = 20_000;
 const powerOffGraceMs = 10_000;
 
-/** The longest between two looks at a guest, in ms: events come at once, this is for those that were lost. */
+/**
+ * Maximum interval between two observations of a guest, in ms: events arrive at once, this covers lost
+ * events.
+ */
 const guestPollMs = 10_000;
 
 /**
- * Runs an orchestrator until a signal stops it; a SIGHUP reads the configuration of `source` again. Returns the exit code of the
- * process; throws a `SolsticeError` when it cannot start.
+ * Runs an orchestrator until a signal stops it; SIGHUP reloads the configuration of `source`. Returns the
+ * exit code of the process; throws a `SolsticeError` when it cannot start.
  */
 export async function runOrchestrator(
   initial: OrchestratorConfig,
   source: Pick<ConfigSource, "reload" | "warnings">,
 ): Promise<number> {
-  // Not what the shell or service manager that started us happened to have: modes below are what they say.
+  // Independent of the umask of the parent shell or service manager: files get exactly the modes below.
   process.umask(0o022);
   endAtEarlyRestart();
   const reloads = catchReloads();
@@ -84,7 +88,7 @@ export async function runOrchestrator(
   const lease = await startLease(context);
   closing.defer(() => lease.stop());
 
-  // What an earlier process left behind is dealt with before anything new begins.
+  // The remains of an earlier process are repaired before new work begins.
   await audit(context, { fix: true });
   await reportAdopted(context, lastRun);
   const lifecycle = startLifecycle(context);
@@ -112,20 +116,23 @@ export async function runOrchestrator(
   closing.defer(() => messages.close());
   const signalled = untilSignalled(context, lifecycle);
   log.info(readyFacts(context, userServer.url), "ready");
-  await serviceManager.ready(`Serves on ${userServer.url}`);
+  await serviceManager.ready(`Serving on ${userServer.url}`);
   if (context.drainRecord.since() !== null)
-    log.warn({}, "this host is being drained and starts no jobs: solstice drain --end");
+    log.warn({}, "this host is drained and starts no jobs; to resume: solstice drain --end");
   reloads.start(context, { live, source, serviceManager });
   closing.defer(() => reloads.stop());
 
   const { phase } = await signalled;
-  const reported = serviceManager.stopping(phase === "restarting" ? "Restarts; its guests run on" : "Drains");
-  closing.defer(() => reported);
-  // Awaited here, since what `closing` closes must stay open until then.
+  const notified = serviceManager.stopping(phase === "restarting" ? "Restarting; guests keep running" : "Draining");
+  closing.defer(() => notified);
+  // Awaited here, because `closing` must close its resources only after that.
   return await goDown(context, { lifecycle, lease, messages, scheduler, firewallLoop });
 }
 
-/** Opens everything the loops share, in the order of need. What was opened is closed in reverse, also after an error. */
+/**
+ * Opens everything that the loops share, in the order of dependency. Everything is closed in reverse order,
+ * also after an error.
+ */
 async function openContext(
   config: OrchestratorConfig,
   parts: { log: Log; closing: AsyncDisposableStack; lastRun: LastRun | null },
@@ -171,7 +178,7 @@ async function openContext(
     lastRun,
   });
   closing.defer(() => runnerServer.close());
-  // Before the first guest, and with the port that the kernel may have chosen just now.
+  // Recorded before the first guest, with the port that the kernel may have chosen.
   const runnerUrl = config.runnerUrl ?? runnerServer.url;
   noteLastRun(config, { backend: hypervisor.backend, runnerPort: runnerServer.port, runnerUrl });
   await hypervisor.ensureFirewall(runnerUrl);

@@ -4,20 +4,21 @@ import { makeDirectory } from "../host/files/make-directory.ts";
 import { openSqliteStore, type Store } from "../store/store.ts";
 import type { Log } from "./context.ts";
 
-/** How long a database server that does not answer is waited for at the start: it may be starting as well. */
+/** Maximum wait for the database server at the start, in seconds: the server may still be starting. */
 const databaseWaitSeconds = 60;
 
-/** The database that hosts share where one is named, else a file of this host's own. Migrates it. */
+/** Opens the shared database if one is configured, otherwise a file of this host. Migrates it. */
 export async function openStore(config: OrchestratorConfig, log: Log): Promise<Store> {
   const { databaseUrl: url } = config;
-  // Without a broker nobody would take the results out.
+  // Without a broker, no loop would publish the results.
   const recordsResults = config.amqp !== null;
   if (url !== null) {
-    // Loaded only where it is used, like whatever else a daemon can do without: its memory is the operator's.
+    // Loaded only when used, to save memory.
     const { openPostgresStore } = await import("../store/postgres/open.ts");
     return openPostgresStore({ url, waitSeconds: databaseWaitSeconds, log, recordsResults });
   }
-  // The data directory can be passed through by QEMU's user, who needs its overlays; what jobs printed is nobody's.
+  // QEMU's user may pass through the data directory to reach its overlays; it must not read the output of
+  // jobs.
   const stateDir = join(config.dataDir, "state");
   makeDirectory(stateDir, 0o700);
   return openSqliteStore({ path: join(stateDir, "solstice.db"), recordsResults });

@@ -1,8 +1,8 @@
 import { isSolsticeError } from "../core/errors.ts";
 
 /**
- * Whether an error says that the store cannot be asked now. It passes, and says nothing of the guest or the job that met it:
- * whoever gets it tries again.
+ * True for an error that means the store is unavailable now. Such an error is temporary and not caused by the
+ * guest or job: the caller retries.
  */
 export function isStoreAway(error: unknown): boolean {
   return isSolsticeError(error, "unavailable") || isSolsticeError(error, "store_failed");

@@ -74,7 +74,7 @@ test("systemctl start, reload, restart, stop, an upgrade and a removal: jobs of 
       .map(([, name = "", fact = ""]) => [name, fact]),
   );
   assert.equal(facts.get("started"), "notify all active running");
-  assert.equal(facts.get("status"), "Serves on http://127.0.0.1:7410");
+  assert.equal(facts.get("status"), "Serving on http://127.0.0.1:7410");
   assert.equal(facts.get("reload"), "reloaded: labels or sizes changed");
   assert.match(facts.get("wrong reload") ?? "", /^Not reloaded: MAX_HOLDS.*\(and 1 more\)$/);
   assert.equal(facts.get("restart"), "another process, and the job of before");

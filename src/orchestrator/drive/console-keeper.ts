@@ -20,7 +20,7 @@ export function startConsoleKeeper(context: Context, jobId: string): Loop {
   let isDue = false;
   return startLoop({
     name: `console of job ${jobId}`,
-    isToldElsewhere: isStoreAway,
+    isLoggedElsewhere: isStoreAway,
     log: context.log,
     run: async () => {
       // A guest that has just been asked for has nothing to say, and one that is soon gone has its console kept then.

@@ -44,7 +44,7 @@ export function startLifecycle(context: Context): Lifecycle {
     const driver = startLoop({
       name: `job ${jobId}`,
       // The loop that looks for jobs without a driver asks the same store.
-      isToldElsewhere: isStoreAway,
+      isLoggedElsewhere: isStoreAway,
       log: context.log,
       run: (looking) =>
         context.guestLock.run(jobId, () => driveJob(context, jobId, { observation, looking })),
