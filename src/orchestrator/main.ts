@@ -123,7 +123,9 @@ export async function runOrchestrator(
   closing.defer(() => reloads.stop());
 
   const { phase } = await signalled;
-  const notified = serviceManager.stopping(phase === "restarting" ? "Restarting; guests keep running" : "Draining");
+  const notified = serviceManager.stopping(
+    phase === "restarting" ? "Restarting; guests keep running" : "Draining",
+  );
   closing.defer(() => notified);
   // Awaited here, because `closing` must close its resources only after that.
   return await goDown(context, { lifecycle, lease, messages, scheduler, firewallLoop });

@@ -191,7 +191,7 @@ test("which jobs get which secrets", async (context) => {
         `solstice: secret TOKEN is withheld: ${why}\nsolstice: secret NO_SUCH_NAME is withheld: ${why}\n[]\n`,
       );
       await assert.rejects(submit(orchestrator, { script: "true", secrets: ["TOKNE"] }), (error: Error) => {
-        assert.match(error.message, /There is no secret TOKNE/);
+        assert.match(error.message, /Unknown secret: TOKNE/);
         assert.doesNotMatch(error.message, /TOKEN|KEY|ELSEWHERE/);
         return true;
       });

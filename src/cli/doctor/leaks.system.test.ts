@@ -184,7 +184,7 @@ test("a directory that no orchestrator used, or whose orchestrator is starting, 
   t.after(() => rmSync(empty, { recursive: true }));
   await assert.rejects(doctor(empty, ["--leaks"]), {
     code: "not_found",
-    message: /No orchestrator ever ran/,
+    message: /No orchestrator has run/,
   });
   await assert.rejects(doctor(dataDir, ["--fix"]), { code: "usage" });
 });

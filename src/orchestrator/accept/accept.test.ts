@@ -21,7 +21,7 @@ const blue = imageDefinition({
   defaults: { cpu: 8, ramMb: 8192, diskGb: 80 },
 });
 
-/** A map whose label `latest` leads to one of its images. */
+/** A map whose label `latest` is an alias of one of its images. */
 function mapWith(latest: "red" | "blue"): ImageMap {
   return { ...imageMapOf(red, blue), aliases: new Map([["latest", latest]]) };
 }
@@ -39,7 +39,7 @@ async function createHost(t: TestContext) {
   return { store, config, admission: createAdmission(context) };
 }
 
-test("where a job runs is decided when it is accepted: a changed map, a repeat and a takeover change nothing", async (t) => {
+test("a job is placed when it is accepted: a changed map, a repeat and a takeover change nothing", async (t) => {
   const { store, config, admission } = await createHost(t);
   const request = { request_id: randomUUID(), script: "true", runs_on: "latest" };
   const { job } = await admission.accept(request);
@@ -65,7 +65,7 @@ test("where a job runs is decided when it is accepted: a changed map, a repeat a
   assert.deepEqual(await placementOf(), placed);
 });
 
-test("a retry is a new job, and is placed by the map of now", async (t) => {
+test("a retry is a new job, and is placed by the current map", async (t) => {
   const { store, config, admission } = await createHost(t);
   const { job } = await admission.accept({ request_id: randomUUID(), script: "true", runs_on: "latest" });
   const ended = await requestCancel(store, { jobId: job.id, at: 1 });

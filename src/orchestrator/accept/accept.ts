@@ -12,9 +12,9 @@ import { otherHosts } from "../hosts/host-facts.ts";
 import { newJobId } from "./job-id.ts";
 
 /**
- * Takes a job in: validates the request, resolves its label and size, and returns once it is on disk. The same
- * `request_id` again is the same job. `retryOf` is the job that it repeats, by its id. Errors: `usage`, `unknown_label`,
- * `image_unavailable`, `unavailable`.
+ * Accepts a job: validates the request, resolves its label and size, and returns after the job is on disk. A
+ * repeated `request_id` returns the same job. `retryOf` is the id of the job that the new job retries.
+ * Errors: `usage`, `unknown_label`, `image_unavailable`, `unavailable`.
  */
 export async function accept(
   context: Context,
@@ -22,8 +22,8 @@ export async function accept(
   retryOf: string | null = null,
 ): Promise<{ job: Job; existed: boolean }> {
   if (context.phase !== "serving") {
-    throw new SolsticeError("unavailable", "This orchestrator is shutting down and takes no more jobs.", {
-      remedy: "Submit again once it is back.",
+    throw new SolsticeError("unavailable", "This orchestrator is shutting down and accepts no more jobs.", {
+      remedy: "Submit again after its restart.",
     });
   }
   const request = parseJobRequest(input);
@@ -51,20 +51,20 @@ function reportUnknownKeys(context: Context, request: JobRequest, input: unknown
   if (unknownKeys.length === 0) return;
   context.log.warn(
     { requestId: request.request_id, unknownKeys },
-    "the request has keys that this version ignores",
+    "request has unknown keys, which are ignored",
   );
 }
 
 /**
- * By this host's file; every host of a database should have the same. Names that exist are not told, nor guessed at: who
- * asks may be a stranger.
+ * Checks against this host's file; every host of a database should have the same. Do not list or suggest
+ * secret names: the caller may be untrusted.
  */
 async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): Promise<void> {
   if (request.secrets.length === 0) return;
   await secrets.refresh();
   const { unknown } = secretsOfJob(secrets.current(), request);
   if (unknown.length === 0) return;
-  throw new SolsticeError("usage", `There is no secret ${unknown.join(", ")}.`, {
+  throw new SolsticeError("usage", `Unknown secret: ${unknown.join(", ")}.`, {
     remedy: "Correct the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",
   });
 }
@@ -74,16 +74,16 @@ async function placeRequest(context: Context, request: JobRequest): Promise<Plac
   const requested = { runsOn: request.runs_on, size: request.size };
   const { imageMap: map } = context.config;
   const here = placeHere(requested, map);
-  if (!(here instanceof SolsticeError) && mayCome(context, here.image)) return here;
+  if (!(here instanceof SolsticeError) && maybeServed(context, here.image)) return here;
   const others = await otherHosts(context);
   const placement =
     here instanceof SolsticeError ? placeElsewhere(requested, here, { map, others, now: Date.now() }) : here;
-  if (!mayCome(context, placement.image)) refuseFailedImage(context, placement.image, others);
+  if (!maybeServed(context, placement.image)) refuseFailedImage(context, placement.image, others);
   return placement;
 }
 
-/** Whether this host runs an image now, or may soon: then nobody else needs to be asked. */
-function mayCome(context: Context, image: string): boolean {
+/** True when this host runs an image now, or may soon: the other hosts need no check then. */
+function maybeServed(context: Context, image: string): boolean {
   return isImageReady(context, image) || imageHere(context, image).kind === "pending";
 }
 
@@ -91,11 +91,11 @@ function refuseFailedImage(context: Context, image: string, others: readonly Hos
   const failure = whyRefused(image, imageHere(context, image), others);
   if (failure === null) return;
   throw new SolsticeError("image_unavailable", `Image ${image} cannot be used: ${failure}`, {
-    remedy: `Correct its entry in the image map, then run: solstice images pull ${image}`,
+    remedy: `Correct the entry of the image in the image map, then run: solstice images pull ${image}`,
   });
 }
 
-/** Jobs of one repository share a key, whatever the spelling of its URL's tail. */
+/** The key that jobs of one repository share, for each spelling of the end of its URL. */
 function fairKeyOf(request: JobRequest): string {
   const url = request.repo_url ?? `source:${request.source}`;
   return withoutTrailing(url.toLowerCase(), "/").replace(/\.git$/, "");

@@ -9,30 +9,37 @@ import type { Context } from "../context.ts";
 import { accept } from "./accept.ts";
 import { createQueueCapacity, type QueueCapacity } from "./queue-capacity.ts";
 
-/** The way in for requests, from whichever side. Both ways are {@link accept}, and a repeat is always answered. */
+/**
+ * The entry for requests from the API and the broker. Both use {@link accept}, and a repeated request always
+ * succeeds.
+ */
 export interface Admission {
   readonly capacity: QueueCapacity;
-  /** Takes what a caller of the API sends. Errors as of {@link accept}, and `limit_exceeded` while the store is full. */
+  /**
+   * Accepts a request from the API. Errors as in {@link accept}, and `limit_exceeded` while the store is
+   * full.
+   */
   accept(input: unknown): Promise<AcceptedJob>;
   /**
-   * Makes a new job of the request of one that has ended, under a request id that the caller chose. The new job is placed as
-   * any other: by the image map of now, in which the old job's image may have been corrected or removed. Errors as of `accept`,
-   * and `conflict` for a job that has not ended, or an id that is another job's.
+   * Makes a new job from the request of an ended job, under a request id that the caller chose. The new job is
+   * placed like any other, by the current image map, in which the ended job's image may have been corrected or
+   * removed. Errors as in `accept`, and `conflict` for a job that has not ended, or an id that belongs to
+   * another job.
    */
   retry(job: Job, requestId: string): Promise<AcceptedJob>;
   /**
-   * Takes what the broker has handed out already, also when the store has just become full: giving it back would count
-   * against its redeliveries. Whoever consumes stops consuming then.
+   * Accepts a request that the broker has already delivered, also when the store has just become full:
+   * returning the delivery would count against its redeliveries. The consumer stops consuming then.
    */
   acceptDelivered(input: unknown): Promise<AcceptedJob>;
 }
 
-/** Errors that say nothing about a request which has become a job before: an image map may have changed since. */
-const forgivenOnRepeat: readonly ErrorCode[] = ["unknown_label", "image_unavailable", "limit_exceeded"];
+/** Errors that do not apply to a request which is a job already: an image map may have changed since. */
+const ignoredForRepeats: readonly ErrorCode[] = ["unknown_label", "image_unavailable", "limit_exceeded"];
 
 const identified = z.looseObject({ request_id: z.uuid().toLowerCase() });
 
-/** Creates the way in. */
+/** Creates the entry for requests. */
 export function createAdmission(context: Context): Admission {
   const capacity = createQueueCapacity(context.store, context.config.maxQueued);
   const take = async (input: unknown, retryOf: string | null = null) => {
@@ -44,9 +51,9 @@ export function createAdmission(context: Context): Admission {
     try {
       return await taking();
     } catch (error) {
-      const known = await findKnown(context, input, error);
-      if (known === null) throw error;
-      return { job: known, existed: true };
+      const existing = await findExisting(context, input, error);
+      if (existing === null) throw error;
+      return { job: existing, existed: true };
     }
   };
   const takeWhereCapacity = (input: unknown, retryOf: string | null) =>
@@ -68,7 +75,7 @@ export function createAdmission(context: Context): Admission {
     },
     async acceptDelivered(input) {
       const accepted = await orKnown(input, () => take(input));
-      // Its sender does not wait for an answer: the log has it, and `explain`.
+      // The sender of a delivery does not wait for warnings: the log and `explain` have them.
       void context.reach.report(accepted.job);
       return accepted;
     },
@@ -84,36 +91,32 @@ async function withWarnings(context: Context, accepted: AcceptedJob): Promise<Ac
 
 async function refuseWhenFull(capacity: QueueCapacity): Promise<void> {
   if ((await capacity.waiting()) < capacity.limit) return;
-  throw new SolsticeError(
-    "limit_exceeded",
-    `${capacity.limit} jobs wait already; no more are taken for now.`,
-    {
-      remedy: "Submit again later; the operator can raise MAX_QUEUED, or add hosts.",
-    },
-  );
+  throw new SolsticeError("limit_exceeded", `The queue is full: ${capacity.limit} jobs wait.`, {
+    remedy: "Submit again later; the operator can raise MAX_QUEUED or add hosts.",
+  });
 }
 
 function refuseUnended(job: Job): void {
   if (isFinal(job.state)) return;
   throw new SolsticeError("conflict", `Job ${job.id} has not ended: it is ${job.state}.`, {
-    remedy: `Wait for its end, or end it first: solstice cancel ${job.id}`,
+    remedy: `Wait for its end, or cancel it first: solstice cancel ${job.id}`,
   });
 }
 
-/** An id that was used for something else must not pass for this retry. */
+/** Throws for a request id that was used for another request: its job must not pass for this retry. */
 function refuseForeign({ job, existed }: AcceptedJob, repeated: Job): void {
   if (!existed || job.retryOf === repeated.id) return;
   throw new SolsticeError(
     "conflict",
-    `The request id is that of job ${job.id}, which does not repeat ${repeated.id}.`,
+    `The request id belongs to job ${job.id}, which is not a retry of ${repeated.id}.`,
     {
       remedy: "Choose a new request id.",
     },
   );
 }
 
-async function findKnown(context: Context, input: unknown, error: unknown): Promise<Job | null> {
-  if (!isSolsticeError(error) || !forgivenOnRepeat.includes(error.code)) return null;
+async function findExisting(context: Context, input: unknown, error: unknown): Promise<Job | null> {
+  if (!isSolsticeError(error) || !ignoredForRepeats.includes(error.code)) return null;
   const parsed = identified.safeParse(input);
   return parsed.success ? findJobByRequest(context.store, parsed.data.request_id) : null;
 }

@@ -1,23 +1,23 @@
 import { countQueued } from "../../store/jobs/capacity.ts";
 import type { Store } from "../../store/store.ts";
 
-/** How old a count may be, in ms, and how much of the time may go into counting where that takes longer. */
+/** Maximum age of a count, in ms, and the maximum share of time for counting when a count takes longer. */
 const countMaxAgeMs = 250;
 const countingShare = 0.05;
 
-/** How many jobs may wait in the store, and how many do. */
+/** The limit of queued jobs in the store, and their number. */
 export interface QueueCapacity {
   readonly limit: number;
-  /** How many jobs wait, at most `limit` of them, a fraction of a second ago. Rejects as the store does. */
+  /** The number of queued jobs, at most `limit`, a fraction of a second old. Rejects as the store does. */
   waiting(): Promise<number>;
-  /** Counts one that was just put into the store, until the next real count. */
+  /** Counts a job that was just stored, until the next real count. */
   add(): void;
 }
 
 /**
- * Creates the view of how full the store is. The count is bounded by the limit, read from an index, and kept for a
- * moment, so that it costs next to nothing however fast jobs come. Several hosts may each overshoot the limit by what they
- * take in within that moment: it is there to bound the store, and not a promise to the last job.
+ * Creates the cached count of queued jobs. The count is bounded by the limit, read from an index, and cached
+ * for a moment, so that it costs almost nothing at any rate of jobs. Several hosts may each exceed the limit
+ * by the jobs that they accept within that moment: the limit bounds the store, and need not be exact.
  */
 export function createQueueCapacity(store: Store, limit: number): QueueCapacity {
   let counting: Promise<number> | null = null;

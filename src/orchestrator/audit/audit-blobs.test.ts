@@ -20,7 +20,7 @@ async function setUp(t: TestContext) {
   return { ...blobHost, context, audits, reported };
 }
 
-/** One of each kind, beside what is as it should be. */
+/** Plants one leak of each kind, and one blob of each kind that is not a leak. */
 async function plant(host: Awaited<ReturnType<typeof setUp>>): Promise<{ readonly staged: string }> {
   const { store, blobs, write, begin, keep, keyOf, saveCache, cacheKeyOf } = host;
   for (const id of ["over", "active"]) await insertClaimed(store, id);
@@ -49,7 +49,7 @@ const found = (staged: string) => [
 const summary = ({ leaks }: Awaited<ReturnType<typeof auditBlobs>>) =>
   leaks.map(({ kind, jobId, name, remedy }) => `${kind} ${jobId} ${name} ${remedy}`).toSorted();
 
-test("what no record owns and what a record has lost is told, and repaired when that is asked for", async (t) => {
+test("blobs without a record and records without a blob are reported, and repaired with fix", async (t) => {
   const host = await setUp(t);
   const { context, audits, reported, keyOf, expiredAt, isThere, blobs } = host;
   const { staged } = await plant(host);
@@ -59,10 +59,13 @@ test("what no record owns and what a record has lost is told, and repaired when 
     assert.match(cause, /^[A-Z].{40,}\.$/);
     assert.equal(isFixed, false);
   }
-  assert.ok((await blobs.stat(keyOf("gone", "c"))) !== null && existsSync(staged), "nothing was changed");
+  assert.ok(
+    (await blobs.stat(keyOf("gone", "c"))) !== null && existsSync(staged),
+    "nothing changed without fix",
+  );
   assert.equal(audits.left.artifact_without_record, 1);
   audits.record("host", [], 1);
-  assert.equal(audits.left.artifact_without_record, 1, "an audit of the guests did not look there");
+  assert.equal(audits.left.artifact_without_record, 1, "an audit of the guests keeps the counts of blobs");
 
   const repaired = await auditBlobs(context, { fix: true });
   assert.deepEqual(summary(repaired), found(staged));
@@ -73,12 +76,12 @@ test("what no record owns and what a record has lost is told, and repaired when 
   );
   assert.ok((await expiredAt("over", "b")) && (await expiredAt("over", "d")));
   assert.equal(await isThere("over", "a"), true);
-  assert.deepEqual(reported, Array(6).fill("repaired a difference between this host and the store"));
+  assert.deepEqual(reported, Array(6).fill("leak repaired"));
   assert.deepEqual([audits.left.unfinished_upload, audits.repaired.unfinished_upload], [0, 1]);
   assert.deepEqual(await auditBlobs(context, { fix: false }), { leaks: [], problem: null });
 });
 
-test("in a bucket that is shared, what another host or another installation keeps is neither told nor touched", async (t) => {
+test("in a shared bucket, blobs of other hosts and installations are neither reported nor removed", async (t) => {
   const { context, blobs, write, keyOf, cacheKeyOf } = await setUp(t);
   const foreign = [
     ...[keyOf("job1", "a", "Other-host"), cacheKeyOf("job1", "a", "Other-host"), "cache/somebody"],
@@ -90,7 +93,7 @@ test("in a bucket that is shared, what another host or another installation keep
   for (const key of foreign) assert.notEqual(await blobs.stat(key), null);
 });
 
-test("blobs that cannot be read are a problem that is told, and what cannot be removed is left with its reason", async (t) => {
+test("unreadable blobs are reported as a problem, and a failed removal is reported with its reason", async (t) => {
   const { context, blobs, write, keyOf } = await setUp(t);
   await write(keyOf("gone", "c"));
   const fail = () => {

@@ -6,19 +6,19 @@ import { type Stray, type SweepPlace, sweepPlace } from "../upkeep/sweep-place.t
 import type { AuditedLeak } from "./audit-state.ts";
 import { reportLeak } from "./report-leak.ts";
 
-/** What {@link auditBlobs} works with. */
+/** The dependencies of {@link auditBlobs}. */
 export type BlobAuditContext = Pick<Context, "store" | "blobs" | "identity" | "audits" | "log">;
 
-/** What a comparison of the blobs found; `problem` says why it is not all, null when it is. */
+/** The result of comparing the blobs; `problem` is the reason why the result is incomplete, or null. */
 export interface BlobAudit {
   readonly leaks: readonly AuditedLeak[];
   readonly problem: string | null;
 }
 
-/** The most differences that one comparison deals with; the next one goes on. */
+/** Maximum differences in one audit; the next audit continues. */
 const maxStrays = 10_000;
 
-/** Records come before blobs: what a record lets go is seen as a stray by the same comparison. */
+/** Records are checked before blobs: a blob that a repair orphans is then found in the same audit. */
 const finders: readonly ((place: SweepPlace) => AsyncGenerator<Stray>)[] = [
   findUnfinishedUploads,
   findLostArtifacts,
@@ -28,8 +28,9 @@ const finders: readonly ((place: SweepPlace) => AsyncGenerator<Stray>)[] = [
 ];
 
 /**
- * Compares what artifacts and the cache have in their place with the store, by the rules of the hourly sweeps, and with
- * `fix` repairs as they do. It is for who asks: a bucket of a million blobs is not listed every few minutes.
+ * Compares the blobs of artifacts and the cache in this host's place with the store, by the rules of the
+ * hourly sweeps, and with `fix` repairs the differences as they do. Runs only on request: listing a bucket of
+ * a million blobs every few minutes would cost too much.
  */
 export function auditBlobs(context: BlobAuditContext, options: { fix: boolean }): Promise<BlobAudit> {
   const { store, blobs, identity, audits } = context;

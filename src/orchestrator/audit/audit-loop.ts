@@ -2,7 +2,7 @@ import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 import { audit } from "./audit.ts";
 
-/** Starts the loop that looks for leaks, the first time one interval after the audit of the start. */
+/** Starts the loop that finds leaks, for the first time one interval after the audit of the start. */
 export function startAuditLoop(context: Context): Loop {
   let isDue = false;
   return startLoop({

@@ -2,32 +2,32 @@ import { type Leak, type LeakKind, leakKey, leakKinds } from "../../core/audit/l
 import type { KeyedLock } from "../keyed-lock.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 
-/** A difference, and what became of it. */
+/** A difference, and the result of its repair. */
 export interface AuditedLeak extends Leak {
-  /** True when it was repaired. */
+  /** True when the difference was repaired. */
   readonly isFixed: boolean;
-  /** Why it was not repaired; empty where nobody tried. */
+  /** The reason why the difference was not repaired; empty when no repair was tried. */
   readonly problem: string;
 }
 
-/** What is compared together: the guests of a host with all that they need, or the blobs. */
+/** The part of an audit: the guests of a host with all their resources, or the blobs. */
 export type AuditPart = "host" | "blobs";
 
-/** What the audits of one process have found so far. */
+/** The results of the audits of one process. */
 export interface AuditState {
-  /** One audit after the other. */
+  /** Serialises audits. */
   readonly lock: KeyedLock;
-  /** Whether the process drives the jobs that are active on this host. */
+  /** True when this process drives the active jobs of this host. */
   readonly isDriven: boolean;
-  /** Differences that the last audit found and left, by kind. Every kind is there. */
+  /** Differences that remained after the last audit, by kind; all kinds are present. */
   readonly left: Readonly<Record<LeakKind, number>>;
-  /** Differences repaired since the start, by kind. Every kind is there. */
+  /** Differences repaired since the start, by kind; all kinds are present. */
   readonly repaired: Readonly<Record<LeakKind, number>>;
-  /** When the last audit of the host ended, in ms since the epoch; null before the first. */
+  /** The end of the last audit of the host, in ms since the epoch; null before the first. */
   readonly lastRunAt: number | null;
-  /** Whether the last audit left this difference too, so that it has been told already. */
+  /** True when this difference also remained after the last audit, so that it is already logged. */
   wasLeft(leak: Leak): boolean;
-  /** Notes the outcome of a whole audit of the guests and files of this host, or of its blobs. */
+  /** Records the result of a complete audit of this host's guests and files, or of its blobs. */
   record(part: AuditPart, leaks: readonly AuditedLeak[], at: number): void;
 }
 

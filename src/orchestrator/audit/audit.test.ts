@@ -27,9 +27,9 @@ const hourMs = 3_600_000;
 interface Host {
   readonly context: AuditContext;
   readonly dataDir: string;
-  /** Makes a guest as a driver would. */
+  /** Makes a guest as a driver does. */
   create(jobId: string, attempt?: number): Promise<void>;
-  /** What was logged: the facts of each line. */
+  /** The logged fields of each line. */
   readonly reported: object[];
 }
 
@@ -71,7 +71,7 @@ async function boot({ context }: Host, { id, attempt }: Job): Promise<void> {
   await applyEvent(context.store, { jobId: id, attempt, event: "boot", at: 3000 });
 }
 
-test("guests and files without a job go, what a job owns and what is not of our form stays", async (t) => {
+test("guests and files without a job are removed; those of a job and foreign files stay", async (t) => {
   const host = await openHost(t, { isDriven: true });
   const guests = join(host.dataDir, "guests");
   await boot(host, await insertClaimed(host.context.store, "held"));
@@ -91,7 +91,7 @@ test("guests and files without a job go, what a job owns and what is not of our 
   assert.deepEqual(summary(found), expected);
   assert.ok(found.every(({ isFixed }) => !isFixed));
   assert.equal(host.context.audits.left.guest_without_job, 2);
-  assert.deepEqual(host.reported, [], "looking is not worth a line");
+  assert.deepEqual(host.reported, [], "an audit without fix logs nothing");
 
   const repaired = await audit(host.context, { fix: true });
   assert.deepEqual(summary(repaired), expected);
@@ -100,7 +100,11 @@ test("guests and files without a job go, what a job owns and what is not of our 
     ["", "", ""],
   );
   assert.deepEqual(readdirSync(guests).toSorted(), ["job-foreign", "job-held", "notes.txt"]);
-  assert.equal((await listMachines(host.context.store, hostId)).length, 1, "the ended job's machine is gone");
+  assert.equal(
+    (await listMachines(host.context.store, hostId)).length,
+    1,
+    "the ended job's machine is recorded as gone",
+  );
   assert.deepEqual(
     [host.context.audits.left.guest_without_job, host.context.audits.repaired.guest_without_job],
     [0, 2],
@@ -110,7 +114,7 @@ test("guests and files without a job go, what a job owns and what is not of our 
   assert.deepEqual(await audit(host.context, { fix: true }), []);
 });
 
-test("an older attempt's guest goes, unless its driver has replaced it meanwhile", async (t) => {
+test("an older attempt's guest is removed, unless its driver has just replaced it", async (t) => {
   const host = await openHost(t, { isDriven: true });
   const { context } = host;
   const { store } = context;
@@ -122,18 +126,18 @@ test("an older attempt's guest goes, unless its driver has replaced it meanwhile
   await setMachineState(store, { ...change, state: "gone" });
   await applyEvent(store, { ...change, event: "requeue" });
   await claim(store, "again", 4000);
-  // The driver has the lock, and makes the new attempt's guest when the audit has decided and waits.
+  // The driver holds the lock, and makes the new attempt's guest after the audit has decided and waits.
   const driver = Promise.withResolvers<void>();
   const driven = context.guestLock.run("again", () => driver.promise);
-  const asked = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
   const guestLock: KeyedLock = {
     run(key, task) {
-      asked.resolve();
+      reached.resolve();
       return context.guestLock.run(key, task);
     },
   };
   const auditing = audit({ ...context, guestLock }, { fix: true });
-  await asked.promise;
+  await reached.promise;
   await host.create("again", 2);
   driver.resolve();
   await driven;
@@ -150,7 +154,7 @@ test("an older attempt's guest goes, unless its driver has replaced it meanwhile
   assert.deepEqual((await context.hypervisor.listInventory()).directories, []);
 });
 
-test("a guest whose job another host has taken over goes, and the job is left alone", async (t) => {
+test("the guest of a job that another host took over is removed, and the job does not change", async (t) => {
   const host = await openHost(t, { isDriven: true });
   const { store } = host.context;
   await boot(host, await insertClaimed(store, "taken"));
@@ -162,13 +166,13 @@ test("a guest whose job another host has taken over goes, and the job is left al
   assert.deepEqual([job?.state, job?.hostId, job?.attempt], ["booting", "elsewhere", 2]);
 });
 
-test("a guest that somebody else removes between two looks leaves no record behind", async (t) => {
+test("a guest that its driver removes during an audit leaves no record", async (t) => {
   const host = await openHost(t, { isDriven: true });
   const { store, hypervisor } = host.context;
   await boot(host, await insertClaimed(store, "taken"));
   await host.create("taken");
   await store.db.updateTable("jobs").set({ host_id: "elsewhere", attempt: 2 }).execute();
-  // As its driver does, which hears of the takeover at the same time.
+  // Like its driver, which detects the takeover at the same time.
   const listInventory = async () => {
     const guestInventory = await hypervisor.listInventory();
     await hypervisor.remove("taken");
@@ -179,7 +183,7 @@ test("a guest that somebody else removes between two looks leaves no record behi
   assert.equal((await getMachine(store, { jobId: "taken", attempt: 1 }))?.state, "gone");
 });
 
-test("a machine of an ended job is finished; one of an active job waits for its driver", async (t) => {
+test("the machine of an ended job is finished; the machine of an active job waits for its driver", async (t) => {
   const host = await openHost(t, { isDriven: false });
   const { store } = host.context;
   await insertClaimed(store, "ended");
@@ -194,7 +198,7 @@ test("a machine of an ended job is finished; one of an active job waits for its 
   assert.equal((await getJob(store, "lost"))?.state, "booting");
 });
 
-test("a job that lost its machine record is tried again, and its guest goes", async (t) => {
+test("a job without its machine record is retried, and its guest is removed", async (t) => {
   const host = await openHost(t, { isDriven: true });
   const { store, hypervisor } = host.context;
   await boot(host, await insertClaimed(store, "norecord"));
@@ -205,7 +209,7 @@ test("a job that lost its machine record is tried again, and its guest goes", as
   assert.deepEqual((await hypervisor.listInventory()).domains, []);
 });
 
-test("old temporary files go; young ones, those in use and a download that will go on stay", async (t) => {
+test("old temporary files are removed; new ones, those in use and a resumable download stay", async (t) => {
   const { context, dataDir } = await openHost(t, { isDriven: true });
   const images = join(dataDir, "images", ".solstice");
   const old = (path: string, ageMs = 48 * hourMs) => {
@@ -240,26 +244,26 @@ test("old temporary files go; young ones, those in use and a download that will 
   for (const path of stale) assert.ok(!existsSync(path), path);
   for (const path of kept) assert.ok(existsSync(path), path);
 
-  // Once the image is there, nothing will go on with its download.
+  // When the image exists, its download will not be resumed.
   old(join(dataDir, "images", "mapped.img"));
   assert.deepEqual(ours(await audit(context, { fix: true })), kept.slice(0, 2).toSorted());
 });
 
-test("the folder of a KVM probe that was killed goes, with nothing in it but the probe's disk", async (t) => {
+test("the folder of a killed KVM probe is removed if it has only the probe's disk", async (t) => {
   const { context, dataDir } = await openHost(t, { isDriven: true });
   const folders = [0, 1].map(() => mkdtempSync(join(dataDir, "solstice-kvm-")));
   const [plain = "", used = ""] = folders;
   for (const folder of folders) writeFileSync(join(folder, "disk"), "");
-  writeFileSync(join(used, "something"), "of somebody");
+  writeFileSync(join(used, "something"), "of another program");
   for (const folder of folders) utimesSync(folder, 1, 1);
-  // A directory of its own: every other orchestrator of this user cleans up the system's, too.
+  // A separate directory, because every other orchestrator of this user also cleans up the system's.
   const leaks = await audit({ ...context, temporaryDirectory: dataDir }, { fix: true });
   assert.equal(leaks.find(({ name }) => name === plain)?.isFixed, true);
   assert.match(leaks.find(({ name }) => name === used)?.problem ?? "", /not empty/);
   assert.ok(!existsSync(plain) && existsSync(join(used, "something")));
 });
 
-test("a difference that cannot be repaired is told once, with why", async (t) => {
+test("a failed repair is logged once, with its reason", async (t) => {
   const host = await openHost(t, { isDriven: true });
   await host.create("stubborn");
   const hypervisor = {

@@ -6,22 +6,25 @@ import { type AuditContext, type HostInventories, readInventories } from "./read
 import { repairLeak } from "./repair-leak.ts";
 import { reportLeak } from "./report-leak.ts";
 
-/** How long after one look the next one comes, in ms: longer than a driver needs from one inventory to the next. */
-const nextLookMs = 250;
+/** Milliseconds between two comparisons: longer than a driver needs from one inventory to the next. */
+const comparisonIntervalMs = 250;
 
-/** The most looks of one audit: on a busy host each may see something new, which is left to the next audit. */
-const maxLooks = 5;
+/**
+ * Maximum comparisons of one audit: on a busy host each may find new differences, which are left to the next
+ * audit.
+ */
+const maxComparisons = 5;
 
-/** The most differences that one audit deals with; the next one goes on. */
+/** Maximum differences of one audit; the next audit continues. */
 const maxLeaks = 10_000;
 
 /**
- * Compares this host's inventories, and with `fix` repairs what can be repaired. Guests of active jobs are left to their
- * drivers; what is not ours is never listed in the first place. One audit of a process runs at a time.
+ * Compares this host's inventories, and with `fix` repairs the differences that can be repaired. Guests of
+ * active jobs are left to their drivers; foreign guests are never listed. A process runs one audit at a time.
  */
 export function audit(context: AuditContext, options: { fix: boolean }): Promise<AuditedLeak[]> {
   return context.audits.lock.run("audit", async () => {
-    const { inventories, leaks } = await lookUntilSure(context);
+    const { inventories, leaks } = await compareUntilConfirmed(context);
     const audited: AuditedLeak[] = [];
     for (const leak of leaks) {
       audited.push(
@@ -35,20 +38,22 @@ export function audit(context: AuditContext, options: { fix: boolean }): Promise
 }
 
 /**
- * Only what two looks see is a difference. What only the last one saw may be what another remover (a driver, another host
- * on the same hypervisor) left of a guest in between, so one more follows; what goes by itself makes no start wait.
+ * Confirms each difference by a second comparison. A difference that only the last comparison found may be a
+ * guest that another process (a driver, another host on the same hypervisor) is removing, so one more
+ * comparison follows. Differences that resolve automatically do not delay a start.
  */
-async function lookUntilSure(
+async function compareUntilConfirmed(
   context: AuditContext,
 ): Promise<{ inventories: HostInventories; leaks: Leak[] }> {
-  let before = await look(context);
+  let before = await compare(context);
   if (isSettled(before.leaks)) return before;
-  for (let looks = 2; ; looks += 1) {
-    await delay(nextLookMs);
-    const { inventories, leaks } = await look(context);
+  for (let comparisons = 2; ; comparisons += 1) {
+    await delay(comparisonIntervalMs);
+    const { inventories, leaks } = await compare(context);
     const confirmed = confirmLeaks(before.leaks, leaks);
     const isNew = (leak: Leak) => !confirmed.includes(leak);
-    if (looks === maxLooks || isSettled(leaks.filter(isNew))) return { inventories, leaks: confirmed };
+    if (comparisons === maxComparisons || isSettled(leaks.filter(isNew)))
+      return { inventories, leaks: confirmed };
     before = { inventories, leaks };
   }
 }
@@ -57,7 +62,7 @@ function isSettled(leaks: readonly Leak[]): boolean {
   return leaks.every(({ remedy }) => remedy === "none");
 }
 
-async function look(context: AuditContext): Promise<{ inventories: HostInventories; leaks: Leak[] }> {
+async function compare(context: AuditContext): Promise<{ inventories: HostInventories; leaks: Leak[] }> {
   const inventories = await readInventories(context);
   return { inventories, leaks: findLeaks(inventories).slice(0, maxLeaks) };
 }

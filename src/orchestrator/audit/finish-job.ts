@@ -4,14 +4,14 @@ import { applyEvent, getJob } from "../../store/jobs/jobs.ts";
 import type { AuditContext } from "./read-inventories.ts";
 
 /**
- * Ends an attempt that has no machine record, and so no driver that could: its guest is removed, and it is repeated or
- * settled as any attempt that failed through us.
+ * Ends an attempt without a machine record, which therefore has no driver: removes its guest, and requeues or
+ * settles the job as after any attempt that failed on our side.
  */
 export async function finishJob(context: AuditContext, jobId: string): Promise<void> {
   const job = await getJob(context.store, jobId);
   if (job === null) return;
   const { attempt } = job;
-  const reason = "The record of this attempt's machine is missing, so the attempt could not go on.";
+  const reason = "The machine record of this attempt is missing, so the attempt was ended.";
   const concluded = await applyEvent(context.store, {
     ...{ jobId, attempt, event: "conclude", at: Date.now() },
     verdict: job.verdict ?? verdict("guest_lost", reason),

@@ -3,7 +3,7 @@ import { readStoreInventory } from "../../store/hosts/audit.ts";
 import { closeAttempt } from "../../store/jobs/attempts.ts";
 import type { AuditContext } from "./read-inventories.ts";
 
-/** Records that the guests of a job's attempts that are over on this host are gone. */
+/** Records that the guests of a job's ended attempts on this host are gone. */
 export async function finishMachines(context: AuditContext, jobId: string): Promise<void> {
   const { hostId } = context.identity;
   const { jobs, machines } = await readStoreInventory(context.store, {

@@ -7,14 +7,16 @@ import { auditBlobs, type BlobAuditContext } from "./audit-blobs.ts";
 import type { AuditedLeak } from "./audit-state.ts";
 import type { AuditContext } from "./read-inventories.ts";
 
-/** What {@link reportLeaks} works with. The blobs are those of the configuration, or why they could not be opened. */
+/**
+ * The dependencies of {@link reportLeaks}. `blobs` is the configured blob store, or the error of opening it.
+ */
 export interface LeakReportContext extends AuditContext, Omit<BlobAuditContext, "blobs"> {
   readonly blobs: BlobAuditContext["blobs"] | SolsticeError;
 }
 
 /**
- * The whole report of a host: what the API's FindLeaks tells, and the command line where no orchestrator runs. A inventory of
- * blobs that cannot be read keeps nobody from the rest: the answer says which one, and why.
+ * Makes the complete report of a host, for the API's FindLeaks, and for the command line when no orchestrator
+ * runs. An unreadable inventory of blobs does not stop the rest: the report names it, with the reason.
  */
 export async function reportLeaks(
   context: LeakReportContext,

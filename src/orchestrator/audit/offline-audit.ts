@@ -18,9 +18,10 @@ import { createAuditState } from "./audit-state.ts";
 import { reportLeaks } from "./leak-report.ts";
 
 /**
- * Compares a host's inventories where no orchestrator runs, and with `fix` repairs what can be repaired without one. It holds
- * the data directory meanwhile, and starts nothing: no server, no guest, no network, no download. Throws `locked` where
- * an orchestrator runs, `not_found` where none ever did, and `config_invalid` where it used another kind of store.
+ * Compares a host's inventories when no orchestrator runs, and with `fix` repairs the differences that can be
+ * repaired without one. Locks the data directory, and starts no server, guest, network or download. Throws
+ * `locked` when an orchestrator runs, `not_found` when none ever ran, and `config_invalid` when the last one
+ * used another kind of store.
  */
 export async function auditOffline(
   config: OrchestratorConfig,
@@ -29,8 +30,8 @@ export async function auditOffline(
   const { dataDir } = config;
   const { log, fix } = options;
   if (!existsSync(join(dataDir, hostIdFileName))) {
-    throw new SolsticeError("not_found", `No orchestrator ever ran with the data directory ${dataDir}.`, {
-      remedy: "Name the right one with --data-dir.",
+    throw new SolsticeError("not_found", `No orchestrator has run with the data directory ${dataDir}.`, {
+      remedy: "Set the orchestrator's data directory with --data-dir.",
     });
   }
   refuseOtherStore(config);
@@ -41,7 +42,7 @@ export async function auditOffline(
   const identity = loadIdentity(dataDir);
   const store = await openStore(config, log);
   closing.defer(() => store.close());
-  // No guest is made, so how one would be run does not matter, and finding out would start one.
+  // This audit creates no guest, so it needs no KVM probe, which would start a guest.
   const unprobed = { ...config, libvirtVirtType: "qemu" } as const;
   const hypervisor = await createHypervisor({ config: unprobed, ownerId: identity.hostId, log, writeSeed });
   closing.defer(() => hypervisor.close());
@@ -51,7 +52,7 @@ export async function auditOffline(
   const blobs = await openBlobs(config);
   if (!(blobs instanceof SolsticeError)) closing.defer(() => blobs.close());
   const context = { config, identity, store, hypervisor, log, guestLock, audits, blobs };
-  // Awaited here: what it reads is closed when this function ends.
+  // Awaited here, because the resources are closed when this function ends.
   return { report: await reportLeaks(context, { fix }), backend: hypervisor.backend };
 }
 

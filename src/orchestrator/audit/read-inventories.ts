@@ -4,19 +4,23 @@ import { readStoreInventory } from "../../store/hosts/audit.ts";
 import type { Context } from "../context.ts";
 import { listTemporaryFiles } from "./temporary-files.ts";
 
-/** What an audit works with: less than the loops have, because it also runs where no orchestrator does. */
+/**
+ * The dependencies of an audit: less than the loops have, because an audit also runs without an orchestrator.
+ */
 export interface AuditContext
   extends Pick<Context, "config" | "identity" | "store" | "hypervisor" | "log" | "guestLock" | "audits"> {
-  /** The system's unless given. */
+  /** Default: the system's temporary directory. */
   readonly temporaryDirectory?: string;
 }
 
-/** {@link Inventories} of this host, with what removes each temporary file. */
+/** {@link Inventories} of this host, with the function that removes each temporary file. */
 export interface HostInventories extends Inventories {
   readonly temporary: readonly Leftover[];
 }
 
-/** Reads the inventories: the host first, and the store last, where every intent is written before it is acted on. */
+/**
+ * Reads the inventories: the host first and the store last, because each intent is stored before the action.
+ */
 export async function readInventories(context: AuditContext): Promise<HostInventories> {
   const { config, identity, hypervisor, audits } = context;
   const temporary = await listTemporaryFiles(config, context.temporaryDirectory);
@@ -25,7 +29,7 @@ export async function readInventories(context: AuditContext): Promise<HostInvent
   return { ...inventories, store: await readStore(context, { guestInventory }), now: Date.now() };
 }
 
-/** The store's side alone, read again for the same traces. */
+/** Reads the store's inventory again, for the same traces of guests. */
 export function readStore(
   context: AuditContext,
   { guestInventory }: Pick<Inventories, "guestInventory">,

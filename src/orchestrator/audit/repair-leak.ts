@@ -7,7 +7,7 @@ import { finishJob } from "./finish-job.ts";
 import { finishMachines } from "./finish-machines.ts";
 import { type AuditContext, type HostInventories, readStore } from "./read-inventories.ts";
 
-/** Repairs one difference as its remedy says, after a last look. Never rejects: what went wrong is in the answer. */
+/** Repairs one difference by its remedy, after a last check. Never rejects: the result has the error. */
 export async function repairLeak(
   context: AuditContext,
   inventories: HostInventories,
@@ -23,17 +23,17 @@ export async function repairLeak(
   }
 }
 
-/** What cannot be repaired from here, and why. */
+/** The reasons why some remedies cannot be applied here. */
 const refusals: Partial<Record<Leak["remedy"], string>> = {
-  none: "It goes by itself.",
-  by_hand: "Only a person can tell whether it is needed.",
-  adopt: "Start the orchestrator: it takes the job up.",
+  none: "Resolves automatically.",
+  by_hand: "Needs a person to decide whether it is still used.",
+  adopt: "Start the orchestrator, which adopts the guest.",
 };
 
 async function act(context: AuditContext, inventories: HostInventories, leak: Leak): Promise<void> {
   const { jobId } = leak;
   if (jobId === null) return removeTemporary(inventories, leak);
-  // The driver of the job holds this lock while it works, and only a driver makes guests.
+  // The job's driver holds this lock while it acts, and only drivers create guests.
   await context.guestLock.run(jobId, async () => {
     if (!(await isStillThere(context, inventories, leak))) return;
     if (leak.kind === "job_without_machine") return finishJob(context, jobId);
@@ -42,14 +42,17 @@ async function act(context: AuditContext, inventories: HostInventories, leak: Le
   });
 }
 
-/** Looks again at what can have changed since the difference was found: what exists may have got an owner. */
+/**
+ * Checks again what can have changed since the difference was found: an existing resource may now have an
+ * owner.
+ */
 async function isStillThere(
   context: AuditContext,
   inventories: HostInventories,
   leak: Leak,
 ): Promise<boolean> {
   const isOfOtherAttempt = leak.kind === "guest_of_other_attempt";
-  // A guest whose job is active may have been replaced by its driver; the others can only have gone.
+  // The driver of an active job may have replaced its guest; other guests can only have been removed.
   const guestInventory = isOfOtherAttempt
     ? await context.hypervisor.listInventory()
     : inventories.guestInventory;
@@ -60,10 +63,10 @@ async function isStillThere(
 
 async function removeGuest(context: AuditContext, leak: Leak, jobId: string): Promise<void> {
   await context.hypervisor.remove(jobId);
-  // Of the hypervisor's log `remove` takes what it may; only here does the log itself matter.
+  // `remove` deletes the hypervisor's log if it is allowed to; here the log itself is the leak.
   if (leak.kind === "stale_temporary_file" && (await lstat(leak.name).catch(() => null))) {
     throw new SolsticeError("hypervisor_failed", `${leak.name} cannot be removed.`, {
-      remedy: "It belongs to another user: run as root, or remove it by hand.",
+      remedy: "The file belongs to another user: run as root, or remove it manually.",
     });
   }
 }

@@ -6,12 +6,16 @@ import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { probeFileName, probeFolderPrefix } from "../../host/kvm/kvm.ts";
 import { type Leftover, listImageLeftovers } from "../../images/prepare/leftovers.ts";
 
-/** What is written at once is old after this: writing it takes milliseconds. The KVM probe has a deadline of seconds. */
+/**
+ * The age after which a temporary file is stale, in ms: writing one takes milliseconds, and the KVM probe has
+ * a deadline of seconds.
+ */
 const staleAfterMs = 10 * 60_000;
 
 /**
- * Every temporary file of ours on this host that is not in a guest's directory (those go with the guest): what a note or
- * an image's note was written to before it was renamed, what image preparations left, and the KVM probe's folders.
+ * Lists our temporary files on this host that are not in a guest's directory (those are removed with the
+ * guest): notes and image notes before their rename, remains of image preparations, and folders of the KVM
+ * probe.
  */
 export async function listTemporaryFiles(
   config: Pick<OrchestratorConfig, "dataDir" | "imageMap">,
@@ -20,11 +24,8 @@ export async function listTemporaryFiles(
   const { dataDir } = config;
   const facts = await inFolder(join(dataDir, "image-facts"), /\.json\.\d+\.tmp$/);
   const files = await Promise.all([
-    describeFile(
-      join(dataDir, `${orchestratorNoteName}.new`),
-      "the orchestrator's note before it was in place",
-    ),
-    ...facts.map((path) => describeFile(path, "a note about an image that was being written")),
+    describeFile(join(dataDir, `${orchestratorNoteName}.new`), "a partly written note of the orchestrator"),
+    ...facts.map((path) => describeFile(path, "a partly written note about an image")),
     ...(await probeFolders(temporaryDirectory)).map(describeProbe),
   ]);
   return [...files.filter((file) => file !== null), ...(await listImageLeftovers(config))];
@@ -48,13 +49,16 @@ function probeFolders(directory: string): Promise<string[]> {
   return inFolder(directory, new RegExp(`^${probeFolderPrefix}[A-Za-z0-9]{6}$`));
 }
 
-/** The system's temporary directory is everybody's: only a folder of this user is ours, and only what we put in it goes. */
+/**
+ * All users share the system's temporary directory: only a folder of this user is ours, and only our files in
+ * it are removed.
+ */
 async function describeProbe(path: string): Promise<Leftover | null> {
   const folder = await lstat(path).catch(() => null);
   if (!folder?.isDirectory() || folder.uid !== process.getuid?.()) return null;
   return {
     ...{ path, staleAfterMs, isHeld: false, modifiedAt: folder.mtimeMs },
-    what: "the folder of a test guest that tried KVM",
+    what: "the folder of a guest that probed KVM",
     async remove() {
       await rm(join(path, probeFileName), { force: true });
       await rmdir(path);
