@@ -69,7 +69,7 @@ async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): 
   });
 }
 
-/** By this host's map, and by what the other hosts reported only where the map does not know the label or size. */
+/** Places the request by this host's map, or by the facts of the other hosts if the map lacks the label or size. */
 async function placeRequest(context: Context, request: JobRequest): Promise<Placement> {
   const requested = { runsOn: request.runs_on, size: request.size };
   const { imageMap: map } = context.config;
