@@ -52,10 +52,10 @@ export interface RunnerServiceContext {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /**
-   * The plan for a runner: a POSIX shell fragment that only assigns variables. It may hold secrets; `secrets`
+   * The plan for a runner: a POSIX shell fragment that only assigns variables. It may hold secrets; `masked`
    * are the values to mask from now on.
    */
-  readonly buildPlan: (job: Job) => { readonly plan: string; readonly secrets: readonly string[] };
+  readonly buildPlan: (job: Job) => { readonly plan: string; readonly masked: readonly string[] };
   /** The values masked in the logs of running attempts. */
   readonly masks: AttemptMasks;
   /** Maximum stored log of one attempt, in bytes. */
@@ -148,7 +148,7 @@ async function start(context: RunnerServiceContext, request: StartRequest, boots
   // The plan is built first: a job whose plan cannot be built must not become running.
   const accept = (job: Job) => {
     const built = context.buildPlan(job);
-    context.masks.give(job, built.secrets);
+    context.masks.give(job, built.masked);
     plan = Buffer.from(built.plan);
   };
   const session = await startSession(store, { bootstrapTokenHash, sessionTokenHash, at, accept });

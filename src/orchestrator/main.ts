@@ -4,7 +4,6 @@ import { openBlobStore } from "../blobs/open-blob-store.ts";
 import type { OrchestratorConfig } from "../config/orchestrator-config.ts";
 import type { ConfigSource } from "../config/reload/config-source.ts";
 import type { LifecycleLimits } from "../core/job/lifecycle.ts";
-import { valuesToMask } from "../core/secrets/secrets-of-job.ts";
 import { writeSeed } from "../guest/seed/seed-image.ts";
 import { probeKvm } from "../host/kvm/kvm.ts";
 import { acquireProcessLock } from "../host/process-lock.ts";
@@ -156,7 +155,7 @@ async function openContext(
   closing.defer(() => images.close());
   if (hypervisor.backend !== "noop") await images.start(neverAborted);
   const secrets = createSecretFiles(config.secrets, log);
-  const masks = new AttemptMasks((job) => valuesToMask(secrets.current(), job.request));
+  const masks = new AttemptMasks((job) => secrets.decide(job.request).masked);
   const dataset = hypervisor.backend === "zones" ? config.zones.pool : null;
   const diskGuard = await startDiskGuard({ config, dataset, store, log, closing });
   const blobs = await openBlobStore(config);

@@ -136,7 +136,7 @@ export async function startTestRunnerServer(
     listen: { host: "127.0.0.1", port: 0 },
     log: new MemoryLog(),
     now: Date.now,
-    buildPlan: (job) => ({ plan: `JOB_ID=${job.id}\n`, secrets: [] }),
+    buildPlan: (job) => ({ plan: `JOB_ID=${job.id}\n`, masked: [] }),
     masks: new AttemptMasks(() => []),
     logLimitBytes: 1024 * 1024 * 1024,
     heartbeatSeconds: 10,

@@ -28,7 +28,7 @@ async function serve(t: TestContext, store: Store, values: readonly string[] = [
   const server = await startTestRunnerServer(t, {
     store,
     masks,
-    buildPlan: () => ({ plan: "PLAN\n", secrets: values }),
+    buildPlan: () => ({ plan: "PLAN\n", masked: values }),
   });
   const runner = (booted: BootedJob) => {
     const call = (method: string, body: unknown, token = booted.sessionToken) =>
@@ -179,7 +179,7 @@ test("a value given to an attempt stays masked when the operator changes it", as
   const server = await startTestRunnerServer(t, {
     store,
     masks,
-    buildPlan: () => ({ plan: "PLAN\n", secrets: [value] }),
+    buildPlan: () => ({ plan: "PLAN\n", masked: [value] }),
   });
   const call = (method: string, body: unknown, token: string) =>
     postJson(`${server.url}/solstice.v1.RunnerService/${method}`, { body, token });

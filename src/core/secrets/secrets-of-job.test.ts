@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { SecretPolicy } from "./policy.ts";
 import type { CheckoutUse, Secret } from "./secret.ts";
 import { SecretValue } from "./secret-value.ts";
-import { secretsOfJob, valuesToMask } from "./secrets-of-job.ts";
+import { secretsOfJob } from "./secrets-of-job.ts";
 
 const everywhere: SecretPolicy = { repositories: ["example.org/**"], refs: "any", withoutRepository: false };
 const mainOnly: SecretPolicy = { ...everywhere, refs: ["refs/heads/main"] };
@@ -39,13 +39,15 @@ test("each name is given, withheld with a line for the log, or unknown", () => {
   );
   assert.deepEqual(notes, [
     "solstice: secret DEPLOY is withheld: the secret is not for ref refs/heads/topic",
+    "solstice: secret MISSING is withheld: this host has no such secret any more",
   ]);
   assert.deepEqual(unknown, ["MISSING"]);
   assert.equal(checkout?.name, "GIT", "the first checkout secret that this job may have");
 });
 
 test("exactly the secrets that a job names, given or not, and its checkout's secret are masked", () => {
-  assert.deepEqual(valuesToMask(secrets, request), ["value of DEPLOY", "value of TOKEN", "value of GIT"]);
+  const { masked } = secretsOfJob(secrets, request);
+  assert.deepEqual(masked, ["value of DEPLOY", "value of TOKEN", "value of GIT"]);
 });
 
 test("a fork's job gets no secret, not even for its checkout", () => {

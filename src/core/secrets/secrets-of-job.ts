@@ -2,22 +2,28 @@ import type { JobRequest } from "../request/job-request.ts";
 import { decideSecret, type SecretRequester } from "./policy.ts";
 import type { Secret, SecretSet } from "./secret.ts";
 
-/** A job's share of the operator's secrets. */
+/** A job's share of the operator's secrets, and what is masked in its logs. */
 export interface JobSecrets {
+  /** The secrets that the job requests and may have. */
   readonly given: readonly Secret[];
+  /**
+   * The secret that git gets for the checkout without a request by the job; null when no secret is for this repository.
+   */
+  readonly checkout: Secret | null;
   /** Reasons why other requested secrets are withheld; one line each, for the beginning of the job's log. */
   readonly notes: readonly string[];
   /** Requested names that do not exist. */
   readonly unknown: readonly string[];
   /**
-   * The secret that git gets for the checkout without a request by the job; null when no secret is for this repository.
+   * The values to mask in the job's logs: of all secrets that it names, given or not, and of its checkout. A secret that
+   * was withdrawn while the job runs must not be shown either.
    */
-  readonly checkout: Secret | null;
+  readonly masked: readonly string[];
 }
 
 type SecretsRequest = Pick<JobRequest, "secrets" | "from_fork" | "repo_url" | "ref">;
 
-/** Decides about all secrets of a job. Pure: the same secrets and request give the same answer. */
+/** Decides about all secrets of a job; no other code does. Pure: the same secrets and request give the same answer. */
 export function secretsOfJob(secrets: SecretSet, request: SecretsRequest): JobSecrets {
   const requester: SecretRequester = {
     repoUrl: request.repo_url ?? null,
@@ -34,11 +40,15 @@ export function secretsOfJob(secrets: SecretSet, request: SecretsRequest): JobSe
     else if (decision.kind === "withheld") notes.push(noteOf(name, decision.why));
     else unknown.push(name);
   }
-  return { given, notes, unknown, checkout: checkoutSecret(secrets, requester) };
+  // A job with unknown names is refused before it runs. These names were removed from the secrets file since.
+  const lost = unknown.map((name) => noteOf(name, "this host has no such secret any more"));
+  const checkout = checkoutSecret(secrets, requester);
+  const masked = valuesOf([...request.secrets.map((name) => secrets.get(name)), checkout]);
+  return { given, checkout, notes: [...notes, ...lost], unknown, masked };
 }
 
 /** The line of a log with the reason why a job runs without a secret. */
-export function noteOf(name: string, why: string): string {
+function noteOf(name: string, why: string): string {
   return `solstice: secret ${name} is withheld: ${why}`;
 }
 
@@ -51,13 +61,6 @@ function checkoutSecret(secrets: SecretSet, requester: SecretRequester): Secret 
   return null;
 }
 
-/**
- * The values to mask in a job's logs: of all secrets that it names, given or not, and of its checkout. A secret that
- * was withdrawn while the job runs must not be shown either.
- */
-export function valuesToMask(secrets: SecretSet, request: SecretsRequest): string[] {
-  const named = request.secrets.flatMap((name) => secrets.get(name) ?? []);
-  const { checkout } = secretsOfJob(secrets, request);
-  const all = checkout === null ? named : [...named, checkout];
-  return [...new Set(all.map(({ value }) => value.reveal()))];
+function valuesOf(secrets: readonly (Secret | null | undefined)[]): string[] {
+  return [...new Set(secrets.flatMap((secret) => secret?.value.reveal() ?? []))];
 }

@@ -44,7 +44,7 @@ async function setUp(t: TestContext) {
     caches,
     transfers,
     buildPlan: ({ id, attempt, request }) => ({
-      secrets: [],
+      masked: [],
       plan: buildPlan({
         ...{ jobId: id, attempt, repoUrl: null, commitSha: null, ref: null, env: request.env },
         ...{

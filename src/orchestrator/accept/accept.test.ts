@@ -8,6 +8,7 @@ import { renewLease } from "../../store/hosts/hosts.ts";
 import { takeOver } from "../../store/hosts/takeover.ts";
 import { claimJob, getJob, requestCancel } from "../../store/jobs/jobs.ts";
 import type { Context } from "../context.ts";
+import { createSecretFiles } from "../secrets/secret-files.ts";
 import { createAdmission } from "./admission.ts";
 
 const red = imageDefinition({
@@ -29,11 +30,13 @@ function mapWith(latest: "red" | "blue"): ImageMap {
 async function createHost(t: TestContext) {
   const store = await openTestStore(t);
   const config = { imageMap: mapWith("red"), maxAttempts: 2, jobTimeoutSeconds: 60, maxQueued: 10 };
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
   const context = {
     ...{ store, config, phase: "serving" },
     identity: { hostId: "host-a" },
     hypervisor: { backend: "noop" },
-    log: { debug() {}, info() {}, warn() {}, error() {} },
+    log,
+    secrets: createSecretFiles(null, log),
     reach: { report: async () => {}, whyClosed: async () => null, whyUnreachable: async () => null },
   } as unknown as Context;
   return { store, config, admission: createAdmission(context) };

@@ -4,7 +4,6 @@ import type { Job } from "../../core/job/job.ts";
 import { type JobRequest, parseJobRequest, unknownRequestKeys } from "../../core/request/job-request.ts";
 import { whyRefused } from "../../core/schedule/image-availability.ts";
 import { type Placement, placeElsewhere, placeHere } from "../../core/schedule/placement.ts";
-import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { withoutTrailing } from "../../core/text/text-ends.ts";
 import { insertJob } from "../../store/jobs/jobs.ts";
 import { type Context, imageHere, isImageReady } from "../context.ts";
@@ -60,9 +59,7 @@ function reportUnknownKeys(context: Context, request: JobRequest, input: unknown
  * secret names: the caller may be untrusted.
  */
 async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): Promise<void> {
-  if (request.secrets.length === 0) return;
-  await secrets.refresh();
-  const { unknown } = secretsOfJob(secrets.current(), request);
+  const { unknown } = await secrets.refreshAndDecide(request);
   if (unknown.length === 0) return;
   throw new SolsticeError("usage", `Unknown secret: ${unknown.join(", ")}.`, {
     remedy: "Correct the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",

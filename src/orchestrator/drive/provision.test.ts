@@ -11,6 +11,7 @@ import { parseJobRequest } from "../../core/request/job-request.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import type { Context } from "../context.ts";
 import { loadIdentity } from "../identity.ts";
+import { createSecretFiles } from "../secrets/secret-files.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
 
@@ -28,6 +29,7 @@ test("a store that is away while a guest is made ends no attempt: it is made aga
   context.after(() => rmSync(directory, { recursive: true }));
   const host = {
     identity: loadIdentity(directory),
+    secrets: createSecretFiles(null, log),
     reach: { whyUnreachable: async () => null },
     config: { imageMap: imageMapOf(imageDefinition({ name: "red", localPath: "/nonexistent" })) },
     images: {

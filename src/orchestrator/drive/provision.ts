@@ -2,7 +2,6 @@ import { errorText, isSolsticeError, SolsticeError } from "../../core/errors.ts"
 import type { ImageDefinition } from "../../core/image-map/image-map.ts";
 import { guestName, type Job } from "../../core/job/job.ts";
 import { type Verdict, verdict } from "../../core/job/verdict.ts";
-import { secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 import { buildSeed } from "../../guest/seed/seed.ts";
 import type { GuestSpec } from "../../hypervisor/hypervisor.ts";
 import { applyEvent } from "../../store/jobs/jobs.ts";
@@ -38,9 +37,7 @@ export async function provision(context: Context, job: Job): Promise<void> {
 
 /** A job that asks for what only other hosts have must not run without it: another attempt may get there. */
 async function refuseMissingSecrets({ secrets }: Context, { request }: Job): Promise<void> {
-  if (request.secrets.length === 0) return;
-  await secrets.refresh();
-  const { unknown } = secretsOfJob(secrets.current(), request);
+  const { unknown } = await secrets.refreshAndDecide(request);
   if (unknown.length > 0) throw new MissingSecrets(unknown);
 }
 

@@ -2,21 +2,25 @@ import { haveSecretsChanged, loadSecrets } from "../../config/secrets/load-secre
 import type { SecretsConfig, SecretsReading } from "../../config/secrets/secrets-config.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
+import type { JobRequest } from "../../core/request/job-request.ts";
 import type { SecretSet } from "../../core/secrets/secret.ts";
+import { type JobSecrets, secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 
 /** The operator's secrets as they are now. In memory only. */
 export interface SecretFiles {
   current(): SecretSet;
+  /** Which of them a job gets, and what is masked in its logs. */
+  decide(request: JobRequest): JobSecrets;
   /**
-   * Looks whether the files have changed, and reads them again. A file that is wrong changes nothing: what was read before
-   * stays, and the log says why. Never rejects.
+   * {@link decide} for a job that may have come with a change of the files: where it names a secret, files that have changed are
+   * read again first. A file that is wrong changes nothing: what was read before stays, and the log says why. Never rejects.
    */
-  refresh(): Promise<void>;
+  refreshAndDecide(request: JobRequest): Promise<JobSecrets>;
   /** Takes over what was read of another configuration; null: there are no secrets any more. */
   replace(config: SecretsConfig | null): void;
 }
 
-/** Makes the book; without a secrets file it stays empty. */
+/** Reads the operator's secrets file; without one there are no secrets. */
 export function createSecretFiles(initial: SecretsConfig | null, log: Log): SecretFiles {
   let config = initial;
   let reading = initial?.initial ?? noSecrets;
@@ -43,13 +47,17 @@ export function createSecretFiles(initial: SecretsConfig | null, log: Log): Secr
       lastProblem = problem;
     }
   };
+  const decide = (request: JobRequest) => secretsOfJob(reading.secrets, request);
   return {
     current: () => reading.secrets,
-    refresh() {
+    decide,
+    async refreshAndDecide(request) {
+      if (request.secrets.length === 0) return decide(request);
       refreshing ??= refresh().finally(() => {
         refreshing = null;
       });
-      return refreshing;
+      await refreshing;
+      return decide(request);
     },
     replace(next) {
       config = next;

@@ -9,8 +9,8 @@ import type { ListenAddress, OrchestratorConfig } from "../../config/orchestrato
 import type { Job } from "../../core/job/job.ts";
 import { artifactsOf } from "../../core/request/artifacts.ts";
 import { cachesOf, hasAlwaysSteps, stepsOf } from "../../core/request/job-request.ts";
-import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
-import { noteOf, secretsOfJob, valuesToMask } from "../../core/secrets/secrets-of-job.ts";
+import type { Secret } from "../../core/secrets/secret.ts";
+import type { JobSecrets } from "../../core/secrets/secrets-of-job.ts";
 import { buildPlan, type PlanCheckout } from "../../guest/seed/plan.ts";
 import { replaceFile } from "../../host/files/replace-file.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
@@ -71,7 +71,11 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     store,
     log,
     now: Date.now,
-    buildPlan: (job) => planOf(job, { config, secrets: secrets.current(), closedWay: reach.lastAnswer(job) }),
+    buildPlan: (job) => {
+      const decided = secrets.decide(job.request);
+      const plan = planOf(job, { config, secrets: decided, closedWay: reach.lastAnswer(job) });
+      return { plan, masked: decided.masked };
+    },
     masks,
     transfers,
     caches,
@@ -89,17 +93,15 @@ function planOf(
   job: Job,
   known: {
     readonly config: OrchestratorConfig;
-    readonly secrets: SecretSet;
+    readonly secrets: JobSecrets;
     readonly closedWay: string | null;
   },
-): { plan: string; secrets: string[] } {
+): string {
   const { id, attempt, request, timeoutSeconds } = job;
   const { config, secrets, closedWay } = known;
-  const { given, notes, unknown, checkout } = secretsOfJob(secrets, request);
-  // Provisioning refuses what is not known here; this is for a file that was changed since.
-  const gone = unknown.map((name) => noteOf(name, "this host has no such secret any more"));
+  const { given, checkout, notes } = secrets;
   const cleanupSeconds = hasAlwaysSteps(request) ? config.cleanupTimeoutSeconds : 0;
-  const plan = buildPlan({
+  return buildPlan({
     jobId: id,
     attempt,
     repoUrl: request.repo_url ?? null,
@@ -109,7 +111,7 @@ function planOf(
     secrets: given.map(({ name, value }) => ({ name, value: value.reveal() })),
     checkout: checkout && planCheckout(checkout),
     closedWay,
-    notes: [...notes, ...gone],
+    notes,
     steps: stepsOf(request).map(({ timeout_seconds, ...step }) => ({
       ...step,
       timeoutSeconds: timeout_seconds,
@@ -119,7 +121,6 @@ function planOf(
     cleanupSeconds,
     deadlineSeconds: timeoutSeconds + cleanupSeconds + runnerDeadlineMarginSeconds,
   });
-  return { plan, secrets: valuesToMask(secrets, request) };
 }
 
 function planCheckout({ value, checkout }: Secret): PlanCheckout {
