@@ -134,6 +134,14 @@ export default {
       to: { dependencyTypes: ["core"] },
     },
     {
+      name: "one-masker",
+      comment:
+        "What a job writes is masked by src/attempts/output/masked-stream.ts: store it, or show it, through that.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "\\.test\\.ts$|^src/attempts/output/masked-stream\\.ts$" },
+      to: { path: "^src/core/secrets/masker\\.ts$" },
+    },
+    {
       name: "no-test-code-in-products",
       comment: "Tests may use the product, never the other way round.",
       severity: "error",

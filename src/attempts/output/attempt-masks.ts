@@ -1,7 +1,7 @@
 import type { Job } from "../../core/job/job.ts";
 import { ByteSearch } from "../../core/secrets/byte-search.ts";
 import { fragmentsOfAll } from "../../core/secrets/fragments.ts";
-import type { Masker } from "../../core/secrets/masker.ts";
+import type { MaskedStream } from "./masked-stream.ts";
 
 /**
  * Maximum number of attempts whose secrets are in memory; those of others are read again from the operator's
@@ -14,20 +14,11 @@ const attemptsMax = 2000;
  */
 const searchesMax = 8;
 
-/** The state of masking an output. */
-export interface OutputMask {
-  readonly masker: Masker;
-  /** Number of output bytes accepted, including held bytes. */
-  position: number;
-  /** The last stored bytes, before masking: the log's digest needs them again. */
-  lastRaw: Uint8Array;
-}
-
 /** The masking of one attempt's logs. */
 export interface AttemptMask {
   readonly search: ByteSearch;
   /** Null before the first output and after an error: masking then restarts from the stored log. */
-  output: OutputMask | null;
+  output: MaskedStream | null;
 }
 
 interface MaskedAttempt {

@@ -1,8 +1,8 @@
 import type { Job } from "../../core/job/job.ts";
-import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
-import { appendLog, digestBoundary, logStatus } from "../../store/logs/logs.ts";
+import { appendLog, logStatus } from "../../store/logs/logs.ts";
 import type { Store } from "../../store/store.ts";
-import type { AttemptMask, AttemptMasks, OutputMask } from "./attempt-masks.ts";
+import type { AttemptMask, AttemptMasks } from "./attempt-masks.ts";
+import { type LogPart, MaskedStream } from "./masked-stream.ts";
 
 /** The dependencies of the functions in this file. */
 export interface OutputLogParts {
@@ -31,11 +31,11 @@ export async function appendOutput(
   const output = await outputOf(parts, job, mask);
   const overlap = output.position - append.offset;
   if (overlap < 0 || overlap >= append.data.length) return output.position;
-  const take = () => {
-    output.position += append.data.length - overlap;
-    return output.masker.feed(append.data.subarray(overlap));
-  };
-  return await storeMasked(parts, job, { mask, output, take });
+  return await storeMasked(parts, job, {
+    mask,
+    output,
+    take: () => output.take(append.data.subarray(overlap)),
+  });
 }
 
 /** The number of bytes of a job's output that were received without a gap. */
@@ -52,19 +52,15 @@ export async function releaseOutput(
   mask: AttemptMask | null,
 ): Promise<void> {
   const output = mask?.output ?? null;
-  if (mask === null || output === null || output.masker.heldBytes === 0) return;
-  await storeMasked(parts, job, { mask, output, take: () => output.masker.finish() });
+  if (mask === null || output === null) return;
+  await storeMasked(parts, job, { mask, output, take: () => output.finish() });
 }
 
-/**
- * The state of masking. After a restart, masking begins early enough to include every secret that ends in
- * bytes not yet stored.
- */
-async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Promise<OutputMask> {
+/** The masked stream of the output. After a restart or an error, the stream continues the stored log. */
+async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Promise<MaskedStream> {
   if (mask.output === null) {
     const { received } = await logStatus(parts.store, logOf(job));
-    const position = digestBoundary(Math.max(0, received - mask.search.longest));
-    mask.output = { masker: new Masker(mask.search), position, lastRaw: new Uint8Array() };
+    mask.output = new MaskedStream(mask.search, received);
   }
   return mask.output;
 }
@@ -76,19 +72,13 @@ async function outputOf(parts: OutputLogParts, job: Job, mask: AttemptMask): Pro
 async function storeMasked(
   { store, logLimitBytes: limitBytes }: OutputLogParts,
   job: Job,
-  { mask, output, take }: { mask: AttemptMask; output: OutputMask; take: () => MaskedBytes },
+  { mask, output, take }: { mask: AttemptMask; output: MaskedStream; take: () => LogPart | null },
 ): Promise<number> {
   mask.output = null;
-  const { raw, masked } = take();
-  if (raw.length > 0) {
-    const end = output.position - output.masker.heldBytes;
-    const data = Buffer.concat([output.lastRaw, raw]);
-    // The bytes of `lastRaw` are already stored in masked form, so zeros replace them here.
-    const kept = Buffer.concat([Buffer.alloc(output.lastRaw.length), masked]);
-    const offset = end - data.length;
-    const { gap } = await appendLog(store, { ...logOf(job), offset, data, kept, limitBytes });
+  const part = take();
+  if (part !== null) {
+    const { gap } = await appendLog(store, { ...logOf(job), ...part, limitBytes });
     if (gap) return (await logStatus(store, logOf(job))).received;
-    output.lastRaw = Uint8Array.from(data.subarray(data.length - (end - digestBoundary(end))));
   }
   mask.output = output;
   return output.position;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { bootJob, insertTestJob, openTestStore, readJob } from "../../api/testing/fixture.ts";
 import { AttemptMasks } from "../../attempts/output/attempt-masks.ts";
 import { verdict } from "../../core/job/verdict.ts";
-import { readLog } from "../../store/logs/logs.ts";
+import { logStatus, readLog } from "../../store/logs/logs.ts";
 import {
   type ConsoleContext,
   describeConsole,
@@ -57,6 +58,24 @@ test("a boot that timed out with nothing started points at the image", async (t)
   );
   assert.doesNotMatch(await messageWith("Linux version 6.1\r\n", "boot_timeout"), pointsAtImage);
   assert.doesNotMatch(await messageWith("", "guest_lost"), pointsAtImage);
+});
+
+test("a console that is longer than one read is masked throughout, and its digest stays that of what the guest wrote", async (t) => {
+  const store = await openTestStore(t);
+  const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
+  const job = await readJob(store, jobId);
+  const line = "token hunter2-and-more!\r\n";
+  const whole = Buffer.from(line.repeat(30_000));
+  const readConsole = async (_id: string, offset: number, maxBytes: number) =>
+    whole.subarray(offset, offset + maxBytes);
+  const masks = new AttemptMasks(() => ["hunter2-and-more"]);
+  await keepWholeConsole({ store, hypervisor: { readConsole }, masks } as unknown as ConsoleContext, job);
+  const log = { jobId, attempt: job.attempt, stream: "console" } as const;
+  const { sha256, received } = await logStatus(store, log);
+  assert.equal(received, whole.length);
+  assert.equal(sha256, createHash("sha256").update(whole).digest("hex"));
+  const stored = (await readLog(store, { ...log, offset: 0, maxBytes: whole.length })).toString();
+  assert.equal(stored, line.replace("hunter2-and-more", "*".repeat(16)).repeat(30_000));
 });
 
 test("a secret on the console is masked in the store and in verdicts, however the console grows", async (t) => {

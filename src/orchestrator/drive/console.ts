@@ -1,10 +1,9 @@
+import { createTextMask, type LogPart, MaskedStream } from "../../attempts/output/masked-stream.ts";
 import { explainWithConsole, findTrouble } from "../../core/job/console-trouble.ts";
 import type { Job } from "../../core/job/job.ts";
 import type { Verdict } from "../../core/job/verdict.ts";
-import type { ByteSearch } from "../../core/secrets/byte-search.ts";
-import { type MaskedBytes, Masker } from "../../core/secrets/masker.ts";
 import { withoutTerminalSequences } from "../../core/text/terminal-sequences.ts";
-import { appendLog, digestBoundary, logStatus } from "../../store/logs/logs.ts";
+import { appendLog, logStatus } from "../../store/logs/logs.ts";
 import type { Context } from "../context.ts";
 
 /** The longest console log kept of one attempt, in bytes: a guest can write to it without end. */
@@ -32,47 +31,31 @@ export async function keepConsole(context: ConsoleContext, job: Job): Promise<nu
 /** {@link keepConsole} for a guest that writes no more: what may have been the beginning of a secret is kept as well. */
 export async function keepWholeConsole(context: ConsoleContext, job: Job): Promise<void> {
   const { received } = await logStatus(context.store, consoleOf(job));
-  const search = context.masks.of(job)?.search;
-  if (search === undefined) await keepConsoleFrom(context, job, received);
-  else await keepMasked(context, job, { search, received, isWhole: true });
+  await copyConsole(context, job, { received, isWhole: true });
 }
 
-/** {@link keepConsole} for who knows how much the store has; returns how much it has then. */
+/** {@link keepConsole} for a caller that knows how much the store has; returns how much it has then. */
 export async function keepConsoleFrom(context: ConsoleContext, job: Job, from: number): Promise<number> {
-  const search = context.masks.of(job)?.search;
-  if (search !== undefined) return keepMasked(context, job, { search, received: from, isWhole: false });
-  let received = from;
-  for (let reads = 0; reads < maxReads; reads += 1) {
-    const data = await context.hypervisor.readConsole(job.id, received, readBytes);
-    if (data.length === 0) break;
-    const part = { offset: received, data, limitBytes: consoleLimitBytes };
-    received = (await appendLog(context.store, { ...consoleOf(job), ...part })).received;
-  }
-  return received;
+  return await copyConsole(context, job, { received: from, isWhole: false });
 }
 
-/** Begins early enough to see every secret that ends in what the store does not have. */
-async function keepMasked(
-  context: ConsoleContext,
+async function copyConsole(
+  { store, hypervisor, masks }: ConsoleContext,
   job: Job,
-  { search, received, isWhole }: { search: ByteSearch; received: number; isWhole: boolean },
+  { received, isWhole }: { received: number; isWhole: boolean },
 ): Promise<number> {
-  const masker = new Masker(search);
-  let read = digestBoundary(Math.max(0, received - search.longest));
+  const console = new MaskedStream(masks.of(job)?.search ?? null, received);
   let kept = received;
-  const keep = async ({ raw, masked }: MaskedBytes) => {
-    if (raw.length === 0) return;
-    const offset = read - masker.heldBytes - raw.length;
-    const part = { offset, data: raw, kept: masked, limitBytes: consoleLimitBytes };
-    kept = (await appendLog(context.store, { ...consoleOf(job), ...part })).received;
+  const keep = async (part: LogPart | null) => {
+    if (part === null) return;
+    kept = (await appendLog(store, { ...consoleOf(job), ...part, limitBytes: consoleLimitBytes })).received;
   };
   for (let reads = 0; reads < maxReads; reads += 1) {
-    const data = await context.hypervisor.readConsole(job.id, read, readBytes);
+    const data = await hypervisor.readConsole(job.id, console.position, readBytes);
     if (data.length === 0) break;
-    read += data.length;
-    await keep(masker.feed(data));
+    await keep(console.take(data));
   }
-  if (isWhole) await keep(masker.finish());
+  if (isWhole) await keep(console.finish());
   return kept;
 }
 
@@ -107,8 +90,7 @@ function imageHint({ image }: Job, { reason }: Verdict, console: string): string
 
 /** The console's end, 256 Ki characters of it, without secrets. */
 async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string> {
-  const search = context.masks.of(job)?.search;
-  const masker = search === undefined ? null : new Masker(search);
+  const mask = createTextMask(context.masks.of(job)?.search ?? null);
   const tail = (before: string, bytes: Uint8Array) =>
     (before + Buffer.from(bytes).toString("utf8")).slice(-readBytes);
   let text = "";
@@ -117,9 +99,9 @@ async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string
     const data = await context.hypervisor.readConsole(job.id, offset, readBytes);
     if (data.length === 0) break;
     offset += data.length;
-    text = tail(text, masker === null ? data : masker.feed(data).masked);
+    text = tail(text, mask.take(data));
   }
-  return masker === null ? text : tail(text, masker.finish().masked);
+  return tail(text, mask.finish());
 }
 
 /** What a console's text adds to a verdict's sentence. */
