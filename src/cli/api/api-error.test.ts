@@ -2,12 +2,20 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { openTestStore, startTestUserServer } from "../../api/testing/fixture.ts";
+import { JobService } from "../../gen/solstice/v1/jobs_pb.ts";
 import { runCli } from "../testing/run-cli.ts";
+import { fromApiError, isNotOurs } from "./api-error.ts";
 
 /** A web server that sends the same response to each request. The test can change the response. */
 async function startWebServer(t: TestContext) {
-  const answer = { status: 200, type: "text/html", body: "<html>" };
+  const answer: { status: number; type: string; body: string | Buffer } = {
+    status: 200,
+    type: "text/html",
+    body: "<html>",
+  };
   const server = createServer((request, response) => {
     request.resume().once("end", () => {
       response.writeHead(answer.status, { "content-type": answer.type }).end(answer.body);
@@ -41,6 +49,26 @@ test("a server that is no orchestrator fails at once, also for a command that wa
       assert.match(stderr, notSolstice, JSON.stringify(change));
       assert.equal(code, 69);
     }
+  }
+});
+
+test("an answer that ends in the middle is a broken connection, which is worth a retry, and no mistake of the caller", async (t) => {
+  const { answer, port } = await startWebServer(t);
+  const apiUrl = `http://127.0.0.1:${port}`;
+  const client = createClient(JobService, createConnectTransport({ baseUrl: apiUrl, httpVersion: "1.1" }));
+  // An envelope is a byte of flags and four bytes of length: none at all, a part of one, and one without all its content.
+  for (const body of [Buffer.alloc(0), Buffer.from([0, 0]), Buffer.from([0, 0, 0, 0, 9, 1])]) {
+    Object.assign(answer, { status: 200, type: "application/connect+proto", body });
+    const read = async () => {
+      for await (const _ of client.logs({ jobId: "7k3m9x" }));
+    };
+    const error = fromApiError(await read().catch((thrown: unknown) => thrown), apiUrl);
+    assert.deepEqual(
+      [error.code, isNotOurs(error)],
+      ["unavailable", false],
+      `${body.length}: ${error.message}`,
+    );
+    assert.match(error.message, /cannot be reached/);
   }
 });
 

@@ -67,12 +67,18 @@ function decodeRemedy(header: string | null): string | null {
   }
 }
 
-/** True for an answer that no orchestrator of this version sends. An orchestrator's `not_found` has our error code in its header. */
-function isForeignAnswer({ code, rawMessage, cause }: ConnectError): boolean {
+/** True for an answer that no orchestrator of this version sends: each error of an orchestrator has our error code in its header. */
+function isForeignAnswer(error: ConnectError): boolean {
+  const { code, cause } = error;
   if (code === Code.Unimplemented || code === Code.NotFound) return true;
-  const isOfHttp =
-    /^$|^HTTP \d{3}$|^unsupported content type /.test(rawMessage) || cause instanceof SyntaxError;
-  return isOfHttp && (code === Code.Unknown || code === Code.Internal);
+  return (
+    (code === Code.Unknown || code === Code.Internal) && (isAnswer(error) || cause instanceof SyntaxError)
+  );
+}
+
+/** True for an error that a server sent: the library keeps the headers of the answer in it. Its own errors have none. */
+function isAnswer({ metadata }: ConnectError): boolean {
+  return !metadata.keys().next().done;
 }
 
 function notOurApi(error: ConnectError, apiUrl: string): SolsticeError {
@@ -98,11 +104,12 @@ function cannotReach(error: ConnectError, apiUrl: string): SolsticeError {
   );
 }
 
-/** True for a broken connection. The protocol reports a break in the middle of an answer as a malformed message. */
+/**
+ * True for a broken connection, also in the middle of an answer: the library then has no more to read, and throws an
+ * `InvalidArgument` of its own.
+ */
 function isNetworkFailure(error: ConnectError): boolean {
-  return (
-    systemCode(error) !== null || /premature|missing EndStreamResponse|incomplete/i.test(error.rawMessage)
-  );
+  return systemCode(error) !== null || (error.code === Code.InvalidArgument && !isAnswer(error));
 }
 
 function systemCode(error: ConnectError): string | null {

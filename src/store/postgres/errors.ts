@@ -8,6 +8,9 @@ const deadlockDetected = "40P01";
 const lockNotAvailable = "55P03";
 const featureNotSupported = "0A000";
 
+/** The function of the server that finds a prepared statement's result changed: its code is shared, and its text translated. */
+const outdatedRoutine = "RevalidateCachedQuery";
+
 interface Explanation {
   readonly code: ErrorCode;
   readonly remedy: string;
@@ -83,7 +86,7 @@ export function isConnectionLost(error: unknown): boolean {
 /** True when a prepared statement is out of date, because a newer version has migrated meanwhile. */
 export function isStatementOutdated(error: unknown): boolean {
   const cause = causeOf(error);
-  return cause?.code === featureNotSupported && /cached plan/.test(cause.message);
+  return cause?.code === featureNotSupported && cause.routine === outdatedRoutine;
 }
 
 /** True while the connection can be used after `error`: the server refused one statement, and said so. */

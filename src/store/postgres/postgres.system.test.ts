@@ -14,6 +14,7 @@ import type { Store, Wake } from "../store.ts";
 import { dumpPostgresSchema } from "../testing/dump-schema.ts";
 import { claim, insertClaimed, newJob } from "../testing/sample-jobs.ts";
 import { createPostgresDatabase, openAt, openForTest, openSeveral } from "../testing/test-database.ts";
+import { isWorthRepeating } from "./errors.ts";
 import { openPostgresStore } from "./open.ts";
 
 const server = await startPrivatePostgres();
@@ -202,6 +203,18 @@ test("commits are confirmed from the disk, whatever the server is set to", async
   context.after(() => store.close());
   const shown = await sql`show synchronous_commit`.execute(store.db);
   assert.deepEqual(shown.rows, [{ synchronous_commit: "on" }]);
+});
+
+test("a statement that a newer schema made outdated fails once as worth repeating, and then succeeds", async (context) => {
+  const [store, newer] = await openTwo(context);
+  await insertJob(store, newJob("job1"));
+  await getJob(store, "job1");
+  await sql`alter table jobs add column of_a_newer_version text`.execute(newer.db);
+  await assert.rejects(getJob(store, "job1"), (error) => {
+    assert.ok(isSolsticeError(error, "unavailable") && isWorthRepeating(error), String(error));
+    return true;
+  });
+  assert.equal((await eventually(() => getJob(store, "job1")))?.id, "job1");
 });
 
 test("a database that is not there, or a server, is named without its password", async () => {
