@@ -63,7 +63,7 @@ read_environment() {
     name=${line%%=*}
     value=${line#*=}
     case $name in
-      '' | [!A-Z_]* | *[!A-Z0-9_]*) say "$1:$number: no name of a variable before the =" && return 1 ;;
+      '' | [!A-Z_]* | *[!A-Z0-9_]*) say "$1:$number: no valid variable name before the =" && return 1 ;;
     esac
     case $value in
       \"*\") value=${value#\"} && value=${value%\"} ;;

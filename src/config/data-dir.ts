@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import type { Environment } from "./options/read-options.ts";
 
-/** Where state is kept when nobody says: the system's place for root, else the user's (XDG base directories). */
+/** The default data directory: the system's for root, else the user's (XDG base directories). */
 export function defaultDataDir(env: Environment, userId: number | undefined): string {
   if (userId === 0) return "/var/lib/solstice";
   // The XDG specification says that a relative path there must be ignored.

@@ -7,24 +7,24 @@ import { invalid } from "./load-orchestrator-config.ts";
 import { clientOptions } from "./options/options.ts";
 import { type Environment, givenText, type RawFlags, readOptions } from "./options/read-options.ts";
 
-/** How a command reaches the API. */
+/** A command's access to the API. */
 export interface ClientConfig {
-  /** Null: the data directory was named, and no orchestrator has noted its address there. */
+  /** Null: the data directory was named, and has no note of a running orchestrator. */
   readonly apiUrl: string | null;
   readonly apiToken: string | null;
   readonly dataDir: string;
-  /** The host that must answer, where the address is one that its orchestrator noted; else null. */
+  /** The id of the host that must answer, if the address is from an orchestrator's note; else null. */
   readonly hostId: string | null;
-  /** The flag or variable that named the API, such as `SOLSTICE_API_URL`; null: nothing did. */
+  /** The flag or variable that named the API, such as `SOLSTICE_API_URL`; else null. */
   readonly apiUrlFrom: string | null;
-  /** The flag or variable that named the data directory; null: it is the default. */
+  /** The flag or variable that named the data directory; null for the default directory. */
   readonly dataDirFrom: string | null;
 }
 
-/** Where the API is when nothing names it. */
+/** The default URL of the API. */
 export const defaultApiUrl = "http://127.0.0.1:7410";
 
-/** The name of the file in the data directory in which a running orchestrator notes where it can be reached. */
+/** The name of a running orchestrator's note: a file in its data directory with the URL of its API. */
 export const orchestratorNoteName = "orchestrator.json";
 
 const noteSchema = z.object({
@@ -32,7 +32,7 @@ const noteSchema = z.object({
   hostId: z.string().max(100).optional(),
 });
 
-/** What a running orchestrator notes in its data directory. */
+/** A running orchestrator's note in its data directory. */
 export interface OrchestratorNote {
   readonly apiUrl: string;
   /** Null in the note of an earlier version. */
@@ -40,8 +40,8 @@ export interface OrchestratorNote {
 }
 
 /**
- * How to reach the API: at the URL given, or the one that the orchestrator noted in the data directory; the default only where
- * neither is named. A flag wins over the other option's variable. Throws `config_invalid` with every problem.
+ * Finds the API: by its URL, or by the orchestrator's note in the data directory; by the default URL only if neither is named.
+ * A flag of one option has priority over the variable of the other. Throws `config_invalid` with all problems.
  */
 export async function loadClientConfig(flags: RawFlags, env: Environment): Promise<ClientConfig> {
   const { values, problems } = readOptions(clientOptions, flags, env);
@@ -62,7 +62,7 @@ function namedBy(flags: RawFlags, env: Environment) {
   };
 }
 
-/** What the orchestrator of `dataDir` noted. The note is a convenience: absent, unreadable for this user or half-written, it is as if it were not there. */
+/** Reads the note of `dataDir`'s orchestrator. Null if the note is absent, not readable for this user, or incomplete. */
 export async function readNote(dataDir: string): Promise<OrchestratorNote | null> {
   try {
     const text = await readFile(join(dataDir, orchestratorNoteName), "utf8");

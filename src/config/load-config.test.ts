@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-test("the defaults are those of the documentation", async () => {
+test("the defaults equal those of the documentation", async () => {
   const config = await loadOrchestratorConfig({}, { HOME: "/home/x" });
   assert.equal(config.configPath, shippedImageMapPath);
   assert.equal(config.maxConcurrency, 2);
@@ -37,7 +37,7 @@ test("the defaults are those of the documentation", async () => {
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.noop) && Object.isFrozen(config.apiListen));
 });
 
-test("a flag wins over the environment, which wins over the default; an empty variable is not set", async () => {
+test("a flag has priority over the environment, and the environment over the default; an empty variable is not set", async () => {
   const env = { MAX_CONCURRENCY: "3", BOOT_TIMEOUT: "10m", HYPERVISOR: "" };
   const config = await loadOrchestratorConfig({ maxConcurrency: "4", dataDir: directory }, env);
   assert.equal(config.maxConcurrency, 4);
@@ -46,7 +46,7 @@ test("a flag wins over the environment, which wins over the default; an empty va
   assert.equal(config.imageMap.images.get("debian-12")?.localPath, join(directory, "images/debian-12.qcow2"));
 });
 
-test("all problems are told at once: options, rules between them, and the map", async () => {
+test("all problems are reported at once: options, rules between them, and the map", async () => {
   const mapPath = join(directory, "wrong.yaml");
   await writeFile(mapPath, "default_label: a\nimages: {b: {source: x}, c: {}}\n");
   const env = { MAX_CONCURRENCY: "many", API_LISTEN: "0.0.0.0:7410", HYPERVISOR: "vmware" };
@@ -59,15 +59,12 @@ test("all problems are told at once: options, rules between them, and the map", 
   assert.match(message, /^--boot-timeout: got "5 min"; needs a time span/m);
   assert.match(message, /^--data-dir: got "~\/x"; needs a path without ~/m);
   assert.match(message, /^HYPERVISOR: got "vmware"; needs one of auto, libvirt, zones, noop\.$/m);
-  assert.match(
-    message,
-    /^--api-listen: 0\.0\.0\.0:7410 can be reached from other machines, and no token is set/m,
-  );
+  assert.match(message, /^--api-listen: other machines can reach 0\.0\.0\.0:7410, but no token is set/m);
   assert.match(message, /wrong\.yaml:1:16: default_label leads to "a"/);
   assert.match(message, /wrong\.yaml:2:26: image "c" has no file/);
 });
 
-test("an API that others can reach needs a token; loopback does not", async () => {
+test("an API that other machines can reach needs a token; loopback does not", async () => {
   const open = { apiListen: "0.0.0.0:1" };
   assert.match(await refusal(loadOrchestratorConfig(open, {})), /no token is set/);
   assert.equal((await loadOrchestratorConfig(open, { API_TOKEN: "s3cret" })).apiToken, "s3cret");
@@ -77,25 +74,25 @@ test("an API that others can reach needs a token; loopback does not", async () =
   assert.match(await refusal(loadOrchestratorConfig({ apiListen: "127.example.org:1" }, {})), /no token/);
 });
 
-test("a public URL needs a token, also where the API listens on loopback", async () => {
+test("a public URL needs a token, also when the API listens on loopback", async () => {
   const behindProxy = { apiPublicUrl: "https://ci.example.org/" };
   assert.match(await refusal(loadOrchestratorConfig(behindProxy, {})), /^--api-public-url: .*API_TOKEN/);
   const config = await loadOrchestratorConfig(behindProxy, { API_TOKEN: "s3cret" });
   assert.equal(config.apiPublicUrl, "https://ci.example.org");
 });
 
-test("a token that cannot be used is refused without being shown", async () => {
+test("an invalid token is refused and not printed", async () => {
   const message = await refusal(loadOrchestratorConfig({}, { API_TOKEN: "top secret" }));
   assert.match(message, /^API_TOKEN: got a value that cannot be used/);
   assert.doesNotMatch(message, /top/);
 });
 
-test("a cap for a label that does not exist is a mistake worth telling", async () => {
+test("a cap for an unknown label is refused", async () => {
   const message = await refusal(loadOrchestratorConfig({ capacityMap: "ubuntu-22.40=1,debian-12=1" }, {}));
   assert.match(message, /no label "ubuntu-22\.40" \(did you mean "ubuntu-22\.04"\?\)/);
 });
 
-test("a map that cannot be read names the file", async () => {
+test("the error for an unreadable map names the file", async () => {
   const message = await refusal(loadOrchestratorConfig({ config: join(directory, "absent.yaml") }, {}));
   assert.match(
     message,
@@ -121,11 +118,11 @@ test("the client finds the API: flag, environment, the orchestrator's note, defa
   assert.deepEqual(
     [apiUrl, dataDirFrom],
     [null, "SOLSTICE_DATA_DIR"],
-    "what is named has no default in its place",
+    "no default replaces a data directory that was named",
   );
 });
 
-test("a data directory that a flag names wins over an API that the environment names", async () => {
+test("a data directory from a flag has priority over an API from the environment", async () => {
   await writeFile(
     join(directory, "orchestrator.json"),
     '{"apiUrl": "http://127.0.0.1:5", "hostId": "host-a"}',
@@ -137,7 +134,7 @@ test("a data directory that a flag names wins over an API that the environment n
   assert.deepEqual([byVariable.apiUrl, byVariable.hostId], ["https://ci.example", null]);
 });
 
-test("the data directory is the system's for root, else the user's", () => {
+test("the default data directory is the system's for root, else the user's", () => {
   assert.equal(defaultDataDir({ HOME: "/root" }, 0), "/var/lib/solstice");
   assert.equal(defaultDataDir({ HOME: "/home/u" }, 1000), "/home/u/.local/state/solstice");
   assert.equal(defaultDataDir({ HOME: "/home/u", XDG_STATE_HOME: "/s" }, 1000), "/s/solstice");
@@ -147,7 +144,7 @@ test("the data directory is the system's for root, else the user's", () => {
   );
 });
 
-test("durations: any sum of units, and nothing else", () => {
+test("durations: any sum of units; other texts are refused", () => {
   assert.deepEqual(duration("90"), { value: 90 });
   assert.deepEqual(duration("1h30m5s"), { value: 5405 });
   for (const text of ["", "0", "0s", "8d", "5 m", "1.5h", "m", "-5", "5M", "1e3", "99999999"]) {

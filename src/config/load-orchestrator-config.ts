@@ -21,7 +21,7 @@ import { loadSecrets } from "./secrets/load-secrets.ts";
 import type { SecretsConfig } from "./secrets/secrets-config.ts";
 import { zonesConfig, zonesProblems } from "./zones-config.ts";
 
-/** The image map that comes with the project. */
+/** The example image map of this installation. */
 export const shippedImageMapPath = fileURLToPath(
   new URL("../../examples/orchestrator-image-map.yaml", import.meta.url),
 );
@@ -30,7 +30,7 @@ const mebibyte = 1024 * 1024;
 
 type Values = OptionValues<typeof orchestratorOptions>;
 
-/** What `solstice images` needs. */
+/** The settings of `solstice images`. */
 export interface ImagesConfig {
   readonly configPath: string;
   readonly dataDir: string;
@@ -40,8 +40,8 @@ export interface ImagesConfig {
 }
 
 /**
- * Everything the orchestrator is configured by, from flags, environment and the image map. Throws one `config_invalid`
- * error whose message has a line for every problem.
+ * The orchestrator's whole configuration, from flags, environment and the image map. Throws one `config_invalid` error with a
+ * line for each problem.
  */
 export async function loadOrchestratorConfig(flags: RawFlags, env: Environment): Promise<OrchestratorConfig> {
   const reading = readOptions(orchestratorOptions, flags, env);
@@ -70,13 +70,13 @@ export async function loadImagesConfig(flags: RawFlags, env: Environment): Promi
   const reading = readOptions({ config, dataDir, hypervisor }, flags, env);
   const { imageMap, ...files } = await readFiles(reading.values, env);
   const problems = [...reading.problems, ...files.problems];
-  const { hypervisor: asked } = reading.values;
-  if (!imageMap || asked === undefined || problems.length > 0) throw invalid(problems);
+  const { hypervisor: chosen } = reading.values;
+  if (!imageMap || chosen === undefined || problems.length > 0) throw invalid(problems);
   const { configPath, dataDir: folder, imageMapSha256 } = files;
-  return Object.freeze({ configPath, dataDir: folder, imageMap, imageMapSha256, hypervisor: asked });
+  return Object.freeze({ configPath, dataDir: folder, imageMap, imageMapSha256, hypervisor: chosen });
 }
 
-/** One error out of all problems. */
+/** One error for all problems. */
 export function invalid(problems: readonly string[]): SolsticeError {
   return new SolsticeError("config_invalid", problems.join("\n"));
 }
@@ -120,11 +120,11 @@ async function readSecrets(
   }
 }
 
-/** Reads one byte more than is allowed, so that a device or a huge file cannot fill the memory. */
+/** Reads a file, at most one byte more than the limit, so that a device or a huge file cannot fill the memory. */
 async function readBounded(filePath: string): Promise<Utf8Reading> {
   await using file = await open(filePath);
   const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(imageMapLimits.fileBytes + 1) });
-  // Of a file that is too long, and refused for that, the last character may be cut.
+  // The last character may be cut. The caller refuses such a file because of its length.
   if (bytesRead > imageMapLimits.fileBytes) return { text: buffer.toString("latin1", 0, bytesRead) };
   return readUtf8(buffer.subarray(0, bytesRead));
 }
@@ -134,24 +134,24 @@ function listenProblems(values: Partial<Values>): string[] {
   if (!apiListen || apiToken || apiToken === undefined) return [];
   if (apiPublicUrl) {
     return [
-      `--api-public-url: the API can be reached at ${apiPublicUrl}, and no token is set; needs API_TOKEN.`,
+      `--api-public-url: clients reach the API at ${apiPublicUrl}, but no token is set; needs API_TOKEN.`,
     ];
   }
   if (isLoopback(apiListen.host)) return [];
   const address = `${apiListen.host}:${apiListen.port}`;
   return [
-    `--api-listen: ${address} can be reached from other machines, and no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
+    `--api-listen: other machines can reach ${address}, but no token is set; needs API_TOKEN, or a loopback address such as 127.0.0.1:7410.`,
   ];
 }
 
-/** Names that are ours on the same exchange: a request queue that took results as well would refuse each of them. */
+/** Refuses names that the exchange uses for results: a request queue that also received results would reject each of them. */
 function brokerProblems(values: Partial<Values>): string[] {
   const { amqpUrl, amqpExchange, amqpQueue, amqpRoutingKey } = values;
   if (!amqpUrl) return [];
   const problems = [];
   if (amqpRoutingKey === "job.result") {
     problems.push(
-      "--amqp-routing-key: job.result is the routing key of results; needs another, such as job.request.",
+      "--amqp-routing-key: job.result is the routing key of results; needs another key, such as job.request.",
     );
   }
   if (amqpQueue === `${amqpExchange}.results`) {
@@ -162,7 +162,7 @@ function brokerProblems(values: Partial<Values>): string[] {
   return problems;
 }
 
-/** How many guests need an address of their own; null where they are no zones, or that is not known yet. */
+/** Number of guests that need an address; null if the backend is not `zones`, or an option is invalid. */
 function guestsInZones({ hypervisor, maxConcurrency, maxHolds }: Partial<Values>): number | null {
   if (hypervisor !== "zones" || maxConcurrency === undefined || maxHolds === undefined) return null;
   return maxConcurrency + maxHolds;
@@ -170,11 +170,11 @@ function guestsInZones({ hypervisor, maxConcurrency, maxHolds }: Partial<Values>
 
 function capacityProblems(caps: ReadonlyMap<string, number>, map: ImageMap | null): string[] {
   if (!map) return [];
-  const known = knownLabels(map);
-  const unknown = [...caps.keys()].filter((label) => !known.includes(label));
+  const labels = knownLabels(map);
+  const unknown = [...caps.keys()].filter((label) => !labels.includes(label));
   return unknown.map(
     (label) =>
-      `--capacity-map: the image map has no label "${label}"${didYouMean(label, known)}; needs one of ${known.join(", ")}.`,
+      `--capacity-map: the image map has no label "${label}"${didYouMean(label, labels)}; needs one of ${labels.join(", ")}.`,
   );
 }
 

@@ -3,10 +3,10 @@ import { publishOptions } from "./options/options.ts";
 import { type Environment, type RawFlags, readOptions } from "./options/read-options.ts";
 import type { AmqpConfig } from "./orchestrator-config.ts";
 
-/** Where a producer publishes requests. */
+/** The broker that a producer publishes requests to. */
 export type PublishConfig = Pick<AmqpConfig, "url" | "exchange" | "routingKey">;
 
-/** The broker to publish to, or null where none is configured. Throws `config_invalid` with every problem. */
+/** The broker to publish to, or null if none is configured. Throws `config_invalid` with all problems. */
 export function loadPublishConfig(flags: RawFlags, env: Environment): PublishConfig | null {
   const { values, problems } = readOptions(publishOptions, flags, env);
   const { amqpUrl, amqpExchange, amqpRoutingKey } = values;

@@ -4,99 +4,99 @@ import type { Backend } from "../core/job/job.ts";
 import type { SecretsConfig } from "./secrets/secrets-config.ts";
 import type { ZonesConfig } from "./zones-config.ts";
 
-/** Where a server listens. Port 0 lets the kernel choose. */
+/** A server's listen address. Port 0: the kernel chooses the port. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** A file of variables. */
+/** A file of environment variables. */
 export interface EnvironmentFilePlace {
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
   readonly isOptional: boolean;
 }
 
-/** The one frozen value every part of the orchestrator is configured by: flags over environment over defaults. */
+/** The frozen configuration of the orchestrator, from flags, environment and defaults, in this order of priority. */
 export interface OrchestratorConfig {
   /** Path of the image map file. */
   readonly configPath: string;
   readonly imageMap: ImageMap;
-  /** SHA-256 (hex) of the image map's file as it was read. */
+  /** SHA-256 (hex) of the image map's file at the time of reading. */
   readonly imageMapSha256: string;
-  /** Every option that has a value, as text and without secrets: what this was made from. */
+  /** Every option that has a value, as text, without secrets: the source of this configuration. */
   readonly settings: readonly Setting[];
   /** Absolute path. */
   readonly dataDir: string;
   /** Null: no job gets a secret. */
   readonly secrets: SecretsConfig | null;
   readonly maxConcurrency: number;
-  /** How many guests may be on hold beside that. */
+  /** Number of guests that may be on hold, in addition to {@link maxConcurrency} running jobs. */
   readonly maxHolds: number;
   /** The longest hold, in seconds. */
   readonly holdLimitSeconds: number;
-  /** Cap per label; a label that is absent is held only by the global cap. */
+  /** Cap of each label. A label without a cap is limited only by {@link maxConcurrency}. */
   readonly capacityMap: ReadonlyMap<string, number>;
   readonly hypervisor: "auto" | Backend;
   readonly libvirtUri: string;
   readonly libvirtNetwork: string;
   readonly libvirtVirtType: "auto" | "kvm" | "qemu";
-  /** `on`: guests reach nothing of this host and its networks but what is said here. Where there are guests. */
+  /** `on`: guests reach only the parts of this host and its networks that the configuration allows. */
   readonly firewall: "on" | "off";
-  /** IPv4 ranges of private networks that guests may reach all the same. */
+  /** IPv4 ranges of private networks that guests may reach. */
   readonly guestLanAccess: readonly string[];
-  /** TCP ports of the host's address on the guests' network, beside the runner endpoint's. */
+  /** TCP ports of the host's address on the guests' network that guests may reach, in addition to the runner endpoint's. */
   readonly guestHostPorts: readonly number[];
   readonly zones: ZonesConfig;
   readonly apiListen: ListenAddress;
-  /** The URL that users on other machines call this host's API at; null: made from the address listened on. */
+  /** The URL of this host's API for clients on other machines; null: from {@link apiListen}. */
   readonly apiPublicUrl: string | null;
   readonly apiToken: string | null;
   /** Null: port 7411 of the host's address in the guests' network. */
   readonly runnerListen: ListenAddress | null;
-  /** The URL guests reach the runner endpoint at; null: made from the address listened on. */
+  /** The URL of the runner endpoint for guests; null: from {@link runnerListen}. */
   readonly runnerUrl: string | null;
   readonly bootTimeoutSeconds: number;
   readonly jobTimeoutSeconds: number;
   readonly stopTimeoutSeconds: number;
-  /** How long the steps that always run may take once a job has failed or is to end. */
+  /** Longest time of the steps that always run, after a job has failed or must end. */
   readonly cleanupTimeoutSeconds: number;
   readonly drainTimeoutSeconds: number;
-  /** How long a job waits for its image to become ready. */
+  /** Longest time that a job waits for its image. */
   readonly imageTimeoutSeconds: number;
-  /** How long a started runner may not be heard of. */
+  /** Longest time without a heartbeat from a started runner. */
   readonly silenceTimeoutSeconds: number;
-  /** Attempts of a job that fails through our fault. */
+  /** Number of attempts of a job that fails because of the host, the image or the guest. */
   readonly maxAttempts: number;
-  /** Longest log kept of one attempt, in bytes. */
+  /** Largest log of one attempt, in bytes. */
   readonly logLimitBytes: number;
-  /** How many jobs may wait in the store before intake pauses. */
+  /** Number of jobs that may wait in the store before intake pauses. */
   readonly maxQueued: number;
-  /** PostgreSQL; null: SQLite in the data directory. A secret. */
+  /** URL of PostgreSQL; null: SQLite in the data directory. A secret. */
   readonly databaseUrl: string | null;
-  /** How long a host may be silent before others take over its jobs. */
+  /** Time without a lease renewal after which other hosts take over a host's jobs. */
   readonly leaseTimeoutSeconds: number;
-  /** How long others leave the jobs of a host alone that was told to restart (SIGUSR2). */
+  /** Time that other hosts wait before they take over the jobs of a host that restarts (SIGUSR2). */
   readonly restartGraceSeconds: number;
-  /** Null: no broker, jobs come through the API only. */
+  /** Null: no broker; requests come only through the API. */
   readonly amqp: AmqpConfig | null;
-  /** No job starts while less than this is free in the data directory. */
+  /** Free space in the data directory below which no job starts. */
   readonly diskReserveBytes: number;
   readonly auditIntervalSeconds: number;
-  /** How long a finished job is kept; 0: for ever. */
+  /** Time that a finished job is kept; 0: for ever. */
   readonly jobRetentionSeconds: number;
-  /** How many bytes all logs may take in the store; 0: no limit. */
+  /** Largest total size of all logs in the store; 0: no limit. */
   readonly logStoreLimitBytes: number;
-  /** How long an image that the map no longer names is kept; 0: for ever. */
+  /** Time that an image is kept after the map no longer names it; 0: for ever. */
   readonly imageRetentionSeconds: number;
   readonly blobPlace: BlobPlace;
   readonly s3: S3Access;
   readonly artifactLimits: ArtifactLimits;
-  /** How long an artifact is kept; 0: as long as its job. */
+  /** Time that an artifact is kept; 0: as long as its job. */
   readonly artifactRetentionSeconds: number;
   readonly cache: CacheConfig;
   readonly noop: NoopConfig;
-  /** Whether a service manager waits for `systemd-notify` (`NOTIFY_SOCKET`, which systemd sets). */
+  /** True when a service manager waits for `systemd-notify` (systemd has set `NOTIFY_SOCKET`). */
   readonly hasNotifySocket: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -105,58 +105,58 @@ export interface OrchestratorConfig {
 export interface Setting {
   /** Long flag without its dashes. */
   readonly flag: string;
-  /** As a flag would have it; paths are absolute, URLs in their usual form. Null for a secret. */
+  /** The value as a flag; paths are absolute, URLs are normalised. Null for a secret. */
   readonly value: string | null;
   /** The flag or variable it came from, such as `ORCH_CONFIG`. */
   readonly from: string;
   readonly isDefault: boolean;
 }
 
-/** How much the cache keeps, for how long and for whom. */
+/** Limits, retention and sharing of the cache. */
 export interface CacheConfig extends CacheLimits {
-  /** How long an entry is kept after its last use; 0: for ever. */
+  /** Time that an entry is kept after its last use; 0: for ever. */
   readonly retentionSeconds: number;
   /** The refs whose entries every ref may restore. */
   readonly sharedRefs: readonly string[];
 }
 
-/** How the `noop` backend plays a guest. */
+/** Settings of the `noop` backend. */
 export interface NoopConfig {
   /** `delay`: a stand-in reports success. `process`: the real runner as a child process, without any isolation. */
   readonly runner: "delay" | "process";
   readonly delayMs: number;
 }
 
-/** Where requests come from and results go. */
+/** The broker of requests and results. */
 export interface AmqpConfig {
-  /** May hold a password: never logged. */
+  /** May contain a password, so it is never logged. */
   readonly url: string;
   readonly exchange: string;
   readonly queue: string;
   readonly routingKey: string;
-  /** Deliveries held before the first of them is acknowledged. */
+  /** Most deliveries that are not yet acknowledged. */
   readonly prefetch: number;
 }
 
-/** Where files of jobs are kept. */
+/** The place of jobs' files. */
 export type BlobPlace =
   /** An absolute path on this host. */
   | { readonly kind: "directory"; readonly path: string }
   /** A bucket; the prefix is empty or ends with a slash. */
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string };
 
-/** How a bucket is reached; credentials are the client library's business. */
+/** Access to a bucket. The client library reads the credentials from the environment. */
 export interface S3Access {
   /** Null: AWS, in the region. */
   readonly endpoint: string | null;
   readonly region: string;
 }
 
-/** What artifacts may take, in bytes. */
+/** Limits of artifacts, in bytes. */
 export interface ArtifactLimits {
   readonly fileBytes: number;
   /** All artifacts of one attempt. */
   readonly jobBytes: number;
-  /** All artifacts that are kept: on this host, or in the bucket. */
+  /** All artifacts on this host, or in the bucket. */
   readonly storeBytes: number;
 }

@@ -274,7 +274,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   writeFileSync(variables, "MAX_CONCURRENCY=1\nAPI_TOKEN=new-token\n");
   orchestrator.signal("SIGHUP");
   await until("the fourth reload is over", () => reloads() === 4);
-  await assert.rejects(orchestrator.api.capacity({}), /wants a token/);
+  await assert.rejects(orchestrator.api.capacity({}), /requires a token/);
   const headers = { Authorization: "Bearer new-token" };
   assert.equal((await orchestrator.api.capacity({}, { headers })).maxConcurrency, 1);
   assert.equal(logged("the API token was set").length, 1);

@@ -113,7 +113,7 @@ test("all problems of a job file are reported with their places, before any requ
         /job\.yaml:6:\d+: hold_on_failure: no such key \(did you mean "hold_on_failure_seconds"\?\)/,
       ],
     ],
-    ["script: a\nscript: b\n", [/job\.yaml:2:1: this key is there already/]],
+    ["script: a\nscript: b\n", [/job\.yaml:2:1: this key occurs twice/]],
     ["- a\n", [/job\.yaml:1:1: needs keys/]],
     ["env: { A: b }\n", [/steps and script are both missing/]],
   ];

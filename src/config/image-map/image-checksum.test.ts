@@ -17,7 +17,7 @@ const digestOf = (hex: string) => ({
   hex: hex.toLowerCase(),
 });
 
-test("a checksum is a digest with its kind, or alone, or the place of a list", () => {
+test("a checksum is a digest with or without its kind, or the place of a list", () => {
   for (const [line, checksum] of [
     [`checksum: "sha256:${short}"`, digestOf(short)],
     [`checksum: "SHA512:${long}"`, digestOf(long)],
@@ -37,7 +37,7 @@ test("a checksum is a digest with its kind, or alone, or the place of a list", (
   }
 });
 
-test("a checksum of another kind or length, or beside another one, is refused with what is accepted", () => {
+test("a checksum of another kind or length, or a second checksum, is refused with the valid forms", () => {
   for (const [line, problem] of [
     [`checksum: "sha256:${long}"`, /checksum is .*needs sha256: or sha512:/],
     [`checksum: "md5:${"a".repeat(32)}"`, /needs sha256: or sha512:/],
@@ -52,7 +52,7 @@ test("a checksum of another kind or length, or beside another one, is refused wi
   }
 });
 
-test("a map with a byte order mark and Windows' line ends is read as any other", () => {
+test("a map with a byte order mark and Windows line ends is accepted", () => {
   const text = `\ufeffdefault_label: a\r\nimages:\r\n  a:\r\n    source: x.img\r\n    sha256: "${short}"\r\n`;
   assert.deepEqual(parseImageMap(text, places).images.get("a")?.checksum, digestOf(short));
 });

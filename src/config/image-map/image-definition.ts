@@ -5,15 +5,15 @@ import { readChecksum } from "./image-checksum.ts";
 import type { ImageEntry } from "./image-map-schema.ts";
 import { isUrl } from "./image-paths.ts";
 
-/** Where the paths of a map are counted from. */
+/** The base directories for the paths of a map. */
 export interface MapPlaces {
-  /** The map's own file: relative paths are counted from its directory. */
+  /** The map's file. Relative paths are relative to its directory. */
   readonly fileName: string;
-  /** Images without `local_path` go to `images/` in here. */
+  /** The parent of `images/`, the directory of images without `local_path`. */
   readonly dataDir: string;
 }
 
-/** What a guest gets where neither the job nor the image says. */
+/** The size of a guest if neither the job nor the image sets one. */
 export const fallbackSize = { cpu: 2, ramMb: 2048, diskGb: 20 } as const;
 
 /** Fills in an image's defaults and makes its paths absolute. */

@@ -2,24 +2,24 @@ import { resolve } from "node:path";
 import { didYouMean } from "../../core/text/closest-name.ts";
 import type { PlacedProblem } from "../yaml/yaml-source.ts";
 
-/** The parts of a file that refer to each other; whatever has the wrong shape is left out, as it is told elsewhere. */
+/** The names in a file that refer to each other. Parts with a wrong shape are left out; the schema reports them. */
 interface Names {
   readonly defaultLabel: string | undefined;
   readonly aliases: ReadonlyMap<string, string>;
   readonly images: ReadonlySet<string>;
-  /** Aliases and images. */
-  readonly known: readonly string[];
+  /** All aliases and images. */
+  readonly labels: readonly string[];
 }
 
-/** How many names a message lists. */
+/** Most names in one message. */
 const namesShown = 20;
 
-/** For how many names that lead nowhere the nearest one is looked for, which compares it with every other. */
+/** Most unknown names with a "did you mean" hint: each hint compares the name with every label. */
 const hintsMax = 50;
 
 /**
- * What is wrong between the parts of a map: an alias to nothing, in a circle, or with an image's name; a default label
- * to nothing; an image without any file, or with two checksums; two images in one file. Takes data of any shape.
+ * Problems between the parts of a map: an alias that has no target, is part of a circle, or has an image's name; a default
+ * label without a target; an image without a file, or with two checksums; two images with one file. Accepts data of any shape.
  */
 export function findReferenceProblems(data: unknown): PlacedProblem[] {
   const root = entriesOf(data);
@@ -33,7 +33,7 @@ export function findReferenceProblems(data: unknown): PlacedProblem[] {
     defaultLabel: typeof defaultLabel === "string" ? defaultLabel : undefined,
     aliases,
     images: new Set(images.keys()),
-    known: [...new Set([...aliases.keys(), ...images.keys()])],
+    labels: [...new Set([...aliases.keys(), ...images.keys()])],
   };
   return [...defaultLabelProblems(names), ...aliasProblems(names), ...imageProblems(images)];
 }
@@ -45,7 +45,7 @@ function defaultLabelProblems(names: Names): PlacedProblem[] {
     {
       path: ["default_label"],
       at: "value",
-      message: leadsNowhere({ what: "default_label", target: label, hasHint: true }, names),
+      message: unknownTarget({ what: "default_label", target: label, hasHint: true }, names),
     },
   ];
 }
@@ -64,7 +64,7 @@ function aliasProblems(names: Names): PlacedProblem[] {
     if (!names.aliases.has(target) && !names.images.has(target)) {
       hints += 1;
       const hasHint = hints <= hintsMax;
-      const message = leadsNowhere({ what: `alias "${alias}"`, target, hasHint }, names);
+      const message = unknownTarget({ what: `alias "${alias}"`, target, hasHint }, names);
       problems.push({ path, at: "value", message });
     }
   }
@@ -76,7 +76,7 @@ function aliasProblems(names: Names): PlacedProblem[] {
   return problems;
 }
 
-/** Each circle of aliases once, from the alias in it that comes first in the file. Visits each alias once. */
+/** Each circle of aliases once, starting with the alias that is first in the file. Visits each alias once. */
 function circles(aliases: ReadonlyMap<string, string>): string[][] {
   const order = new Map([...aliases.keys()].map((alias, at) => [alias, at]));
   const walkOf = new Map<string, number>();
@@ -97,12 +97,12 @@ function circles(aliases: ReadonlyMap<string, string>): string[][] {
   return found;
 }
 
-function leadsNowhere(
+function unknownTarget(
   { what, target, hasHint }: { what: string; target: string; hasHint: boolean },
   names: Names,
 ): string {
-  const hint = hasHint ? didYouMean(target, names.known) : "";
-  return `${what} leads to "${target}", which is no image or alias${hint}; known: ${listed(names.known, ", ") || "none"}`;
+  const hint = hasHint ? didYouMean(target, names.labels) : "";
+  return `${what} leads to "${target}", which is no image or alias${hint}; valid names: ${listed(names.labels, ", ") || "none"}`;
 }
 
 function listed(names: readonly string[], separator: string): string {

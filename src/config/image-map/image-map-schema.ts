@@ -8,7 +8,7 @@ import { pathProblem, sourceProblem } from "./image-paths.ts";
 
 /** Named limits of an image map. */
 export const imageMapLimits = {
-  // Some 800 images. While a map of this size is read, which takes about a second, calls wait: 1 MiB took 3 s and more.
+  // About 800 images. Parsing a map of this size takes about a second, during which calls wait: 1 MiB took 3 s and more.
   fileBytes: 256 * 1024,
   nameChars: 64,
   aliases: 1000,
@@ -20,10 +20,10 @@ export const imageMapLimits = {
   pathChars: 4096,
 } as const;
 
-/** What a name of an image, alias or size looks like: it becomes a file name and part of `CAPACITY_MAP`. */
+/** The form of names of images, aliases and sizes. A name becomes a file name and part of `CAPACITY_MAP`. */
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-// The `error` of every rule says what would be right, to follow the word "needs".
+// The `error` of every rule describes valid values, to follow the word "needs".
 const nameRule = `letters, digits, dots, dashes and underlines, at most ${imageMapLimits.nameChars}, the first a letter or digit`;
 const name = z.string({ error: `a name: ${nameRule}` }).regex(namePattern, { error: `a name: ${nameRule}` });
 
@@ -42,7 +42,7 @@ const diskGb = whole(1, imageMapLimits.diskGb);
 
 const flagRule = "true or false";
 
-/** One line of text for which `problemOf` finds nothing wrong. */
+/** One line of text for which `problemOf` returns null. */
 function line(error: string, problemOf: (text: string) => string | null) {
   return z
     .string({ error })
@@ -108,7 +108,7 @@ function named<Value extends z.ZodType>(value: Value, max: number, what: string)
     .refine((entries) => Object.keys(entries).length <= max, { error: `at most ${max} entries` });
 }
 
-/** The file's shape. What its names refer to is checked separately, so that both kinds of problem are told at once. */
+/** The file's shape. References between names are checked separately, so that both kinds of problems are reported at once. */
 export const imageMapSchema = z.strictObject(
   {
     default_label: name,
@@ -122,7 +122,7 @@ export const imageMapSchema = z.strictObject(
   { error: "a mapping with default_label, aliases, sizes and images" },
 );
 
-/** An image map file as read, of the right shape. */
+/** An image map file with a valid shape. */
 export type ImageMapFile = z.output<typeof imageMapSchema>;
 
 /** One image of {@link ImageMapFile}. */
@@ -131,7 +131,7 @@ export type ImageEntry = z.output<typeof imageSchema>;
 const imageKeys = Object.keys(imageSchema.shape);
 const guestKeys = ["cpu", "ram_mb", "disk_gb"];
 
-/** The keys that may stand at a place of the file, for a "did you mean". */
+/** The valid keys at a place of the file, for a "did you mean" hint. */
 export function knownKeysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(imageMapSchema.shape);
   if (path[0] === "images" && path.length === 2) return imageKeys;

@@ -2,7 +2,7 @@ import { shapeProblems } from "../yaml/shape-problems.ts";
 import type { PlacedProblem } from "../yaml/yaml-source.ts";
 import { type ImageMapFile, imageMapSchema, knownKeysAt } from "./image-map-schema.ts";
 
-/** The file when its shape is right, and every problem with its shape. */
+/** The file if its shape is valid, and all problems with its shape. */
 export interface ShapeReading {
   readonly file: ImageMapFile | null;
   readonly problems: readonly PlacedProblem[];

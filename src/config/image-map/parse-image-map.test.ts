@@ -10,7 +10,7 @@ import { parseImageMap } from "./parse-image-map.ts";
 
 const places = { fileName: "/etc/solstice/map.yaml", dataDir: "/data" };
 
-test("the shipped example is valid and has the labels people expect", () => {
+test("the shipped example is valid and has the usual labels", () => {
   const text = readFileSync(shippedImageMapPath, "utf8");
   const map = parseImageMap(text, { fileName: shippedImageMapPath, dataDir: "/data" });
   assert.equal(map.defaultLabel, "illumos-latest");
@@ -34,7 +34,7 @@ test("the shipped example is valid and has the labels people expect", () => {
   });
 });
 
-test("the example for mixed hosts: each kind of host has images, and none that it cannot run as it is said", () => {
+test("the example for mixed hosts: each kind of host has images, and only images that it can run", () => {
   const fileName = join(dirname(shippedImageMapPath), "mixed-hosts-image-map.yaml");
   const map = parseImageMap(readFileSync(fileName, "utf8"), { fileName, dataDir: "/data" });
   const served = (backend: "libvirt" | "zones") => [...imagesFor(map, backend).images.keys()];
@@ -49,7 +49,7 @@ test("the example for mixed hosts: each kind of host has images, and none that i
   assert.equal(resolveLabel(map, undefined).image.name, "debian-12");
 });
 
-test("paths are counted from the map's directory, defaults are filled in", () => {
+test("paths are relative to the map's directory, defaults are filled in", () => {
   const map = parseImageMap(
     "default_label: a\nimages:\n  a: {source: ../up/a.raw.zst}\n  b: {local_path: b.img}\n  c: {source: 'file:///x.xz'}\n",
     places,
@@ -64,7 +64,7 @@ test("paths are counted from the map's directory, defaults are filled in", () =>
   assert.equal(map.images.get("c")?.decompress, "xz");
 });
 
-test("egress is open unless the map says otherwise; a list is put in order", () => {
+test("egress is open by default; a list is sorted and simplified", () => {
   const text =
     "default_label: a\nimages:\n  a: {source: x}\n  b: {source: y, egress: none}\n  c: {source: z, egress: [10.1.2.0/24, 10.0.0.9, 10.1.0.0/16]}\n";
   const { images } = parseImageMap(text, places);
@@ -72,7 +72,7 @@ test("egress is open unless the map says otherwise; a list is put in order", () 
   assert.deepEqual(egress, ["open", "none", ["10.0.0.9", "10.1.0.0/16"]]);
 });
 
-/** Each wrong map with what must be said of it, each at its place: line:column, and a part of the text. */
+/** Wrong maps with the expected problems: line:column, and a part of the text. */
 const wrongMaps: readonly { what: string; text: string; problems: readonly [string, RegExp][] }[] = [
   {
     what: "an unknown key",
@@ -96,21 +96,21 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
     ],
   },
   {
-    what: "a repeated key, and what else is wrong",
+    what: "a repeated key, together with other problems",
     text: "default_label: b\nimages:\n  a: {source: x}\n  a: {source: y}\n",
     problems: [
       ["1:16", /leads to "b"/],
-      ["4:3", /there already; keep one of the two/],
+      ["4:3", /this key occurs twice; keep one of the two/],
     ],
   },
   {
-    what: "aliases in a circle, to nothing, and with an image's name",
+    what: "aliases in a circle, without a target, and with an image's name",
     text: "default_label: x\naliases:\n  x: y\n  y: z\n  z: x\n  n: debain\n  debian: debian\nimages: {debian: {source: x}}\n",
     problems: [
       ["3:3", /circle: x → y → z → x; /],
       [
         "6:6",
-        /alias "n" leads to "debain", which is no image or alias \(did you mean "debian"\?\); known: x, y, z, n, debian$/,
+        /alias "n" leads to "debain", which is no image or alias \(did you mean "debian"\?\); valid names: x, y, z, n, debian$/,
       ],
       ["7:3", /alias "debian" has the name of an image/],
       ["7:3", /circle: debian → debian/],
@@ -138,7 +138,7 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
     ],
   },
   {
-    what: "an egress that is no policy",
+    what: "an egress that is no valid policy",
     text: "default_label: a\nimages:\n  a: {source: x, egress: closed}\n  b: {source: x, egress: []}\n  c: {source: x, egress: [10.0.0.1/8]}\n  d: {source: x, egress: ['fd00::/8']}\n",
     problems: [
       ["3:26", /images\.a\.egress is "closed"; needs open, none, or a list of at most 100 entries/],
@@ -161,16 +161,16 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
     problems: [["1:1", /the image map is empty; needs a mapping with default_label/]],
   },
   {
-    what: "nothing but a label",
+    what: "a label without images",
     text: "default_label: a\nimages: {}\n",
     problems: [
-      ["1:16", /leads to "a".*known: none/],
+      ["1:16", /leads to "a".*valid names: none/],
       ["2:9", /needs at least one image/],
     ],
   },
   { what: "tabs", text: "images:\n\ta: 1\n", problems: [["2:1", /not valid YAML: Tabs are not allowed/]] },
   {
-    what: "an anchor of nothing",
+    what: "an alias without an anchor",
     text: "images: *x\n",
     problems: [["1:9", /not valid YAML: the alias \*x has no anchor before it/]],
   },
@@ -178,7 +178,7 @@ const wrongMaps: readonly { what: string; text: string; problems: readonly [stri
 ];
 
 for (const { what, text, problems } of wrongMaps) {
-  test(`refuses ${what}, saying where and what would be right`, () => {
+  test(`refuses ${what}, with the place and the valid form`, () => {
     const lines = problemsOf(text);
     const places = lines.map((line) => /^\/etc\/solstice\/map\.yaml:(\d+:\d+): /.exec(line)?.[1]);
     assert.deepEqual(
@@ -190,7 +190,7 @@ for (const { what, text, problems } of wrongMaps) {
   });
 }
 
-test("anchors that multiply are refused before they fill the memory", () => {
+test("anchors that expand exponentially are refused before they fill the memory", () => {
   const levels = ["a", "b", "c", "d", "e", "f", "g", "h"];
   const lines = levels.map((name, level) => {
     const inner = level === 0 ? "x" : `*${levels[level - 1]}`;
@@ -202,7 +202,7 @@ test("anchors that multiply are refused before they fill the memory", () => {
   );
 });
 
-test("a hundred images and more share the defaults of one anchor", () => {
+test("more than a hundred images may share the defaults of one anchor", () => {
   const images = Array.from(
     { length: 500 },
     (_, at) => `  i${at}: { source: /i${at}.img, defaults: *small }\n`,
@@ -211,7 +211,7 @@ test("a hundred images and more share the defaults of one anchor", () => {
   assert.equal(parseImageMap(text, places).images.get("i499")?.defaults.cpu, 1);
 });
 
-test("a nesting too deep is a problem of the file that says so, whatever is nested", () => {
+test("too deep nesting is reported as a problem of the file, for every kind of nesting", () => {
   const indented = Array.from({ length: 200 }, (_, depth) => `${" ".repeat(depth)}a:\n`).join("");
   for (const text of [
     "[".repeat(20_000),
@@ -227,11 +227,11 @@ test("a nesting too deep is a problem of the file that says so, whatever is nest
   assert.doesNotMatch(problemsOf(`${"[".repeat(50)}${"]".repeat(50)}`)[0] ?? "", /nested/);
 });
 
-test("a file beyond 256 KiB is refused unread", () => {
+test("a file beyond 256 KiB is refused without parsing", () => {
   assert.match(problemsOf(`#${"x".repeat(256 * 1024)}`)[0] ?? "", /too long; needs at most 262144 bytes/);
 });
 
-test("a thousand problems are told as fifty and a count", () => {
+test("of a thousand problems, fifty and the number of the others are reported", () => {
   const keys = Array.from({ length: 200 }, (_, index) => `k${index}: 1`);
   const lines = problemsOf(`${keys.join("\n")}\n`);
   assert.equal(lines.length, 51);

@@ -7,12 +7,12 @@ import { findReferenceProblems } from "./image-map-references.ts";
 import { type ImageMapFile, imageMapLimits } from "./image-map-schema.ts";
 import { readShape } from "./image-map-shape.ts";
 
-/** A message names at most this many problems: whoever has more corrects those first. */
+/** Most problems in one message. */
 const problemsShownMax = 50;
 
 /**
- * Reads an image map. Throws one `config_invalid` error that holds every problem, one a line, in the order of the file:
- * `file:line:column: what is wrong; what would be right`.
+ * Parses an image map. Throws one `config_invalid` error with all problems, one on each line, in the order of the file:
+ * `file:line:column: problem; valid form`.
  */
 export function parseImageMap(text: string, places: MapPlaces): ImageMap {
   const { map, problems } = readImageMap(text, places);
@@ -20,7 +20,7 @@ export function parseImageMap(text: string, places: MapPlaces): ImageMap {
   throw new SolsticeError("config_invalid", problems.join("\n"));
 }
 
-/** As {@link parseImageMap}, for a caller who collects problems: `map` is null when there are any. */
+/** Like {@link parseImageMap}, for a caller that collects problems: `map` is null if there are any. */
 export function readImageMap(
   text: string,
   places: MapPlaces,
@@ -35,7 +35,7 @@ export function readImageMap(
   return { map: null, problems: problemLines(problems, source, places.fileName) };
 }
 
-/** A text that is not YAML is judged by its syntax only; a repeated key does not hide the other problems. */
+/** Checks syntax, shape and references. A text that is no YAML has only problems of syntax; a repeated key does not hide other problems. */
 function checkImageMap(source: YamlSource): { file: ImageMapFile | null; problems: SourceProblem[] } {
   const problems = [...source.problems];
   if (source.data === undefined) return { file: null, problems };

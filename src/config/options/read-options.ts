@@ -48,7 +48,7 @@ export interface GivenText {
   readonly isDefault: boolean;
 }
 
-/** The text of an option from flag, environment or default; null if there is none. */
+/** The text of an option from flag, environment or default; null without one. */
 export function givenText(
   option: OptionDefinition<unknown>,
   flag: string | undefined,

@@ -7,7 +7,7 @@ import { isSolsticeError } from "../../core/errors.ts";
 import { shippedImageMapPath } from "../load-orchestrator-config.ts";
 import { createConfigSource } from "./config-source.ts";
 
-/** A host as systemd starts it: the variables of the file are also in the environment, since `EnvironmentFile=` names it. */
+/** A host started by systemd: the variables of the file are also in the environment, because `EnvironmentFile=` names the file. */
 function startedHost(t: TestContext, variables: string) {
   const directory = mkdtempSync(join(tmpdir(), "solstice-reload-"));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -26,7 +26,7 @@ async function problemsOf(work: Promise<unknown>): Promise<string[]> {
   return error.message.split("\n");
 }
 
-test("a token and a map are taken over, other settings are named for a restart and stay", async (t) => {
+test("a reload applies a token and a map; other changed settings are reported and need a restart", async (t) => {
   const { source, write, map } = startedHost(t, "API_TOKEN=one\nMAX_CONCURRENCY=3\nMAX_HOLDS=5");
   const config = await source.load();
   assert.deepEqual([config.apiToken, config.maxConcurrency], ["one", 3]);
@@ -35,14 +35,14 @@ test("a token and a map are taken over, other settings are named for a restart a
   const reloaded = await source.reload();
   assert.deepEqual(reloaded.needRestart, ["MAX_CONCURRENCY", "MAX_HOLDS"]);
   assert.deepEqual([reloaded.config.apiToken, reloaded.config.maxConcurrency], ["two", 3]);
-  assert.equal(reloaded.config.maxHolds, 5, "what the file does not set any more stays until the restart");
+  assert.equal(reloaded.config.maxHolds, 5, "a setting removed from the file stays until the restart");
   assert.deepEqual([...reloaded.config.imageMap.images.keys()], ["x"]);
   write("MAX_CONCURRENCY=3\nMAX_HOLDS=5\n");
   const without = await source.reload();
   assert.deepEqual([without.config.apiToken, without.needRestart], [null, []]);
 });
 
-test("a token cannot go while the API that was started with it is open to other machines", async (t) => {
+test("a token cannot be removed while the API is open to other machines", async (t) => {
   const open = "API_LISTEN=0.0.0.0:7410";
   const { source, write } = startedHost(t, `API_TOKEN=one\n${open}`);
   await source.load();
@@ -52,7 +52,7 @@ test("a token cannot go while the API that was started with it is open to other 
   assert.match((await problemsOf(source.reload())).join(), /no token is set/);
 });
 
-test("every mistake is told at once: of the file's lines, of options and of the image map", async (t) => {
+test("all problems are reported at once: lines of the file, options and the image map", async (t) => {
   const { source, write, map, file } = startedHost(t, "API_TOKEN=one");
   await source.load();
   write("API_TOKEN=s p a c e\nnonsense\nMAX_CONCURRENCY=many\n");
@@ -67,7 +67,7 @@ test("every mistake is told at once: of the file's lines, of options and of the 
   assert.doesNotMatch(problems.join(), /s p a c e/);
 });
 
-test("the file may be absent where its name says so, and only there", async (t) => {
+test("the file may be absent only if its name begins with -", async (t) => {
   const { file } = startedHost(t, "");
   const sourceOf = (place: string) => createConfigSource({ environmentFile: place }, { HOME: "/home/x" });
   rmSync(file);
@@ -77,7 +77,7 @@ test("the file may be absent where its name says so, and only there", async (t) 
   assert.match((await problemsOf(sourceOf(`-${file}`).load())).join(), /MAX_HOLDS: got "many"/);
 });
 
-test("a variable of the file whose name is near a setting's is a warning, at the start and at a reload", async (t) => {
+test("a variable of the file with a name similar to a setting is a warning, at the start and at a reload", async (t) => {
   const { source, write } = startedHost(t, "MAX_CONCURENCY=3\nAWS_ACCESS_KEY_ID=x");
   await source.load();
   const misspelt = ["MAX_CONCURENCY in ENVIRONMENT_FILE is no setting: did you mean MAX_CONCURRENCY?"];

@@ -7,29 +7,29 @@ import { type Environment, type RawFlags, readOptions } from "../options/read-op
 import type { OrchestratorConfig } from "../orchestrator-config.ts";
 import { type EnvironmentFile, readEnvironmentFile } from "./environment-file.ts";
 
-/** What a reload gave. */
+/** The result of a reload. */
 export interface ReloadedConfig {
-  /** What the orchestrator runs with from now on: of other settings than the reloadable ones it has those of the start. */
+  /** The new configuration. Settings that cannot be reloaded keep their values from the start. */
   readonly config: OrchestratorConfig;
-  /** The variables (`MAX_CONCURRENCY`) whose new values only a restart takes on. */
+  /** The variables (`MAX_CONCURRENCY`) whose new values need a restart. */
   readonly needRestart: readonly string[];
   /** A sentence for each variable of the environment file that looks like a misspelt setting. */
   readonly warnings: readonly string[];
 }
 
-/** Where an orchestrator's configuration comes from, so that it can be read again. Both throw one `config_invalid` with every problem. */
+/** The source of an orchestrator's configuration. `load` and `reload` throw one `config_invalid` with all problems. */
 export interface ConfigSource {
   load(): Promise<OrchestratorConfig>;
-  /** Reads the files again, also those that the environment file names now. To be called after `load`. */
+  /** Reads all files again, also files that the environment file names now. Call it after `load`. */
   reload(): Promise<ReloadedConfig>;
-  /** The same warnings of the file that `load` read. */
+  /** {@link ReloadedConfig.warnings} for the file that `load` read. */
   warnings(): readonly string[];
 }
 
-/** The options whose values a running orchestrator can exchange. */
+/** The options that a reload can change. */
 const reloadable: ReadonlySet<string> = new Set(["config", "secretsFile", "apiToken"]);
 
-/** The source of an orchestrator that was started with these flags and this environment. */
+/** The source for an orchestrator that was started with these flags and this environment. */
 export function createConfigSource(flags: RawFlags, started: Environment): ConfigSource {
   let first: EnvironmentFile = noFile;
   return {
@@ -40,7 +40,7 @@ export function createConfigSource(flags: RawFlags, started: Environment): Confi
     async reload() {
       const file = await readFileOf(flags, started);
       const atStart = merge(started, first);
-      // A variable that the service manager took from the file is gone where the file does not set it any more.
+      // The service manager has copied the file's variables into the environment. A variable removed from the file must not survive there.
       const now = merge(without(started, first), file);
       const config = await loadWith(file, flags, now);
       const needRestart = changedVariables(flags, atStart, now);
@@ -56,7 +56,7 @@ const noFile: EnvironmentFile = { variables: new Map(), problems: [] };
 
 async function readFileOf(flags: RawFlags, env: Environment): Promise<EnvironmentFile> {
   const { environmentFile } = orchestratorOptions;
-  // What is wrong about the option itself is among the problems of all options.
+  // Problems of this option are reported with those of all options.
   const place = readOptions({ environmentFile }, flags, env).values.environmentFile ?? null;
   return place === null ? noFile : await readEnvironmentFile(place);
 }
@@ -76,7 +76,7 @@ async function loadWith(
   throw invalid(file.problems);
 }
 
-/** The file wins, as systemd's `EnvironmentFile=` wins over `Environment=`. */
+/** Adds the file's variables, with priority, as systemd's `EnvironmentFile=` has priority over `Environment=`. */
 function merge(env: Environment, { variables }: EnvironmentFile): Environment {
   return { ...env, ...Object.fromEntries(variables) };
 }
@@ -85,7 +85,7 @@ function without(env: Environment, { variables }: EnvironmentFile): Environment 
   return Object.fromEntries(Object.entries(env).filter(([name]) => !variables.has(name)));
 }
 
-/** The environment of now, with every option that cannot be exchanged as it was at the start. */
+/** The current environment, but options that cannot be reloaded have their values from the start. */
 function withReloadable(atStart: Environment, now: Environment): Environment {
   const fixed = fixedOptions().map(([, { environment }]) => [environment, atStart[environment]]);
   return { ...now, ...Object.fromEntries(fixed) };
@@ -99,15 +99,15 @@ function changedVariables(flags: RawFlags, before: Environment, after: Environme
 }
 
 /**
- * Variables whose names are near that of a setting with the same first letter, which typing errors rarely change. Others are
- * not ours to judge: the file may set what Node, S3 (AWS_REGION) or a secret (NPM_TOKEN) takes from the environment.
+ * Variables with a name similar to a setting with the same first letter, which typing errors rarely change. Other variables
+ * are no mistakes: the file may set variables of Node, S3 (AWS_REGION) or a secret (NPM_TOKEN).
  */
 function misspeltSettings({ variables }: EnvironmentFile): string[] {
-  const known: string[] = Object.values(orchestratorOptions).map(({ environment }) => environment);
+  const settings: string[] = Object.values(orchestratorOptions).map(({ environment }) => environment);
   return [...variables.keys()].flatMap((name) => {
-    if (known.includes(name)) return [];
-    const alike = known.filter((setting) => setting[0] === name[0]?.toUpperCase());
-    const nearest = closestName(name, alike);
+    if (settings.includes(name)) return [];
+    const candidates = settings.filter((setting) => setting[0] === name[0]?.toUpperCase());
+    const nearest = closestName(name, candidates);
     return nearest === null ? [] : [`${name} in ENVIRONMENT_FILE is no setting: did you mean ${nearest}?`];
   });
 }

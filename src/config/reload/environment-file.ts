@@ -4,12 +4,12 @@ import { readUtf8 } from "../../core/text/utf8-text.ts";
 import type { EnvironmentFilePlace } from "../orchestrator-config.ts";
 import { parseEnvironment } from "./parse-environment.ts";
 
-/** The longest file of variables that is read, in bytes. */
+/** The largest file of variables, in bytes. */
 const fileBytesMax = 256 * 1024;
 
 const problemsShownMax = 50;
 
-/** What was read of the file; no problem repeats a value. */
+/** The content of the file. No problem repeats a value. */
 export interface EnvironmentFile {
   readonly variables: ReadonlyMap<string, string>;
   readonly problems: readonly string[];

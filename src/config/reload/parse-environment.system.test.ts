@@ -1,4 +1,4 @@
-/** The same files as systemd itself reads them, where a part of it can be asked without a running systemd. */
+/** Compares the parser with systemd's own generator, which runs without a running systemd. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,10 +8,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseEnvironment } from "./parse-environment.ts";
 
-/** Prints the variables of `~/.config/environment.d/*.conf` for a shell; it reads them as `EnvironmentFile=` is read. */
+/** Prints the variables of `~/.config/environment.d/*.conf` for a shell. Its parser is that of `EnvironmentFile=`. */
 const generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
 
-/** What values are made of. No `$`, which only this generator replaces. */
+/** The parts of generated values, without `$`, which only this generator replaces. */
 const pieces = ["a", "=", " ", "  ", "\t", "'", '"', "\\", "\\\n", "#", ";", "`", "é", "x y"];
 
 function asSystemdReadsIt(text: string): Record<string, string> {
@@ -28,24 +28,24 @@ function asSystemdReadsIt(text: string): Record<string, string> {
   }
 }
 
-/** A value as the generator prints it: where it needs quotes, with escapes as in C. */
+/** Decodes a value of the generator's output, which has quotes and C escapes where needed. */
 function asMeant(shown: string): string {
   const quoted = /^"(.*)"$/.exec(shown)?.[1];
   const blanks: Record<string, string> = { n: "\n", t: "\t" };
   return quoted?.replace(/\\(.)/g, (_, char: string) => blanks[char] ?? char) ?? shown;
 }
 
-test("values are read as systemd reads them, whatever is quoted or escaped", {
+test("the parser agrees with systemd for all quotes and escapes", {
   skip: existsSync(generator) ? false : `${generator} is not installed`,
 }, () => {
   const value = fc.array(fc.constantFrom(...pieces), { maxLength: 8 }).map((parts) => parts.join(""));
   fc.assert(
     fc.property(fc.array(value, { minLength: 100, maxLength: 100 }), (values) => {
       const text = values.map((one, index) => `V${index}=${one}\n`).join("");
-      // Whether a comment goes on after a backslash at its end depends on the version: before 254 it does.
+      // A backslash at the end of a comment continues the comment before systemd 254, and not later.
       fc.pre(!/^[ \t]*[#;].*\\/m.test(text));
       const ours = [...parseEnvironment(text).variables].filter(([name]) => /^V\d+$/.test(name));
-      // An empty value is no variable for the generator.
+      // The generator omits variables with an empty value.
       const given = ours.filter(([, one]) => one !== "");
       const theirs = Object.entries(asSystemdReadsIt(text)).filter(([, one]) => one !== "");
       assert.deepEqual(Object.fromEntries(given), Object.fromEntries(theirs));

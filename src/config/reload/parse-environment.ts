@@ -1,10 +1,10 @@
-/** What a file of variables says: those it sets, and its lines that set none, each with its number. */
+/** The content of a file of variables: the variables, and the invalid lines with their numbers. */
 export interface EnvironmentReading {
   readonly variables: ReadonlyMap<string, string>;
   readonly problems: readonly { readonly line: number; readonly problem: string }[];
 }
 
-/** Where in a line the reader is. */
+/** The parser's state within a line. */
 type Place =
   | "line_start"
   | "comment"
@@ -16,7 +16,7 @@ type Place =
   | "double_quoted"
   | "double_quoted_escape";
 
-/** What the reader has of the line at hand; `keep` is the length up to which blanks at the end belong to the value. */
+/** The assignment that is being parsed; blanks within the first `keep` characters of the value are part of it. */
 interface Entry {
   name: string;
   value: string;
@@ -24,7 +24,7 @@ interface Entry {
   line: number;
 }
 
-/** What a backslash in double quotes takes its meaning from. */
+/** The characters that a backslash escapes in double quotes. */
 const escapedInQuotes = /["\\`$]/;
 
 const nameForm = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -32,7 +32,7 @@ const nameForm = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /**
  * Reads `NAME=value` lines as systemd reads an `EnvironmentFile=` (env-file.c): comments begin with # or ;, a value may be in single
  * or double quotes, also in part, a backslash keeps the next character or joins the next line, and blanks around a value do not count.
- * Where systemd ignores a line that sets nothing, it is a problem here.
+ * Difference: an invalid line, which systemd ignores, is a problem here.
  */
 export function parseEnvironment(text: string): EnvironmentReading {
   const variables = new Map<string, string>();
@@ -44,7 +44,8 @@ export function parseEnvironment(text: string): EnvironmentReading {
     const name = entry.name.trimEnd();
     if (nameForm.test(name))
       variables.set(name, entry.value.slice(0, Math.max(entry.keep, trimmed(entry.value))));
-    else problems.push({ line: entry.line, problem: "no name of a variable before the =; needs NAME=value" });
+    else
+      problems.push({ line: entry.line, problem: "no valid variable name before the =; needs NAME=value" });
     place = "line_start";
   };
   for (const char of text) {
@@ -74,7 +75,7 @@ function trimmed(value: string): number {
   return value.trimEnd().length;
 }
 
-/** Adds a character that is kept even where it is a blank at the end. */
+/** Adds a character that is kept even if it is a blank at the end. */
 function keepChar(entry: Entry, char: string): void {
   entry.value += char;
   entry.keep = entry.value.length;
@@ -83,13 +84,13 @@ function keepChar(entry: Entry, char: string): void {
 const isLineEnd = (char: string) => char === "\n" || char === "\r";
 const isBlank = (char: string) => char === " " || char === "\t" || isLineEnd(char);
 
-/** The reader's next place, by the present one and a character. */
+/** The next state, for each state and the next character. */
 const steps: Readonly<Record<Place, (char: string, entry: Entry) => Place>> = {
   line_start(char, entry) {
     if (char === "#" || char === ";") return "comment";
     if (isBlank(char)) return "line_start";
     entry.name = char;
-    // Also where it is the =: a name of no characters is none, and what follows opens no quotes.
+    // Also for a =: an empty name is invalid, and the following characters must not open quotes.
     return "name";
   },
   comment: (char) => (isLineEnd(char) ? "line_start" : "comment"),
@@ -111,7 +112,7 @@ const steps: Readonly<Record<Place, (char: string, entry: Entry) => Place>> = {
   value(char, entry) {
     if (isLineEnd(char)) return "line_start";
     if (char === "\\") {
-      // Blanks before it are no end of the value any more.
+      // Blanks before the backslash are part of the value.
       entry.keep = entry.value.length;
       return "value_escape";
     }

@@ -30,7 +30,7 @@ async function problemsOf(text: string, env = {}): Promise<string[]> {
   return [];
 }
 
-test("values come from the file itself, from other files and from the environment", async () => {
+test("values are read from the file itself, from other files and from the environment", async () => {
   const token = file("from-a-file\n");
   const path = file(`
 secrets:
@@ -73,7 +73,7 @@ secrets:
   );
 });
 
-test("every problem with the shape is told at its place, and no value is repeated", async () => {
+test("every problem with the shape is reported with its place, and no value is repeated", async () => {
   const problems = await problemsOf(`secrets:
   PATH: { value: hunter2hunter2, without_repository: true }
   TOKEN:
@@ -90,19 +90,19 @@ other: hunter2hunter2
     "5:20: secrets.TOKEN.repositories.0 cannot be used; needs host/owner/name, the host in lower case and without *, such as github.com/acme/app or github.com/acme/*",
     "6:11: secrets.TOKEN.refs cannot be used; needs a list of full refs such as refs/heads/main, or the word any",
     "7:5: unknown key; secrets.TOKEN may have value, file, environment, repositories, refs, without_repository, checkout",
-    "8:20: secrets.NUMBER.value cannot be used; needs a text, in quotes where YAML would make something else of it",
+    "8:20: secrets.NUMBER.value cannot be used; needs a text, in quotes if YAML would read another type",
     "8:52: secrets.NUMBER.without_repository cannot be used; needs true or false",
     "9:1: unknown key; the secrets file may have secrets",
   ]);
 });
 
-test("what does not belong together, and values that cannot be used, are told all at once", async () => {
+test("contradictions and unusable values are reported all at once", async () => {
   const open = file("hunter2hunter2", 0o640);
   const binary = file(Buffer.from([0xff, 0xfe, 1, 2, 3, 4, 5]));
   const problems = await problemsOf(`secrets:
   NONE: { repositories: [a.org/b/c], refs: any }
   TWO: { value: hunter2hunter2, environment: X, without_repository: true }
-  NOBODY: { value: hunter2hunter2 }
+  NO_JOB: { value: hunter2hunter2 }
   NO_REFS: { value: hunter2hunter2, repositories: [a.org/b/c] }
   REFS: { value: hunter2hunter2, refs: any, without_repository: true }
   SHORT: { value: "1", without_repository: true }
@@ -116,7 +116,7 @@ test("what does not belong together, and values that cannot be used, are told al
     [
       "2:3: NONE needs exactly one of value, file and environment",
       "3:3: TWO needs exactly one of value, file and environment",
-      "4:3: NOBODY is for no job; needs repositories (and refs), or without_repository: true",
+      "4:3: NO_JOB is for no job; needs repositories (and refs), or without_repository: true",
       "5:3: NO_REFS has no refs; needs a list such as [refs/heads/main], or `refs: any` for every ref",
       "6:3: REFS has refs and no repositories; needs both",
       "7:3: SHORT has a value that cannot be masked; needs at least 6 characters, 3 of them different: a shorter value occurs by chance and would be masked all over a log",
@@ -128,8 +128,8 @@ test("what does not belong together, and values that cannot be used, are told al
   );
 });
 
-test("more values than logs can be searched for are refused", async () => {
-  // Texts that grow in every form, and again inside a JSON document.
+test("values that are too many to search logs for are refused", async () => {
+  // Texts that become longer in each encoded form, and longer still inside a JSON document.
   const long = `abcdef${"'".repeat(32_000)}`;
   const entry = (at: number) =>
     `  A${at}: { value: "{\\"token\\":\\"${at}${long}\\"}", without_repository: true }\n`;
@@ -141,13 +141,13 @@ test("more values than logs can be searched for are refused", async () => {
   assert.match(much.join(), /needs at most 32768 bytes/);
 });
 
-test("a text that is no YAML does not show in the problem", async () => {
+test("the problem of a text that is no YAML does not repeat the text", async () => {
   const problems = await problemsOf("secrets:\n  A: {value: 'hunter2\n  ]hunter2: [*hunter2\n");
   assert.ok(problems.length > 0);
   assert.doesNotMatch(problems.join("\n"), /hunter2/);
 });
 
-test("a file that others may read is refused with the remedy, together with all other problems", async () => {
+test("a file that other users can read is refused with the remedy, together with all other problems", async () => {
   const path = file("secrets: {}\n", 0o644);
   await assert.rejects(
     loadOrchestratorConfig({ secretsFile: path, maxConcurrency: "many" }, { HOME: directory }),
@@ -170,7 +170,7 @@ test("the configuration does not print its secrets", async () => {
   assert.doesNotMatch(inspect(config, { depth: 20 }) + JSON.stringify(config), /hunter2/);
 });
 
-test("a change of any of the files is seen", async () => {
+test("a change of any of the files is detected", async () => {
   const token = file("from-a-file\n");
   const path = file(`secrets:\n  A: { file: ${token}, without_repository: true }\n`);
   const { versions } = await loadSecrets({ path, env: {} });

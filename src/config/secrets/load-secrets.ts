@@ -21,8 +21,8 @@ import {
 const problemsShownMax = 50;
 
 /**
- * Reads a secrets file and the files it names. Throws one `config_invalid` error that holds every problem, one a line, in
- * the order of the file: `file:line:column: what is wrong; what would be right`. No message has a value in it.
+ * Reads a secrets file and the files that it names. Throws one `config_invalid` error with all problems, one on each line, in
+ * the order of the file: `file:line:column: problem; valid form`. No message repeats a value.
  */
 export async function loadSecrets({ path, env }: SecretsSource): Promise<SecretsReading> {
   const versions = new Map<string, string>();
@@ -58,7 +58,7 @@ export async function loadSecrets({ path, env }: SecretsSource): Promise<Secrets
   return { secrets, versions };
 }
 
-/** Whether one of the files has changed since it was read. Costs one look at each. */
+/** True when one of the files has changed since it was read. Costs one stat(2) for each file. */
 export async function haveSecretsChanged(versions: ReadonlyMap<string, string>): Promise<boolean> {
   for (const [path, version] of versions) {
     const facts = await stat(path, { bigint: true }).catch(() => null);
@@ -98,7 +98,7 @@ async function readSecrets(file: SecretsFile, reading: Reading): Promise<PlacedP
   return problems;
 }
 
-/** What masking has to look for at most, should one job ask for everything. */
+/** Number of bytes that masking must search for, for a job with all secrets. */
 function searchedBytes(secrets: SecretSet): number {
   const fragments = [...secrets.values()].flatMap(({ value }) => leastFragmentsOf(value.reveal()));
   return fragments.reduce((sum, fragment) => sum + fragment.length, 0);
@@ -123,7 +123,7 @@ function entryProblems(entry: SecretEntry): string[] {
   return problems;
 }
 
-/** The value's text, or why there is none; null where the entry names no single source, which is told elsewhere. */
+/** The value's text, or the problem; a null problem for an entry without exactly one source, which {@link entryProblems} reports. */
 async function readValue(
   entry: SecretEntry,
   { env, versions }: Reading,
@@ -141,7 +141,7 @@ async function readValue(
   const decoded = readUtf8(read.bytes);
   if ("wrongLine" in decoded)
     return { problem: `has a value that is not UTF-8 text; needs base64 of it, for example` };
-  // As with $(cat FILE): an editor's last line end is not part of a token.
+  // Like $(cat FILE): the last line end of a file is not part of the token.
   return { text: decoded.text.replace(/\r?\n$/, "") };
 }
 

@@ -2,18 +2,18 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { errorText } from "../../core/errors.ts";
 
-/** What reading a file gave: its bytes and what tells whether it has changed since, or why it cannot be used. */
+/** The bytes of a file, or the reason why it cannot be used. `version` changes when the file changes. */
 export type PrivateFile =
   | { readonly bytes: Buffer; readonly version: string }
   | { readonly problem: string; readonly version: string };
 
 /**
- * Reads a file that holds secrets: a plain file of this process's user or of root, which nobody else may read, of at most
- * `maxBytes`. Never throws; the problem is one clause with its remedy, and repeats nothing of the file.
+ * Reads a file of secrets: a regular file of at most `maxBytes` that belongs to this process's user or to root, and that no
+ * other user can read. Never throws. The problem is one clause with its remedy, and repeats no part of the file.
  */
 export async function readPrivateFile(path: string, maxBytes: number): Promise<PrivateFile> {
   try {
-    // A pipe must not make us wait for who writes into it.
+    // O_NONBLOCK: opening a pipe must not wait for a writer.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const facts = await file.stat({ bigint: true });
     const version = `${facts.ino} ${facts.size} ${facts.mtimeNs} ${facts.ctimeNs}`;

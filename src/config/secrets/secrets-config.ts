@@ -1,20 +1,20 @@
 import type { SecretSet } from "../../core/secrets/secret.ts";
 
-/** Where secrets come from. */
+/** The source of secrets. */
 export interface SecretsSource {
   /** The secrets file. */
   readonly path: string;
-  /** What the file's `environment` keys refer to. */
+  /** The environment that the file's `environment` keys refer to. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Secrets as read, and what tells whether any of their files has changed since. */
+/** Secrets, and the versions of their files at the time of reading, by path. */
 export interface SecretsReading {
   readonly secrets: SecretSet;
   readonly versions: ReadonlyMap<string, string>;
 }
 
-/** Where secrets come from, and what they were at the start. */
+/** The source of secrets, and the secrets at the start. */
 export interface SecretsConfig {
   readonly source: SecretsSource;
   readonly initial: SecretsReading;

@@ -9,11 +9,11 @@ export const secretsLimits = {
   patterns: 500,
   patternChars: 500,
   valueBytes: 32 * 1024,
-  /** Of all values together. What is searched for in logs is several times as long, and is kept in memory. */
+  /** Total size of all values. The bytes that logs are searched for are several times as many, and are kept in memory. */
   totalBytes: 128 * 1024,
 } as const;
 
-/** A text for which `problemOf` finds nothing wrong. It is not repeated in messages. */
+/** A text for which `problemOf` returns null. Messages do not repeat the text. */
 function checked(error: string, problemOf: (text: string) => string | null) {
   return z
     .string({ error })
@@ -50,7 +50,7 @@ const checkoutSchema = z.union(
 
 const secretSchema = z.strictObject(
   {
-    value: z.string({ error: "a text, in quotes where YAML would make something else of it" }).optional(),
+    value: z.string({ error: "a text, in quotes if YAML would read another type" }).optional(),
     file: z
       .string({ error: pathError })
       .regex(/^\/\P{Cc}*$/u, { error: pathError })
@@ -73,7 +73,7 @@ const secretSchema = z.strictObject(
   { error: "a mapping with the secret's keys: value, file or environment, then repositories and refs" },
 );
 
-/** The file's shape. What belongs together in it is checked separately, so that both kinds of problem are told at once. */
+/** The file's shape. Rules between keys are checked separately, so that both kinds of problems are reported at once. */
 export const secretsSchema = z.strictObject(
   {
     secrets: z
@@ -87,7 +87,7 @@ export const secretsSchema = z.strictObject(
   { error: "a mapping with the key secrets" },
 );
 
-/** A secrets file as read, of the right shape. */
+/** A secrets file with a valid shape. */
 export type SecretsFile = z.output<typeof secretsSchema>;
 
 /** One secret of {@link SecretsFile}. */
@@ -95,7 +95,7 @@ export type SecretEntry = z.output<typeof secretSchema>;
 
 const secretKeys = Object.keys(secretSchema.shape);
 
-/** The keys that may stand at a place of the file. */
+/** The valid keys at a place of the file. */
 export function knownSecretKeysAt(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return ["secrets"];
   return path.at(-1) === "checkout" ? ["username"] : secretKeys;

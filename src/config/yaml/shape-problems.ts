@@ -3,13 +3,13 @@ import { didYouMean } from "../../core/text/closest-name.ts";
 import { shownUrl } from "../../core/text/shown-url.ts";
 import type { PlacedProblem } from "./yaml-source.ts";
 
-/** How problems with the shape of a file are told. */
+/** Words for the problems with the shape of a file. */
 export interface ShapeWords {
-  /** What the file is called, such as `the image map`. */
+  /** The file's name in messages, such as `the image map`. */
   readonly file: string;
-  /** The keys that may stand at a place of the file. */
+  /** The valid keys at a place of the file. */
   readonly knownKeysAt: (path: readonly PropertyKey[]) => readonly string[];
-  /** The file holds secrets: nothing of it is repeated but keys that are known. */
+  /** True for a file of secrets: messages repeat only valid keys of it. */
   readonly secret?: true;
 }
 
@@ -36,10 +36,10 @@ function problemsOfIssue(issue: z.core.$ZodIssue, words: ShapeWords): PlacedProb
 }
 
 function unknownKey(parent: readonly PropertyKey[], key: string, words: ShapeWords): PlacedProblem {
-  const known = words.knownKeysAt(parent);
-  const hint = didYouMean(key, known);
+  const validKeys = words.knownKeysAt(parent);
+  const hint = didYouMean(key, validKeys);
   const shown = words.secret ? "unknown key" : `unknown key "${key}"`;
-  const message = `${shown}${hint}; ${pathText(parent, words)} may have ${known.join(", ")}`;
+  const message = `${shown}${hint}; ${pathText(parent, words)} may have ${validKeys.join(", ")}`;
   return { path: [...parent, key], message };
 }
 

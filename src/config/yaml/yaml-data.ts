@@ -1,8 +1,8 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type ParsedNode } from "yaml";
 
 /**
- * Values that a file may have, where each alias counts for everything that it stands for. More than ten times what the largest valid
- * file has; far less than what a few lines of aliases of aliases make.
+ * Most values of a file, where each alias counts as all values of its anchor. More than ten times the number in the largest
+ * valid file, and far less than the number that a few lines of nested aliases can make.
  */
 export const yamlValuesMax = 200_000;
 
@@ -12,10 +12,10 @@ export interface SourceProblem {
   readonly message: string;
 }
 
-/** What is said about a key that its map has already. */
-export const repeatedKey = "this key is there already; keep one of the two";
+/** The problem of a key that occurs twice in a map. */
+export const repeatedKey = "this key occurs twice; keep one of the two";
 
-/** Plain data, and what was found on the way. `data` is of use only where there are no problems but repeated keys. */
+/** Plain data, and the problems. `data` is usable only if all problems are repeated keys. */
 export interface YamlData {
   readonly data: unknown;
   readonly problems: readonly SourceProblem[];
@@ -23,17 +23,17 @@ export interface YamlData {
 
 interface Value {
   readonly data: unknown;
-  /** Values in it, those of aliases included. */
+  /** Number of values inside, including those of aliases. */
   readonly count: number;
 }
 
-/** What a value is where something is wrong with it. */
+/** The placeholder for an invalid value. */
 const nothing: Value = { data: undefined, count: 1 };
 
 /**
- * Makes plain data of a document, in time linear in its text: what an alias stands for is made once and shared. (The library's own
- * conversion looks through the document for each alias, and compares each key of a map with each other one.) The document must not
- * be nested deeply. Of a repeated key the last one counts. With `secret`, no problem repeats a part of the text.
+ * Converts a document to plain data, in time linear in its text: the value of an anchor is converted once and shared. (The
+ * library's own conversion searches the document for each alias, and compares each key of a map with all others.) The document
+ * must not be nested deeply. The last of repeated keys counts. With `secret`, no problem repeats a part of the text.
  */
 export function toYamlData(document: Document.Parsed, options: { readonly secret: boolean }): YamlData {
   const reader = new Reader(options.secret);
@@ -49,7 +49,7 @@ class Reader {
   readonly problems: SourceProblem[] = [];
   firstAlias: number | null = null;
   readonly #isSecret: boolean;
-  /** What the anchors stand for here; undefined within their own values. */
+  /** The value of each anchor so far; undefined while its value is being read. */
   readonly #anchors = new Map<string, Value | undefined>();
 
   constructor(isSecret: boolean) {
@@ -81,7 +81,7 @@ class Reader {
     const entries = items.map(({ key, value }): [string, unknown] => {
       const name = String(isScalar(key) ? key.value : key);
       const offset = key?.range[0] ?? 0;
-      if (seen.has(name)) this.#tell(offset, repeatedKey);
+      if (seen.has(name)) this.#report(offset, repeatedKey);
       seen.add(name);
       const read = this.read(value);
       values.push(read);
@@ -96,16 +96,16 @@ class Reader {
     if (value !== undefined) return value;
     const which = this.#isSecret ? "an alias" : `the alias *${name}`;
     const why = this.#anchors.has(name) ? "stands for itself" : "has no anchor before it";
-    this.#tell(offset, `not valid YAML: ${which} ${why}`);
+    this.#report(offset, `not valid YAML: ${which} ${why}`);
     return nothing;
   }
 
-  #tell(offset: number, message: string): void {
+  #report(offset: number, message: string): void {
     this.problems.push({ offset, message });
   }
 }
 
-/** Bounded, so that it stays a number however often the values are repeated. */
+/** The number of values, bounded, because aliases can multiply it beyond any number. */
 function countOf(values: readonly Value[]): number {
   return Math.min(
     yamlValuesMax + 1,

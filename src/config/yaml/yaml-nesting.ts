@@ -1,16 +1,16 @@
 import type { CST } from "yaml";
 
-/** How deep lists and maps may be in each other. The deepest valid file has 6 levels. */
+/** Most levels of nested lists and maps. The deepest valid file has 6 levels. */
 export const yamlDepthMax = 50;
 
 /**
- * The offset of the first value below more than {@link yamlDepthMax} levels; null where there is none. Looks at the tokens, which are
- * made without recursion: what makes values of them recurses, and a deep file would exhaust the stack there.
+ * The offset of the first value below more than {@link yamlDepthMax} levels, or null. Works on tokens, because the tokenizer
+ * does not recurse; the conversion of tokens to values does, and a deep file would exhaust its stack.
  */
 export function tooDeepAt(tokens: readonly CST.Token[]): number | null {
   let level: CST.Token[] = [...tokens];
   for (let depth = 0; level.length > 0; depth += 1) {
-    // A document and its value are no levels.
+    // A document and its value do not count as levels.
     if (depth > yamlDepthMax + 1) return level[0]?.offset ?? 0;
     level = level.flatMap(innerTokens);
   }

@@ -14,7 +14,7 @@ import {
 import { repeatedKey, type SourceProblem, toYamlData } from "./yaml-data.ts";
 import { tooDeepAt, yamlDepthMax } from "./yaml-nesting.ts";
 
-/** A place in the file: the path of keys (and places in lists) that leads to it, and whether the key or its value is meant. */
+/** A place in the file: its path of keys and list indexes, and the key or the value at the end of the path. */
 export interface Place {
   readonly path: readonly PropertyKey[];
   readonly at?: "key" | "value";
@@ -25,23 +25,23 @@ export interface PlacedProblem extends Place {
   readonly message: string;
 }
 
-/** A YAML text as data, with the way back from data to line and column. */
+/** A YAML text as data, with the line and column of each place. */
 export interface YamlSource {
-  /** Plain data; undefined when the syntax is wrong, except that of a repeated key the last one counts. */
+  /** Plain data; undefined if the syntax is wrong. Of repeated keys, the last one counts. */
   readonly data: unknown;
   readonly problems: readonly SourceProblem[];
-  /** The offset of a place, or of the nearest place around it that exists. */
+  /** The offset of a place, or of the nearest existing parent. */
   offsetOf(place: Place): number;
   /** `line:column`, both from 1. */
   position(offset: number): string;
 }
 
-/** Problems of the syntax that are kept: a text that is no YAML at all has one for every few characters. */
+/** Most problems of syntax: a text that is no YAML has one for every few characters. */
 const syntaxProblemsMax = 100;
 
 /**
- * Parses YAML 1.2, in time linear in the text. It never throws: what is wrong is returned, and `data` holds what could be read. Of a
- * `secret` text no part is repeated in a problem.
+ * Parses YAML 1.2, in time linear in the text. Never throws: problems are returned, and `data` has the readable parts. With
+ * `secret`, no problem repeats a part of the text.
  */
 export function parseYaml(text: string, options: { readonly secret?: boolean } = {}): YamlSource {
   const lines = new LineCounter();
@@ -67,13 +67,13 @@ export function parseYaml(text: string, options: { readonly secret?: boolean } =
   return { data, problems: read.problems, offsetOf: offsetOfPlace, position };
 }
 
-/** The first document of the tokens, and what is wrong with the syntax. */
+/** The first document of the tokens, and the problems of its syntax. */
 function compose(
   tokens: readonly CST.Token[],
   length: number,
   options: { readonly secret?: boolean },
 ): { document: Document.Parsed | null; problems: SourceProblem[] } {
-  // That keys are unique is seen in a way that takes linear time.
+  // toYamlData() finds repeated keys in linear time; the library's own check does not.
   const composer = new Composer({ prettyErrors: false, stringKeys: true, uniqueKeys: false });
   const [document, second] = [...composer.compose(tokens, true, length)];
   const errors = [...(document?.errors ?? []), ...(document?.warnings ?? [])].slice(0, syntaxProblemsMax);
@@ -91,14 +91,14 @@ function yamlMessage(message: string): string {
   return `not valid YAML: ${message.replaceAll(/\s+/g, " ").replace(/\.$/, "")}`;
 }
 
-/** The pairs of each map by their keys, made when the map is looked at first. */
+/** The pairs of each map by key, created at the first access to the map. */
 class PairsByKey {
   readonly #maps = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
 
   find(map: YAMLMap, key: PropertyKey): Pair | undefined {
     let pairs = this.#maps.get(map);
     if (pairs === undefined) {
-      // Of a repeated key the last one became data.
+      // The last of repeated keys counts, as in the data.
       pairs = new Map(
         map.items.flatMap((pair) => (isScalar(pair.key) ? [[String(pair.key.value), pair]] : [])),
       );

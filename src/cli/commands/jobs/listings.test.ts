@@ -228,7 +228,7 @@ test("all problems of a wrong map are reported, with exit code 78", async () => 
     [
       "solstice: The configuration is not valid:",
       '  --max-concurrency: got "0"; needs a whole number from 1 to 1000.',
-      `  ${map}:1:16: default_label leads to "x", which is no image or alias; known: a`,
+      `  ${map}:1:16: default_label leads to "x", which is no image or alias; valid names: a`,
       `  ${map}:2:10: image "a" has no file; give source (where to download it) or local_path (where it is)`,
       "",
     ].join("\n"),
