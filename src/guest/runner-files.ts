@@ -3,10 +3,10 @@ import type { GuestFile } from "../core/job/guest.ts";
 import { withoutTrailing } from "../core/text/text-ends.ts";
 import { shellQuote } from "./seed/shell-quote.ts";
 
-/** Where the runner lives in a guest: a file system in memory on Linux, gone with the guest everywhere. */
+/** Directory of the runner in a guest: a memory file system on Linux; everywhere it ends with the guest. */
 export const runnerDirectory = "/run/solstice";
 
-/** The runner's scripts, as they lie in `src/guest/runner`; `boot.sh` starts `runner.sh`, which needs the others. */
+/** The runner's scripts, from `src/guest/runner`; `boot.sh` starts `runner.sh`, which needs the others. */
 const scripts = [
   "archive.sh",
   "artifacts.sh",
@@ -26,7 +26,7 @@ const scripts = [
   "transfer.sh",
 ];
 
-/** How a runner reaches its orchestrator. */
+/** URL and token with which a runner connects to its orchestrator. */
 export interface RunnerAccess {
   /** Base URL of the runner endpoint, without a path. */
   readonly runnerUrl: string;
@@ -34,10 +34,10 @@ export interface RunnerAccess {
   readonly bootstrapToken: string;
 }
 
-/** Read when they are first needed. They are the same for every guest, as objects too. */
+/** Read at the first use. The files, also as objects, are the same for every guest. */
 let scriptFiles: readonly GuestFile[] | null = null;
 
-/** Every file that makes a guest run its job, readable only for its root. */
+/** Returns the files that run the job in a guest, readable only for root. */
 export function runnerFiles(access: RunnerAccess): GuestFile[] {
   scriptFiles ??= scripts.map((name) => ({
     path: `${runnerDirectory}/${name}`,

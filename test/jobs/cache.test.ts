@@ -165,8 +165,8 @@ describe("caches of one orchestrator's jobs", () => {
     const job = await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache });
     succeeded(job, orchestrator);
     assert.deepEqual(usesOf(job), ["restore miss a-none", "restore miss b", "save saved a-none"]);
-    assert.match(job.text, /cache a-none: missing is not there/);
-    assert.match(job.text, /cache b: not saved: none of its paths is there/);
+    assert.match(job.text, /cache a-none: missing does not exist/);
+    assert.match(job.text, /cache b: not saved: none of its paths exists/);
     assert.match((await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache })).text, /^2$/m);
   });
 
@@ -190,7 +190,7 @@ describe("caches of one orchestrator's jobs", () => {
         ["save cache", "succeeded"],
       ],
     );
-    assert.match(first.text, /nothing there \(miss\)\n.*built.*saved 2\.8 MiB/s);
+    assert.match(first.text, /no entry \(miss\)\n.*built.*saved 2\.8 MiB/s);
 
     rmSync(env.HOME, { recursive: true });
     mkdirSync(env.HOME);
@@ -250,7 +250,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     writeFileSync(blob, "x".repeat(readFileSync(blob).length));
     const damaged = await run(orchestrator, request);
     succeeded(damaged, orchestrator);
-    assert.match(damaged.text, /could not be fetched; going on without it/);
+    assert.match(damaged.text, /could not be fetched; continuing without it/);
     assert.doesNotMatch(damaged.text, /^kept$/m);
     rmSync(blob);
     await orchestrator.stop("SIGTERM");

@@ -1,4 +1,4 @@
-/** What of a job runs when: after a failure, a time limit, a stop; and that nothing of a step outlives its end. */
+/** Which parts of a job run after a failure, a time limit or a stop; and that no process of a step outlives its end. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -20,7 +20,7 @@ const step = (run: string, given: Partial<PlanStep> = {}): PlanStep => ({
 });
 const always = (run: string, given: Partial<PlanStep> = {}) => step(run, { always: true, ...given });
 
-/** Waits until no process of a group is left; the test's own timeout bounds it. */
+/** Waits until a process group is empty; the test's own timeout limits the wait. */
 async function untilGroupGone(pid: number): Promise<void> {
   for (;;) {
     try {
@@ -32,11 +32,11 @@ async function untilGroupGone(pid: number): Promise<void> {
   }
 }
 
-describe("what of a job runs", { concurrency: 6 }, () => {
+describe("which steps of a job run", { concurrency: 6 }, () => {
   for (const kind of guestsFor("always after a failure")) {
     const skip = missingFor(kind);
 
-    test(`after a failure only what always runs does, and the first failure decides: ${kind.name}`, {
+    test(`after a failure only the always-run steps run, and the first failure decides: ${kind.name}`, {
       skip,
     }, async () => {
       const steps = [
@@ -71,7 +71,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
   for (const kind of guestsFor("a step that outlasts its limit")) {
     const skip = missingFor(kind);
 
-    test(`a step that outlasts its limit is ended, though it ignores TERM and stops itself: ${kind.name}`, {
+    test(`a step that exceeds its limit is killed, although it ignores TERM and stops itself: ${kind.name}`, {
       skip,
     }, async () => {
       const stubborn =
@@ -95,7 +95,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
   for (const kind of guestsFor("always after a stop")) {
     const skip = missingFor(kind);
 
-    test(`stop: the step ends, its last words come, and what always runs runs: ${kind.name}`, {
+    test(`stop: the step ends, its last output arrives, and the always-run steps run: ${kind.name}`, {
       skip,
     }, async () => {
       const steps = [
@@ -105,7 +105,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
         always("echo cleaned"),
       ];
       const { endpoint, exit } = await harness.start({ kind, plan: { steps } });
-      await endpoint.until(() => endpoint.text().includes("started"), "the step's first words");
+      await endpoint.until(() => endpoint.text().includes("started"), "the step's first output");
       endpoint.stop = true;
       assert.equal(await exit, 0);
       assert.match(endpoint.text(), /^started\n(Terminated\n)?going\ncleaning\ncleaned\n$/);
@@ -115,7 +115,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     });
   }
 
-  test("a step that ends within its limit is no other than one without, and its watchdog is gone", async () => {
+  test("a step that ends within its limit behaves like one without, and its watchdog has ended", async () => {
     const steps = [
       step("echo in time", { timeoutSeconds: 3000 }),
       step("echo next; exit 4", { timeoutSeconds: 3000 }),
@@ -124,25 +124,25 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     assert.equal(await exit, 0);
     assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:0", "1:1:0", "1:2:4"]);
     assert.deepEqual([endpoint.finish?.exitCode, endpoint.finish?.failure], [4, ""]);
-    // Nothing of the runner's own process group is left, such as a sleep of 3000 seconds.
+    // The runner's own process group is empty: no sleep of 3000 seconds is left.
     await untilGroupGone(pid);
   });
 
-  test("a step that heeds TERM at its limit and exits 0 has run out of time all the same", async () => {
+  test("a step that exits 0 on the TERM of its limit still counts as timed out", async () => {
     const steps = [
-      step("trap 'echo heard; exit 0' TERM; while :; do sleep 0.1; done", { timeoutSeconds: 1 }),
+      step("trap 'echo got TERM; exit 0' TERM; while :; do sleep 0.1; done", { timeoutSeconds: 1 }),
     ];
     const { endpoint, exit } = await harness.start({ plan: { steps } });
     assert.equal(await exit, 0);
-    assert.match(endpoint.text(), /heard\n.*longer than its limit of 1 s\n$/s);
+    assert.match(endpoint.text(), /got TERM\n.*longer than its limit of 1 s\n$/s);
     assert.deepEqual([endpoint.finish?.exitCode, endpoint.finish?.failure], [124, "step_timeout"]);
   });
 
-  test("the limit holds while the orchestrator answers nothing", async () => {
+  test("the limit applies while the orchestrator does not answer", async () => {
     const script = "trap 'touch ended; exit 1' TERM; echo begun; while :; do sleep 0.1; done";
     const steps = [step(script, { timeoutSeconds: 3 }), always("echo after")];
     const { endpoint, exit, work } = await harness.start({ plan: { steps } });
-    await endpoint.until(() => endpoint.text().includes("begun"), "the step's first words");
+    await endpoint.until(() => endpoint.text().includes("begun"), "the step's first output");
     const stalled: string[] = [];
     endpoint.fault = ({ method }) => {
       stalled.push(method);
@@ -158,7 +158,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     assert.match(endpoint.text(), /after\n$/);
   });
 
-  test("what always runs has a time of its own to clean up, and what is too late for it does not run", async () => {
+  test("steps that always run have their own time for cleaning up, and later ones do not run", async () => {
     const steps = [step("exit 5"), always("echo long; sleep 1000"), always("echo too late")];
     const { endpoint, exit } = await harness.start({ plan: { steps, cleanupSeconds: 2 } });
     assert.equal(await exit, 0);
@@ -167,17 +167,17 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     assert.match(endpoint.text(), /was ended: the 2 s for cleaning up were over\n$/);
   });
 
-  test("stop while a step that always runs does: it goes on, but for no longer than the time for cleaning up", async () => {
+  test("stop during a step with `always`: the step continues, but no longer than the time for cleaning up", async () => {
     const going = [always("echo begun; sleep 1; echo done")];
     const kept = await harness.start({ plan: { steps: going } });
-    await kept.endpoint.until(() => kept.endpoint.text().includes("begun"), "the first words");
+    await kept.endpoint.until(() => kept.endpoint.text().includes("begun"), "the first output");
     kept.endpoint.stop = true;
     assert.equal(await kept.exit, 0);
     assert.equal(kept.endpoint.text(), "begun\ndone\n");
 
     const hanging = [always("echo begun; sleep 1000"), always("echo never")];
     const ended = await harness.start({ plan: { steps: hanging, cleanupSeconds: 2 } });
-    await ended.endpoint.until(() => ended.endpoint.text().includes("begun"), "the first words");
+    await ended.endpoint.until(() => ended.endpoint.text().includes("begun"), "the first output");
     ended.endpoint.stop = true;
     assert.equal(await ended.exit, 0);
     assert.match(
@@ -186,7 +186,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     );
   });
 
-  test("stop at once: not even what always runs goes on", async () => {
+  test("stop at once: steps that always run end too", async () => {
     const steps = [step("sleep 1000"), always("echo begun; sleep 1000"), always("echo never")];
     const { endpoint, exit } = await harness.start({ plan: { steps } });
     await endpoint.until(() => endpoint.events.length > 0, "the first step");
@@ -198,7 +198,7 @@ describe("what of a job runs", { concurrency: 6 }, () => {
     assertProven(endpoint);
   });
 
-  test("without a repository, what always runs does so in the empty directory", async () => {
+  test("without a repository, the always-run steps run in the empty directory", async () => {
     const plan = {
       repoUrl: "file:///nonexistent.git",
       commitSha: "a".repeat(40),

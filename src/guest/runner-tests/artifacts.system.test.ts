@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** Patterns that must match, unless told otherwise. */
+/** Artifact patterns that are required by default. */
 const keep = (patterns: string[], given: Partial<PlannedArtifact> = {}): PlannedArtifact[] =>
   patterns.map((pattern) => ({ pattern, required: true, when: "always", ...given }));
 
@@ -22,7 +22,7 @@ line"; printf three >'dist/back\\slash\\n'; : >dist/empty; printf h >dist/.hidde
   printf x >"-d/-x.txt"; printf y >top.txt; ln -s /etc/passwd dist/link; ln -s dist linked; printf q >"quo\\"te's \\$x"
   printf '\\377' >"$(printf 'dist/\\377')"`;
 
-/** Cuts two of the chunks off, one before it is stored and one after, and refuses the first end. */
+/** Fails two of the chunk calls, one before the chunk is stored and one after, and refuses the first finish. */
 function failInTheMiddle(endpoint: RunnerEndpoint): void {
   let [chunks, ends] = [0, 0];
   endpoint.fault = ({ method }) => {
@@ -33,12 +33,12 @@ function failInTheMiddle(endpoint: RunnerEndpoint): void {
   };
 }
 
-/** More than the 20 refusals after which a runner sends no more. */
+/** More than 20, the number of refusals after which a runner stops sending. */
 const manyFiles = isExhaustive ? 300 : 30;
 
-describe("files that a job keeps", { concurrency: 4 }, () => {
+describe("artifacts of a job", { concurrency: 4 }, () => {
   for (const kind of guestsFor("names of artifacts")) {
-    test(`files with any name are kept, directories as a whole, links never: ${kind.name}`, {
+    test(`files with any name are kept, directories with all their files, links never: ${kind.name}`, {
       skip: missingFor(kind),
     }, async () => {
       const artifacts = keep(["dist", "**/*.txt", "quo*", "linked/*", "dist/link"], { required: false });
@@ -69,10 +69,10 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
   }
 
   for (const kind of guestsFor("an artifact of many chunks")) {
-    test(`a file of many chunks arrives, though calls fail in the middle: ${kind.name}`, {
+    test(`a file of many chunks arrives although calls fail in between: ${kind.name}`, {
       skip: missingFor(kind),
     }, async () => {
-      // Bytes of 0 among them: the wget of busybox would end a posted file there.
+      // The bytes include 0, at which the wget of busybox would end a posted file.
       const script = "yes solstice | head -c 2999999 >big; printf '\\000x' >>big";
       const { endpoint, exit } = await harness.start({
         kind,
@@ -88,7 +88,7 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
     });
   }
 
-  test("a pattern that matches nothing fails the job, or is only told, and steps come before it", async () => {
+  test("a pattern without a match fails the job, or is only logged, and a failed step takes precedence", async () => {
     const missing = async (given: Partial<PlannedArtifact>, script = "true") => {
       const { endpoint, exit } = await harness.start({
         plan: { steps: stepsOf(script), artifacts: keep(["no/such-*"], given) },
@@ -106,7 +106,7 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
     assert.deepEqual((await missing({}, "exit 3")).slice(0, 2), [3, ""]);
   });
 
-  test("files are kept always, or by how the steps ended", async () => {
+  test("files are kept always, or depending on the result of the steps", async () => {
     for (const [script, expected] of [
       ["true", ["a", "s"]],
       ["exit 1", ["a", "f"]],
@@ -123,7 +123,7 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
     }
   });
 
-  test("a file that is refused is named in the log and in what Finish says; the others are kept", async () => {
+  test("a refused file is named in the log and in Finish; the others are kept", async () => {
     for (const required of [true, false]) {
       const { endpoint, exit } = await harness.start({
         plan: { steps: stepsOf("mkdir d; touch d/1 d/2 d/3"), artifacts: keep(["d/*"], { required }) },
@@ -140,7 +140,7 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
     }
   });
 
-  test("what a line damages is sent again, and given up when it is damaged each time", async () => {
+  test("damaged data is sent again, and the upload fails when it is damaged each time", async () => {
     for (const times of [1, 9]) {
       let left = times;
       const { endpoint, exit } = await harness.start({
@@ -156,7 +156,7 @@ describe("files that a job keeps", { concurrency: 4 }, () => {
     }
   });
 
-  test("a job that is to stop sends no more files", async () => {
+  test("a stopped job sends no more files", async () => {
     const { endpoint, exit } = await harness.start({
       plan: { steps: stepsOf("touch 1 2 3 4 5"), artifacts: keep(["?"]) },
       prepare(endpoint) {

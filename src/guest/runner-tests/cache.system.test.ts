@@ -33,7 +33,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** Runs jobs with caches, one after the other; each tells its log and what it did with its caches. */
+/** Runs jobs with caches, one after the other; each returns its log and its uses of the caches. */
 async function setUp(t: TestContext) {
   const store = await openTestStore(t);
   const caches = createTestCaches(store);
@@ -76,7 +76,7 @@ const long = `${"long/".repeat(40)}${"name".repeat(30)}`;
 const cache = { key: "k-{hash:-lock}", paths: ["deps dir", "-lock", "~/store"], restore_keys: ["k-"] };
 const env = { ODD: odd, LONG: long };
 
-/** Fills the paths where they are empty, and prints all that is to survive. */
+/** Fills the paths when they are empty, and prints all properties that a cache preserves. */
 const script = `
   if [ ! -e 'deps dir' ]; then
     echo built; mkdir -p "deps dir/\${LONG%/*}" "$HOME/store"
@@ -97,7 +97,7 @@ const kinds = [
   ...shellsAndClients.filter(({ name }) => /ksh.*wget|bash and the wget/.test(name)),
 ];
 
-/** The usual guest without some of its programs. */
+/** The default guest without some of its programs. */
 function without(...missing: string[]): GuestKind {
   const [usual] = guestKinds as [GuestKind];
   return {
@@ -112,7 +112,7 @@ function without(...missing: string[]): GuestKind {
 
 describe("a cache in a guest", { concurrency: 4 }, () => {
   for (const kind of guestsFor("a cache", kinds)) {
-    test(`saves, and restores the same: ${kind.name}`, { skip: missingFor(kind) }, async (t) => {
+    test(`saves, and restores the same content: ${kind.name}`, { skip: missingFor(kind) }, async (t) => {
       const run = await setUp(t);
       const first = await run(kind, { script, env, cache });
       assert.deepEqual(first.uses, ["restore miss", "save saved"], first.text);
@@ -125,7 +125,7 @@ describe("a cache in a guest", { concurrency: 4 }, () => {
     });
   }
 
-  test("what GNU tar packed busybox unpacks, and the other way round", async (t) => {
+  test("busybox unpacks an archive of GNU tar, and vice versa", async (t) => {
     const [gnu, busybox] = ["dash, curl and openssl", "busybox alone"].map((name) =>
       guestKinds.find((kind) => kind.name === name),
     ) as [GuestKind, GuestKind];
@@ -142,21 +142,21 @@ describe("a cache in a guest", { concurrency: 4 }, () => {
     }
   });
 
-  test("a guest without a compressor packs without, one without tar says so, and both go on", async (t) => {
+  test("a guest without a compressor packs uncompressed, one without tar logs that, and both continue", async (t) => {
     const run = await setUp(t);
     const plain = without("zstd", "gzip");
     assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore miss", "save saved"]);
     assert.deepEqual((await run(plain, { script, env, cache })).uses, ["restore hit", "save exists"]);
     const bare = await run(without("tar"), { script: "echo went on", cache });
     assert.deepEqual(bare.uses, []);
-    assert.match(bare.text, /this guest has no tar; going on without\nwent on/);
+    assert.match(bare.text, /this guest has no tar; continuing without caches\nwent on/);
   });
 
-  test("an entry that this guest cannot unpack is left alone", async (t) => {
+  test("an entry that this guest cannot unpack stays unchanged", async (t) => {
     const run = await setUp(t);
     const [usual] = guestKinds as [GuestKind];
     await run(usual, { script, env, cache });
     const other = await run(without("zstd"), { script, env, cache });
-    assert.match(other.text, /hit, but this guest has no zstd to unpack it; going on without it\nbuilt/);
+    assert.match(other.text, /hit, but this guest has no zstd to unpack it; continuing without it\nbuilt/);
   });
 });

@@ -33,7 +33,7 @@ interface Checkout {
   readonly env?: Record<string, string>;
 }
 
-/** Runs the script as the runner does, and returns its exit code, its last line and the file that it checked out. */
+/** Runs the script as the runner does, and returns the exit code, the last line and the checked-out file. */
 async function checkOut({ url, commit, env = {} }: Checkout) {
   const cwd = mkdtempSync(join(directory, "checkout-"));
   const variables = { SOLSTICE_REPO_URL: url, SOLSTICE_COMMIT: commit, SOLSTICE_REF: "", ...env };
@@ -52,7 +52,7 @@ for (const [form, name] of [
   });
 }
 
-test("a commit of one kind of hash in a repository of the other is refused at once, with the reason", async () => {
+test("a commit of one kind of hash in a repository of the other is rejected at once, with the reason", async () => {
   for (const [name, commit] of [
     ["two", commits.sha1],
     ["one", commits.sha256],
@@ -63,7 +63,7 @@ test("a commit of one kind of hash in a repository of the other is refused at on
   }
 });
 
-test("variables of the job's steps do not lead git to another repository or kind of hash", async () => {
+test("variables of the job's steps do not make git use another repository or kind of hash", async () => {
   const env = {
     GIT_DIR: join(directory, "one.git"),
     GIT_WORK_TREE: "/",
@@ -74,17 +74,17 @@ test("variables of the job's steps do not lead git to another repository or kind
   assert.deepEqual([exitCode, file], [0, "right"]);
 });
 
-test("git@host:path is fetched from below the login's home", async () => {
+test("git@host:path is relative to the login's home directory", async () => {
   const ssh = `f() { for last; do :; done; cd '${directory}' && eval "$last"; }; f`;
   const env = { GIT_SSH_COMMAND: ssh, SOLSTICE_CHECKOUT_KIND: "password", SOLSTICE_CHECKOUT_SECRET: "x" };
   const { exitCode, file } = await checkOut({ url: "git@h.example:one.git", commit: commits.sha1, env });
   assert.deepEqual([exitCode, file], [0, "right"]);
 });
 
-/** What ssh, or git through it, reports; how the script says it; and how often the server is asked. */
+/** The report of ssh, or of git through ssh; the script's message; and the number of attempts. */
 const reports: readonly [report: string, said: RegExp, attempts: number][] = [
-  ["git@h: Permission denied (publickey).", /wants credentials/, 1],
-  ["Host key verification failed.", /the host key of git@h\.example:x\.git is not the known one$/, 1],
+  ["git@h: Permission denied (publickey).", /requires credentials/, 1],
+  ["Host key verification failed.", /the host key of git@h\.example:x\.git does not match the known key$/, 1],
   ["ERROR: Repository not found.", /there is no repository at git@h\.example:x\.git$/, 1],
   ["fatal: remote error: access denied or repository not exported: /x", /there is no repository/, 1],
   ["fatal: detected dubious ownership in repository at '/x'", /refuses this job/, 1],
@@ -107,7 +107,7 @@ const reports: readonly [report: string, said: RegExp, attempts: number][] = [
 
 describe("a failed fetch", { concurrency: 4 }, () => {
   for (const [report, said, attempts] of reports) {
-    test(`asked ${attempts === 1 ? "once" : "three times"}: ${report}`, async () => {
+    test(`tried ${attempts === 1 ? "once" : "three times"}: ${report}`, async () => {
       const record = join(mkdtempSync(join(directory, "asked-")), "record");
       writeFileSync(record, "");
       const ssh = `f() { echo x >>'${record}'; cat >&2 <<'END'\n${report}\nEND\nreturn 255; }; f`;
@@ -120,7 +120,7 @@ describe("a failed fetch", { concurrency: 4 }, () => {
   }
 });
 
-test("a server that the host's firewall closes is tried once, and the log ends with what opens the way", async () => {
+test("a server behind the host's firewall is tried once, and the log ends with the option that allows it", async () => {
   const gone = await startGitServer(directory);
   await gone.close();
   const SOLSTICE_CHECKOUT_CLOSED = "Guests cannot reach it: set GUEST_LAN_ACCESS=10.0.0.5.";
@@ -128,7 +128,7 @@ test("a server that the host's firewall closes is tried once, and the log ends w
   const env = { SOLSTICE_CHECKOUT_CLOSED };
   const { exitCode, lastLine } = await checkOut({ url, commit: commits.sha1, env });
   assert.deepEqual([exitCode, lastLine], [128, `solstice: ${SOLSTICE_CHECKOUT_CLOSED}`]);
-  // The host may be wrong: a server that answers counts.
+  // The host may be wrong: an answer of the server takes precedence.
   const answered = await checkOut({ url: `${server.url}/one.git`, commit: missing, env });
   assert.equal(answered.lastLine, `solstice: commit ${missing} does not exist in ${server.url}/one.git`);
   assert.equal((await checkOut({ url: `${server.url}/one.git`, commit: commits.sha1, env })).exitCode, 0);

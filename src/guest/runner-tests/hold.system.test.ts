@@ -31,7 +31,7 @@ async function startOnHold(context: TestContext, options: Partial<StartOptions> 
 const held = ({ endpoint }: Pick<Awaited<ReturnType<RunnerHarness["start"]>>, "endpoint">) =>
   endpoint.calls.filter(({ method }) => method === "Hold").length;
 
-/** Types a command and waits for what it prints, which is not what was typed. */
+/** Types a command and waits for its output, which differs from the typed text. */
 async function run(line: PseudoTerminal, command: string, expected: string): Promise<void> {
   const from = line.shown().length;
   line.type(`${command}\n`);
@@ -41,7 +41,7 @@ async function run(line: PseudoTerminal, command: string, expected: string): Pro
 describe("a guest on hold", { concurrency: 6 }, () => {
   const kinds = guestKinds.filter(({ name }) => !/openssl|awk/.test(name));
   for (const kind of guestsFor("a hold", kinds)) {
-    test(`a failed job's guest is kept, entered, and released: ${kind.name}`, {
+    test(`the guest of a failed job is kept, entered, and released: ${kind.name}`, {
       skip: missingFor(kind),
     }, async (context) => {
       const { endpoint, exit, line } = await startOnHold(context, { kind });
@@ -55,8 +55,8 @@ describe("a guest on hold", { concurrency: 6 }, () => {
         '<it\'s\r\n"me"><xterm><job1><true>',
       );
       await run(line, "stty size", "33 101");
-      await run(line, "kill -0 $(cat pid) && echo what a step left ru''ns", "left runs");
-      // Ctrl-C reaches what runs in the foreground, so the shell has the terminal for its own.
+      await run(line, "kill -0 $(cat pid) && echo leftover of a step ru''ns", "leftover of a step runs");
+      // Ctrl-C reaches the foreground process, so the shell controls the terminal.
       const from = line.shown().length;
       line.type("sh -c \"echo as''leep; exec sleep 1000\"\n");
       const asleep = await line.until("asleep", from);
@@ -77,7 +77,7 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     });
   }
 
-  test("commands come through a pipe without echo or prompt, and end with its end", async (context) => {
+  test("commands arrive through a pipe without echo or prompt, and the shell ends with the input", async (context) => {
     const { endpoint, line, exit } = await startOnHold(context);
     endpoint.changeOrder("1 dumb 24 80 plain");
     const begun = await line.until("1 begun\u001b\\");
@@ -95,7 +95,7 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     await exit;
   });
 
-  test("another shell takes the place of the one that runs, and none ends it", async (context) => {
+  test("another shell replaces the running one, and an empty order ends it", async (context) => {
     const { endpoint, line, exit } = await startOnHold(context);
     endpoint.changeOrder("1 dumb 24 80 terminal");
     await run(line, "echo fir''st", "first");
@@ -110,13 +110,13 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     await exit;
   });
 
-  test("success, or no answer about a hold, is the end", async () => {
+  test("the runner ends after success, or when Finish has no hold", async () => {
     const { exit, endpoint } = await harness.start({ plan: { steps: [{ name: "fail", run: "exit 3" }] } });
     assert.equal(await exit, 0);
     assert.equal(held({ endpoint }), 0);
   });
 
-  test("a job that was told to stop is kept all the same, and leaves when it is told again", async (context) => {
+  test("the guest of a stopped job is kept too, and ends at the second stop", async (context) => {
     const line = await openPseudoTerminal();
     context.after(() => line.close());
     const running = await harness.start({
@@ -127,14 +127,14 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     const { endpoint } = running;
     await endpoint.until(() => endpoint.text().includes("going"), "the step to run");
     endpoint.stop = true;
-    await endpoint.until(() => endpoint.finish !== null, "the end");
+    await endpoint.until(() => endpoint.finish !== null, "the call of Finish");
     endpoint.stop = false;
-    await endpoint.until(() => held(running) > 0, "the hold");
+    await endpoint.until(() => held(running) > 0, "the call of Hold");
     endpoint.release();
     assert.equal(await running.exit, 0);
   });
 
-  test("the guest stays while nobody answers, and leaves at its own deadline or when it is not known any more", async (context) => {
+  test("the guest stays while the orchestrator does not answer, and ends at its own deadline or when its attempt is refused", async (context) => {
     const { endpoint, exit, line } = await startOnHold(context);
     await endpoint.close();
     await endpoint.listen();

@@ -1,4 +1,4 @@
-/** Deadlines inside a guest: steps may set its date, and no time limit of a job may move with it. */
+/** Deadlines inside a guest: steps may set its date, and the time limits of a job must not change. */
 import assert from "node:assert/strict";
 import { chmod, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** `guest`, with a `date` that is as many seconds off as the first line of the file `offset` says. */
+/** `guest`, with a `date` that is off by the number of seconds in the first line of the file `offset`. */
 function withMovableDate(guest: GuestKind, offset: string): GuestKind {
   const script = `#!/bin/sh\nread -r offset <${offset}\necho $(($(/bin/date +%s) + offset))\n`;
   return {
@@ -35,7 +35,7 @@ async function writeProgram(path: string, script: string): Promise<void> {
 
 describe("a step that sets the date", () => {
   for (const guest of guestsFor("a step that sets the date")) {
-    test(`what always runs still runs, and is still ended in time: ${guest.name}`, {
+    test(`steps that always run still run, and are still ended in time: ${guest.name}`, {
       skip: missingFor(guest),
     }, async () => {
       const offset = join(await harness.directory(), "offset");
@@ -59,7 +59,7 @@ describe("a step that sets the date", () => {
 
 const tools = fileURLToPath(new URL("../runner/tools.sh", import.meta.url));
 
-/** What `now` prints in a shell whose system has the given programs, besides those of this one. */
+/** Prints the result of `now` in a shell whose system has the given programs besides those of this host. */
 async function clockOf(
   guest: GuestKind,
   uptime: string,

@@ -1,4 +1,4 @@
-/** What a step inherits: the signals and the environment of a login, whatever the runner was started with. */
+/** Environment of a step: the signals and the environment of a login, however the runner was started. */
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -18,7 +18,7 @@ after(() => harness.close());
 const hasReset = guestKinds.filter(({ name }) => !name.includes("busybox"));
 
 for (const guest of guestsFor("ignored signals", hasReset)) {
-  test(`a step ignores no signal that its runner was started to ignore: ${guest.name}`, {
+  test(`a step does not inherit ignored signals from its runner: ${guest.name}`, {
     skip: missingFor(guest),
     timeout: 60_000,
   }, async () => {
@@ -33,7 +33,7 @@ for (const guest of guestsFor("ignored signals", hasReset)) {
 }
 
 for (const guest of guestsFor("the environment of a login")) {
-  test(`steps have what a login shell has: ${guest.name}`, {
+  test(`steps have the environment of a login shell: ${guest.name}`, {
     skip: missingFor(guest),
     timeout: 60_000,
   }, async () => {
@@ -59,7 +59,7 @@ for (const guest of guestsFor("the environment of a login")) {
       first ?? "",
       new RegExp(`^a "b"\\|${name}\\|${name}\\|/[\\w/]+\\|mine\\|by the job\\|true\\|dumb$`),
     );
-    // The directories that the runner itself searches stay behind those of the login.
+    // The runner's own search directories come after those of the login.
     assert.deepEqual([paths, directory, unit], ["1", `${work}/checkout`, "unit "]);
     assertProven(endpoint);
   });
@@ -71,7 +71,7 @@ test("systemd starts the runner with the signals and limits of a login", async (
   assert.doesNotMatch(boot, /^Limit/m);
 });
 
-test("a guest finds its own name, and keeps what its hosts file says of it", async () => {
+test("a guest's own name resolves, and an existing entry of its hosts file is kept", async () => {
   const boot = await readFile(fileURLToPath(new URL("../runner/boot.sh", import.meta.url)), "utf8");
   const body = /^name_itself\(\) \{\n.*?^\} 2>\/dev\/null\n/ms.exec(boot)?.[0] ?? assert.fail("name_itself");
   const hosts = join(await harness.directory(), "hosts");

@@ -16,9 +16,9 @@ after(() => harness.close());
 const counting = "i=0; while [ $i -lt 30 ]; do echo line $i; i=$((i+1)); sleep 0.1; done";
 const counted = Array.from({ length: 30 }, (_, at) => `line ${at}\n`).join("");
 
-describe("a runner in trouble", { concurrency: 6 }, () => {
+describe("a runner with faults", { concurrency: 6 }, () => {
   for (const kind of guestsFor("an endpoint that goes away")) {
-    test(`the endpoint goes away and comes back: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    test(`the endpoint stops and comes back: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       const { endpoint, exit } = await harness.start({
         kind,
         plan: { steps: stepsOf(counting, "echo end") },
@@ -35,12 +35,12 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
   }
 
   for (const kind of guestsFor("calls that fail")) {
-    test(`calls that fail are repeated: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    test(`failed calls are retried: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       const { endpoint, exit } = await harness.start({
         kind,
         plan: { steps: stepsOf("seq 100000") },
         prepare: (started) => {
-          // Every second call fails: unanswered, answered too late to hear, refused.
+          // Every second call fails: without an answer, with an answer lost by a closed connection, or refused.
           started.fault = () => {
             const at = started.calls.length;
             return at % 2 === 0
@@ -55,7 +55,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     });
   }
 
-  test("a server that lost output is sent it again", async () => {
+  test("lost output is sent to the server again", async () => {
     const { endpoint, exit, work } = await harness.start({
       plan: { steps: stepsOf("seq 1000; until [ -e go ]; do sleep 0.1; done; seq 5") },
       prepare: (started) => {
@@ -76,7 +76,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assertProven(endpoint);
   });
 
-  test("what cannot be read any more is lost, and the job ends all the same", async () => {
+  test("output that cannot be read is reported as lost, and the job ends nevertheless", async () => {
     const { endpoint, exit, work } = await harness.start({
       plan: { steps: stepsOf("seq 1000; exit 3") },
       prepare: (started) => {
@@ -94,23 +94,23 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assert.deepEqual([endpoint.received, endpoint.finish?.logLength], [10, 3893]);
   });
 
-  test("a refused guest gives up", async () => {
+  test("a refused guest ends", async () => {
     const { endpoint, exit } = await harness.start({
       plan: {},
       prepare: (started) => {
-        started.sessionToken = "somebody else was first, with this token";
+        started.sessionToken = "another guest was first, with this token";
       },
     });
     assert.equal(await exit, 1);
     assert.equal(endpoint.calls.length, 1);
   });
 
-  test("an attempt that is not ours any more is ended, with its step", async () => {
+  test("an attempt that the orchestrator refuses is ended, with its step", async () => {
     const { endpoint, exit, work } = await harness.start({
       plan: { steps: stepsOf("trap 'touch ended; exit 0' TERM; echo up; sleep 300 & wait", "touch second") },
     });
     await endpoint.until(() => endpoint.text() === "up\n", "the step");
-    endpoint.sessionToken = "another one, which this runner does not know";
+    endpoint.sessionToken = "another token than the one of this runner";
     assert.equal(await exit, 1);
     assert.equal(endpoint.finish, null);
     assert.ok(existsSync(`${work}/checkout/ended`));
@@ -126,7 +126,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assert.equal(await exit, 1);
   });
 
-  test("signs of life come while nothing is said", async () => {
+  test("heartbeats are sent while there is no output", async () => {
     const { endpoint, exit } = await harness.start({
       heartbeatSeconds: 1,
       plan: { steps: stepsOf("sleep 4") },
@@ -136,20 +136,20 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assert.ok(empty.length >= 4, `${empty.length} in 4 seconds`);
   });
 
-  test("stop: the step is asked to end, and its last words arrive", async () => {
+  test("stop: the step receives TERM, and its last output arrives", async () => {
     const script = "trap 'echo last words; exit 9' TERM; echo up; while :; do sleep 0.1; done";
     const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo never") } });
     await endpoint.until(() => endpoint.text() === "up\n", "the step");
     endpoint.stop = true;
     assert.equal(await exit, 0);
-    // Between the two, the shell of the step may say what became of its `sleep`.
+    // Before the last line, the step's shell may report the end of its `sleep`.
     assert.match(endpoint.text(), /^up\n(Terminated\n)?last words\n$/);
     assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:9"]);
     assert.equal(endpoint.finish?.exitCode, 9);
     assertProven(endpoint);
   });
 
-  test("stop: a step that does not listen is killed, with its children", async () => {
+  test("stop: a step that ignores TERM is killed, with its children", async () => {
     const script = "trap '' TERM; sleep 300 & echo up $!; while :; do sleep 0.1; done";
     const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo never") } });
     await endpoint.until(() => endpoint.text().endsWith("\n"), "the step");
@@ -161,7 +161,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     await untilDead(Number(child));
   });
 
-  test("stop: said before the first step, none runs", async () => {
+  test("stop before the first step: no step runs", async () => {
     const { endpoint, exit } = await harness.start({
       plan: { steps: stepsOf("sleep 1; echo first", "echo never") },
       prepare: (started) => {
@@ -173,7 +173,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assert.doesNotMatch(endpoint.text(), /never/);
   });
 
-  test("a failing step is told that the kernel killed something for want of memory, once", async () => {
+  test("the log of a failing step reports once that the kernel killed a process because memory ran out", async () => {
     const vmstat = `${await harness.directory()}/vmstat`;
     await writeFile(vmstat, "pgfault 1\noom_kill 2\n");
     const oom = `echo before; echo 'oom_kill 3' >${vmstat}`;
@@ -189,7 +189,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
     assert.equal(unaffected.endpoint.text(), "before\n");
   });
 
-  test("a full disk: the step goes on, and the log says what is missing", async (context) => {
+  test("a full disk: the step continues, and the log reports the missing output", async (context) => {
     const work = await harness.directory();
     const mounted = await runCommand("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", work], {
       acceptExitCodes: [0, 1, 32],
@@ -208,7 +208,7 @@ describe("a runner in trouble", { concurrency: 6 }, () => {
         /solstice: the guest's disk is full: output of step 'step 0' is missing from here on\n/,
       );
       assert.deepEqual(eventsOf(endpoint), ["0:1:0", "0:2:0", "1:1:0", "1:2:5"]);
-      // The end counts what is missing, so that nobody takes the log for a whole one.
+      // The end reports the missing bytes, so that the log does not pass as complete.
       assert.equal(endpoint.finish?.logLost, true);
       assert.ok((endpoint.finish?.logLength ?? 0) >= endpoint.received + "swallowed\n".length);
     } finally {

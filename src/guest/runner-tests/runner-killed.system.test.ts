@@ -9,7 +9,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** What must be told when the step that says `before` killed its runner. */
+/** Asserts the report of a runner that was killed by the step that prints `before`. */
 async function assertReportedHonestly(started: Awaited<ReturnType<RunnerHarness["start"]>>): Promise<void> {
   const { endpoint } = started;
   await endpoint.until(() => endpoint.finish !== null, "Finish");
@@ -28,7 +28,7 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
     });
   }
 
-  test("a step asks every runner to end by name", async () => {
+  test("a step ends every runner by name with TERM", async () => {
     const steps = stepsOf(
       `echo before; pkill -f "\${PWD%/work/checkout}/runner.sh"; sleep 300`,
       "echo never",
@@ -37,7 +37,7 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
   });
 
   for (const kind of guestsFor("a step that kills every runner")) {
-    test(`a step kills every runner by name; the supervisor tells: ${kind.name}`, {
+    test(`a step kills every runner by name; the supervisor reports that: ${kind.name}`, {
       skip: missingFor(kind),
     }, async () => {
       const steps = stepsOf(
@@ -50,14 +50,14 @@ describe("a runner that its own job kills", { concurrency: 6 }, () => {
     });
   }
 
-  test("a supervised runner that ends well is told of once", async () => {
+  test("a supervised runner that ends normally is reported once", async () => {
     const { endpoint, exit } = await harness.start({ command: ["boot.sh", "supervise"], plan: {} });
     assert.equal(await exit, 0);
     assert.equal(endpoint.calls.filter(({ method }) => method === "Finish").length, 1);
     assert.equal(endpoint.finish?.failure, "");
   });
 
-  test("a step kills the sender only: everything is told all the same, once", async () => {
+  test("a step kills the sender only: everything is still reported, once", async () => {
     const script = `state=\${PWD%/work/checkout}/state; echo before
     until [ "$(cat "$state/reported")" = 1 ]; do sleep 0.05; done
     kill -9 "$(cat "$state/sender")"; echo after`;

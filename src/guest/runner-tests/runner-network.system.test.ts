@@ -1,4 +1,4 @@
-/** The real runner with each of its clients behind a wire that fails, for as long as a job takes. */
+/** The real runner with each of its clients behind a faulty connection, for a whole job. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isExhaustive } from "../../../test/support/sampling.ts";
@@ -17,7 +17,7 @@ const clients = guestKinds.filter(({ name }) =>
 );
 const numbers = Array.from({ length: 60_000 }, (_, at) => `${at + 1}\n`).join("");
 
-/** Runs `seq 60000`, and something short, with the wire as `prepare` wants it. */
+/** Runs `seq 60000` and a short step, with the faults that `prepare` sets. */
 async function runBehind(kind: GuestKind, prepare: (wire: FaultyWire) => void): Promise<FaultyWire> {
   let wire: FaultyWire | null = null;
   try {
@@ -43,9 +43,9 @@ async function runBehind(kind: GuestKind, prepare: (wire: FaultyWire) => void): 
   }
 }
 
-/** How long a runner waits for an answer, in seconds: its own 30 in an exhaustive run. */
+/** Timeout of a runner's call, in seconds: its own 30 in an exhaustive run. */
 const limits: Record<string, number> = isExhaustive ? {} : { call_seconds: 5 };
-/** How many connections in a row are refused; before each the runner waits longer. */
+/** Number of consecutive refused connections; the runner's backoff grows before each. */
 const refusals = isExhaustive ? 8 : 4;
 
 const faults: WireFault[] = [
@@ -57,8 +57,8 @@ const faults: WireFault[] = [
   { cutRequestAfter: 60_000 },
 ];
 
-// All at once: most of the time a runner waits.
-describe("behind a wire that fails", { concurrency: true }, () => {
+// In parallel: a runner waits most of the time.
+describe("behind a faulty connection", { concurrency: true }, () => {
   for (const kind of guestsFor("connections that are cut", clients)) {
     test(`connections are cut: before, in and after the request, and in the answer: ${kind.name}`, {
       skip: missingFor(kind),
@@ -80,7 +80,7 @@ describe("behind a wire that fails", { concurrency: true }, () => {
   }
 
   for (const kind of guestsFor("a half-open connection", clients)) {
-    test(`half-open: taken and never answered, frozen, then well again: ${kind.name}`, {
+    test(`half-open: accepted and never answered, frozen, then normal again: ${kind.name}`, {
       skip: missingFor(kind),
     }, async () => {
       await runBehind(kind, (wire) => {
@@ -89,14 +89,14 @@ describe("behind a wire that fails", { concurrency: true }, () => {
     });
   }
 
-  for (const kind of guestsFor("nobody there", clients)) {
+  for (const kind of guestsFor("no orchestrator", clients)) {
     test(`no orchestrator from the first step to after the last one: ${kind.name}`, {
       skip: missingFor(kind),
     }, async () => {
       await runBehind(kind, (wire) => {
         let isBack = false;
         wire.fault = (at) => {
-          // After some refusals in a row the steps, which take a moment, are long over.
+          // After some refusals in a row the short steps ended long ago.
           if (at >= refusals) isBack = true;
           return at === 0 || isBack ? "pass" : "refuse";
         };

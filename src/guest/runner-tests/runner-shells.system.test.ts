@@ -1,4 +1,4 @@
-/** The runner in every shell, with every client: nothing in it may be one shell's own. */
+/** The runner in every shell, with every client: no part of it may depend on one shell. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { guestKinds, missingFor, shellsAndClients } from "../testing/guest-kinds.ts";
@@ -18,7 +18,7 @@ const steps = stepsOf(
 );
 const plan = { env: { GREETING: 'it\'s\t"h\u00e9llo" \\ $HOME', ROOM: "" }, steps };
 
-/** The whole matrix, and each other way to base64: tests of more than one job sample the guests that they run in. */
+/** The whole matrix, and each other way to encode base64; tests of more than one job run in a sample of the guests. */
 const matrix = [...shellsAndClients, ...guestKinds.filter(({ name }) => /openssl|awk|alone/.test(name))];
 
 test("a job in every shell with every client, one call of each kind failing at first", {

@@ -1,4 +1,4 @@
-/** The runner's own state on a disk that the job fills: every write has an outcome, and no step is dropped. */
+/** The runner's own state on a disk that the job fills: every write is checked, and no step is dropped. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { runCommand } from "../../host/command.ts";
@@ -15,7 +15,7 @@ after(async () => {
   await harness.close();
 });
 
-/** Puts a small file system where the runner and its state live; false where that needs another user. */
+/** Mounts a small file system where the runner and its state are stored. */
 async function smallDisk(home: string, options: string): Promise<void> {
   await runCommand("mount", ["-t", "tmpfs", "-o", options, "tmpfs", home]);
   mounts.push(home);
@@ -26,7 +26,7 @@ const always = (name: string, run: string) => ({ name, run, always: true });
 
 describe("a job that fills the disk of the runner's state", { concurrency: 4 }, () => {
   for (const kind of guestsFor("a full state disk")) {
-    test(`all that always runs runs, and the end arrives: ${kind.name}`, {
+    test(`all the always-run steps run, and the end arrives: ${kind.name}`, {
       skip: skip || missingFor(kind),
       timeout: 60_000,
     }, async () => {
@@ -44,14 +44,14 @@ describe("a job that fills the disk of the runner's state", { concurrency: 4 }, 
       const numbers = Array.from({ length: 5000 }, (_, at) => `${at + 1}\n`).join("");
       assert.equal(endpoint.text().replace(numbers, "...\n"), "before\n...\ntwo\nthree\n");
       const reported = ["0:1:0", "0:2:3", "1:1:0", "1:2:0", "2:1:0", "2:2:0", "3:1:0", "3:2:0"];
-      // An answer that found no room makes the runner report again.
+      // The runner reports again when the answer did not fit on its disk.
       assert.deepEqual([...new Set(eventsOf(endpoint))], reported);
       assert.deepEqual([endpoint.finish?.exitCode, endpoint.finish?.failure], [3, ""]);
       assertProven(endpoint);
     });
   }
 
-  test("a step is ended in time while nothing can be written", { skip, timeout: 60_000 }, async () => {
+  test("a step is ended in time while the disk is full", { skip, timeout: 60_000 }, async () => {
     const fill = "while :; do cat /dev/zero >>$HOME/filler; done 2>/dev/null & echo up; sleep 300";
     const steps = [
       { name: "fill", run: fill, timeoutSeconds: 3 },
@@ -65,7 +65,7 @@ describe("a job that fills the disk of the runner's state", { concurrency: 4 }, 
     assert.equal(endpoint.finish?.exitCode, 124);
   });
 
-  test("a disk without room for the steps is what the end names", { skip, timeout: 60_000 }, async () => {
+  test("the end reports a disk without room for the steps", { skip, timeout: 60_000 }, async () => {
     const steps = Array.from({ length: 80 }, (_, at) => ({ name: `step ${at}`, run: "true" }));
     const work = await harness.directory();
     const furnish = (home: string) => smallDisk(home, "size=2m,nr_inodes=90");

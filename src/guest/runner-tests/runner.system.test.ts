@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** Waits until a file is there; the test's own timeout bounds it. */
+/** Waits until a file exists; the test's own timeout limits the wait. */
 async function existence(path: string): Promise<void> {
   while (
     !(await access(path).then(
@@ -23,7 +23,7 @@ async function existence(path: string): Promise<void> {
     await delay(20);
 }
 
-/** Each step costs two calls, and a call a process. */
+/** Each step needs two calls, and each call a process. */
 const manySteps = isExhaustive ? 200 : 30;
 const manyMegabytes = isExhaustive ? 100 : 30;
 
@@ -56,7 +56,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
   }
 
   for (const kind of guestsFor("many steps")) {
-    test(`${manySteps} steps, each told in order: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    test(`${manySteps} steps, each reported in order: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       const plan = { steps: stepsOf(...Array.from({ length: manySteps }, (_, at) => `echo ${at}`)) };
       const { endpoint, exit } = await harness.start({ kind, plan });
       assert.equal(await exit, 0);
@@ -82,7 +82,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
     assert.equal(endpoint.finish?.exitCode, 1);
   });
 
-  test("steps see no token, no input, no ignored signal, and their own checkout directory", async () => {
+  test("steps have no token, no input, no ignored signals, and run in their own checkout directory", async () => {
     const script = `env | grep -i -e token -e runner_url -e _plan || :; cat; pwd; umask
     perl -e 'print "INT ", $SIG{INT} // "default", "\\n"; exec "sh", "-c", "kill -INT \\$\\$; echo survived"'; true`;
     const { endpoint, exit, work } = await harness.start({ plan: { steps: stepsOf(script) } });
@@ -95,7 +95,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
     const { endpoint, exit, work } = await harness.start({
       plan: { steps: stepsOf(script) },
       prepare: (started) => {
-        // A call that is never answered, until the step has seen it in the list of processes.
+        // The call stays unanswered until the step has found curl in the list of processes.
         started.fault = ({ method }) =>
           method === "ReportStep" && started.calls.length === 2 ? "stall" : null;
       },
@@ -120,7 +120,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
     assert.equal(endpoint.text(), "first second");
   });
 
-  test("a step is told of before its output comes, and after all of the step before", async () => {
+  test("a step is reported before its output arrives, and after all output of the previous step", async () => {
     const { endpoint, exit } = await harness.start({
       plan: { steps: stepsOf(...Array.from({ length: 20 }, (_, at) => `echo ${at}`)) },
     });
@@ -130,7 +130,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
       return null;
     };
     await exit;
-    assert.ok(places.length > 20, "most of the reports were seen");
+    assert.ok(places.length > 20, "most of the reports arrived");
     for (const [reported, arrived] of places) assert.equal(arrived, reported);
   });
 
@@ -142,7 +142,7 @@ describe("a job in a guest", { concurrency: 4 }, () => {
     assertProven(endpoint);
   });
 
-  test("a process left behind does not hold up the end, nor break the proof", async () => {
+  test("a leftover process does not delay the end or invalidate the log's checksum", async () => {
     const script = "(while :; do echo noise; done) & setsid sleep 300 & echo started $!; sleep 0.2";
     const { endpoint, exit } = await harness.start({ plan: { steps: stepsOf(script, "echo next") } });
     const before = performance.now();

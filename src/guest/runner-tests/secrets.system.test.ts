@@ -16,7 +16,7 @@ after(() => harness.close());
 
 const multiLine = "-----BEGIN KEY-----\nfirst 'line' \"$HOME\" `id` \\n\n  second\n-----END KEY-----";
 
-// Names that the runner's own variables have, which must not get in each other's way.
+// Names equal to the runner's own variables, which must not conflict.
 const secrets = [
   { name: "TOKEN", value: "hunter2 with spaces" },
   { name: "KEY", value: multiLine },
@@ -25,7 +25,7 @@ const secrets = [
   ),
 ];
 
-/** Every program that the runner finds by its PATH first writes down its arguments. */
+/** A guest in which every program records its arguments first. */
 function recordingKind(recordPath: string): GuestKind {
   const [plain] = guestKinds as [GuestKind];
   return {
@@ -44,7 +44,7 @@ function recordingKind(recordPath: string): GuestKind {
   };
 }
 
-/** A git server that wants a user and password, in front of one that does not. */
+/** Starts a proxy that requires user and password, in front of a public git server. */
 async function startPrivateServer(target: string, authorization: string): Promise<Server & { port: number }> {
   const server = createServer((incoming, outgoing) => {
     if (incoming.headers.authorization !== authorization) {
@@ -66,7 +66,7 @@ async function startPrivateServer(target: string, authorization: string): Promis
 
 describe("secrets in a guest", { concurrency: 6 }, () => {
   for (const kind of guestsFor("secrets of steps")) {
-    test(`steps get secrets as they are: ${kind.name}`, { skip: missingFor(kind) }, async () => {
+    test(`steps get secrets unchanged: ${kind.name}`, { skip: missingFor(kind) }, async () => {
       const script = `printf '%s|' "$TOKEN" "$KEY" ${secrets
         .slice(2)
         .map(({ name }) => `"$${name}"`)
@@ -82,7 +82,7 @@ describe("secrets in a guest", { concurrency: 6 }, () => {
     });
   }
 
-  test("a secret is in no argument list and in none of the runner's files", async () => {
+  test("a secret appears in no argument list and in none of the runner's files", async () => {
     const recordPath = join(await harness.directory(), "arguments");
     const { endpoint, exit, state, work } = await harness.start({
       kind: recordingKind(recordPath),
@@ -99,7 +99,7 @@ describe("secrets in a guest", { concurrency: 6 }, () => {
     assert.equal(await exit, 0);
     assert.equal(endpoint.text(), "19\n");
     const record = readFileSync(recordPath, "utf8");
-    assert.match(record, /^env .*PLAIN=plain value/m, "the record has what is in argument lists");
+    assert.match(record, /^env .*PLAIN=plain value/m, "the record contains argument lists");
     assert.match(record, /^setsid /m);
     assert.doesNotMatch(record, /hunter2|second|the secret called/);
   });
@@ -135,7 +135,7 @@ describe("secrets in a guest", { concurrency: 6 }, () => {
     });
   }
 
-  test("a wrong password is told as such", async () => {
+  test("a wrong password is reported", async () => {
     const directory = await harness.directory();
     const commitSha = await commitFiles(join(directory, "project.git"), { "hello.txt": "private\n" });
     const server = await startPrivateServer("http://127.0.0.1:9", "Basic right");
@@ -151,14 +151,14 @@ describe("secrets in a guest", { concurrency: 6 }, () => {
     server.closeAllConnections();
     server.close();
     assert.equal(endpoint.finish?.failure, "checkout");
-    assert.match(endpoint.text(), /wants credentials that this job does not have/);
+    assert.match(endpoint.text(), /requires credentials that this job does not have/);
     assert.doesNotMatch(endpoint.text(), /hunter2/);
   });
 
-  test("a key for ssh lies in a file of its own while git runs, and is gone before the first step", async () => {
+  test("an ssh key is in a file of its own while git runs, and removed before the first step", async () => {
     const [plain] = guestKinds as [GuestKind];
     const kind: GuestKind = {
-      name: "an ssh that tells what it got",
+      name: "an ssh that prints its arguments",
       shell: plain.shell,
       fillPath: async (directory) => {
         await plain.fillPath(directory);

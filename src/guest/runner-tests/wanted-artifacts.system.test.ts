@@ -28,7 +28,7 @@ const patterns = [
   ..."no/such d?st/c ü ?".split(" "),
 ];
 
-test("the server accepts just the files that the guest's script finds for a pattern, all of them in the checkout", (t) => {
+test("the server accepts exactly the files that the guest's script finds for a pattern, all in the checkout", (t) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-wanted-"));
   t.after(() => rmSync(directory, { recursive: true }));
   for (const file of files) {
@@ -46,7 +46,7 @@ test("the server accepts just the files that the guest's script finds for a patt
     });
     const listed = [...new Set(output.split("\n").filter((line) => line !== ""))];
     const wanted = [{ pattern, required: true, when: "always" as const }];
-    // In a shell that reads bytes "?" is half of "ü": either reading is right.
+    // A shell that reads bytes matches "?" with half of "ü": both results are right.
     const plain = (name: string) => name !== "ü" || pattern === "ü";
     assert.deepEqual(
       all.filter((name) => plain(name) && isWantedArtifact(Buffer.from(name), wanted)).sort(),

@@ -7,7 +7,7 @@ find_archive_tools() {
     if have $candidate; then tar=$candidate && break; fi
   done
   [ -n "$tar" ] || return 1
-  # The tar of illumos needs to be told to keep long names; the others do so by themselves, and know no such letter.
+  # The tar of illumos needs the letter E to keep long names; others keep them by default and reject the letter.
   pack_letters=cf
   case $($tar --version 2>&1 </dev/null) in
     *GNU* | *bsdtar* | *[Bb]usy[Bb]ox*) ;;
@@ -23,7 +23,8 @@ can_unpack() {
   esac
 }
 
-# in_root CHECKOUT|HOME COMMAND ARGUMENT...: calls `COMMAND KIND ARGUMENT...` where paths of a kind are relative to.
+# in_root CHECKOUT|HOME COMMAND ARGUMENT...: calls `COMMAND KIND ARGUMENT...` in the root directory of that kind of
+# paths.
 in_root() (
   case $1 in
     HOME) cd "$HOME" || exit 1 ;;
@@ -48,10 +49,10 @@ pack() {
   first_part=$(($(wc -c <"$archive")))
   in_root HOME pack_paths || return 1
   [ ! -e "$exchange/pack-failed" ] || return 1
-  [ -e "$exchange/packed" ] || { trouble='none of its paths is there' && return 1; }
+  [ -e "$exchange/packed" ] || { trouble='none of its paths exists' && return 1; }
 }
 
-# pack_paths CHECKOUT|HOME: a path that is not there is left out. Its arguments are the only list that this shell has.
+# pack_paths CHECKOUT|HOME: packs the paths that exist. The positional parameters serve as the only list of plain sh.
 pack_paths() {
   root=PLAN_CACHE_${number}_$1
   shift
@@ -59,7 +60,7 @@ pack_paths() {
   path_number=1
   while [ "$path_number" -le "$count" ]; do
     eval "path=\$${root}_$path_number"
-    if is_there "./$path"; then set -- "$@" "./$path"; else tell "$path is not there"; fi
+    if is_there "./$path"; then set -- "$@" "./$path"; else report "$path does not exist"; fi
     path_number=$((path_number + 1))
   done
   [ $# -gt 0 ] || return 0
@@ -83,7 +84,7 @@ decompress() {
   esac
 }
 
-# Unpacks what $archive holds; owners, modes, times and links are what they were.
+# Unpacks $archive; owners, modes, times and links are restored.
 unpack() {
   umask 022
   if [ "$first_part" -gt 0 ]; then
@@ -95,7 +96,8 @@ unpack() {
 
 unpack_here() { $tar xpf -; }
 
-# Half a directory is worse than none: what an unpacking that failed left behind goes, and what was there before stays.
+# Marks absent paths, so that a failed unpacking can be removed without removing older files: an incomplete directory
+# is worse than none.
 remember_absent() {
   rm -rf "$exchange/absent"
   mkdir -p "$exchange/absent"
@@ -108,7 +110,7 @@ remove_unpacked() {
   in_root HOME for_paths remove_if_absent
 }
 
-# for_paths CHECKOUT|HOME COMMAND: calls it with each path of a kind, and the mark that says it was not there.
+# for_paths CHECKOUT|HOME COMMAND: calls COMMAND with each path of a kind, and the file that marks an absent path.
 for_paths() {
   root=$1 command=$2
   eval "count=\$PLAN_CACHE_${number}_${root}_COUNT"

@@ -1,10 +1,10 @@
-# Sends the files that a job keeps, when its steps have ended. Sourced by runner.sh; runs in the main process.
+# Sends a job's artifacts after its steps have ended. Sourced by runner.sh; runs in the main process.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
 artifact_refusals_max=20
 
-# Sends what the plan's patterns name. Leaves in $artifact_failure and $artifact_detail what the orchestrator is to know:
-# a failure that decides over steps that succeeded, and a sentence for people.
+# Sends the files of all patterns. Leaves in $artifact_failure and $artifact_detail the report for the orchestrator: a
+# failure that decides when all steps succeeded, and a sentence for people.
 collect_artifacts() {
   artifact_failure='' artifact_detail='' refused=0
   [ "$PLAN_ARTIFACT_COUNT" -gt 0 ] && [ ! -e "$state/stop" ] || return 0
@@ -20,7 +20,7 @@ collect_artifacts() {
   [ -z "$artifact_detail" ] || printf '%s' "$artifact_detail" | encode >"$state/detail" || rm -f "$state/detail"
 }
 
-# Sends the files of one pattern. Returns 1 when the others are not to be tried.
+# Sends the files of one pattern. Returns 1 when the other patterns must be skipped.
 collect_pattern() {
   (cd "$work/checkout" && /bin/sh "$here/list-files.sh" pattern "$pattern") >"$exchange/list" 2>>"$spool"
   can_keep || { artifact_problem artifact_upload "the guest's disk is full: the files of '$pattern' cannot be listed" && return 1; }
@@ -34,7 +34,7 @@ collect_pattern() {
       0) kept=$((kept + 1)) ;;
       1) refuse_file || return 1 ;;
       2)
-        artifact_problem artifact_upload "artifact $line could not be sent: the orchestrator did not take it for $transfer_patience s"
+        artifact_problem artifact_upload "artifact $line could not be sent: no answer from the orchestrator for $transfer_patience s"
         return 1
         ;;
       *) return 1 ;;
@@ -52,11 +52,11 @@ refuse_file() {
   else artifact_problem '' "$sentence"
   fi
   refused=$((refused + 1))
-  [ $refused -lt $artifact_refusals_max ] || { note "no more artifacts are tried: $refused were refused" && return 1; }
+  [ $refused -lt $artifact_refusals_max ] || { note "no more artifacts are sent: $refused were refused" && return 1; }
 }
 
-# artifact_problem FAILURE SENTENCE: into the log, and the first one into the verdict; one that fails the job before one
-# that does not.
+# artifact_problem FAILURE SENTENCE: logs the problem and keeps the first one for the verdict; a problem that fails the
+# job replaces one that does not.
 artifact_problem() {
   note "$2"
   if [ -z "$artifact_detail" ] || { [ -z "$artifact_failure" ] && [ -n "$1" ]; }; then

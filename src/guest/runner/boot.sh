@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts the runner in the background, once the seed has put its files here, and returns at once: the boot goes on.
-# Where systemd runs, the runner is a unit of it; elsewhere this script stays behind as its supervisor (`supervise`).
-# Either way, when something kills the runner, `runner.sh aftermath` tells the orchestrator what it can.
+# Starts the runner in the background, once the seed has written its files, and returns at once, so that the boot
+# continues. With systemd the runner is a unit; elsewhere this script stays as its supervisor (`supervise`). When the
+# runner is killed, `runner.sh aftermath` reports to the orchestrator instead.
 
 here=${0%/*}
 unit=solstice-runner.service
@@ -13,16 +13,17 @@ done
 SOLSTICE_CONF=$here/runner.conf
 export PATH SOLSTICE_CONF
 
-# The second serial port, which guests have whose jobs may be entered when they have failed.
+# The second serial port: the line for shells of people, in guests that may be kept after a failure.
 shell_device=''
 for device in /dev/ttyS1 /dev/cuau1 /dev/term/b; do
   [ ! -c $device ] || shell_device=$device
 done
 
-# Whoever looks why a guest does not report finds the answer on its console.
+# Writes to the console, where people look when a guest does not report.
 say() { { echo "solstice: $*" >/dev/console; } 2>/dev/null || echo "solstice: $*"; }
 
-# Programs look their own machine up by its name. Only Linux answers for every address that begins with 127.
+# Adds the machine's own name to the hosts file, because programs resolve it. Only Linux answers for every address of
+# 127.
 name_itself() {
   name=$(hostname 2>/dev/null || uname -n)
   [ -n "$name" ] && [ "$name" != localhost ] || return 0
@@ -34,9 +35,9 @@ name_itself() {
   printf '%s %s\n' "$address" "$name" >>"$hosts"
 } 2>/dev/null
 
-# IgnoreSIGPIPE: `yes | head` in a step has to end. The limits are those of systemd, as in a login.
-# KillMode: what the job leaves behind ends with the runner. OOM: the kernel takes the job first, and systemd does not
-# take that for a failure of the unit. Conflicts: a guest that shuts down ends the runner while there is a network.
+# IgnoreSIGPIPE: `yes | head` in a step must end. The limits are those of a login under systemd. KillMode: processes
+# left behind by the job end with the runner. OOM: the kernel kills the job first, and systemd does not count that as a
+# failure of the unit. Conflicts: a shutdown ends the runner while there still is a network.
 write_unit() {
   cat >/run/systemd/system/$unit <<END
 [Unit]
@@ -63,7 +64,8 @@ END
 
 start_unit() {
   mkdir -p /run/systemd/system && write_unit || return 1
-  # --no-block, since the boot waits for us. A reload, which takes a second in an emulated guest, is seldom needed.
+  # --no-block, because the boot waits for this script. A reload, which takes a second in an emulated guest, is rarely
+  # needed.
   systemctl start --no-block $unit || { systemctl daemon-reload && systemctl start --no-block $unit; }
 }
 
@@ -72,23 +74,24 @@ start_supervisor() {
   [ -w $console ] || console=/dev/null
   SOLSTICE_POWEROFF=yes SOLSTICE_LOGIN=yes SOLSTICE_SHELL_DEVICE=$shell_device
   export SOLSTICE_POWEROFF SOLSTICE_LOGIN SOLSTICE_SHELL_DEVICE
-  # Not with `&` where something else can start it: the job, and the shells of people, would ignore Ctrl-C for good.
+  # Avoid `&` where another program can start the supervisor: otherwise jobs and people's shells would ignore Ctrl-C
+  # for good.
   setsid -f true 2>/dev/null && setsid -f /bin/sh "$0" supervise </dev/null >$console 2>&1 && return
   start-stop-daemon -S -b -p "$here/supervisor.pid" -x /bin/sh -- "$0" supervise 2>/dev/null && return
-  # Out of the session of who boots, or at least deaf to its end; neither is everywhere.
+  # Leave the boot's session, or at least ignore its end; not every system has both programs.
   apart=''
   if command -v setsid >/dev/null 2>&1; then apart=setsid
   elif command -v nohup >/dev/null 2>&1; then apart='nohup'
   fi
-  # shellcheck disable=SC2086  # perhaps no word at all
+  # shellcheck disable=SC2086  # $apart may be empty
   $apart /bin/sh "$0" supervise </dev/null >$console 2>&1 &
 }
 
-# A dead server's address is given up on after 31 s instead of two minutes. Linux only; no matter elsewhere.
+# A dead server's address fails after 31 s instead of two minutes. Linux only; an error elsewhere is ignored.
 shorten_connects() { { echo 4 >/proc/sys/net/ipv4/tcp_syn_retries; } 2>/dev/null; }
 
 if [ "${1:-}" = supervise ]; then
-  # Whoever started it may have sent its words nowhere.
+  # The parent process may have discarded the output: use the console.
   { true >/dev/console; } 2>/dev/null && exec >/dev/console 2>&1
   /bin/sh "$here/runner.sh" run
   exec /bin/sh "$here/runner.sh" aftermath

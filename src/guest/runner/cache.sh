@@ -1,9 +1,9 @@
 #!/bin/sh
-# Restores or saves the caches of a job: a step of its own, in the checkout, before and after the steps of the job.
+# Restores or saves the caches of a job: a separate step in the checkout, before and after the job's steps.
 # Usage: cache.sh restore|save WORK
 #
-# Whatever goes wrong is said in the log, and the job goes on: the exit code is always 0. An archive is sent and fetched as
-# a whole file, so that a transfer can be resumed, and nothing is unpacked before its digest was seen to be right.
+# Every problem is logged, and the job continues: the exit code is always 0. An archive is sent and fetched as a whole
+# file, so that a transfer can be resumed, and unpacked only after its digest was verified.
 # shellcheck disable=SC2034,SC2154,SC2317  # variables and functions are shared with the files beside this one
 
 action=$1
@@ -12,7 +12,7 @@ here=${0%/*}
 state=$here/state
 archive=$work/cache-archive
 call_seconds=60
-asks_max=8
+call_attempts_max=8
 
 # shellcheck source=/dev/null
 . "$here/tools.sh"
@@ -24,11 +24,11 @@ asks_max=8
 . "$here/transfer.sh"
 # shellcheck source=/dev/null
 . "$here/download.sh"
-# What the rest of the runner defines for these: a job that is to end has this step ended by the sender.
+# Replaces the function of runner.sh that calls.sh needs: the sender ends this step when the job must end.
 request_stop() { :; }
 abandon() { :; }
 
-tell() { printf 'cache %s: %s\n' "$key" "$*"; }
+report() { printf 'cache %s: %s\n' "$key" "$*"; }
 
 size_text() {
   if [ "$1" -lt 1048576 ]; then echo "$((($1 + 1023) / 1024)) KiB"
@@ -50,15 +50,15 @@ expand() {
   done
 }
 
-# Prints the first 32 digits of a file's SHA-256. What is no file, or cannot be read, counts as missing.
+# Prints the first 32 digits of a file's SHA-256; a path that is not a readable file counts as missing.
 hash_file() {
   if [ -f "$1" ] && [ -r "$1" ]; then printf '%.32s' "$(hash_stdin <"$1")"
   else printf none
   fi
 }
 
-# ask METHOD: a call of $exchange/request, repeated while nobody answers. Returns 1 when it was refused, or for too long.
-ask() {
+# call_with_retries METHOD: sends $exchange/request, with retries. Returns 1 when the call is refused, or after too many failures.
+call_with_retries() {
   failures=0
   while :; do
     call "$1" session
@@ -68,12 +68,12 @@ ask() {
       4*) return 1 ;;
     esac
     failures=$((failures + 1))
-    [ $failures -lt $asks_max ] || return 1
+    [ $failures -lt $call_attempts_max ] || return 1
     back_off
   done
 }
 
-# field NAME: prints the text that the last answer has under a name. A key may have the text of a name.
+# field NAME: prints a text field of the last answer. The text of a key may equal a field's name.
 field() {
   awk -F '"' -v name="$1" '{
     for (i = 2; i < NF; i += 2) if ($i == name && substr($(i + 1), 1, 1) == ":") { print $(i + 2); exit }
@@ -82,8 +82,8 @@ field() {
 
 restore_cache() {
   expand "PLAN_CACHE_${number}_KEY"
-  wished=$key
-  printf '%s\n' "$wished" >"$exchange/key-$number"
+  primary_key=$key
+  printf '%s\n' "$primary_key" >"$exchange/key-$number"
   restore_keys='' count=1
   eval "restore_count=\$PLAN_CACHE_${number}_RESTORE_COUNT"
   while [ "$count" -le "$restore_count" ]; do
@@ -91,24 +91,24 @@ restore_cache() {
     restore_keys="$restore_keys${restore_keys:+,}\"$key\""
     count=$((count + 1))
   done
-  key=$wished
+  key=$primary_key
   printf '{"index":%s,"key":"%s","restoreKeys":[%s]}' $((number - 1)) "$key" "$restore_keys" >"$exchange/request"
-  ask RestoreCache || { tell "the orchestrator could not be asked ($status); going on without it" && return; }
+  call_with_retries RestoreCache || { report "the orchestrator did not answer ($status); continuing without it" && return; }
   case $(field outcome) in
     hit) found=hit ;;
     partial) found="partial hit, $(field key)" ;;
-    *) tell "nothing there (miss)" && return ;;
+    *) report "no entry (miss)" && return ;;
   esac
   entry=$(field entryId) size=$(field size) sha256=$(field sha256)
   compression=$(field compression) first_part=$(field firstPartBytes)
   : "${first_part:=0}"
-  can_unpack || { tell "$found, but this guest has no $compression to unpack it; going on without it" && return; }
-  fetch_archive || { tell "$found, but its $(size_text "$size") could not be fetched; going on without it" && return; }
+  can_unpack || { report "$found, but this guest has no $compression to unpack it; continuing without it" && return; }
+  fetch_archive || { report "$found, but its $(size_text "$size") could not be fetched; continuing without it" && return; }
   remember_absent
-  if unpack; then tell "restored $(size_text "$size") ($found)"
+  if unpack; then report "restored $(size_text "$size") ($found)"
   else
     remove_unpacked
-    tell "$found, but it could not be unpacked; going on without it"
+    report "$found, but it could not be unpacked; continuing without it"
   fi
 }
 
@@ -120,26 +120,26 @@ fetch_archive() {
 save_cache() {
   key=''
   [ ! -s "$exchange/key-$number" ] || read -r key <"$exchange/key-$number"
-  # The restore was cut off.
+  # The restore was interrupted.
   [ -n "$key" ] || expand "PLAN_CACHE_${number}_KEY"
   size=0 first_part=0 compression=none
-  ask_to_save || return
-  pack || { tell "not saved: ${trouble:-its paths could not be packed}" && return; }
+  request_save || return
+  pack || { report "not saved: ${trouble:-its paths could not be packed}" && return; }
   size=$(($(wc -c <"$archive")))
-  ask_to_save || return
-  send_archive || { tell "not saved: ${refusal:-its $(size_text "$size") could not be sent}" && return; }
-  ask_to_save && tell "not saved: the orchestrator did not keep it"
+  request_save || return
+  send_archive || { report "not saved: ${refusal:-its $(size_text "$size") could not be sent}" && return; }
+  request_save && report "not saved: the orchestrator did not store it"
 }
 
-# Returns 0 when the orchestrator wants the archive, else after it was told what is to be said.
-ask_to_save() {
+# Returns 0 when the orchestrator wants the archive; else 1, after logging the outcome.
+request_save() {
   printf '{"index":%s,"key":"%s","size":"%s","compression":"%s","firstPartBytes":"%s"}' $((number - 1)) "$key" "$size" \
     "$compression" "$first_part" >"$exchange/request"
-  ask SaveCache || { tell "not saved: the orchestrator could not be asked ($status)" && return 1; }
+  call_with_retries SaveCache || { report "not saved: the orchestrator did not answer ($status)" && return 1; }
   case $(field outcome) in
     send) return 0 ;;
-    saved) tell "saved $(size_text "$size")" ;;
-    *) tell "not saved: $(field message)" ;;
+    saved) report "saved $(size_text "$size")" ;;
+    *) report "not saved: $(field message)" ;;
   esac
   return 1
 }
@@ -154,10 +154,10 @@ main() {
   begin_transfers
   transfer_patience=60
   key='of this job'
-  find_archive_tools || { tell "this guest has no tar; going on without" && return; }
+  find_archive_tools || { report "this guest has no tar; continuing without caches" && return; }
   # SHA-256 of the letter x.
   [ "$(printf x | hash_stdin)" = 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 ] ||
-    { tell "this guest has nothing to compute a SHA-256 with; going on without" && return; }
+    { report "this guest has no program for SHA-256; continuing without caches" && return; }
   number=1
   while [ "$number" -le "$PLAN_CACHE_COUNT" ]; do
     case $action in

@@ -1,8 +1,8 @@
 # Calls the orchestrator (proto/solstice/v1/runner.proto, as Connect JSON). Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# save_credentials NAME TOKEN: writes the headers of a call where the client reads them, so that no token is in an
-# argument list. The small wget knows no such file; there the token shows in the list of processes, inside the guest.
+# save_credentials NAME TOKEN: writes the headers of a call to a file for the client, so that no token is in an
+# argument list. The small wget has no such option: its token shows in the list of processes, inside the guest.
 save_credentials() {
   json='Content-Type: application/json'
   case $client in
@@ -14,8 +14,8 @@ save_credentials() {
   esac >"$state/$1"
 }
 
-# call METHOD-OR-PATH CREDENTIALS: posts $body, or $exchange/request where that is empty. Leaves the answer in
-# $exchange/answer and the HTTP status in $status, 000 where no whole answer came. Each process has its own $exchange.
+# call METHOD-OR-PATH CREDENTIALS: posts $body, or $exchange/request when $body is empty. Leaves the answer in
+# $exchange/answer and the HTTP status in $status, 000 without a complete answer. Each process has its own $exchange.
 call() {
   status=000
   true >"$exchange/answer"
@@ -45,12 +45,12 @@ call_with_small_wget() {
   program=wget
   [ "$client" = small_wget ] || program='busybox wget'
   read -r authorization <"$state/$1"
-  # shellcheck disable=SC2086  # words are meant
+  # shellcheck disable=SC2086  # word splitting is intended
   $bounded $program -q -Y off -O "$exchange/answer" --header "$authorization" --header 'Content-Type: application/json' \
     --post-file "$posted" "$url" 2>"$exchange/status" && status=200
 }
 
-# Finds the HTTP status in what a wget complained of.
+# Finds the HTTP status in the error messages of a wget.
 read_refusal() {
   while read -r line; do
     case $line in
@@ -60,20 +60,20 @@ read_refusal() {
   done <"$exchange/status"
 }
 
-# call_runner METHOD: a call with the session's credentials, its request in $exchange/request. Returns 0 when it was taken.
-# Sets $received, counts $failures in a row, and obeys a `stop` and a refusal of the whole attempt.
+# call_runner METHOD: sends $exchange/request with the session's credentials. Returns 0 when the call succeeds. Sets
+# $received, counts consecutive $failures, and obeys a `stop` and a refusal of the whole attempt.
 call_runner() {
   call "$1" session
   case $status in
     200) read_answer && failures=0 && return 0 ;;
-    # The attempt is not ours any more: it ended, or another one was started.
-    401 | 403) abandon "the orchestrator does not know this attempt any more" ;;
+    # The attempt is over, or another one has started.
+    401 | 403) abandon "the orchestrator no longer accepts this attempt" ;;
   esac
   failures=$((failures + 1))
   return 1
 }
 
-# Takes what is of use from an answer. Numbers that are 0 and flags that are off are left out by the other side.
+# Reads the useful fields of an answer. The orchestrator omits zeros and false flags.
 read_answer() {
   answer=''
   read -r answer <"$exchange/answer"
@@ -89,8 +89,8 @@ read_answer() {
   case $answer in *'"stopNow"'*true*) request_stop_now ;; *'"stop"'*true*) request_stop ;; esac
 }
 
-# Waits before a call is repeated: longer with each failure, up to 10 s, and not at the same moment in every guest. The
-# randomness is a digit of the session token: it costs no fork.
+# Waits before a retry: longer with each failure, up to 10 s, and with jitter, so that guests do not retry at the same
+# moment. The jitter is a digit of the session token: that needs no fork.
 back_off() {
   seconds=$((failures < 10 ? failures : 10))
   digit=${jitter#"${jitter%?}"}

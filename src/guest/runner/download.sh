@@ -3,7 +3,7 @@
 
 download_failures_max=8
 
-# download PATH SIZE FILE: appends to FILE what it lacks. A try that brought something is no failed one.
+# download PATH SIZE FILE: appends the missing bytes to FILE. An attempt that brought bytes does not count as failed.
 download() {
   failures=0
   while :; do
@@ -26,7 +26,7 @@ fetch() {
       program=wget
       [ "$client" = small_wget ] || program='busybox wget'
       read -r authorization <"$state/session"
-      # shellcheck disable=SC2086  # words are meant
+      # shellcheck disable=SC2086  # word splitting is intended
       $bounded $program -q -Y off -O - --header "$authorization" "$1"
       ;;
   esac

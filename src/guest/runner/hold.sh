@@ -1,27 +1,28 @@
-# Keeps the guest of a failed job so that people can enter it. Sourced by runner.sh.
+# Keeps the guest of a failed job so that people can enter it (a hold). Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# Keeps the guest until the hold is over. One process asks what is wanted; this one runs the shells, one after the other, in
-# its foreground: shells make children in the background ignore Ctrl-C, for good.
+# Keeps the guest until the hold is over. One process polls for orders; this process runs the shells, one after the
+# other, in its foreground, because shells make background children ignore Ctrl-C for good.
 hold() {
   read -r hold_seconds <"$state/hold"
-  say "the job has failed, and this guest is kept for $hold_seconds s at most"
+  say "the job has failed; this guest is kept for at most $hold_seconds s"
   mkfifo "$state/orders" || return 1
   (
     trap '' TERM HUP INT
     exec >"$state/orders"
     take_orders
   ) &
-  # shellcheck disable=SC2086  # words are meant
+  # shellcheck disable=SC2086  # word splitting is intended
   while read -r order; do run_shell $order; done <"$state/orders"
   say "the hold is over"
 }
 
-# Asks again and again, until the hold is over, and prints each order for a new shell. The orchestrator answers when there
-# is something new. While it is away the guest stays, until its own deadline: nobody might come back to end the hold.
+# Polls until the hold is over, and prints each order for a new shell. The orchestrator answers when the order changes.
+# While the orchestrator is down, the guest stays until its own deadline, because no process might return to end the
+# hold.
 take_orders() {
   hold_until=$(($(now) + hold_seconds + hold_margin))
-  # A job that ran out of time was told to stop.
+  # The stop of a timed-out job ended its steps only.
   rm -f "$state/stop"
   failures=0 shell_order='' shell_number=''
   read -r jitter <"$state/token"
@@ -34,7 +35,7 @@ take_orders() {
   end_other_shell
 }
 
-# Takes the order for a shell from the answer: NUMBER TERM ROWS COLUMNS MODE, or nothing.
+# Reads the order for a shell from the answer: NUMBER TERM ROWS COLUMNS MODE, or empty.
 follow_order() {
   order=''
   case $answer in
@@ -45,7 +46,7 @@ follow_order() {
     return
   fi
   shell_order=$order
-  # shellcheck disable=SC2086  # words are meant
+  # shellcheck disable=SC2086  # word splitting is intended
   set -- $order
   if [ "${1:-}" = "$shell_number" ]; then
     [ -z "$shell_device" ] || stty rows "$3" cols "$4" <"$shell_device"
@@ -55,8 +56,8 @@ follow_order() {
   fi
 }
 
-# Ends a shell that is not wanted any more, and what runs in its foreground with it: the kernel hangs up the terminal of a
-# session that has ended. Asked for again and again, since a shell may just be starting.
+# Ends a shell that the order no longer names, with its foreground process: the kernel hangs up the terminal of a
+# session that has ended. Called repeatedly, because a shell may just be starting.
 end_other_shell() {
   [ -n "$shell_device" ] || return 0
   read -r leader number 2>/dev/null <"$state/shell" || return 0
@@ -64,26 +65,27 @@ end_other_shell() {
   kill -HUP "-$leader" 2>/dev/null && sleep "$tick" && kill -KILL "-$leader" 2>/dev/null
 }
 
-# run_shell NUMBER TERM ROWS COLUMNS MODE: a shell on the guest's line for shells, which says there how it ended.
+# run_shell NUMBER TERM ROWS COLUMNS MODE: runs a shell on the guest's line for shells, and writes its exit code there.
 run_shell() {
   [ -n "$shell_device" ] || return 0
   SOLSTICE_CONF=$conf SOLSTICE_WORK=$work SOLSTICE_SHELL_DEVICE=$shell_device \
     $own_session /bin/sh "$here/runner.sh" shell "$@" </dev/null >/dev/null 2>&1
   shell_code=$?
   rm -f "$state/shell"
-  # shellcheck disable=SC1003  # a backslash ends it
+  # shellcheck disable=SC1003  # the sequence ends with a backslash
   printf '\033_solstice-shell %s ended %s\033\\' "$1" $shell_code >"$shell_device"
 }
 
-# become_shell NUMBER TERM ROWS COLUMNS MODE: the first process of its session opens the line, which becomes its terminal.
+# become_shell NUMBER TERM ROWS COLUMNS MODE: opens the line as the first process of its session, which makes it the
+# terminal.
 become_shell() {
   printf '%s %s\n' $$ "$1" >"$state/shell"
-  # shellcheck disable=SC2094  # it is a terminal
+  # shellcheck disable=SC2094  # the file is a terminal
   [ -z "$shell_device" ] || exec <"$shell_device" >"$shell_device" 2>&1
   shell_term=$2
   set_terminal "$3" "$4" "$5"
   { tty >"$state/shell-terminal"; } 2>/dev/null
-  # shellcheck disable=SC1003  # a backslash ends it
+  # shellcheck disable=SC1003  # the sequence ends with a backslash
   printf '\033_solstice-shell %s begun\033\\' "$1"
   # shellcheck source=/dev/null
   . "$state/open-plan" || return 1
@@ -103,13 +105,13 @@ become_shell() {
     options=-i
     if have bash; then program=bash; fi
   else
-    # Commands of a file, even though that is a terminal: nothing is prompted for.
+    # Read commands from a file, although the file is a terminal: this suppresses the prompt.
     options=$shell_device
   fi
   eval "exec env $environment"' TERM="$shell_term" "$program" $options'
 }
 
-# A terminal as a person expects it; or a line that changes nothing of the commands and their output that pass it.
+# Sets up the line as a terminal for a person, or as a line that does not change the commands and their output.
 set_terminal() {
   [ -t 0 ] || return 0
   if [ "$3" = terminal ]; then stty sane rows "$1" cols "$2"
@@ -118,6 +120,6 @@ set_terminal() {
 }
 
 greet() {
-  printf '%s\n' "solstice: the guest of job $PLAN_JOB_ID, attempt $PLAN_ATTEMPT, as its failed step left it." \
+  printf '%s\n' "solstice: the guest of job $PLAN_JOB_ID, attempt $PLAN_ATTEMPT, in the state after its failed step." \
     "solstice: this is $work/checkout; the environment is that of the steps."
 }

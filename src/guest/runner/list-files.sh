@@ -1,13 +1,13 @@
 #!/bin/sh
-# Lists the regular files below the working directory that a pattern names, one a line; in a name a backslash is written
-# \\ and a line break \n, as `printf %b` reads them. A directory stands for every file in it. `**` as a whole part of the
-# pattern stands for any directories, or none, and does not look into .git. Links are not followed, wherever they are.
+# Lists the regular files below the working directory that match a pattern, one per line; in a name a backslash is
+# written \\ and a line break \n, the format of `printf %b`. A directory stands for every file in it. `**` as a whole
+# part of the pattern stands for any number of directories, except .git. Symbolic links are never followed.
 # Usage: list-files.sh pattern PATTERN | under REST DIRECTORY... | files FILE...
 
 newline='
 '
 
-# replace FROM TO: in $name.
+# replace FROM TO: replaces all occurrences in $name.
 replace() {
   done_part=''
   while :; do
@@ -24,19 +24,19 @@ print_names() {
     while :; do
       case $name in ./*) name=${name#./} ;; /*) name=${name#/} ;; *) break ;; esac
     done
-    # shellcheck disable=SC1003  # a backslash, and two
+    # shellcheck disable=SC1003  # one backslash, and two
     case $name in *\\*) replace '\' '\\' ;; esac
     case $name in *"$newline"*) replace "$newline" '\n' ;; esac
     printf '%s\n' "$name"
   done
 }
 
-# Whether a word that the shell made of a pattern stays below: a shell makes . and .. of a pattern such as .*
+# True when an expanded word stays below the directory: a shell may expand a pattern such as .* to . and ..
 stays_below() {
   case ${1#./}/ in ./* | ../* | */./* | */../*) return 1 ;; esac
 }
 
-# Whether no part of the path $1 is a link; of one that is, the job's log says so.
+# True when no part of the path $1 is a symbolic link; otherwise logs the link.
 is_plain() {
   part=$1
   while :; do
@@ -50,7 +50,7 @@ is_plain() {
 
 find_files() { find "$1" -name .git -prune -o -type f -exec /bin/sh "$0" files {} +; }
 
-# What one word that the shell made of a pattern stands for.
+# Lists the files for one word of an expanded pattern.
 take() {
   [ -e "$1" ] || [ -h "$1" ] || return 0
   stays_below "$1" || return 0
@@ -60,7 +60,7 @@ take() {
   fi
 }
 
-# Words are not split, but patterns expanded.
+# Expand patterns without splitting words.
 IFS=''
 case $1 in
   files) shift && print_names "$@" ;;
@@ -68,7 +68,7 @@ case $1 in
     rest=$2
     shift 2
     for directory; do
-      # shellcheck disable=SC2086  # a pattern
+      # shellcheck disable=SC2086  # pattern expansion is intended
       for word in "$directory"/$rest; do take "$word"; done
     done
     ;;
@@ -78,7 +78,7 @@ case $1 in
         before=${2%%'**'*}
         rest=${2#"$before"'**'}
         rest=${rest#/}
-        # shellcheck disable=SC2086  # a pattern
+        # shellcheck disable=SC2086  # pattern expansion is intended
         for start in ./$before; do
           start=${start%/}
           [ -d "$start" ] || continue
@@ -90,7 +90,7 @@ case $1 in
         done
         ;;
       *)
-        # shellcheck disable=SC2086  # a pattern
+        # shellcheck disable=SC2086  # pattern expansion is intended
         for word in ./$2; do take "$word"; done
         ;;
     esac

@@ -1,8 +1,8 @@
-# Gives the steps what the same commands have in a login shell of the runner's user. Sourced by runner.sh.
+# Gives the steps the environment of a login shell of the runner's user. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# Leaves in $login, as commands for `eval`, the exports of a login: what PAM reads, the user's names, and what the profiles
-# of the login shell make of them. A profile may read, print, fail or hang: the job goes on without it.
+# Leaves in $login, as commands for `eval`, the exports of a login: PAM's environment file, the user's names, and the
+# result of the login shell's profiles. A profile may read, print, fail or hang: the job continues without it.
 read_login() {
   login=''
   [ "$logs_in" = yes ] || return 0
@@ -16,8 +16,8 @@ read_login() {
     SHELL=$login_shell USER=$login_user LOGNAME=$login_user
     export HOME PATH SHELL USER LOGNAME
     unset_service_variables
-    # The same shell as this one prints what this one reads.
-    # shellcheck disable=SC2016,SC2086  # the inner shells expand; words are meant
+    # The same shell that reads the exports also prints them.
+    # shellcheck disable=SC2016,SC2086  # the inner shells expand; word splitting is intended
     $bounded "$login_shell" -l -c 'exec /bin/sh -c "unset PWD OLDPWD; export -p" >"$0"' "$state/login"
   )
   load_login
@@ -30,7 +30,7 @@ load_login() {
 add_to_path '$PATH'"
 }
 
-# The user's own shell, where it takes the options of sh.
+# The user's own shell, if it accepts the options of sh.
 find_login_shell() {
   login_user=root login_shell=/bin/sh
   number=$(id -u 2>/dev/null)
@@ -64,7 +64,7 @@ read_assignments() {
   done <"$1"
 }
 
-# add_to_path DIRECTORIES: what the runner finds, such as curl and git, the steps find too.
+# add_to_path DIRECTORIES: adds the runner's search directories, so that steps find programs such as curl and git too.
 add_to_path() {
   directories=$1:
   while [ -n "$directories" ]; do
@@ -74,13 +74,13 @@ add_to_path() {
   done
 }
 
-# What the service manager says to its service, and a login does not have.
+# Removes variables that the service manager sets for a service, and a login does not have.
 unset_service_variables() {
   unset JOURNAL_STREAM INVOCATION_ID SYSTEMD_EXEC_PID MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE OLDPWD
 }
 
-# Leaves in $with_signals what starts a program with the signals of a login, where whoever started the runner ignores some:
-# a shell cannot take that back. Needs the /proc of Linux to find out; elsewhere nothing is known to ignore any.
+# Leaves in $with_signals a command prefix that restores the default signals, if the runner was started with ignored
+# signals: a shell cannot reset them. Detection needs the /proc of Linux; elsewhere no signal is assumed to be ignored.
 find_signal_reset() {
   with_signals='' ignored=0
   while read -r field mask; do
@@ -88,7 +88,7 @@ find_signal_reset() {
   done <"/proc/$$/status"
   # HUP, INT, QUIT and PIPE are the signals 1, 2, 3 and 13.
   [ $((ignored & 4103)) != 0 ] || return 0
-  # shellcheck disable=SC2016  # Perl's own
+  # shellcheck disable=SC2016  # variables of Perl
   if env --default-signal=HUP,INT,QUIT,PIPE true; then with_signals='env --default-signal=HUP,INT,QUIT,PIPE'
   elif have perl; then with_signals='perl -e for(HUP,INT,QUIT,PIPE){$SIG{$_}=DEFAULT}exec(@ARGV)'
   fi

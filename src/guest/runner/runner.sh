@@ -1,22 +1,22 @@
 #!/bin/sh
 # Runs one job inside its guest and reports to the orchestrator (proto/solstice/v1/runner.proto, as Connect JSON).
 # Usage: runner.sh [run | aftermath | shell NUMBER TERM ROWS COLUMNS MODE]
-#   run        (the default) asks for the plan, runs its steps, tells the end
-#   aftermath  reports what a `run` that was killed could not; does nothing after one that ended well
-#   shell      becomes a shell in the checkout, for somebody who enters the guest of a failed job
+#   run        (the default) fetches the plan, runs its steps, reports the end
+#   aftermath  sends the reports of a `run` that was killed; does nothing after a normal end
+#   shell      becomes a shell in the checkout, for a person who enters the guest of a failed job
 #
-# Three processes. The main one runs the steps, one after the other, in its foreground. Each step writes into a pipe,
-# which `cat` appends to the spool: were the spool itself the step's stdout, `echo oops >/dev/stderr` would truncate it.
-# The sender, in the background, sends the spool by byte offset and tells of steps; it alone talks to the orchestrator.
+# There are three processes. The main process runs the steps, one after the other, in its foreground. Each step writes into
+# a pipe, which `cat` appends to the spool: with the spool itself as stdout, `echo oops >/dev/stderr` would truncate it. The
+# sender, in the background, sends the spool by byte offset and reports the steps; only the sender calls the orchestrator.
 #
-# Plain POSIX sh, and curl or wget: this runs in any guest, from busybox to illumos. Forks are dear in an emulated guest
-# (10 ms each), so built-ins are preferred, and an idle sender does little but sleep.
+# Plain POSIX sh, and curl or wget, so that it runs in any guest, from busybox to illumos. A fork takes 10 ms in an emulated
+# guest, so built-ins are preferred, and an idle sender mostly sleeps.
 #
-# Environment: SOLSTICE_CONF (the file with RUNNER_URL and BOOTSTRAP_TOKEN), SOLSTICE_WORK (where to work),
-# SOLSTICE_VMSTAT (for tests: what to read instead of /proc/vmstat), SOLSTICE_SHELL_DEVICE (the line for shells; without it
-# whoever enters starts `runner.sh shell` himself),
+# Environment: SOLSTICE_CONF (the file with RUNNER_URL and BOOTSTRAP_TOKEN), SOLSTICE_WORK (the working directory),
+# SOLSTICE_VMSTAT (for tests: a file in place of /proc/vmstat), SOLSTICE_SHELL_DEVICE (the line for shells; without it, a
+# person in the guest starts `runner.sh shell`),
 # SOLSTICE_LOGIN=yes (steps get the environment of a login shell; set by boot.sh),
-# SOLSTICE_POWEROFF=yes (power off at the end: set by boot.sh only, so that nobody's own machine goes down).
+# SOLSTICE_POWEROFF=yes (power off at the end: set only by boot.sh, so that the runner powers off guests only).
 # shellcheck disable=SC2034,SC2154  # variables are shared with the files beside this one
 
 version=1
@@ -24,32 +24,32 @@ here=${0%/*}
 conf=${SOLSTICE_CONF:-/run/solstice/runner.conf}
 work=${SOLSTICE_WORK:-/var/lib/solstice/job}
 power_off_at_end=${SOLSTICE_POWEROFF:-no}
-# The state lies beside the configuration, on a memory file system in most guests: a job that fills the disk leaves the
-# runner able to report it. The spool is too big for that.
+# The state is beside the configuration, in most guests on a memory file system, so that the runner can report a job
+# that fills the disk. The spool is too large for that.
 state=${conf%/*}/state
 spool=$work/output
 exchange=$state body=''
 vmstat=${SOLSTICE_VMSTAT:-/proc/vmstat}
 shell_device=${SOLSTICE_SHELL_DEVICE:-}
 logs_in=${SOLSTICE_LOGIN:-no}
-# What the environment exports under a name we assign would reach the steps.
+# The environment must not pass variables with the runner's own names on to the steps.
 unset SOLSTICE_CONF SOLSTICE_WORK SOLSTICE_VMSTAT SOLSTICE_POWEROFF SOLSTICE_SHELL_DEVICE SOLSTICE_LOGIN RUNNER_URL BOOTSTRAP_TOKEN
 unset token authorization
 
-# Limits; seconds unless named otherwise.
+# Limits; in seconds if the name has no unit.
 call_seconds=30
 start_seconds=900
 term_grace=5
 killed_seconds=60
-hold_margin=60 # the host's clock decides; this is for a host that is gone
+hold_margin=60 # the host's clock decides; this margin is for a host that has disappeared
 block_bytes=4096
-chunk_blocks_max=256 # 1 MiB, the most the orchestrator takes at a time
-chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s gets through in time
+chunk_blocks_max=256 # 1 MiB, the orchestrator's limit for one call
+chunk_blocks_min=16 # 64 KiB, which a line of 3 KB/s transfers in time
 drain_polls=20
 start_polls=300
 refusals_max=20
 stuck_max=4
-flowing_looks=40 # two seconds of short pauses after output
+flowing_polls=40 # two seconds of short pauses after output
 
 # shellcheck source=/dev/null
 . "$here/tools.sh"
@@ -79,7 +79,7 @@ prepare() {
   dd if=/dev/zero of="$state/reserve" bs="$block_bytes" count="$reserve_blocks" 2>/dev/null || rm -f "$state/reserve"
   true >"$spool" && mark events && make_fixed_files || return 1
   keep reported 0 && keep whole yes || return 1
-  # Room for one last sentence when the disk is full.
+  # Reserve for one last message when the disk is full.
   dd if=/dev/zero of="$work/reserve" bs="$block_bytes" count=4 2>/dev/null
   choose_home
 }
@@ -90,7 +90,8 @@ choose_home() {
   [ -w /root ] || HOME=$work/checkout
 }
 
-# Calls Start until it answers; name service and network may come later than we do. Then takes the plan.
+# Calls Start until the orchestrator answers, because name service and network may start later than the runner. Then
+# reads the plan.
 start() {
   token=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
   jitter=$token
@@ -114,7 +115,7 @@ start() {
   done
 }
 
-# Split at its quotes, the answer has the value of a field two lines below its name.
+# Reads the plan. After splitting the answer at its quotes, a field's value is two lines below its name.
 read_plan() {
   tr '"' '\n' <"$state/answer" >"$state/words"
   sed -n '/^plan$/{n;n;p;q;}' "$state/words" | decode >"$state/plan"
@@ -124,10 +125,10 @@ read_plan() {
   PLAN_COMPLETE=no
   # shellcheck source=/dev/null
   . "$state/plan"
-  # It may hold secrets, which the guest's files are no place for. What a shell of a person needs comes before them.
+  # Remove the plan, because it may contain secrets. The part before PLAN_OPEN_END is kept for shells of people.
   sed '/^PLAN_OPEN_END=/q' "$state/plan" >"$state/open-plan"
   rm -f "$state/plan"
-  [ "$PLAN_COMPLETE" = yes ] || { say "the plan arrived damaged" && return 1; }
+  [ "$PLAN_COMPLETE" = yes ] || { say "the plan arrived incomplete" && return 1; }
 }
 
 run() {
@@ -136,7 +137,7 @@ run() {
   say "started"
   give_up_at=$(($(now) + PLAN_DEADLINE_SECONDS))
   keep give-up-at "$give_up_at"
-  # A signal that means the whole runner must not keep the sender from telling so.
+  # A signal to all runner processes must not prevent the sender from reporting.
   (
     trap '' TERM HUP INT
     send
@@ -145,21 +146,21 @@ run() {
   sender=$!
   keep sender "$sender"
   execute
-  # Without it the sender waits for our end, and says why itself.
+  # Without a stored result the sender waits for the end of this process, and reports the reason itself.
   keep_result "$result_code $result_failure" || exit 1
   wait "$sender"
   # The sender itself may have been killed.
   [ -e "$state/finished" ] || [ -e "$state/abandoned" ] || send
-  # What a step left running may be what somebody wants to look at.
+  # During the hold, keep the processes that a step left running: people may want to inspect them.
   [ ! -s "$state/hold" ] || hold
-  # shellcheck disable=SC2086  # a list is meant
+  # shellcheck disable=SC2086  # word splitting is intended
   [ -z "$leftovers" ] || kill -KILL $leftovers 2>/dev/null
   [ -e "$state/finished" ]
 }
 
 aftermath() {
   [ ! -e "$state/finished" ] && [ ! -e "$state/abandoned" ] && [ -s "$state/give-up-at" ] || return 0
-  # Its sender may live on, and two would say the same twice.
+  # The sender of the killed runner may still run: end it, so that nothing is reported twice.
   read -r sender <"$state/sender" && kill -KILL "$sender" 2>/dev/null
   trap '' TERM HUP INT
   give_up_at=$(($(now) + killed_seconds))

@@ -1,7 +1,7 @@
-# Sends the output and tells of the steps. Sourced by runner.sh.
+# Sends the output and the reports of the steps. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# Sends everything, then tells the end. Returns 1 when the attempt is not ours any more.
+# Sends everything, then reports the end. Returns 1 when the orchestrator no longer accepts the attempt.
 send() {
   send_all && finish
 }
@@ -12,26 +12,26 @@ send_all() {
   given_up='' twentieths=0 quiet_twentieths=0 flowing=0 chunk_blocks=$chunk_blocks_min stopped_pid=''
   read -r jitter <"$state/token"
   read -r heartbeat_seconds <"$state/heartbeat"
-  # Half the time: ticks are counted, not measured, and each takes longer than it should.
+  # Half of the time: ticks are counted, not measured, and each takes longer than its nominal time.
   heartbeat_twentieths=$((heartbeat_seconds * 10 + 1))
   reported=0
-  # A sender before this one may have told of some.
-  read -r told_before <"$state/reported"
-  mark looked
+  # A previous sender may have sent some of the reports.
+  read -r reported_before <"$state/reported"
+  mark measured
   exec 3<"$state/events"
   while :; do
     if is_abandoned; then end_job && return 1; fi
     [ ! -e "$state/stop" ] || stop_step
-    # Asked before looking, so that nothing written before the end is overlooked.
+    # Test for the end of the job before measuring the spool, so that no output before the end is missed.
     if [ -z "$final" ] && job_over; then
       measure
       final=$size
     fi
     next_event
-    # A step is told of before its output is sent, so that whoever reads along knows whose output it is.
+    # A step is reported before its output is sent, so that readers can assign the output to the step.
     limit=$size
     [ -z "$event" ] || [ "$event_offset" -ge "$size" ] || limit=$event_offset
-    if [ "$sent" -lt "$limit" ] && [ "$lost" = false ]; then flowing=$flowing_looks && append_log
+    if [ "$sent" -lt "$limit" ] && [ "$lost" = false ]; then flowing=$flowing_polls && append_log
     elif [ -n "$event" ]; then report_step
     elif [ -n "$final" ]; then return 0
     else idle
@@ -39,21 +39,23 @@ send_all() {
   done
 }
 
-# The job is over when the main process says so, or is no more. Then something has killed it, and $failure says so.
+# True when the main process has stored its result, or has ended without one. In that case it was killed, and $failure
+# has the reason.
 job_over() {
   read_result && return
   if [ "$mode" = run ] && kill -0 $$ 2>/dev/null; then return 1; fi
-  # It may have ended well between the two looks.
+  # The main process may have ended normally between the two tests.
   read_result && return
   code=137
   why_killed
   give_up_at=$(($(now) + killed_seconds))
   kill_step
-  [ -e "$state/killed" ] || note "$explanation: the job did not end by itself"
+  [ -e "$state/killed" ] || note "$explanation: the job did not end normally"
   mark killed
 }
 
-# Who shuts a guest down has its runner ended too. Only systemd tells the two apart.
+# Distinguishes a shutdown of the guest, which ends the runner too, from a killed runner. Only systemd reports the
+# difference.
 why_killed() {
   failure=runner_killed
   explanation='something in this guest killed the runner'
@@ -69,11 +71,11 @@ why_killed() {
 
 measure() { size=$(($(wc -c <"$spool"))); }
 
-# Reads the next event, when there is one. The spool is at least as long as its offset: that saves measuring.
+# Reads the next event, if any. The spool is at least as long as the event's offset: that saves measuring.
 next_event() {
   while [ -z "$event" ] && read -r event <&3; do
     reported=$((reported + 1))
-    [ "$reported" -gt "$told_before" ] || event=''
+    [ "$reported" -gt "$reported_before" ] || event=''
   done
   [ -n "$event" ] || return 0
   read -r phase event_index event_code event_offset event_time <<END
@@ -82,8 +84,8 @@ END
   [ "$event_offset" -le "$size" ] || size=$event_offset
 }
 
-# A moment without work, a short one while output flows. The spool is measured when it changed since the last look, which
-# costs no fork, and once a second.
+# Waits for a moment, or for a shorter one while output flows. The spool is measured when it changed since the last
+# measurement, a test without a fork, and once a second.
 idle() {
   if [ "$flowing" -gt 0 ]; then
     sleep "$flow_tick"
@@ -97,17 +99,17 @@ idle() {
     append_log
   elif [ "$twentieths" -ge 20 ] || spool_changed; then
     twentieths=0
-    mark looked
+    mark measured
     measure
   fi
 }
 
-# Not "newer": times are told in milliseconds, and by busybox in seconds. What changed in the moment of the last look counts
-# as changed since; a spool that rests is older soon.
-# shellcheck disable=SC3013  # where -ot is unknown, the look once a second remains
-spool_changed() { [ ! "$spool" -ot "$state/looked" ] 2>/dev/null; }
+# The test is "not older" instead of "newer", because the resolution of times is milliseconds, and seconds in busybox.
+# A change in the same moment as the last measurement then counts as new; an idle spool is older soon.
+# shellcheck disable=SC3013  # without -ot, the spool is still measured once a second
+spool_changed() { [ ! "$spool" -ot "$state/measured" ] 2>/dev/null; }
 
-# Sends what is not there yet, or a sign of life. A chunk starts small and grows, so that a slow line gets it through.
+# Sends unsent output, or an empty chunk as heartbeat. The chunk size starts small and grows, for slow lines.
 append_log() {
   before=$sent
   quiet_twentieths=0
@@ -115,8 +117,8 @@ append_log() {
     call_runner AppendLog; then
     sent=$received
     [ "$chunk_blocks" -ge "$chunk_blocks_max" ] || chunk_blocks=$((chunk_blocks * 2))
-    # An orchestrator that takes nothing is no reason to hurry. Nor is a spool that cannot be read, for whatever reason:
-    # then the job ends without the rest.
+    # Back off when the orchestrator accepts no bytes, or the spool cannot be read: after some attempts the job ends
+    # without the rest.
     if [ "$before" -ge "$limit" ] || [ "$sent" -gt "$before" ]; then stuck=0
     else
       stuck=$((stuck + 1)) failures=1
@@ -129,7 +131,8 @@ append_log() {
   fi
 }
 
-# Whole blocks, so beginning with some bytes that were sent before: the other side knows what it has.
+# Writes a request of whole blocks; the first bytes may have been sent before, and the orchestrator skips them by the
+# offset.
 write_append_request() {
   first=$((sent / block_bytes))
   printf '{"offset":"%s"' $((first * block_bytes))
@@ -141,8 +144,8 @@ write_append_request() {
   printf '}'
 }
 
-# The spool grows meanwhile: what comes after the limit may be the next step's, or, when the job is over, that of a
-# process left behind, which is not sent at all.
+# Reads the blocks up to the limit only, because the spool grows meanwhile: output after the limit belongs to the next
+# step, or after the job's end to a leftover process, whose output is not sent.
 read_blocks() {
   dd if="$spool" bs="$block_bytes" skip="$first" count="$chunk_blocks" 2>/dev/null |
     head -c $((limit - first * block_bytes))
@@ -158,26 +161,26 @@ report_step() {
     event=''
     keep reported "$reported"
   else
-    # What is refused for itself must not hold up the rest for ever.
+    # A refused event must not block later ones for ever.
     case $status in 4*) [ "$failures" -lt "$refusals_max" ] || event='' ;; esac
     after_failure
   fi
 }
 
-# Waits, or gives the attempt up when its time is over.
+# Waits, or abandons the attempt after its deadline.
 after_failure() {
   ! is_abandoned || return
   [ "$(now)" -lt "$give_up_at" ] || abandon "no orchestrator in time"
-  # Where neither a request nor an answer fits, the spool's disk may have room for them.
+  # When neither a request nor an answer fits on the state's disk, the spool's disk may have room.
   can_keep || exchange=$work
   back_off
 }
 
-# Tells the end. The orchestrator takes it only when it has the whole output.
+# Reports the end. The orchestrator accepts it only after the whole output.
 finish() {
   log_sha256=$(hash_spool)
   count_lost
-  # What is lost in the guest lets the other side take an end before it has the rest: so it is asked first.
+  # With lost output, the orchestrator accepts an end before the rest of the output: so send the missing part first.
   [ "$lost_bytes" = 0 ] || { lost=false && send_missing && lost=true; }
   until tell_end; do
     ! is_abandoned || return 1
@@ -194,7 +197,7 @@ finish() {
   mark finished
 }
 
-# Where the guest is to be kept, for how many seconds: the answer to Finish says so.
+# Reads the hold from the answer to Finish: the number of seconds that the guest must be kept.
 keep_hold() {
   case $answer in
     *'"holdSeconds"'*)
@@ -213,7 +216,7 @@ tell_end() {
   call_runner Finish
 }
 
-# Asks how much the orchestrator has, and sends what it lacks.
+# Queries how much the orchestrator has, and sends the rest.
 send_missing() {
   sent=$final
   append_log
@@ -226,18 +229,18 @@ hash_spool() {
   fi
 }
 
-# Tells the main process that the job is to end, and until when what always runs may.
+# Records for the main process that the job must end, and the deadline for steps with `always`.
 request_stop() {
   [ -e "$state/stop" ] || keep stop $(($(now) + ${PLAN_CLEANUP_SECONDS:-0}))
 }
 
-# Not even what always runs is to run any more.
+# Ends also the steps with `always`.
 request_stop_now() {
   request_stop
   mark stop-now
 }
 
-# abandon REASON: ends the job without telling anybody, since nobody listens.
+# abandon REASON: ends the job without a report, because no orchestrator accepts it.
 abandon() {
   say "giving up: $1"
   given_up=yes
@@ -245,10 +248,10 @@ abandon() {
   request_stop_now
 }
 
-# Also where no file could say so to the other processes.
+# True also when the disk had no room for the file that informs the other processes.
 is_abandoned() { [ -n "$given_up" ] || [ -e "$state/abandoned" ]; }
 
-# Ends the running step, once, beside the sending of its last output. Called again and again.
+# Ends the running step, once, while its last output is still being sent. Called repeatedly.
 stop_step() {
   read_step || return 0
   [ "$step_pid" != "$stopped_pid" ] || return 0
@@ -262,7 +265,8 @@ stop_step() {
 
 signal_step() { kill "-$1" "-$step_pid" 2>/dev/null || kill "-$1" "$step_pid" 2>/dev/null; }
 
-# Ends the running step: TERM, and KILL when it is not gone after some seconds. A step that was stopped is woken to hear it.
+# Ends the running step: TERM, and KILL if it still runs after some seconds. CONT wakes a stopped step so that it
+# receives TERM.
 kill_step() {
   read_step || return 0
   signal_step TERM
@@ -275,7 +279,7 @@ kill_step() {
   signal_step KILL
 }
 
-# Waits until the main process has noticed that the job is to end, or is no more.
+# Waits until the main process has ended the job or has been killed.
 end_job() {
   until job_over; do
     kill_step

@@ -1,8 +1,9 @@
-# Keeps the state of the runner: short lines in files of $state, which its processes read. Sourced by runner.sh.
+# Stores the state of the runner: short lines in files of $state, which its processes read. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 #
-# A job may fill every disk of its guest. So the state has a file system of its own where that can be, and room kept free
-# beside it where it cannot be; and every write is checked. Not `: >FILE`: a shell ends when a special built-in cannot write.
+# A job may fill every disk of its guest. So the state has a file system of its own if possible, and otherwise a
+# reserve of free space; and every write is checked. `: >FILE` is avoided, because a shell exits when a special
+# built-in cannot write.
 
 state_megabytes=16
 reserve_blocks=64 # 256 KiB, for a request with the shortest chunk and all lines of the steps
@@ -11,7 +12,7 @@ reserve_blocks=64 # 256 KiB, for a request with the shortest chunk and all lines
 probe_text=................
 for _ in 1 2 3 4 5 6 7 8 9 10; do probe_text=$probe_text$probe_text; done
 
-# Only in a guest: nobody else's machine gets a mount.
+# Only in a guest: mounting on any other machine must not happen.
 mount_state() {
   [ "$power_off_at_end" = yes ] || return 0
   case $(uname -s) in
@@ -20,24 +21,24 @@ mount_state() {
   esac 2>/dev/null || return 0
 }
 
-# keep FILE LINE: returns 1 when the disk is full even without the reserve.
+# keep FILE LINE: stores a line; returns 1 when the disk is full even without the reserve.
 keep() {
   printf '%s\n' "$2" >"$state/$1" && return
   make_room && printf '%s\n' "$2" >"$state/$1"
 } 2>/dev/null
 
-# keep_also FILE LINE: as `keep`, behind the lines that are there.
+# keep_also FILE LINE: like `keep`, but appends to the file.
 keep_also() {
   printf '%s\n' "$2" >>"$state/$1" && return
   make_room && printf '%s\n' "$2" >>"$state/$1"
 } 2>/dev/null
 
-# mark FILE: makes it, without content.
+# mark FILE: creates an empty file.
 mark() { { true >"$state/$1"; } 2>/dev/null || { make_room && true >"$state/$1"; }; }
 
 make_room() { [ -e "$state/reserve" ] && rm -f "$state/reserve"; }
 
-# Whether there is room for a request and its answer.
+# True when there is room for a request and its answer.
 can_keep() {
   keep probe "$probe_text"
   kept=$?
@@ -45,13 +46,13 @@ can_keep() {
   return $kept
 }
 
-# Notes that some output never came into the spool. The file `whole` is emptied, which needs no room.
+# Records that some output is missing from the spool. Emptying the file `whole` needs no room.
 lose_output() {
   true >"$state/whole"
   keep_also lost-bytes 1
 } 2>/dev/null
 
-# Leaves in $lost_bytes how much output is missing, at least: 0 where the spool has everything.
+# Leaves in $lost_bytes the smallest possible number of missing bytes: 0 for a complete spool.
 count_lost() {
   lost_bytes=0
   [ ! -s "$state/whole" ] || return 0
@@ -59,8 +60,8 @@ count_lost() {
   [ "$lost_bytes" -gt 0 ] || lost_bytes=1
 } 2>/dev/null
 
-# The step that runs, as "PID KIND", and the end, as "EXIT_CODE FAILURE", are the first lines of files that are overwritten
-# in place: no room is needed for them.
+# Creates the files for the running step ("PID KIND") and the end ("EXIT_CODE FAILURE"). Their first line is
+# overwritten in place, which needs no room on the disk.
 make_fixed_files() {
   for file in step result; do
     keep $file '                               ' && printf '\n' 1<>"$state/$file" || return 1

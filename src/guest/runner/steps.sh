@@ -1,14 +1,14 @@
-# Runs the steps of a job, one after the other, each with its output in the spool. Sourced by runner.sh.
+# Runs the steps of a job, one after the other, with their output in the spool. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# Runs the plan: its steps in order until one fails, or is not to go on; from then on only those that always run. The
-# first failure is the job's. Leaves $result_code and $result_failure.
+# Runs the steps of the plan in order until a step fails or the job must stop; from then on only steps with `always`.
+# The first failure is the job's. Leaves $result_code and $result_failure.
 execute() {
   build_environment
   [ -z "$PLAN_NOTES" ] || printf '%s\n' "$PLAN_NOTES" >>"$spool" || lose_output
   result_code=0 result_failure='' index=0 leftovers='' clean_until='' step_secrets=''
   killed_before=$(memory_kills)
-  # All of them before the job begins to fill the disk.
+  # Write all scripts before the job starts to fill the disk.
   if ! { write_scripts && make_pipes; }; then
     rm -f "$state"/step-[0-9]* "$state"/pipe-*
     result_code=1 result_failure=disk_full
@@ -44,7 +44,7 @@ execute() {
   [ -n "$result_failure" ] || run_cache save
 }
 
-# Whether the next step is to run. The time that is left for cleaning up may be less than its own.
+# True when the next step must run. Limits $step_seconds to the remaining time for cleaning up.
 may_run() {
   is_cut=''
   if [ -e "$state/stop" ]; then
@@ -61,13 +61,13 @@ may_run() {
   fi
 }
 
-# The time for cleaning up begins with the first failure, or when the job is told to stop.
+# Starts the time for cleaning up, at the first failure or when the job must stop.
 begin_cleanup() {
   [ -z "$clean_until" ] || return 0
   read -r clean_until <"$state/stop" || clean_until=$(($(now) + PLAN_CLEANUP_SECONDS))
 } 2>/dev/null
 
-# The first failure decides. A step that was told to stop did not fail of itself.
+# Stores the first failure. A step that was stopped did not fail by itself.
 take_result() {
   [ "$code" != 0 ] && [ "$result_code" = 0 ] || return 0
   result_code=$code
@@ -75,7 +75,7 @@ take_result() {
   begin_cleanup
 }
 
-# run_cache restore|save: a step of its own where the job has caches. What goes wrong in it is not the job's failure.
+# run_cache restore|save: runs a separate step when the job has caches. Its problems do not fail the job.
 run_cache() {
   [ "$PLAN_CACHE_COUNT" -gt 0 ] || return 0
   keep cache-plan "$PLAN_CACHE_PLAN" || { note "no cache: the guest's disk is full" && return; }
@@ -84,8 +84,8 @@ run_cache() {
   index=$((index + 1))
 }
 
-# Leaves in $environment, as words for `eval`, the assignments that every step gets. Ours come last: a job cannot pretend
-# to be another one.
+# Leaves in $environment, as words for `eval`, the assignments for every step. The runner's own come last, so that a
+# job cannot override its identity.
 # shellcheck disable=SC2016  # expanded by the eval
 build_environment() {
   environment='CI=true TERM=dumb HOME="$HOME"'
@@ -99,7 +99,7 @@ build_environment() {
   environment="$environment"' SOLSTICE_REPO_URL="$PLAN_REPO_URL" SOLSTICE_STEP="$step_name"'
 }
 
-# Leaves in $step_secrets, as commands for `eval`, what exports the job's secrets.
+# Leaves in $step_secrets, as commands for `eval`, the exports of the job's secrets.
 build_secrets() {
   step_secrets=''
   number=1
@@ -118,7 +118,7 @@ write_scripts() {
   done
 }
 
-# A pipe for each step, the checkout and the caches among them.
+# Creates a pipe for each step, including the checkout and the caches.
 make_pipes() {
   index=$((PLAN_STEP_COUNT + 2))
   set --
@@ -130,14 +130,14 @@ make_pipes() {
   mkfifo "$@"
 }
 
-# Runs $script as the step $name: with /bin/sh -e, or what its first line names. The kernel is not asked to find the
-# interpreter, since the directory may be mounted without execution.
+# Runs $script as the step $name: with /bin/sh -e, or the interpreter of its first line. The kernel does not start the
+# interpreter, because the directory may be mounted with noexec.
 run_script() {
   file=$state/step-$number
   case $script in
     '#!'*)
       read -r line <"$file"
-      # Like the kernel: one interpreter, and the rest of the line as one argument.
+      # Same rule as the kernel: one interpreter, and the rest of the line as one argument.
       read -r interpreter argument <<END
 ${line#??}
 END
@@ -147,17 +147,17 @@ END
   esac
 }
 
-# run_step NAME COMMAND...: runs the step number $index, for $step_seconds at most where that is not empty, and leaves its
-# exit code in $code: 124 when its time was over, as timeout(1) has it. Then $step_failure says so.
+# run_step NAME COMMAND...: runs the step number $index, for at most $step_seconds if set, and leaves its exit code in
+# $code: 124 after a timeout, as in timeout(1), with the reason in $step_failure.
 run_step() {
   step_name=$1
   shift
   prepare_pipe
   code=0
-  tell_step started
+  record_step started
   start_watchdog
-  # In the foreground: shells make children in the background ignore SIGINT, for good.
-  # What this shell itself says of a step that a signal ended is not the step's output.
+  # In the foreground, because shells make background children ignore SIGINT for good. The shell's own message about a
+  # step that a signal ended is not the step's output.
   eval "in_step $environment"' "$@"' 2>/dev/null
   code=$?
   stop_watchdog
@@ -168,10 +168,10 @@ run_step() {
   drain
   [ $code = 0 ] || note_killed_for_memory
   if [ -e "$state/overdue" ] || [ -e "$state/cleanup-over" ]; then note_overdue; fi
-  tell_step finished
+  record_step finished
 }
 
-# Ends the step when its time is over, whatever the sender waits for.
+# Ends the step after its time limit, also while the sender waits for a call.
 start_watchdog() {
   watchdog=''
   [ -n "$step_seconds" ] || return 0
@@ -179,7 +179,7 @@ start_watchdog() {
   watchdog=$!
 }
 
-# A signal may come before its sleeper is known.
+# A signal may arrive before the sleeper's process id is known.
 watch_step() {
   sleeper='' relieved=''
   trap 'relieved=yes; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' TERM
@@ -199,7 +199,7 @@ watch_step() {
   exit 0
 } 2>/dev/null
 
-# One whose step is overdue goes on: it may have children of the step to end yet.
+# A watchdog whose step is overdue continues: it may still have to end children of the step.
 stop_watchdog() {
   [ -n "$watchdog" ] && [ ! -e "$state/overdue" ] || return 0
   kill "$watchdog"
@@ -214,26 +214,28 @@ note_overdue() {
   note "step '$step_name' was ended: $why"
 }
 
-# in_step ASSIGNMENT... COMMAND...: becomes the step, in a session of its own and the checkout. `env` takes the
-# assignments, so that no name can clash with a variable of this shell. Secrets are exported here instead: every user of
-# the guest can read an argument list. One may be called like a variable of ours, so nothing is used after but "$@".
+# in_step ASSIGNMENT... COMMAND...: becomes the step, in its own session and in the checkout. `env` takes the
+# assignments, so that names cannot clash with variables of this shell. Secrets are exported here instead, because
+# every user of the guest can read an argument list. A secret may have the name of a runner's variable, so only "$@" is
+# used after that.
 in_step() (
   exec </dev/null >"$pipe" 2>&1
   umask 022
   cd "$work/checkout" || exit 126
   unset_service_variables
-  # This runner must outlive a job that runs out of memory; the job must not be spared.
+  # The runner must survive when the job runs out of memory, so the job gets the normal score of the out-of-memory
+  # killer.
   { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
-  # shellcheck disable=SC2086,SC2016  # perhaps no word at all; the inner shell expands
+  # shellcheck disable=SC2086,SC2016  # variables may be empty; the inner shell expands
   set -- $with_signals $own_session /bin/sh -c 'echo $$ "$1" 1<>"$0"; shift; exec env "$@"' "$state/step" "$step_kind" "$@"
-  # One text, since a profile may export what we call our own.
+  # One eval for both, because a profile may export names of the runner's own variables.
   eval "$login
 $step_secrets"
   exec "$@"
 )
 
-# Makes the step's own pipe, since a process left behind may hold on to the one it was given, and what empties it. Where
-# the spool cannot grow, the output is counted only: the step goes on, and the log says so.
+# Starts the reader of the step's pipe; each step has its own pipe, because a leftover process may keep an older one
+# open. When the spool cannot grow, the output is only counted: the step continues, and the log reports the loss.
 prepare_pipe() {
   pipe=$state/pipe-$index
   {
@@ -246,7 +248,7 @@ prepare_pipe() {
   } <"$pipe" 2>/dev/null &
 }
 
-# Waits until what the step wrote is in the spool. A process left behind keeps the pipe open: then only a moment.
+# Waits until the step's output is in the spool. A leftover process keeps the pipe open: then waits only for a moment.
 drain() {
   polls=0
   while [ ! -e "$pipe-drained" ] && [ $polls -lt "$drain_polls" ]; do
@@ -256,16 +258,17 @@ drain() {
   [ ! -e "$state/lost" ] || note_lost
 }
 
-# Output that a full disk swallowed must not be missing in silence. The reserve makes room for the sentence.
+# Reports output that was lost on a full disk. The reserve makes room for the message.
 note_lost() {
   rm -f "$work/reserve" "$state/lost"
   note "the guest's disk is full: output of step '$step_name' is missing from here on"
 }
 
-# How many processes the kernel has killed for want of memory; empty where it does not count them.
+# Prints the number of processes that the kernel has killed because memory ran out; empty when the kernel does not
+# count them.
 memory_kills() { sed -n 's/^oom_kill //p' "$vmstat" 2>/dev/null; }
 
-# A shell says no more than "Killed" of it.
+# Explains a killed process, because a shell prints only "Killed".
 note_killed_for_memory() {
   killed=$(memory_kills)
   [ "$killed" != "$killed_before" ] || return 0
@@ -273,8 +276,8 @@ note_killed_for_memory() {
   note "this guest ran out of memory, and its kernel killed a process to go on: step '$step_name' may need a larger size"
 }
 
-# tell_step started|finished: leaves a line for the sender, with the length of the output at this moment.
-tell_step() {
+# record_step started|finished: records an event for the sender, with the present length of the output.
+record_step() {
   guest_time=$(wall_clock)
   keep_also events "$1 $index $code $(($(wc -c <"$spool"))) $guest_time"
 }

@@ -1,10 +1,10 @@
-# Finds the programs this guest has for what the runner needs. Sourced by runner.sh.
+# Finds the guest's programs for the runner's needs. Sourced by runner.sh.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
-# A message for people, into the log of the job.
+# Writes a message for people to the log of the job.
 note() { printf 'solstice: %s\n' "$*" >>"$spool" || lose_output; } 2>/dev/null
 
-# A message for who reads the guest's console.
+# Writes a message to the guest's console.
 say() { printf 'solstice: %s\n' "$*" >&2; }
 
 uptime_file=/proc/uptime
@@ -13,8 +13,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 wall_clock() { date +%s; }
 
-# Leaves in $clock how `now` measures time. A step may set the date, so a deadline must not be a date. Where none of the
-# known clocks is there, the date has to do.
+# Leaves in $clock the clock that `now` uses. A step may set the date, so deadlines need another clock. Without any of
+# the supported clocks, the date is used.
 find_clock() {
   clock='date'
   if uptime=0 && read -r uptime _ <"$uptime_file" && is_number "${uptime%%.*}"; then clock=uptime
@@ -25,25 +25,26 @@ find_clock() {
 
 is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac }
 
-# Prints the seconds since some moment in the past, by a clock that no change of the date moves.
+# Prints the seconds since a fixed moment, independent of changes of the date.
 now() {
   case $clock in
     uptime) read -r uptime _ <"$uptime_file" && printf '%s\n' "${uptime%%.*}" ;;
     kstat) kstat_seconds ;;
-    # The BSDs move the time of the boot when the date is set: the difference stays right.
+    # The BSDs adjust the boot time when the date is set: the difference stays right.
     boot) printf '%s\n' "$(($(wall_clock) - $(boot_seconds)))" ;;
     *) wall_clock ;;
   esac
 }
 
-# illumos: the moment of the snapshot, in seconds since the boot: "unix:0:system_misc:snaptime<TAB>5271.993412".
+# Prints illumos' time of the snapshot, in seconds since the boot: "unix:0:system_misc:snaptime<TAB>5271.993412".
 kstat_seconds() {
   snapshot=$(kstat -p unix:0:system_misc:snaptime 2>/dev/null)
   snapshot=${snapshot##*[!0-9.]}
   printf '%s\n' "${snapshot%%.*}"
 }
 
-# The BSDs: "{ sec = 1271934886, usec = 667779 } Thu Apr 22 11:14:46 2010", or the number alone.
+# Prints the boot time of the BSDs: "{ sec = 1271934886, usec = 667779 } Thu Apr 22 11:14:46 2010", or the number
+# alone.
 boot_seconds() {
   booted=$(sysctl -n kern.boottime 2>/dev/null)
   booted=${booted#*sec = }
@@ -58,7 +59,7 @@ find_tools() {
   elif [ "$(printf x | openssl base64 2>/dev/null)" = eA== ]; then base64=openssl
   else base64='awk'
   fi
-  # How long to sleep between two looks, and while output flows; and how many twentieths of a second that is.
+  # Pauses between polls, normal and while output flows, and their length in twentieths of a second.
   tick=1 ticks_per_second=1 tick_twentieths=20 flow_tick=1 flow_twentieths=20
   if sleep 0.01 2>/dev/null; then
     tick=0.15 ticks_per_second=6 tick_twentieths=3 flow_tick=0.05 flow_twentieths=1
@@ -76,8 +77,8 @@ find_client() {
   elif have busybox && busybox wget --help >/dev/null 2>&1; then client=busybox_wget
   else say "this guest has neither curl nor wget" && return 1
   fi
-  # A small wget may know no timeout of its own. Of signals only KILL: the sender ignores the others, and what it starts
-  # does as well. Old busyboxes want -t.
+  # Limits the time of a small wget, which may have no timeout. Only KILL works: the sender and its children ignore
+  # other signals. Old busyboxes require -t.
   bounded=''
   if ! have timeout; then :
   elif timeout -s KILL 1 true 2>/dev/null; then bounded="timeout -s KILL $call_seconds"
@@ -108,7 +109,7 @@ encode_with_awk() {
     END { if (count == 1) put(n * 65536, 1); if (count == 2) put(n * 256, 2) }'
 }
 
-# Decodes one line of base64. Bytes of 0 do not survive the last way, and a plan has none.
+# Decodes one line of base64. The last method loses bytes of 0, which a plan does not have.
 decode() {
   case $base64 in
     wide | plain) base64 -d ;;
@@ -117,7 +118,7 @@ decode() {
   esac
 }
 
-# Prints octal escapes: not every awk can print a byte above 127.
+# Prints octal escapes, because not every awk can print a byte above 127.
 decode_with_awk() {
   fold -w 64 | awk '
     BEGIN {
@@ -133,7 +134,7 @@ decode_with_awk() {
     } }'
 }
 
-# Prints the SHA-256 of stdin in hex. Without any tool the zeros make the orchestrator show the log as unproven.
+# Prints the SHA-256 of stdin in hex. Without a tool it prints zeros, and the orchestrator shows the log as unproven.
 hash_stdin() {
   if have sha256sum; then sum=$(sha256sum)
   elif have openssl; then sum=$(openssl dgst -sha256) && sum=${sum##* }

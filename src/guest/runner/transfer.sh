@@ -1,24 +1,24 @@
-# Sends files to the orchestrator: announced by a call, sent in chunks by offset. Sourced by runner.sh; used by the main
-# process, while the sender talks on its own, so with files of its own for its calls.
+# Sends files to the orchestrator: announced by a call, sent in chunks by offset. Sourced by runner.sh; used by the
+# main process, with its own exchange files, because the sender makes calls at the same time.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables are shared with the files beside this one
 
 transfer_block_bytes=4096
 transfer_blocks_max=1024 # 4 MiB: a chunk lies on the disk and in a client's memory
 transfer_blocks_min=64
-transfer_patience=300 # seconds without any answer of use
+transfer_patience=300 # seconds without a successful answer
 transfer_restarts_max=3
 
 begin_transfers() {
   exchange=$state/transfer
   mkdir -p "$exchange"
   transfer_blocks=$transfer_blocks_min failures=0
-  heard_at=$(now)
-  # 1 MiB is the most that goes into one call.
+  answered_at=$(now)
+  # A call takes at most 1 MiB.
   case $client in curl | wget) ;; *) transfer_blocks_max=256 ;; esac
 }
 
-# upload KIND NAME PATH: sends the file at PATH. Returns 0 when it is kept; 1 when it is not, for the reason $refusal;
-# 2 when the orchestrator could not be reached for too long; 3 when the job is to end.
+# upload KIND NAME PATH: sends the file at PATH. Returns 0 when it is stored; 1 when it is refused, with the reason in
+# $refusal; 2 when the orchestrator could not be reached for too long; 3 when the job must end.
 upload() {
   refusal='' restarts=0
   upload_name=$(printf '%s' "$2" | encode)
@@ -66,7 +66,7 @@ send_chunk() {
   fi
 }
 
-# post_chunk OFFSET: the wget of busybox posts nothing behind a byte 0, and sends base64 instead.
+# post_chunk OFFSET: sends $work/chunk. The wget of busybox ends a posted file at a byte 0, so it sends base64 instead.
 post_chunk() {
   case $client in
     curl | wget)
@@ -91,7 +91,7 @@ finish_upload() {
   printf '{"uploadId":"%s","sha256":"%s"}' "$upload_id" "$upload_sha256" >"$exchange/request"
   call_transfer FinishUpload || return
   [ -z "$stored" ] && [ "$received" -lt "$upload_size" ] || return 0
-  # What arrived is not what was sent; or the file changes, and then this ends.
+  # The received bytes differ from the file; when the file keeps changing, the upload ends after some restarts.
   upload_sha256='' restarts=$((restarts + 1))
   [ $restarts -lt $transfer_restarts_max ] || refusal='it changed while it was sent'
 }
@@ -101,11 +101,11 @@ call_transfer() {
   call "$1" session
   [ "$status" = 200 ] && read_answer || return 1
   failures=0 stored=''
-  heard_at=$(now)
+  answered_at=$(now)
   case $answer in *'"stored"'*) stored=yes ;; esac
 }
 
-# answered FIELD: prints a text of the answer; ours have no quotes in them.
+# answered FIELD: prints a text field of the answer; the orchestrator's texts have no quotes in them.
 answered() {
   case $answer in
     *"\"$1\""*)
@@ -116,17 +116,17 @@ answered() {
   esac
 }
 
-# After a call that failed: waits, and returns 0 to try again.
+# Waits after a failed call, and returns 0 for a retry.
 transfer_failed() {
   [ ! -e "$state/stop" ] || return 3
   case $status in
-    401 | 403) abandon "the orchestrator does not know this attempt any more" && return 3 ;;
-    # Too many at once is a reason to wait, as is any trouble of the other side.
+    401 | 403) abandon "the orchestrator no longer accepts this attempt" && return 3 ;;
+    # Too many calls at once, or a timeout: retry.
     429 | 408) ;;
     4*) refusal="the orchestrator refuses it ($status)" && return 1 ;;
   esac
   failures=$((failures + 1))
   transfer_now=$(now)
-  [ "$transfer_now" -lt $((heard_at + transfer_patience)) ] && [ "$transfer_now" -lt "$give_up_at" ] || return 2
+  [ "$transfer_now" -lt $((answered_at + transfer_patience)) ] && [ "$transfer_now" -lt "$give_up_at" ] || return 2
   back_off
 }

@@ -6,9 +6,9 @@ import { shellQuote } from "./shell-quote.ts";
 type Assignment = [name: string, value: string | number];
 
 /**
- * The part of a plan that is about caches: their number, and one value that is itself a fragment like a plan, with each
- * cache's key in parts, its restore keys, and its paths by root. `cache.sh`, a process of its own, reads that alone, and
- * nothing of the plan's secrets.
+ * Assignments of a plan for the caches: their number, and one value that is itself a fragment like a plan, with each
+ * cache's key in parts, its restore keys, and its paths by root. `cache.sh`, a separate process, reads only that
+ * fragment, without the plan's secrets.
  */
 export function cacheAssignments(caches: readonly CacheRequest[]): Assignment[] {
   const own = caches.flatMap((cache, at) => assignmentsOf(cache, `PLAN_CACHE_${at + 1}`));
@@ -41,7 +41,7 @@ function keyAssignments(key: string, name: string): Assignment[] {
   ];
 }
 
-/** Text begins with `=`, a file whose hash stands there with `#`. */
+/** Encodes a part of a key: `=` and text, or `#` and the file whose hash is inserted. */
 function partText(part: KeyPart): string {
   return typeof part === "string" ? `=${part}` : `#${part.file}`;
 }

@@ -1,4 +1,4 @@
-/** The archive, judged by the cpio of GNU. */
+/** The archive, checked by GNU cpio. */
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,10 +20,10 @@ const files = [
   { name: "config.toml", content: "" },
 ];
 
-test("cpio finds the format out and unpacks every file at the root, for its owner alone", async () => {
+test("cpio detects the format and unpacks every file at the root, for its owner only", async () => {
   const path = join(directory, "seed.img");
   await writeFile(path, buildCpioArchive(files));
-  // As metadata-agent calls it, but for words that only illumos has.
+  // The call of metadata-agent, without options that only illumos has.
   const { stdout } = await runCommand("cpio", ["-i", "-v", "--quiet", "-I", path], { cwd: directory });
   assert.equal(stdout, "");
   for (const { name, content } of files) {
@@ -32,7 +32,7 @@ test("cpio finds the format out and unpacks every file at the root, for its owne
   }
 });
 
-test("it is the whole of a disk: the magic in its first bytes, and no broken block at its end", () => {
+test("the archive is a whole disk: the magic in its first bytes, and no incomplete block at its end", () => {
   for (const length of [0, 1, 511, 512, 513]) {
     const archive = buildCpioArchive([{ name: "x", content: "x".repeat(length) }]);
     assert.equal(archive.toString("latin1", 0, 6), "070707");
@@ -40,7 +40,7 @@ test("it is the whole of a disk: the magic in its first bytes, and no broken blo
   }
 });
 
-test("an archive above the limit is refused", () => {
+test("an archive above the limit is rejected", () => {
   assert.throws(
     () => buildCpioArchive([{ name: "x", content: "x".repeat(8 * 1024 * 1024) }]),
     (error) => isSolsticeError(error, "limit_exceeded"),

@@ -1,15 +1,16 @@
 import { SolsticeError } from "../../core/errors.ts";
 import type { ImageFile } from "./fat-image.ts";
 
-/** Disks consist of these. */
+/** Block size of disks in bytes. */
 const blockBytes = 512;
-/** A seed is about 100 KB. */
+/** Size limit; a seed has about 100 KB. */
 const maxBytes = 8 * 1024 * 1024;
 
 /**
- * A cpio archive to be the whole of a disk, in the old portable format (POSIX `cpio` interchange format, "odc"): one of the two
- * that illumos/metadata-agent looks for in a disk's first bytes (src/provider/generic.rs), and a format that illumos' `cpio -i`
- * finds out by itself. The files lie at the archive's root, readable for their owner, root. Throws `limit_exceeded` above 8 MiB.
+ * Builds a cpio archive that fills a whole disk, in the old portable format (POSIX `cpio` interchange format, "odc"):
+ * one of the two formats that illumos/metadata-agent detects in a disk's first bytes (src/provider/generic.rs), and
+ * that illumos' `cpio -i` detects by itself. The files are at the archive's root, readable for their owner, root.
+ * Throws `limit_exceeded` above 8 MiB.
  */
 export function buildCpioArchive(files: readonly ImageFile[]): Buffer {
   const members = files.map(({ name, content }, at) => member(name, Buffer.from(content), at + 1));
@@ -20,7 +21,7 @@ export function buildCpioArchive(files: readonly ImageFile[]): Buffer {
   return Buffer.concat([archive, Buffer.alloc((blockBytes - (archive.length % blockBytes)) % blockBytes)]);
 }
 
-/** Numbers are octal digits; in this format nothing is aligned. */
+/** Encodes one member. Numbers are octal digits; this format has no alignment. */
 function member(name: string, content: Buffer, inode: number): Buffer {
   const octal = (value: number, digits: number) => value.toString(8).padStart(digits, "0");
   const header = [

@@ -1,4 +1,4 @@
-/** The FAT image, judged by the tools that other people wrote for FAT. */
+/** The FAT image, checked by independent tools for FAT. */
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ const files = [
   { name: "network-config-of-a-long-name.yaml", content: "b".repeat(513) },
 ];
 
-test("fsck finds nothing to correct, and the label is as it was said", async () => {
+test("fsck finds no errors, and the label is as given", async () => {
   const path = await written("cidata", files);
   const { stdout } = await runCommand("/usr/sbin/fsck.vfat", ["-n", "-v", path]);
   assert.match(stdout, /12 bits? per|12 bit entries/);
@@ -39,7 +39,7 @@ test("fsck finds nothing to correct, and the label is as it was said", async () 
   assert.doesNotMatch(blkid.stdout, /^PTTYPE=/m, "no partition table");
 });
 
-test("mtools read every file by its long name, byte for byte", async () => {
+test("mtools reads every file by its long name, byte for byte", async () => {
   const path = await written("cidata", files);
   const { stdout } = await runCommand("mdir", ["-b", "-i", path, "::"]);
   assert.deepEqual(
@@ -53,7 +53,7 @@ test("mtools read every file by its long name, byte for byte", async () => {
   }
 });
 
-test("what fills the image to its last sector is whole, and a byte more is refused", async () => {
+test("files that fill the image to its last sector are complete, and one more byte is rejected", async () => {
   const full = 2847 * 512;
   const path = await written("cidata", [{ name: "full", content: "f".repeat(full) }]);
   await runCommand("/usr/sbin/fsck.vfat", ["-n", path]);

@@ -8,8 +8,8 @@ export interface ImageFile {
 }
 
 /**
- * The geometry of a floppy disk of 1440 KiB, which every reader of FAT knows, on a medium that calls itself a hard disk. One
- * cluster is one sector, and there are few enough of them for FAT12: the number of clusters alone decides that.
+ * Geometry of a floppy disk of 1440 KiB, which every reader of FAT supports, on a medium that is marked as a hard disk.
+ * One cluster is one sector, and the number of clusters is small enough for FAT12: that number alone decides the type.
  */
 const sectorBytes = 512;
 const sectors = 2880;
@@ -22,9 +22,10 @@ const clusters = sectors - firstDataSector;
 const hardDisk = 0xf8;
 
 /**
- * A disk image without partitions that is one FAT12 file system with this label and these files (Microsoft's "FAT: General
- * Overview of On-Disk Format", 1.03). Always the same size. The label is written as it is, also in lower case, in boot sector and
- * root directory: illumos' libfstyp reads the latter and compares exactly. Throws `limit_exceeded` where the files do not fit.
+ * Builds a disk image without partitions that is one FAT12 file system with this label and these files (Microsoft's
+ * "FAT: General Overview of On-Disk Format", 1.03). The size is always the same. The label is written unchanged, also
+ * in lower case, in boot sector and root directory: illumos' libfstyp reads the latter and compares exactly. Throws
+ * `limit_exceeded` when the files do not fit.
  */
 export function buildFatImage(label: string, files: readonly ImageFile[]): Buffer {
   const image = Buffer.alloc(sectors * sectorBytes);
@@ -68,12 +69,12 @@ function writeBootSector(image: Buffer, label: string): void {
   image.writeUInt32LE(0x501c1da7, 39);
   image.write(label.padEnd(11), 43, "latin1");
   image.write("FAT12   ", 54, "latin1");
-  // A firmware that tries to boot this tells its user so (interrupt 18h), and stays where it is.
+  // A firmware that tries to boot this disk calls interrupt 18h, which reports that to its user, and then halts.
   image.set([0xcd, 0x18, 0xf4, 0xeb, 0xfd], 62);
   image.set([0x55, 0xaa], 510);
 }
 
-/** Two entries of twelve bits take three bytes. */
+/** Packs two entries of twelve bits into three bytes. */
 function pack12(fat: readonly number[]): Buffer {
   const packed = Buffer.alloc(Math.ceil(fat.length / 2) * 3);
   for (const [at, value] of fat.entries()) {
@@ -84,7 +85,7 @@ function pack12(fat: readonly number[]): Buffer {
   return packed;
 }
 
-/** The first day that FAT knows: a seed tells its reader no time. */
+/** The first day of FAT's calendar: the time in a seed is not used. */
 const date1980 = 0x21;
 
 function shortEntry(name: string, attributes: number): Buffer {
@@ -99,11 +100,11 @@ function labelEntry(label: string): Buffer {
   return shortEntry(label.padEnd(11), 0x08);
 }
 
-/** UTF-16 units of a long name that one entry holds, and where in it. */
+/** Number of UTF-16 units of a long name in one entry, and their offsets. */
 const unitsOfEntry = 13;
 const unitOffsets = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
 
-/** The entries of a long name, last part first, and the short one that they belong to. */
+/** Returns the entries of a long name, last part first, and the short entry that they belong to. */
 function fileEntries(
   name: string,
   number: number,
@@ -116,7 +117,7 @@ function fileEntries(
   const file = shortEntry(short, 0x20);
   file.writeUInt16LE(first, 26);
   file.writeUInt32LE(size, 28);
-  // The name ends with a zero unless it fills its last entry; units behind that are all ones.
+  // The name ends with a zero unless it fills its last entry; the units after the zero are all ones.
   const parts = Math.ceil(name.length / unitsOfEntry);
   const units = [...Buffer.from(name, "latin1"), 0, ...new Array<number>(unitsOfEntry).fill(0xffff)];
   const long = Array.from({ length: parts }, (_, part) => {
@@ -131,7 +132,7 @@ function fileEntries(
   return [...long.reverse(), file];
 }
 
-/** Ties the entries of a long name to their short one. */
+/** Checksum that links the entries of a long name to the short entry. */
 function checksum(short: string): number {
   return Buffer.from(short, "latin1").reduce((sum, byte) => (((sum & 1) << 7) + (sum >> 1) + byte) & 0xff, 0);
 }

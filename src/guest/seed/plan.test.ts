@@ -65,7 +65,7 @@ const hostile = fc
   .map((parts) => parts.join("").replaceAll("\0", "").toWellFormed());
 
 for (const shell of shells) {
-  test(`any string survives: ${shell.join(" ")}`, () => {
+  test(`any string is preserved: ${shell.join(" ")}`, () => {
     fc.assert(
       fc.property(hostile, hostile, hostile, (name, run, value) => {
         const plan = buildPlan({ ...job, env: { A_1: value }, steps: [{ name, run }] });
@@ -82,7 +82,7 @@ for (const shell of shells) {
   });
 }
 
-test("a job without a repository has empty words, and whole numbers", () => {
+test("a job without a repository has empty words, and integers", () => {
   const [shell = ["/bin/sh"]] = shells;
   const names = [
     "PLAN_REPO_URL",
@@ -95,7 +95,7 @@ test("a job without a repository has empty words, and whole numbers", () => {
   assert.deepEqual(evaluate(shell, buildPlan(job), names), ["", "", "", "2", "0", "2"]);
 });
 
-test("what no shell can hold is refused", () => {
+test("values that no shell can store are rejected", () => {
   const refused = (input: Partial<PlanInput>) =>
     assert.throws(
       () => buildPlan({ ...job, ...input }),
@@ -106,7 +106,7 @@ test("what no shell can hold is refused", () => {
   refused({ env: { "A=B": "x" } });
 });
 
-test("docs/reference/runner-protocol.md has every variable of a plan", () => {
+test("docs/reference/runner-protocol.md documents every variable of a plan", () => {
   const page = readFileSync(new URL("../../../docs/reference/runner-protocol.md", import.meta.url), "utf8");
   const secrets = [{ name: "A", value: "b" }];
   const plan = buildPlan({ ...job, env: { A: "b" }, secrets, steps: [{ name: "a", run: "b" }] });

@@ -8,52 +8,55 @@ import { shellQuote } from "./shell-quote.ts";
 export interface PlanStep {
   readonly name: string;
   readonly run: string;
-  /** Whether it runs also after another step failed, and after the job was told to stop. */
+  /** True when the step also runs after another step failed, and after the job was stopped. */
   readonly always?: boolean | undefined;
-  /** How long it may run; absent: as long as the job. */
+  /** Time limit of the step; by default, the job's. */
   readonly timeoutSeconds?: number | undefined;
 }
 
-/** How git gets at a repository that not everybody may read. */
+/** Credentials of git for a private repository. */
 export interface PlanCheckout {
   readonly kind: "password" | "ssh_key";
-  /** Empty for a key. */
+  /** Empty for an ssh key. */
   readonly username: string;
   readonly secret: string;
 }
 
-/** What a runner needs to know of its job. */
+/** The job's data that a runner needs. */
 export interface PlanInput {
   readonly jobId: string;
   readonly attempt: number;
-  /** Null where the job has no repository; then there is no step `checkout`, and the first step has index 0. */
+  /** Null for a job without a repository; then there is no step `checkout`, and the first step has index 0. */
   readonly repoUrl: string | null;
   readonly commitSha: string | null;
   readonly ref: string | null;
   readonly env: Readonly<Record<string, string>>;
-  /** Further variables of the steps, which must not show in any argument list. */
+  /** Further variables of the steps, which must not appear in any argument list. */
   readonly secrets?: readonly { readonly name: string; readonly value: string }[];
-  /** What git needs for the checkout; no step gets it. */
+  /** Credentials for the checkout; no step gets them. */
   readonly checkout?: PlanCheckout | null;
-  /** Why the guest cannot reach the repository, as far as its host knows: then a failed checkout says so and is not repeated. */
+  /**
+   * Reason why the guest cannot reach the repository, if its host detected one: then a failed checkout reports this
+   * reason and is not retried.
+   */
   readonly closedWay?: string | null;
-  /** Lines for the beginning of the log. */
+  /** First lines of the log. */
   readonly notes?: readonly string[];
   readonly steps: readonly PlanStep[];
-  /** How long, once a step has failed or the job is told to stop, the steps that always run may take together. */
+  /** Time limit for all steps with `always` together, after a step has failed or the job was stopped. */
   readonly cleanupSeconds: number;
-  /** What is kept when the steps have ended; in the order of the request. */
+  /** Artifacts to keep after the steps, in the order of the request. */
   readonly artifacts: readonly PlannedArtifact[];
-  /** The caches to restore before the steps and to save after them; absent: none. */
+  /** Caches to restore before the steps and to save after them; absent: none. */
   readonly caches?: readonly CacheRequest[];
-  /** From `Start` on: how long the runner goes on when it no longer reaches the orchestrator. */
+  /** Time from `Start` after which the runner ends when it cannot reach the orchestrator. */
   readonly deadlineSeconds: number;
 }
 
 /**
- * The plan of a job: a POSIX shell fragment that only assigns variables, for `runner.sh` to source. Every value is a
- * single-quoted word. The last assignment tells the runner that nothing was cut off.
- * Throws `usage` for a NUL character, or for a name of an environment variable that is none.
+ * Builds the plan of a job: a POSIX shell fragment that only assigns variables, for `runner.sh` to source. Every value
+ * is a single-quoted word. The last assignment proves to the runner that the plan is complete. Throws `usage` for a NUL
+ * character, or for an invalid name of an environment variable.
  */
 export function buildPlan(input: PlanInput): string {
   const env = Object.entries(input.env).map(([name, value]) => environmentEntry(name, value));
@@ -68,7 +71,7 @@ export function buildPlan(input: PlanInput): string {
     ["PLAN_CLEANUP_SECONDS", Math.ceil(input.cleanupSeconds)],
     ["PLAN_ENV_COUNT", env.length],
     ...env.map((entry, at): [string, string] => [`PLAN_ENV_${at + 1}`, entry]),
-    // So far for whoever enters the guest of a failed job, whose files keep no secret.
+    // The part before this line is kept for shells of people in the guest of a failed job; it has no secret.
     ["PLAN_OPEN_END", "yes"],
     ...secretAssignments(input),
     ["PLAN_STEP_COUNT", input.steps.length],
@@ -108,12 +111,12 @@ function secretAssignments({ secrets = [], checkout, notes = [] }: PlanInput): [
   ];
 }
 
-/** An entry as `env` takes it. `env` would take a name with a leading dash for an option. */
+/** Returns an entry for `env`, which would treat a name with a leading dash as an option. */
 function environmentEntry(name: string, value: string): string {
   return `${checkedName(name)}=${value}`;
 }
 
 function checkedName(name: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name;
-  throw new SolsticeError("usage", `${JSON.stringify(name)} is not a name of an environment variable.`);
+  throw new SolsticeError("usage", `${JSON.stringify(name)} is not a valid name of an environment variable.`);
 }

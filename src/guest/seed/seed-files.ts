@@ -4,7 +4,7 @@ import type { ImageFile } from "./fat-image.ts";
 import { networkPlace } from "./seed-script.ts";
 import { illumosNetworkScript, networkConfigVersion1 } from "./static-network.ts";
 
-/** A seed as the files of a NoCloud disk, by the names that cloud-init's documentation of that data source gives. */
+/** Files of a NoCloud disk, with the names of cloud-init's documentation of that data source. */
 export function noCloudFiles({ metaData, userData, vendorData, network }: Seed): ImageFile[] {
   const documents = {
     "meta-data": metaData,
@@ -16,8 +16,8 @@ export function noCloudFiles({ metaData, userData, vendorData, network }: Seed):
 }
 
 /**
- * A seed as illumos/metadata-agent wants it in an archive (src/provider/generic.rs): its script runs once the guest is up. The
- * agent itself only knows DHCP.
+ * Files of an archive for illumos/metadata-agent (src/provider/generic.rs): its script runs once the guest is up. The
+ * agent itself supports only DHCP.
  */
 export function metadataAgentFiles({ metaData, userData, network }: Seed): ImageFile[] {
   const files = [{ name: "nodename", content: `${parse(metaData)["local-hostname"]}\n` }];

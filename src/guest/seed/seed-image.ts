@@ -9,7 +9,7 @@ import { buildFatImage } from "./fat-image.ts";
 import { metadataAgentFiles, noCloudFiles } from "./seed-files.ts";
 import { networkConfigVersion2 } from "./static-network.ts";
 
-/** The programs that make an ISO, in the order they are tried, with what comes before the common arguments. */
+/** Programs that make an ISO, in the order of preference, with the arguments before the common ones. */
 export const isoTools: readonly (readonly [program: string, ...before: string[]])[] = [
   ["genisoimage"],
   ["mkisofs"],
@@ -18,15 +18,16 @@ export const isoTools: readonly (readonly [program: string, ...before: string[]]
 
 const deadlineSeconds = 60;
 
-/** How a seed image is written. */
+/** Options of {@link writeSeedIso}. */
 export interface SeedImageOptions {
-  /** For tests: which programs to try instead of {@link isoTools}. */
+  /** Programs instead of {@link isoTools}, for tests. */
   readonly tools?: typeof isoTools;
 }
 
 /**
- * Writes a seed as a disk image at `path`, mode 0600 since it holds a token. The file appears whole or not at all.
- * Throws `host_missing_tool` where no program can make an ISO, and `limit_exceeded` for a seed that the form cannot hold.
+ * Writes a seed as a disk image at `path`, mode 0600 because it holds a token. The file appears complete or not at all.
+ * Throws `host_missing_tool` when no program can make an ISO, and `limit_exceeded` for a seed that is too large for the
+ * form.
  */
 export async function writeSeed(path: string, seed: Seed, form: SeedForm): Promise<void> {
   if (form === "iso") return writeSeedIso(path, seed);
@@ -44,13 +45,13 @@ export async function writeSeed(path: string, seed: Seed, form: SeedForm): Promi
   }
 }
 
-/** As {@link writeSeed}, as an ISO with the volume label `cidata` and the long names of Joliet and Rock Ridge. */
+/** Like {@link writeSeed}, as an ISO with the volume label `cidata` and the long names of Joliet and Rock Ridge. */
 export async function writeSeedIso(path: string, seed: Seed, options: SeedImageOptions = {}): Promise<void> {
   const directory = await mkdtemp(join(dirname(path), ".seed-"));
   try {
     const documents = await writeDocuments(directory, seed);
     const image = join(directory, "seed.iso");
-    // The tool writes into a file that nobody else can read from its first byte on.
+    // Create the tool's output file first, so that it is private from its first byte on.
     await (await open(image, "wx", 0o600)).close();
     await makeIso(
       ["-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", image, ...documents],
@@ -62,7 +63,7 @@ export async function writeSeedIso(path: string, seed: Seed, options: SeedImageO
   }
 }
 
-/** Writes each document that there is, under the name that NoCloud looks for. */
+/** Writes the documents of the seed, under the names that NoCloud requires. */
 async function writeDocuments(directory: string, seed: Seed): Promise<string[]> {
   const { metaData, userData, network, vendorData } = seed;
   const documents = {

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => harness.close());
 
-/** The script needs two tools that the runner does without. */
+/** The script needs two tools that the runner does not need. */
 const kinds = shellsAndClients
   .filter(({ name }) => name.endsWith("and curl"))
   .map((kind) => ({
@@ -29,7 +29,7 @@ const kinds = shellsAndClients
     },
   }));
 
-/** A file whose text is a trap for a shell that looks into here-documents, and longer than a pipe holds. */
+/** A file with text that a shell could expand in a here-document, longer than a pipe's buffer. */
 const nasty = `$HOME $(id) \`id\` \\ \\\\ \\$x "q" 'q' \\
 SOLSTICE_END
  SOLSTICE_END
@@ -48,7 +48,10 @@ async function shellRuns(shell: readonly string[], path: string, exitCodes = [0]
   return result.stderr;
 }
 
-/** boot.sh itself powers the machine off in the end; this one runs the same runner. Real guests show the real one. */
+/**
+ * boot.sh itself powers the machine off at the end; this one runs the same runner. Tests with real guests run the real
+ * one.
+ */
 const boot = `exec sh "\${0%/*}/runner.sh" run\n`;
 
 async function bringByScript(home: string, access: RunnerAccess): Promise<void> {
@@ -61,7 +64,7 @@ async function bringByScript(home: string, access: RunnerAccess): Promise<void> 
 
 describe("the script of a seed", { concurrency: 6 }, () => {
   for (const kind of kinds) {
-    test(`${kind.name}: files come as they are, with their permissions, once`, {
+    test(`${kind.name}: files arrive unchanged, with their permissions, once`, {
       skip: missingFor(kind),
     }, async () => {
       const home = await harness.directory();
@@ -83,7 +86,7 @@ describe("the script of a seed", { concurrency: 6 }, () => {
   }
 
   for (const kind of guestsFor("a runner that a seed's script brings", kinds)) {
-    test(`${kind.name}: the runner that the script brings gets its plan and runs the steps`, {
+    test(`${kind.name}: the runner in the script gets its plan and runs the steps`, {
       skip: missingFor(kind),
       timeout: 60_000,
     }, async () => {
@@ -101,7 +104,7 @@ describe("the script of a seed", { concurrency: 6 }, () => {
     });
   }
 
-  test("after a failure nothing is half there, and the next run does it all", async () => {
+  test("after a failure no file is incomplete, and the next run completes the work", async () => {
     const home = await harness.directory();
     const inTheWay = join(home, "second");
     const files = [
@@ -121,15 +124,15 @@ describe("the script of a seed", { concurrency: 6 }, () => {
     assert.ok((await readdir(home)).includes("started-1"));
   });
 
-  test("a shell that loses some of a file is found out", async () => {
+  test("a file that a shell truncates is detected", async () => {
     const home = await harness.directory();
     const files = [{ path: join(home, "boot.sh"), content: "12345\n", permissions: "0700" }];
     const script = join(home, "script");
     await writeFile(script, scriptIn(home, files).replace("12345", "1234"));
-    assert.match(await shellRuns(["sh"], script, [1]), /did not arrive whole$/m);
+    assert.match(await shellRuns(["sh"], script, [1]), /arrived incomplete$/m);
   });
 
-  test("what is no text file is refused", () => {
+  test("a file that is not text is rejected", () => {
     for (const content of ["a\0b\n", "no end of line"]) {
       assert.throws(
         () => scriptIn("/x", [{ path: "/x/y", content, permissions: "0600" }]),

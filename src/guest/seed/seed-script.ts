@@ -2,22 +2,26 @@ import { SolsticeError } from "../../core/errors.ts";
 import type { GuestFile } from "../../core/job/guest.ts";
 import { shellQuote } from "./shell-quote.ts";
 
-/** What the script does: puts these files into the guest, and runs one of them, once. */
+/** Content of the script: it writes these files in the guest, and runs one of them, once. */
 export interface SeedScript {
   readonly files: readonly GuestFile[];
-  /** The file to run with `sh` when all are there. */
+  /** The file to run with `sh` after all files are written. */
   readonly boot: string;
-  /** A directory that says "done already": named after the attempt, since an image may have kept another one's. */
+  /**
+   * A directory that marks the work as done: named after the attempt, because an image may contain another attempt's
+   * mark.
+   */
   readonly mark: string;
 }
 
-/** The line that stands where the script is to set the network up, when it has to. */
+/** Placeholder line for the commands that set up the network, if needed. */
 export const networkPlace = "# The network is as the guest found it.\n";
 
 /**
- * A script in POSIX sh that does what our #cloud-config asks for, for guests that only know scripts. It carries the files
- * as they are, since no tool that decodes is sure to be on illumos, and counts what arrived. It can run again, also in the
- * middle of itself: SMF repeats a script that failed. Throws `usage` for a file that no here-document can hold.
+ * Builds a POSIX sh script that does the same as the #cloud-config, for guests that only support scripts. It contains
+ * the files unencoded, because illumos may have no tool for decoding, and checks the sizes of the written files. It can
+ * run again, also after an interruption: SMF repeats a failed script. Throws `usage` for a file that a here-document
+ * cannot hold.
  */
 export function buildSeedScript({ files, boot, mark }: SeedScript): string {
   const end = delimiterFor(files);
@@ -39,7 +43,7 @@ fail() {
 put() {
   mkdir -p "\${3%/*}" || fail "no directory for $3"
   (umask 077 && cat >"$3.new") || fail "cannot write $3"
-  [ $(wc -c <"$3.new") -eq "$2" ] || fail "$3 did not arrive whole"
+  [ $(wc -c <"$3.new") -eq "$2" ] || fail "$3 arrived incomplete"
   chmod "$1" "$3.new" && mv -f "$3.new" "$3" || fail "cannot put $3 in place"
 }
 
@@ -52,7 +56,7 @@ fail "$boot failed"
 `;
 }
 
-/** A line that none of the files has. */
+/** Returns a line that is in none of the files. */
 function delimiterFor(files: readonly GuestFile[]): string {
   const lines = new Set(files.flatMap(({ content }) => content.split("\n")));
   let end = "SOLSTICE_END";
@@ -62,7 +66,7 @@ function delimiterFor(files: readonly GuestFile[]): string {
 
 function putFile({ path, content, permissions }: GuestFile, end: string): string {
   if (content.includes("\0") || (content !== "" && !content.endsWith("\n"))) {
-    throw new SolsticeError("usage", `${path} is no text file: a script cannot carry it into a guest.`);
+    throw new SolsticeError("usage", `${path} is not a text file: a script cannot write it in a guest.`);
   }
   const words = [permissions, Buffer.byteLength(content), shellQuote(path)].join(" ");
   return `put ${words} <<'${end}'\n${content}${end}\n`;

@@ -34,7 +34,7 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-test("user-data asks cloud-init for the files and for boot.sh, and for nothing else", () => {
+test("user-data has the files and boot.sh for cloud-init, and nothing else", () => {
   const { seed, files } = buildSeed(input);
   assert.ok(seed.userData.startsWith("#cloud-config\n"));
   const { write_files: written, ...rest } = parse(seed.userData);
@@ -51,7 +51,7 @@ test("user-data asks cloud-init for the files and for boot.sh, and for nothing e
   assert.deepEqual(decoded, files);
 });
 
-test("every line of write_files is as the tiny guest reads it", () => {
+test("every line of write_files has the form that the tiny guest reads", () => {
   const lines = buildSeed(input).seed.userData.split("\n");
   const section = lines.slice(lines.indexOf("write_files:") + 1, lines.indexOf("bootcmd:"));
   const forms = [
@@ -65,11 +65,11 @@ test("every line of write_files is as the tiny guest reads it", () => {
   });
 });
 
-test("the instance is a new one for each attempt", () => {
+test("each attempt has a new instance id", () => {
   assert.equal(buildSeed(input).seed.metaData, "instance-id: 0abc-3\nlocal-hostname: job-0abc\n");
 });
 
-test("the token reaches the shell as it is", async () => {
+test("the token reaches the shell unchanged", async () => {
   const conf = buildSeed(input).files.find(({ path }) => path === "/run/solstice/runner.conf");
   assert.equal(conf?.permissions, "0600");
   const script = `${conf?.content}printf '%s|%s' "$RUNNER_URL" "$BOOTSTRAP_TOKEN"`;
@@ -77,7 +77,7 @@ test("the token reaches the shell as it is", async () => {
   assert.equal(stdout, "http://192.168.122.1:7411|a'b $(id)");
 });
 
-test("a host name that would break the seed is refused", () => {
+test("a host name that would break the seed is rejected", () => {
   assert.throws(
     () => buildSeed({ ...input, hostName: "a\nb: c" }),
     (error) => isSolsticeError(error, "usage"),
@@ -85,7 +85,7 @@ test("a host name that would break the seed is refused", () => {
 });
 
 for (const tool of isoTools) {
-  test(`${tool[0]} makes an image with its label, its long names, and no reader but its owner`, async (context) => {
+  test(`${tool[0]} makes an image with its label and long names, readable only for its owner`, async (context) => {
     const path = join(directory, `${tool[0]}.iso`);
     const { seed } = buildSeed(input);
     try {
@@ -106,7 +106,7 @@ for (const tool of isoTools) {
   });
 }
 
-test("without a program that can make it, the error names a package, and nothing is left", async () => {
+test("without a program that makes an ISO, the error names a package, and no file is left", async () => {
   const tools = [["solstice-no-such-tool"]] as const;
   const path = join(directory, "none", "seed.iso");
   await mkdir(join(directory, "none"));
@@ -119,7 +119,7 @@ test("without a program that can make it, the error names a package, and nothing
 
 const forScripts = (form: "vfat" | "cpio") => buildSeed({ ...input, form }).seed;
 
-test("a FAT image has a script for metadata-agent, and the same work as vendor-data for cloud-init", () => {
+test("a FAT image has a script for metadata-agent, and vendor-data with the same effect for cloud-init", () => {
   const seed = forScripts("vfat");
   assert.ok(seed.userData.startsWith("#!/bin/sh\n"));
   assert.deepEqual(JSON.parse(seed.metaData), { "instance-id": "0abc-3", "local-hostname": "job-0abc" });
@@ -127,12 +127,12 @@ test("a FAT image has a script for metadata-agent, and the same work as vendor-d
   assert.ok(seed.vendorData?.startsWith("#cloud-config\n"));
   const mark = "/run/solstice/started-0abc-3";
   assert.deepEqual(bootcmd, [["sh", "-c", `mkdir ${mark} && exec sh /run/solstice/boot.sh`]]);
-  assert.ok(seed.userData.includes(`mark='${mark}'\n`), "whichever runs second sees the other's mark");
+  assert.ok(seed.userData.includes(`mark='${mark}'\n`), "the second to run finds the mark of the first");
   const { bootcmd: _, ...iso } = parse(buildSeed(input).seed.userData);
   assert.deepEqual(rest, iso);
 });
 
-test("a FAT image on disk is whole, has the seed's documents, and no reader but its owner", async () => {
+test("a FAT image on disk is complete, has the seed's documents, and is readable only for its owner", async () => {
   const path = join(directory, "seed.vfat");
   const seed = forScripts("vfat");
   await writeSeed(path, seed, "vfat");
@@ -143,7 +143,7 @@ test("a FAT image on disk is whole, has the seed's documents, and no reader but 
   assert.equal(copy.stdout, seed.userData);
 });
 
-test("an archive on disk has what metadata-agent looks for, and no reader but its owner", async () => {
+test("an archive on disk has the form that metadata-agent detects, and is readable only for its owner", async () => {
   const path = join(directory, "seed.cpio");
   const seed = forScripts("cpio");
   await writeSeed(path, seed, "cpio");
@@ -154,7 +154,7 @@ test("an archive on disk has what metadata-agent looks for, and no reader but it
   assert.equal(name.stdout, "job-0abc\n");
 });
 
-test("a seed that is too large for its form leaves nothing behind", async () => {
+test("a seed that is too large for its form leaves no file behind", async () => {
   const seed = { ...forScripts("vfat"), userData: `#!/bin/sh\n${"#".repeat(9 * 1024 * 1024)}` };
   await mkdir(join(directory, "large"));
   for (const form of ["vfat", "cpio"] as const) {

@@ -4,26 +4,26 @@ import type { GuestFile, Seed, SeedForm } from "../../core/job/guest.ts";
 import { type RunnerAccess, runnerDirectory, runnerFiles } from "../runner-files.ts";
 import { buildSeedScript } from "./seed-script.ts";
 
-/** Packed once: packing the scripts again for each guest would be most of the work that the host has with its seed. */
+/** Cache of packed files: packing the scripts again for each guest would be most of the host's work for a seed. */
 const entries = new WeakMap<GuestFile, string>();
 
-/** What a seed is made of. */
+/** Input of {@link buildSeed}. */
 export interface SeedInput extends RunnerAccess {
   readonly jobId: string;
   readonly attempt: number;
   /** The guest's host name: letters, digits and dashes. */
   readonly hostName: string;
-  /** How the image reads its seed. */
+  /** The image's way to read its seed. */
   readonly form: SeedForm;
 }
 
 const boot = `${runnerDirectory}/boot.sh`;
 
 /**
- * The seed of one attempt, and the files that it brings into the guest. An ISO is for cloud-init, and is written for it. The
- * other forms are for illumos/metadata-agent too, which only knows scripts; cloud-init would run one at the very end of the boot,
- * so a FAT image has our #cloud-config as well, as vendor-data, which the agent does not read. Throws `usage` for a host name
- * that is none.
+ * Builds the seed of one attempt, and the files that it writes in the guest. An ISO is for cloud-init. The other forms
+ * are also for illumos/metadata-agent, which only supports scripts; cloud-init would run a script at the very end of
+ * the boot, so a FAT image also has the #cloud-config as vendor-data, which the agent does not read. Throws `usage` for
+ * an invalid host name.
  */
 export function buildSeed(input: SeedInput): { seed: Seed; files: readonly GuestFile[] } {
   const files = runnerFiles(input);
@@ -32,7 +32,7 @@ export function buildSeed(input: SeedInput): { seed: Seed; files: readonly Guest
     const metaData = `instance-id: ${instance}\nlocal-hostname: ${input.hostName}\n`;
     return { seed: { metaData, userData: cloudConfig(files, `[sh, ${boot}]`) }, files };
   }
-  // metadata-agent takes no YAML here (src/provider/nocloud.rs), and cloud-init takes JSON for YAML.
+  // metadata-agent does not accept YAML here (src/provider/nocloud.rs), and cloud-init accepts JSON as YAML.
   const metaData = `${JSON.stringify({ "instance-id": instance, "local-hostname": input.hostName })}\n`;
   const mark = `${runnerDirectory}/started-${instance}`;
   const userData = buildSeedScript({ files, boot, mark });
@@ -41,7 +41,7 @@ export function buildSeed(input: SeedInput): { seed: Seed; files: readonly Guest
   return { seed: { metaData, userData, vendorData }, files };
 }
 
-/** What makes this boot a first one: cloud-init and metadata-agent do their work again whenever it is another. */
+/** The instance id: cloud-init and metadata-agent do their work again whenever it changes. */
 function instanceOf({ jobId, attempt, hostName }: SeedInput): string {
   for (const name of [jobId, hostName]) {
     if (!/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/.test(name)) {
@@ -52,9 +52,9 @@ function instanceOf({ jobId, attempt, hostName }: SeedInput): string {
 }
 
 /**
- * Asks cloud-init for as little as possible: each module costs time before the first step. Modules run in the order
- * of the list, in the stage that begins once the network is configured. The layout of the lines is fixed: the
- * tiny guest (images/tiny) reads it with awk.
+ * Builds a #cloud-config with as few modules as possible, because each module delays the first step. Modules run in the
+ * order of the list, in the stage after the network configuration. The layout of the lines is fixed: the tiny guest
+ * (images/tiny) reads it with awk.
  */
 function cloudConfig(files: readonly GuestFile[], bootCommand: string): string {
   return `#cloud-config
@@ -68,8 +68,8 @@ ${files.map(writeFilesEntry).join("")}bootcmd:
 }
 
 /**
- * Packed, since cloud-init parses user-data four times and writes it once with Python code: the smaller half saves about
- * a second in an emulated guest.
+ * Encodes a file compressed, because cloud-init parses user-data four times and writes it once with Python code: half
+ * the size saves about a second in an emulated guest.
  */
 function writeFilesEntry(file: GuestFile): string {
   const known = entries.get(file);

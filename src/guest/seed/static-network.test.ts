@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-test("a static address is said in version 1, with no key that metadata-agent does not know", () => {
+test("version 1 has the static address, and only keys that metadata-agent supports", () => {
   assert.deepEqual(parse(networkConfigVersion1(network)), {
     version: 1,
     config: [
@@ -44,7 +44,7 @@ test("a static address is said in version 1, with no key that metadata-agent doe
   });
 });
 
-test("in version 2 the card is found by its hardware address, which YAML must not read as a number", () => {
+test("version 2 selects the card by its hardware address, which YAML must not read as a number", () => {
   const digits = { ...network, macAddress: "02:01:02:03:00:07" };
   assert.deepEqual(parse(networkConfigVersion2(digits), { version: "1.1" }), {
     version: 2,
@@ -82,7 +82,7 @@ test("a FAT image has the document as version 1, and an archive has it in its sc
   );
 });
 
-/** Commands of illumos that write down what they were asked, and know what they were told: enough for the script's own logic. */
+/** Commands of illumos that record their calls and report earlier ones: enough for the script's own logic. */
 const command = `#!/bin/sh
 cd "\${0%/*}"
 echo "\${0##*/} $*" >>calls

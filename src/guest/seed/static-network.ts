@@ -1,8 +1,8 @@
 import type { StaticNetwork } from "../../core/job/guest.ts";
 
 /**
- * A network as network-config of version 2, with `gateway4`, which every version of cloud-init reads. The layout of the lines is
- * fixed: the tiny guest (images/tiny) reads them with sed.
+ * Returns a network as network-config of version 2, with `gateway4`, which every version of cloud-init reads. The
+ * layout of the lines is fixed: the tiny guest (images/tiny) reads them with sed.
  */
 export function networkConfigVersion2({
   macAddress,
@@ -22,8 +22,8 @@ ethernets:
 }
 
 /**
- * As network-config of version 1, which cloud-init reads as well, and the only one that illumos/metadata-agent knows
- * (src/provider/nocloud.rs; it refuses keys that it does not know).
+ * Returns a network as network-config of version 1, which cloud-init reads too, and the only version that
+ * illumos/metadata-agent supports (src/provider/nocloud.rs; the agent rejects unknown keys).
  */
 export function networkConfigVersion1({
   macAddress,
@@ -46,9 +46,9 @@ config:
 }
 
 /**
- * Shell commands that give an illumos guest its address (dladm(8), ipadm(8), route(8)). An archive can tell metadata-agent only to
- * leave the network alone, so its script does the work; nothing here minds being done twice. A guest without dladm is none of
- * illumos, and sees to its network by itself.
+ * Returns shell commands that give an illumos guest its address (dladm(8), ipadm(8), route(8)). The metadata of an
+ * archive can only make metadata-agent leave the network unchanged, so the archive's script sets it up; all commands
+ * are idempotent. A guest without dladm is not illumos, and configures its network itself.
  */
 export function illumosNetworkScript({
   macAddress,

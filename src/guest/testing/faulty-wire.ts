@@ -3,9 +3,9 @@ import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * What becomes of a new connection: `pass`; `refuse` it with a reset; `stall`: accept it, take what comes and never say a
- * word; `freeze`: pass nothing in either direction, and tell nobody; cut it after so many bytes of the request, or of the
- * answer; or pass so many bytes a second.
+ * Handling of a new connection: `pass`; `refuse` it with a reset; `stall`: accept it, read and never answer; `freeze`:
+ * pass no data in either direction, without an error; cut it after some bytes of the request, or of the answer; or
+ * limit the bytes per second.
  */
 export type WireFault =
   | "pass"
@@ -16,16 +16,16 @@ export type WireFault =
   | { readonly cutAnswerAfter: number }
   | { readonly bytesPerSecond: number };
 
-/** A wire between a runner and its endpoint that fails as told. */
+/** A connection between a runner and its endpoint with faults. */
 export interface FaultyWire {
   readonly url: string;
-  /** Asked for each new connection, which are counted from 0. */
+  /** Called for each new connection with its number, from 0. */
   fault: (connection: number) => WireFault;
   connections(): number;
   close(): Promise<void>;
 }
 
-/** Lays one from a free port of loopback to `port`. */
+/** Opens a faulty wire from a free port of loopback to `port`. */
 export async function layWire(port: number): Promise<FaultyWire> {
   const sockets = new Set<Socket>();
   let count = 0;
@@ -72,7 +72,7 @@ function join(near: Socket, far: Socket, fault: Exclude<WireFault, "refuse" | "s
   pass(far, near, { speed, cutAfter: cutAnswerAfter ?? Infinity });
 }
 
-/** Passes everything on, and the end. A cut is a reset for both sides. */
+/** Passes on all data and the end. A cut resets both sides. */
 function pass(from: Socket, to: Socket, { speed, cutAfter }: { speed: number; cutAfter: number }): void {
   let passed = 0;
   from.on("data", (chunk: Buffer) => {

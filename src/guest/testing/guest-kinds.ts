@@ -9,11 +9,11 @@ import { findProgram } from "../../host/find-program.ts";
 export interface GuestKind {
   readonly name: string;
   readonly shell: readonly string[];
-  /** Makes the directory that is the whole PATH. */
+  /** Fills the directory that is the guest's whole PATH. */
   readonly fillPath: (directory: string) => Promise<void>;
 }
 
-/** What the runner needs of a system besides a client, a base64 tool and git. */
+/** Programs that the runner needs besides a client, a base64 tool and git. */
 const commonTools = [
   ...[
     "awk",
@@ -35,7 +35,7 @@ const commonTools = [
   ...["stty", "tty"],
   ...["sed", "setsid", "sha256sum", "sleep", "sort", "timeout", "tr", "wc", "git", "tar", "gzip", "stat"],
 ];
-/** What the scripts of the tests use. */
+/** Programs that the tests' scripts use. */
 const scriptTools = [
   "pkill",
   "seq",
@@ -52,20 +52,20 @@ const scriptTools = [
   "ps",
 ];
 
-/** The guests the runner is tried in. */
+/** The kinds of guests for tests of the runner. */
 export const guestKinds: readonly GuestKind[] = [
   guestKind("dash and curl", ["/bin/dash"], ["curl", "base64", "zstd"]),
   guestKind("bash and GNU wget", ["/bin/bash", "--posix"], ["wget", "base64"]),
   guestKind("dash, curl and openssl", ["/bin/dash"], ["curl", "openssl"]),
   guestKind("dash, curl and nothing for base64 but awk", ["/bin/dash"], ["curl"]),
   { name: "busybox alone", shell: ["/bin/busybox", "ash"], fillPath: fillWithBusybox },
-  // The sh of illumos, and the one here without `local`.
+  // The sh of illumos, and the only one here without `local`.
   guestKind("ksh93 and curl", ["/bin/ksh93"], ["curl", "base64"]),
 ];
 
 /**
- * What /bin/sh is somewhere. Not yash, which in the locale C reads no byte above 127, while a plan may have any; and not
- * posh, whose main process ends in the middle of a job.
+ * Programs that are /bin/sh on some system. yash is left out, because in the locale C it reads no byte above 127, while
+ * a plan may have any; and posh, because its main process ends in the middle of a job.
  */
 const shells: readonly (readonly [program: string, ...options: string[]])[] = [
   ["/bin/dash"],
@@ -76,7 +76,7 @@ const shells: readonly (readonly [program: string, ...options: string[]])[] = [
   ["/bin/ksh93"],
 ];
 
-/** Every shell with every client; the other tools are the usual ones. */
+/** Every shell with every client; the other tools are the default ones. */
 export const shellsAndClients: readonly GuestKind[] = shells.flatMap((shell) => {
   const name = shell.join(" ").replace("/bin/", "");
   return [
@@ -93,7 +93,7 @@ export const shellsAndClients: readonly GuestKind[] = shells.flatMap((shell) => 
   ];
 });
 
-/** Why a kind of guest cannot be tried on this host, or false. */
+/** Reason why a kind of guest cannot be tested on this host, or false. */
 export function missingFor(kind: GuestKind): string | false {
   const program = kind.shell[0] ?? "";
   try {
@@ -105,8 +105,8 @@ export function missingFor(kind: GuestKind): string | false {
 }
 
 /**
- * The guests that a test runs in: one of those that this host has, chosen by the run's seed, and in an exhaustive run all
- * of `kinds`. `runner-shells.system.test.ts` runs the whole matrix in every run.
+ * Guests in which a test runs: one available kind, chosen by the run's seed, and in an exhaustive run all of `kinds`.
+ * `runner-shells.system.test.ts` runs the whole matrix in every run.
  */
 export function guestsFor(purpose: string, kinds: readonly GuestKind[] = guestKinds): readonly GuestKind[] {
   const candidates = isExhaustive ? kinds : kinds.filter((kind) => missingFor(kind) === false);
@@ -127,7 +127,7 @@ async function linkTools(directory: string, tools: readonly string[]): Promise<v
   );
 }
 
-/** A test must not be able to take the machine down that it runs on. */
+/** Left out, so that a test cannot stop the machine that it runs on. */
 const dangerousApplets = new Set(["halt", "init", "poweroff", "reboot"]);
 
 async function fillWithBusybox(directory: string): Promise<void> {

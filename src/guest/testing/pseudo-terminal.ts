@@ -1,22 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** A serial line as a guest has one: a device, and both directions of its other end. */
+/** A guest's serial line: a device, and both directions of its other end. */
 export interface PseudoTerminal {
   /** The path of the guest's end. */
   readonly device: string;
-  /** All that was shown so far, as bytes. */
+  /** All output so far, as bytes. */
   shown(): Buffer;
   type(text: string): void;
   /**
-   * Waits until the text, or the first match of the pattern, is shown after `from`; fails after a minute with what was. Returns the
-   * offset behind it. A pattern sees bytes as latin1.
+   * Waits until the text, or the first match of the pattern, appears after `from`; fails after a minute with the output
+   * so far. Returns the offset after the match. A pattern matches bytes as latin1.
    */
   until(text: string | RegExp, from?: number): Promise<number>;
   close(): void;
 }
 
-/** Node makes no pseudo-terminals. This one keeps its far end open, as a serial line does that nobody has opened. */
+/** Node has no pseudo-terminals. This program keeps its far end open, like a serial line that no program has opened. */
 const program = `
 import os, pty, select, sys
 near, far = pty.openpty()
@@ -62,12 +62,14 @@ async function untilShown(
     const at = endOf(text, line.shown(), from);
     if (at !== null) return at;
     await once(line.child.stdout as NodeJS.ReadableStream, "data", { signal: end }).catch(() => {
-      throw new Error(`${String(text)} was not shown, but ${JSON.stringify(line.shown().toString())}`);
+      throw new Error(
+        `${String(text)} did not appear in the output ${JSON.stringify(line.shown().toString())}`,
+      );
     });
   }
 }
 
-/** The offset behind the first place of the text, or null. */
+/** Offset after the first occurrence of the text, or null. */
 function endOf(text: string | RegExp, shown: Buffer, from: number): number | null {
   if (typeof text === "string") {
     const at = shown.indexOf(text, from);

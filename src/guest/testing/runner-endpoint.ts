@@ -2,19 +2,19 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { UploadDesk } from "./upload-receiver.ts";
 
-/** A call as the endpoint got it; the body as Connect JSON. */
+/** A call that the endpoint received; the body as Connect JSON. */
 export interface RunnerCall {
   readonly method: string;
   readonly token: string;
   readonly body: Readonly<Record<string, unknown>>;
-  /** Of `POST /v1/uploads/ID?offset=N`, whose method is `upload`. */
+  /** Set for `POST /v1/uploads/ID?offset=N`, whose method is `upload`. */
   readonly upload?: { readonly id: string; readonly offset: number; readonly bytes: Buffer };
 }
 
-/** What the endpoint does instead of answering: cuts the connection, never answers, or answers with an HTTP status. */
+/** Faults: the endpoint cuts the connection, never answers, or answers with an HTTP status. */
 export type Fault = "drop" | "drop-after" | "stall" | number;
 
-/** An event of a step, as reported. */
+/** A reported event of a step. */
 export interface StepEvent {
   readonly index: number;
   readonly phase: number;
@@ -22,7 +22,7 @@ export interface StepEvent {
   readonly logOffset: number;
 }
 
-/** The end of a job, as reported. */
+/** A reported end of a job. */
 export interface Finish {
   readonly exitCode: number;
   readonly logLength: number;
@@ -32,12 +32,12 @@ export interface Finish {
   readonly logLost: boolean;
 }
 
-/** How an endpoint is set up. */
+/** Options of {@link RunnerEndpoint}. */
 export interface RunnerEndpointOptions {
   readonly plan: string;
   readonly bootstrapToken: string;
   readonly heartbeatSeconds?: number;
-  /** The answer to Finish; default 0. */
+  /** Hold in the answer to Finish; default 0. */
   readonly holdSeconds?: number;
 }
 
@@ -47,21 +47,21 @@ const untilDeadlineMs = 60_000;
 const holdAnswerMs = 1000;
 
 /**
- * An orchestrator's runner endpoint in memory, with the faults of a real one at will. It keeps the contract of
- * `runner.proto`: bytes it has are ignored, bytes beyond a gap are not taken, and `Finish` needs the whole output.
+ * An orchestrator's runner endpoint in memory, with faults on request. It obeys the contract of `runner.proto`:
+ * repeated bytes are ignored, bytes after a gap are not accepted, and `Finish` requires the whole output.
  */
 export class RunnerEndpoint {
   readonly calls: RunnerCall[] = [];
   readonly events: StepEvent[] = [];
   readonly uploads = new UploadDesk();
   finish: Finish | null = null;
-  /** When true, every answer tells the runner to stop. */
+  /** When true, every answer requests a stop. */
   stop = false;
-  /** When true, every answer tells it to stop at once, without the steps that always run. */
+  /** When true, every answer requests a stop at once, also of the steps with `always`. */
   stopNow = false;
-  /** The order for a shell in a guest on hold; {@link changeOrder} sets it. */
+  /** Order for a shell in a guest on hold; {@link changeOrder} sets it. */
   order = "";
-  /** Asked before every call. */
+  /** Called before every call; the result is the fault of that call. */
   fault: (call: RunnerCall) => Fault | null = () => null;
   sessionToken = "";
   readonly #options: RunnerEndpointOptions;
@@ -79,12 +79,12 @@ export class RunnerEndpoint {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** How many bytes of output have come without a gap. */
+  /** Number of output bytes received without a gap. */
   get received(): number {
     return this.#received;
   }
 
-  /** Listens: the first time on a free port, later on the same one. */
+  /** Listens: first on a free port, later on the same port. */
   async listen(): Promise<void> {
     const server = createServer((request, response) => void this.#serve(request, response));
     await new Promise<void>((resolve, reject) => {
@@ -95,7 +95,7 @@ export class RunnerEndpoint {
     this.#port = (server.address() as AddressInfo).port;
   }
 
-  /** Goes away, cutting every connection; what it knows stays. */
+  /** Stops listening and cuts every connection; the received data stays. */
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = null;
@@ -105,7 +105,7 @@ export class RunnerEndpoint {
     await closed;
   }
 
-  /** Wants another shell, or with an empty order none, and tells a call of `Hold` that waits. */
+  /** Orders another shell, or none with an empty order, and answers a waiting call of `Hold`. */
   changeOrder(order: string): void {
     this.order = order;
     this.#changed();
@@ -117,7 +117,7 @@ export class RunnerEndpoint {
     this.#changed();
   }
 
-  /** Forgets the output from `length` on, as a server does whose disk lost the last write. */
+  /** Drops the output from `length` on, like a server whose disk lost the last write. */
   forgetFrom(length: number): void {
     const kept = Buffer.concat(this.#chunks).subarray(0, length);
     this.#chunks.splice(0, this.#chunks.length, kept);
@@ -134,13 +134,13 @@ export class RunnerEndpoint {
     return Buffer.concat(this.#chunks);
   }
 
-  /** Waits until `condition` holds; it is asked after every call. Fails after a minute, telling what did arrive. */
+  /** Waits until `condition` is true; it is evaluated after every call. Fails after a minute, with the received output. */
   async until(condition: () => boolean, what: string): Promise<void> {
     if (condition()) return;
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#watchers.delete(watch);
-        reject(new Error(`Waited in vain for ${what}. Output so far:\n${this.text().slice(-2000)}`));
+        reject(new Error(`Timed out waiting for ${what}. Output so far:\n${this.text().slice(-2000)}`));
       }, untilDeadlineMs);
       const watch = () => {
         if (!condition()) return;
@@ -168,7 +168,7 @@ export class RunnerEndpoint {
     this.#changed();
   }
 
-  /** Waits until there is something that a runner on hold has not seen, or a moment. */
+  /** Waits until there is a change that the runner has not seen, or for a moment. */
   async #news(seen: string): Promise<void> {
     if (this.stop || this.order !== seen) return;
     await new Promise<void>((resolve) => {
@@ -231,7 +231,7 @@ export class RunnerEndpoint {
       this.#chunks.push(fresh);
       this.#received += fresh.length;
     }
-    // As in Connect JSON: a zero is left out.
+    // Connect JSON omits a zero.
     return [200, this.#received === 0 ? stop : { received: String(this.#received), ...stop }];
   }
 

@@ -11,50 +11,50 @@ import { buildPlan, type PlanInput } from "../seed/plan.ts";
 import { type GuestKind, guestKinds } from "./guest-kinds.ts";
 import { RunnerEndpoint } from "./runner-endpoint.ts";
 
-/** A runner under test, its endpoint, and its files. */
+/** A runner under test, with its endpoint and files. */
 export interface RunningRunner {
   readonly endpoint: RunnerEndpoint;
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Where the runner works; the checkout is in `checkout`. */
+  /** The runner's working directory; the checkout is in `checkout`. */
   readonly work: string;
   readonly state: string;
-  /** Its exit code, or null where a signal ended it. */
+  /** The runner's exit code, or null when a signal ended it. */
   readonly exit: Promise<number | null>;
 }
 
-/** What a test asks of {@link startRunner}. */
+/** Options of {@link RunnerHarness.start}. */
 export interface StartOptions {
   readonly plan: Partial<PlanInput>;
   readonly kind?: GuestKind;
   readonly heartbeatSeconds?: number;
-  /** Called before the runner starts, with the endpoint that listens already. */
+  /** Called before the runner starts, with the listening endpoint. */
   readonly prepare?: (endpoint: RunnerEndpoint) => void | Promise<void>;
-  /** Makes the runner reach the endpoint, which listens on `port`, by another URL. */
+  /** Returns another URL for the endpoint, which listens on `port`. */
   readonly connect?: (port: number) => Promise<string>;
-  /** Brings the runner's files into its directory in another way. */
+  /** Writes the runner's files to its directory in another way. */
   readonly bring?: (home: string, access: RunnerAccess) => Promise<void>;
-  /** Which script of the runner to start, with which arguments; default `runner.sh run`. */
+  /** Script of the runner to start, with its arguments; default `runner.sh run`. */
   readonly command?: readonly [script: string, ...args: string[]];
-  /** Where to work; default: a directory beside the runner's files. */
+  /** Working directory; default: a directory beside the runner's files. */
   readonly work?: string;
-  /** For how long the guest is to be kept after a failure. */
+  /** Number of seconds to keep the guest after a failure. */
   readonly holdSeconds?: number;
   /** The guest's line for shells. */
   readonly shellDevice?: string;
-  /** Limits of `runner.sh` by name, instead of its own: a test need not wait for half a minute to see a timeout. */
+  /** Limits that replace those of `runner.sh`, by name, so that a test need not wait half a minute for a timeout. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Further variables of the runner's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Called with the runner's directory before anything is in it. */
+  /** Called with the runner's empty directory. */
   readonly furnish?: (home: string) => Promise<void>;
-  /** Instead of the kernel's /proc/vmstat. */
+  /** File that replaces the kernel's /proc/vmstat. */
   readonly vmstat?: string;
 }
 
 const paths = new Map<string, Promise<string>>();
 
-/** The PATH of a kind of guest; made once for each. */
+/** Returns the PATH of a kind of guest, created once for each kind. */
 function pathOf(kind: GuestKind, root: string): Promise<string> {
   const known = paths.get(kind.name);
   if (known) return known;
@@ -68,7 +68,7 @@ function pathOf(kind: GuestKind, root: string): Promise<string> {
   return made;
 }
 
-/** Everything the tests of one file start, to be ended with `close`. */
+/** Starts processes for the tests of one file; `close` ends them all. */
 export class RunnerHarness {
   readonly #root: string;
   readonly #running: (Omit<RunningRunner, "endpoint"> & { readonly endpoint?: RunnerEndpoint })[] = [];
@@ -81,12 +81,12 @@ export class RunnerHarness {
     return new RunnerHarness(await mkdtemp(join(tmpdir(), "solstice-runner-")));
   }
 
-  /** An empty directory that `close` removes. */
+  /** Returns an empty directory that `close` removes. */
   directory(): Promise<string> {
     return mkdtemp(join(this.#root, "d-"));
   }
 
-  /** Starts the real runner as a process, with the plan of one small job unless told otherwise. */
+  /** Starts the real runner as a process, by default with the plan of one small job. */
   async start(options: StartOptions): Promise<RunningRunner> {
     const bootstrapToken = randomBytes(24).toString("base64url");
     const { heartbeatSeconds = 2, holdSeconds = 0 } = options;
@@ -104,7 +104,7 @@ export class RunnerHarness {
     return running;
   }
 
-  /** Starts the real runner against a server of the test's own, which gives it its plan. */
+  /** Starts the real runner against the test's own server, which sends the plan. */
   async startAt(
     access: RunnerAccess,
     options: Pick<StartOptions, "kind">,
@@ -116,7 +116,7 @@ export class RunnerHarness {
     return running;
   }
 
-  /** Kills what still runs and removes every file. */
+  /** Kills the running processes and removes every file. */
   async close(): Promise<void> {
     for (const { process, endpoint, pid } of this.#running) {
       if (process.exitCode === null && process.signalCode === null) killGroup(pid);
@@ -177,18 +177,18 @@ const smallJob: PlanInput = {
   deadlineSeconds: 120,
 };
 
-/** Kills a process group; one that is gone is fine. */
+/** Kills a process group. Idempotent. */
 export function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // Gone already.
+    // The group has ended already.
   }
 }
 
 /**
- * Waits until a process is dead, or fails after some seconds. A killed process accepts signals until its parent has read
- * its exit status, and the parent of an orphan is init, which does that at its own pace: a zombie counts as dead.
+ * Waits until a process is dead, or fails after some seconds. A killed process accepts signals until its parent has
+ * read its exit status, and the parent of an orphaned process is init, which may take a while: a zombie counts as dead.
  */
 export async function untilDead(pid: number): Promise<void> {
   const giveUpAt = performance.now() + 5000;
@@ -200,19 +200,19 @@ export async function untilDead(pid: number): Promise<void> {
   assert.fail(`process ${pid} still runs`);
 }
 
-/** Steps with made-up names. */
+/** Creates steps with generated names. */
 export function stepsOf(...runs: string[]): { name: string; run: string }[] {
   return runs.map((run, at) => ({ name: `step ${at}`, run }));
 }
 
-/** Fails unless a `Finish` proves the output: all of it arrived, and it is what the guest says. */
+/** Fails unless a `Finish` proves the output: all of it arrived, with the guest's checksum. */
 export function assertProven(endpoint: RunnerEndpoint): void {
   const output = endpoint.bytes();
   assert.equal(endpoint.finish?.logLength, output.length);
   assert.equal(endpoint.finish?.logSha256, createHash("sha256").update(output).digest("hex"));
 }
 
-/** The events of steps, each as `INDEX:PHASE:EXIT_CODE`; phase 1 is the start, 2 the end. */
+/** Returns the events of steps, each as `INDEX:PHASE:EXIT_CODE`; phase 1 is the start, 2 the end. */
 export function eventsOf(endpoint: RunnerEndpoint): string[] {
   return endpoint.events.map(({ index, phase, exitCode }) => `${index}:${phase}:${exitCode}`);
 }

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
-/** A file as an {@link UploadDesk} got it. */
+/** A file that an {@link UploadDesk} received. */
 export interface DeskFile {
   readonly kind: string;
-  /** The name's bytes as latin1, so that every byte shows. */
+  /** The name's bytes as latin1, so that every byte is visible. */
   readonly name: string;
   readonly size: number;
   bytes: Buffer;
@@ -15,12 +15,12 @@ type Body = Readonly<Record<string, unknown>>;
 /** The uploads of a runner endpoint in memory, by the contract of `runner.proto`. */
 export class UploadDesk {
   readonly files = new Map<string, DeskFile>();
-  /** Why a file is not taken, by its name; empty: it is. */
+  /** Returns the reason to refuse a file; empty to accept it. */
   refuse: (file: DeskFile) => string = () => "";
-  /** Bytes of a chunk that arrive wrong: for a line that damages what it carries. */
+  /** Changes the bytes of a chunk, to simulate a line that damages data. */
   damage: (bytes: Buffer) => Buffer = (bytes) => bytes;
 
-  /** The files that are kept, by name. */
+  /** The stored files, by name. */
   stored(): Map<string, string> {
     const kept = [...this.files.values()].filter((file) => file.stored);
     return new Map(kept.map((file) => [file.name, file.bytes.toString("latin1")]));
@@ -66,7 +66,7 @@ export class UploadDesk {
   }
 }
 
-/** As in Connect JSON: a zero and a false are left out. */
+/** Connect JSON omits a zero and a false. */
 function progress(file: DeskFile): object {
   return {
     ...(file.bytes.length > 0 && { received: String(file.bytes.length) }),
