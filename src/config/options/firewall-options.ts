@@ -1,45 +1,35 @@
 import { parseRange } from "../../core/image-map/cidr.ts";
 import { egressRangesMax, normaliseRanges, rangeRule } from "../../core/image-map/egress.ts";
-import type { OptionDefinition } from "./option-definition.ts";
+import { defineOptions } from "./option-definition.ts";
 import { oneOf, type Parsed } from "./option-parsers.ts";
 
-const group = "Isolation of guests (libvirt):";
 const portsMax = 32;
 
 /** The guests' access to the host and its networks. */
-export const firewallOptions = {
+export const firewallOptions = defineOptions("Isolation of guests (libvirt):", {
   firewall: {
-    flag: "firewall",
     placeholder: "SWITCH",
-    environment: "FIREWALL",
-    group,
     description:
       "on: guests reach only the runner endpoint, DHCP, DNS and the internet, not this host or its networks; off: no isolation",
     defaultText: "on",
     parse: oneOf("on", "off"),
-  } as const satisfies OptionDefinition<"on" | "off">,
+  },
   guestLanAccess: {
-    flag: "guest-lan-access",
     placeholder: "RANGE,...",
-    environment: "GUEST_LAN_ACCESS",
-    group,
     description: "private IPv4 ranges that guests may also reach, such as 10.1.2.0/24,192.168.7.9",
     defaultText: null,
     defaultNote: "none",
     parse: ranges,
-  } as const satisfies OptionDefinition<readonly string[]>,
+  },
   guestHostPorts: {
-    flag: "guest-host-ports",
     placeholder: "PORT,...",
-    environment: "GUEST_HOST_PORTS",
-    group,
     description:
       "TCP ports of this host, at its address on the guests' network, that guests may also reach, such as a git server's",
     defaultText: null,
     defaultNote: "none",
     parse: ports,
-  } as const satisfies OptionDefinition<readonly number[]>,
-};
+  },
+});
 
 function ranges(text: string): Parsed<readonly string[]> {
   const texts = text.split(",").map((one) => one.trim());

@@ -19,6 +19,34 @@ export interface OptionDefinition<Value> {
   readonly parse: Parser<Value>;
 }
 
+/** An option as it is written: without what follows from its name and its group. */
+export interface WrittenOption<Value>
+  extends Omit<OptionDefinition<Value>, "flag" | "environment" | "group"> {
+  /** Given where the variable is not the flag in capitals. */
+  readonly environment?: string;
+}
+
+/** Options as {@link defineOptions} completes them. */
+type CompleteOptions<Table> = {
+  readonly [Name in keyof Table]: Table[Name] &
+    Pick<OptionDefinition<unknown>, "flag" | "environment" | "group">;
+};
+
+/**
+ * Completes a table of options of one group. The name of an option is written once: `maxQueued` is also the flag `--max-queued`
+ * and the variable `MAX_QUEUED`.
+ */
+export function defineOptions<const Table extends Readonly<Record<string, WrittenOption<unknown>>>>(
+  group: string,
+  table: Table,
+): CompleteOptions<Table> {
+  const options = Object.entries(table).map(([name, option]) => {
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return [name, { flag, environment: flag.replaceAll("-", "_").toUpperCase(), group, ...option }];
+  });
+  return Object.fromEntries(options);
+}
+
 /** The values of a table of options; the value of an option without a default may be null. */
 export type OptionValues<Table> = {
   -readonly [Key in keyof Table]: Table[Key] extends OptionDefinition<infer Value>

@@ -1,83 +1,60 @@
 import { parseRange, rangeText } from "../../core/image-map/cidr.ts";
 import type { GuestAddresses, Subnet } from "../zones-config.ts";
-import type { OptionDefinition } from "./option-definition.ts";
+import { defineOptions } from "./option-definition.ts";
 import type { Parsed } from "./option-parsers.ts";
 
-const group = "Guests in zones (illumos):";
-
 /** The dataset, the link and the addresses of the zones backend on an illumos host. */
-export const zonesOptions = {
+export const zonesOptions = defineOptions("Guests in zones (illumos):", {
   zonesPool: {
-    flag: "zones-pool",
     placeholder: "DATASET",
-    environment: "ZONES_POOL",
-    group,
     description:
       "the ZFS dataset above images, guests' disks and zones; created if it is missing, its parent must exist",
     defaultText: "rpool/solstice",
     parse: datasetName,
-  } as const satisfies OptionDefinition<string>,
+  },
   zonesLink: {
-    flag: "zones-link",
     placeholder: "LINK",
-    environment: "ZONES_LINK",
-    group,
     description:
       "the etherstub, bridge or network card below guests' VNICs; an etherstub is created if the link is missing",
     defaultText: "solstice_stub0",
     parse: linkName,
-  } as const satisfies OptionDefinition<string>,
+  },
   zonesVnic: {
-    flag: "zones-vnic",
     placeholder: "LINK",
-    environment: "ZONES_VNIC",
-    group,
     description:
       "the host's interface on that link, whose address guests call; a VNIC with the gateway's address is created if it is missing",
     defaultText: "solstice0",
     parse: linkName,
-  } as const satisfies OptionDefinition<string>,
+  },
   zonesSubnet: {
-    flag: "zones-subnet",
     placeholder: "RANGE",
-    environment: "ZONES_SUBNET",
-    group,
     description: "the IPv4 network of guests",
     defaultText: "10.88.0.0/24",
     parse: subnet,
-  } as const satisfies OptionDefinition<Subnet>,
+  },
   zonesGateway: {
-    flag: "zones-gateway",
     placeholder: "ADDRESS",
-    environment: "ZONES_GATEWAY",
-    group,
     description: "the default router of guests, in that network",
     defaultText: null,
     defaultNote: "the first address of ZONES_SUBNET",
     parse: address,
-  } as const satisfies OptionDefinition<string>,
+  },
   zonesAddresses: {
-    flag: "zones-addresses",
     placeholder: "FIRST-LAST",
-    environment: "ZONES_ADDRESSES",
-    group,
     description:
       "the addresses for guests, one for each guest that runs or is on hold, such as 10.88.0.10-10.88.0.99",
     defaultText: null,
     defaultNote: "the rest of ZONES_SUBNET",
     parse: addressRange,
-  } as const satisfies OptionDefinition<GuestAddresses>,
+  },
   zonesNameservers: {
-    flag: "zones-nameservers",
     placeholder: "ADDRESS,...",
-    environment: "ZONES_NAMESERVERS",
-    group,
     description: "the guests' DNS servers, as IPv4 addresses that guests can reach",
     defaultText: null,
     defaultNote: "the servers in /etc/resolv.conf",
     parse: nameservers,
-  } as const satisfies OptionDefinition<readonly string[]>,
-};
+  },
+});
 
 /** Longest name of the dataset: the backend adds names below it, zfs(8) allows 255 characters, and paths of sockets fewer. */
 const datasetMax = 100;
