@@ -1,12 +1,12 @@
 import type { LogStream } from "../core/job/job.ts";
 
-/** Names one attempt of a job. */
+/** Identifies one attempt of a job. */
 export interface AttemptKey {
   readonly jobId: string;
   readonly attempt: number;
 }
 
-/** Names one log. */
+/** Identifies one log. */
 export interface LogKey extends AttemptKey {
   readonly stream: LogStream;
 }

@@ -5,18 +5,18 @@ import { type Verdict, verdict } from "../core/job/verdict.ts";
 import type { JobRequest } from "../core/request/job-request.ts";
 import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema/schema.ts";
 
-/** The most rows that one list call returns. */
+/** Most rows that one list call returns. */
 export const maxListed = 1000;
 
-/** `limit` within 1 and `most`. */
+/** `limit` between 1 and `most`. */
 export function boundedLimit(limit: number, most: number = maxListed): number {
   return Math.max(1, Math.min(most, Math.floor(limit)));
 }
 
-/** The columns that repeat what is in the request. */
+/** The columns that repeat fields of the request. */
 type ShownColumn = "source" | "repo_url" | "commit_sha" | "ref";
 
-/** A row of `jobs` as the rest of the program sees it. */
+/** Converts a row of `jobs`. */
 export function toJob(row: Omit<Selectable<JobsTable>, ShownColumn>): Job {
   return {
     id: row.id,
@@ -41,7 +41,7 @@ export function toJob(row: Omit<Selectable<JobsTable>, ShownColumn>): Job {
   };
 }
 
-/** The request was validated before it was written, by this version or an older one, so its shape is trusted here. */
+/** The request was validated before it was stored, by this version or an older one, so its shape is trusted here. */
 function parseRequest(row: Pick<JobsTable, "id" | "request">): JobRequest {
   try {
     return JSON.parse(row.request);
@@ -66,7 +66,7 @@ export function verdictColumns(ended: Verdict | null) {
   };
 }
 
-/** A row of `job_transitions`. */
+/** Converts a row of `job_transitions`. */
 export function toTransition(row: Selectable<JobTransitionsTable>): JobTransition {
   return {
     jobId: row.job_id,
@@ -79,7 +79,7 @@ export function toTransition(row: Selectable<JobTransitionsTable>): JobTransitio
   };
 }
 
-/** A row of `machines`. */
+/** Converts a row of `machines`. */
 export function toMachine(row: Selectable<MachinesTable>): Machine {
   return {
     jobId: row.job_id,
@@ -104,7 +104,7 @@ export function toMachine(row: Selectable<MachinesTable>): Machine {
   };
 }
 
-/** A row of `steps`. */
+/** Converts a row of `steps`. */
 export function toStep(row: Selectable<StepsTable>): JobStep {
   return {
     jobId: row.job_id,

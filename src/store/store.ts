@@ -9,18 +9,18 @@ import { reclaimSpace } from "./sqlite/reclaim.ts";
 import { WriteQueue, type Writer } from "./write-queue.ts";
 
 /**
- * Says that something changed, so that loops and followers need not poll. It may be late, doubled or missing (on SQLite
- * when another process wrote): whoever listens also looks by themselves now and then.
+ * Announces a change, so that loops and followers need not poll fast. A wake may be late, repeated or missing (on
+ * SQLite when another process wrote), so listeners also poll slowly.
  * - `queue`: a job became queued. `job`: any other change of a job, its steps or its machine. `log`: bytes arrived.
  */
 export interface JobWake {
   readonly kind: "job" | "log" | "queue";
   readonly jobId: string;
-  /** Only in the process that wrote the change: the job has ended, so that its slot is free and its result may wait. */
+  /** Only in the process that wrote the change: the job has ended, so its slot is free and its result may wait. */
   readonly ended?: boolean;
-  /** Of a job that was active and waits again, told in the process that wrote it: its slot is free. */
+  /** Only in the process that wrote the change: an active job is queued again, so its slot is free. */
   readonly requeued?: boolean;
-  /** Of a job whose guest has just been put on hold, told in the process that wrote it: its slot is free. */
+  /** Only in the process that wrote the change: the job's guest was put on hold, so its slot is free. */
   readonly onHold?: boolean;
 }
 
@@ -30,41 +30,41 @@ export type Wake = JobWake | { readonly kind: "all" };
 /** One operation's writes. `announce` collects wakes, which are sent after the commit. */
 export type Write<T> = (trx: Transaction<Database>, announce: (wake: Wake) => void) => Promise<T>;
 
-/** A write that is under way, for functions that are a part of one. */
+/** A write in progress, for functions that are a part of one. */
 export interface OpenWrite {
   readonly store: Store;
   readonly trx: Transaction<Database>;
   readonly announce: (wake: Wake) => void;
 }
 
-/** An open store. The functions of the other files take it first. */
+/** An open store: the first parameter of the functions in the other files. */
 export interface Store {
   /** For reads. Never use it inside a write: there the transaction is the connection. */
   readonly db: Kysely<Database>;
-  /** Whether the database knows `for update skip locked`. Where it does not, writers come one after the other. */
+  /** True when the database supports `for update skip locked`. Otherwise writers run one after the other. */
   readonly canSkipLocked: boolean;
-  /** Whether the end of a job is written together with its row in the outbox. */
+  /** True when the end of a job is written together with its row in the outbox. */
   readonly recordsResults: boolean;
   /** Runs one operation in one transaction; resolves when it is on disk. */
   write<T>(work: Write<T>): Promise<T>;
   /** Calls `listener` after each commit that changed something. Returns the function that ends this. */
   subscribe(listener: (wake: Wake) => void): () => void;
-  /** Tells all listeners of this process. */
+  /** Sends a wake to all listeners of this process. */
   wake(wake: Wake): void;
   /**
-   * Gives space that deleted rows left back to the disk, where the database does not by itself (PostgreSQL uses it
-   * again). Returns the bytes.
+   * Returns space of deleted rows to the disk, where the database does not do so itself (PostgreSQL uses it again).
+   * Returns the number of bytes.
    */
   reclaim(): Promise<number>;
-  /** Commits what was accepted, then closes. */
+  /** Commits the accepted writes, then closes. */
   close(): Promise<void>;
 }
 
-/** What can be said when a store of either kind is opened. */
+/** Options for opening a store of either kind. */
 export interface StoreOptions {
-  /** As of {@link Store}; false when absent. */
+  /** See {@link Store}; false when absent. */
   readonly recordsResults?: boolean;
-  /** The schema to bring the database to; that of this version when absent. */
+  /** The migrations to apply; those of this version when absent. */
   readonly migrations?: readonly Migration[];
 }
 
@@ -83,15 +83,15 @@ export async function openSqliteStore(options: StoreOptions & { readonly path: s
   return createStore(db, { writer: queue, reclaim, recordsResults: options.recordsResults ?? false });
 }
 
-/** Carries wakes to the other processes that have the database open. */
+/** Carries wakes to the other processes that use the database. */
 export interface WakeExchange {
   /** Sends soon, and never fails: a wake may get lost. */
   send(wake: Wake): void;
-  /** Sends what waits, then closes. */
+  /** Sends waiting wakes, then closes. */
   close(): Promise<void>;
 }
 
-/** What differs between the databases once they are open. */
+/** Differences between the databases once they are open. */
 interface StoreParts {
   readonly writer?: Writer;
   readonly exchange?: WakeExchange;
@@ -100,12 +100,12 @@ interface StoreParts {
   readonly recordsResults?: boolean;
 }
 
-/** A store over a migrated database of either dialect. Without `parts` it is one of a single process' own. */
+/** A store over a migrated database of either dialect. Without `parts` it is for a single process. */
 export function createStore(db: Kysely<Database>, parts: StoreParts = {}): Store {
   const { writer = new WriteQueue(db), exchange = null } = parts;
   const listeners = new Set<(wake: Wake) => void>();
   const wake = (sent: Wake) => {
-    // In a turn of its own: a listener that throws is a defect of the listener, and not a failed write.
+    // In a separate turn: a listener that throws is a defect of the listener, and not a failed write.
     for (const listener of listeners) queueMicrotask(() => listener(sent));
   };
   return {

@@ -1,12 +1,15 @@
 import type { JobWake, Store } from "./store.ts";
 
-/** Turns the store's wake-ups into something a loop can wait for. Wakes that come while nobody waits count as one. */
+/** Turns the store's wakes into something that a loop can wait for. Wakes between two calls of `next` count as one. */
 export interface WakeListener extends Disposable {
   /** Resolves at the next (or an uncollected) wake, or after `timeoutMs`; rejects with the reason of `signal`. */
   next(options: { timeoutMs: number; signal: AbortSignal }): Promise<void>;
 }
 
-/** Listens to the wakes that `matches` picks, and to those that are meant for all. Begin before reading what may change, or a change falls between. */
+/**
+ * Listens to the wakes that `matches` selects, and to wakes for all. Start listening before reading the data, or a
+ * change in between is missed.
+ */
 export function listenForWakes(store: Store, matches: (wake: JobWake) => boolean): WakeListener {
   let woken = false;
   let resume: () => void = () => {};

@@ -3,33 +3,33 @@ import { type Kysely, sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Database } from "./schema/schema.ts";
 
-/** Operations that share one commit at most: bounds how long a transaction holds the write lock. */
+/** Most operations that share one commit: limits the time for which a transaction holds the write lock. */
 const maxBatch = 100;
 
-/** One operation's writes; what it returns reaches the caller after the commit. It may be run again, from its start. */
+/** One operation's writes; its value reaches the caller after the commit. It may be run again, from its start. */
 export type Work<T> = (trx: Transaction<Database>) => Promise<T>;
 
 /** Runs the writes of a store. */
 export interface Writer {
   /** Runs `work` in a transaction; resolves with its value once that is on disk. */
   run<T>(work: Work<T>): Promise<T>;
-  /** Refuses new work, and resolves when all that was accepted has ended. */
+  /** Refuses new work, and resolves when all accepted work has ended. */
   close(): Promise<void>;
 }
 
 /** An operation that waits for its commit. */
 export interface QueuedWork {
   run(trx: Transaction<Database>): Promise<void>;
-  /** Answers the caller with what the last `run` gave. */
+  /** Resolves the caller's promise with the value of the last `run`. */
   committed(): void;
   failed(error: unknown): void;
 }
 
-/** How a {@link WriteQueue} commits. */
+/** Commit strategy of a {@link WriteQueue}. */
 export interface CommitOptions {
-  /** Commits some operations, and answers each; keeps one that fails from harming the others. Never rejects. */
+  /** Commits some operations and settles each; an operation that fails does not affect the others. Never rejects. */
   commit(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void>;
-  /** Batches that are committed at the same time, at most. */
+  /** Most batches that are committed at the same time. */
   readonly atOnce: number;
 }
 
@@ -37,8 +37,8 @@ export interface CommitOptions {
 const oneAfterTheOther: CommitOptions = { commit: commitInSavepoints, atOnce: 1 };
 
 /**
- * Group commit. A commit costs one disk flush however much is in it, so operations that arrive together share one
- * transaction, and nobody is answered before the flush.
+ * Group commit. A commit costs one disk flush for any number of writes, so operations that arrive together share one
+ * transaction; no caller gets its result before the flush.
  */
 export class WriteQueue implements Writer {
   readonly #db: Kysely<Database>;
@@ -62,7 +62,7 @@ export class WriteQueue implements Writer {
     });
   }
 
-  /** Refuses new work, and resolves when all that was accepted is committed. */
+  /** Refuses new work, and resolves when all accepted work is committed. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#lanes);
@@ -82,7 +82,7 @@ export class WriteQueue implements Writer {
       const share = Math.ceil(this.#waiting.length / this.#options.atOnce);
       if (share > 0) await this.#options.commit(this.#db, this.#waiting.splice(0, Math.min(maxBatch, share)));
     }
-    // In the same turn as the look at what waits: whatever comes now starts a lane again.
+    // In the same turn as the check above: later work starts a lane again.
     this.#busyLanes -= 1;
   }
 }
@@ -103,7 +103,9 @@ function toQueued<T>(
   };
 }
 
-/** Gives each operation a savepoint of its own: one that fails is undone alone. A savepoint costs SQLite next to nothing. */
+/**
+ * Gives each operation its own savepoint: a failed operation is undone alone. A savepoint costs SQLite next to nothing.
+ */
 async function commitInSavepoints(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void> {
   const succeeded: QueuedWork[] = [];
   try {
@@ -132,7 +134,7 @@ async function runInSavepoint(trx: Transaction<Database>, queued: QueuedWork): P
   }
 }
 
-/** False when there was nothing to go back to: after a full disk, SQLite itself has rolled back the whole batch. */
+/** False when the savepoint does not exist: after a full disk, SQLite itself has rolled back the whole batch. */
 async function undo(trx: Transaction<Database>): Promise<boolean> {
   try {
     await sql`rollback to savepoint operation`.execute(trx);

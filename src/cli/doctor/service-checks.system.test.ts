@@ -103,7 +103,7 @@ describe("PostgreSQL", () => {
     await administer(newer, "update schema_migrations set name = '0001_jobs' where name <> '9999_future'");
     const unreleased = await checked({ databaseUrl: newer });
     assert.match(unreleased.detail, /made by a version before the first release/);
-    assert.match(unreleased.remedy ?? "", /DATABASE_URL name an empty one/);
+    assert.match(unreleased.remedy ?? "", /set DATABASE_URL to an empty one/);
   });
 });
 

@@ -5,55 +5,58 @@ import { boundedLimit } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** Named limits of what is kept of refused messages: a producer that sends nonsense must not fill the store. */
+/** Limits of stored refused messages: a producer of invalid messages must not fill the store. */
 export const rejectedLimits = {
-  /** Of each body. */
+  /** Bytes of each body. */
   bodyBytes: 64 * 1024,
-  /** Of each sentence that says what is wrong. */
+  /** Characters of each error sentence. */
   messageChars: 4000,
   requestIdChars: 200,
-  /** Different messages; the oldest go. */
+  /** Different messages; the oldest are removed. */
   rows: 1000,
 } as const;
 
-/** Surplus messages that one write removes: several writes at once do not see each other's. */
+/** Surplus messages that one write removes; more than one, since concurrent writes do not see each other's messages. */
 const removedAtOnce = 100;
 
-/** A refused message, as it is noted. */
+/** A refused message to record. */
 export interface Rejection {
-  /** As far as it was read. */
+  /** The part of the body that was read. */
   readonly body: Uint8Array;
-  /** How long it was. */
+  /** Length of the whole body. */
   readonly bodyBytes: number;
-  /** True when the broker gives it out again: then it is no new message. */
+  /** True when the broker delivers the message again: then it is not a new message. */
   readonly redelivered: boolean;
   readonly reason: ErrorCode;
   readonly message: string;
-  /** Where one could be read. */
+  /** Null when no id could be read. */
   readonly requestId: string | null;
   readonly hostId: string;
   /** Ms since the epoch. */
   readonly at: number;
 }
 
-/** A refused message, as it is kept. */
+/** A refused message as stored. */
 export interface RejectedMessage {
   /** SHA-256 (hex) of the whole body. */
   readonly id: string;
-  /** When it came last, ms since the epoch. */
+  /** When it last arrived, ms since the epoch. */
   readonly receivedAt: number;
   readonly reason: string;
   readonly message: string;
   readonly requestId: string | null;
   readonly hostId: string;
-  /** Its beginning. */
+  /** The beginning of the body. */
   readonly body: Uint8Array;
-  /** How long it was. */
+  /** Length of the whole body. */
   readonly bodyBytes: number;
   readonly times: number;
 }
 
-/** Notes a refused message. The same body again is one row that counts; the oldest rows go when there are too many. */
+/**
+ * Records a refused message. A repeated body increments the count of its row; the oldest rows are removed when there
+ * are too many.
+ */
 export async function recordRejected(store: Store, rejection: Rejection): Promise<void> {
   await store.write(async (trx) => {
     const row = rowOf(rejection);
@@ -91,7 +94,7 @@ function rowOf(rejection: Rejection) {
   };
 }
 
-/** It quotes a stranger's message: PostgreSQL takes neither NUL nor half a character. */
+/** Makes untrusted text storable: PostgreSQL refuses NUL and unpaired surrogates. */
 function storable(text: string, limit: number): string {
   return text.slice(0, limit).toWellFormed().replaceAll("\0", "\ufffd");
 }
@@ -111,8 +114,7 @@ async function removeSurplus(trx: Transaction<Database>): Promise<void> {
 }
 
 /**
- * The messages that were refused, newest first. Bodies are read until they have `bodyBytes` together; messages behind that
- * come with an empty one.
+ * The refused messages, newest first. Bodies are read up to `bodyBytes` in total; later messages have an empty body.
  */
 export async function listRejectedMessages(
   store: Store,
@@ -141,7 +143,7 @@ export async function listRejectedMessages(
   }));
 }
 
-/** The ids of the first rows, as many as have at most so many bytes together. */
+/** The ids of the first rows that have at most `bytes` bytes in total. */
 function within(
   rows: readonly { readonly id: string; readonly kept_bytes: number }[],
   bytes: number,

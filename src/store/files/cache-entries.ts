@@ -6,7 +6,7 @@ import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import type { CacheEntry } from "./caches.ts";
 
-/** Which entries to list. */
+/** Selects the entries to list. */
 export interface CacheEntryQuery {
   /** Only of this repository. */
   readonly repository?: string;
@@ -30,16 +30,16 @@ export async function listCacheEntries(store: Store, query: CacheEntryQuery): Pr
     .execute();
 }
 
-/** One entry by its id, in a place; null where there is none. */
+/** One entry by its id, in any place; null when no entry has it. */
 export async function getCacheEntry(store: Store, id: string): Promise<CacheEntry | null> {
   const found = store.db.selectFrom("cache_entries").selectAll().where("id", "=", id);
   return (await found.executeTakeFirst()) ?? null;
 }
 
-/** Entries read at most to decide what is to go: more than the limit on their number lets be. */
+/** Most entries that one eviction reads: more than the limit on their number allows. */
 const maxWeighed = 30_000;
 
-/** The entries of a place, with whether a job that is under way reads them, for the decision what is to go. */
+/** The entries of a place as candidates for eviction: also whether a job in progress reads them. */
 export async function weighCacheEntries(store: Store, place: string): Promise<EvictableEntry[]> {
   const rows = await store.db
     .selectFrom("cache_entries")
@@ -59,7 +59,7 @@ export async function weighCacheEntries(store: Store, place: string): Promise<Ev
   }));
 }
 
-/** The attempts under way that restored an entry: they may be reading it. */
+/** The unfinished attempts that restored an entry: they may be reading it. */
 function readers(entry: ExpressionBuilder<Database, "cache_entries">) {
   return entry
     .selectFrom("cache_uses")
@@ -73,25 +73,25 @@ function readers(entry: ExpressionBuilder<Database, "cache_entries">) {
 }
 
 /**
- * Takes an entry away, unless it was used since it was looked at or is read now. True when it is gone; then its blob can
- * go too.
+ * Deletes an entry, unless it was used after it was `observed`, or is being read. True when it is deleted; then its
+ * blob can be removed too.
  */
 export function evictCacheEntry(
   store: Store,
-  seen: { readonly id: string; readonly lastUsedAt: number },
+  observed: { readonly id: string; readonly lastUsedAt: number },
 ): Promise<boolean> {
   return store.write(async (trx) => {
     const result = await trx
       .deleteFrom("cache_entries")
-      .where("id", "=", seen.id)
-      .where("last_used_at", "=", seen.lastUsedAt)
+      .where("id", "=", observed.id)
+      .where("last_used_at", "=", observed.lastUsedAt)
       .where((entry) => entry.not(entry.exists(readers(entry))))
       .executeTakeFirst();
     return result.numDeletedRows > 0n;
   });
 }
 
-/** Takes an entry away whoever reads it, because a person says so, or because its blob is gone. */
+/** Deletes an entry even if a job reads it, because a person requested that or the blob is gone. */
 export function deleteCacheEntry(store: Store, id: string): Promise<boolean> {
   return store.write(async (trx) => {
     const result = await trx.deleteFrom("cache_entries").where("id", "=", id).executeTakeFirst();
@@ -99,13 +99,13 @@ export function deleteCacheEntry(store: Store, id: string): Promise<boolean> {
   });
 }
 
-/** Whose blob a key is; null where no entry has it. */
+/** The entry with this blob; null when no entry has it. */
 export async function findEntryOfBlob(store: Store, blobKey: string): Promise<CacheEntry | null> {
   const found = store.db.selectFrom("cache_entries").selectAll().where("blob_key", "=", blobKey);
   return (await found.executeTakeFirst()) ?? null;
 }
 
-/** The entries of a place with their blobs, as many as are weighed. */
+/** The entries of a place with their blobs; as many as eviction reads. */
 export async function listPlacedCacheEntries(
   store: Store,
   place: string,
@@ -119,7 +119,7 @@ export async function listPlacedCacheEntries(
     .execute();
 }
 
-/** The entries of all places that were last used before `before`, the longest unused first; as many as are weighed. */
+/** The entries of all places that were last used before `before`, longest unused first; as many as eviction reads. */
 export async function listUnusedCacheEntries(
   store: Store,
   before: number,

@@ -16,14 +16,14 @@ import type { Store } from "../store.ts";
 /** A whole entry of the cache; the columns of its table. */
 export type CacheEntry = Selectable<CacheEntriesTable>;
 
-/** What an attempt did with one cache of its request. */
+/** An attempt's use of one cache of its request. */
 export type CacheUse = Selectable<CacheUsesTable>;
 
-/** Where entries of one cache are looked for. */
+/** The part of the table in which the entries of one cache are searched. */
 export interface CacheBucket {
   readonly scope: CacheScope;
   readonly pathsId: string;
-  /** See `place` of the table. */
+  /** See the column `place` of the table. */
   readonly place: string;
 }
 
@@ -32,19 +32,19 @@ export interface CacheOfAttempt extends AttemptKey {
   readonly index: number;
 }
 
-/** A restore that a guest asks for. */
+/** A restore that a guest requests. */
 export interface CacheRestore extends CacheOfAttempt {
   readonly bucket: CacheBucket;
-  /** The refs that may be read, the job's own first. */
+  /** The refs whose entries may be restored, the job's own first. */
   readonly refs: readonly string[];
-  /** Asked one after the other; see `cacheLookups`. The first is the key itself. */
+  /** Searched one after the other; see `cacheLookups`. The first is for the key itself. */
   readonly lookups: readonly CacheLookup[];
   readonly at: number;
 }
 
 /**
- * Finds the entry to restore, and notes that it is used: from now on it stays while the attempt is under way. Null when
- * the attempt is not. Asked again it may find another entry.
+ * Finds the entry to restore, and records its use, so that the entry stays while the attempt is in progress. Null when
+ * the attempt is over. A repeat may find another entry.
  */
 export function restoreCache(
   store: Store,
@@ -56,7 +56,7 @@ export function restoreCache(
     const entry = await takeEntry(store, trx, requested);
     const key = requested.lookups[0]?.text ?? "";
     const outcome = restoreOutcome(entry?.cache_key ?? null, key);
-    await noteUse(trx, {
+    await recordUse(trx, {
       ...requested,
       action: "restore",
       outcome,
@@ -74,7 +74,7 @@ async function isUnderWay(store: Store, trx: Transaction<Database>, attempt: Att
   return (await job.executeTakeFirst()) !== undefined;
 }
 
-/** Looks, and marks what it finds as used; looks again where somebody evicted it in between. */
+/** Finds an entry and marks it as used; continues the search if another transaction evicted it in between. */
 async function takeEntry(
   store: Store,
   trx: Transaction<Database>,
@@ -83,7 +83,7 @@ async function takeEntry(
   for (const lookup of requested.lookups) {
     const found = await lookUp(store, trx, requested, lookup);
     if (found === undefined) continue;
-    // Later than before in any case: who evicts compares it, and a pin that came meanwhile must not be overlooked.
+    // Always later than before: eviction compares this time, and must not miss a concurrent use.
     const last_used_at = Math.max(requested.at, found.last_used_at + 1);
     await trx
       .updateTable("cache_entries")
@@ -124,7 +124,7 @@ function inBucket(db: Transaction<Database> | Store["db"], { scope, pathsId, pla
     .where("place", "=", place);
 }
 
-/** The entry with exactly this key that one of these refs saved; null for none. The first ref comes first. */
+/** The entry with exactly this key that one of these refs saved; null without one. The first ref is preferred. */
 export async function findCacheEntry(
   store: Store,
   wanted: { readonly bucket: CacheBucket; readonly refs: readonly string[]; readonly key: string },
@@ -138,7 +138,7 @@ export async function findCacheEntry(
   return (await found.executeTakeFirst()) ?? null;
 }
 
-/** An entry whose blob is whole. */
+/** An entry whose blob is complete. */
 export interface NewCacheEntry extends CacheOfAttempt {
   readonly id: string;
   readonly bucket: CacheBucket;
@@ -152,7 +152,7 @@ export interface NewCacheEntry extends CacheOfAttempt {
 }
 
 /**
- * Makes an entry visible, as a part of the write that records its blob as whole, for an attempt that is under way.
+ * Makes an entry visible, as a part of the write that records its blob as complete, for an attempt in progress.
  * `exists` when another save of the key was first: then the blob is not needed.
  */
 export async function saveCacheEntryWithin(
@@ -170,7 +170,7 @@ export async function saveCacheEntryWithin(
     .where("id", "=", entry.id)
     .executeTakeFirst();
   const outcome = ours === undefined ? "exists" : "saved";
-  await noteUse(trx, { ...entry, action: "save", outcome, entryId: ours?.id ?? null });
+  await recordUse(trx, { ...entry, action: "save", outcome, entryId: ours?.id ?? null });
   return outcome;
 }
 
@@ -193,7 +193,7 @@ function rowOf(entry: NewCacheEntry) {
   };
 }
 
-/** What is noted of a restore or save. */
+/** The record of a restore or save. */
 export interface CacheUseNote extends CacheOfAttempt {
   readonly action: CacheUse["action"];
   readonly outcome: CacheUse["outcome"];
@@ -204,14 +204,14 @@ export interface CacheUseNote extends CacheOfAttempt {
 }
 
 /**
- * Notes what became of a save that made no entry; nothing where the attempt is over. True when that is news: it was not
- * noted before.
+ * Records the outcome of a save that made no entry; records nothing when the attempt is over. True when the outcome was
+ * not recorded before.
  */
 export async function noteCacheUse(store: Store, use: CacheUseNote): Promise<boolean> {
   return store.write(async (trx, announce) => {
     if (!(await isUnderWay(store, trx, use))) return false;
     const before = await findUse(trx, use);
-    await noteUse(trx, use);
+    await recordUse(trx, use);
     announce({ kind: "job", jobId: use.jobId });
     return before?.outcome !== use.outcome;
   });
@@ -228,8 +228,8 @@ function findUse(db: Store["db"], use: CacheOfAttempt & { action: CacheUse["acti
     .executeTakeFirst();
 }
 
-async function noteUse(trx: Transaction<Database>, use: CacheUseNote): Promise<void> {
-  const reported = {
+async function recordUse(trx: Transaction<Database>, use: CacheUseNote): Promise<void> {
+  const columns = {
     outcome: use.outcome,
     cache_key: use.key,
     entry_id: use.entryId,
@@ -243,15 +243,15 @@ async function noteUse(trx: Transaction<Database>, use: CacheUseNote): Promise<v
       attempt: use.attempt,
       cache_index: use.index,
       action: use.action,
-      ...reported,
+      ...columns,
     })
     .onConflict((conflict) =>
-      conflict.columns(["job_id", "attempt", "cache_index", "action"]).doUpdateSet(reported),
+      conflict.columns(["job_id", "attempt", "cache_index", "action"]).doUpdateSet(columns),
     )
     .execute();
 }
 
-/** What an attempt did with its caches, in the order of its request, restores before saves. */
+/** An attempt's uses of its caches, in the order of its request, restores before saves. */
 export async function listCacheUses(store: Store, key: AttemptKey): Promise<CacheUse[]> {
   return store.db
     .selectFrom("cache_uses")
@@ -263,7 +263,7 @@ export async function listCacheUses(store: Store, key: AttemptKey): Promise<Cach
     .execute();
 }
 
-/** The entry with this id, where the attempt was told to restore it: only then may it read it. */
+/** The entry with this id, if the attempt was given it to restore: only then it may read the entry. */
 export async function entryToRead(
   store: Store,
   reader: AttemptKey & { readonly entryId: string },
@@ -280,7 +280,7 @@ export async function entryToRead(
   return (await found.executeTakeFirst()) ?? null;
 }
 
-/** The job, read inside of a write. */
+/** The job, read within a write. */
 export async function jobWithin(trx: Transaction<Database>, jobId: string): Promise<Job> {
   return toJob(await trx.selectFrom("jobs").selectAll().where("id", "=", jobId).executeTakeFirstOrThrow());
 }

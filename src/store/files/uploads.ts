@@ -5,29 +5,29 @@ import type { AttemptKey } from "../keys.ts";
 import type { Database, UploadsTable } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** Names one file that a guest sends. */
+/** Identifies one file that a guest sends. */
 export interface UploadKey extends AttemptKey {
-  /** Ours, made of what the file is and of its name: the same file again is the same upload. */
+  /** Our id, made from the kind of the file and its name: the same file again is the same upload. */
   readonly id: string;
 }
 
-/** A file that a guest sends, or has sent. */
+/** A file that a guest sends or has sent. */
 export interface Upload extends UploadKey {
-  /** What it is for, such as `artifact`. */
+  /** The purpose, such as `artifact`. */
   readonly kind: string;
-  /** As the guest named it: metadata, never a path of ours. */
+  /** The guest's name for the file: metadata, never a path of ours. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** Where its bytes go when they are whole. */
+  /** The key of its bytes once they are complete. */
   readonly blobKey: string;
-  /** The host that alone can read the blob; null where every host can. */
+  /** The only host that can read the blob; null where every host can. */
   readonly blobHostId: string | null;
   readonly begunAt: number;
-  /** SHA-256 (hex), from when all bytes had come. */
+  /** SHA-256 (hex); set once all bytes have arrived. */
   readonly sha256: string | null;
-  /** When its blob was whole, ms since the epoch; null until then. */
+  /** When its blob was complete, ms since the epoch; null before. */
   readonly storedAt: number | null;
-  /** When its blob was removed, or found missing; null while it is there. */
+  /** When its blob was removed or found missing; null while it exists. */
   readonly expiredAt: number | null;
 }
 
@@ -38,9 +38,9 @@ export interface UploadSum {
 }
 
 /**
- * Writes down that a guest is about to send a file, before any byte of it is kept; or finds that it did before. One of
- * another size takes the place of one that never became whole. `decide` gets what the attempt sends already; when it says
- * false, nothing is written and null returned. Throws `conflict` when the attempt is not under way.
+ * Records that a guest is about to send a file, before any of its bytes is stored, or finds the earlier record. An
+ * upload of another size replaces one that was never completed. `decide` gets the sum of the attempt's uploads; when it
+ * returns false, nothing is written and null is returned. Throws `conflict` when the attempt is over.
  */
 export async function beginUpload(
   store: Store,
@@ -65,7 +65,7 @@ export function getUpload(store: Store, key: UploadKey): Promise<Upload | null> 
   return find(store.db, key);
 }
 
-/** Writes the digest down before the blob comes to be, so that who finds the blob after a crash knows what it is. */
+/** Records the digest before the blob exists, so that a process that finds the blob after a crash can identify it. */
 export async function recordDigest(store: Store, key: UploadKey & { sha256: string }): Promise<void> {
   await store.write(async (trx) => {
     await trx
@@ -78,8 +78,8 @@ export async function recordDigest(store: Store, key: UploadKey & { sha256: stri
 }
 
 /**
- * Records that an upload's blob is whole. `record` writes what else is to be written with that, in the same transaction;
- * it is called once. A repeat changes nothing. Throws `conflict` when the attempt is not under way.
+ * Records that an upload's blob is complete. `record` adds its own writes to the same transaction, and is called once.
+ * A repeat changes nothing. Throws `conflict` when the attempt is over.
  */
 export async function recordStored(
   store: Store,
@@ -100,10 +100,10 @@ export async function recordStored(
   });
 }
 
-/** The most files of an attempt that are listed. */
+/** Most files of an attempt that are listed. */
 const maxUploadsListed = 5000;
 
-/** The whole files of a kind that an attempt sent, by name. */
+/** The complete files of a kind that an attempt sent, by name. */
 export async function listUploads(store: Store, key: AttemptKey & { kind: string }): Promise<Upload[]> {
   const rows = await store.db
     .selectFrom("uploads")
@@ -122,8 +122,8 @@ export async function listUploads(store: Store, key: AttemptKey & { kind: string
 const pageSize = 500;
 
 /**
- * Whole files of a kind that are kept in a place and became whole before `before`, oldest first: some, behind `after`. Call
- * again with the last one until none is left.
+ * Complete files of a kind that are stored in a place and were completed before `before`, oldest first: one page, after
+ * `after`. Call again with the last file until a page is empty.
  */
 export async function listKeptUploads(
   store: Store,
@@ -146,7 +146,7 @@ export async function listKeptUploads(
   return rows.map(toUpload);
 }
 
-/** Some of the uploads to a place that are not whole, of a kind, of whatever attempt. */
+/** A page of the incomplete uploads of a kind to a place, of any attempt. */
 export async function listUnfinishedUploads(
   store: Store,
   place: { kind: string; blobHostId: string | null },
@@ -163,7 +163,7 @@ export async function listUnfinishedUploads(
   return rows.map(toUpload);
 }
 
-/** Notes that an upload's bytes are gone, at `at`. */
+/** Records that an upload's bytes were gone at `at`. */
 export async function expireUpload(store: Store, key: UploadKey & { at: number }): Promise<void> {
   await store.write(async (trx) => {
     await trx
@@ -175,7 +175,7 @@ export async function expireUpload(store: Store, key: UploadKey & { at: number }
   });
 }
 
-/** Bytes of all files of a kind that are kept on a host (null: where all hosts read), whole or not. */
+/** Bytes of all files of a kind that are stored on a host (null: in storage shared by all hosts), complete or not. */
 export async function sumStored(store: Store, kind: string, blobHostId: string | null): Promise<number> {
   const row = await store.db
     .selectFrom("uploads")
@@ -186,18 +186,18 @@ export async function sumStored(store: Store, kind: string, blobHostId: string |
   return Number(row?.bytes ?? 0);
 }
 
-/** Where a row is that upload. */
+/** Condition: the row is that upload. */
 function isUpload({ jobId, attempt, id }: UploadKey) {
   return (row: ExpressionBuilder<Database, "uploads">) => row.and({ job_id: jobId, attempt, id });
 }
 
-/** Where the blob of a row is of a kind and in a place. */
+/** Condition: the row's blob is of a kind and in a place. */
 function isPlaced({ kind, blobHostId }: Pick<Upload, "kind" | "blobHostId">) {
   return (row: ExpressionBuilder<Database, "uploads">) =>
     row.and([row("kind", "=", kind), row("blob_host_id", blobHostId === null ? "is" : "=", blobHostId)]);
 }
 
-/** Until the commit the attempt stays under way. */
+/** Keeps the attempt in progress until the commit, or throws `conflict`. */
 async function holdAttempt(store: Store, trx: Transaction<Database>, key: AttemptKey): Promise<void> {
   const underWay = jobUnderWay(store, key).as("under_way");
   const job = await trx.selectFrom(underWay).select("under_way.id").executeTakeFirst();
@@ -205,7 +205,7 @@ async function holdAttempt(store: Store, trx: Transaction<Database>, key: Attemp
   const { attempt, jobId } = key;
   throw new SolsticeError(
     "conflict",
-    `Attempt ${attempt} of job ${jobId} is over; it takes no files any more.`,
+    `Attempt ${attempt} of job ${jobId} is over; it accepts no more files.`,
   );
 }
 

@@ -3,24 +3,24 @@ import { activeStates } from "../../core/job/job-state.ts";
 import { listMachines } from "../jobs/machines.ts";
 import type { Store } from "../store.ts";
 
-/** How many ids one query names: SQLite allows 32,766 parameters, and a list of this length is parsed quickly. */
+/** Number of ids in one query: SQLite allows 32,766 parameters, and a list of this length is parsed quickly. */
 const idsPerQuery = 500;
 
-/** What {@link readStoreInventory} reads beside what is active on the host. */
+/** The jobs that {@link readStoreInventory} reads in addition to the active ones of the host. */
 export interface StoreInventoryQuery {
   readonly hostId: string;
-  /** The jobs that the host's traces name. */
+  /** The jobs that the host's other inventories name. */
   readonly jobIds: readonly string[];
-  /** The jobs of which the host has the hypervisor's logs. */
+  /** The jobs for which the host has a hypervisor's log. */
   readonly loggedJobIds: readonly string[];
 }
 
-/** The store's inventory for an audit of one host. Machines are read before jobs, which are claimed before and end after. */
-export async function readStoreInventory(
-  store: Store,
-  question: StoreInventoryQuery,
-): Promise<StoreInventory> {
-  const { hostId, jobIds, loggedJobIds } = question;
+/**
+ * The store's inventory for an audit of one host. Machines are read before jobs: a job is claimed before its machine
+ * exists, and ends after it.
+ */
+export async function readStoreInventory(store: Store, query: StoreInventoryQuery): Promise<StoreInventory> {
+  const { hostId, jobIds, loggedJobIds } = query;
   const machines = await listMachines(store, hostId);
   const named = new Set([...jobIds, ...loggedJobIds, ...machines.map(({ jobId }) => jobId)]);
   const jobs = [...(await activeJobs(store, hostId)), ...(await jobsNamed(store, [...named]))];
@@ -49,7 +49,7 @@ async function jobsNamed(store: Store, jobIds: readonly string[]): Promise<JobEn
   return entries;
 }
 
-/** Jobs with the machine of their present attempt, where there is one. */
+/** Jobs with the machine of their current attempt, if it has one. */
 function jobEntries(store: Store) {
   return store.db
     .selectFrom("jobs")

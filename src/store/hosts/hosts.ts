@@ -4,10 +4,10 @@ import { activeStates } from "../../core/job/job-state.ts";
 import type { HostsTable } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** The most hosts that are listed: those heard of last. */
+/** Most hosts that are listed: those that renewed last. */
 export const maxHostsListed = 1000;
 
-/** What a host tells when it renews its lease. */
+/** The data of a lease renewal. */
 export interface LeaseRenewal {
   readonly hostId: string;
   readonly at: number;
@@ -15,14 +15,15 @@ export interface LeaseRenewal {
 }
 
 /**
- * Renews a host's lease; the first time, it registers. `lostAt` tells when others had declared it lost (or it said
- * farewell), which ends with this: from then on it may claim again, and must not act on what it held before.
+ * Renews a host's lease; the first renewal registers the host. `lostAt` is the time at which other hosts had declared
+ * it lost (or it had left), which ends now: from now on the host may claim again, and must not act on jobs that it held
+ * before.
  */
 export async function renewLease(store: Store, renewal: LeaseRenewal): Promise<{ lostAt: number | null }> {
   return store.write(async (trx) => {
     const { hostId: id, at } = renewal;
     const facts = JSON.stringify(renewal.facts);
-    // This locks the row: a takeover comes wholly before, and is told here, or wholly after, and finds a new number.
+    // Locks the row: a takeover either commits before this, and `lostAt` reports it, or afterwards finds a new number.
     const renewed = await trx
       .insertInto("hosts")
       .values({ id, renewals: 1, renewed_at: at, registered_at: at, lost_at: null, facts })
@@ -41,23 +42,26 @@ export async function renewLease(store: Store, renewal: LeaseRenewal): Promise<{
   });
 }
 
-/** A host's last word after its drain: nobody need wait for its lease to run out. It registers again when it is back. */
-export async function leaveHosts(store: Store, farewell: LeaseRenewal): Promise<void> {
+/**
+ * Records a host's departure after its drain, so that other hosts need not wait until its lease expires. The host
+ * registers again when it is back.
+ */
+export async function leaveHosts(store: Store, departure: LeaseRenewal): Promise<void> {
   await store.write(async (trx) => {
     await trx
       .updateTable("hosts")
       .set((expression) => ({
         renewals: expression("renewals", "+", 1),
-        renewed_at: farewell.at,
-        lost_at: farewell.at,
-        facts: JSON.stringify(farewell.facts),
+        renewed_at: departure.at,
+        lost_at: departure.at,
+        facts: JSON.stringify(departure.facts),
       }))
-      .where("id", "=", farewell.hostId)
+      .where("id", "=", departure.hostId)
       .execute();
   });
 }
 
-/** Every host that ever shared this store, the one heard of last first; at most {@link maxHostsListed}. */
+/** Every host that ever used this store, the latest renewal first; at most {@link maxHostsListed}. */
 export async function listHosts(store: Store): Promise<HostRecord[]> {
   const rows = await store.db
     .selectFrom("hosts")
@@ -69,7 +73,7 @@ export async function listHosts(store: Store): Promise<HostRecord[]> {
   return rows.map(toHost);
 }
 
-/** How many jobs of a host are active, and how many of these have their guests on hold. */
+/** Number of active jobs of a host, and number of these whose guests are on hold. */
 export interface ActiveJobs {
   readonly jobs: number;
   readonly onHold: number;
@@ -106,7 +110,7 @@ function toHost(row: Selectable<HostsTable>): HostRecord {
   };
 }
 
-/** What is assumed of a host whose facts say less: another version wrote them, and it must not hide the others. */
+/** Defaults for facts that another version wrote without these fields: such a host must not hide the others. */
 const unknownFacts: HostFacts = {
   hostname: "",
   version: "",

@@ -8,22 +8,22 @@ import { toMachine, toStep } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { OpenWrite, Store } from "../store.ts";
 
-/** Jobs taken over in one transaction at most. */
+/** Most jobs that one transaction takes over. */
 export const maxTakenAtOnce = 100;
 
-/** What one {@link takeOver} did. */
+/** Result of one {@link takeOver}. */
 export interface Takeover {
-  /** The jobs as they are now: queued again, or final with the verdict that they had. */
+  /** The jobs after the takeover: queued again, or final with the verdict that they had. */
   readonly jobs: readonly Job[];
-  /** Whether the host has more: call again. */
+  /** True when the host has more jobs: call again. */
   readonly more: boolean;
 }
 
 /**
- * Declares a host lost and ends what it held, in one transaction: a job that is finalizing keeps the verdict it has, any
- * other gets that of its lost host, and each then waits for another attempt or is settled, as a host would do it. The
- * guests, if any still live, are their host's to remove when it is back. Null, and nothing happens, when the lease's
- * number is not `renewals` any more: the host lives.
+ * Declares a host lost and ends the jobs that it held, in one transaction: a finalizing job keeps its verdict, any
+ * other job gets the verdict of a lost host, and each job then waits for another attempt or is settled, as its own host
+ * would do. Guests that still run are removed by their own host when it is back. Null, without any change, when the
+ * lease's number is not `renewals` any more: the host is alive.
  */
 export async function takeOver(
   store: Store,

@@ -15,7 +15,7 @@ export interface AttemptRecord {
   readonly machine: Machine;
 }
 
-/** The columns of a machine beside its key, under names that a job's columns leave free. */
+/** The columns of a machine except its key, under names that a job's columns do not use. */
 const machineColumns = [
   "machines.host_id as machine_host_id",
   "machines.backend as machine_backend",
@@ -41,15 +41,17 @@ type AttemptRow = Selectable<JobsTable> & {
   [Column in MachineColumn as `machine_${Column}`]: Selectable<MachinesTable>[Column];
 };
 
-/** What a host looks at again and again: the job and its machine, in one statement. Null when no attempt of it began. */
+/**
+ * The job and its machine in one statement, since a host reads them very often. Null before the job's first attempt.
+ */
 export async function loadAttempt(store: Store, jobId: string): Promise<AttemptRecord | null> {
   const row = await joined(store).where("jobs.id", "=", jobId).executeTakeFirst();
   return row === undefined ? null : toAttempt(row);
 }
 
 /**
- * The attempt whose runner has this session; only while the machine may exist and the attempt is under way. A job that was
- * taken over from a lost host waits under the old attempt's number: that attempt's guest is nobody then.
+ * The attempt whose runner has this session; only while the machine may exist and the attempt is in progress. A job
+ * that was taken over from a lost host waits under the old attempt's number: the old attempt's guest is then rejected.
  */
 export async function findBySession(store: Store, sessionTokenHash: string): Promise<AttemptRecord | null> {
   const row = await joined(store)
@@ -60,10 +62,12 @@ export async function findBySession(store: Store, sessionTokenHash: string): Pro
   return row === undefined ? null : toAttempt(row);
 }
 
-/** The tokens of an attempt: the one in its seed, and the one that its runner chose. */
+/** The two tokens of an attempt: the token in its seed, and the token that its runner chose. */
 export type RunnerTokenKind = "bootstrap" | "session";
 
-/** Whether a token's hash is one of an attempt that is under way. Reads a column: cheap enough for every stranger's call. */
+/**
+ * True when the hash is of a token of an attempt in progress. Reads one column: cheap enough for calls of strangers.
+ */
 export async function hasRunnerToken(store: Store, kind: RunnerTokenKind, hash: string): Promise<boolean> {
   const column = kind === "session" ? "machines.session_token_hash" : "machines.bootstrap_token_hash";
   const row = await store.db
@@ -79,7 +83,9 @@ export async function hasRunnerToken(store: Store, kind: RunnerTokenKind, hash: 
   return row !== undefined;
 }
 
-/** Records that nothing of an attempt is left on its host: its steps are closed and its machine is `gone`. Repeats are fine. */
+/**
+ * Records that nothing of an attempt is left on its host: closes its steps and sets its machine to `gone`. Idempotent.
+ */
 export async function closeAttempt(store: Store, attempt: AttemptKey & { at: number }): Promise<void> {
   await store.write(async (trx, announce) => {
     const hadSteps = await closeStepsWithin(trx, attempt);

@@ -4,10 +4,10 @@ import type { RunningJob } from "../../core/schedule/scheduler.ts";
 import { boundedLimit, toJob } from "../rows.ts";
 import type { Store } from "../store.ts";
 
-/** The most jobs of one host that can be active: far above what one host can run. */
+/** Most active jobs of one host that are listed: far above what one host can run. */
 const maxActiveListed = 10_000;
 
-/** How many jobs wait, on all hosts together; counted up to `most` and no further, so that it costs no more than that. */
+/** Number of waiting jobs, of all hosts; counts up to `most` at most, which limits the cost. */
 export async function countQueued(store: Store, most: number): Promise<number> {
   const { count } = await store.db
     .selectFrom((jobs) =>
@@ -36,12 +36,12 @@ export async function listActive(
   return rows.map(toJob);
 }
 
-/** A job that is active on a host, and whether its guest is kept although it has failed: see `countedSlots` of core. */
+/** An active job of a host, and whether its guest is kept after a failure: see `countedSlots` of core. */
 export interface ActiveJob extends RunningJob {
   readonly onHold: boolean;
 }
 
-/** What the scheduler needs of the jobs that are active on `hostId`, those whose guests are on hold included. */
+/** The scheduler's fields of the active jobs of `hostId`, including those whose guests are on hold. */
 export async function listSlots(store: Store, hostId: string): Promise<ActiveJob[]> {
   const rows = await store.db
     .selectFrom("jobs")
@@ -60,7 +60,10 @@ export async function listSlots(store: Store, hostId: string): Promise<ActiveJob
   }));
 }
 
-/** How many jobs wait, on all hosts together, for each label and image that has any. Costs more the more wait. */
+/**
+ * Number of waiting jobs of all hosts for each label and image with any. The cost grows with the number of waiting
+ * jobs.
+ */
 export async function countQueuedByGroup(store: Store): Promise<QueueCount[]> {
   const rows = await store.db
     .selectFrom("jobs")
@@ -73,7 +76,7 @@ export async function countQueuedByGroup(store: Store): Promise<QueueCount[]> {
   return rows.map(({ label, image, jobs }) => ({ label, image, queued: Number(jobs) }));
 }
 
-/** How many jobs of one label and image wait. */
+/** Number of waiting jobs of one label and image. */
 export interface QueueCount {
   readonly label: string;
   readonly image: string;
@@ -81,8 +84,8 @@ export interface QueueCount {
 }
 
 /**
- * How long the label's last finished jobs took from claim to end, in ms, newest first. Only verdicts of the job itself
- * count: a cancelled job, or a host's failure, says nothing about the next one.
+ * Durations of the label's last finished jobs from claim to end, in ms, newest first. Only verdicts of the job itself
+ * count: a cancelled job, or a host's failure, is no indication for the next job.
  */
 export async function recentDurations(
   store: Store,

@@ -5,13 +5,13 @@ import type { AttemptKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** The states of a machine that may still exist. Named one by one, so that an index on the state is of use. */
+/** The states of a machine that may still exist. Listed, so that an index on the state can be used. */
 export const presentStates = machineStates.filter((state) => state !== "gone");
 
 /**
- * The id of an attempt's job while the attempt is under way, else nothing; it stays that way until the commit. What a
- * guest or its host writes of an attempt goes through this, so that one whose job was taken over changes nothing. A part
- * of the statement that writes, so that it costs no statement of its own.
+ * The id of an attempt's job while the attempt is in progress, otherwise no row; the attempt stays in progress until
+ * the commit. All writes by a guest or its host about an attempt include this condition, so that an attempt whose job
+ * was taken over cannot change anything. Part of the writing statement, so that it costs no statement of its own.
  */
 export function jobUnderWay(store: Store, attempt: AttemptKey) {
   const builder: ExpressionBuilder<Database, never> = expressionBuilder();
@@ -22,7 +22,7 @@ export function jobUnderWay(store: Store, attempt: AttemptKey) {
       .where("under_way.id", "=", attempt.jobId)
       .where("under_way.attempt", "=", attempt.attempt)
       .where("under_way.state", "in", activeStates)
-      // Where writers run side by side, the row is held against a takeover; SQLite's come one after the other.
+      // PostgreSQL's writers run concurrently: the lock keeps a takeover out. SQLite's run one after the other.
       .$if(store.canSkipLocked, (query) => query.forShare())
   );
 }

@@ -7,19 +7,22 @@ import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import { presentStates } from "./fence.ts";
 
-/** The wish to put a guest on hold with its runner's `Finish`. */
+/** A request to put a guest on hold with its runner's `Finish`. */
 export interface HoldOrder {
   readonly hostId: string;
-  /** Told how many guests of the host are on hold already. */
+  /** Gets the number of guests of the host that are on hold already. */
   readonly decide: (onHold: number) => HoldAnswer;
 }
 
-/** The columns that a wish leads to. Guests of one host that end at once are decided on one after the other. */
+/**
+ * The columns that record the decision about a hold. Guests of one host that end at once are decided one after the
+ * other.
+ */
 export async function holdColumns(
   trx: Transaction<Database>,
   { requested, at, locks }: { readonly requested: HoldOrder; readonly at: number; readonly locks: boolean },
 ): Promise<{ hold_until_at?: number; hold_refusal?: HoldRefusal }> {
-  // A host's row comes before its jobs' rows, as in a takeover.
+  // A host's row is locked before its jobs' rows, as in a takeover.
   await trx
     .selectFrom("hosts")
     .select("id")
@@ -31,7 +34,7 @@ export async function holdColumns(
   return answer.kind === "refused" ? { hold_refusal: answer.refusal } : {};
 }
 
-/** A guest holds its place until it is gone, also when its hold has ended. */
+/** A guest occupies its place until it is gone, even after its hold has ended. */
 async function countHolds(trx: Transaction<Database>, hostId: string): Promise<number> {
   const { count } = await trx
     .selectFrom("machines")
@@ -56,8 +59,8 @@ function isUnderWay(expression: ExpressionBuilder<Database, "machines">) {
 }
 
 /**
- * Ends the hold of an attempt before its time, if it has one; whether it had. Only the first time counts. The guest is then
- * removed by its host.
+ * Ends the hold of an attempt before its time; false without a hold to end. Only the first call counts. The guest is
+ * then removed by its host.
  */
 export async function releaseHold(store: Store, release: AttemptKey & { at: number }): Promise<boolean> {
   return store.write(async (trx, announce) => {
@@ -76,7 +79,7 @@ export async function releaseHold(store: Store, release: AttemptKey & { at: numb
   });
 }
 
-/** The holds of some attempts, by job; those without one are left out. */
+/** The holds of some attempts, by job; attempts without a hold are left out. */
 export async function listHolds(
   store: Store,
   attempts: readonly { readonly id: string; readonly attempt: number }[],

@@ -16,19 +16,19 @@ import type { JobWake, OpenWrite, Store } from "../store.ts";
 import { moveWithin } from "./machines.ts";
 import { recordResult } from "./record-result.ts";
 
-/** Another process may change the job between our read and our write this often before we give up. */
+/** Number of times that another process may change the job between our read and our write before we give up. */
 const maxRaces = 20;
 
-/** What an attempt begins with. */
+/** The initial data of an attempt. */
 export interface NewAttempt {
   readonly bootstrapTokenHash: string;
   readonly stepNames: readonly string[];
 }
 
 /**
- * Takes a waiting job for a host, in one transaction: the next attempt, its machine on record as `intended`, its steps
- * `pending`. Null when the job does not wait any more, or when the host was declared lost: until its lease is renewed, others
- * would not look after what it holds.
+ * Claims a waiting job for a host, in one transaction: the next attempt, its machine recorded as `intended`, its steps
+ * `pending`. Null when the job does not wait any more, or when the host was declared lost: other hosts would not take
+ * over its jobs before its lease is renewed.
  */
 export async function claimJob(
   store: Store,
@@ -37,7 +37,7 @@ export async function claimJob(
     hostId: string;
     at: number;
     backend: Backend;
-    /** Says of the job, in its new attempt, what goes on record with it. */
+    /** Returns the data to record for the job's new attempt. */
     prepare: (job: Job) => NewAttempt;
   },
 ): Promise<Job | null> {
@@ -68,12 +68,12 @@ export async function claimJob(
 }
 
 /**
- * Resolves when no claim of these jobs that began before can still be committed: a claim whose answer was lost, with the
- * connection, may still hold its row. Whoever then reads what a host holds reads the truth.
+ * Resolves when no earlier claim of these jobs can still be committed: a claim whose answer was lost with the
+ * connection may still hold its row. Afterwards a read of the host's jobs is complete.
  */
 export async function awaitClaims(store: Store, jobIds: readonly string[]): Promise<void> {
   for (const jobId of jobIds) {
-    // Writing nothing, but waiting for the row.
+    // Changes nothing, but waits for the row.
     await store.write((trx) =>
       trx
         .updateTable("jobs")
@@ -84,7 +84,7 @@ export async function awaitClaims(store: Store, jobIds: readonly string[]): Prom
   }
 }
 
-/** The job, unless somebody claims it at this moment: waiting for that to end would be waiting for a "no". */
+/** The job, unless another claim holds its row now: that claim would win, so waiting for it is useless. */
 function freeJob(jobId: string) {
   return (expression: ExpressionBuilder<Database, "jobs">) =>
     expression
@@ -96,7 +96,7 @@ function freeJob(jobId: string) {
       .skipLocked();
 }
 
-/** False for a host that others declared lost; one that never registered has nobody to declare it so. */
+/** False for a host that was declared lost; true for one that never registered, since no host can declare it lost. */
 function holdsLease(hostId: string) {
   return (expression: ExpressionBuilder<Database, "jobs">) =>
     expression.not(
@@ -127,7 +127,7 @@ async function insertAttempt(
       bootstrap_token_hash: claim.bootstrapTokenHash,
     })
     .execute();
-  // One by one: the statement stays the same whatever the number of steps, so it is prepared once.
+  // One by one: the statement is the same for any number of steps, so it is prepared once.
   for (const [index, name] of claim.stepNames.entries()) {
     await trx
       .insertInto("steps")
@@ -136,23 +136,23 @@ async function insertAttempt(
   }
 }
 
-/** What {@link applyEvent} does to a job. */
+/** A change of a job by {@link applyEvent}. */
 export interface JobChange {
   readonly jobId: string;
-  /** The attempt that the caller believes in; when it is over, nothing happens. */
+  /** The attempt that the caller acts for; when it is over, nothing happens. */
   readonly attempt: number;
   readonly event: JobEvent;
   readonly at: number;
   /**
-   * The host that brings it, where it is one that acts on a guest: when the job is not active there any more (it was taken
-   * over, and waits again under the same attempt), nothing happens.
+   * The host that sends the event, if the event is about a guest: nothing happens when the job is not active there any
+   * more (it was taken over, and waits again under the same attempt).
    */
   readonly holder?: string;
-  /** Needed by `conclude`, and by settling from `queued`; elsewhere it replaces the stored one. */
+  /** Required for `conclude`, and for settling from `queued`; otherwise replaces the stored one. */
   readonly verdict?: Verdict;
-  /** The job as the caller has just read it: saves reading it again, unless it has changed since. */
+  /** The job as the caller has just read it: saves another read, unless the job has changed since. */
   readonly seen?: Job;
-  /** Where the attempt's machine has got to by that, forward only. */
+  /** The machine's state after the event; the record only moves forward. */
   readonly machine?: MachineState;
 }
 
@@ -178,7 +178,7 @@ export async function applyWithin(write: OpenWrite, change: JobChange): Promise<
     write.announce(wakeOf(changed));
     return changed;
   }
-  throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times while it was written.`);
+  throw new SolsticeError("conflict", `Job ${change.jobId} changed ${maxRaces} times during one write.`);
 }
 
 function wakeOf({ id: jobId, state }: Job): JobWake {
@@ -196,7 +196,7 @@ async function currentAttempt(trx: Transaction<Database>, change: JobChange): Pr
   return row === undefined ? null : held(toJob(row), change);
 }
 
-/** The job as the caller saw it, where that lets the event change it; anything else is looked at again. */
+/** The job as the caller read it, if the event can change that; otherwise null, and the job is read again. */
 function seenAs(change: JobChange): Job | null {
   const { seen } = change;
   if (seen === undefined || seen.attempt !== change.attempt || held(seen, change) === null) return null;
@@ -212,7 +212,9 @@ function refused(job: Job, event: JobEvent): SolsticeError {
   return new SolsticeError("conflict", `Job ${job.id} is ${job.state}: ${event} is not possible.`);
 }
 
-/** Writes a change of state with all that is recorded of it; null when the job is not as it was read. */
+/**
+ * Writes a change of state with everything that is recorded about it; null when the job has changed since it was read.
+ */
 async function changeState(
   { store, trx }: OpenWrite,
   step: { job: Job; next: JobState; change: JobChange },
@@ -244,7 +246,7 @@ async function changeState(
   return changed;
 }
 
-/** A caller that concludes without a verdict, or settles against it, is a defect of ours. */
+/** A caller that concludes without a verdict, or settles against it, has a defect. */
 function assertVerdict(event: JobEvent, next: JobState, ended: Verdict | null): void {
   const settles = event.startsWith("settle_");
   if ((settles || event === "conclude") && ended === null) {
@@ -273,18 +275,18 @@ async function recordTransition(
     .execute();
 }
 
-/** A wish that a job may end. */
+/** A request to cancel a job. */
 export interface CancelRequest {
   readonly jobId: string;
   readonly at: number;
-  /** Whether it is to end without the steps that always run. */
+  /** True when the job is to end without its always steps. */
   readonly now?: boolean;
 }
 
 /**
- * Records that somebody wants the job stopped. One that waits owns nothing and is settled at once; the loops stop one
- * that is active. Only the first wish of each kind counts, and final jobs stay as they are. Returns the job, or null when
- * there is none.
+ * Records a cancellation. A waiting job owns nothing and is settled at once; an active job is stopped by the loops.
+ * Only the first request of each kind counts, and final jobs do not change. Returns the job, or null when it does not
+ * exist.
  */
 export async function requestCancel(store: Store, requested: CancelRequest): Promise<Job | null> {
   return store.write(async (trx, announce) => {
@@ -312,7 +314,7 @@ export async function requestCancel(store: Store, requested: CancelRequest): Pro
   });
 }
 
-/** Null when there is nothing to record: no such job, one that has ended, or the wish was known. */
+/** Null when there is nothing to record: the job does not exist or has ended, or the request was recorded before. */
 async function recordCancelRequest(
   trx: Transaction<Database>,
   { jobId, at, now }: CancelRequest,

@@ -9,7 +9,7 @@ export { applyEvent, awaitClaims, claimJob, requestCancel } from "./job-changes.
 export { listJobs } from "./list-jobs.ts";
 export { listQueued } from "./waiting.ts";
 
-/** What intake knows of a job. Times in ms since the epoch. */
+/** The fields of a job that intake sets. Times in ms since the epoch. */
 export type NewJob = Pick<
   Job,
   | "id"
@@ -26,8 +26,8 @@ export type NewJob = Pick<
   Partial<Pick<Job, "retryOf">>;
 
 /**
- * Puts a job on disk as `queued`. The request's id is the idempotency key: a request that is there already writes nothing
- * and gives back the job it became, with `existed` true.
+ * Stores a job as `queued`. The request's id is the idempotency key: a request that is stored already writes nothing
+ * and returns its job, with `existed` true.
  */
 export async function insertJob(store: Store, job: NewJob): Promise<{ job: Job; existed: boolean }> {
   return store.write(async (trx, announce) => {
@@ -98,13 +98,13 @@ async function requireRequest(db: Store["db"], job: NewJob): Promise<Job> {
   return toJob(row);
 }
 
-/** The job of that id, or null. */
+/** The job with that id, or null. */
 export async function getJob(store: Store, jobId: string): Promise<Job | null> {
   const row = await store.db.selectFrom("jobs").selectAll().where("id", "=", jobId).executeTakeFirst();
   return row === undefined ? null : toJob(row);
 }
 
-/** The job that the request of that id became, or null. Ids are compared as they were sent. */
+/** The job of the request with that id, or null. Ids are compared as they were sent. */
 export async function findJobByRequest(store: Store, requestId: string): Promise<Job | null> {
   const row = await store.db
     .selectFrom("jobs")
@@ -114,7 +114,7 @@ export async function findJobByRequest(store: Store, requestId: string): Promise
   return row === undefined ? null : toJob(row);
 }
 
-/** The most retries of one job that are listed. */
+/** Most retries of one job that are listed. */
 const maxRetriesListed = 100;
 
 /** The ids of the jobs that repeat a job, oldest first. */
@@ -130,14 +130,14 @@ export async function listRetries(store: Store, jobId: string): Promise<string[]
   return rows.map((row) => row.id);
 }
 
-/** The jobs whose id begins with `idPrefix`, in the order of ids; none when that is not the beginning of an id. */
+/** The jobs whose id begins with `idPrefix`, in the order of ids; empty for a prefix that no id can have. */
 export async function findJobs(store: Store, idPrefix: string, limit: number): Promise<Job[]> {
   if (!/^[0-9a-z]{1,40}$/.test(idPrefix)) return [];
   const rows = await store.db
     .selectFrom("jobs")
     .selectAll()
     .where("id", ">=", idPrefix)
-    // "{" is the character after "z", so this is the end of everything that begins with the prefix.
+    // "{" is the character after "z", so this is the end of all ids with the prefix.
     .where("id", "<", `${idPrefix}{`)
     .orderBy("id")
     .limit(boundedLimit(limit))
@@ -145,7 +145,7 @@ export async function findJobs(store: Store, idPrefix: string, limit: number): P
   return rows.map(toJob);
 }
 
-/** Where a state stands within one attempt: a retry is queued after its attempt, and ends after that. */
+/** Order of the states within one attempt: a retry is queued after its attempt, and ends after that. */
 const orderWithinAttempt = [...activeStates, "queued", ...jobStates] as const;
 
 /** A job's changes of state, in the order they happened. */
@@ -159,7 +159,9 @@ export async function listTransitions(store: Store, jobId: string): Promise<JobT
   return inOrder(rows.map(toTransition));
 }
 
-/** A job's changes of state in the order they happened, which the clocks of several hosts need not tell. */
+/**
+ * A job's changes of state in the order they happened; clock skew between hosts can make their times disagree with it.
+ */
 export function inOrder(transitions: readonly JobTransition[]): JobTransition[] {
   const place = (state: JobState) => orderWithinAttempt.indexOf(state);
   return transitions.toSorted((a, b) => a.attempt - b.attempt || place(a.to) - place(b.to));

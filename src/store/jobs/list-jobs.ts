@@ -6,7 +6,7 @@ import { boundedLimit, toJob } from "../rows.ts";
 import type { Database, JobsTable } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** What a list shows of a request; the rest of one may be hundreds of kilobytes. */
+/** The fields of a request that a list shows; the whole request may have hundreds of kilobytes. */
 export interface ShownRequest {
   readonly requestId: string;
   readonly source: string;
@@ -15,12 +15,12 @@ export interface ShownRequest {
   readonly ref: string | null;
 }
 
-/** A job as lists show it. */
+/** A job as in lists. */
 export interface ListedJob extends Omit<Job, "request"> {
   readonly shown: ShownRequest;
 }
 
-/** Which jobs {@link listJobs} gives. */
+/** Selects the jobs that {@link listJobs} returns. */
 export interface JobFilter {
   /** Only jobs in these states; all when absent. */
   readonly states?: readonly JobState[];
@@ -30,7 +30,7 @@ export interface JobFilter {
   readonly beforeJobId?: string;
 }
 
-/** What a list shows of a whole job. */
+/** Reduces a job to the fields of a list. */
 export function listedJob({ request, ...job }: Job): ListedJob {
   const shown = {
     requestId: request.request_id,
@@ -52,7 +52,7 @@ const columns = [
 
 type ListedRow = Selectable<Pick<JobsTable, (typeof columns)[number]>>;
 
-/** Jobs, newest first, without their requests. Throws `not_found` when the job to go on from does not exist. */
+/** Jobs, newest first, without their requests. Throws `not_found` when the job to continue after does not exist. */
 export async function listJobs(store: Store, filter: JobFilter): Promise<ListedJob[]> {
   const limit = boundedLimit(filter.limit);
   const before = filter.beforeJobId === undefined ? null : await requireJob(store, filter.beforeJobId);

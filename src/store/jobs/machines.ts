@@ -14,7 +14,7 @@ const connectableStates = ["provisioning", "booting", "running"] as const satisf
 /** The states of a machine whose runner may open its session. */
 const openStates = ["intended", "created", "running"] as const satisfies MachineState[];
 
-/** The most machines of one host: far above what one host can run. */
+/** Most machines of one host that are listed: far above what one host can run. */
 const maxMachinesListed = 10_000;
 
 /** The machine record of an attempt, or null. */
@@ -28,7 +28,7 @@ export async function getMachine(store: Store, key: AttemptKey): Promise<Machine
   return toMachineOrNull(row);
 }
 
-/** Moves the record forward. A repeat, or a state it has passed, changes nothing. */
+/** Moves the record forward. A repeat, or an earlier state, changes nothing. */
 export async function setMachineState(
   store: Store,
   change: AttemptKey & { state: MachineState; at: number },
@@ -38,7 +38,7 @@ export async function setMachineState(
   });
 }
 
-/** {@link setMachineState} as a part of a larger write; whether it changed anything. */
+/** {@link setMachineState} as a part of a larger write; true when the record changed. */
 export async function moveWithin(
   trx: Transaction<Database>,
   change: AttemptKey & { state: MachineState; at: number },
@@ -55,7 +55,7 @@ export async function moveWithin(
   return result.numUpdatedRows > 0n;
 }
 
-/** The machines of `hostId` that may still exist, of whatever attempt. */
+/** The machines of `hostId` that may still exist, of any attempt. */
 export async function listMachines(store: Store, hostId: string): Promise<Machine[]> {
   const rows = await store.db
     .selectFrom("machines")
@@ -69,7 +69,9 @@ export async function listMachines(store: Store, hostId: string): Promise<Machin
   return rows.map(toMachine);
 }
 
-/** The hosts whose guests of a job's earlier attempts may still exist: they were lost before they removed them. */
+/**
+ * The hosts that may still have guests of a job's earlier attempts: they were lost before they removed these guests.
+ */
 export async function formerHosts(
   store: Store,
   job: { readonly id: string; readonly attempt: number },
@@ -93,10 +95,10 @@ export interface SessionCall {
 }
 
 /**
- * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds; a
- * repeat with the same session gets the same machine. Null for anybody else: an unknown token, a second session, a
- * machine on its way out, or a job that is not at this attempt. `provisioning` is early enough: a guest may call before the
- * host wrote down that it boots.
+ * A runner's first call: exchanges the seed's one-time token for a session that the runner chose. The first call binds;
+ * a repeat with the same session gets the same machine. Null for any other caller: an unknown token, a second session,
+ * a machine that is being removed, or a job that is not at this attempt. `provisioning` is accepted, since a guest may
+ * call before the host has recorded that it boots.
  */
 export async function bindWithin(
   trx: Transaction<Database>,
@@ -107,7 +109,7 @@ export async function bindWithin(
     .updateTable("machines")
     .set({
       session_token_hash: call.sessionTokenHash,
-      // Whoever calls has power, whether or not its host has come to write that down.
+      // A guest that calls is running, even if its host has not recorded that yet.
       state: "running",
       runner_started_at: call.at,
       runner_seen_at: call.at,
@@ -145,7 +147,7 @@ export async function bindWithin(
   return toMachineOrNull(repeated);
 }
 
-/** Records that the runner called. Wakes nobody: silence is what matters, and that is looked for by time. */
+/** Records a runner's heartbeat. Sends no wake: only a missing heartbeat matters, and loops detect that by time. */
 export async function touchRunner(store: Store, call: AttemptKey & { at: number }): Promise<void> {
   await store.write(async (trx) => {
     await trx
@@ -157,22 +159,22 @@ export async function touchRunner(store: Store, call: AttemptKey & { at: number 
   });
 }
 
-/** What a runner's `Finish` told of its attempt. */
+/** The data of a runner's `Finish` about its attempt. */
 export interface RunnerFinish extends AttemptKey {
   readonly at: number;
   readonly exitCode: number;
-  /** What kept the steps from deciding; null when nothing did. */
+  /** The failure that decides instead of an exit code; null without one. */
   readonly failure: RunnerFailure | null;
   readonly failureDetail?: string | null;
   /** Length in bytes and SHA-256 (hex) of the whole output, as the guest counted it. */
   readonly logLength: number;
   readonly logSha256: string;
-  /** Where the job asked for its guest to be kept when it fails. */
+  /** Set when the job requested that its guest is kept after a failure. */
   readonly hold?: HoldOrder;
 }
 
 /**
- * Records what `Finish` told. The first call wins; false when there was one, when there is no such machine, or when the
+ * Records a `Finish`. The first call wins; false when there was one before, when no such machine exists, or when the
  * attempt is over.
  */
 export async function recordFinish(store: Store, finish: RunnerFinish): Promise<boolean> {

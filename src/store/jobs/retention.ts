@@ -6,13 +6,15 @@ import type { LogKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** Jobs that one call looks at: bounds its queries, and the transaction that removes them. */
+/** Jobs of one call: limits its queries, and the transaction that removes the jobs. */
 const jobsPerStep = 50;
 
 /** Rows of a log that one transaction deletes: 16 MiB at most. */
 const chunksPerStep = 16;
 
-/** A log that takes more than this loses its bytes first, in steps of their own, so that no transaction is a giant. */
+/**
+ * The bytes of a log larger than this are removed first, in separate steps, so that no transaction becomes very large.
+ */
 const largeLogBytes = 256 * 1024;
 
 /** Rows of `logs` summed up by one query. */
@@ -20,31 +22,31 @@ const logsPerSum = 2000;
 
 const presentStates = machineStates.filter((state) => state !== "gone");
 
-/** A place in the list of finished jobs, oldest first. */
+/** A position in the list of finished jobs, oldest first. */
 export interface FinishedPlace {
   readonly finishedAt: number;
   readonly jobId: string;
 }
 
-/** What one step of retention did. Call again with `next` until that is null. */
+/** Result of one step of retention. Call again with `next` until that is null. */
 export interface RetentionStep {
-  /** Jobs, or logs, that are gone now. */
+  /** Number of removed jobs or logs. */
   readonly removed: number;
   readonly next: FinishedPlace | null;
 }
 
-/** Which finished jobs are old enough to go, in ms since the epoch. */
+/** Selects the finished jobs that are old enough to be removed, in ms since the epoch. */
 interface Expiry {
   readonly before: number;
-  /** Whether results that wait to be published keep their jobs: not where no broker is configured any more. */
+  /** True when jobs with an unpublished result are kept; false when no broker is configured any more. */
   readonly awaitsPublishing: boolean;
 }
 
 /**
- * Deletes some of the jobs that finished before `before`, oldest first, with all that belongs to them. Kept are jobs whose
- * result is not published yet, and those with a machine that may still exist: the machine of a host that was lost before
- * `before`, too, does not, or goes as a stranger's when that host is back. Several hosts may do this at once. From then on
- * the same `request_id` is a new job.
+ * Deletes some of the jobs that finished before `before`, oldest first, with everything that belongs to them. Jobs with
+ * an unpublished result are kept, and jobs with a machine that may still exist. The machine of a host that was lost
+ * before `before` counts as gone: if that host comes back, it removes the guest as one without a job. Several hosts may
+ * do this at once. Afterwards the same `request_id` is a new job.
  */
 export async function deleteFinishedJobs(
   store: Store,
@@ -57,7 +59,7 @@ export async function deleteFinishedJobs(
   }
   const removed = await store.write(async (trx) => {
     let count = 0;
-    // One by one in the order of ids: two hosts then wait for each other, instead of locking crosswise.
+    // One by one in the order of ids: then two hosts wait for each other instead of deadlocking.
     for (const id of ids.toSorted()) count += await deleteJob(trx, id, options);
     return count;
   });
@@ -65,8 +67,8 @@ export async function deleteFinishedJobs(
 }
 
 /**
- * Removes the bytes of some finished jobs' logs, oldest first, until about `bytes` are freed; the jobs stay, and their logs
- * say since when they are gone. `freed` counts what was freed by this call.
+ * Removes the bytes of some finished jobs' logs, oldest first, until about `bytes` are freed; the jobs stay, and their
+ * logs record when they were removed. `freed` is the number of bytes that this call freed.
  */
 export async function expireOldestLogs(
   store: Store,
@@ -88,8 +90,8 @@ export async function expireOldestLogs(
 }
 
 /**
- * Bytes that all logs take in the store, after compression. Read in small pieces, so that it holds up nobody; a running
- * total would make every append of every host write the same row.
+ * Bytes that all logs take in the store, after compression. Reads in small pieces, so that other work is not blocked; a
+ * running total would make every append of every host write the same row.
  */
 export async function sumLogBytes(store: Store): Promise<number> {
   let total = 0;
@@ -133,7 +135,10 @@ function nextPlace(page: readonly FinishedPlace[]): FinishedPlace | null {
   return page.length < jobsPerStep ? null : (page.at(-1) ?? null);
 }
 
-/** Whether nothing of a job is needed any more: it has ended, its machines are gone, and nobody waits for its result. */
+/**
+ * Condition: the job is no longer needed. It has ended, its machines are gone, and its result is published (or never
+ * will be).
+ */
 function isOver(job: ExpressionBuilder<Database, "jobs">, { before, awaitsPublishing }: Expiry) {
   const present = job
     .selectFrom("machines")
@@ -153,7 +158,7 @@ function isOver(job: ExpressionBuilder<Database, "jobs">, { before, awaitsPublis
   ]);
 }
 
-/** The machine's host, where it was lost before `before` and never came back. */
+/** The machine's host, if it was lost before `before` and has not come back. */
 function lostHost(machine: ExpressionBuilder<Database, "machines">, before: number) {
   return machine
     .selectFrom("hosts")
@@ -171,7 +176,7 @@ async function isDeletable(store: Store, jobId: string, expiry: Expiry): Promise
   return (await found.executeTakeFirst()) !== undefined;
 }
 
-/** Everything else goes with the row of `jobs`. 1 when it is gone now. */
+/** Deletes the row of `jobs`, and by cascade everything else. Returns 1 when the row was deleted, otherwise 0. */
 async function deleteJob(trx: Transaction<Database>, jobId: string, expiry: Expiry): Promise<number> {
   const deleted = await trx
     .deleteFrom("jobs")
@@ -205,12 +210,15 @@ async function logsOf(
   }));
 }
 
-/** Removes a log's rows in small transactions. The first of them says that it is gone; a repeat goes on where one ended. */
+/**
+ * Removes a log's rows in small transactions. The first one records that the log is removed; a repeat continues where
+ * an earlier call ended.
+ */
 async function expireLog(store: Store, log: LogKey, at: number): Promise<void> {
   for (let isEmpty = false; !isEmpty; ) isEmpty = await store.write((trx) => expirePiece(trx, log, at));
 }
 
-/** True when nothing is left. */
+/** Returns true when no row is left. */
 async function expirePiece(trx: Transaction<Database>, log: LogKey, at: number): Promise<boolean> {
   const offsets = await rowsOf(trx, log).limit(chunksPerStep).execute();
   const last = offsets.at(-1);

@@ -8,29 +8,29 @@ import { applyWithin } from "./job-changes.ts";
 import { bindWithin, type SessionCall } from "./machines.ts";
 
 /**
- * A runner's first call, in one transaction: binds its session as {@link bindWithin} does, and moves the job to `running`.
- * `accept` gets the job before that; when it throws, nothing was written. Null for whoever is not let in.
+ * A runner's first call, in one transaction: binds its session by {@link bindWithin}, and moves the job to `running`.
+ * `accept` gets the job before that; if it throws, nothing is written. Null for a caller that is rejected.
  */
 export function startSession(
   store: Store,
   call: SessionCall & { readonly accept: (job: Job) => void },
 ): Promise<AttemptRecord | null> {
   return store.write(async (trx, announce) => {
-    // The job's row before the machine's, as everywhere: the host writes that the guest has power at the same moment, and
-    // two that lock crosswise wait for each other's time limit.
-    const seen = await lockJobOf(store, trx, call.bootstrapTokenHash);
-    if (seen === null) return null;
+    // Locks the job's row before the machine's, like all other writes: the host records the guest's start at the same
+    // moment, and two transactions that lock crosswise wait until the time limit.
+    const locked = await lockJobOf(store, trx, call.bootstrapTokenHash);
+    if (locked === null) return null;
     const machine = await bindWithin(trx, announce, call);
     if (machine === null) return null;
     const { jobId, attempt, hostId: holder } = machine;
-    call.accept(seen);
-    const change = { jobId, attempt, event: "start", at: call.at, holder, seen } as const;
+    call.accept(locked);
+    const change = { jobId, attempt, event: "start", at: call.at, holder, seen: locked } as const;
     const job = await applyWithin({ store, trx, announce }, change);
     return job && { job, machine };
   });
 }
 
-/** The job that a one-time token is of; nobody else changes it before the commit. */
+/** The job that a one-time token belongs to, locked until the commit. */
 async function lockJobOf(
   store: Store,
   trx: Transaction<Database>,
@@ -45,7 +45,7 @@ async function lockJobOf(
         .select("machines.job_id")
         .where("machines.bootstrap_token_hash", "=", bootstrapTokenHash),
     )
-    // Where writers run side by side; SQLite's come one after the other.
+    // Only where writers run concurrently; SQLite's run one after the other.
     .$if(store.canSkipLocked, (query) => query.forUpdate())
     .executeTakeFirst();
   return row === undefined ? null : toJob(row);

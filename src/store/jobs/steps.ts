@@ -6,11 +6,11 @@ import { toStep } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** Names one step of one attempt; `at` is when it changed. */
+/** Identifies one step of one attempt; `at` is the time of the change. */
 export interface StepChange extends AttemptKey {
   readonly index: number;
   readonly at: number;
-  /** How long the attempt's `output` log was then, in bytes. */
+  /** Length of the attempt's `output` log at that time, in bytes. */
   readonly logOffset: number;
 }
 
@@ -43,8 +43,8 @@ export async function startStep(store: Store, change: StepChange): Promise<void>
 }
 
 /**
- * Marks a step as ended: succeeded with exit code 0, else failed. A repeat changes nothing. A step whose start was never
- * told began, at the latest, now. Throws `not_found` when the attempt has no such step.
+ * Marks a step as ended: succeeded with exit code 0, otherwise failed. A repeat changes nothing. A step without a
+ * reported start gets this time as its start. Throws `not_found` when the attempt has no such step.
  */
 export async function finishStep(store: Store, change: StepChange & { exitCode: number }): Promise<void> {
   await store.write(async (trx, announce) => {
@@ -78,12 +78,12 @@ async function requireStep(trx: Transaction<Database>, change: StepChange): Prom
     .executeTakeFirst();
   if (row !== undefined) return;
   const attempt = `attempt ${change.attempt} of job ${change.jobId}`;
-  throw new SolsticeError("not_found", `There is no step ${change.index} in ${attempt}.`);
+  throw new SolsticeError("not_found", `Step ${change.index} does not exist in ${attempt}.`);
 }
 
 /**
- * Ends what is open when the attempt ends, as a part of a larger write: the running step failed without an exit code, the
- * others were skipped. Tells whether there was anything open.
+ * Ends the open steps when the attempt ends, as a part of a larger write: the running step fails without an exit code,
+ * the others are skipped. Returns true when a step was open.
  */
 export async function closeStepsWithin(
   trx: Transaction<Database>,

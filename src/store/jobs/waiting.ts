@@ -5,40 +5,40 @@ import { boundedLimit } from "../rows.ts";
 import type { Store } from "../store.ts";
 import { countQueued } from "./capacity.ts";
 
-/** The most waiting jobs that are listed at once. */
+/** Most waiting jobs that are listed at once. */
 export const maxQueuedListed = 10_000;
 
-/** Bounds {@link listGroups}: labels come from image maps, and there are few. */
+/** Limit of {@link listGroups}: labels come from image maps, and are few. */
 const maxGroups = 1000;
 
-/** Jobs of one lane that are listed when not all are: what leaves room for other repositories. */
+/** Jobs of one lane that are listed when not all can be, so that other repositories have room. */
 const laneShare = 100;
 
-/** Waiting jobs that the same caps and the same image hold back. */
+/** Waiting jobs with the same label and image, so that the same caps and the same image apply to them. */
 export interface QueueGroup {
   readonly label: string;
   readonly image: string;
 }
 
 /**
- * Where a walk over the lanes of a group stands: after this one. A lane is what the scheduler tells apart by age alone: the
- * jobs of one group, repository and priority.
+ * Position in a walk over the lanes of a group: after this lane. The jobs of a lane (one group, repository and
+ * priority) differ for the scheduler only in their age.
  */
 export interface LaneCursor {
   readonly fairKey: string;
   readonly priority: number;
 }
 
-/** A part of {@link listLanes}' walk. */
+/** One page of the walk of {@link listLanes}. */
 export interface LanePage {
   readonly jobs: QueuedJob[];
-  /** Where to go on; null when the walk came to the end of the group. */
+  /** Where to continue; null at the end of the group. */
   readonly next: LaneCursor | null;
-  /** Whether a lane may have more jobs than were taken of it. */
+  /** True when a lane may have more jobs than this page has of it. */
   readonly isCut: boolean;
 }
 
-/** The groups that have jobs waiting. One index seek for each, however many jobs wait. */
+/** The groups with waiting jobs. One index seek for each group, independent of the number of jobs. */
 export async function listGroups(store: Store): Promise<QueueGroup[]> {
   const groups: QueueGroup[] = [];
   while (groups.length < maxGroups) {
@@ -59,8 +59,8 @@ export async function listGroups(store: Store): Promise<QueueGroup[]> {
 }
 
 /**
- * The oldest `perLane` jobs of each lane of a group, lane after lane from `after` on, until there are `limit` jobs (or up
- * to `perLane` more). However long one lane is, the next one is only a seek away.
+ * The oldest `perLane` jobs of each lane of a group, lane after lane, starting after `after`, until there are `limit`
+ * jobs (or up to `perLane` more). The next lane costs one seek, however long a lane is.
  */
 export async function listLanes(
   store: Store,
@@ -83,7 +83,7 @@ export async function listLanes(
   }
 }
 
-/** A full page without its last lane, which may be cut short; but a lane that fills the page is all that is wanted. */
+/** A full page without its last lane, which may be incomplete; a lane that fills the whole page has enough jobs. */
 function wholeLanes(page: QueuedJob[]): QueuedJob[] {
   const last = page.at(-1) as QueuedJob;
   const begin = page.findIndex((job) => job.fairKey === last.fairKey && job.priority === last.priority);
@@ -133,8 +133,8 @@ async function readPage(
 }
 
 /**
- * Jobs that wait, for explanations. When there are more than `limit`, each group gets an equal share, and in it each lane
- * some of its oldest jobs, so that no long queue hides the others; `isWhole` is false then.
+ * Waiting jobs, for explanations. If there are more than `limit`, each group gets an equal share, and in it each lane
+ * some of its oldest jobs, so that no long queue hides the others; then `isWhole` is false.
  */
 export async function listQueued(
   store: Store,

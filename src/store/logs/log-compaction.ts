@@ -7,10 +7,10 @@ import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import { maxCompactedBytes } from "./log-reader.ts";
 
-/** Rows joined at most: bounds the memory and the transaction where a log came in tiny pieces. */
+/** Most rows that are joined: limits the memory and the transaction when a log arrived in tiny pieces. */
 const maxJoinedRows = 4096;
 
-/** A log of so few rows and bytes stays as it is. */
+/** A log of at most this size is not compacted. */
 const smallRows = 8;
 const smallBytes = 2048;
 
@@ -23,8 +23,8 @@ interface Run {
 }
 
 /**
- * Compacts the logs of an attempt that is over, but those so small that it would save nothing: most jobs of a busy host
- * print a screenful.
+ * Compacts the logs of an attempt that is over, except logs so small that it would save nothing: most jobs of a busy
+ * host print one screen of text.
  */
 export async function compactLogs(store: Store, attempt: AttemptKey): Promise<void> {
   const logs = await store.db
@@ -45,8 +45,8 @@ export async function compactLogs(store: Store, attempt: AttemptKey): Promise<vo
 }
 
 /**
- * Replaces a finished log's rows by compressed ones of 1 MiB before compression. Each is one transaction: it can be
- * killed anywhere and said again, and a reader sees either form.
+ * Replaces a finished log's rows by compressed ones of 1 MiB before compression. Each replacement is one transaction:
+ * the call is idempotent and can be killed anywhere, and a reader sees either form.
  */
 export async function compactLog(store: Store, key: LogKey): Promise<void> {
   for (let from = 0; ; ) {
@@ -57,7 +57,7 @@ export async function compactLog(store: Store, key: LogKey): Promise<void> {
   }
 }
 
-/** The next plain rows that touch each other, up to 1 MiB; null when there are none. */
+/** The next plain rows without a gap between them, up to 1 MiB; null without plain rows. */
 async function nextRun(store: Store, key: LogKey, from: number): Promise<Run | null> {
   const sizes = await plainRows(store, key)
     .select(["start_offset", "length"])
@@ -106,7 +106,7 @@ async function replace(store: Store, key: LogKey, run: Run): Promise<void> {
       .where("start_offset", ">=", first)
       .where("start_offset", "<=", last)
       .executeTakeFirst();
-    // Another process compacted the same rows meanwhile: what it wrote stays.
+    // Another process compacted the same rows meanwhile: its result stays.
     if (removed.numDeletedRows === 0n) return;
     if (removed.numDeletedRows !== BigInt(run.offsets.length)) throw changedMeanwhile(key);
     await trx
@@ -125,7 +125,7 @@ async function replace(store: Store, key: LogKey, run: Run): Promise<void> {
   });
 }
 
-/** Plain rows take what they hold, so the difference is all that changes. */
+/** Adds the difference, since plain rows take as many bytes as they hold. */
 async function countStoredBytes(trx: Transaction<Database>, key: LogKey, change: number): Promise<void> {
   await trx
     .updateTable("logs")
@@ -138,5 +138,5 @@ async function countStoredBytes(trx: Transaction<Database>, key: LogKey, change:
 
 function changedMeanwhile(key: LogKey): SolsticeError {
   const log = `${key.stream} log of job ${key.jobId}`;
-  return new SolsticeError("conflict", `The ${log} was changed while it was compacted; nothing was written.`);
+  return new SolsticeError("conflict", `The ${log} was changed during its compaction; nothing was written.`);
 }

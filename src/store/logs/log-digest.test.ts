@@ -6,7 +6,7 @@ import { addToDigest, digestBoundary, digestedBytes, digestOfNothing, type LogDi
 
 const nothing: LogDigest = { sha256: digestOfNothing, state: null };
 
-test("however the bytes are cut, the digest is that of all of them", async () => {
+test("the digest covers all bytes, however they are cut into pieces", async () => {
   const pieces = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 30 });
   await fc.assert(
     fc.asyncProperty(pieces, async (cut) => {
@@ -30,7 +30,7 @@ test("two logs at once do not mix", async () => {
   );
 });
 
-test("a state that this hasher did not save proves nothing", async () => {
+test("a state that this hasher did not save gives no digest", async () => {
   assert.equal(
     await addToDigest({ sha256: digestOfNothing, state: Buffer.alloc(116) }, Buffer.from("x")),
     null,
@@ -38,7 +38,7 @@ test("a state that this hasher did not save proves nothing", async () => {
   assert.equal(await addToDigest(null, Buffer.from("x")), null);
 });
 
-test("with secrets, the digest is the same, and the state holds nothing of what came", async () => {
+test("with secrets, the digest is the same, and the state contains no received bytes", async () => {
   const text = fc.uint8Array({ minLength: 1, maxLength: 300 });
   await fc.assert(
     fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 20 }), async (cut) => {

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { createSHA256, type IHasher } from "hash-wasm";
 
-/** SHA-256 (hex) of no bytes at all. */
+/** SHA-256 (hex) of zero bytes. */
 export const digestOfNothing = createHash("sha256").digest("hex");
 
-/** The digest of everything a log received, and what it takes to go on with it. */
+/** The digest of everything that a log received, and the state to continue it. */
 export interface LogDigest {
   /** SHA-256, in hex. */
   readonly sha256: string;
@@ -13,26 +13,28 @@ export interface LogDigest {
 }
 
 /**
- * SHA-256 works on blocks, and its state holds the last one as it came. Where that is in a saved state, and where the count
- * of bytes is: hash-wasm refuses a state of a release that may have it elsewhere, and a test looks.
+ * SHA-256 works on blocks, and its state contains the last block in plain. These are the positions of that block and of
+ * the byte count in a saved state. hash-wasm refuses the state of a release that may have other positions, and a test
+ * checks them.
  */
 const blockBytes = 64;
 const blockAt = 4;
 const countAt = blockAt + blockBytes;
 
-// Node's own hash is faster, and does not give its state away. This one runs 4 KiB in 30 µs and 1 MiB in 4 ms.
+// Node's own hash is faster, but does not export its state. This one takes 30 µs for 4 KiB and 4 ms for 1 MiB.
 let hasher: Promise<IHasher> | null = null;
 
-/** How many bytes a state knows of. */
+/** Number of bytes that a state covers. */
 export function digestedBytes({ state }: LogDigest): number {
   if (state === null) return 0;
   return Number(new DataView(state.buffer, state.byteOffset, state.byteLength).getBigUint64(countAt, true));
 }
 
 /**
- * The digest after `data` came, too; in no time that depends on what came before. `data` begins where the state ends. With
- * `secret`, no byte of it is left in the state, which then knows of whole blocks only: the rest has to be given again. Null
- * where `before` is not known, or was left by another release of the hasher: what cannot be proved is then not called proved.
+ * The digest with `data` added, in a time that does not depend on earlier bytes. `data` begins where the state ends.
+ * With `secret`, no byte of `data` is left in the state, which then covers only whole blocks: the rest must be given
+ * again. Null when `before` is null, or was saved by another release of the hasher: a digest that cannot be proved is
+ * never reported.
  */
 export async function addToDigest(
   before: LogDigest | null,
@@ -41,7 +43,7 @@ export async function addToDigest(
 ): Promise<LogDigest | null> {
   if (before === null) return null;
   hasher ??= createSHA256();
-  // One for the whole process: from here on nothing waits, so no two use it at once.
+  // One hasher for the whole process: the code below never waits, so it is never used twice at once.
   const sha256 = await hasher;
   try {
     if (before.state === null) sha256.init();
@@ -63,7 +65,7 @@ export async function addToDigest(
   return { sha256: sha256.digest("hex"), state };
 }
 
-/** The last place before `length` where a state can end that holds none of the bytes before it. */
+/** The last position up to `length` where a state can end without containing plain bytes. */
 export function digestBoundary(length: number): number {
   return length - (length % blockBytes);
 }

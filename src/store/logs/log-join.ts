@@ -3,22 +3,23 @@ import type { LogKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 
 /**
- * The longest row that pieces are joined to, in bytes. A piece that joins writes the row again, so this is about what one
- * byte costs at worst: one page of the database, which is written for a row of one byte as well.
+ * The longest row that pieces are joined to, in bytes. Joining a piece writes the row again, so this is about the
+ * highest cost of one byte: one page of the database, which is also written for a row of one byte.
  */
 const joinedRowBytes = 4096;
 
-/** Rows are joined to no more than this part of what is kept, so that dropping a whole row drops little. */
+/** Rows are joined up to this fraction of the kept bytes, so that dropping a whole row drops little. */
 const joinedPart = 64;
 
-/** How long a row may become by joining, where `limitBytes` of the log are kept. */
+/** Longest row that joining may create when `limitBytes` of the log are kept. */
 export function joinLimit(limitBytes: number): number {
   return Math.min(joinedRowBytes, Math.floor(limitBytes / joinedPart));
 }
 
 /**
- * Adds a small piece to the row that ends where it begins, as long as both together have `maxBytes`; false, and nothing is
- * written, where there is no such row. A log in a million pieces of one byte has 250 rows by that, not a million.
+ * Adds a small piece to the row that ends where the piece begins, if both together have at most `maxBytes`; false,
+ * without a write, when there is no such row. A log in a million pieces of one byte thus has 250 rows instead of a
+ * million.
  */
 export async function joinToRowBefore(
   trx: Transaction<Database>,

@@ -7,10 +7,10 @@ import type { Store } from "../store.ts";
 /** Rows fetched by one query: 16 of the usual 64 KiB, or as many small ones. */
 const rowsPerQuery = 16;
 
-/** Plain bytes of a compressed row at most; a row that claims more is damaged, and must not fill the memory. */
+/** Most plain bytes of a compressed row; a row that claims more is damaged, and must not fill the memory. */
 export const maxCompactedBytes = 1024 * 1024;
 
-/** The most bytes that one append takes, and one read gives. */
+/** Most bytes of one append, and of one read. */
 export const maxLogPayloadBytes = 8 * 1024 * 1024;
 
 const decompress = promisify(zstdDecompress);
@@ -22,7 +22,7 @@ interface Chunk {
   readonly data: Uint8Array;
 }
 
-/** Some kept bytes of a log, and where they begin. */
+/** Some kept bytes of a log, and their offset. */
 export interface LogBytes {
   readonly offset: number;
   readonly data: Buffer;
@@ -34,15 +34,15 @@ interface LogRange {
 }
 
 /**
- * The log's bytes from `offset` on: `maxBytes` of them (8 MiB at most), fewer only at the end of what is kept and before
- * bytes that were dropped. The same whether the log grows, is compacted, or is being compacted.
+ * The log's bytes from `offset` on: `maxBytes` of them (8 MiB at most), fewer only at the end of the kept bytes and
+ * before dropped bytes. The result is the same while the log grows or is being compacted, and afterwards.
  */
 export async function readLog(store: Store, range: LogKey & LogRange): Promise<Buffer> {
   const { offset, data } = await readLogBeyond(store, range);
   return offset === range.offset ? data : Buffer.alloc(0);
 }
 
-/** {@link readLog}, beginning at the next byte that is kept: where `offset` was dropped, that is a later one. */
+/** {@link readLog} from the next kept byte on: if the byte at `offset` was dropped, from a later one. */
 export async function readLogBeyond(store: Store, range: LogKey & LogRange): Promise<LogBytes> {
   const maxBytes = Math.min(range.maxBytes, maxLogPayloadBytes);
   const parts: Uint8Array[] = [];
@@ -60,8 +60,8 @@ export async function readLogBeyond(store: Store, range: LogKey & LogRange): Pro
 }
 
 /**
- * Gives the kept bytes of a log from `start` on, row by row and in order. Each query finds its place again by offset, so
- * that rows may be compacted, or dropped, between two of them.
+ * Yields the kept bytes of a log from `start` on, row by row and in order. Each query finds its position by offset, so
+ * that rows may be compacted or dropped between two queries.
  */
 async function* readChunks(
   store: Store,
@@ -73,19 +73,19 @@ async function* readChunks(
     const before = position;
     for (const chunk of await chunksFrom(store, key, position)) {
       const end = chunk.start_offset + chunk.length;
-      // The row before a hole ends before the place that is looked for.
+      // The row before a gap ends before the wanted position.
       if (end <= position) continue;
       const offset = Math.max(position, chunk.start_offset);
       yield { offset, data: (await plainBytes(chunk)).subarray(offset - chunk.start_offset) };
       position = end;
     }
     if (position === before) return;
-    // SQLite answers within this turn of the event loop: without a pause, a long log would hold up everybody else.
+    // SQLite answers within this turn of the event loop: without a pause, a long log would block all other work.
     await nextTurn();
   }
 }
 
-/** The row that holds the byte at `position`, and those after it, as one statement sees them. */
+/** The row that holds the byte at `position`, and the rows after it, read by one statement. */
 function chunksFrom(store: Store, key: LogKey, position: number): Promise<Chunk[]> {
   const ofLog = store.db
     .selectFrom("log_chunks")

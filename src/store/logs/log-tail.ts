@@ -3,7 +3,7 @@ import type { DroppedRange, LogWindow } from "../../core/job/log-window.ts";
 import type { LogKey } from "../keys.ts";
 import type { Database } from "../schema/schema.ts";
 
-/** What became of a wish to drop the middle of a log. */
+/** Result of dropping the middle of a log. */
 interface Drop {
   readonly dropped: DroppedRange | null;
   /** Bytes that the deleted rows took in the store. */
@@ -11,8 +11,9 @@ interface Drop {
 }
 
 /**
- * Deletes rows of a log's middle in whole, so that at least `wanted` is gone but for the rest of a row at its beginning.
- * Says what exactly is missing then; bytes of `wanted` that are still to be stored are left out by the caller.
+ * Deletes whole rows in a log's middle, so that at least `wanted` is gone, except for the rest of a row at its
+ * beginning. Returns the range that is missing afterwards; the caller leaves out bytes of `wanted` that are yet to be
+ * stored.
  */
 export async function dropMiddle(
   trx: Transaction<Database>,
@@ -23,7 +24,7 @@ export async function dropMiddle(
     log.dropped?.from ?? (await nextRow(trx, key, wanted.from)) ?? Math.max(wanted.from, log.received);
   const inStore = wanted.to < log.received;
   const to = inStore ? ((await nextRow(trx, key, wanted.to)) ?? log.received) : wanted.to;
-  // A limit that was lowered can lie within one row.
+  // After the limit was lowered, the range can lie within one row.
   if (to <= from) return { dropped: log.dropped, freedBytes: 0 };
   return { dropped: { from, to }, freedBytes: await deleteRows(trx, key, { from, to }) };
 }

@@ -14,34 +14,34 @@ export { compactLog, compactLogs } from "./log-compaction.ts";
 export { digestBoundary } from "./log-digest.ts";
 export { readLog, readLogBeyond } from "./log-reader.ts";
 
-/** The most bytes that one row keeps before compaction. */
+/** Most bytes of one row before compaction. */
 export const maxChunkBytes = 64 * 1024;
 
-/** Some bytes of a log, and where they belong. */
+/** Some bytes of a log, and their position. */
 export interface LogAppend extends LogKey {
   readonly offset: number;
-  /** What was written: counted and digested, and kept unless `kept` says otherwise. */
+  /** The written bytes: counted and digested, and stored unless `kept` is given. */
   readonly data: Uint8Array;
   /**
-   * What is stored and shown in place of `data`, byte for byte: as long as it, with secrets masked. Then nothing at all of
-   * `data` is stored, and so the digest's state lags behind by up to a block: `data` has to begin at
-   * {@link digestBoundary} of what was received at the latest, or the digest is not known any more.
+   * The bytes that are stored and shown instead of `data`, of equal length: with secrets masked. In that case no byte
+   * of `data` is stored, so the digest's state can be up to one block behind: `data` must begin at or before {@link
+   * digestBoundary} of the received length, or the digest is lost.
    */
   readonly kept?: Uint8Array;
-  /** How much of this log is kept, in bytes: half of it from the beginning, the rest from the end. */
+  /** Number of bytes of this log to keep: half of it from the beginning, the rest from the end. */
   readonly limitBytes: number;
 }
 
 interface LogState extends LogWindow {
-  /** Null when it cannot be known any more. */
+  /** Null when the digest was lost. */
   readonly digest: LogDigest | null;
 }
 
 /**
- * Adds bytes to a log, at most once each: what was received before is ignored, so a sender repeats freely. Bytes beyond a
- * gap are not taken: `gap` is then true, and `received` says where to go on. Beyond `limitBytes` the middle of the log is
- * dropped: its bytes are counted and digested, but not kept. Throws `conflict` when the attempt is not under way, and
- * `limit_exceeded` for more than 8 MiB at once.
+ * Adds bytes to a log, each at most once: bytes that were received before are ignored, so a sender may repeat freely.
+ * Bytes after a gap are refused: `gap` is then true, and the sender continues at `received`. Beyond `limitBytes` the
+ * middle of the log is dropped: its bytes are counted and digested, but not kept. Throws `conflict` when the attempt is
+ * over, and `limit_exceeded` for more than 8 MiB at once.
  */
 export async function appendLog(
   store: Store,
@@ -71,7 +71,7 @@ function digestAfter(before: LogDigest | null, { offset, data, kept }: LogAppend
   return addToDigest(known, data.subarray(Math.max(0, missing)), { secret: kept !== undefined });
 }
 
-/** Stores what comes next, and makes room for it in the middle of the log. */
+/** Stores the next bytes, and makes room for them in the middle of the log. */
 async function storeBytes(
   trx: Transaction<Database>,
   append: LogKey & { log: LogState; bytes: Uint8Array; limitBytes: number },
@@ -94,21 +94,18 @@ async function storeBytes(
 function attemptIsOver({ jobId, attempt, stream }: LogKey): SolsticeError {
   return new SolsticeError(
     "conflict",
-    `Attempt ${attempt} of job ${jobId} is over; its ${stream} log takes no more.`,
+    `Attempt ${attempt} of job ${jobId} is over; its ${stream} log accepts no more bytes.`,
   );
 }
 
 function refuseTooMuch(bytes: number): void {
   if (bytes <= maxLogPayloadBytes) return;
-  throw new SolsticeError("limit_exceeded", `${bytes} bytes of log at once are too many.`, {
+  throw new SolsticeError("limit_exceeded", `A log append of ${bytes} bytes is too large.`, {
     remedy: `Send at most ${maxLogPayloadBytes} bytes at a time.`,
   });
 }
 
-/**
- * Creates the log's row, or reads it; either way the row is ours until the commit, on both databases. Null when the attempt
- * is not under way.
- */
+/** Creates or reads the log's row, and locks it until the commit on both databases. Null when the attempt is over. */
 async function lockLog(store: Store, trx: Transaction<Database>, key: LogKey): Promise<LogState | null> {
   const row = await trx
     .insertInto("logs")
@@ -141,7 +138,7 @@ function toRange(row: { dropped_from: number | null; dropped_to: number | null }
   return { from: row.dropped_from, to: row.dropped_to };
 }
 
-/** Rows of 64 KiB at most, small pieces joined; with `splitAt`, no row holds bytes on both sides of it. */
+/** Inserts rows of 64 KiB at most, and joins small pieces; with `splitAt`, no row has bytes on both sides of it. */
 async function insertChunks(
   trx: Transaction<Database>,
   key: LogKey,
@@ -198,19 +195,19 @@ async function updateLog(
     .execute();
 }
 
-/** How far a log got. */
+/** Received and kept bytes of a log. */
 export interface LogStatus {
   /** Bytes received without a gap, kept or not. */
   readonly received: number;
-  /** The bytes in its middle that were not kept; null when all were. */
+  /** The bytes in its middle that were not kept; null when all are kept. */
   readonly dropped: DroppedRange | null;
-  /** SHA-256 (hex) of everything received, kept or not, before anything was masked; null when it cannot be known. */
+  /** SHA-256 (hex) of everything received, kept or not, before masking; null when it was lost. */
   readonly sha256: string | null;
-  /** When retention removed its bytes, ms since the epoch; null while they are there. */
+  /** When retention removed its bytes, ms since the epoch; null before. */
   readonly expiredAt: number | null;
 }
 
-/** How far a log got, and whether it is still there; of one that never began, that nothing came. Costs one row. */
+/** The status of a log; zero bytes for a log that never began. Costs one row. */
 export async function logStatus(store: Store, key: LogKey): Promise<LogStatus> {
   const row = await store.db
     .selectFrom("logs")

@@ -6,22 +6,26 @@ import { boundedLimit, toJob, toStep, toTransition } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** The most results that one claim takes: bounds its queries, and what a broker that comes back gets at once. */
+/**
+ * Most results that one claim takes: limits its queries, and the number of results that a returning broker gets at
+ * once.
+ */
 export const maxClaimed = 100;
 
-/** Counting stops here: more waiting results than this are as bad as this many. */
+/** Counting stops here: a larger number of waiting results is no worse. */
 const maxCounted = 100_000;
 
 /**
- * Takes up to `limit` results that wait, oldest first, for one host until `until`. A host that dies leaves its claims to the
- * others then; its next process gives them back at once with {@link releaseResults}. Returns the ids of the jobs.
+ * Claims up to `limit` waiting results, oldest first, for one host until `until`. After that, other hosts may claim the
+ * results of a host that died; its own next process returns them at once with {@link releaseResults}. Returns the ids
+ * of the jobs.
  */
 export async function claimResults(
   store: Store,
   claim: { hostId: string; at: number; until: number; limit: number },
 ): Promise<string[]> {
   const limit = boundedLimit(claim.limit, maxClaimed);
-  // A read first: while nothing waits, which is nearly always, nothing is written and nobody is waited for.
+  // Reads first: usually no result waits, and then this neither writes nor waits for a lock.
   const waiting = await store.db
     .selectFrom("outbox")
     .select("job_id")
@@ -51,7 +55,7 @@ export async function claimResults(
   return rows.sort((a, b) => a.created_at - b.created_at).map((row) => row.job_id);
 }
 
-/** Not published, and claimed by nobody whose time is not over. */
+/** Condition: not published, and without a valid claim. */
 function isFree(at: number) {
   return (outbox: ExpressionBuilder<Database, "outbox">) =>
     outbox.and([
@@ -60,7 +64,7 @@ function isFree(at: number) {
     ]);
 }
 
-/** Gives back what `hostId` claimed and did not publish: only `jobIds`, or everything. */
+/** Returns the claims of `hostId` that were not published: only those of `jobIds`, or all. */
 export async function releaseResults(
   store: Store,
   release: { hostId: string; jobIds?: readonly string[] },
@@ -78,7 +82,7 @@ export async function releaseResults(
   });
 }
 
-/** Notes that the broker has confirmed these results. */
+/** Records that the broker has confirmed these results. */
 export async function markPublished(
   store: Store,
   published: { jobIds: readonly string[]; at: number },
@@ -94,7 +98,7 @@ export async function markPublished(
   });
 }
 
-/** How many results wait to be published, by whomever; counted up to 100,000. */
+/** Number of results that wait to be published by any host; counted up to 100,000. */
 export async function countUnpublished(store: Store): Promise<number> {
   const { count } = await store.db
     .selectFrom((outbox) =>
@@ -110,18 +114,18 @@ export async function countUnpublished(store: Store): Promise<number> {
   return Number(count);
 }
 
-/** All that a result tells of a job: its row, the steps of its last attempt, and every change of state. */
+/** The input of a result: the job's row, the steps of its last attempt, and every change of state. */
 export interface EndedJobFacts {
   readonly job: Job;
   readonly steps: readonly JobStep[];
   readonly transitions: readonly JobTransition[];
-  /** Of the last attempt, in the order of their names. */
+  /** Artifacts of the last attempt, in the order of their names. */
   readonly artifacts: readonly Upload[];
 }
 
 /**
- * Reads what the results of these jobs are made from, in their order. One whose row is damaged is `failed` instead, so that
- * it holds up nobody.
+ * Reads the input for the results of these jobs, in their order. A job with a damaged row is in `failed`, so that it
+ * does not block the others.
  */
 export async function loadEndedJobs(
   store: Store,

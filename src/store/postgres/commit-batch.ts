@@ -4,22 +4,25 @@ import type { Database } from "../schema/schema.ts";
 import type { QueuedWork } from "../write-queue.ts";
 import { isConnectionLost, isWorthRepeating } from "./errors.ts";
 
-/** How often an operation is tried that fails for the sake of another transaction. */
+/** Number of tries of an operation that fails because of another transaction. */
 const maxAttempts = 6;
 
-/** The pause before a repeat is random, up to this for each attempt so far, in ms: two that collided must part. */
+/**
+ * The pause before a retry is random, up to this for each attempt so far, in ms: two transactions that collided must
+ * separate.
+ */
 const maxPauseMs = 20;
 
 /**
- * Commits operations together, in the hope that all succeed: without savepoints, which would be two statements of five.
- * When one fails, or locks rows in another order than another transaction, all are undone and each is run again by itself,
- * so that only those fail that must.
+ * Commits operations together without savepoints, which would be two of five statements: usually all succeed. When one
+ * fails, or locks rows in another order than another transaction, all are rolled back and each is run again alone, so
+ * that only operations with an error of their own fail.
  */
 export async function commitBatch(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void> {
   if (batch.length > 1) {
     const error = await tryTogether(db, batch);
     if (error === null) return;
-    // Whether a commit was done whose answer is lost, nobody knows here: the callers look again.
+    // The connection was lost before the answer to the commit, so its outcome is unknown: the callers read again.
     if (isConnectionLost(error)) return failAll(batch, error);
   }
   await Promise.all(batch.map((queued) => commitAlone(db, queued)));

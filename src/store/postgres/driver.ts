@@ -13,7 +13,7 @@ import { SolsticeError } from "../../core/errors.ts";
 import { isStatementOutdated, leavesConnectionUsable, toStoreError } from "./errors.ts";
 import { StatementNames } from "./statement-names.ts";
 
-/** Calls that wait for a connection at most; more are refused rather than kept in memory. */
+/** Most calls that wait for a connection; further calls are refused rather than kept in memory. */
 const maxWaiting = 20_000;
 
 /** Kysely over a pool of `pg`. `database` names it in messages. */
@@ -27,8 +27,9 @@ export function postgresDialect(pool: Pool, database: string): Dialect {
 }
 
 /**
- * Kysely's own driver would do, but for this: errors are ours, a connection that failed is not used again, an error of the
- * rollback does not hide the first one, statements are prepared once, and a commit that was none is an error.
+ * Differs from Kysely's own driver: errors are ours, a connection that failed is not used again, an error of the
+ * rollback does not hide the first error, statements are prepared once, and a commit that the server turned into a
+ * rollback is an error.
  */
 class PoolDriver implements Driver {
   readonly #pool: Pool;
@@ -45,7 +46,7 @@ class PoolDriver implements Driver {
   async acquireConnection(): Promise<PoolConnection> {
     if (this.#pool.waitingCount >= maxWaiting) {
       throw new SolsticeError("unavailable", `${maxWaiting} calls wait for the database ${this.#database}.`, {
-        remedy: "Try again later: it is slower than what is asked of it.",
+        remedy: "Try again later: the database is slower than its load requires.",
       });
     }
     try {
@@ -60,14 +61,14 @@ class PoolDriver implements Driver {
   }
 
   async commitTransaction(connection: PoolConnection): Promise<void> {
-    // The server answers ROLLBACK, and no error, when a statement of the transaction had failed.
+    // The server answers ROLLBACK, without an error, when a statement of the transaction had failed.
     const { command } = await connection.run("commit");
     if (command !== "COMMIT")
       throw new SolsticeError("internal", "A transaction that had failed was committed.");
   }
 
   async rollbackTransaction(connection: PoolConnection): Promise<void> {
-    // When this fails, the connection is given up, which undoes the transaction as well.
+    // If this fails, the connection is closed, which undoes the transaction as well.
     await connection.run("rollback").catch(() => {});
   }
 
@@ -114,7 +115,7 @@ class PoolConnection implements DatabaseConnection {
   }
 
   streamQuery(): never {
-    throw new SolsticeError("internal", "The store reads in pages, and streams nothing.");
+    throw new SolsticeError("internal", "The store reads in pages; streaming is not supported.");
   }
 
   release(): void {
@@ -123,8 +124,8 @@ class PoolConnection implements DatabaseConnection {
 }
 
 /**
- * PostgreSQL's text holds every character but NUL, and refuses the whole statement for one. Texts of others can have it:
- * the name of a repository, or the last lines of a console in a verdict. It becomes the sign for what cannot be shown.
+ * PostgreSQL's text holds every character except NUL, and refuses the whole statement because of one. Foreign texts can
+ * contain it: the name of a repository, or the last lines of a console in a verdict. It is replaced by U+FFFD.
  */
 function toValue(parameter: unknown): unknown {
   return typeof parameter === "string" && parameter.includes("\0")

@@ -16,23 +16,30 @@ interface Explanation {
   readonly remedy: string;
 }
 
-const tryAgain = "It is tried again by itself; if it stays so, look at the PostgreSQL server and its log.";
+const retried =
+  "The operation is retried automatically; if the error persists, check the PostgreSQL server and its log.";
 
 const explanations: Readonly<Record<string, Explanation>> = {
-  "08": { code: "unavailable", remedy: tryAgain },
-  "25006": { code: "unavailable", remedy: "It is read-only now: let DATABASE_URL name the primary server." },
+  "08": { code: "unavailable", remedy: retried },
+  "25006": {
+    code: "unavailable",
+    remedy: "The database is read-only: set DATABASE_URL to the primary server.",
+  },
   "28": { code: "store_failed", remedy: "Check the user and the password in DATABASE_URL, and pg_hba.conf." },
   "3D000": { code: "store_failed", remedy: "Create the database: createdb -O USER NAME." },
-  "40": { code: "unavailable", remedy: "Others changed the same rows at the same time: try again." },
+  "40": {
+    code: "unavailable",
+    remedy: "Other transactions changed the same rows at the same time: try again.",
+  },
   "42501": { code: "store_failed", remedy: "Let the user of DATABASE_URL own the database." },
   "53100": { code: "disk_full", remedy: "Free space on the disk of the PostgreSQL server." },
   "53300": {
     code: "unavailable",
-    remedy: "Raise max_connections of the PostgreSQL server: 9 for each host.",
+    remedy: "Raise max_connections of the PostgreSQL server: 10 for each host.",
   },
-  "53": { code: "unavailable", remedy: tryAgain },
-  "55P03": { code: "unavailable", remedy: tryAgain },
-  "57": { code: "unavailable", remedy: tryAgain },
+  "53": { code: "unavailable", remedy: retried },
+  "55P03": { code: "unavailable", remedy: retried },
+  "57": { code: "unavailable", remedy: retried },
 };
 
 const lost: Explanation = {
@@ -43,8 +50,9 @@ const lost: Explanation = {
 const other: Explanation = { code: "store_failed", remedy: "Look at the log of the PostgreSQL server." };
 
 /**
- * The one place where errors of PostgreSQL and its driver become ours: `disk_full`, `unavailable` where a repeat may
- * succeed, else `store_failed`. `database` names it without the password. Errors that are ours already pass unchanged.
+ * The only place where errors of PostgreSQL and its driver become ours: `disk_full`, `unavailable` when a retry may
+ * succeed, otherwise `store_failed`. `database` is its name without the password. Errors that are ours already pass
+ * unchanged.
  */
 export function toStoreError(database: string, error: unknown): SolsticeError {
   if (error instanceof SolsticeError) return error;
@@ -56,21 +64,23 @@ export function toStoreError(database: string, error: unknown): SolsticeError {
 }
 
 function explain(error: unknown): Explanation {
-  // What the server did not say itself comes from the way to it: refused, reset, timed out, not found.
+  // An error that is not from the server is from the connection: refused, reset, timed out, not found.
   if (!(error instanceof DatabaseError)) return lost;
-  if (isStatementOutdated(error)) return { code: "unavailable", remedy: tryAgain };
+  if (isStatementOutdated(error)) return { code: "unavailable", remedy: retried };
   const code = error.code ?? "";
   return explanations[code] ?? explanations[code.slice(0, 2)] ?? other;
 }
 
-/** Several addresses that were all tried fail with an `AggregateError`, whose own message is empty. */
+/**
+ * The text of an error. If several addresses were tried, the error is an `AggregateError`, whose own message is empty.
+ */
 function wordsOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(wordsOf).join("; ");
   if (error instanceof DatabaseError) return error.message;
   return errorText(error).replace(/\.$/, "");
 }
 
-/** True when a transaction failed for the sake of another one, or of a newer schema: the same again may well do. */
+/** True when a transaction failed because of another one, or of a newer schema: a retry may succeed. */
 export function isWorthRepeating(error: unknown): boolean {
   const code = causeOf(error)?.code ?? "";
   return (
@@ -78,18 +88,18 @@ export function isWorthRepeating(error: unknown): boolean {
   );
 }
 
-/** True when there is no connection, or none any more: what was sent may have been done or not. */
+/** True when no connection exists any more: the statement may or may not have been executed. */
 export function isConnectionLost(error: unknown): boolean {
   return isSolsticeError(error, "unavailable") && !leavesConnectionUsable(error.cause);
 }
 
-/** True when a prepared statement is out of date, because a newer version has migrated meanwhile. */
+/** True when a prepared statement is outdated, because a newer version migrated the database meanwhile. */
 export function isStatementOutdated(error: unknown): boolean {
   const cause = causeOf(error);
   return cause?.code === featureNotSupported && cause.routine === outdatedRoutine;
 }
 
-/** True while the connection can be used after `error`: the server refused one statement, and said so. */
+/** True when the connection is usable after `error`: the server refused one statement, and reported that. */
 export function leavesConnectionUsable(error: unknown): boolean {
   return error instanceof DatabaseError && error.severity === "ERROR";
 }

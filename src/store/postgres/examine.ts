@@ -4,32 +4,33 @@ import { schemaState } from "../schema/migrate.ts";
 import { clientConfig, connectionsPerHost, databaseName } from "./connection.ts";
 import { toStoreError } from "./errors.ts";
 
-/** The oldest server that has all that the queries use, as `server_version_num` counts. */
+/** The oldest supported server, as `server_version_num`. */
 const oldestVersion = 130_000;
 
-/** What {@link examinePostgres} saw of a database that can be used. */
+/** Facts about a usable database, by {@link examinePostgres}. */
 export interface PostgresExamination {
   /** Host, port and name, without user and password. */
   readonly database: string;
   /** The server's version, such as `15.6`. */
   readonly version: string;
-  /** `empty` and `older` are brought up to date by the first orchestrator that starts. */
+  /** The first orchestrator that starts migrates an `empty` or `older` schema. */
   readonly schema: "empty" | "older" | "current";
   readonly encoding: string;
-  /** Connections that users without special rights can still open. */
+  /** Number of connections that users without special rights can still open. */
   readonly freeConnections: number;
-  /** How many of them one orchestrator opens. */
+  /** Number of connections that one orchestrator opens. */
   readonly connectionsPerHost: number;
 }
 
 /**
- * Looks whether an orchestrator could work with a database. Changes nothing. Throws `unavailable` when it does not answer,
- * and `store_failed` with the remedy when it refuses, is too old or read-only, or the user lacks a right.
+ * Checks whether an orchestrator could work with a database. Changes nothing. Throws `unavailable` when the database
+ * does not answer, and `store_failed` with the remedy when it refuses, is too old or read-only, or the user lacks a
+ * right.
  */
 export async function examinePostgres(url: string): Promise<PostgresExamination> {
   const database = databaseName(url);
   const client = new Client(clientConfig(url, { bounded: true }));
-  // Without a listener, a connection that breaks would end the process; whoever waits on it gets the error as well.
+  // Without a listener, a broken connection would end the process; the pending call gets the error as well.
   client.on("error", () => {});
   try {
     await client.connect();
@@ -53,11 +54,11 @@ interface Facts {
   readonly isStandby: boolean;
   readonly encoding: string;
   readonly user: string;
-  /** Null: no schema of the search path is there, or the user may not look into it. */
+  /** Null: no schema of the search path exists, or the user has no right to use it. */
   readonly schemaName: string | null;
   readonly mayCreate: boolean;
   readonly hasSchema: boolean;
-  /** Whether the user may read and write what is there. */
+  /** True when the user may read and write the existing tables. */
   readonly mayUse: boolean;
   readonly freeConnections: number;
 }
@@ -94,10 +95,10 @@ function refuseUnusable(database: string, facts: Facts): void {
   if (facts.isStandby) {
     throw refusal(
       `The database ${database} is a read-only standby.`,
-      "Let DATABASE_URL name the primary server.",
+      "Set DATABASE_URL to the primary server.",
     );
   }
-  // A start asks to create what is there already, and PostgreSQL looks at the right first.
+  // At a start `create table if not exists` runs for existing tables too, and PostgreSQL checks the right first.
   if (!facts.mayCreate) throw lackOfRights(database, facts, "create tables");
   if (!facts.mayUse) throw lackOfRights(database, facts, "use the tables");
 }

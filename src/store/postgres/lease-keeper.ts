@@ -1,22 +1,26 @@
 import { Worker } from "node:worker_threads";
 
 /**
- * How long a host's lease is kept while its event loop is held, in ms. It is the named bound: a handler may hold the loop for so long
- * without any attempt running twice. What holds it longer is a defect that the host does not come out of, and others take over.
+ * Time for which a host's lease is kept while its event loop is blocked, in ms. A handler may block the loop for this
+ * long without any attempt running twice. A loop that is blocked longer is a defect that the host does not recover
+ * from, and other hosts take over.
  */
 export const heldLoopMaxMs = 10 * 60_000;
 
-/** What the worker is started with. */
+/** Data for the worker's start. */
 export interface LeaseKeeperData {
   readonly url: string;
   readonly hostId: string;
-  /** How old the last renewal is before the worker renews, in ms. */
+  /** Age of the last renewal at which the worker renews, in ms. */
   readonly overdueMs: number;
   /** {@link keeperCells}. */
   readonly cells: SharedArrayBuffer;
 }
 
-/** What both threads see: when the loop renewed last (ns of the monotonic clock; 0: the lease must run out), and how often the worker did. */
+/**
+ * The memory that both threads share: the time of the loop's last renewal (ns of the monotonic clock; 0: the lease must
+ * expire), and the number of renewals by the worker.
+ */
 export function keeperCells(shared: SharedArrayBuffer): {
   readonly renewedAt: number;
   readonly count: number;
@@ -25,20 +29,20 @@ export function keeperCells(shared: SharedArrayBuffer): {
   return { renewedAt: 0, count: 1, view: new BigInt64Array(shared) };
 }
 
-/** Renews a host's lease while the event loop of this process cannot. */
+/** Renews a host's lease while the event loop of this process is blocked. */
 export interface LeaseKeeper {
-  /** The loop has renewed the lease. */
+  /** Reports that the loop renewed the lease. */
   renewed(): void;
-  /** The loop could not renew it, though it ran: then the lease is to run out, as others are to see. */
+  /** Reports that the loop runs but could not renew the lease: then the lease must expire, as other hosts expect. */
   failed(): void;
-  /** How often the lease was renewed here since this was asked last. */
+  /** Number of renewals by the worker since the last call. */
   takeCount(): number;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a thread with a connection of its own, which it opens only when a renewal is overdue: a guest, a producer or a large file can
- * hold up the event loop, and with it the timer and the connections that the lease depends on.
+ * Starts a thread with its own connection, which it opens only when a renewal is overdue: a guest, a producer or a
+ * large file can block the event loop, and with it the timer and the connections that the lease depends on.
  */
 export function startLeaseKeeper(options: Omit<LeaseKeeperData, "cells">): LeaseKeeper {
   const cells = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT);

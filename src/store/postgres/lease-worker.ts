@@ -11,7 +11,7 @@ const nanosPerMs = 1_000_000n;
 const { url, hostId, overdueMs, cells } = workerData as LeaseKeeperData;
 const { view, renewedAt, count } = keeperCells(cells);
 
-/** A host that was declared lost stays so: only its loop, which removes the guests then, ends that. */
+/** Never revives a lost host: only its loop, which then removes the guests, does that. */
 const renew = `update hosts set renewals = renewals + 1, renewed_at = $2 where id = $1 and lost_at is null`;
 
 let client: Client | null = null;
@@ -22,7 +22,7 @@ for (;;) {
   else await close();
 }
 
-/** Whether the loop renewed the lease, then did not in time, and may still come back. */
+/** True when the loop has renewed the lease, is overdue now, and may still recover. */
 function isOverdue(): boolean {
   const last = Atomics.load(view, renewedAt);
   if (last === 0n) return false;
@@ -33,12 +33,12 @@ function isOverdue(): boolean {
 async function renewNow(): Promise<void> {
   try {
     client ??= await connect();
-    // Connecting took its time: the loop may run again, and have failed.
+    // Connecting took time: the loop may run again, and may have failed.
     if (!isOverdue()) return;
     await client.query(renew, [hostId, Date.now()]);
     Atomics.add(view, count, 1n);
   } catch {
-    // The next round tries again; whether the lease lasts is for the others to see.
+    // The next round retries; whether the lease has expired is decided by the other hosts.
     await close();
   }
 }

@@ -15,21 +15,22 @@ import { toStoreError } from "./errors.ts";
 import { PostgresWakeExchange } from "./wake-exchange.ts";
 
 /**
- * Transactions at once: while one waits for the flush, another one works. Measured on 2 cores with 64 callers: 1 gives
- * 300 jobs/s through all their states, 4 give 550, one for each operation (no sharing, 8 connections) 200.
+ * Number of concurrent transactions: while one waits for the flush, another one works. Measured on 2 cores with 64
+ * callers: 1 gives 300 jobs/s through all their states, 4 give 550, one for each operation (no sharing, 8 connections)
+ * 200.
  */
 const batchesAtOnce = 4;
 
-/** How often a database that does not answer yet is tried at the start, in ms. */
+/** Pause between tries to reach the database at the start, in ms. */
 const startRetryMs = 1_000;
 
-/** How to open the shared store. */
+/** Options for opening the shared store. */
 export interface PostgresStoreOptions extends StoreOptions {
   /** `postgres://user:password@host:port/name`; messages show it without user and password. */
   readonly url: string;
-  /** How long a database that does not answer is waited for, in seconds. */
+  /** Longest wait for a database that does not answer, in seconds. */
   readonly waitSeconds: number;
-  /** Gets a line when the database is waited for, and when its wakes stop and come again. */
+  /** Gets a line when the start waits for the database, and when wakes of other hosts stop and resume. */
   readonly log: Log;
 }
 
@@ -62,7 +63,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   }
 }
 
-/** The server may be starting as well: after a power cut, everything starts at once. */
+/** Retries, since the server may be starting as well: after a power cut, everything starts at once. */
 async function migrateWhenThere(options: PostgresStoreOptions, database: string): Promise<void> {
   const deadline = performance.now() + options.waitSeconds * 1000;
   for (let attempt = 1; ; attempt += 1) {
@@ -70,14 +71,14 @@ async function migrateWhenThere(options: PostgresStoreOptions, database: string)
       return await migrateOnce(options, database);
     } catch (error) {
       if (!isSolsticeError(error, "unavailable") || performance.now() >= deadline) throw error;
-      const message = `${error.message} It is waited for, ${options.waitSeconds} s at most.`;
+      const message = `${error.message} Waiting for the database, at most ${options.waitSeconds} s.`;
       if (attempt === 1) options.log.warn({ database }, message);
       await delay(startRetryMs);
     }
   }
 }
 
-/** A connection of its own, without limits of time: an index over many rows takes as long as it takes. */
+/** Migrates on a separate connection without time limits: an index over many rows can take long. */
 async function migrateOnce({ url, migrations }: PostgresStoreOptions, database: string): Promise<void> {
   const pool = createPool(url, { max: 1, bounded: false });
   const db = new Kysely<Database>({ dialect: postgresDialect(pool, database) });
@@ -96,8 +97,8 @@ function createPool(url: string, options: { max: number; bounded: boolean }): Po
       if (options.bounded) await client.query(sessionSettings);
     },
   });
-  // Without listeners, a connection that breaks ends the process: one listener for those in the pool, one for those in
-  // use. Whoever used it gets the error too, and the pool replaces it.
+  // Without listeners, a broken connection ends the process: one listener for connections in the pool, one for those in
+  // use. The pending call gets the error too, and the pool replaces the connection.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
   return pool;

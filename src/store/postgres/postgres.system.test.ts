@@ -27,7 +27,7 @@ function openTwo(context: TestContext): Promise<[Store, Store]> {
   return openSeveral(context, create, 2) as Promise<[Store, Store]>;
 }
 
-/** Resolves with the next wake that `store` tells of and that is like `kind`. */
+/** Resolves with the next wake of `store` of that kind. */
 function nextWake(store: Store, kind: Wake["kind"]): Promise<Wake> {
   return new Promise((resolve) => {
     const stop = store.subscribe((wake) => {
@@ -38,7 +38,7 @@ function nextWake(store: Store, kind: Wake["kind"]): Promise<Wake> {
   });
 }
 
-/** Repeats `work` until it succeeds, as the loops do. */
+/** Repeats `work` until it succeeds, like the loops of the program. */
 async function eventually<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -50,7 +50,7 @@ async function eventually<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-test("schema.postgres.sql is what the migrations lead to", async (context) => {
+test("schema.postgres.sql is the schema after all migrations", async (context) => {
   const store = await openForTest(context, create);
   assert.equal(
     await dumpPostgresSchema(store),
@@ -59,14 +59,14 @@ test("schema.postgres.sql is what the migrations lead to", async (context) => {
   );
 });
 
-test("a change wakes the other processes, and its own once", async (context) => {
+test("a change wakes the other processes, and its own process once", async (context) => {
   const [one, two] = await openTwo(context);
   const own: Wake[] = [];
   one.subscribe((wake) => own.push(wake));
-  const reported = nextWake(two, "queue");
+  const received = nextWake(two, "queue");
   await insertJob(one, newJob("job1"));
-  assert.deepEqual(await reported, { kind: "queue", jobId: "job1" });
-  // What `two` says now arrives after anything that `one` could have heard of itself.
+  assert.deepEqual(await received, { kind: "queue", jobId: "job1" });
+  // This wake of `two` arrives after any wake that `one` could have received from itself.
   const answered = nextWake(one, "job");
   await claim(two, "job1");
   await answered;
@@ -76,7 +76,7 @@ test("a change wakes the other processes, and its own once", async (context) => 
   );
 });
 
-test("a server that is killed and started again costs errors that say so, and nothing else", async (context) => {
+test("a killed and restarted server causes only `unavailable` errors", async (context) => {
   const [one, two] = await openTwo(context);
   await insertJob(one, newJob("before"));
   const [missed, missedToo] = [nextWake(one, "all"), nextWake(two, "all")];
@@ -90,12 +90,12 @@ test("a server that is killed and started again costs errors that say so, and no
   await eventually(() => insertJob(one, newJob("after")));
   assert.deepEqual((await listJobs(two, { limit: 9 })).map((job) => job.id).sort(), ["after", "before"]);
   await Promise.all([missed, missedToo]);
-  const reported = nextWake(two, "job");
+  const received = nextWake(two, "job");
   await claim(one, "after");
-  await reported;
+  await received;
 });
 
-test("writes that go on while the server is killed again and again are kept once they are acknowledged", async (context) => {
+test("acknowledged writes are kept while the server is killed repeatedly", async (context) => {
   const store = await openForTest(context, create);
   const acknowledged: string[] = [];
   let isDone = false;
@@ -119,7 +119,7 @@ test("writes that go on while the server is killed again and again are kept once
   for (const id of acknowledged) assert.equal((await getJob(store, id))?.state, "queued", `${id} is lost`);
 });
 
-test("a claim does not wait for somebody else's claim of the same job", async (context) => {
+test("a claim does not wait for a concurrent claim of the same job", async (context) => {
   const [one, two] = await openTwo(context);
   await insertJob(one, newJob("job1"));
   await one.db.transaction().execute(async (trx) => {
@@ -129,7 +129,7 @@ test("a claim does not wait for somebody else's claim of the same job", async (c
   assert.notEqual(await claim(two, "job1"), null);
 });
 
-test("two that lock the same rows in a different order both succeed", async (context) => {
+test("two transactions that lock the same rows in a different order both succeed", async (context) => {
   const [one, two] = await openTwo(context);
   for (const id of ["a", "b"]) await insertJob(one, newJob(id));
   const touch = (store: Store, first: string, second: string) =>
@@ -148,7 +148,7 @@ test("two that lock the same rows in a different order both succeed", async (con
   for (const id of ["a", "b"]) assert.equal((await getJob(two, id))?.size.cpu, before + 2);
 });
 
-test("a runner that starts while its host writes that the guest has power locks nothing crosswise", async (context) => {
+test("a runner's start and its host's record of the guest's start do not deadlock", async (context) => {
   const [guest, host] = await openTwo(context);
   let tries = 0;
   const count = 20;
@@ -163,11 +163,11 @@ test("a runner that starts while its host writes that the guest has power locks 
     await Promise.all([startSession(guest, { ...hashes, at: 1, accept }), applyEvent(host, boot)]);
     assert.equal((await getJob(guest, jobId))?.state, "running");
   }
-  // One of two that wait for each other is undone after a while, and tries again.
+  // After a deadlock one of the two transactions would be undone and tried again.
   assert.equal(tries, count);
 });
 
-test("a transaction with a failed statement is an error, even when its work goes on", async (context) => {
+test("a transaction with a failed statement is an error, even when its work continues", async (context) => {
   const store = await openForTest(context, create);
   const written = store.write(async (trx) => {
     await sql`select 1 / 0`.execute(trx).catch(() => {});
@@ -175,7 +175,7 @@ test("a transaction with a failed statement is an error, even when its work goes
   await assert.rejects(written, { code: "internal" });
 });
 
-test("large numbers, bytes and texts come back as they were; a NUL in a text does no harm", async (context) => {
+test("large numbers, bytes and texts are read unchanged; a NUL in a text is replaced", async (context) => {
   const store = await openForTest(context, create);
   const submittedAt = 1_900_000_000_123;
   await insertClaimed(store, "job1", { submittedAt, fairKey: "owner\0/repository" });
@@ -192,7 +192,7 @@ test("large numbers, bytes and texts come back as they were; a NUL in a text doe
   assert.deepEqual(sums.rows, [{ sum: 256, count: 1 }]);
 });
 
-test("commits are confirmed from the disk, whatever the server is set to", async (context) => {
+test("commits are confirmed from the disk, whatever the server's setting", async (context) => {
   const url = await server.createDatabase();
   const first = await openAt(url);
   await sql`alter database ${sql.ref(new URL(url).pathname.slice(1))} set synchronous_commit = off`.execute(
@@ -217,7 +217,7 @@ test("a statement that a newer schema made outdated fails once as worth repeatin
   assert.equal((await eventually(() => getJob(store, "job1")))?.id, "job1");
 });
 
-test("a database that is not there, or a server, is named without its password", async () => {
+test("a missing database or server is named without its password", async () => {
   const secret = "hunter2";
   const missing = server.url("missing").replace("solstice@", `solstice:${secret}@`);
   const refused = (url: string) =>
@@ -234,7 +234,7 @@ test("a database that is not there, or a server, is named without its password",
     assert.doesNotMatch(`${error.message} ${error.remedy}`, /hunter2/);
 });
 
-test("a server that starts late is waited for", async (context) => {
+test("the start waits for a server that starts late", async (context) => {
   const url = await server.createDatabase();
   await server.kill();
   const lines: string[] = [];
@@ -247,6 +247,6 @@ test("a server that starts late is waited for", async (context) => {
   await server.start();
   const store = await opening;
   context.after(() => store.close());
-  assert.match(lines.join(), /waited for/);
+  assert.match(lines.join(), /Waiting for the database, at most 60 s\./);
   await insertJob(store, newJob("job1"));
 });

@@ -1,15 +1,15 @@
-/** Statements that are prepared at most, for each connection. The store's are few and fixed; lists vary some. */
+/** Most prepared statements of each connection. The store has few, fixed statements; lists vary some. */
 const maxNamed = 500;
 
 /**
- * Names for prepared statements, the same on all connections: a named one is parsed once per connection, which halves
- * what it costs. Beyond the bound a statement stays without a name, and is parsed each time.
+ * Names for prepared statements, the same on all connections: a named statement is parsed once per connection, which
+ * halves its cost. Beyond the limit a statement has no name, and is parsed each time.
  */
 export class StatementNames {
   readonly #names = new Map<string, string>();
   #count = 0;
 
-  /** The name to prepare `text` under; null for none. */
+  /** The name to prepare `text` under; null for no name. */
   nameOf(text: string): string | null {
     const known = this.#names.get(text);
     if (known !== undefined) return known;
@@ -20,7 +20,7 @@ export class StatementNames {
     return name;
   }
 
-  /** Gives new names from now on, so that everything is prepared again. */
+  /** Gives new names from now on, so that every statement is prepared again. */
   forget(): void {
     this.#names.clear();
   }

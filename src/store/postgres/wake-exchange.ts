@@ -9,24 +9,24 @@ import { packLines, unpackWakes, wakeLine } from "./wake-payload.ts";
 /** The channel's name, within the database. */
 const channel = "solstice_wakes";
 
-/** The least time between two notifications, in ms. What comes meanwhile is sent together, each wake once. */
+/** The least time between two notifications, in ms. Wakes that arrive meanwhile are sent together, each once. */
 const paceMs = 2;
 
-/** How often a quiet connection is tried, in ms: it would not notice that the other side is gone. */
+/** Interval between checks of a quiet connection, in ms: otherwise it would not notice that the peer is gone. */
 const heartbeatMs = 10_000;
 
-/** The pauses between tries to connect again, in ms. */
+/** The shortest and longest backoff between tries to reconnect, in ms. */
 const backoff = { firstMs: 100, maxMs: 1_000 };
 
-/** How long a goodbye may take, in ms: a network that swallows packets would never let it arrive. */
-const goodbyeMs = 2_000;
+/** Time limit for closing a connection, in ms: in a network that drops packets it would never end. */
+const closeTimeoutMs = 2_000;
 
-/** Wakes that wait to be sent at most, as during an outage; more become one `all`. */
+/** Most wakes that wait to be sent, for example during an outage; more become one `all`. */
 const maxWaiting = 5_000;
 
-/** What the exchange needs from outside. */
+/** Dependencies of the exchange. */
 export interface WakeExchangeOptions {
-  /** Gives a new connection, or rejects. */
+  /** Returns a new connection, or rejects. */
   connect(): Promise<Client>;
   /** Gets the wakes of other processes, and `all` when some may have been missed. */
   deliver(wake: Wake): void;
@@ -34,11 +34,10 @@ export interface WakeExchangeOptions {
 }
 
 /**
- * Wakes by LISTEN and NOTIFY, over one connection of its own.
- *
- * They are sent after the commit and not within the transaction: PostgreSQL lets transactions that notify commit only one
- * after the other, flush included, in the whole server. Here no commit waits. A process that dies in between leaves a
- * change unannounced, which slow polls find.
+ * Wakes by LISTEN and NOTIFY, over one separate connection.
+ * They are sent after the commit and not within the transaction: PostgreSQL lets transactions that notify commit only
+ * one after the other, flush included, in the whole server. Here no commit waits. A process that dies in between leaves
+ * a change unannounced, which slow polls find.
  */
 export class PostgresWakeExchange implements WakeExchange {
   readonly #options: WakeExchangeOptions;
@@ -51,7 +50,7 @@ export class PostgresWakeExchange implements WakeExchange {
     this.#options = options;
   }
 
-  /** From when this resolves until `close`, wakes come and go, whatever happens to the connection meanwhile. */
+  /** Resolves when wakes are sent and received; from then until `close`, the exchange reconnects after each loss. */
   async open(): Promise<void> {
     this.#running = this.#run(await this.#listen());
   }
@@ -77,24 +76,24 @@ export class PostgresWakeExchange implements WakeExchange {
       const error = await this.#serve(client);
       await endClient(client);
       if (error === null) return;
-      // The words will do: the stack of a lost connection is the driver's.
+      // The message is enough: the stack of a lost connection is the driver's.
       const problem = errorText(error);
-      log.warn({ problem }, "other hosts' wakes do not arrive: the connection to the database is lost");
+      log.warn({ problem }, "connection to the database lost: no wakes from other hosts");
       client = await this.#listenAgain();
       if (client === null) return;
-      log.info({}, "other hosts' wakes arrive again");
+      log.info({}, "connection to the database restored: wakes from other hosts arrive");
       deliver({ kind: "all" });
     }
   }
 
   async #listen(): Promise<Client> {
     const client = await this.#options.connect();
-    const look = () => this.#resume();
-    client.on("error", look).on("end", look);
+    const check = () => this.#resume();
+    client.on("error", check).on("end", check);
     try {
       const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
       client.on("notification", ({ processId, payload }) => {
-        // This process was told directly, before it sent this.
+        // This process delivered its own wakes directly, before it sent them.
         if (processId !== rows[0]?.pid) unpackWakes(payload ?? "").forEach(this.#options.deliver);
       });
       await client.query(`listen ${channel}`);
@@ -105,7 +104,7 @@ export class PostgresWakeExchange implements WakeExchange {
     }
   }
 
-  /** Tries until it listens; null once it is closed. */
+  /** Retries until the connection listens; null once the exchange is closed. */
   async #listenAgain(): Promise<Client | null> {
     const { signal } = this.#closing;
     for (let tries = 1; !signal.aborted; tries += 1) {
@@ -113,13 +112,13 @@ export class PostgresWakeExchange implements WakeExchange {
       try {
         if (!signal.aborted) return await this.#listen();
       } catch {
-        // The next try tells; how long it has been away was logged when it went.
+        // The next try logs its success; the loss was logged when it happened.
       }
     }
     return null;
   }
 
-  /** Sends until the connection is lost, which it returns the error of, or until it is closed: null. */
+  /** Sends until the connection is lost, and returns its error; null when the exchange is closed. */
   async #serve(client: Client): Promise<unknown> {
     try {
       for (;;) {
@@ -149,7 +148,7 @@ export class PostgresWakeExchange implements WakeExchange {
     }
   }
 
-  /** Resolves when there is something to send, to close or to look at, and else for the next heartbeat. */
+  /** Resolves when there is something to send, to close or to check, otherwise at the next heartbeat. */
   #untilNeeded(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, heartbeatMs);
@@ -162,5 +161,5 @@ export class PostgresWakeExchange implements WakeExchange {
 }
 
 async function endClient(client: Client): Promise<void> {
-  await Promise.race([client.end().catch(() => {}), delay(goodbyeMs, undefined, { ref: false })]);
+  await Promise.race([client.end().catch(() => {}), delay(closeTimeoutMs, undefined, { ref: false })]);
 }

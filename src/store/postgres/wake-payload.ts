@@ -1,6 +1,6 @@
 import type { Wake } from "../store.ts";
 
-/** PostgreSQL takes payloads below 8000 bytes. Ids and kinds are ASCII. */
+/** PostgreSQL accepts payloads below 8000 bytes. Ids and kinds are ASCII. */
 const maxPayloadChars = 7_000;
 
 const kinds: ReadonlySet<string> = new Set(["job", "log", "queue"] satisfies Wake["kind"][]);
@@ -10,7 +10,7 @@ export function wakeLine(wake: Wake): string {
   return wake.kind === "all" ? "all" : `${wake.kind} ${wake.jobId}`;
 }
 
-/** The first of `lines` that fit into one payload, and how many they are: at least one. */
+/** The first of `lines` that fit into one payload, and their number: at least one. */
 export function packLines(lines: Iterable<string>): { payload: string; count: number } {
   let payload = "";
   let count = 0;
@@ -22,7 +22,7 @@ export function packLines(lines: Iterable<string>): { payload: string; count: nu
   return { payload, count };
 }
 
-/** The wakes of a payload. Lines that this version does not know are left out: a newer one may send them. */
+/** The wakes of a payload. Unknown lines are left out: a newer version may send them. */
 export function unpackWakes(payload: string): Wake[] {
   return payload.split("\n").flatMap((line): Wake[] => {
     const [kind = "", jobId = ""] = line.split(" ");

@@ -152,7 +152,7 @@ function createHosts({ keyType }: SchemaDialect): string[] {
   ];
 }
 
-/** What passes between the store and the broker. */
+/** The tables for messages between the store and the broker. */
 function createMessages({ keyType, bytesType }: SchemaDialect): string[] {
   return [
     `create table outbox (
@@ -200,7 +200,7 @@ function createUploads({ keyType }: SchemaDialect): string[] {
   ];
 }
 
-/** What is kept of caches, and what each attempt of a job did with them. */
+/** The tables of caches: the entries, and each attempt's use of them. */
 function createCaches({ keyType }: SchemaDialect): string[] {
   return [
     `create table cache_entries (

@@ -7,8 +7,8 @@ import { type Migration, migrations } from "./migrations.ts";
 const unreleasedMigration = "0001_jobs";
 
 /**
- * Brings the schema up to date, all or nothing. Two processes may start at once: the transactions are exclusive against
- * each other from their first statement, so the second one finds everything done. Throws as {@link schemaState}.
+ * Brings the schema up to date, all or nothing. Two processes may start at once: the transactions exclude each other
+ * from their first statement on, so the second one has nothing left to do. Throws like {@link schemaState}.
  */
 export async function migrate<Tables>(
   db: Kysely<Tables>,
@@ -35,8 +35,8 @@ async function apply<Tables>(trx: Transaction<Tables>, migration: Migration, dia
 }
 
 /**
- * How far a database has come that has applied these migrations. Throws `store_failed` when it was written by a newer version,
- * or by one before the first release.
+ * The state of a database that has applied these migrations. Throws `store_failed` when it was written by a newer
+ * version, or by one before the first release.
  */
 export function schemaState(
   applied: readonly string[],
@@ -52,8 +52,8 @@ function refuseForeignSchema(applied: readonly string[], known: readonly Migrati
     const text = `The database was made by a version before the first release (${applied.toSorted().join(", ")}).`;
     throw new SolsticeError("store_failed", text, {
       remedy:
-        "Let its jobs end with that version. Then move the database away (state/solstice.db in the data directory), or let " +
-        "DATABASE_URL name an empty one.",
+        "Let its jobs end with that version. Then move the database away (state/solstice.db in the data directory), or set " +
+        "DATABASE_URL to an empty one.",
     });
   }
   const unknown = applied.filter((name) => !known.some((migration) => migration.name === name));

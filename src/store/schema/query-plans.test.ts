@@ -46,7 +46,7 @@ import { sampleUpload } from "../testing/uploads-contract.ts";
 const attempt = { jobId: "job1", attempt: 1 } as const;
 const log = { ...attempt, stream: "output" } as const;
 
-/** A store like `store`, which notes the queries it is given. */
+/** A store like `store` that records its queries. */
 function recording(store: Store): { recorded: Store; queries: () => CompiledQuery[] } {
   const nodes: Parameters<KyselyPlugin["transformQuery"]>[0][] = [];
   const recorder: KyselyPlugin = {
@@ -61,7 +61,7 @@ function recording(store: Store): { recorded: Store; queries: () => CompiledQuer
   return { recorded: createStore(store.db.withPlugin(recorder)), queries: compile };
 }
 
-/** Every operation of the store, once. */
+/** Runs every operation of the store once. */
 async function useEverything(store: Store): Promise<void> {
   await insertJob(store, newJob("job1"));
   await insertJob(store, newJob("job2"));
@@ -137,16 +137,16 @@ async function useRetention(store: Store): Promise<void> {
   await deleteFinishedJobs(store, { before: 9, awaitsPublishing: true, at: 9, after });
 }
 
-test("no operation reads a whole table, or sorts what an index has sorted", async (context) => {
+test("no operation reads a whole table, or sorts rows that an index has sorted", async (context) => {
   const store = await openForTest(context, createSqliteDatabase);
   const { recorded, queries } = recording(store);
   await useEverything(recorded);
-  const seen = new Map(queries().map((query) => [query.sql, query]));
-  assert.ok(seen.size > 30, `only ${seen.size} queries were seen`);
-  for (const query of seen.values()) {
+  const distinct = new Map(queries().map((query) => [query.sql, query]));
+  assert.ok(distinct.size > 30, `only ${distinct.size} queries were recorded`);
+  for (const query of distinct.values()) {
     if (/^savepoint|^release|^rollback/.test(query.sql)) continue;
     const plan = await explainPlan(store, query);
-    // What is "counted" was found by an index before, and bounded; so is the table of refused messages as a whole.
+    // The rows of `counted` come from an index and have a limit; so does the whole table of refused messages.
     for (const step of plan)
       assert.doesNotMatch(
         step,
@@ -174,7 +174,7 @@ async function explainPlan(store: Store, query: CompiledQuery): Promise<string[]
   return plan.rows.map((row) => row.detail);
 }
 
-test("listing the queue costs what waits, not what was ever done", async (context) => {
+test("the cost of listing the queue depends on waiting jobs, not on finished ones", async (context) => {
   const store = await openForTest(context, createSqliteDatabase);
   for (const id of ["done", "waits1", "waits2"]) await insertJob(store, newJob(id));
   await multiplyFinished(store, 100_000);

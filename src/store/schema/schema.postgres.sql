@@ -1,4 +1,4 @@
--- The schema that the migrations lead to, on PostgreSQL. A test keeps this file true; it is never run.
+-- The schema after all migrations, on PostgreSQL. A test compares this file with the database; it is never run.
 
 create table cache_entries (
   id text collate "C" not null,

@@ -1,4 +1,4 @@
--- The schema that the migrations lead to, on SQLite. A test keeps this file true; it is never run.
+-- The schema after all migrations, on SQLite. A test compares this file with the database; it is never run.
 
 CREATE TABLE cache_entries (
   id text primary key,

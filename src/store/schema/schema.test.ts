@@ -8,7 +8,7 @@ import { createSqliteDatabase, openForTest } from "../testing/test-database.ts";
 import { schemaState } from "./migrate.ts";
 import { migrations } from "./migrations.ts";
 
-test("schema.sql is what the migrations lead to", async (context) => {
+test("schema.sql is the schema after all migrations", async (context) => {
   const store = await openForTest(context, createSqliteDatabase);
   const committed = readFileSync(new URL("./schema.sql", import.meta.url), "utf8");
   assert.equal(
@@ -18,7 +18,7 @@ test("schema.sql is what the migrations lead to", async (context) => {
   );
 });
 
-test("a database of a newer version is refused, and left as it is", async (context) => {
+test("a database of a newer version is refused and not changed", async (context) => {
   const database = await createSqliteDatabase();
   context.after(() => database.remove());
   const store = await database.open();
@@ -27,7 +27,7 @@ test("a database of a newer version is refused, and left as it is", async (conte
   await assert.rejects(database.open(), { code: "store_failed", message: /9999_future/ });
 });
 
-test("a database of a version before the first release is refused with what to do, and left as it is", async (context) => {
+test("a database of a version before the first release is refused with a remedy and not changed", async (context) => {
   const database = await createSqliteDatabase();
   context.after(() => database.remove());
   const store = await database.open();
@@ -44,7 +44,7 @@ test("a database of a version before the first release is refused with what to d
   });
 });
 
-test("how far a database has come is said by the migrations that it has applied", () => {
+test("the applied migrations decide the state of a database", () => {
   const known = ["0001_one", "0002_two"].map((name) => ({ name, statements: () => [] }));
   assert.equal(schemaState([], known), "empty");
   assert.equal(schemaState(["0001_one"], known), "older");

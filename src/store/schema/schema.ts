@@ -43,19 +43,19 @@ export interface JobsTable {
   max_attempts: number;
   host_id: string | null;
   cancel_requested_at: number | null;
-  /** When somebody wanted it to end without its clean-up. */
+  /** When a person requested the end without clean-up. */
   cancel_now_at: number | null;
-  /** The id of the job that this one repeats; that one may have been removed since. */
+  /** The id of the job that this one repeats; that job may have been removed since. */
   retry_of: string | null;
   /** The verdict's state is not stored: it follows from its reason. */
   verdict_reason: VerdictReason | null;
   verdict_message: string | null;
   verdict_exit_code: number | null;
   submitted_at: number;
-  /** When the last attempt was claimed: durations are counted from here. */
+  /** When the last attempt was claimed: durations start here. */
   claimed_at: number | null;
   finished_at: number | null;
-  /** What lists show of the request, which they do not read. */
+  /** The fields of the request that lists show, since lists do not read the request itself. */
   source: string;
   repo_url: string | null;
   commit_sha: string | null;
@@ -73,7 +73,7 @@ export interface JobTransitionsTable {
   reason: string | null;
 }
 
-/** One row per attempt: its virtual machine, and what its runner told. */
+/** One row per attempt: its virtual machine, and the data that its runner reported. */
 export interface MachinesTable {
   job_id: string;
   attempt: number;
@@ -110,26 +110,29 @@ export interface StepsTable {
   log_end: number | null;
 }
 
-/** One row per log: how far it got. */
+/** One row per log: its received and kept bytes. */
 export interface LogsTable {
   job_id: string;
   attempt: number;
   stream: LogStream;
   /** Bytes received without a gap, kept or not. */
   received: number;
-  /** The bytes in its middle (the end exclusive) that were counted but not kept; null when all were kept. */
+  /** The bytes in its middle (the end exclusive) that were counted but not kept; null when all are kept. */
   dropped_from: number | null;
   dropped_to: number | null;
-  /** SHA-256 (hex) of everything received, and the hasher's state to go on from; null when unknown. */
+  /** SHA-256 (hex) of everything received, and the hasher's state to continue from; null when lost. */
   sha256: string | null;
   digest_state: Uint8Array | null;
   /** Bytes that its rows in `log_chunks` take, after compression. */
   stored_bytes: Generated<number>;
-  /** When retention removed its bytes; null while they are there. */
+  /** When retention removed its bytes; null before. */
   expired_at: number | null;
 }
 
-/** A log's bytes. Rows of one log touch each other without overlap, from offset 0 on, but for what was dropped. */
+/**
+ * A log's bytes. Rows of one log follow each other without overlap or gap, from offset 0 on, except for the dropped
+ * range.
+ */
 export interface LogChunksTable {
   job_id: string;
   attempt: number;
@@ -158,24 +161,24 @@ export interface HostsTable {
 export interface OutboxTable {
   job_id: string;
   created_at: number;
-  /** The host that publishes it now, and until when nobody else may. */
+  /** The host that publishes it now, and the end of that claim. */
   claimed_by: string | null;
   claimed_until: number | null;
   /** When the broker confirmed it. */
   published_at: number | null;
 }
 
-/** One row per message that was refused and dead-lettered; the same body again only counts. */
+/** One row per message that was refused and dead-lettered; a repeated body only increments `times`. */
 export interface RejectedMessagesTable {
   /** SHA-256 (hex) of the whole body. */
   id: string;
   received_at: number;
-  /** The error code that it was refused with. */
+  /** The error code of the refusal. */
   reason: string;
   message: string;
   request_id: string | null;
   host_id: string;
-  /** Its beginning; `body_bytes` says how long it was. */
+  /** The beginning of the body; `body_bytes` is its whole length. */
   body: Uint8Array;
   body_bytes: number;
   times: number;
@@ -190,51 +193,56 @@ export interface UploadsTable {
   name: string;
   size_bytes: number;
   blob_key: string;
-  /** The host that alone can read the blob; null where every host can. */
+  /** The only host that can read the blob; null where every host can. */
   blob_host_id: string | null;
   begun_at: number;
   sha256: string | null;
-  /** When its blob was whole. */
+  /** When its blob was complete. */
   stored_at: number | null;
   /** When its blob was removed, or found missing. */
   expired_at: number | null;
 }
 
-/** One row per whole entry of the cache. */
+/** One row per complete entry of the cache. */
 export interface CacheEntriesTable {
-  /** Made of its blob's key, and shorter. */
+  /** A shorter form of its blob's key. */
   id: string;
-  /** The host whose directory has the blob; empty where every host reads it. */
+  /** The host whose directory has the blob; empty where every host can read it. */
   place: string;
   repository: string;
   image: string;
   ref: string;
-  /** Stands for the list of paths, in their order: an archive of other paths is another cache. */
+  /** Identifies the list of paths, in their order: an archive of other paths is another cache. */
   paths_id: string;
   cache_key: string;
   size_bytes: number;
   sha256: string;
   compression: CacheCompression;
-  /** How many of its bytes are the archive of the checkout's paths; the rest is that of the home directory's. */
+  /**
+   * Number of its bytes that are the archive of the checkout's paths; the rest is the archive of the home directory's.
+   */
   first_part_bytes: number;
   blob_key: string;
   /** The job that saved it. */
   job_id: string;
   created_at: number;
   last_used_at: number;
-  /** How often it was restored. */
+  /** Number of restores. */
   uses: Generated<number>;
 }
 
-/** One row for what an attempt did with one cache of its request. A restore holds its entry while the attempt is under way. */
+/**
+ * One row for an attempt's use of one cache of its request. A restore protects its entry while the attempt is in
+ * progress.
+ */
 export interface CacheUsesTable {
   job_id: string;
   attempt: number;
-  /** Which of the caches of the request, from 0. */
+  /** Index of the cache in the request, from 0. */
   cache_index: number;
   action: "restore" | "save";
   outcome: RestoreOutcome | SaveOutcome;
-  /** The key of the entry that was found or saved; of a miss the key that was wished for. */
+  /** The key of the entry that was found or saved; for a miss the requested key. */
   cache_key: string;
   entry_id: string | null;
   size_bytes: number;

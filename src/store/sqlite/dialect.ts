@@ -11,10 +11,10 @@ import {
 } from "kysely";
 import { isBusy, toStoreError, withStoreErrors } from "./errors.ts";
 
-/** How long a single statement waits for another process, in the rare case that it must. */
+/** Time for which a single statement waits for another process, in the rare case that it must. */
 export const busyTimeoutMs = 10_000;
 
-/** Prepared statements kept per connection. Queries are few and fixed; the bound is for those with lists in them. */
+/** Most prepared statements of a connection. Queries are few and fixed; the limit is for queries with lists in them. */
 const maxCachedStatements = 500;
 
 /** Kysely over Node's own SQLite: an adapter for the better-sqlite3 interface that Kysely's driver expects. */
@@ -27,14 +27,16 @@ export function nodeSqliteDialect(database: DatabaseSync, path: string): Dialect
   };
 }
 
-/** How long a transaction waits for those of other processes, which take milliseconds; and how often it looks. */
+/**
+ * Tries to begin a transaction while another process, for some milliseconds, has the lock; and the pause between them.
+ */
 const maxBeginAttempts = 5000;
 const beginRetryMs = 2;
 
 /**
- * Transactions take the write lock when they begin. A deferred one that reads first and writes later fails at once with
- * SQLITE_BUSY when another process wrote in between, and no timeout helps there. The wait for the lock is ours and not
- * SQLite's, which would stop the whole process for as long.
+ * Transactions take the write lock when they begin. A deferred transaction that reads first and writes later fails at
+ * once with SQLITE_BUSY when another process wrote in between, and no timeout helps there. We wait for the lock
+ * ourselves, since a wait within SQLite would block the whole process.
  */
 class ImmediateDriver extends SqliteDriver {
   readonly #database: DatabaseSync;
@@ -78,8 +80,8 @@ function adapt(database: DatabaseSync, path: string) {
   return {
     close: () => withStoreErrors(path, () => database.close()),
     prepare(sql: string): SqliteStatement {
-      const known = cache.get(sql);
-      if (known !== undefined) return known;
+      const cached = cache.get(sql);
+      if (cached !== undefined) return cached;
       const statement = adaptStatement(
         withStoreErrors(path, () => database.prepare(sql)),
         path,

@@ -5,7 +5,7 @@ const full = 13;
 const busy = 5;
 const ioErrorSharedMemorySize = 4874;
 
-/** Runs `work`, and turns what SQLite throws into `disk_full` or `store_failed` with the original as cause. */
+/** Runs `work`, and converts SQLite's errors to `disk_full` or `store_failed` with the original as cause. */
 export function withStoreErrors<T>(path: string, work: () => T): T {
   try {
     return work();
@@ -14,7 +14,7 @@ export function withStoreErrors<T>(path: string, work: () => T): T {
   }
 }
 
-/** The one place where SQLite's errors become ours. Errors that are ours already pass unchanged. */
+/** The only place where SQLite's errors become ours. Errors that are ours already pass unchanged. */
 export function toStoreError(path: string, error: unknown): SolsticeError {
   if (error instanceof SolsticeError) return error;
   const code = resultCode(error);
@@ -28,13 +28,13 @@ export function toStoreError(path: string, error: unknown): SolsticeError {
   return new SolsticeError("store_failed", `The database ${path} failed: ${words}.`, {
     remedy:
       primary(code) === busy
-        ? "Another process keeps it locked: stop that one, then try again."
+        ? "Another process has locked the database: stop that process, then try again."
         : "Check the disk and the file's permissions.",
     cause: error,
   });
 }
 
-/** True when another connection holds the lock that was asked for. */
+/** True when another connection holds the requested lock. */
 export function isBusy(error: unknown): boolean {
   return primary(resultCode(error)) === busy;
 }

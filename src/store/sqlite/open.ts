@@ -5,19 +5,19 @@ import { setTimeout as delay } from "node:timers/promises";
 import { busyTimeoutMs } from "./dialect.ts";
 import { isBusy, toStoreError, withStoreErrors } from "./errors.ts";
 
-/** Two processes that open a new file at once: the switch to WAL is refused at once, not waited for. */
+/** Tries to switch to WAL: when two processes open a new file at once, SQLite refuses the switch without waiting. */
 const walAttempts = 200;
 const walRetryMs = 25;
 
 /**
- * What the write-ahead log is cut back to after a large transaction, in bytes. It is written into the database (and begun
- * again) every 4 MiB, so this is a bound and not its usual size.
+ * Size to which the write-ahead log is cut after a large transaction, in bytes. It is written into the database (and
+ * started again) every 4 MiB, so this is a limit and not its usual size.
  */
 const walSizeLimitBytes = 64 * 1024 * 1024;
 
 /**
- * Opens (and creates, readable by this user only: requests may hold private values) a database file that keeps what it
- * acknowledged: WAL, and every commit on disk before it returns. Throws `store_failed` or `disk_full`.
+ * Opens a database file, or creates it, readable only by this user since requests may hold private values. Acknowledged
+ * writes are durable: WAL, and every commit on disk before it returns. Throws `store_failed` or `disk_full`.
  */
 export async function openDatabaseFile(path: string): Promise<DatabaseSync> {
   const database = withStoreErrors(path, () => {
@@ -26,7 +26,7 @@ export async function openDatabaseFile(path: string): Promise<DatabaseSync> {
     return new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true });
   });
   try {
-    // Counts only for a new file: lets deleted rows give their space back to the disk. See `reclaim.ts`.
+    // Takes effect only in a new file: deleted rows can then give their space back to the disk. See `reclaim.ts`.
     database.exec("pragma auto_vacuum = incremental");
     await enableWal(database);
     database.exec(`pragma synchronous = full; pragma journal_size_limit = ${walSizeLimitBytes}`);

@@ -4,15 +4,15 @@ import type { Database } from "../schema/schema.ts";
 import type { Writer } from "../write-queue.ts";
 import { withStoreErrors } from "./errors.ts";
 
-/** Pages given back in one transaction: 1 MiB, some milliseconds. Bounds the write-ahead log and the wait of others. */
+/** Pages given back in one transaction: 1 MiB, some milliseconds. Limits the write-ahead log and the wait of others. */
 const pagesPerStep = 256;
 
-/** Free pages that are not worth the copying; they are used again: 16 MiB. */
+/** Number of free pages that is not worth the copying, since they are used again: 16 MiB. */
 const spareFreePages = 4096;
 
 /**
- * Gives the pages that deleted rows left free back to the file system, in small transactions, and returns how many bytes
- * that were. A file made before `auto_vacuum` was set keeps its size, and uses its free pages again.
+ * Returns the pages that deleted rows left free to the file system, in small transactions. Returns the number of bytes.
+ * A file created before `auto_vacuum` was set keeps its size, and uses its free pages again.
  */
 export async function reclaimSpace(
   database: DatabaseSync,
@@ -23,7 +23,7 @@ export async function reclaimSpace(
     withStoreErrors(path, () => Number(Object.values(database.prepare(`pragma ${pragma}`).get() ?? {})[0]));
   const before = read("freelist_count");
   let free = before;
-  // Each step frees as many pages as it says, or the file cannot shrink: then the next look sees no progress.
+  // Each step frees the requested number of pages, or the file cannot shrink: then the next read shows no progress.
   for (let last = Number.POSITIVE_INFINITY; free > spareFreePages && free < last; ) {
     last = free;
     await queue.run(async () =>
@@ -32,7 +32,8 @@ export async function reclaimSpace(
     );
     free = read("freelist_count");
   }
-  // The file itself gets shorter when the write-ahead log is written into it. Passive waits for nobody.
+  // The file gets shorter when the write-ahead log is written into it. A passive checkpoint does not wait for other
+  // connections.
   await sql`pragma wal_checkpoint(passive)`.execute(db);
   return Math.max(0, before - free) * read("page_size");
 }

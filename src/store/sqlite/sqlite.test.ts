@@ -33,7 +33,7 @@ test("commits are flushed, references are kept, and only this user can read the 
   assert.equal((await stat(path)).mode & 0o077, 0);
 });
 
-test("a full disk is disk_full, and everything that was acknowledged stays readable", async (context) => {
+test("a full disk is disk_full, and all acknowledged writes stay readable", async (context) => {
   const path = await databasePath(context);
   const store = await openSqliteStore({ path });
   context.after(() => store.close());
@@ -41,7 +41,7 @@ test("a full disk is disk_full, and everything that was acknowledged stays reada
   const { rows } = await sql<{ page_count: number }>`select page_count from pragma_page_count`.execute(
     store.db,
   );
-  // SQLite answers SQLITE_FULL at this bound exactly as it does when the disk has no block left.
+  // SQLite returns SQLITE_FULL at this limit, exactly as for a disk without a free block.
   await sql.raw(`pragma max_page_count = ${rows[0]?.page_count}`).execute(store.db);
   const big = newJob("big", { label: "x".repeat(2_000_000) });
   const outcomes = await Promise.allSettled([insertJob(store, newJob("small")), insertJob(store, big)]);
@@ -54,7 +54,7 @@ test("a full disk is disk_full, and everything that was acknowledged stays reada
   assert.equal((await getJob(store, "job2"))?.id, "job2");
 });
 
-test("a file that is no database, and a path that cannot be, are store_failed with the cause", async (context) => {
+test("a file that is not a database, and an impossible path, are store_failed with the cause", async (context) => {
   const path = await databasePath(context);
   await (await openSqliteStore({ path })).close();
   await writeFile(path, "this is not a database, and it is long enough to be taken for one".repeat(50));
@@ -69,7 +69,7 @@ test("a file that is no database, and a path that cannot be, are store_failed wi
   );
 });
 
-test("a write waits for another process' transaction without stopping this one", async (context) => {
+test("a write waits for another process' transaction without blocking this process", async (context) => {
   const path = await databasePath(context);
   const store = await openSqliteStore({ path });
   context.after(() => store.close());
@@ -80,7 +80,7 @@ test("a write waits for another process' transaction without stopping this one",
   const inserting = insertJob(store, newJob("job1")).then(() => {
     isDone = true;
   });
-  // The event loop turns all the while; it is what lets the other one end.
+  // The event loop continues meanwhile, so that the other process can end its transaction.
   for (let turn = 0; turn < 20; turn += 1) await nextTurn();
   assert.equal(isDone, false);
   other.exec("commit");
@@ -88,7 +88,7 @@ test("a write waits for another process' transaction without stopping this one",
   assert.equal((await getJob(store, "job1"))?.id, "job1");
 });
 
-test("what deleted rows left free goes back to the disk", async (context) => {
+test("space of deleted rows is returned to the disk", async (context) => {
   const path = await databasePath(context);
   const store = await openSqliteStore({ path });
   context.after(() => store.close());
@@ -96,7 +96,7 @@ test("what deleted rows left free goes back to the disk", async (context) => {
   for (let index = 0; index < mebibytes; index += 1) {
     await insertJob(store, newJob(`job${index}`, { image: "x".repeat(1024 * 1024) }));
   }
-  // The last one stays where it is, at the end of the file, unless it is moved.
+  // The last row stays at the end of the file unless the vacuum moves it.
   await store.db
     .deleteFrom("jobs")
     .where("id", "!=", `job${mebibytes - 1}`)

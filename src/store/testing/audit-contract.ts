@@ -6,17 +6,17 @@ import { setMachineState } from "../jobs/machines.ts";
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
-/** What an audit of one host reads. */
+/** The data that an audit of one host reads. */
 export function auditContract(create: CreateDatabase): void {
   describe("the store's inventory", () => {
-    test("has what is active here, what was asked for, and this host's machines, and no more", async (context) => {
+    test("has the active jobs of this host, the requested jobs and this host's machines, and nothing else", async (context) => {
       const store = await openForTest(context, create);
       await insertClaimed(store, "active");
       await insertClaimed(store, "ended");
       await end(store, "ended", "completed");
       await setMachineState(store, { jobId: "ended", attempt: 1, state: "gone", at: 9000 });
       await insertJob(store, newJob("waiting"));
-      await insertJob(store, newJob("unasked"));
+      await insertJob(store, newJob("unrequested"));
       const inventory = await readStoreInventory(store, {
         ...{ hostId, jobIds: ["waiting", "unknown"], loggedJobIds: ["ended", "waiting", "nobody"] },
       });
@@ -28,17 +28,17 @@ export function auditContract(create: CreateDatabase): void {
       assert.deepEqual([...inventory.ranHere], ["ended"]);
     });
 
-    test("of another host it has only what is asked for", async (context) => {
+    test("for another host it has only the requested jobs", async (context) => {
       const store = await openForTest(context, create);
       await insertClaimed(store, "theirs");
-      const question = { hostId: "host-b", loggedJobIds: [] };
-      const nothing = await readStoreInventory(store, { ...question, jobIds: [] });
+      const query = { hostId: "host-b", loggedJobIds: [] };
+      const nothing = await readStoreInventory(store, { ...query, jobIds: [] });
       assert.deepEqual([nothing.jobs.size, nothing.machines.length], [0, 0]);
-      const asked = await readStoreInventory(store, { ...question, jobIds: ["theirs"] });
-      assert.equal(asked.jobs.get("theirs")?.hostId, hostId);
+      const inventory = await readStoreInventory(store, { ...query, jobIds: ["theirs"] });
+      assert.equal(inventory.jobs.get("theirs")?.hostId, hostId);
     });
 
-    test("sees a machine that is missing, and names more jobs than one query holds", async (context) => {
+    test("finds a missing machine, and reads more jobs than fit into one query", async (context) => {
       const store = await openForTest(context, create);
       const jobIds = Array.from({ length: 501 }, (_, index) => `job${String(index).padStart(3, "0")}`);
       for (const jobId of jobIds) await insertJob(store, newJob(jobId));

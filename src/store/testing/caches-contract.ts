@@ -24,12 +24,12 @@ import type { Store } from "../store.ts";
 import { end, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest, openSeveral } from "./test-database.ts";
 
-/** What caches a store keeps, who finds them, and what may go. */
+/** Contract of cache entries: keeping, finding and evicting them. */
 export function cachesContract(create: CreateDatabase): void {
   describe("caches", () => {
     describe("are found", () => finding(create));
     describe("are saved", () => saving(create));
-    describe("go", () => going(create));
+    describe("are evicted", () => eviction(create));
   });
 }
 
@@ -93,14 +93,14 @@ async function openWithJobs(
   return store;
 }
 
-async function found(store: Store, asked: CacheRestore): Promise<[string, string | null]> {
-  const answer = await restoreCache(store, asked);
+async function found(store: Store, restore: CacheRestore): Promise<[string, string | null]> {
+  const answer = await restoreCache(store, restore);
   assert.ok(answer);
   return [answer.outcome, answer.entry?.cache_key ?? null];
 }
 
 function finding(create: CreateDatabase): void {
-  test("the key itself, else the newest that begins with a restore key, else nothing", async (context) => {
+  test("by the key itself, else the newest that begins with a restore key, else not at all", async (context) => {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("npm-1", { at: 100 }));
     await saveCacheEntry(store, entry("npm-2", { at: 300 }));
@@ -117,7 +117,7 @@ function finding(create: CreateDatabase): void {
     assert.deepEqual(await found(store, requested("np_-1", { restoreKeys: ["np_", "np%"] })), ["miss", null]);
   });
 
-  test("never that of another repository, image, ref, list of paths or host", async (context) => {
+  test("never for another repository, image, ref, list of paths or host", async (context) => {
     const store = await openWithJobs(context, create);
     for (const [at, other] of [
       bucket({ repository: "https://h/b" }),
@@ -132,7 +132,7 @@ function finding(create: CreateDatabase): void {
     assert.deepEqual(await found(store, requested("k", { ref: "topic" })), ["hit", "k"]);
   });
 
-  test("a ref reads its own before the shared one's, even an older one", async (context) => {
+  test("an older entry of the own ref comes before an entry of the shared ref", async (context) => {
     const store = await openWithJobs(context, create);
     const own = bucket({ ref: "topic" });
     await saveCacheEntry(store, entry("k-own", { at: 100, in: own }));
@@ -148,7 +148,7 @@ function finding(create: CreateDatabase): void {
     assert.deepEqual(await found(store, requested("k", { restoreKeys: ["k-"] })), ["partial", "k-main"]);
   });
 
-  test("as a plain search through all entries would", async (context) => {
+  test("with the same result as a plain search through all entries", async (context) => {
     const store = await openWithJobs(context, create);
     const text = fc.stringMatching(/^[a-c/~._-]{1,4}$/);
     const refs = fc.constantFrom("main", "topic");
@@ -168,12 +168,12 @@ function finding(create: CreateDatabase): void {
             }),
           );
           for (const one of entries) await saveCacheEntry(store, one);
-          const asked = requested(key, { ref, restoreKeys, in: bucket({ ref, pathsId }) });
-          const answer = await restoreCache(store, asked);
-          const expected = asked.lookups
+          const restore = requested(key, { ref, restoreKeys, in: bucket({ ref, pathsId }) });
+          const answer = await restoreCache(store, restore);
+          const expected = restore.lookups
             .map(({ kind, text: wanted }) =>
               entries
-                .filter((one) => asked.refs.includes(one.bucket.scope.ref))
+                .filter((one) => restore.refs.includes(one.bucket.scope.ref))
                 .filter((one) => (kind === "exact" ? one.key === wanted : one.key.startsWith(wanted)))
                 .sort(
                   (a, b) =>
@@ -189,7 +189,7 @@ function finding(create: CreateDatabase): void {
     );
   });
 
-  test("only by an attempt under way, and it is told what each did", async (context) => {
+  test("only by an attempt in progress, and each use is recorded", async (context) => {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("k"));
     assert.equal(
@@ -231,7 +231,7 @@ function finding(create: CreateDatabase): void {
 }
 
 function saving(create: CreateDatabase): void {
-  test("of saves of one key at once, one is visible", async (context) => {
+  test("after concurrent saves of one key, one entry is visible", async (context) => {
     const stores = await openSeveral(context, create, 2);
     for (const id of ["job0", "job1", "job2", "job3"]) await insertClaimed(stores[0] as Store, id);
     const outcomes = await Promise.all(
@@ -268,8 +268,8 @@ function saving(create: CreateDatabase): void {
   });
 }
 
-function going(create: CreateDatabase): void {
-  test("what a job under way restored stays; what was used since it was looked at, too", async (context) => {
+function eviction(create: CreateDatabase): void {
+  test("an entry restored by a job in progress stays, and an entry used since it was listed", async (context) => {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("k", { at: 100 }));
     await saveCacheEntry(store, entry("other", { at: 100 }));
@@ -292,7 +292,7 @@ function going(create: CreateDatabase): void {
     assert.deepEqual(await weighCacheEntries(store, "host-b"), []);
   });
 
-  test("what a person deletes goes, whoever reads it; listings are by repository and key", async (context) => {
+  test("a person can delete an entry that is being read; listings are by repository and key", async (context) => {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("k"));
     await saveCacheEntry(store, entry("k", { id: "b", in: bucket({ repository: "https://h/b" }) }));

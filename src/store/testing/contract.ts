@@ -16,8 +16,8 @@ import type { CreateDatabase } from "./test-database.ts";
 import { uploadsContract } from "./uploads-contract.ts";
 
 /**
- * What every store must do, whatever database is beneath it. `create` gives an empty database, which may have its tables already;
- * `createNew` gives one that no store has opened before.
+ * The behaviour of every store, on any database. `create` returns an empty database, which may have its tables already;
+ * `createNew` returns one that no store has opened before.
  */
 export function storeContract(name: string, create: CreateDatabase, createNew = create): void {
   describe(`store on ${name}`, () => {

@@ -3,7 +3,7 @@ import { startPrivatePostgres } from "../../../test/support/servers/private-post
 import type { Store } from "../store.ts";
 import { createPostgresDatabase, createSqliteDatabase, type TestDatabase } from "./test-database.ts";
 
-/** The text of `schema.sql`: what the migrations lead to on SQLite. */
+/** The text of `schema.sql`: the schema after all migrations, on SQLite. */
 export async function dumpSchema(store: Store): Promise<string> {
   const objects = await sql<{ sql: string }>`
     select sql from sqlite_schema where sql is not null order by tbl_name, type desc, name
@@ -46,10 +46,10 @@ export async function dumpPostgresSchema(store: Store): Promise<string> {
 }
 
 function header(database: string): string {
-  return `-- The schema that the migrations lead to, on ${database}. A test keeps this file true; it is never run.\n`;
+  return `-- The schema after all migrations, on ${database}. A test compares this file with the database; it is never run.\n`;
 }
 
-/** `dump-schema.ts` prints the one, `dump-schema.ts postgres` the other, of a new database. */
+/** Prints a new database's schema: `dump-schema.ts` for SQLite, `dump-schema.ts postgres` for PostgreSQL. */
 async function printSchema(database: TestDatabase, dump: (store: Store) => Promise<string>): Promise<void> {
   const store = await database.open();
   process.stdout.write(await dump(store));

@@ -14,7 +14,10 @@ import { facts } from "./hosts-contract.ts";
 import { hostId, insertClaimed } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
-/** Ends a job of this host as its runner would, where at most `places` guests may be on hold; whether it is now. */
+/**
+ * Ends a job of this host as its runner would, with at most `places` guests on hold; returns the number of guests on
+ * hold before.
+ */
 async function finish(store: Store, jobId: string, places = 1): Promise<number> {
   let counted = -1;
   const decide = (onHold: number): HoldAnswer => {
@@ -31,9 +34,9 @@ async function conclude(store: Store, jobId: string): Promise<void> {
   await applyEvent(store, { jobId, attempt: 1, event: "conclude", at: 5001, verdict: ended });
 }
 
-/** Guests of failed jobs that are kept. */
+/** Guests of failed jobs on hold. */
 export function holdsContract(create: CreateDatabase): void {
-  test("a hold is granted with Finish, frees the slot with a wake, and is told", async (context) => {
+  test("a hold is granted with Finish, frees the slot with a wake, and is listed", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const wakes: Wake[] = [];
@@ -53,7 +56,7 @@ export function holdsContract(create: CreateDatabase): void {
     assert.deepEqual(holds.get("job1"), { holdUntilAt: 65_000, holdReleasedAt: null, holdRefusal: null });
   });
 
-  test("guests that end at once are counted one after the other, and one that is gone frees its place", async (context) => {
+  test("guests that end at once are counted one after the other, and a removed guest frees its place", async (context) => {
     const store = await openForTest(context, create);
     await renewLease(store, { hostId, at: 1, facts });
     const ids = Array.from({ length: 6 }, (_, index) => `job${index + 1}`);
@@ -69,13 +72,13 @@ export function holdsContract(create: CreateDatabase): void {
     const [first = ""] = kept;
     await releaseHold(store, { jobId: first, attempt: 1, at: 6000 });
     await insertClaimed(store, "late1");
-    assert.equal(await finish(store, "late1", 2), 2, "it is being removed, and still there");
+    assert.equal(await finish(store, "late1", 2), 2, "the guest is being removed, but still exists");
     await setMachineState(store, { jobId: first, attempt: 1, state: "gone", at: 7000 });
     await insertClaimed(store, "late2");
     assert.equal(await finish(store, "late2", 2), 1);
   });
 
-  test("a hold is released once; where there is none there is nothing to release", async (context) => {
+  test("a hold is released once; without a hold nothing is released", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const release = (at: number) => releaseHold(store, { jobId: "job1", attempt: 1, at });
@@ -86,7 +89,7 @@ export function holdsContract(create: CreateDatabase): void {
     assert.equal((await loadAttempt(store, "job1"))?.machine.holdReleasedAt, 6000);
   });
 
-  test("a takeover ends a hold, and the job keeps the verdict it had", async (context) => {
+  test("a takeover ends a hold, and the job keeps its verdict", async (context) => {
     const store = await openForTest(context, create);
     await renewLease(store, { hostId, at: 1, facts });
     await insertClaimed(store, "job1");
@@ -99,7 +102,7 @@ export function holdsContract(create: CreateDatabase): void {
       [["failed", "step_failed"]],
     );
     assert.equal(await releaseHold(store, { jobId: "job1", attempt: 1, at: 7000 }), false);
-    // Its record may stay behind, and takes no place any more.
+    // Its record may remain, but occupies no place any more.
     await renewLease(store, { hostId, at: 7001, facts });
     await insertClaimed(store, "job2");
     assert.equal(await finish(store, "job2"), 0);

@@ -17,7 +17,7 @@ const attempt = { jobId: "job1", attempt: 1 } as const;
 const log = { ...attempt, stream: "output", offset: 0, limitBytes: 99 } as const;
 const finish = { ...attempt, at: 5000, exitCode: 0, failure: null, logLength: 0, logSha256: "ab" } as const;
 
-/** What a host tells, in tests. */
+/** Facts of a host, for tests. */
 export const facts: HostFacts = {
   hostname: "a.example",
   version: "1.2.3",
@@ -38,7 +38,7 @@ export const facts: HostFacts = {
   apiUrl: null,
 };
 
-/** Hosts that share the store: leases, takeovers, and what a host that was taken over can still do (nothing). */
+/** Hosts that share the store: leases, takeovers, and late writes of a host after a takeover (which change nothing). */
 export function hostsContract(create: CreateDatabase): void {
   describe("leases", () => leases(create));
   describe("takeovers", () => takeovers(create));
@@ -65,7 +65,7 @@ async function openWithRunningJob(context: Parameters<typeof openForTest>[0], cr
 const lose = (store: Store, at = 4000) => takeOver(store, { hostId, renewals: 1, at });
 
 function leases(create: CreateDatabase): void {
-  test("a lease's number grows with each renewal, and its host's facts are those told last", async (context) => {
+  test("a lease's number grows with each renewal, and its host's facts are from the last one", async (context) => {
     const store = await openForTest(context, create);
     assert.deepEqual(await renew(store, 10), { lostAt: null });
     await renew(store, 20, "host-b");
@@ -81,7 +81,7 @@ function leases(create: CreateDatabase): void {
     assert.deepEqual(hosts[0]?.facts, { ...facts, draining: true });
   });
 
-  test("a host that was declared lost learns it with its next renewal, once", async (context) => {
+  test("the next renewal of a lost host returns the time of the loss, once", async (context) => {
     const store = await openForTest(context, create);
     await renew(store, 10);
     assert.deepEqual(await lose(store, 50), { jobs: [], more: false });
@@ -90,7 +90,7 @@ function leases(create: CreateDatabase): void {
     assert.deepEqual(await renew(store, 70), { lostAt: null });
   });
 
-  test("a host that left is lost at once, and back with its next renewal", async (context) => {
+  test("a host that left is lost at once, and returns with its next renewal", async (context) => {
     const store = await openForTest(context, create);
     await renew(store, 10);
     await leaveHosts(store, { hostId, at: 20, facts: { ...facts, draining: true } });
@@ -108,7 +108,7 @@ function leases(create: CreateDatabase): void {
     assert.deepEqual([...(await countActiveByHost(store))], [[hostId, { jobs: 2, onHold: 0 }]]);
   });
 
-  test("facts of another version hide no host", async (context) => {
+  test("a host with facts of another version is listed", async (context) => {
     const store = await openForTest(context, create);
     await renew(store, 10);
     await store.write(async (trx) => {
@@ -120,7 +120,7 @@ function leases(create: CreateDatabase): void {
 }
 
 function takeovers(create: CreateDatabase): void {
-  test("a lost host's running job waits for its next attempt, with every change on record", async (context) => {
+  test("a lost host's running job waits for its next attempt, and every change is recorded", async (context) => {
     const store = await openWithRunningJob(context, create);
     const wakes: Wake[] = [];
     store.subscribe((wake) => wakes.push(wake));
@@ -146,7 +146,7 @@ function takeovers(create: CreateDatabase): void {
       ["failed", "skipped"],
     );
     assert.ok(wakes.some((wake) => wake.kind === "queue"));
-    // Its guest may live on: it stays on record as its host's, which removes it when it is back.
+    // Its guest may still run: the record stays with the host, which removes the guest when it is back.
     assert.equal((await getMachine(store, attempt))?.state, "running");
     await renew(store, 4100, "host-b");
     const again = await claim(store, "job1", 4200);
@@ -155,7 +155,7 @@ function takeovers(create: CreateDatabase): void {
     assert.equal((await claim(store, "job1", 4400))?.attempt, 2);
   });
 
-  test("a host that renewed since it was looked at is not taken over", async (context) => {
+  test("a host that renewed after its lease was observed is not taken over", async (context) => {
     const store = await openWithRunningJob(context, create);
     await renew(store, 3000);
     assert.equal(await lose(store), null);
@@ -198,7 +198,7 @@ function takeovers(create: CreateDatabase): void {
     });
   }
 
-  test("what the runner told with Finish counts, though its host is lost", async (context) => {
+  test("a runner's Finish counts even if its host is lost", async (context) => {
     const store = await openWithRunningJob(context, create);
     await recordFinish(store, { ...finish, at: 2900 });
     await lose(store);
@@ -206,7 +206,7 @@ function takeovers(create: CreateDatabase): void {
     assert.deepEqual([job?.state, job?.verdict?.reason], ["succeeded", "completed"]);
   });
 
-  test("many jobs are taken in bounded parts, oldest first; those of other hosts and those that wait stay", async (context) => {
+  test("many jobs are taken over in parts, oldest first; waiting jobs do not change", async (context) => {
     const store = await openForTest(context, create);
     await renew(store, 10);
     const count = maxTakenAtOnce + 3;
@@ -223,7 +223,7 @@ function takeovers(create: CreateDatabase): void {
     assert.equal((await listTransitions(store, "waiting")).length, 1);
   });
 
-  test("of two that take over at once, each job is taken by one", async (context) => {
+  test("of two concurrent takeovers each job is taken by one", async (context) => {
     const stores = (await openSeveral(context, create, 2)) as [Store, Store];
     await renew(stores[0], 10);
     for (let index = 0; index < 20; index += 1) await insertClaimed(stores[0], `job${index}a`);
@@ -231,7 +231,7 @@ function takeovers(create: CreateDatabase): void {
     assert.equal(takings.flatMap((taken) => taken?.jobs ?? []).length, 20);
   });
 
-  test("a renewal and a takeover at once: the host lives, or learns that it was lost", async (context) => {
+  test("a concurrent renewal and takeover: either the takeover fails, or the renewal returns the loss", async (context) => {
     const stores = (await openSeveral(context, create, 2)) as [Store, Store];
     for (let round = 0; round < 20; round += 1) {
       const host = `host-${round}`;
@@ -248,7 +248,7 @@ function takeovers(create: CreateDatabase): void {
 }
 
 function fencing(create: CreateDatabase): void {
-  test("while the job waits again, its old guest is refused and changes nothing", async (context) => {
+  test("while the job waits again, its old guest is refused and cannot change anything", async (context) => {
     const store = await openWithRunningJob(context, create);
     await lose(store);
     assert.equal(await findBySession(store, "session"), null);
@@ -271,7 +271,7 @@ function fencing(create: CreateDatabase): void {
   const events = ["boot", "start", "conclude", "requeue", "settle_infra_error", "settle_cancelled"] as const;
   const ended = { settle_cancelled: verdict("cancelled_by_user", "x"), other: verdict("guest_lost", "x") };
   for (const event of events) {
-    test(`its old host's late ${event} does nothing: to a waiting job, and to the next attempt`, async (context) => {
+    test(`its old host's late ${event} changes neither the waiting job nor the next attempt`, async (context) => {
       const store = await openWithRunningJob(context, create);
       await lose(store);
       const given = event === "settle_cancelled" ? ended.settle_cancelled : ended.other;
@@ -287,18 +287,18 @@ function fencing(create: CreateDatabase): void {
     });
   }
 
-  test("the host that holds a job is not held up by the fence", async (context) => {
+  test("the fence does not stop the host that holds the job", async (context) => {
     const store = await openWithRunningJob(context, create);
-    const known = verdict("completed", "Every step succeeded.", 0);
+    const ended = verdict("completed", "Every step succeeded.", 0);
     const by = { ...attempt, holder: hostId };
-    await applyEvent(store, { ...by, event: "conclude", at: 3000, verdict: known });
+    await applyEvent(store, { ...by, event: "conclude", at: 3000, verdict: ended });
     assert.equal(
       (await applyEvent(store, { ...by, event: "settle_succeeded", at: 3100 }))?.state,
       "succeeded",
     );
   });
 
-  test("what the old host records of its old machine reaches that machine only", async (context) => {
+  test("records of the old host change only its old machine", async (context) => {
     const store = await openWithRunningJob(context, create);
     await lose(store);
     await renew(store, 4300);
@@ -317,7 +317,7 @@ function fencing(create: CreateDatabase): void {
     });
   });
 
-  test("a claim that commits beside the takeover is found by the next one", async (context) => {
+  test("a claim that commits during a takeover is found by the next takeover", async (context) => {
     const stores = (await openSeveral(context, create, 2)) as [Store, Store];
     await renew(stores[0], 10);
     for (let index = 0; index < 20; index += 1) await insertJob(stores[0], newJob(`job${index}a`));

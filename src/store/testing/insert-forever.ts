@@ -3,8 +3,8 @@ import { newJob } from "./sample-jobs.ts";
 import { openAt } from "./test-database.ts";
 
 /**
- * A program for the durability test: `insert-forever.ts PATH-OR-URL` inserts jobs, some at a time, and prints the id of each when
- * it is acknowledged. The test kills it; by itself it ends when that did not happen.
+ * A program for the durability test: `insert-forever.ts PATH-OR-URL` inserts jobs, some at a time, and prints the id of
+ * each job when it is acknowledged. The test kills the program; otherwise it ends after `maxJobs`.
  */
 const maxJobs = 20_000;
 const atOnce = 7;

@@ -8,15 +8,15 @@ import { claim, end, insertClaimed, newJob, wakesOf } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
 const hostStopped = verdict("host_shutdown", "The host was stopped.");
-const silent = verdict("runner_silent", "The runner said nothing.");
+const silent = verdict("runner_silent", "No heartbeat from the runner.");
 
-/** What an event makes of a job, and what is recorded of that. */
+/** The changes of a job by an event, and their records. */
 export function jobChangesContract(create: CreateDatabase): void {
   describe("events", () => eventsContract(create));
 }
 
 function eventsContract(create: CreateDatabase): void {
-  test("a job lives through its states, and every change is on record", async (context) => {
+  test("a job passes through its states, and every change is recorded", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const wakes = wakesOf(store);
@@ -45,7 +45,7 @@ function eventsContract(create: CreateDatabase): void {
     ]);
   });
 
-  test("the store answers as the transition table does, for every state and event", async (context) => {
+  test("the store follows the transition table for every state and event", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     for (const state of jobStates) {
@@ -61,7 +61,7 @@ function eventsContract(create: CreateDatabase): void {
     }
   });
 
-  test("an event of a host that saw an older state changes nothing that came after it", async (context) => {
+  test("an event based on an older state does not undo later changes", async (context) => {
     const store = await openForTest(context, create);
     const seen = await insertClaimed(store, "job1");
     const change = { jobId: "job1", attempt: 1, at: 10 };
@@ -75,7 +75,7 @@ function eventsContract(create: CreateDatabase): void {
     );
   });
 
-  test("an event of an attempt that is over does nothing", async (context) => {
+  test("an event of an attempt that is over changes nothing", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await applyEvent(store, { jobId: "job1", attempt: 1, event: "conclude", at: 1, verdict: silent });
@@ -119,7 +119,7 @@ function eventsContract(create: CreateDatabase): void {
     assert.equal(waiting?.maxAttempts, 3);
   });
 
-  test("a waiting job settles with the verdict that is given; a missing or contrary one is a defect", async (context) => {
+  test("a waiting job settles with the given verdict; a missing or contradicting one is a defect", async (context) => {
     const store = await openForTest(context, create);
     await insertJob(store, newJob("job1"));
     const cancelled = verdict("cancelled_by_user", "Cancelled.");
@@ -131,7 +131,7 @@ function eventsContract(create: CreateDatabase): void {
   });
 }
 
-/** Puts a job into a state by hand, with a history that has room for any change. */
+/** Sets a job's state directly, without its history. */
 async function forceState(store: Store, jobId: string, state: (typeof jobStates)[number]): Promise<void> {
   await store.write(async (trx) => {
     await trx.deleteFrom("job_transitions").where("job_id", "=", jobId).execute();

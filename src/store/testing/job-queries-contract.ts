@@ -16,7 +16,7 @@ import { type LaneCursor, type LanePage, listGroups, listLanes } from "../jobs/w
 import { claim, end, hostId, insertClaimed, newJob } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
-/** Which jobs a list, a search, a walk over waiting jobs and a count give. */
+/** The results of lists, searches, walks over waiting jobs and counts. */
 export function jobQueriesContract(create: CreateDatabase): void {
   describe("queries of jobs", () => {
     describe("for people", () => listsContract(create));
@@ -50,9 +50,9 @@ function listsContract(create: CreateDatabase): void {
     await assert.rejects(listJobs(store, { limit: 1, beforeJobId: "gone" }), { code: "not_found" });
   });
 
-  test("a list shows of a request what people look for, and does not read the rest", async (context) => {
+  test("a list shows the main fields of a request, and does not read the rest", async (context) => {
     const store = await openForTest(context, create);
-    const asked = {
+    const fields = {
       repo_url: "https://example.org/a/b.git",
       commit_sha: "a".repeat(40),
       ref: "main",
@@ -60,24 +60,24 @@ function listsContract(create: CreateDatabase): void {
     };
     const jobs = ["a", "b"].map((id) => ({
       ...newJob(id),
-      request: { ...newJob(id).request, ...asked },
+      request: { ...newJob(id).request, ...fields },
     }));
     for (const job of jobs) await insertJob(store, job);
-    // What a list does not read cannot hurt it.
+    // Damage in a column that a list does not read has no effect on the list.
     await store.db.updateTable("jobs").set({ request: "damaged" }).execute();
     for (const job of await listJobs(store, { limit: 9 })) {
       const { requestId, ...shown } = job.shown;
       assert.equal(requestId, jobs.find(({ id }) => id === job.id)?.request.request_id);
       assert.deepEqual(shown, {
-        repoUrl: asked.repo_url,
-        commitSha: asked.commit_sha,
+        repoUrl: fields.repo_url,
+        commitSha: fields.commit_sha,
         ref: "main",
         source: "test",
       });
     }
   });
 
-  test("no list is longer than its bound, however much is asked for", async (context) => {
+  test("no list is longer than its limit", async (context) => {
     const store = await openForTest(context, create);
     await Promise.all(Array.from({ length: 1003 }, (_, index) => insertJob(store, newJob(`j${index}`))));
     assert.equal((await listJobs(store, { limit: 1e9 })).length, 1000);
@@ -86,7 +86,7 @@ function listsContract(create: CreateDatabase): void {
     assert.equal((await listQueued(store, 3)).jobs.length, 3);
   });
 
-  test("jobs are found by the beginning of their id, and by nothing else", async (context) => {
+  test("jobs are found by the beginning of their id, and only by that", async (context) => {
     const store = await openForTest(context, create);
     for (const id of ["ab12", "ab13", "abz", "ac", "b"]) await insertJob(store, newJob(id));
     const found = async (prefix: string) => (await findJobs(store, prefix, 10)).map((job) => job.id);
@@ -96,7 +96,7 @@ function listsContract(create: CreateDatabase): void {
     assert.equal((await findJobs(store, "ab", 2)).length, 2);
   });
 
-  test("a job's retries are listed, oldest first, also when it is no more", async (context) => {
+  test("a job's retries are listed, oldest first, also when the job was removed", async (context) => {
     const store = await openForTest(context, create);
     await insertJob(store, newJob("old"));
     await insertJob(store, newJob("late", { retryOf: "old", submittedAt: 3000 }));
@@ -110,7 +110,7 @@ function listsContract(create: CreateDatabase): void {
 }
 
 function waitingContract(create: CreateDatabase): void {
-  test("a label with a long queue does not hide another, and each lane is in its order", async (context) => {
+  test("a label with a long queue does not hide another, and each lane is in order", async (context) => {
     const store = await openForTest(context, create);
     for (let index = 0; index < 20; index += 1) {
       await insertJob(store, newJob(`long${index}`, { label: "long", submittedAt: 100 - index }));
@@ -140,7 +140,7 @@ function waitingContract(create: CreateDatabase): void {
     });
   });
 
-  test("a walk over the lanes gives the oldest of each, however long the others are", async (context) => {
+  test("a walk over the lanes gives the oldest jobs of each, however long the others are", async (context) => {
     const store = await openForTest(context, create);
     for (const [fairKey, priority, count] of [
       ["a", 0, 2],
@@ -178,7 +178,7 @@ function waitingContract(create: CreateDatabase): void {
     ]);
   });
 
-  test("active jobs and counts are a host's own; waiting jobs count for all", async (context) => {
+  test("active jobs are counted for one host, waiting jobs for all hosts", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "mine");
     await insertClaimed(store, "done");
@@ -203,7 +203,7 @@ function waitingContract(create: CreateDatabase): void {
     assert.deepEqual(await countQueuedByGroup(store), [{ label: "alias", image: "debian", queued: 1 }]);
   });
 
-  test("durations are those of the label's last jobs that ended by themselves, newest first", async (context) => {
+  test("durations are of the label's last jobs with a verdict of their own, newest first", async (context) => {
     const store = await openForTest(context, create);
     for (const [id, reason, at] of [
       ["a", "completed", 2100],

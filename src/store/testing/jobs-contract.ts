@@ -6,7 +6,7 @@ import { listSteps } from "../jobs/steps.ts";
 import { claim, end, hostId, insertClaimed, newJob, wakesOf } from "./sample-jobs.ts";
 import { type CreateDatabase, openForTest } from "./test-database.ts";
 
-/** How a job comes in, is claimed by a host, and is cancelled. */
+/** Intake, claim and cancellation of a job. */
 export function jobsContract(create: CreateDatabase): void {
   describe("jobs", () => {
     describe("intake", () => intakeContract(create));
@@ -16,7 +16,7 @@ export function jobsContract(create: CreateDatabase): void {
 }
 
 function intakeContract(create: CreateDatabase): void {
-  test("a job comes back as it was put in", async (context) => {
+  test("a job is read as it was stored", async (context) => {
     const store = await openForTest(context, create);
     const wakes = wakesOf(store);
     const given = newJob("job1", { priority: -3, label: "größe'; drop table jobs; --" });
@@ -43,7 +43,7 @@ function intakeContract(create: CreateDatabase): void {
     assert.deepEqual(wakes, []);
   });
 
-  test("a failed operation leaves nothing behind, and does not harm those that share its commit", async (context) => {
+  test("a failed operation writes nothing, and does not affect others in the same commit", async (context) => {
     const store = await openForTest(context, create);
     const sameId = newJob("job1");
     const outcomes = await Promise.allSettled([
@@ -51,7 +51,7 @@ function intakeContract(create: CreateDatabase): void {
       insertJob(store, sameId),
       insertJob(store, newJob("job2")),
     ]);
-    // Which of the first two is first, is left to the database.
+    // Either of the first two may be first: the database decides.
     const [refused, ...others] = outcomes.filter((outcome) => outcome.status === "rejected");
     assert.equal(others.length, 0);
     assert.equal(outcomes[2]?.status, "fulfilled");
@@ -117,7 +117,7 @@ function claimsContract(create: CreateDatabase): void {
 }
 
 function cancelContract(create: CreateDatabase): void {
-  test("a wish to end without clean-up counts beside the first one, and implies it", async (context) => {
+  test("a request to end without clean-up counts after a first cancellation, and includes one", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await requestCancel(store, { jobId: "job1", at: 50 });
@@ -129,7 +129,7 @@ function cancelContract(create: CreateDatabase): void {
     assert.deepEqual([once?.cancelRequestedAt, once?.cancelNowAt], [80, 80]);
   });
 
-  test("the first wish to cancel counts; a final job stays as it is", async (context) => {
+  test("the first cancellation counts; a final job does not change", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const wakes = wakesOf(store);

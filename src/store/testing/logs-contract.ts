@@ -14,7 +14,7 @@ const log = { jobId: "job1", attempt: 1, stream: "output" } as const;
 
 const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
 
-/** Bytes that repeat only after a long while, so that a piece at a wrong place is seen. */
+/** Bytes with a long period, so that a misplaced piece is noticed. */
 function bytes(length: number): Buffer {
   const data = Buffer.alloc(length);
   for (let at = 0; at < length; at += 1) data[at] = (at * 31 + (at >> 8) * 17 + (at >> 16) * 7) & 0xff;
@@ -29,7 +29,7 @@ function read(store: Store, offset: number, maxBytes: number) {
   return readLog(store, { ...log, offset, maxBytes });
 }
 
-/** Logs: once, in order, whole; open, truncated and compacted. */
+/** Logs: every byte once, in order, complete; growing, truncated and compacted. */
 export function logsContract(create: CreateDatabase): void {
   describe("logs", () => {
     appends(create);
@@ -39,7 +39,7 @@ export function logsContract(create: CreateDatabase): void {
 }
 
 function appends(create: CreateDatabase): void {
-  test("whatever is repeated, overlaps or comes early, the log is the text", async (context) => {
+  test("with repeated, overlapping and early pieces, the log is the text", async (context) => {
     const store = await openForTest(context, create);
     let attempt = 0;
     const pieces = fc.array(fc.tuple(fc.nat({ max: 200 }), fc.nat({ max: 80 })), { maxLength: 40 });
@@ -65,18 +65,18 @@ function appends(create: CreateDatabase): void {
     );
   });
 
-  test("tiny pieces become rows of 4 KiB, for a reader too who came in between", async (context) => {
+  test("tiny pieces become rows of 4 KiB, and a concurrent reader gets the same bytes", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const text = bytes(6000);
-    let seen = Buffer.alloc(0);
+    let received = Buffer.alloc(0);
     for (let at = 0; at < text.byteLength; at += 10) {
       const appended = append(store, at, text.subarray(at, at + 10));
-      if (at % 500 === 0) seen = Buffer.concat([seen, await read(store, seen.length, mebibyte)]);
+      if (at % 500 === 0) received = Buffer.concat([received, await read(store, received.length, mebibyte)]);
       await appended;
     }
-    seen = Buffer.concat([seen, await read(store, seen.length, mebibyte)]);
-    assert.deepEqual(seen, text);
+    received = Buffer.concat([received, await read(store, received.length, mebibyte)]);
+    assert.deepEqual(received, text);
     const rows = await store.db
       .selectFrom("log_chunks")
       .select(["start_offset", "length"])
@@ -96,7 +96,7 @@ function appends(create: CreateDatabase): void {
     await assertSlices(store, text);
   });
 
-  test("a sender that repeats itself over restarts of the server leaves every byte once, and the proof", async (context) => {
+  test("a sender that repeats bytes across restarts stores every byte once, with the right digest", async (context) => {
     const database = await create();
     let store = await database.open();
     context.after(async () => {
@@ -106,7 +106,7 @@ function appends(create: CreateDatabase): void {
     let run = 0;
     const call = fc.record({
       length: fc.nat({ max: 90 }),
-      // How much of what was sent before is sent again, and whether the server is another one by then.
+      // Number of sent bytes that are sent again, and whether the server was restarted before.
       back: fc.nat({ max: 40 }),
       restart: fc.boolean(),
     });
@@ -132,7 +132,7 @@ function appends(create: CreateDatabase): void {
     );
   });
 
-  test("rows are bounded, and every slice of them is exact", async (context) => {
+  test("rows have a maximum length, and every slice of a log is exact", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const text = bytes(3 * maxChunkBytes + 1000);
@@ -145,7 +145,7 @@ function appends(create: CreateDatabase): void {
     await assertSlices(store, whole);
   });
 
-  test("an unknown log is empty, and streams are apart", async (context) => {
+  test("an unknown log is empty, and streams are separate", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const nothing = { received: 0, dropped: null, expiredAt: null, sha256: sha256(Buffer.alloc(0)) };
@@ -167,7 +167,7 @@ function appends(create: CreateDatabase): void {
     );
   });
 
-  test("followers are woken by bytes, and by nothing else", async (context) => {
+  test("followers are woken only by new bytes", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const kinds: string[] = [];
@@ -181,7 +181,7 @@ function appends(create: CreateDatabase): void {
     assert.deepEqual(kinds, ["log"]);
   });
 
-  test("the digest follows a log that grows, and is right in a process that has not seen it grow", async (context) => {
+  test("the digest of a growing log is correct after each append", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const text = bytes(200_000);
@@ -220,7 +220,7 @@ function truncation(create: CreateDatabase): void {
     assert.deepEqual((await readLogBeyond(store, { ...log, offset: 200, maxBytes: 9 })).data.length, 0);
   });
 
-  test("whatever is cut, repeated and limited, what is kept is the text, and what is missing is named", async (context) => {
+  test("with any pieces, repetitions and limit, kept bytes equal the text, and the dropped range is reported", async (context) => {
     const store = await openForTest(context, create);
     let run = 0;
     const sizes = fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 25 });
@@ -244,7 +244,7 @@ function truncation(create: CreateDatabase): void {
     );
   });
 
-  test("a limit that changes meanwhile holds from then on", async (context) => {
+  test("a changed limit applies from then on", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const text = bytes(400);
@@ -256,7 +256,7 @@ function truncation(create: CreateDatabase): void {
     assert.deepEqual([dropped, digest], [{ from: 30, to: 190 }, sha256(text)]);
   });
 
-  test("what is kept may be masked; the proof is of what was written", async (context) => {
+  test("kept bytes may be masked; the digest is of the written bytes", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const [data, kept] = [Buffer.from("the secret"), Buffer.from("the ******")];
@@ -276,17 +276,17 @@ function truncation(create: CreateDatabase): void {
       .executeTakeFirstOrThrow();
     assert.ok(
       !Buffer.from(state ?? []).includes("secret"),
-      "nothing of it is stored, in no other way either",
+      "no byte of the secret is stored, also not in the digest's state",
     );
     const late = { offset: 11, data: Buffer.from("?"), kept: Buffer.from("?") };
     await appendLog(store, { ...log, ...late, limitBytes: 100 });
-    assert.equal((await logStatus(store, log)).sha256, null, "what is not given again is not proved");
+    assert.equal((await logStatus(store, log)).sha256, null, "without the missing bytes there is no digest");
     const short = appendLog(store, { ...log, offset: 11, data, kept: Buffer.from("*"), limitBytes: 100 });
     await assert.rejects(short, RangeError);
   });
 }
 
-/** Compares every kept byte, and what the row says of what is there. */
+/** Compares every kept byte, and the row's status, with the text. */
 async function assertKept(store: Store, key: LogKey, { text, limit }: { text: Buffer; limit: number }) {
   const { received, dropped, sha256: digest } = await logStatus(store, key);
   assert.deepEqual([received, digest], [text.byteLength, sha256(text)]);
@@ -353,7 +353,7 @@ function compaction(create: CreateDatabase): void {
     assert.ok(reads > 0);
   });
 
-  test("two that compact at once both succeed, and leave the log whole", async (context) => {
+  test("two concurrent compactions both succeed, and the log stays complete", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const text = bytes(3 * mebibyte);

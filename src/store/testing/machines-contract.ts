@@ -36,7 +36,7 @@ function machineRecords(create: CreateDatabase): void {
     assert.deepEqual(await set("gone", 5), ["gone", 5]);
   });
 
-  test("a host's machines are listed until they are gone, whatever became of the job", async (context) => {
+  test("a host's machines are listed until they are gone, whatever the state of the job", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await insertClaimed(store, "job2");
@@ -50,7 +50,7 @@ function machineRecords(create: CreateDatabase): void {
     assert.equal(await getMachine(store, { jobId: "job1", attempt: 2 }), null);
   });
 
-  test("what the runner tells is recorded, and its first Finish wins", async (context) => {
+  test("the runner's reports are recorded, and its first Finish wins", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await touchRunner(store, { ...attempt, at: 70 });
@@ -92,7 +92,7 @@ function sessions(create: CreateDatabase): void {
     assert.equal(await bindSession(store, unknown), null);
   });
 
-  test("of many that try the token at once, one gets in", async (context) => {
+  test("of many callers that use the token at once, one gets a session", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const tries = Array.from({ length: 20 }, (_, index) => bind(store, `session${index}`));
@@ -101,13 +101,13 @@ function sessions(create: CreateDatabase): void {
     assert.equal((await getMachine(store, attempt))?.sessionTokenHash, bound[0]?.sessionTokenHash);
   });
 
-  test("nobody gets in once the machine stops or the job is decided", async (context) => {
+  test("no session is opened once the machine stops or the job has its verdict", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await setMachineState(store, { ...attempt, state: "stopping", at: 1 });
     assert.equal(await bind(store, "session"), null);
     await insertClaimed(store, "job2");
-    const silent = verdict("runner_silent", "The runner said nothing.");
+    const silent = verdict("runner_silent", "No heartbeat from the runner.");
     await applyEvent(store, { jobId: "job2", attempt: 1, event: "conclude", at: 1, verdict: silent });
     const late = { bootstrapTokenHash: "boot-job2-2000", sessionTokenHash: "session2", at: 1 };
     assert.equal(await bindSession(store, late), null);
@@ -124,11 +124,11 @@ function sessions(create: CreateDatabase): void {
     assert.equal(await findBySession(store, "session"), null);
   });
 
-  test("a runner of an attempt that is over is not known any more", async (context) => {
+  test("the session of an attempt that is over is invalid", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await bind(store, "session");
-    const silent = verdict("runner_silent", "The runner said nothing.");
+    const silent = verdict("runner_silent", "No heartbeat from the runner.");
     await applyEvent(store, { ...attempt, event: "conclude", at: 1, verdict: silent });
     await applyEvent(store, { ...attempt, event: "requeue", at: 2 });
     await claim(store, "job1", 5000);
@@ -174,7 +174,7 @@ function steps(create: CreateDatabase): void {
     await assert.rejects(finishStep(store, { ...missing, exitCode: 0 }), { code: "not_found" });
   });
 
-  test("closing ends what is open, and only that", async (context) => {
+  test("closing an attempt ends its open steps only", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     await startStep(store, { ...attempt, index: 0, at: 10, logOffset: 0 });

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { migrations } from "../schema/migrations.ts";
 import { openAt } from "./test-database.ts";
 
-/** A step that fails when it is applied twice, and takes long enough for another process to come in between. */
+/** A migration that fails when it is applied twice, and takes long enough for another process to interfere. */
 const madeUp = {
   name: "9000_made_up",
   statements: () => [
@@ -12,8 +12,8 @@ const madeUp = {
 };
 
 /**
- * A program for the test of migrations: `migrate-further.ts PATH-OR-URL` prints `ready`, waits for a line, and then opens the
- * database as a version with one more migration would. Prints `opened` when that has succeeded.
+ * A program for the test of migrations: `migrate-further.ts PATH-OR-URL` prints `ready`, waits for a line, and then
+ * opens the database like a version with one more migration. Prints `opened` when that has succeeded.
  */
 process.stdout.write("ready\n");
 await once(process.stdin, "data");

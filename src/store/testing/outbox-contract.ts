@@ -33,7 +33,7 @@ async function open(context: TestContext, create: CreateDatabase): Promise<Store
   return store as Store;
 }
 
-/** A host with a lease, so that it can be lost. */
+/** Registers a host with a lease, so that the host can be lost. */
 function register(store: Store): Promise<unknown> {
   return renewLease(store, { hostId, at: 1000, facts });
 }
@@ -44,7 +44,7 @@ function concluding(jobId: string) {
 }
 
 function writing(create: CreateDatabase): void {
-  test("one row for each job that ended, by whatever way; oldest first", async (context) => {
+  test("one row for each ended job, for every kind of end; oldest first", async (context) => {
     const store = await open(context, create);
     await insertClaimed(store, "job1");
     await end(store, "job1", "step_failed", 7000);
@@ -59,7 +59,7 @@ function writing(create: CreateDatabase): void {
     assert.equal(await countUnpublished(store), 3);
   });
 
-  test("an attempt that is repeated has no result, nor has a job whose lost host leaves it attempts", async (context) => {
+  test("a repeated attempt has no result, also after the loss of its host", async (context) => {
     const store = await open(context, create);
     await register(store);
     await insertClaimed(store, "job1");
@@ -71,7 +71,7 @@ function writing(create: CreateDatabase): void {
     assert.equal(await countUnpublished(store), 0);
   });
 
-  test("the end of a job and its row are written together or not at all, whatever wakes are sent", async (context) => {
+  test("the end of a job and its row are written together or not at all, independent of wakes", async (context) => {
     const store = await open(context, create);
     await insertClaimed(store, "job1");
     await applyEvent(store, { ...concluding("job1"), at: 1 });
@@ -88,14 +88,14 @@ function writing(create: CreateDatabase): void {
     assert.deepEqual(await claimResults(store, claim), ["job1"]);
   });
 
-  test("a store that records none has none", async (context) => {
+  test("a store that does not record results has no rows", async (context) => {
     const [store] = (await openSeveral(context, create, 1)) as [Store];
     await insertClaimed(store, "job1");
     await end(store, "job1", "completed");
     assert.equal(await countUnpublished(store), 0);
   });
 
-  test("all that a result tells is read at once, in order", async (context) => {
+  test("the input of several results is read at once, in order", async (context) => {
     const store = await open(context, create);
     for (const id of ["job1", "job2"]) {
       await insertClaimed(store, id);
@@ -118,7 +118,7 @@ function writing(create: CreateDatabase): void {
     );
   });
 
-  test("a damaged row holds up nobody", async (context) => {
+  test("a damaged row does not block other results", async (context) => {
     const store = await open(context, create);
     for (const id of ["job1", "job2"]) {
       await insertClaimed(store, id);
@@ -139,7 +139,7 @@ function sharing(create: CreateDatabase): void {
     return stores;
   }
 
-  test("hosts that claim at once never claim the same, and leave none", async (context) => {
+  test("concurrent claims never overlap, and leave no result out", async (context) => {
     const [one, two] = await withResults(context, 60);
     const claims = await Promise.all(
       Array.from({ length: 8 }, (_, index) =>
@@ -152,14 +152,14 @@ function sharing(create: CreateDatabase): void {
     assert.equal(claimed.length + rest.length, 60);
   });
 
-  test("a claim ends with its time, or when it is given back; what is published stays so", async (context) => {
+  test("a claim ends with its time or its release; a published result stays published", async (context) => {
     const [one, two] = await withResults(context, 2);
     assert.deepEqual((await claimResults(one, claim)).sort(), ["job0", "job1"]);
     const other = { ...claim, hostId: "host-b" };
     assert.deepEqual(await claimResults(two, other), []);
     await markPublished(one, { jobIds: ["job0"], at: 11_000 });
     await releaseResults(two, { hostId: "host-b" });
-    assert.deepEqual(await claimResults(two, other), [], "only its own are given back");
+    assert.deepEqual(await claimResults(two, other), [], "a host releases only its own claims");
     await releaseResults(one, { hostId, jobIds: ["job1"] });
     assert.deepEqual(await claimResults(two, other), ["job1"]);
     const later = { ...claim, at: 20_001, until: 30_000 };

@@ -14,10 +14,10 @@ import { type CreateDatabase, openSeveral } from "./test-database.ts";
 const migrateFurther = fileURLToPath(new URL("./migrate-further.ts", import.meta.url));
 const insertForever = fileURLToPath(new URL("./insert-forever.ts", import.meta.url));
 
-/** How many acknowledgements are read before the child is killed, in the middle of the next ones. */
+/** Number of acknowledgements that are read before the child is killed, in the middle of the next ones. */
 const acknowledgementsBeforeKill = 150;
 
-/** Several processes on one database: handles that know nothing of each other, and a process that is killed. */
+/** Several processes on one database: independent handles, and a process that is killed. */
 export function processesContract(create: CreateDatabase, createNew: CreateDatabase): void {
   describe("several processes", () => {
     migrationRaces(createNew);
@@ -27,7 +27,7 @@ export function processesContract(create: CreateDatabase, createNew: CreateDatab
 }
 
 function migrationRaces(createNew: CreateDatabase): void {
-  test("of several that open an empty database at once, all find the schema", async (context) => {
+  test("several processes that open an empty database at once all find the schema", async (context) => {
     const stores = await openSeveral(context, createNew, 8);
     for (const [index, store] of stores.entries()) await insertJob(store, newJob(`job${index}`));
     assert.equal((await listJobs(stores[0] as Store, { limit: 99 })).length, 8);
@@ -42,7 +42,7 @@ function migrationRaces(createNew: CreateDatabase): void {
     const processes = [1, 2].map(() => startLines(migrateFurther, database.childArguments));
     for (const { lines } of processes) assert.equal((await lines.next()).value, "ready");
     for (const { child } of processes) child.stdin?.end("go\n");
-    // Its statement fails where it is applied a second time.
+    // The statement of the migration would fail if it were applied a second time.
     const printed = await Promise.all(processes.map(async ({ lines }) => (await lines.next()).value));
     assert.deepEqual(printed, ["opened", "opened"]);
     await Promise.all(processes.map(({ ended }) => ended));
@@ -77,7 +77,7 @@ function races(create: CreateDatabase): void {
     assert.equal(answers[0].job.id, answers[1].job.id);
   });
 
-  test("an event that two bring at once happens once", async (context) => {
+  test("an event that two processes apply at once happens once", async (context) => {
     const [one, two] = (await openSeveral(context, create, 2)) as [Store, Store];
     await insertClaimed(one, "job1");
     const boot = { jobId: "job1", attempt: 1, event: "boot" } as const;
@@ -86,7 +86,7 @@ function races(create: CreateDatabase): void {
     assert.equal((await listTransitions(one, "job1")).length, 3);
   });
 
-  test("one session is bound, and one copy of a log is kept, whichever process takes the call", async (context) => {
+  test("one session is bound, and one copy of a log is kept, whichever process handles the call", async (context) => {
     const stores = await openSeveral(context, create, 2);
     await insertClaimed(stores[0] as Store, "job1");
     const bound = await Promise.all(
@@ -103,7 +103,7 @@ function races(create: CreateDatabase): void {
 }
 
 function durability(create: CreateDatabase): void {
-  test("what was acknowledged is there after kill -9", async (context) => {
+  test("acknowledged writes survive kill -9", async (context) => {
     const database = await create();
     context.after(() => database.remove());
     const child = spawn(process.execPath, [insertForever, ...database.childArguments], {
@@ -119,7 +119,7 @@ function durability(create: CreateDatabase): void {
     }
   });
 
-  test("a closed store has committed what it accepted, and accepts no more", async (context) => {
+  test("a closed store has committed all accepted writes, and accepts no more", async (context) => {
     const database = await create();
     context.after(() => database.remove());
     const store = await database.open();
@@ -133,14 +133,14 @@ function durability(create: CreateDatabase): void {
   });
 }
 
-/** Starts one of the programs beside this file; it gives the lines that the program prints. */
+/** Starts one of the programs in this folder; returns the lines that the program prints. */
 function startLines(program: string, args: readonly string[]) {
   const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return { child, lines, ended: once(child, "exit") };
 }
 
-/** The ids that the child printed, each after its row was committed, up to its sudden end. */
+/** The ids that the child printed, each after its row was committed, until it was killed. */
 async function readUntilKilled(child: ChildProcess): Promise<string[]> {
   const ended = once(child, "exit");
   const acknowledged: string[] = [];

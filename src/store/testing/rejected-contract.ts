@@ -26,7 +26,7 @@ function rejection(body: string | Buffer, given: Partial<Rejection> = {}): Rejec
 /** Messages that could not become jobs. */
 export function rejectedContract(create: CreateDatabase): void {
   describe("rejected messages", () => {
-    test("the same body again counts, and is the latest; a redelivery is no new message", async (context) => {
+    test("a repeated body counts, and is the latest; a redelivery is not a new message", async (context) => {
       const store = await openForTest(context, create);
       await recordRejected(store, rejection("one", { requestId: "r1" }));
       await recordRejected(store, rejection("two", { at: 2000 }));
@@ -55,7 +55,7 @@ export function rejectedContract(create: CreateDatabase): void {
       );
     });
 
-    test("of a long body the beginning is kept, and any text is storable", async (context) => {
+    test("the beginning of a long body is kept, and any text is storable", async (context) => {
       const store = await openForTest(context, create);
       const body = Buffer.alloc(rejectedLimits.bodyBytes + 5, 7);
       const message = `a NUL \0, half a character \ud800, and ${"x".repeat(10_000)}`;
@@ -67,12 +67,12 @@ export function rejectedContract(create: CreateDatabase): void {
       assert.equal(kept?.requestId, "\ufffd");
     });
 
-    test("there is a most; the oldest go", async (context) => {
+    test("the number of messages has a limit; the oldest are removed", async (context) => {
       const store = await openForTest(context, create);
       const count = rejectedLimits.rows + 20;
       const all = Array.from({ length: count }, (_, at) => recordRejected(store, rejection(`${at}`, { at })));
       await Promise.all(all);
-      // Writes that ran side by side may have left a few; the next one sees them.
+      // Concurrent writes may have left a few too many; the next write removes them.
       await recordRejected(store, rejection("last", { at: count }));
       const listed = await listRejectedMessages(store, 1000);
       const { rows } = await store.db

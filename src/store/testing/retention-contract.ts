@@ -15,7 +15,7 @@ function outputOf(jobId: string) {
   return { jobId, attempt: 1, stream: "output" } as const;
 }
 
-/** A job that finished at `at`, with `bytes` of output that no compression makes smaller. */
+/** Inserts a job that finished at `at`, with `bytes` of incompressible output. */
 async function insertFinished(
   store: Store,
   id: string,
@@ -27,7 +27,7 @@ async function insertFinished(
   await setMachineState(store, { jobId: id, attempt: 1, state: "gone", at: given.at });
 }
 
-/** Writes the machine and the log of a job's first attempt again, as those of `count` more attempts. */
+/** Copies the machine and the log of a job's first attempt as those of `count` more attempts. */
 async function copyAttempt(store: Store, jobId: string, count: number): Promise<void> {
   const attempts = Array.from({ length: count }, (_, index) => index + 2);
   const machine = await store.db
@@ -56,7 +56,7 @@ function append(store: Store, id: string, data: Uint8Array) {
   return appendLog(store, { ...outputOf(id), offset: 0, data, limitBytes: 100 * mebibyte });
 }
 
-/** Every step of a removal, to its end; gives how much was removed. */
+/** Runs all steps of a removal; returns the number of removed jobs. */
 async function deleteAll(store: Store, before: number, awaitsPublishing = true): Promise<number> {
   let removed = 0;
   let after: Parameters<typeof deleteFinishedJobs>[1]["after"] = null;
@@ -78,7 +78,7 @@ async function storedBytes(store: Store, id: string): Promise<number> {
   return kept.reduce((total, row) => total + row.data.byteLength, 0);
 }
 
-/** Which jobs and logs go, and which stay. */
+/** Contract of retention: the jobs and logs that are removed, and those that stay. */
 export function retentionContract(create: CreateDatabase): void {
   describe("retention", () => {
     describe("of jobs", () => jobRetention(create));
@@ -87,7 +87,7 @@ export function retentionContract(create: CreateDatabase): void {
 }
 
 function jobRetention(create: CreateDatabase): void {
-  test("a job goes with all that belongs to it once it is old enough, and its request may come again", async (context) => {
+  test("an old job is removed with everything that belongs to it, and its request may become a new job", async (context) => {
     const store = await openForTest(context, create);
     const { request } = newJob("x");
     await insertClaimed(store, "old", { request });
@@ -103,33 +103,34 @@ function jobRetention(create: CreateDatabase): void {
     assert.equal((await insertJob(store, newJob("again", { request }))).existed, false);
   });
 
-  test("what still runs or waits, what has a machine, and what nobody was told of yet, stays", async (context) => {
+  test("unfinished jobs, jobs with a machine and jobs with an unpublished result stay", async (context) => {
     const store = await openForTest(context, create);
     await insertJob(store, newJob("queued"));
     await insertClaimed(store, "active");
     await insertClaimed(store, "machine");
     await end(store, "machine", "completed", 1000);
-    for (const id of ["untold", "told"]) await insertFinished(store, id, { at: 1000, bytes: mebibyte });
+    for (const id of ["unpublished", "published"])
+      await insertFinished(store, id, { at: 1000, bytes: mebibyte });
     const outbox = { created_at: 1000, claimed_by: null, claimed_until: null };
     await store.db
       .insertInto("outbox")
       .values([
-        { ...outbox, job_id: "untold", published_at: null },
-        { ...outbox, job_id: "told", published_at: 1500 },
+        { ...outbox, job_id: "unpublished", published_at: null },
+        { ...outbox, job_id: "published", published_at: 1500 },
       ])
       .onConflict((conflict) =>
         conflict.column("job_id").doUpdateSet((row) => ({ published_at: row.ref("excluded.published_at") })),
       )
       .execute();
     assert.equal(await deleteAll(store, 9000), 1);
-    const ids = ["queued", "active", "machine", "untold", "told"];
-    assert.equal(await existing(store, ...ids), "queued active machine untold");
-    assert.equal((await logStatus(store, outputOf("untold"))).expiredAt, null);
-    assert.equal(await deleteAll(store, 9000, false), 1, "without a broker nobody is to be told");
+    const ids = ["queued", "active", "machine", "unpublished", "published"];
+    assert.equal(await existing(store, ...ids), "queued active machine unpublished");
+    assert.equal((await logStatus(store, outputOf("unpublished"))).expiredAt, null);
+    assert.equal(await deleteAll(store, 9000, false), 1, "without a broker no result will be published");
     assert.equal(await existing(store, ...ids), "queued active machine");
   });
 
-  test("a machine whose host was lost for good keeps its job no longer than any other", async (context) => {
+  test("a machine of a host that was lost for good does not protect its job", async (context) => {
     const store = await openForTest(context, create);
     for (const [id, lostAt] of [
       ["lives", null],
@@ -149,7 +150,7 @@ function jobRetention(create: CreateDatabase): void {
     assert.equal(await existing(store, "lives", "just-lost", "lost"), "lives just-lost");
   });
 
-  test("two hosts that clean at once remove each job once", async (context) => {
+  test("two hosts that remove jobs at once remove each job once", async (context) => {
     const [one, two] = (await openSeveral(context, create, 2)) as [Store, Store];
     for (let index = 0; index < 120; index += 1) {
       await insertFinished(one, `job${index}`, { at: 1000 + (index % 7) });
@@ -164,7 +165,7 @@ function jobRetention(create: CreateDatabase): void {
 }
 
 function logRetention(create: CreateDatabase): void {
-  test("a log counts what it takes, while it grows, at its limit and after compaction", async (context) => {
+  test("the stored bytes of a log are counted while it grows, at its limit and after compaction", async (context) => {
     const store = await openForTest(context, create);
     await insertClaimed(store, "job1");
     const log = { ...outputOf("job1"), limitBytes: 200_000 };
@@ -178,7 +179,7 @@ function logRetention(create: CreateDatabase): void {
     assert.ok((await sumLogBytes(store)) < 10_000);
   });
 
-  test("the sum is of every log, however many there are", async (context) => {
+  test("the sum includes every log, also with more logs than one page", async (context) => {
     const store = await openForTest(context, create);
     const ids = Array.from({ length: 21 }, (_, index) => `job${index}`);
     for (const id of ids) {
@@ -189,7 +190,7 @@ function logRetention(create: CreateDatabase): void {
     assert.equal(await sumLogBytes(store), 21_000);
   });
 
-  test("the oldest finished jobs' logs lose their bytes, and say so; the jobs stay", async (context) => {
+  test("the bytes of the oldest finished jobs' logs are removed, which their status shows; the jobs stay", async (context) => {
     const store = await openForTest(context, create);
     await insertFinished(store, "second", { at: 2000, bytes: 3 * mebibyte });
     await insertFinished(store, "first", { at: 1000, bytes: 3 * mebibyte });

@@ -9,7 +9,7 @@ import type { Store, Wake } from "../store.ts";
 /** The host that claims in these tests. */
 export const hostId = "host-a";
 
-/** A job as intake makes it, unremarkable but for what is given. */
+/** A job as intake creates it, with defaults except for `given`. */
 export function newJob(id: string, given: Partial<NewJob> = {}): NewJob {
   const request = parseJobRequest({ request_id: randomUUID(), script: "make test" });
   const size = { cpu: 2, ramMb: 2048, diskGb: 10 };
@@ -57,12 +57,12 @@ export async function end(
   return applyEvent(store, { jobId, attempt: 1, event: `settle_${ended.state}`, at });
 }
 
-/** A runner's session alone, without the job's start that comes with it in the product. */
+/** Opens a runner's session alone; the product also starts the job in the same write. */
 export function bindSession(store: Store, call: SessionCall): Promise<Machine | null> {
   return store.write((trx, announce) => bindWithin(trx, announce, call));
 }
 
-/** Collects what a store announces, until the test has looked. */
+/** The wakes of a store, collected from now on. */
 export function wakesOf(store: Store): Wake[] {
   const wakes: Wake[] = [];
   store.subscribe((wake) => wakes.push(wake));

@@ -11,17 +11,17 @@ import { openSqliteStore, type Store, type StoreOptions } from "../store.ts";
 
 /** A database of one test. */
 export interface TestDatabase {
-  /** Opens a handle on it, as one more process would. */
+  /** Opens a handle on it, like a further process. */
   open(options?: StoreOptions): Promise<Store>;
-  /** What `insert-forever.ts` takes to open the same database. */
+  /** Arguments for `insert-forever.ts` to open the same database. */
   readonly childArguments: readonly string[];
   remove(): Promise<void>;
 }
 
-/** Gives an empty database. */
+/** Creates an empty database. */
 export type CreateDatabase = () => Promise<TestDatabase>;
 
-/** Where commits do not wait for a disk, if there is such a place: `kill -9` loses nothing there either. */
+/** A directory in memory, if available, where commits do not wait for a disk: `kill -9` loses nothing there either. */
 const fastDirectory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 /** An empty SQLite database in a directory of its own. */
@@ -35,15 +35,15 @@ export async function createSqliteDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** An empty database on a PostgreSQL of tests. */
+/** An empty database on a PostgreSQL server for tests. */
 export async function createPostgresDatabase(server: SharedPostgres): Promise<TestDatabase> {
   const url = await server.createDatabase();
   return postgresDatabase(url, () => server.removeDatabase(url));
 }
 
 /**
- * Databases that have their tables already, and are emptied and used again: to make one takes as long as a whole test. A process that
- * was killed may still change one after it was given back, so a test with such a process takes a new database.
+ * Databases that have their tables already, and are emptied and reused: creating one takes as long as a whole test. A
+ * killed process may still change a database after its return, so a test with such a process takes a new one.
  */
 export function reusePostgresDatabases(server: SharedPostgres): CreateDatabase {
   const unused: string[] = [];
@@ -56,7 +56,7 @@ export function reusePostgresDatabases(server: SharedPostgres): CreateDatabase {
   };
 }
 
-/** As a replica, which checks no references: so the order of the tables does not matter. */
+/** Runs as a replica, which does not check references, so that the order of the tables does not matter. */
 const deleteAllRows = `
   do $$ declare name text; begin
     set local session_replication_role = replica;
@@ -69,18 +69,18 @@ function postgresDatabase(url: string, remove: () => Promise<void>): TestDatabas
   return { open: (options) => openAt(url, options), childArguments: [url], remove };
 }
 
-/** Opens the database that is named as in {@link TestDatabase.childArguments}: by a path or a URL. */
+/** Opens the database with a name as in {@link TestDatabase.childArguments}: a path or a URL. */
 export function openAt(place: string, options: StoreOptions = {}): Promise<Store> {
   if (!place.startsWith("postgres:")) return openSqliteStore({ path: place, ...options });
   return openPostgresStore({ url: place, waitSeconds: 0, log: silentLog, ...options });
 }
 
-/** One handle on an empty database; both go when the test ends. */
+/** One handle on an empty database; both are removed when the test ends. */
 export async function openForTest(context: TestContext, create: CreateDatabase): Promise<Store> {
   return (await openSeveral(context, create, 1))[0] as Store;
 }
 
-/** Several handles on one empty database, opened at the same moment; all go when the test ends. */
+/** Several handles on one empty database, opened at the same moment; all are removed when the test ends. */
 export async function openSeveral(
   context: TestContext,
   create: CreateDatabase,

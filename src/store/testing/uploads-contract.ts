@@ -16,7 +16,7 @@ import { type CreateDatabase, openForTest } from "./test-database.ts";
 
 const attempt = { jobId: "job1", attempt: 1 } as const;
 
-/** A file as a guest begins it. */
+/** An upload as a guest begins it. */
 export function sampleUpload(id: string, given: { sizeBytes?: number; blobHostId?: string | null } = {}) {
   return {
     ...attempt,
@@ -31,10 +31,10 @@ export function sampleUpload(id: string, given: { sizeBytes?: number; blobHostId
   };
 }
 
-const yes = () => true;
+const accept = () => true;
 
 async function store(db: Store, id: string, at = 7): Promise<void> {
-  await beginUpload(db, sampleUpload(id), yes);
+  await beginUpload(db, sampleUpload(id), accept);
   await recordDigest(db, { ...attempt, id, sha256: "abc" });
   await recordStored(db, { ...attempt, id, at }, async () => {});
 }
@@ -42,13 +42,13 @@ async function store(db: Store, id: string, at = 7): Promise<void> {
 /** Files that guests send. */
 export function uploadsContract(create: CreateDatabase): void {
   describe("uploads", () => {
-    test("a file is written down before it comes, and with its digest when it is whole", async (context) => {
+    test("a file is recorded before its bytes arrive, and with its digest when it is complete", async (context) => {
       const db = await openForTest(context, create);
       await insertClaimed(db, "job1");
-      const begun = await beginUpload(db, sampleUpload("a"), yes);
+      const begun = await beginUpload(db, sampleUpload("a"), accept);
       assert.equal(begun?.isNew, true);
-      assert.equal((await beginUpload(db, sampleUpload("a"), yes))?.isNew, false);
-      assert.equal((await beginUpload(db, sampleUpload("a", { sizeBytes: 11 }), yes))?.isNew, true);
+      assert.equal((await beginUpload(db, sampleUpload("a"), accept))?.isNew, false);
+      assert.equal((await beginUpload(db, sampleUpload("a", { sizeBytes: 11 }), accept))?.isNew, true);
       await recordDigest(db, { ...attempt, id: "a", sha256: "abc" });
       let recorded = 0;
       const record = async () => {
@@ -64,10 +64,10 @@ export function uploadsContract(create: CreateDatabase): void {
         storedAt: 7,
         expiredAt: null,
       });
-      assert.equal((await beginUpload(db, sampleUpload("a", { sizeBytes: 12 }), yes))?.isNew, false);
+      assert.equal((await beginUpload(db, sampleUpload("a", { sizeBytes: 12 }), accept))?.isNew, false);
     });
 
-    test("what an attempt sends already is told, and a no writes nothing", async (context) => {
+    test("the decision gets the attempt's sum, and a refusal writes nothing", async (context) => {
       const db = await openForTest(context, create);
       await insertClaimed(db, "job1");
       const sums: object[] = [];
@@ -81,27 +81,27 @@ export function uploadsContract(create: CreateDatabase): void {
       assert.equal(await getUpload(db, { ...attempt, id: "c" }), null);
       assert.equal(await sumStored(db, "artifact", hostId), 20);
       assert.equal(await sumStored(db, "artifact", null), 0);
-      await beginUpload(db, sampleUpload("d", { blobHostId: null }), yes);
+      await beginUpload(db, sampleUpload("d", { blobHostId: null }), accept);
       assert.equal(await sumStored(db, "artifact", null), 10);
     });
 
-    test("whole files are listed by name, and others are not", async (context) => {
+    test("complete files are listed by name, and others are not", async (context) => {
       const db = await openForTest(context, create);
       await insertClaimed(db, "job1");
       await store(db, "b");
       await store(db, "a");
-      await beginUpload(db, sampleUpload("c"), yes);
+      await beginUpload(db, sampleUpload("c"), accept);
       const names = (await listUploads(db, { ...attempt, kind: "artifact" })).map(({ name }) => name);
       assert.deepEqual(names, ["dist/a\n", "dist/b\n"]);
       assert.deepEqual(await listUploads(db, { ...attempt, kind: "cache" }), []);
     });
 
-    test("an attempt that is over takes nothing", async (context) => {
+    test("an attempt that is over accepts no files", async (context) => {
       const db = await openForTest(context, create);
       await insertClaimed(db, "job1");
-      await beginUpload(db, sampleUpload("a"), yes);
+      await beginUpload(db, sampleUpload("a"), accept);
       await end(db, "job1", "completed");
-      await assert.rejects(beginUpload(db, sampleUpload("b"), yes), { code: "conflict" });
+      await assert.rejects(beginUpload(db, sampleUpload("b"), accept), { code: "conflict" });
       await assert.rejects(
         recordStored(db, { ...attempt, id: "a", at: 7 }, async () => {}),
         {
@@ -110,7 +110,7 @@ export function uploadsContract(create: CreateDatabase): void {
       );
     });
 
-    test("a job takes its uploads with it", async (context) => {
+    test("removing a job removes its uploads", async (context) => {
       const db = await openForTest(context, create);
       await insertClaimed(db, "job1");
       await store(db, "a");
