@@ -6,13 +6,14 @@ import { type Loop, startLoop } from "../loop.ts";
 import { isStoreAway } from "../store-away.ts";
 import { keepConsole, keepConsoleFrom } from "./console.ts";
 
-/** How often a guest's console is looked at while it runs, in ms. A look that finds nothing new costs some system calls. */
-const lookMs = 500;
+/**
+ * Milliseconds between reads of a running guest's console. A read without new output costs some system calls.
+ */
+const readIntervalMs = 500;
 
 /**
- * Brings the console of a job's guest into the store while it is written, so that any host's API can show it live, and
- * what a guest said is there whatever becomes of this host. Runs as long as the job's driver; ends by itself with the
- * attempt.
+ * Copies the console of a job's guest into the store while the guest runs, so that any host's API can show it
+ * live, and it survives a loss of this host. Runs as long as the job's driver; ends with the attempt.
  */
 export function startConsoleKeeper(context: Context, jobId: string): Loop {
   let job: Job | null = null;
@@ -23,10 +24,11 @@ export function startConsoleKeeper(context: Context, jobId: string): Loop {
     isLoggedElsewhere: isStoreAway,
     log: context.log,
     run: async () => {
-      // A guest that has just been asked for has nothing to say, and one that is soon gone has its console kept then.
+      // A guest that was just created has no output yet, and the console of a short-lived guest is stored at
+      // its end.
       if (!isDue) {
         isDue = true;
-        return lookMs;
+        return readIntervalMs;
       }
       job ??= await getJob(context.store, jobId);
       if (job === null) return "done";
@@ -37,7 +39,7 @@ export function startConsoleKeeper(context: Context, jobId: string): Loop {
         if (error instanceof SolsticeError && error.code === "conflict") return "done";
         throw error;
       }
-      return lookMs;
+      return readIntervalMs;
     },
   });
 }

@@ -15,19 +15,19 @@ import {
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `line ${at}`);
 
-test("an empty console is said to be empty", () => {
+test("an empty console is described as empty", () => {
   assert.equal(describeConsole(""), " Its console is empty.");
   assert.equal(describeConsole("\r\n \n"), " Its console is empty.");
 });
 
-test("the last lines are shown, without what a terminal would obey, none without end", () => {
+test("the last lines are shown, without control characters, each cut at a limit", () => {
   const shown = describeConsole([...numbered(30), `\u001b[31m${"x".repeat(5000)}`].join("\r\n")).split("\n");
   assert.equal(shown.length, 14);
   assert.equal(shown[2], "  | line 19");
   assert.equal(shown.at(-1), `  | ${"x".repeat(200)}`);
 });
 
-test("the line with the panic is shown, however much the kernel says after it", () => {
+test("the line with the panic is shown, however much output follows", () => {
   const panic = "[   12.69] Kernel panic - not syncing: sysrq triggered crash";
   const shown = describeConsole([panic, ...numbered(50)].join("\n")).split("\n");
   assert.equal(shown[2], `  | ${panic}`);
@@ -36,7 +36,7 @@ test("the line with the panic is shown, however much the kernel says after it", 
   assert.equal(short.match(/Kernel panic/g)?.length, 1);
 });
 
-test("a boot that timed out with nothing started points at the image", async (t) => {
+test("a boot timeout without any kernel output points at the image", async (t) => {
   const store = await openTestStore(t);
   const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
   const job = await readJob(store, jobId);
@@ -50,7 +50,7 @@ test("a boot that timed out with nothing started points at the image", async (t)
     const ended = verdict(reason, "The runner did not call.");
     return (await explainVerdict(context, job, { ended, withTail: true })).message;
   };
-  const pointsAtImage = new RegExp(`Nothing of image ${job.image} started`);
+  const pointsAtImage = new RegExp(`Image ${job.image} did not boot`);
   assert.match(await messageWith("", "boot_timeout"), pointsAtImage);
   assert.match(
     await messageWith("BdsDxe: No bootable option or device was found.\r\n", "boot_timeout"),
@@ -60,7 +60,7 @@ test("a boot that timed out with nothing started points at the image", async (t)
   assert.doesNotMatch(await messageWith("", "guest_lost"), pointsAtImage);
 });
 
-test("a console that is longer than one read is masked throughout, and its digest stays that of what the guest wrote", async (t) => {
+test("a console longer than one read is masked completely, and its digest is that of the raw output", async (t) => {
   const store = await openTestStore(t);
   const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
   const job = await readJob(store, jobId);
@@ -78,7 +78,7 @@ test("a console that is longer than one read is masked throughout, and its diges
   assert.equal(stored, line.replace("hunter2-and-more", "*".repeat(16)).repeat(30_000));
 });
 
-test("a secret on the console is masked in the store and in verdicts, however the console grows", async (t) => {
+test("a secret on the console is masked in the store and in verdicts, in any pieces", async (t) => {
   const store = await openTestStore(t);
   const { jobId } = await bootJob(store, (await insertTestJob(store)).id);
   const job = await readJob(store, jobId);
@@ -89,7 +89,7 @@ test("a secret on the console is masked in the store and in verdicts, however th
   const context = {
     store,
     hypervisor: { readConsole },
-    // Each look is that of a process which knows nothing of the one before.
+    // Each read uses a new process state, without that of the read before.
     get masks() {
       return new AttemptMasks(() => ["hunter2-and-more"]);
     },

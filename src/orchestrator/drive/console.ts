@@ -6,35 +6,38 @@ import { withoutTerminalSequences } from "../../core/text/terminal-sequences.ts"
 import { appendLog, logStatus } from "../../store/logs/logs.ts";
 import type { Context } from "../context.ts";
 
-/** The longest console log kept of one attempt, in bytes: a guest can write to it without end. */
+/** Maximum stored console log of one attempt, in bytes: a guest can write without end. */
 const consoleLimitBytes = 4 * 1024 * 1024;
 
-/** How much of the console one read takes, in bytes. */
+/** Maximum bytes of one console read. */
 const readBytes = 256 * 1024;
 
-/** Reads in a row at most: 16 MiB, which is more than a backend keeps of a console. */
+/** Maximum reads in a row: 16 MiB, more than a backend keeps of a console. */
 const maxReads = 64;
 
-/** How many of the console's last lines a verdict shows, and how long a line may be. */
+/** Maximum number of last console lines in a verdict, and their maximum length. */
 const tailLines = 12;
 const tailLineChars = 200;
 
-/** The part of a {@link Context} that reading a console takes. */
+/** The dependencies of reading a console. */
 export type ConsoleContext = Pick<Context, "store" | "hypervisor" | "masks">;
 
-/** Brings the store's copy of an attempt's console up to date, and returns how long it is. Repeating it is harmless. */
+/** Brings the store's copy of an attempt's console up to date, and returns its length. Idempotent. */
 export async function keepConsole(context: ConsoleContext, job: Job): Promise<number> {
   const { received } = await logStatus(context.store, consoleOf(job));
   return await keepConsoleFrom(context, job, received);
 }
 
-/** {@link keepConsole} for a guest that writes no more: what may have been the beginning of a secret is kept as well. */
+/**
+ * Stores the rest of the console of a stopped guest, including bytes held as a possible beginning of a
+ * secret.
+ */
 export async function keepWholeConsole(context: ConsoleContext, job: Job): Promise<void> {
   const { received } = await logStatus(context.store, consoleOf(job));
   await copyConsole(context, job, { received, isWhole: true });
 }
 
-/** {@link keepConsole} for a caller that knows how much the store has; returns how much it has then. */
+/** {@link keepConsole} for a caller that has the stored length; returns the new length. */
 export async function keepConsoleFrom(context: ConsoleContext, job: Job, from: number): Promise<number> {
   return await copyConsole(context, job, { received: from, isWhole: false });
 }
@@ -63,7 +66,10 @@ function consoleOf({ id, attempt }: Job) {
   return { jobId: id, attempt, stream: "console" } as const;
 }
 
-/** A verdict with what the console knows: a panic, a kill for want of memory, and `withTail` its last lines. */
+/**
+ * Adds evidence from the console to a verdict: a panic, an out-of-memory kill, and with `withTail` the last
+ * lines.
+ */
 export async function explainVerdict(
   context: ConsoleContext,
   job: Job,
@@ -76,19 +82,22 @@ export async function explainVerdict(
   return { ...explained, message: explained.message + describeConsole(text) + imageHint(job, ended, text) };
 }
 
-/** What SeaBIOS and OVMF print when they find nothing to start. */
+/** The messages of SeaBIOS and OVMF when they find no bootable disk. */
 const nothingToStart = /no bootable (device|option)|not a bootable disk/i;
 
-/** Where nothing started at all, the image is what to look at: a file that is no disk looks like that, and so does the wrong firmware. */
+/**
+ * A hint to check the image when no kernel started: a file that is not a disk looks like that, and so does
+ * the wrong firmware.
+ */
 function imageHint({ image }: Job, { reason }: Verdict, console: string): string {
   if (reason !== "boot_timeout" || (console.trim() !== "" && !nothingToStart.test(console))) return "";
   return (
-    `\nNothing of image ${image} started: look at it with solstice images. Check its source, and its firmware (bios or efi) ` +
+    `\nImage ${image} did not boot: inspect it with solstice images. Check its source, and its firmware (bios or efi) ` +
     "in the image map; if both are right, let its kernel write to the serial console."
   );
 }
 
-/** The console's end, 256 Ki characters of it, without secrets. */
+/** The last 256 Ki characters of the console, without secrets. */
 async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string> {
   const mask = createTextMask(context.masks.of(job)?.search ?? null);
   const tail = (before: string, bytes: Uint8Array) =>
@@ -104,13 +113,13 @@ async function readConsoleEnd(context: ConsoleContext, job: Job): Promise<string
   return tail(text, mask.finish());
 }
 
-/** What a console's text adds to a verdict's sentence. */
+/** The description of a console's text, which is appended to a verdict's sentence. */
 export function describeConsole(text: string): string {
   const lines = withoutTerminalSequences(text)
     .split(/[\r\n]+/)
     .filter((line) => line.trim() !== "");
   if (lines.length === 0) return " Its console is empty.";
-  // The registers and the stack that a kernel prints after it push the line that counts out of sight.
+  // The kernel prints registers and a stack after the panic line, which push it out of the last lines.
   const panic = lines.slice(0, -tailLines).findLast((line) => findTrouble(line).panic !== null);
   const shown = [...(panic ? [panic] : []), ...lines.slice(-tailLines)];
   return `\nThe last console lines:\n${shown.map((line) => `  | ${line.slice(0, tailLineChars)}`).join("\n")}`;

@@ -13,28 +13,29 @@ import type { Observation } from "./observation.ts";
 import { provision } from "./provision.ts";
 import { release } from "./release.ts";
 
-/** How many actions one round may take before it lets others go first; no job needs more between two waits. */
+/** Maximum actions of one round before other jobs run; no job needs more between two waits. */
 const maxActions = 20;
 
 /**
- * Brings one job as far as it can go now: observe, decide, act, again. Returns how long to wait in ms unless woken, or
- * `done` when the job needs no driver any more. May be killed at any line: the next round starts from what is observed.
+ * Moves one job forward as far as possible now: observe, decide, act, repeat. Returns the pause in ms unless
+ * woken, or `done` when the job needs no driver. A crash at any line is safe: the next round starts from the
+ * observed state.
  */
 export async function driveJob(
   context: Context,
   jobId: string,
-  { observation, looking }: { readonly observation: Observation; readonly looking: () => void },
+  { observation, reading }: { readonly observation: Observation; readonly reading: () => void },
 ): Promise<number | "done"> {
   for (let count = 0; count < maxActions; count++) {
-    looking();
-    const { seen, observedSinceAt } = await observation.look(() => observe(context, jobId));
-    if (seen === null) return "done";
-    const snapshot = { ...seen, observedSinceAt };
+    reading();
+    const { observed, observedSinceAt } = await observation.observe(() => observe(context, jobId));
+    if (observed === null) return "done";
+    const snapshot = { ...observed, observedSinceAt };
     const now = Date.now();
     const action = decide(snapshot, now);
     if (action.kind === "wait") return action.until - now;
     context.log.debug({ jobId, state: snapshot.job.state, action: action.kind }, "acting");
-    // Any other action's outcome is observed: what the guest did meanwhile counts as well.
+    // The result of any other action is observed in the next round, together with changes in the guest.
     if ((await act(context, snapshot, action)) === "settled") return "done";
   }
   return 0;
@@ -44,11 +45,12 @@ async function observe(
   context: Context,
   jobId: string,
 ): Promise<Omit<LifecycleSnapshot, "observedSinceAt"> | null> {
-  // The power comes first: see LifecycleSnapshot.
+  // The power is read first: see LifecycleSnapshot.
   const power = await context.hypervisor.power(jobId);
   const attempt = await loadAttempt(context.store, jobId);
   if (attempt === null || !isOurs(context, attempt.job)) {
-    // Taken over while this host did not keep its lease: the job is another's, and only its guest is left to us.
+    // Taken over while this host did not renew its lease: the job belongs to another host, and only the guest
+    // remains here.
     if (power !== "absent") await context.hypervisor.remove(jobId);
     return null;
   }
@@ -65,7 +67,10 @@ function isOurs(context: Context, job: Job): boolean {
   return isActive(job.state) && job.hostId === context.identity.hostId;
 }
 
-/** Looked for once the runner told that there is one, and before where the clean-up after it is to be bounded. */
+/**
+ * Reads the failed step after the runner reported a failure, and before that if the job has clean-up steps
+ * with a time limit.
+ */
 async function failedStep(
   context: Context,
   { job, machine }: { readonly job: Job; readonly machine: Machine },
@@ -79,7 +84,7 @@ async function failedStep(
   return steps.find((step) => step.state === "failed") ?? null;
 }
 
-/** Does it, and tells whether the job has thereby left this host. */
+/** Performs the action; `settled` when the job has left this host. */
 async function act(
   context: Context,
   snapshot: LifecycleSnapshot,
@@ -132,7 +137,7 @@ async function applyAction(
     to: after?.state,
     reason: verdict?.reason,
   };
-  context.log.info(facts, "the job changed its state");
+  context.log.info(facts, "job state changed");
   return after;
 }
 

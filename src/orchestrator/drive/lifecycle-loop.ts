@@ -6,22 +6,22 @@ import { startConsoleKeeper } from "./console-keeper.ts";
 import { driveJob } from "./drive-job.ts";
 import { createObservation } from "./observation.ts";
 
-/** The longest pause between two looks for jobs without a driver, should every wake-up be lost, in ms. */
+/** Maximum pause between searches for jobs without a driver, in case every wake is lost, in ms. */
 const safetyPollMs = 5_000;
 
 /** The drivers of this host's active jobs. */
 export interface Lifecycle {
-  /** Makes every driver look at its job again, as after a change of the host's phase. */
+  /** Wakes every driver, as after a change of the host's phase. */
   wakeAll(): void;
-  /** Resolves once no job of this host is active. Only sensible while nothing is claimed any more. */
+  /** Resolves when no job of this host is active. Useful only after the last claim. */
   idle(): Promise<void>;
-  /** Ends every driver after its present action, whatever state its job is in. */
+  /** Ends every driver after its current action, in any state of its job. */
   stop(): Promise<void>;
 }
 
 /**
- * Gives each active job of this host a driver: a loop of its own that observes, decides and acts until the job has ended
- * or waits for another attempt. After a crash the drivers are simply started again.
+ * Gives each active job of this host a driver: a loop that observes, decides and acts until the job has ended
+ * or waits for another attempt. After a crash the drivers are started again.
  */
 export function startLifecycle(context: Context): Lifecycle {
   const drivers = new Map<string, Loop>();
@@ -43,11 +43,11 @@ export function startLifecycle(context: Context): Lifecycle {
     const observation = createObservation(context);
     const driver = startLoop({
       name: `job ${jobId}`,
-      // The loop that looks for jobs without a driver asks the same store.
+      // The loop that finds jobs without a driver reads the same store and logs such errors.
       isLoggedElsewhere: isStoreAway,
       log: context.log,
-      run: (looking) =>
-        context.guestLock.run(jobId, () => driveJob(context, jobId, { observation, looking })),
+      run: (reading) =>
+        context.guestLock.run(jobId, () => driveJob(context, jobId, { observation, reading })),
     });
     drivers.set(jobId, driver);
     const keeper = startConsoleKeeper(context, jobId);

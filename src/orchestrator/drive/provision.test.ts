@@ -24,7 +24,7 @@ const job = {
 } as Job;
 const log = silentLog;
 
-test("a store that is away while a guest is made ends no attempt: it is made again", async (context: TestContext) => {
+test("an unavailable store during provisioning does not end the attempt: it is retried", async (context: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-provision-"));
   context.after(() => rmSync(directory, { recursive: true }));
   const host = {
@@ -43,7 +43,7 @@ test("a store that is away while a guest is made ends no attempt: it is made aga
   await assert.rejects(provision(host, job), away);
 });
 
-test("a store that is away while a console is kept leaves the guest where it is", async () => {
+test("an unavailable store while a console is stored leaves the guest in place", async () => {
   let isRemoved = false;
   const host = {
     hypervisor: {

@@ -11,8 +11,9 @@ import { bootstrapToken } from "../identity.ts";
 import { isStoreAway } from "../store-away.ts";
 
 /**
- * Makes the guest of a job's attempt and gives it power. What fails becomes the attempt's verdict, except a hypervisor
- * or a store that does not answer: that is tried again until the provisioning deadline. A full disk also pauses the host.
+ * Creates the guest of a job's attempt and starts it. An error becomes the attempt's verdict, except when a
+ * hypervisor or store is unavailable: that is retried until the provisioning deadline. A full disk also
+ * pauses the host.
  */
 export async function provision(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
@@ -24,7 +25,7 @@ export async function provision(context: Context, job: Job): Promise<void> {
   } catch (error) {
     if (isSolsticeError(error, "hypervisor_unavailable") || isStoreAway(error)) throw error;
     if (isSolsticeError(error, "disk_full")) context.diskGuard.reportFull(errorText(error));
-    context.log.error({ err: error, ...attempt }, "the guest could not be provisioned");
+    context.log.error({ err: error, ...attempt }, "guest could not be provisioned");
     await applyEvent(context.store, {
       ...attempt,
       event: "conclude",
@@ -35,13 +36,13 @@ export async function provision(context: Context, job: Job): Promise<void> {
   }
 }
 
-/** A job that asks for what only other hosts have must not run without it: another attempt may get there. */
+/** Refuses a job whose secrets only other hosts have: another attempt may run there. */
 async function refuseMissingSecrets({ secrets }: Context, { request }: Job): Promise<void> {
   const { unknown } = await secrets.refreshAndDecide(request);
   if (unknown.length > 0) throw new MissingSecrets(unknown);
 }
 
-/** This host's secrets file has not what the job was accepted with. */
+/** The error of a host whose secrets file lacks a secret of an accepted job. */
 class MissingSecrets extends SolsticeError {
   constructor(names: readonly string[]) {
     super("config_invalid", `this host has no secret ${names.join(", ")}.`, {
@@ -50,12 +51,12 @@ class MissingSecrets extends SolsticeError {
   }
 }
 
-/** A full disk is the host's affair: the job goes back to the queue, and no attempt of it is used up. */
+/** A full disk is a problem of the host: the job returns to the queue, and keeps its attempt. */
 function verdictOf(error: unknown): Verdict {
   if (error instanceof MissingSecrets)
     return verdict("secret_missing", `The job cannot run here: ${errorText(error)}`);
   const reason = isSolsticeError(error, "disk_full") ? "host_disk_full" : "provision_failed";
-  return verdict(reason, `The guest could not be made: ${errorText(error)}`);
+  return verdict(reason, `The guest could not be created: ${errorText(error)}`);
 }
 
 /**
@@ -64,14 +65,14 @@ function verdictOf(error: unknown): Verdict {
  */
 function imageOf(context: Context, job: Job): ImageDefinition {
   const image = context.config.imageMap.images.get(job.image);
-  const problem = image ? unfitHere(context, job.image)?.problem : "It is not in the image map any more.";
+  const problem = image ? unfitHere(context, job.image)?.problem : "The image is no longer in the image map.";
   if (image && problem === undefined) return image;
   throw new SolsticeError("image_unavailable", `Image ${job.image} cannot be used here: ${problem}`);
 }
 
 async function guestSpec(context: Context, job: Job): Promise<GuestSpec> {
   const token = bootstrapToken(context.identity, job.id, job.attempt);
-  // The plan, which is made without waiting, has the answer from here.
+  // Prepares the answer for the plan, which is built without waiting.
   await context.reach.whyUnreachable(job);
   const image = imageOf(context, job);
   const ready = context.images.state(job.image);

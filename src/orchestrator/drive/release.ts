@@ -8,13 +8,13 @@ import { isStoreAway } from "../store-away.ts";
 import { keepWholeConsole } from "./console.ts";
 
 /**
- * The one way a guest goes: keep its console, remove it with all its files, and only then record that it is gone. Each
- * part can be repeated, so a crash in between costs nothing.
+ * Removes a guest: stores its console, removes it with all its files, and only then records that it is gone.
+ * Each part is idempotent, so a crash in between is safe.
  */
 export async function release(context: Context, job: Job): Promise<void> {
   const attempt = { jobId: job.id, attempt: job.attempt };
   await keepIfPossible(attempt, context, () => keepWholeConsole(context, job));
-  // Its runner is silent now: what may have been the beginning of a secret is not.
+  // The runner sends no more output: bytes held as a possible beginning of a secret are stored now.
   const parts = { ...context, logLimitBytes: context.config.logLimitBytes };
   await keepIfPossible(attempt, context, () => releaseOutput(parts, job, context.masks.of(job)));
   await context.hypervisor.remove(job.id);
@@ -23,7 +23,10 @@ export async function release(context: Context, job: Job): Promise<void> {
   context.masks.forget(job);
 }
 
-/** The store comes back, and what was to be kept must be there then; nothing else may keep a slot and a disk occupied. */
+/**
+ * Waits for an unavailable store, because the log must be stored; no other error may keep a slot and a disk
+ * occupied.
+ */
 async function keepIfPossible(
   attempt: object,
   { log }: Context,
@@ -33,6 +36,6 @@ async function keepIfPossible(
     await keep();
   } catch (error) {
     if (isStoreAway(error)) throw error;
-    log.warn({ ...attempt, problem: errorText(error) }, "a log could not be kept to its end");
+    log.warn({ ...attempt, problem: errorText(error) }, "end of a log could not be stored");
   }
 }

@@ -12,7 +12,7 @@ import type { Context } from "../context.ts";
 import { startIntake } from "./intake.ts";
 import { createDeliveryHandler } from "./take-delivery.ts";
 
-/** A broker without a network: hands out what it is given while it is consumed, and keeps what comes back. */
+/** A broker without a network: delivers the given messages while it is consumed, and records the outcomes. */
 class MemoryBroker {
   readonly waiting: Delivery[] = [];
   readonly outcomes: DeliveryOutcome["kind"][] = [];
@@ -24,7 +24,7 @@ class MemoryBroker {
     this.#handler = handler;
     const pause = async () => {
       this.isPaused = true;
-      await until("none is at hand", () => this.atHand === 0);
+      await until("no delivery is in flight", () => this.atHand === 0);
     };
     const resume = () => {
       this.isPaused = false;
@@ -65,13 +65,13 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
   const log = new MemoryLog();
   const state: { failure: ErrorCode | null } = { failure: null };
   const capacity = createQueueCapacity(store, maxQueued);
-  let looks = 0;
+  let counts = 0;
   const waiting = () => {
-    looks += 1;
+    counts += 1;
     return capacity.waiting();
   };
   const take = async () => {
-    if (state.failure !== null) throw new SolsticeError(state.failure, "It does not take it.");
+    if (state.failure !== null) throw new SolsticeError(state.failure, "The store refuses it.");
     const job = await insertTestJob(store);
     capacity.add();
     return { job, existed: false };
@@ -92,39 +92,42 @@ async function startTestIntake(t: TestContext, maxQueued: number) {
   const broker = new MemoryBroker();
   const intake = startIntake(context, { broker, admission, onRejected: () => {} });
   t.after(() => intake.close());
-  const reported = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
-  return { store, context, broker, intake, state, reported, looks: () => looks };
+  const linesWith = (text: string) => log.lines.filter(({ message }) => message.includes(text)).length;
+  return { store, context, broker, intake, state, linesWith, counts: () => counts };
 }
 
-test("a full store leaves requests in the broker; both directions are told once", async (t) => {
-  const { store, broker, intake, reported } = await startTestIntake(t, 3);
+test("a full store leaves requests in the broker; pause and resumption are logged once", async (t) => {
+  const { store, broker, intake, linesWith } = await startTestIntake(t, 3);
   for (let index = 0; index < 8; index += 1) broker.give({});
   await until("the intake is held: full", () => intake.held() === "full");
-  assert.equal(broker.waiting.length, 5, "exactly as many as may wait were taken, one at a time");
+  assert.equal(broker.waiting.length, 5, "requests were accepted one at a time, up to the limit");
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
   await store.db.updateTable("jobs").set({ state: "succeeded" }).where("state", "=", "queued").execute();
-  await until("6 are dealt with", () => broker.outcomes.length === 6);
-  assert.equal(reported("as many jobs wait"), 2);
-  assert.equal(reported("requests are taken from the broker again"), 1);
+  await until("6 outcomes", () => broker.outcomes.length === 6);
+  assert.equal(linesWith("the queue is full (MAX_QUEUED)"), 2);
+  assert.equal(linesWith("consuming requests from the broker again"), 1);
   assert.ok(!broker.outcomes.includes("returned"));
 });
 
-test("while the store is away a delivery is held, not returned, and nothing more is taken", async (t) => {
-  const { broker, intake, looks, state, reported } = await startTestIntake(t, 10);
+test("while the store is unavailable a delivery is held, not returned, and consuming stops", async (t) => {
+  const { broker, intake, counts, state, linesWith } = await startTestIntake(t, 10);
   state.failure = "store_failed";
   for (let index = 0; index < 3; index += 1) broker.give({});
   await until("the intake is held: store_away", () => intake.held() === "store_away");
-  // A store that can be read is not yet one that takes what is held.
-  const before = looks();
-  await until("the loop looked again, and once more", () => looks() >= before + 2);
+  // A store that can be read may still refuse the held delivery.
+  const before = counts();
+  await until("two more rounds of the loop", () => counts() >= before + 2);
   assert.deepEqual([broker.outcomes, broker.atHand, broker.waiting.length], [[], 1, 2]);
   state.failure = null;
-  await until("3 are dealt with", () => broker.outcomes.length === 3);
+  await until("3 outcomes", () => broker.outcomes.length === 3);
   assert.deepEqual(broker.outcomes, ["accepted", "accepted", "accepted"]);
-  assert.deepEqual([reported("the store is away"), reported("taken from the broker again")], [1, 1]);
+  assert.deepEqual(
+    [linesWith("broker: the store is unavailable"), linesWith("consuming requests from the broker again")],
+    [1, 1],
+  );
 });
 
-test("a host that goes down gives back what it holds, and takes nothing more", async (t) => {
+test("a host that shuts down returns its held deliveries, and consumes no more", async (t) => {
   const { broker, context, intake, state } = await startTestIntake(t, 10);
   state.failure = "unavailable";
   for (let index = 0; index < 3; index += 1) broker.give({});
@@ -135,7 +138,7 @@ test("a host that goes down gives back what it holds, and takes nothing more", a
   assert.deepEqual([broker.outcomes, broker.waiting.length], [["returned"], 3]);
 });
 
-test("what stays broken is returned after a bounded time, and a defect of ours rejected", async (t) => {
+test("a persistent error returns the delivery after a time limit; a defect rejects it", async (t) => {
   const { store, context } = await startTestIntake(t, 10);
   const limits = { holdMs: 50, firstPauseMs: 1, maxPauseMs: 5 };
   const decide = (error: unknown) =>
@@ -153,15 +156,15 @@ test("what stays broken is returned after a bounded time, and a defect of ours r
   assert.equal((await listRejectedMessages(store, 10)).length, 1);
 });
 
-test("a message of the wrong form is on record before it is rejected", async (t) => {
+test("an invalid message is recorded before it is rejected", async (t) => {
   const { store, broker, state } = await startTestIntake(t, 10);
   broker.give(Buffer.from([0xff, 0xfe]));
   broker.give({}, { bodyBytes: 1e9 });
-  await until("2 are dealt with", () => broker.outcomes.length === 2);
+  await until("2 outcomes", () => broker.outcomes.length === 2);
   state.failure = "unknown_label";
   const request_id = randomUUID();
   broker.give({ request_id });
-  await until("3 are dealt with", () => broker.outcomes.length === 3);
+  await until("3 outcomes", () => broker.outcomes.length === 3);
   assert.deepEqual(broker.outcomes, ["rejected", "rejected", "rejected"]);
   const listed = await listRejectedMessages(store, 10);
   assert.deepEqual(listed.map(({ reason }) => reason).sort(), ["limit_exceeded", "unknown_label", "usage"]);

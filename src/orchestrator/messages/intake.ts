@@ -6,36 +6,36 @@ import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";
 import { createDeliveryHandler } from "./take-delivery.ts";
 
-/** How often the intake is reconsidered while it is open, and while it is held, in ms. */
+/** Milliseconds between checks of the intake while it is open, and while it is paused. */
 const openPollMs = 500;
 const heldPollMs = 250;
 
-/** The consumer of requests, opened and closed as the host can take more. */
+/** The consumer of requests, opened and closed with the capacity of the host. */
 export interface IntakeLoop {
-  /** What holds it now; null while it takes requests. */
+  /** The reason of the pause; null while requests are consumed. */
   held(): IntakePause | null;
-  /** Takes nothing more; resolves when the deliveries at hand are dealt with. A repeat is the same. */
+  /** Stops consuming; resolves when the deliveries in flight are settled. Idempotent. */
   close(): Promise<void>;
 }
 
-/** What {@link startIntake} needs beside the context. */
+/** The dependencies of {@link startIntake} in addition to the context. */
 export interface IntakeParts {
   readonly broker: Pick<Broker, "consume">;
   readonly admission: Admission;
-  /** Called for each message that is refused. */
+  /** Called for each rejected message. */
   readonly onRejected: (code: ErrorCode) => void;
 }
 
 /**
- * Starts taking requests from the broker. While the store is full or away, and when the host goes down, they stay there for
- * other hosts; each change is logged once.
+ * Starts consuming requests from the broker. While the store is full or unavailable, and when the host shuts
+ * down, requests stay there for other hosts; each change is logged once.
  */
 export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
   const { broker, admission } = parts;
   const ending = new AbortController();
   let held: IntakePause | null = null;
   let trouble: unknown = null;
-  /** Deliveries that the store did not take: a store that can be read need not be one that can be written. */
+  /** Deliveries that the store refused: a store that can be read may still fail to write. */
   const troubled = new Set<Delivery>();
 
   const hold = (next: IntakePause | null) => {
@@ -44,7 +44,7 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
     held = next;
     context.log[next === "store_away" ? "warn" : "info"](
       { held: next, ...(next === "store_away" && { err: trouble }) },
-      next === null ? "requests are taken from the broker again" : sentences[next],
+      next === null ? "consuming requests from the broker again" : sentences[next],
     );
     if (next === null) intake.resume();
   };
@@ -73,7 +73,7 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
     onStoreAway: (delivery, error) => {
       trouble = error;
       troubled.add(delivery);
-      context.log.debug({ reason: errorText(error) }, "a delivery is held: the store does not take it");
+      context.log.debug({ reason: errorText(error) }, "delivery held: the store refused it");
       if (held === null) hold("store_away");
     },
   });
@@ -109,8 +109,8 @@ export function startIntake(context: Context, parts: IntakeParts): IntakeLoop {
 }
 
 const sentences: Readonly<Record<IntakePause, string>> = {
-  going_down: "no more requests are taken from the broker: this host goes down",
-  draining: "no requests are taken from the broker: this host is being drained",
-  store_away: "no requests are taken from the broker: the store is away",
-  full: "no requests are taken from the broker: as many jobs wait as MAX_QUEUED allows",
+  going_down: "not consuming requests from the broker: this host is shutting down",
+  draining: "not consuming requests from the broker: this host is draining",
+  store_away: "not consuming requests from the broker: the store is unavailable",
+  full: "not consuming requests from the broker: the queue is full (MAX_QUEUED)",
 };

@@ -3,18 +3,21 @@ import type { Context } from "../context.ts";
 import { startIntake } from "./intake.ts";
 import { startOutboxLoop } from "./outbox-loop.ts";
 
-/** How long a host that goes down waits for its results to be published, in ms. What is left waits in the store. */
+/**
+ * Maximum time that a stopping host waits for the publication of its results, in ms. Unpublished results wait
+ * in the store.
+ */
 const settleTimeoutMs = 10_000;
 
 /** The two loops between broker and store. */
 export interface MessageLoops {
-  /** Takes no more requests; those at hand are dealt with when it resolves. */
+  /** Stops consuming requests; resolves when the deliveries in flight are settled. */
   closeIntake(): Promise<void>;
-  /** Lets results go out, for a bounded time, then ends. Like the other, it may be called again. */
+  /** Publishes results for a limited time, then ends. Idempotent, like the other. */
   close(): Promise<void>;
 }
 
-/** Starts taking requests and publishing results. Without a broker there is nothing to do. */
+/** Starts consuming requests and publishing results. Does nothing without a broker. */
 export function startMessageLoops(context: Context, admission: Admission): MessageLoops {
   if (context.messaging === null) return { closeIntake: async () => {}, close: async () => {} };
   const { broker, rejected } = context.messaging;

@@ -11,38 +11,41 @@ import {
 import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";
 
-/** How often the outbox is looked at when no wake-up comes, in ms: for what another host left. */
+/** Milliseconds between polls of the outbox without a wake: for results that another host left. */
 const safetyPollMs = 5000;
 
-/** How long the broker is left alone after it did not take a result, in ms. */
+/** Pause before the next publication after the broker refused a result, in ms. */
 const retryPauseMs = 500;
 
-/** How long a claim keeps other hosts from a result, in ms: far longer than a publish may take. */
+/**
+ * Duration of a claim, which reserves a result for this host, in ms: far longer than a publication may take.
+ */
 const claimMs = 120_000;
 
 /** The loop that publishes results. */
 export interface OutboxLoop {
   /**
-   * Goes on until nothing is left to publish or the broker is away, `settleTimeoutMs` at most, then ends. A repeat is the
-   * same.
+   * Continues until all results are published, the broker is unavailable, or `settleTimeoutMs` has passed,
+   * then ends. Idempotent.
    */
   close(options: { settleTimeoutMs: number }): Promise<void>;
 }
 
-/** What a round of the loop works with. */
+/** The state of the loop. */
 interface Outbox {
   readonly context: Context;
   readonly broker: Pick<Broker, "publishResult">;
-  /** Confirmed by the broker, and not yet noted in the store. */
+  /** Results confirmed by the broker, and not yet recorded in the store. */
   confirmed: string[];
-  /** Whether the broker did not take what it was last given: it is then tried with one result at a time. */
+  /** True when the broker refused the last results: the next round tries a single result. */
   isStuck: boolean;
 }
 
 /**
- * Starts the loop that publishes the results of ended jobs, oldest first: it claims some, publishes them side by side, and
- * notes what the broker confirmed. Each goes out at least once; more than once only when a process dies, or the store is
- * away for long, between the confirm and the note.
+ * Starts the loop that publishes the results of ended jobs, oldest first: it claims some, publishes them
+ * concurrently, and records the confirmations of the broker. Each result is published at least once; more
+ * than once only when a process crashes, or the store is unavailable for long, between confirmation and
+ * record.
  */
 export function startOutboxLoop(context: Context, broker: Outbox["broker"]): OutboxLoop {
   const outbox: Outbox = { context, broker, confirmed: [], isStuck: false };
@@ -53,7 +56,7 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
     log: context.log,
     run: async () => {
       await noteConfirmed(outbox);
-      // What the last process of this host had claimed waits for nobody, nor does a claim whose answer was lost.
+      // Releases the claims of this host's last process, and claims whose answer was lost.
       if (mayHoldClaims) await releaseResults(context.store, { hostId: context.identity.hostId });
       mayHoldClaims = true;
       const claimed = await publishSome(outbox);
@@ -64,7 +67,7 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
     },
   });
   const unsubscribe = context.store.subscribe((wake) => {
-    // Wakes of other hosts do not say that a job has ended: each host publishes its own results first.
+    // Wakes of other hosts do not report ended jobs: each host publishes its own results first.
     if (wake.kind === "all" || wake.ended) loop.wake();
   });
   void loop.ended.then(unsubscribe);
@@ -86,7 +89,10 @@ export function startOutboxLoop(context: Context, broker: Outbox["broker"]): Out
   };
 }
 
-/** Publishes one batch, and gives back what the broker did not take; returns how many results it took on. */
+/**
+ * Publishes one batch, and releases the results that the broker refused; returns the number of claimed
+ * results.
+ */
 async function publishSome(outbox: Outbox): Promise<number> {
   const { store, identity, log } = outbox.context;
   const { hostId } = identity;
@@ -98,8 +104,8 @@ async function publishSome(outbox: Outbox): Promise<number> {
     await releaseResults(store, { hostId, jobIds });
     throw error;
   });
-  // It stays claimed for a while, so that it does not stand in the way of those behind it.
-  for (const { jobId, error } of failed) log.error({ err: error, jobId }, "a result cannot be made");
+  // The claim stays for a while, so that this result does not block the results behind it.
+  for (const { jobId, error } of failed) log.error({ err: error, jobId }, "result cannot be built");
   const errors = await publishAll(outbox, jobs);
   reportWhetherStuck(outbox, errors);
   await noteConfirmed(outbox);
@@ -107,25 +113,28 @@ async function publishSome(outbox: Outbox): Promise<number> {
   return jobIds.length;
 }
 
-/** Once in each direction: an outage is long, and there are many results. */
+/** Logs the beginning and the end of an outage once: an outage is long, and there are many results. */
 function reportWhetherStuck(outbox: Outbox, errors: ReadonlyMap<string, unknown>): void {
   const [error] = errors.values();
   const isStuck = errors.size > 0;
   if (isStuck === outbox.isStuck) return;
   outbox.isStuck = isStuck;
   const { log } = outbox.context;
-  if (isStuck) log.warn({ err: error }, "results wait in the outbox: the broker does not take them");
-  else log.info({}, "the broker takes results again");
+  if (isStuck) log.warn({ err: error }, "results wait in the outbox: the broker refused them");
+  else log.info({}, "the broker accepts results again");
 }
 
-/** Side by side: a confirm takes a flush of the broker's disk, and it flushes many at once. */
+/**
+ * Publishes concurrently: each confirmation needs a flush of the broker's disk, and the broker flushes many
+ * at once.
+ */
 async function publishAll(outbox: Outbox, jobs: readonly EndedJobFacts[]): Promise<Map<string, unknown>> {
   const errors = new Map<string, unknown>();
   await Promise.all(
     jobs.map(async (facts) => {
       const jobId = facts.job.id;
       try {
-        // No page shows logs yet that could be linked to.
+        // No web page shows logs yet, so there is no URL.
         await outbox.broker.publishResult(buildJobResult({ ...facts, logUrl: null }));
         outbox.confirmed.push(jobId);
       } catch (error) {
@@ -136,7 +145,7 @@ async function publishAll(outbox: Outbox, jobs: readonly EndedJobFacts[]): Promi
   return errors;
 }
 
-/** Kept until the store has it: a store that is away for a moment must not make results go out twice. */
+/** Retried until the store has recorded it: a short failure of the store must not publish results twice. */
 async function noteConfirmed(outbox: Outbox): Promise<void> {
   const jobIds = outbox.confirmed;
   if (jobIds.length === 0) return;

@@ -13,11 +13,11 @@ import type { Admission } from "../accept/admission.ts";
 import type { Context } from "../context.ts";
 import { rejectedCodes } from "./messaging.ts";
 
-/** How a delivery is held while the store cannot be written. All in ms. */
+/** The limits for holding a delivery while the store cannot be written. All in ms. */
 export interface HoldLimits {
   /**
-   * How long, at most: below the broker's own patience (`consumer_timeout`, 30 minutes), and long enough that the 20 times
-   * it gives a message out again outlast any outage.
+   * Maximum holding time: below the broker's own limit (`consumer_timeout`, 30 minutes), and long enough that
+   * its 20 redeliveries of a message outlast any outage.
    */
   readonly holdMs: number;
   readonly firstPauseMs: number;
@@ -30,24 +30,25 @@ const defaultLimits: HoldLimits = {
   maxPauseMs: 2000,
 };
 
-/** Errors of the store that pass; they say nothing about the message. */
+/** Temporary errors of the store, independent of the message. */
 const passingCodes: readonly ErrorCode[] = ["store_failed", "unavailable", "disk_full", "conflict", "locked"];
 
-/** What {@link createDeliveryHandler} needs. */
+/** The dependencies of {@link createDeliveryHandler}. */
 export interface DeliveryParts {
   readonly admission: Pick<Admission, "acceptDelivered">;
-  /** Called when the store did not take a delivery, which is held from then on. */
+  /** Called when the store refused a delivery, which is held from then on. */
   readonly onStoreAway: (delivery: Delivery, error: unknown) => void;
-  /** Called for each message that is refused. */
+  /** Called for each rejected message. */
   readonly onRejected: (code: ErrorCode) => void;
-  /** Ends the holding: the host goes down. */
+  /** Ends the holding when the host shuts down. */
   readonly signal: AbortSignal;
   readonly limits?: HoldLimits;
 }
 
 /**
- * Creates what decides about each message of the request queue. It is acknowledged once its row is committed, refused for
- * good when it can never become a job, and held for a bounded time while the store is away.
+ * Creates the handler of each message in the request queue. A message is acknowledged after its job is
+ * committed, rejected when it can never become a job, and held for a limited time while the store is
+ * unavailable.
  */
 export function createDeliveryHandler(context: Context, parts: DeliveryParts): DeliveryHandler {
   const limits = parts.limits ?? defaultLimits;
@@ -67,7 +68,7 @@ export function createDeliveryHandler(context: Context, parts: DeliveryParts): D
   };
 }
 
-/** Throws what may pass. */
+/** Throws temporary errors. */
 async function decideOnce(
   context: Context,
   parts: DeliveryParts,
@@ -77,7 +78,7 @@ async function decideOnce(
   try {
     input = parseBody(delivery);
     const { job, existed } = await parts.admission.acceptDelivered(input);
-    context.log.debug({ jobId: job.id, requestId: job.request.request_id, existed }, "took a request in");
+    context.log.debug({ jobId: job.id, requestId: job.request.request_id, existed }, "accepted a request");
     return { kind: "accepted" };
   } catch (error) {
     if (!isSolsticeError(error) || !rejectedCodes.includes(error.code)) throw error;
@@ -110,7 +111,7 @@ interface Refusal {
   readonly message: string;
 }
 
-/** Notes it first: what the operator is told of must be found in the list. */
+/** Records the rejection first, so that the operator finds each logged rejection in the list. */
 async function reject(context: Context, parts: DeliveryParts, refusal: Refusal): Promise<DeliveryOutcome> {
   const { delivery, code, message } = refusal;
   const requestId = requestIdOf(refusal.input);
@@ -125,30 +126,33 @@ async function reject(context: Context, parts: DeliveryParts, refusal: Refusal):
     at: Date.now(),
   });
   parts.onRejected(code);
-  context.log.warn({ code, requestId, reason: message.slice(0, 500) }, "refused a message of the broker");
+  context.log.warn({ code, requestId, reason: message.slice(0, 500) }, "rejected a broker message");
   return { kind: "rejected", code, message };
 }
 
-/** Of a document that may be anything. */
+/** Reads the request id of a document of any form. */
 function requestIdOf(input: unknown): string | null {
   if (typeof input !== "object" || input === null || !("request_id" in input)) return null;
   return typeof input.request_id === "string" ? input.request_id : null;
 }
 
-/** What passes is for another time or host; an error that no repeat corrected is a defect that this message meets. */
+/**
+ * A temporary error returns the message for another time or host; an error that persisted through all retries
+ * is a defect.
+ */
 async function giveUp(
   context: Context,
   parts: DeliveryParts,
   held: { delivery: Delivery; error: unknown },
 ): Promise<DeliveryOutcome> {
   const { delivery, error } = held;
-  const passes = isSolsticeError(error) && passingCodes.includes(error.code);
-  if (passes || parts.signal.aborted || context.phase !== "serving") return { kind: "returned" };
-  context.log.error({ err: error }, "a message could not be dealt with, again and again");
+  const isTemporary = isSolsticeError(error) && passingCodes.includes(error.code);
+  if (isTemporary || parts.signal.aborted || context.phase !== "serving") return { kind: "returned" };
+  context.log.error({ err: error }, "message failed repeatedly");
   return await reject(context, parts, {
     delivery,
     input: null,
     code: "internal",
-    message: "The orchestrator failed on this message; its log says how.",
+    message: "The orchestrator failed on this message; see its log.",
   });
 }
