@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
+import { exists } from "../../host/files/exists.ts";
 import { tryAcquireProcessLock } from "../../host/process-lock.ts";
 import { listBackingFiles } from "../formats/backing-file.ts";
 import { isPreparedByUs, writeFileAtomically } from "../image-facts.ts";
@@ -110,8 +111,4 @@ async function removeAll(paths: readonly string[]): Promise<number> {
     bytes += (found?.blocks ?? 0) * 512;
   }
   return bytes;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
 }

@@ -1,5 +1,5 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { exists } from "../../../host/files/exists.ts";
 import { findProgram } from "../../../host/find-program.ts";
 import { installCommand } from "../../../host/packages.ts";
 import { type Check, type Finding, fail, ok, warn } from "../check.ts";
@@ -80,13 +80,4 @@ async function checkBhyve({ root }: Illumos): Promise<Finding> {
     `bhyve cannot be used: ${absent.join(", ")} not found. bhyve needs hardware virtualization.`,
     "pkg install system/bhyve && bhhwcompat -v   # reports what the processor or its firmware lacks; devfsadm creates the devices",
   );
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,6 @@
-import { access, lstat } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { hasErrorCode } from "../../../host/error-code.ts";
+import { exists } from "../../../host/files/exists.ts";
 import { type FoundDomain, findDomain, type LibvirtHost } from "../host.ts";
 import { guestPaths } from "./guest-paths.ts";
 import type { ObservedGuest } from "./observed.ts";
@@ -11,8 +12,8 @@ export async function observeGuest(host: LibvirtHost, jobId: string): Promise<Ob
   const [domain, hasDirectory, ...hasFiles] = await Promise.all([
     findDomain(host, jobId),
     hasEntry(directory),
-    canReach(overlay),
-    canReach(seed),
+    exists(overlay),
+    exists(seed),
   ]);
   return {
     domain,
@@ -35,11 +36,4 @@ async function hasEntry(path: string): Promise<boolean> {
     if (hasErrorCode(error, "ENOENT")) return false;
     throw error;
   }
-}
-
-function canReach(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

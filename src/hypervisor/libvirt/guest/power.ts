@@ -1,6 +1,6 @@
-import { access } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
+import { exists } from "../../../host/files/exists.ts";
 import type { Domain, DomainState } from "../../../libvirt/index.ts";
 import type { GuestPower } from "../../hypervisor.ts";
 import { findDomain, isGone, isWrongState, type LibvirtHost } from "../host.ts";
@@ -34,10 +34,7 @@ export async function readPower(host: LibvirtHost, jobId: string): Promise<Guest
       if (!isGone(error)) throw error;
     }
   }
-  return access(guestPaths(host.guestsDir, jobId).directory).then(
-    () => "stopped",
-    () => "absent",
-  );
+  return (await exists(guestPaths(host.guestsDir, jobId).directory)) ? "stopped" : "absent";
 }
 
 /** Gives the guest power, unless it has. */

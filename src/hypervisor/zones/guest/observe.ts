@@ -1,4 +1,5 @@
-import { access, lstat } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
+import { exists } from "../../../host/files/exists.ts";
 import { diskDataset, guestPaths, zoneDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { guestAddresses } from "../network/guest-network.ts";
@@ -63,13 +64,6 @@ async function findVnic(host: ZonesHost, slot: number | null): Promise<string | 
 async function isDirectory(path: string): Promise<boolean> {
   return lstat(path).then(
     (entry) => entry.isDirectory(),
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
     () => false,
   );
 }
