@@ -138,8 +138,9 @@ function howItEnded(result: ProgramEnd, lateAfter: number | null): string {
   return `could not be started (${result.code ?? "unknown reason"})`;
 }
 
-function lastLines(text: string): string {
-  return text.trim().split("\n").slice(-quotedLines).join("\n").slice(-2000);
+/** The end of what a program printed, as much as an error repeats: five lines, of `maxChars` characters together. */
+export function lastLines(text: string, maxChars = 2000): string {
+  return text.trim().split("\n").slice(-quotedLines).join("\n").slice(-maxChars);
 }
 
 function killProcessGroup(pid: number | undefined): void {

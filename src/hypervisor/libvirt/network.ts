@@ -1,8 +1,8 @@
-import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { errorText, SolsticeError } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
 import type { LibvirtClient, Network } from "../../libvirt/index.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../../libvirt/index.ts";
+import { parseXml } from "./xml.ts";
 
 const DEFAULT_NETWORK_FILE = "/usr/share/libvirt/networks/default.xml";
 
@@ -30,17 +30,9 @@ export async function networkGateway(client: LibvirtClient, name: string): Promi
   );
 }
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: "",
-  parseAttributeValue: false,
-  isArray: (name) => name === "ip",
-});
-
 /** The first IPv4 address of a network's XML, or null. */
 export function parseGateway(xml: string): string | null {
-  if (XMLValidator.validate(xml) !== true) return null;
-  const addresses: unknown = parser.parse(xml).network?.ip;
+  const addresses: unknown = parseXml(xml).network?.ip;
   if (!Array.isArray(addresses)) return null;
   const ipv4 = addresses.find((ip) => ip?.family === undefined || ip.family === "ipv4");
   return typeof ipv4?.address === "string" ? ipv4.address : null;

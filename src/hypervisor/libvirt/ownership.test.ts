@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { buildXml } from "./guest/xml.ts";
 import { ownershipElement, parseOwnership } from "./ownership.ts";
+import { buildXml } from "./xml.ts";
 
 test("what is written is read back", () => {
   const id = fc.stringMatching(/^[0-9a-z]{4,40}$/);

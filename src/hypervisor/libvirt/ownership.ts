@@ -1,4 +1,4 @@
-import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { parseXml } from "./xml.ts";
 
 /** The namespace of our element in a domain's `<metadata>`. */
 export const OWNERSHIP_NAMESPACE = "https://solstice-ci.dev/xmlns/guest/1";
@@ -23,17 +23,9 @@ export function ownershipElement(ownership: Ownership): object {
   };
 }
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: "",
-  removeNSPrefix: true,
-  parseAttributeValue: false,
-});
-
 /** Reads what {@link ownershipElement} wrote, as libvirt gives it back; null for anything else. */
 export function parseOwnership(xml: string): Ownership | null {
-  if (XMLValidator.validate(xml) !== true) return null;
-  const guest: unknown = parser.parse(xml).guest;
+  const { guest }: { guest?: unknown } = parseXml(xml);
   if (typeof guest !== "object" || guest === null) return null;
   const { owner, job, attempt } = guest as Record<string, unknown>;
   if (typeof owner !== "string" || typeof job !== "string" || typeof attempt !== "string") return null;

@@ -1,4 +1,5 @@
 import { type ErrorCode, SolsticeError } from "../../core/errors.ts";
+import { lastLines } from "../../host/command.ts";
 
 /** What a command of the host said before it failed. */
 export interface FailedCommand {
@@ -86,13 +87,12 @@ const general: Omit<Translation, "says"> = {
   remedy: "See `zoneadm list -cv`, <zonepath>/root/tmp/init.log and <zonepath>/log/zone.log.",
 };
 
-/** Lines of a failed command that go into its error, and how long they may be. */
-const quotedLines = 5;
+/** The most characters of a failed command's output that its error repeats. */
 const quotedChars = 1000;
 
 /** The error for a command that failed, with what it said and what to do about it. */
 export function toHostError({ program, args, exitCode, stdout, stderr }: FailedCommand): SolsticeError {
-  const said = lastLines(stderr.trim() === "" ? stdout : stderr);
+  const said = lastLines(stderr.trim() === "" ? stdout : stderr, quotedChars);
   const { code, remedy } =
     translations.find(({ says, programs }) => says.test(said) && (programs?.includes(program) ?? true)) ??
     general;
@@ -130,8 +130,4 @@ export function isWrongState({ stderr, stdout }: Pick<FailedCommand, "stderr" | 
   return /is invalid for (zones in state|running zones)|which is in state|already in state|state is invalid|already (halted|booted)|not running|must be/i.test(
     stderr + stdout,
   );
-}
-
-function lastLines(text: string): string {
-  return text.trim().split("\n").slice(-quotedLines).join("\n").slice(-quotedChars);
 }

@@ -1,6 +1,6 @@
-import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { SolsticeError } from "../../../core/errors.ts";
 import { rangeAround, rangeText } from "../../../core/image-map/cidr.ts";
+import { parseXml } from "../xml.ts";
 
 /** What the firewall needs to know of the guests' network. */
 export interface NetworkFacts {
@@ -10,19 +10,12 @@ export interface NetworkFacts {
   readonly subnet: string;
 }
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: "",
-  parseAttributeValue: false,
-  isArray: (name) => name === "ip",
-});
-
 /**
  * Reads a network's XML. Throws `network_missing` for one that is not a bridge with an IPv4 address and a DHCP server of
  * libvirt's: what its guests send would not pass this host, or nothing would tell which address is whose.
  */
 export function parseNetworkFacts(xml: string, name: string): NetworkFacts {
-  const network = XMLValidator.validate(xml) === true ? parser.parse(xml).network : undefined;
+  const { network } = parseXml(xml);
   const bridge: unknown = network?.bridge?.name;
   const addresses: unknown = network?.ip;
   const ip = Array.isArray(addresses)

@@ -3,8 +3,8 @@ import type { GuestSize } from "../../../core/job/job.ts";
 import { guestName } from "../../../core/job/job.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
 import { ownershipElement } from "../ownership.ts";
+import { buildXml } from "../xml.ts";
 import type { GuestPaths } from "./guest-paths.ts";
-import { buildXml } from "./xml.ts";
 
 /** How guests are run: by the processor's own virtualisation, or by software emulation. */
 export type VirtType = "kvm" | "qemu";
