@@ -8,15 +8,15 @@ import { percentile } from "./statistics.ts";
 
 const section = "artifacts";
 
-/** What each job keeps, in bytes, as one file or as many. */
+/** Total size of each job's artifacts, in bytes, as one file or as many files. */
 const totalBytes = 64 * 1024;
 
-/** The most that one job of the section may take, in seconds. */
-const jobPatienceSeconds = 600;
+/** Time limit of one job, in seconds. */
+const jobTimeoutSeconds = 600;
 
 /**
- * What many small files cost beside one of the same length, and beside bare calls of curl: the real `runner.sh`, as a process
- * of this machine. The kinds of job take turns, so that what else runs here slows all of them.
+ * The cost of many small files, compared with one file of the same total length and with bare calls of curl. Uses the real
+ * `runner.sh`, as a process of this machine. The kinds of jobs alternate, so that other load slows all of them equally.
  */
 export async function measureArtifacts(bench: Bench): Promise<Figure[]> {
   const daemon = await startDaemon(bench, {
@@ -46,7 +46,7 @@ export async function measureArtifacts(bench: Bench): Promise<Figure[]> {
   ];
 }
 
-/** How long a job takes from its last step to its end while it keeps files, in ms. */
+/** Time in ms from a job's last step to its end, during which it stores its files. */
 async function keepFiles(daemon: Daemon, files: number): Promise<number> {
   const bytes = totalBytes / files;
   const script = `i=0; while [ $i -lt ${files} ]; do head -c ${bytes} /dev/urandom >"kept-$i"; i=$((i + 1)); done`;
@@ -57,7 +57,7 @@ async function keepFiles(daemon: Daemon, files: number): Promise<number> {
   return Number(ended - (job.steps.at(-1)?.finishedMs ?? 0n));
 }
 
-/** How long a step takes that only calls the API with curl, one call after the other, in ms. */
+/** Duration in ms of a step that only calls the API with curl, one call after the other. */
 async function callBare(daemon: Daemon, calls: number): Promise<number> {
   const script = `i=0; while [ $i -lt ${calls} ]; do curl -qs -o answer ${daemon.apiUrl}/healthz; i=$((i + 1)); done`;
   const { steps } = await runJob(daemon, { script });
@@ -67,11 +67,11 @@ async function callBare(daemon: Daemon, calls: number): Promise<number> {
 async function runJob({ api }: Daemon, request: object): Promise<Job> {
   const jobRequestJson = JSON.stringify({ request_id: randomUUID(), source: "bench", ...request });
   const { job: sent } = await api.submit({ jobRequestJson });
-  const look = async () => {
+  const endedJob = async () => {
     const { job } = await api.get({ jobId: sent?.id ?? "" });
     return job && job.finishedMs > 0n ? job : null;
   };
-  const job = await until("a job of the section", look, jobPatienceSeconds);
+  const job = await until("the end of a job", endedJob, jobTimeoutSeconds);
   if (job.state !== "succeeded") throw new Error(`the job is ${job.state}: ${job.verdict?.message}`);
   return job;
 }

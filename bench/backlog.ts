@@ -8,17 +8,17 @@ import type { Figure } from "./report.ts";
 const section = "backlog";
 const concurrency = 8;
 
-/** The first jobs are not counted: the daemon's code is compiled while it runs. */
-const counted = { warmUp: 100, measured: 400 };
-const countedQuickly = { warmUp: 10, measured: 40 };
+/** Number of jobs. The warm-up is not measured, because the daemon's code is compiled while it runs. */
+const jobCounts = { warmUp: 100, measured: 400 };
+const quickJobCounts = { warmUp: 10, measured: 40 };
 
-/** What a job costs while so many wait: it should not matter how many. */
+/** The cost of a job for different lengths of the queue. It should not depend on the length. */
 export async function measureBacklog(bench: Bench): Promise<Figure[]> {
   const figures: Figure[] = [];
-  const jobs = bench.isQuick ? countedQuickly : counted;
+  const jobs = bench.isQuick ? quickJobCounts : jobCounts;
   for (const queued of bench.isQuick ? [100] : [100, 1000, 10_000, 100_000]) {
     bench.report(`cost of a job with ${queued} queued`);
-    // Those that are run are on top, so that the backlog never falls below its size.
+    // The jobs that run are additional, so that the backlog never becomes shorter than `queued`.
     const url = await createQueuedJobs(bench, queued + 2 * (jobs.warmUp + jobs.measured));
     const flags = [...noopFlags(concurrency), "--database-url", url];
     const daemon = await startDaemon(bench, { imageMap: noopImageMap, flags });
@@ -38,7 +38,7 @@ export async function measureBacklog(bench: Bench): Promise<Figure[]> {
 async function measureCost(
   client: Client,
   daemon: Daemon,
-  jobs: typeof counted,
+  jobs: typeof jobCounts,
 ): Promise<{ cpuMs: number; wallMs: number }> {
   const first = await untilFinished(client, daemon, jobs.warmUp);
   const last = await untilFinished(client, daemon, first.finished + jobs.measured);
@@ -52,7 +52,7 @@ interface Progress {
   readonly at: number;
 }
 
-/** How it stood at the first look with at least so many jobs finished. */
+/** Waits until at least `atLeast` jobs have finished, and returns the progress. */
 function untilFinished(client: Client, daemon: Daemon, atLeast: number): Promise<Progress> {
   return until(`${atLeast} finished jobs`, async () => {
     const { rows } = await client.query("select count(*)::int as finished from jobs where finished_at > 0");

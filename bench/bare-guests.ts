@@ -11,9 +11,9 @@ import { virsh } from "../test/support/guests/libvirt.ts";
 const run = promisify(execFile);
 const uri = "qemu:///system";
 
-/** Guests made with nothing but the calls that must be made: the floor of what provisioning can take. */
+/** Guests created with only the necessary calls: the lower bound for the time of provisioning. */
 export interface BareGuests {
-  /** Makes one, removes it again, and returns the milliseconds until it ran; by libvirt's RPC, or by its command. */
+  /** Creates and removes a guest, by libvirt's RPC or by virsh, and returns the milliseconds until it ran. */
   run(by: "rpc" | "virsh"): Promise<number>;
   [Symbol.dispose](): void;
 }

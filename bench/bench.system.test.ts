@@ -10,14 +10,14 @@ import type { Report } from "./report.ts";
 
 const main = new URL("main.ts", import.meta.url).pathname;
 
-/** The sections that need no guest; a run without a given seed tries another one each time. */
+/** One of the sections that need no guest, chosen by the seed of the run. */
 const sections = sample(
   "sections of the bench",
   ["throughput", "backlog", "logs", "follow", "artifacts", "delays"],
   1,
 );
 
-test(`a quick run measures everything that ${sections.join(", ")} names`, async (context) => {
+test(`a quick run measures all figures of ${sections.join(", ")}`, async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-bench-"));
   context.after(() => rmSync(directory, { recursive: true }));
   const output = join(directory, "figures.json");
@@ -29,6 +29,6 @@ test(`a quick run measures everything that ${sections.join(", ")} names`, async 
   assert.deepEqual(
     figures.filter(({ value }) => !(value > 0)),
     [],
-    "a figure that is no positive number was not measured",
+    "every figure is a positive number",
   );
 });

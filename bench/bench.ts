@@ -4,14 +4,14 @@ import { type PrivatePostgres, startPrivatePostgres } from "../test/support/serv
 import { type PrivateRabbitmq, startPrivateRabbitmq } from "../test/support/servers/private-rabbitmq.ts";
 import type { Figure } from "./report.ts";
 
-/** QEMU's user must be able to pass through, which a directory under /root would not allow. */
+/** The parent of temporary directories. QEMU's user needs search permission for it, which a directory under /root lacks. */
 const temporaryRoot = "/var/tmp";
 
-/** What a section works with. What it opens is closed after the run, the last first. */
+/** The resources of a section. They are closed after the run, in reverse order. */
 export interface Bench {
-  /** A smoke run: a tenth of the work and less; its figures say nothing. */
+  /** True for a smoke run with a tenth of the work or less; its figures have no meaning. */
   readonly isQuick: boolean;
-  /** Says what is being done, to a person who waits. */
+  /** Reports the current action to a person who waits. */
   report(text: string): void;
   /** A new empty directory, removed after the run. */
   makeDirectory(): string;
@@ -21,10 +21,10 @@ export interface Bench {
   database(): Promise<PrivatePostgres>;
 }
 
-/** One part of the benchmark, which can be chosen by its name. */
+/** One part of the benchmark, selected by its name. */
 export type Section = (bench: Bench) => Promise<Figure[]>;
 
-/** Prepares a run; everything it makes goes with `closing`. */
+/** Prepares a run. All its resources are removed with `closing`. */
 export function createBench(
   closing: AsyncDisposableStack,
   options: { isQuick: boolean; report(text: string): void },

@@ -3,7 +3,7 @@ import { Connection } from "rabbitmq-client";
 import type { JobResult } from "../src/core/job/job-result.ts";
 import { until } from "../test/support/until.ts";
 
-/** The names that an orchestrator has without configuration. */
+/** The default names of an orchestrator. */
 const names = {
   exchange: "solstice.jobs",
   queue: "solstice.jobs.v1",
@@ -11,16 +11,16 @@ const names = {
   result: "job.result",
 };
 
-/** A producer of requests and consumer of results that is not the project's own. */
+/** A producer of requests and consumer of results that does not use the project's code. */
 export interface BrokerClient {
   /** Publishes a request, persistent, and resolves with the broker's confirm. */
   publish(requestId: string): Promise<void>;
-  /** Is called with each result from now on. */
+  /** Sets the listener for all later results. */
   onResult(listener: (result: JobResult) => void): void;
   close(): Promise<void>;
 }
 
-/** Connects; resolves when an orchestrator has declared the request queue and takes from it. */
+/** Connects. Resolves when an orchestrator has declared the request queue and consumes it. */
 export async function openBrokerClient(url: string): Promise<BrokerClient> {
   const connection = new Connection(url);
   connection.on("error", () => {});
@@ -60,12 +60,12 @@ async function countConsumers(connection: Connection): Promise<number | null> {
     const { consumerCount } = await connection.queueDeclare({ queue: names.queue, passive: true });
     return consumerCount > 0 ? consumerCount : null;
   } catch {
-    // Not declared yet.
+    // The queue is not declared yet.
     return null;
   }
 }
 
-/** A job of one of twenty repositories, so that the fair order has something to do. */
+/** A request for one of twenty repositories, so that the scheduler's fair order has work. */
 function request(requestId: string): object {
   const repository = `repository-${Number.parseInt(requestId.slice(0, 2), 16) % 20}`;
   return {

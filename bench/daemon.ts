@@ -8,10 +8,10 @@ import { removeFirewallOf } from "../test/support/guests/firewall.ts";
 import { solstice } from "../test/support/orchestrator.ts";
 import type { Bench } from "./bench.ts";
 
-/** `/proc/PID/stat` counts in these. */
+/** The unit of times in `/proc/PID/stat`, in ms. */
 const tickMs = 10;
 
-/** An image map for jobs without a guest. */
+/** An image map for the noop backend, which has no guests. */
 export const noopImageMap = `
 default_label: any
 images:
@@ -25,24 +25,24 @@ export interface Daemon {
   readonly api: Client<typeof JobService>;
   /** Processor time used so far, all threads, in ms. */
   cpuMs(): number;
-  /** Resident memory now, in MB of 10^6 bytes: all, and without what is shared with other processes of this Node. */
+  /** Resident memory now, in MB of 10^6 bytes: total (RSS), and with shared pages divided among their processes (PSS). */
   memoryMb(): { readonly rss: number; readonly pss: number };
   signal(signal: NodeJS.Signals): void;
-  /** Ends it at once; what it was doing stays in its store. */
+  /** Kills the daemon. Its store keeps the state of its jobs. */
   kill(): Promise<void>;
 }
 
-/** What to start it with. */
+/** Options of {@link startDaemon}. */
 export interface DaemonOptions {
   readonly imageMap: string;
   readonly flags: readonly string[];
-  /** The `solstice` command; this checkout's, from source, unless given. */
+  /** The `solstice` command; default: this checkout's, from source. */
   readonly program?: string;
-  /** Unless given, a new one. */
+  /** Default: a new directory. */
   readonly dataDir?: string;
 }
 
-/** Starts one on free ports of loopback and waits until it serves. */
+/** Starts an orchestrator on free ports of loopback, and waits until it serves. */
 export async function startDaemon(bench: Bench, options: DaemonOptions): Promise<Daemon> {
   const dataDir = options.dataDir ?? bench.makeDirectory();
   chmodSync(dataDir, 0o711);
@@ -70,7 +70,7 @@ export async function startDaemon(bench: Bench, options: DaemonOptions): Promise
   };
 }
 
-/** Flags of a daemon whose jobs take no time, at so many at once. */
+/** Flags of a daemon that runs `concurrency` jobs at once, each of which takes no time. */
 export function noopFlags(concurrency: number): string[] {
   return [
     ...["--hypervisor", "noop", "--noop-delay-ms", "0", "--runner-listen", "127.0.0.1:0"],
@@ -80,7 +80,7 @@ export function noopFlags(concurrency: number): string[] {
 
 function readCpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The command's name may hold spaces, but nothing behind its bracket does.
+  // The command's name may contain spaces; the fields after its closing bracket do not.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }

@@ -12,19 +12,19 @@ import type { Figure } from "./report.ts";
 
 const section = "delays";
 
-/** What a guest prints in its log and on its console, in bytes: what the orchestrator reads of a console at a time. */
+/** Bytes that a guest prints in its log and on its console: the orchestrator reads a console in pieces of this size. */
 const textBytes = 256 * 1024;
 
-/** Inputs of each kind in a smoke run, and how large an image map is there. */
+/** Number of inputs of each kind, and largest image map, in a smoke run. */
 const quickInputs = 1;
 const quickMapBytes = 32 * 1024;
 
-/** Hostile inputs of one kind, by their names: what gives one to the orchestrator, and waits until it has been dealt with. */
+/** Hostile inputs of one kind, by name. Each function sends the input to the orchestrator and waits until it is processed. */
 type Feeders = ReadonlyMap<string, () => Promise<void>>;
 
 /**
- * How long each of the largest hostile inputs keeps the orchestrator's event loop: those of the tests of linear time, given to a real
- * orchestrator as a publisher, a guest and an operator give them. The first figure is without any.
+ * The longest delay of the orchestrator's event loop for each of the largest hostile inputs, which are those of the tests of
+ * linear time. A real orchestrator receives them as from a publisher, a guest and an operator. The first figure is without input.
  */
 export async function measureDelays(bench: Bench): Promise<Figure[]> {
   const secretsFile = join(bench.makeDirectory(), "secrets.yaml");
@@ -45,7 +45,7 @@ export async function measureDelays(bench: Bench): Promise<Figure[]> {
       for (const [name, feed] of [...feeders].slice(0, bench.isQuick ? quickInputs : undefined)) {
         await longestDelayMs(daemon);
         await feed();
-        // A loop that was not busy for as long as the measurement's precision has no delay yet.
+        // The delay is 0 while the event loop was not busy for longer than the measurement's precision.
         const value = await until("a delay", async () => (await longestDelayMs(daemon)) || null);
         figures.push({ section, name: name === "" ? kind : `${kind}: ${name}`, value, unit: "ms" });
       }
@@ -56,7 +56,7 @@ export async function measureDelays(bench: Bench): Promise<Figure[]> {
   }
 }
 
-/** The event loop's longest delay since the last question, in ms; the orchestrator's own measurement, whose precision is 10 ms. */
+/** The event loop's longest delay since the last call, in ms, from the orchestrator's metrics. Their precision is 10 ms. */
 async function longestDelayMs({ apiUrl }: Daemon): Promise<number> {
   const page = await (await fetch(`${apiUrl}/metrics`)).text();
   const seconds = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(page)?.[1];
@@ -85,10 +85,10 @@ function largestRequest(make: (count: number) => object): string {
 }
 
 async function submitRefused({ api }: Daemon, jobRequestJson: string): Promise<void> {
-  await api.submit({ jobRequestJson }).catch(() => "That it is refused is the usual end.");
+  await api.submit({ jobRequestJson }).catch(() => "A refusal is the expected result.");
 }
 
-/** Guests that print a text in their log and on their console, and are then lost: a verdict quotes the console. */
+/** Guests that print a text in their log and on their console and then die, so that the verdict quotes the console. */
 function textFeeders(daemon: Daemon, directory: string): Feeders {
   return new Map(
     Object.entries(hostileTexts).map(([name, piece]) => [
@@ -124,14 +124,14 @@ function mapFeeders(daemon: Daemon, bytesMax: number): Feeders {
   );
 }
 
-/** The largest image map of its kind with at most so many bytes. */
+/** The largest image map of its kind with at most `bytesMax` bytes. */
 function largestMap(make: (size: number) => string, bytesMax: number): string {
   let size = bytesMax;
   while (make(size).length > bytesMax) size *= 0.9;
   return make(size);
 }
 
-/** A reload has a line in the log when it is over, whether the map was taken or not. */
+/** Reloads the image map, and waits for the reload's log line, which is written for valid and invalid maps. */
 async function reload(daemon: Daemon, map: string): Promise<void> {
   const reloads = () =>
     readFileSync(join(daemon.dataDir, "orchestrator.log"), "utf8").split("reloaded").length;

@@ -9,17 +9,17 @@ import type { Bench } from "./bench.ts";
 import type { Figure } from "./report.ts";
 import { median } from "./statistics.ts";
 
-/** Making a guest and giving it power, with the firewall and without, in turn: what the firewall costs. */
+/** The cost of the firewall: the time to create and start a guest, alternately with and without the firewall. */
 export async function measureFirewall(bench: Bench): Promise<Figure[]> {
   if (noLibvirt !== false) {
-    bench.report(`firewall is left out: ${noLibvirt}`);
+    bench.report(`firewall: skipped: ${noLibvirt}`);
     return [];
   }
   const imagePath = await guestImage("tiny");
   const [guarded, open] = [await prepared(bench, "on"), await prepared(bench, "off")];
-  bench.report("firewall: guests behind it, and without, in turn");
+  bench.report("firewall: guests with and without the firewall, alternately");
   const times: { on: number; off: number }[] = [];
-  // The first of each is not counted.
+  // The first measurement of each kind is not counted.
   const count = 1 + (bench.isQuick ? 2 : 20);
   while (times.length < count) {
     times.push({ on: await startOne(guarded, imagePath), off: await startOne(open, imagePath) });
@@ -55,7 +55,7 @@ async function prepared(bench: Bench, firewall: "on" | "off"): Promise<Hyperviso
   return hypervisor;
 }
 
-/** Milliseconds from the spec until the guest has power; it is gone afterwards. */
+/** Milliseconds until a guest is created and started. The guest is removed afterwards. */
 async function startOne(hypervisor: Hypervisor, imagePath: string): Promise<number> {
   const spec = testSpec({ jobId: randomJobId(), attempt: 1, behaviour: "brief", imagePath });
   const began = performance.now();

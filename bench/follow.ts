@@ -9,12 +9,12 @@ import { percentile } from "./statistics.ts";
 
 const section = "follow";
 
-/** Pauses between two lines, in seconds: lines that come while others flow, and such that come after a silence. */
+/** Pauses between two lines, in seconds: for lines in a steady flow, and for lines after a silence. */
 const pauses = { flowing: "0.07", now_and_then: "1.3" } as const;
 
 /**
- * How long a line takes from the step that writes it to the screen of `solstice logs -f`: the real `runner.sh`, as a process
- * of this machine, so that one clock tells both times.
+ * The delay of a line from the step that writes it to the output of `solstice logs -f`. The real `runner.sh` runs as a process
+ * of this machine, so that both times come from one clock.
  */
 export async function measureFollowing(bench: Bench): Promise<Figure[]> {
   const daemon = await startDaemon(bench, {
@@ -25,7 +25,7 @@ export async function measureFollowing(bench: Bench): Promise<Figure[]> {
     const figures: Figure[] = [];
     for (const [kind, pause] of Object.entries(pauses)) {
       const lines = bench.isQuick ? 3 : kind === "flowing" ? 300 : 60;
-      bench.report(`a follower of ${lines} lines, ${pause} s apart`);
+      bench.report(`follow: ${lines} lines, ${pause} s apart`);
       const delays = await followLines(daemon, { lines, pause });
       const name = `written → seen, ${kind.replaceAll("_", " ")}`;
       for (const share of [0.5, 0.95]) {
@@ -39,7 +39,7 @@ export async function measureFollowing(bench: Bench): Promise<Figure[]> {
   }
 }
 
-/** The delay of each line, in ms. Each line holds the time at which it was written, in ns. */
+/** The delay of each line, in ms. Each line contains the time at which it was written, in ns. */
 async function followLines(
   { api, apiUrl }: Daemon,
   { lines, pause }: { lines: number; pause: string },

@@ -7,10 +7,10 @@ import type { Figure } from "./report.ts";
 
 const section = "logs";
 
-/** A line of 100 characters that no compression makes vanish entirely, as build output has them. */
+/** Characters of a line. The lines differ, so that they compress like build output, not to almost nothing. */
 const lineChars = 100;
 
-/** How fast the real `runner.sh` (as a process of this machine) brings a large output into the store. */
+/** The rate at which the real `runner.sh`, as a process of this machine, sends a large output to the store. */
 export async function measureLogs(bench: Bench): Promise<Figure[]> {
   const bytes = bench.isQuick ? 1_000_000 : 50_000_000;
   const figures: Figure[] = [];
@@ -34,7 +34,7 @@ export async function measureLogs(bench: Bench): Promise<Figure[]> {
   return figures;
 }
 
-/** Seconds from the runner's first call until it said that all output had arrived. */
+/** Seconds from the runner's first call until it reported that all output had arrived. */
 async function runPrinting(daemon: Daemon, bytes: number): Promise<number> {
   const lines = Math.ceil(bytes / lineChars);
   const script = `awk 'BEGIN { for (i = 0; i < ${lines}; i++) printf "%0${lineChars - 1}d\\n", i * 7919 }'`;

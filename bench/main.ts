@@ -28,12 +28,12 @@ const sections = {
 
 const help = `npm run bench -- [SECTION ...] [--quick] [--output FILE]
 
-Measures on a private RabbitMQ and PostgreSQL, prints a table, and writes the figures as JSON, each section's when it ends. Nothing
-is judged. Exits with 1 when a section failed; the figures of the others are kept.
+Measures on a private RabbitMQ and PostgreSQL, prints a table, and writes the figures as JSON when a section ends. Compares no
+figure with a limit. Exits with 1 when a section failed; the figures of the others are kept.
 Sections: ${Object.keys(sections).join(", ")} (default: all).
 
-  --quick        a smoke run; its figures say nothing
-  --output FILE  where the JSON goes (default: bench/results/TIME.json)
+  --quick        a smoke run; its figures have no meaning
+  --output FILE  the JSON file to write (default: bench/results/TIME.json)
 `;
 
 const { values, positionals } = parseArgs({
@@ -73,6 +73,6 @@ function sectionNamed(name: string): Section {
     ? sections[name as keyof typeof sections]
     : undefined;
   if (section === undefined)
-    throw new TypeError(`There is no section ${name}; there are: ${Object.keys(sections).join(", ")}.`);
+    throw new TypeError(`Unknown section ${name}; needs one of ${Object.keys(sections).join(", ")}.`);
   return section;
 }

@@ -12,10 +12,10 @@ const section = "memory";
 const root = new URL("..", import.meta.url).pathname;
 const queuedJobs = 100_000;
 
-/** How long a daemon is left alone before it is looked at. */
+/** Time that a daemon is idle before the measurement. */
 const idleSeconds = 10;
 
-/** What an idle orchestrator holds: from source and as published, alone, with broker and database, and with a backlog. */
+/** The memory of an idle orchestrator: from source and built, alone, with broker and database, and with a backlog. */
 export async function measureMemory(bench: Bench): Promise<Figure[]> {
   const programs = [["from source", undefined] as const, ["built", await build(bench)] as const];
   const queued = bench.isQuick ? 100 : queuedJobs;
@@ -53,7 +53,7 @@ async function serverFlags(bench: Bench): Promise<string[]> {
   return ["--amqp-url", url, "--database-url", databaseUrl];
 }
 
-/** Builds what would be published into a directory of its own and returns its `solstice` command. */
+/** Builds the package's files into a new directory, and returns the path of their `solstice` command. */
 async function build(bench: Bench): Promise<string> {
   bench.report("building");
   const directory = bench.makeDirectory();

@@ -12,12 +12,12 @@ const section = "provisioning";
 const guestSize = { cpu: 1, ramMb: 128, diskGb: 1 };
 
 /**
- * From the request until its domain runs, beside the same libvirt and qemu-img calls made bare. They take turns in one
- * run, so that whatever else the machine does meets all of them.
+ * The time from a request until its domain runs, compared with only the necessary libvirt and qemu-img calls. The kinds
+ * alternate in one run, so that other load of the machine affects all of them.
  */
 export async function measureProvisioning(bench: Bench): Promise<Figure[]> {
   if (noLibvirt !== false) {
-    bench.report(`provisioning is left out: ${noLibvirt}`);
+    bench.report(`provisioning: skipped: ${noLibvirt}`);
     return [];
   }
   const image = await guestImage("tiny");
@@ -26,7 +26,7 @@ export async function measureProvisioning(bench: Bench): Promise<Figure[]> {
   using bare = await openBareGuests({ directory, image, size: guestSize });
   const daemon = await startDaemon(bench, { imageMap: imageMap(image), flags: await libvirtFlags() });
   try {
-    bench.report("provisioning: orchestrator, bare calls by RPC, bare calls by virsh, in turn");
+    bench.report("provisioning: orchestrator, bare calls by RPC, bare calls by virsh, alternately");
     return figuresOf(await measureRounds(daemon, bare, bench.isQuick ? 2 : 15));
   } finally {
     await daemon.kill();
@@ -40,14 +40,14 @@ interface Round {
 }
 
 async function measureRounds(daemon: Daemon, bare: BareGuests, count: number): Promise<Round[]> {
-  // The first of each is not counted: programs and code are read from disk.
+  // The first round is not counted, because programs and code are read from disk.
   await measureRound(daemon, bare);
   const rounds: Round[] = [];
   while (rounds.length < count) rounds.push(await measureRound(daemon, bare));
   return rounds;
 }
 
-/** Each waits until the one before is removed. */
+/** Measures each kind once. Each waits until the previous guest is removed. */
 async function measureRound(daemon: Daemon, bare: BareGuests): Promise<Round> {
   const orchestrator = await provisionJob(daemon);
   const rpc = await bare.run("rpc");
@@ -55,7 +55,7 @@ async function measureRound(daemon: Daemon, bare: BareGuests): Promise<Round> {
   return { orchestrator, rpc, virsh: byVirsh };
 }
 
-/** Milliseconds from before the request is sent until the store recorded that the domain runs. */
+/** Milliseconds from the sending of a request until the store's record that the domain runs. */
 async function provisionJob({ api }: Daemon): Promise<number> {
   const request = { request_id: randomUUID(), source: "bench", script: "sleep 600" };
   const began = Date.now();

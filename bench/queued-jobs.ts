@@ -4,8 +4,8 @@ import type { Bench } from "./bench.ts";
 import { noopFlags, noopImageMap, startDaemon } from "./daemon.ts";
 
 /**
- * Puts `count` queued jobs into a new database and returns its URL. One job is accepted by a real orchestrator that may
- * start none, and copied: accepting 100,000 one by one would take longer than everything else.
+ * Creates a database with `count` queued jobs, and returns its URL. A real orchestrator that may start no job accepts one job,
+ * which is then copied: accepting 100,000 jobs one by one would take longer than all measurements.
  */
 export async function createQueuedJobs(bench: Bench, count: number): Promise<string> {
   const url = await (await bench.database()).createDatabase();
@@ -24,7 +24,7 @@ export async function createQueuedJobs(bench: Bench, count: number): Promise<str
   return url;
 }
 
-/** Runs `work` with a connection of its own. */
+/** Runs `work` with a new connection. */
 export async function withDatabase<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url });
   await client.connect();
@@ -39,7 +39,7 @@ function exampleRequest(): object {
   return { request_id: randomUUID(), source: "bench", repo_owner: "bench", repo_name: "one", script: "true" };
 }
 
-/** Whatever columns there are, all but those that tell jobs apart are the first job's. Twenty repositories take turns. */
+/** Copies all columns of the first job, except those that must differ. The jobs belong to twenty repositories. */
 const copyJobs = `
   insert into jobs
   select (jsonb_populate_record(template, jsonb_build_object(

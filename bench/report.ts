@@ -10,7 +10,7 @@ export interface Figure {
   readonly unit: string;
 }
 
-/** All figures of a run, and where they were measured. */
+/** All figures of a run, with the machine and the commit. */
 export interface Report {
   readonly measuredAt: string;
   readonly commit: string;
@@ -19,7 +19,7 @@ export interface Report {
   readonly figures: readonly Figure[];
 }
 
-/** A report of this machine and this checkout, now. */
+/** A report with this machine, this checkout and the current time. */
 export function createReport(figures: readonly Figure[], isQuick: boolean): Report {
   return {
     measuredAt: new Date().toISOString(),
@@ -42,7 +42,7 @@ export function rowsText(figures: readonly Figure[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** Three significant digits are more than a shared machine repeats. */
+/** Rounds to three significant digits, which is more than the precision of a shared machine. */
 function valueText(value: number): string {
   return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
 }

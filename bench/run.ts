@@ -2,17 +2,17 @@ import { errorText } from "../src/core/errors.ts";
 import type { Bench, Section } from "./bench.ts";
 import { createReport, type Figure, type Report, rowsText } from "./report.ts";
 
-/** Where a run puts what it has. */
+/** The output of a run. */
 export interface Output {
   /** Prints text for people. */
   print(text: string): void;
-  /** Keeps the figures so far, in place of those that it was given before. */
+  /** Stores all figures so far, instead of those of the previous call. */
   keep(report: Report): void;
 }
 
 /**
- * Measures the sections one after the other. What each has measured is printed and kept as soon as it ends, so that a later one
- * that fails takes nothing away. Returns the names of those that failed.
+ * Measures the sections one after the other. Prints and stores the figures of each when it ends, so that a later failure
+ * loses none. Returns the names of the sections that failed.
  */
 export async function runSections(
   sections: ReadonlyMap<string, Section>,

@@ -1,8 +1,8 @@
-/** The value below which `share` (0 to 1) of the values lie, by the nearest rank. Throws for no values at all. */
+/** The value below which `share` (0 to 1) of the values lie, by the nearest rank. Throws for an empty list. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
-  if (value === undefined) throw new RangeError("There is no percentile of nothing.");
+  if (value === undefined) throw new RangeError("An empty list has no percentile.");
   return value;
 }
 

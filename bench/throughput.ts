@@ -9,24 +9,24 @@ import { percentile } from "./statistics.ts";
 
 const section = "throughput";
 
-/** Load at which latency is measured: far from full, so that what is seen is the path and not a queue. */
+/** Load of the latency measurement: far below the maximum, so that the latency contains no waiting in a queue. */
 const lowLoadPerSecond = 20;
 const latencyConcurrency = 8;
 const concurrencies = [1, 8, 64] as const;
 
-/** A daemon's code is compiled while it runs, so the first seconds are not counted. */
+/** Duration of the warm-up, which is not measured, because a daemon's code is compiled while it runs. */
 const warmUpSeconds = 3;
 const measuredSeconds = 8;
 const quickSeconds = 0.1;
 
 type StoreName = "postgres" | "sqlite";
 
-/** Jobs through a real RabbitMQ and a real store: latency at low load, and how many a second at full load. */
+/** Jobs through a real RabbitMQ and a real store: latency at low load, and jobs per second at full load. */
 export async function measureThroughput(bench: Bench): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const store of bench.isQuick ? (["postgres"] as const) : (["postgres", "sqlite"] as const)) {
     for (const concurrency of bench.isQuick ? [8] : concurrencies) {
-      bench.report(`jobs a second at concurrency ${concurrency} on ${store}`);
+      bench.report(`jobs per second at concurrency ${concurrency} on ${store}`);
       const run = await withDaemon(bench, { store, concurrency }, (client, daemon) =>
         measureRate(client, daemon, {
           seconds: bench.isQuick ? quickSeconds : measuredSeconds,
@@ -37,7 +37,7 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
       figures.push({ section, name, value: run.jobsPerSecond, unit: "jobs/s" });
       figures.push({ section, name: `${name}: orchestrator`, value: run.cpuMsPerJob, unit: "CPU ms/job" });
     }
-    bench.report(`latency at ${lowLoadPerSecond} jobs a second on ${store}`);
+    bench.report(`latency at ${lowLoadPerSecond} jobs per second on ${store}`);
     const samples = await withDaemon(bench, { store, concurrency: latencyConcurrency }, (client) =>
       measureLatency(client, bench.isQuick ? 5 : 200),
     );
@@ -46,7 +46,7 @@ export async function measureThroughput(bench: Bench): Promise<Figure[]> {
   return figures;
 }
 
-/** Jobs published and not yet ended: enough that the daemon always has the next ones at hand. */
+/** Number of jobs that are published and have not ended: enough that the daemon always has further jobs. */
 function windowFor(concurrency: number): number {
   return Math.max(16, 4 * concurrency);
 }
@@ -79,8 +79,8 @@ async function withDaemon<T>(
 }
 
 /**
- * Closed loop: the next request is published when a result arrives, so that `window` jobs are always under way. Ends when
- * all that was published has ended.
+ * Closed loop: the next request is published when a result arrives, so that `window` jobs are always in flight. Ends when all
+ * published jobs have ended.
  */
 async function measureRate(
   client: BrokerClient,
@@ -108,7 +108,7 @@ async function measureRate(
   return { jobsPerSecond: ended / elapsedSeconds, cpuMsPerJob: (daemon.cpuMs() - cpuBefore) / ended };
 }
 
-/** Milliseconds from the moment a request was due to be published. */
+/** Milliseconds since the time at which a request was due. */
 interface Latency {
   readonly claimed: number;
   readonly verdict: number;
@@ -116,8 +116,8 @@ interface Latency {
 }
 
 /**
- * Open loop: requests come at random moments that do not depend on how fast the daemon is, and are timed from the moment
- * they were due. Claim and verdict are the times that the store recorded.
+ * Open loop: requests are published at random times that do not depend on the daemon's speed, and are measured from the time
+ * at which they were due. Claim and verdict are the times in the store.
  */
 async function measureLatency(client: BrokerClient, jobs: number): Promise<Latency[]> {
   const due = new Map<string, number>();

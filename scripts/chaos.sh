@@ -1,5 +1,5 @@
 #!/bin/sh
-# `npm run chaos`: the fault suite of `npm test`, for as long as you like; `npm run chaos -- --help` tells its options.
+# `npm run chaos`: the fault suite of `npm test`, with a duration of your choice; `npm run chaos -- --help` prints the options.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/ensure-dependencies.sh

@@ -1,5 +1,5 @@
-// The words that CONTRIBUTING.md advises against may only become fewer: counts them in comments, messages and pages, and compares
-// each count with scripts/words-allowed.json. Usage: node scripts/check-words.ts [--list WORDS | --accept]
+// Counts the words that CONTRIBUTING.md advises against, in comments, messages and pages. A count above the one in
+// scripts/words-allowed.json fails. Usage: node scripts/check-words.ts [--list WORDS | --accept]
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import ts from "typescript";
 const root = join(import.meta.dirname, "..");
 const allowedFile = join(root, "scripts/words-allowed.json");
 
-/** Each kind of words, and what to write instead. */
+/** Each kind of words, with the advice what to write instead. */
 const kinds = {
   speech: {
     pattern:
@@ -79,7 +79,7 @@ const files = execFileSync("git", ["ls-files", "src", "test", "bench", "scripts"
   .split("\n")
   .filter((file) => /\.(ts|sh|md)$/.test(file) && !/^(src\/gen\/|CHANGELOG)|check-words\.ts$/.test(file));
 
-/** `src`, `docs` and so on: the part of the tree whose counts are kept together. */
+/** The part of the tree that a file is counted in, such as `src` or `docs`. */
 const areaOf = (file: string) => (file.endsWith(".md") ? "docs" : (file.split("/")[0] ?? ""));
 
 const counts: Counts = {};

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `npm run check`: everything that can be said of the code without running it. Each check runs even when one before it
-# failed, so that one run shows all there is to correct.
+# `npm run check`: all static checks of the code. Each check runs even if a previous check failed, so that one run shows all
+# problems.
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/ensure-dependencies.sh
@@ -20,14 +20,14 @@ check() {
   fi
 }
 
-# The dependency checker passes when it finds nothing to check, as it does with a TypeScript it does not know.
+# The dependency checker also passes when it finds no modules, as with a version of TypeScript that it does not support.
 imports() {
   report=$(depcruise src --output-type err --config .dependency-cruiser.js) || { echo "$report"; return 1; }
   modules=$(echo "$report" | sed -n 's/.*(\([0-9]*\) modules.*/\1/p')
-  [ "${modules:-0}" -ge 100 ] || { echo "only ${modules:-0} modules were looked at: $report"; return 1; }
+  [ "${modules:-0}" -ge 100 ] || { echo "only ${modules:-0} modules were checked: $report"; return 1; }
 }
 
-# src/gen is committed, so that running needs no generator: it must be what the generator makes of proto/.
+# src/gen is committed, so that running needs no generator. It must equal the generator's output for proto/.
 generated() {
   fresh=$(mktemp -d)
   buf generate --output "$fresh" && diff -r src/gen "$fresh/src/gen"
@@ -44,15 +44,15 @@ shell_scripts() {
   git ls-files -z --cached --others --exclude-standard '*.sh' bin/solstice .ci/run 'packaging/deb/p*' | xargs -0 shellcheck
 }
 
-# What a release promised, later versions keep: a runner in an image may be older than its orchestrator, or newer.
+# Later versions keep the contract of a release: a runner in an image may be older or newer than its orchestrator.
 contract() {
   buf breaking --against proto/released.txtpb && return
-  echo "proto/ breaks the contract in proto/released.txtpb: add fields instead of changing any (a number is never used again)."
-  echo "Only a release that means to break it accepts the new one: npm run accept-contract."
+  echo "proto/ breaks the contract in proto/released.txtpb: add fields instead of changing them, and never reuse a field number."
+  echo "Only for a release that breaks the contract on purpose: npm run accept-contract."
   return 1
 }
 
-# npm leaves out of package-lock.json an optional package that it could not fetch when it wrote it, then refuses the file.
+# If npm cannot fetch an optional package, it omits the package from package-lock.json, and later refuses that file.
 lock_file() { npm ci --dry-run --ignore-scripts --no-audit --no-fund --loglevel=error; }
 
 check "package-lock.json" lock_file

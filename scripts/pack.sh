@@ -1,6 +1,6 @@
 #!/bin/sh
-# Packs the checkout as it is, committed or not, into DIRECTORY, and prints the path of the tarball. Builds in a copy: the
-# checkout's own dist is not touched, so that several may run at once.
+# Packs the checkout, also files that are not committed, into DIRECTORY, and prints the path of the tarball. Builds in a copy,
+# without changing the checkout's dist, so that several copies of this script may run at once.
 #
 # Usage: scripts/pack.sh DIRECTORY
 set -eu
@@ -11,7 +11,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 trap 'exit 1' INT TERM
 
-# A file that was removed and not yet committed is still in git's list.
+# git lists a removed file until the removal is committed.
 git ls-files -z --cached --others --exclude-standard |
   tar --create --null --files-from=- --ignore-failed-read --warning=no-failed-read |
   tar --extract --directory "$copy"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A step of `npm version`: gives what is below "Unreleased" in CHANGELOG.md the new version and today's date (UTC), leaves an empty
-# "Unreleased" above it, and stages the file. Fails, and changes nothing, when there is nothing to release.
+# A step of `npm version`: moves the entries below "Unreleased" in CHANGELOG.md to a section with the new version and today's date
+# (UTC), and stages the file. Fails, and changes nothing, if there are no entries.
 #
 # Usage: scripts/release-changelog.sh [VERSION]     (default: npm_package_version, which npm sets)
 set -eu
@@ -12,11 +12,11 @@ fail() {
   exit 1
 }
 
-[ -n "$version" ] || fail "which version? npm version says so by npm_package_version"
+[ -n "$version" ] || fail "the version is missing: give VERSION, or run npm version, which sets npm_package_version"
 grep -qx '## Unreleased' CHANGELOG.md || fail "CHANGELOG.md has no line '## Unreleased'"
-if grep -q "^## $version (" CHANGELOG.md; then fail "CHANGELOG.md has a section $version already"; fi
+if grep -q "^## $version (" CHANGELOG.md; then fail "CHANGELOG.md already has a section $version"; fi
 changes=$(awk '/^## / { inside = ($0 == "## Unreleased"); next } inside && /^- /' CHANGELOG.md)
-[ -n "$changes" ] || fail "nothing is below '## Unreleased' in CHANGELOG.md: there is nothing to release"
+[ -n "$changes" ] || fail "CHANGELOG.md has no entries below '## Unreleased': add one before the release"
 
 released=$(mktemp)
 trap 'rm -f "$released"' EXIT

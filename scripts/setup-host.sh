@@ -1,22 +1,21 @@
 #!/bin/sh
 # Prepares a bare Debian 12 host for Solstice: packages, /dev/kvm, libvirtd, the libvirt network `default`.
-# Said again when all is in place it changes nothing and takes well under a second. Several copies may run at once.
+# Idempotent: on a prepared host it changes nothing and takes well under a second. Several copies may run at once.
 #
 # Usage: setup-host.sh [--check] [--tests] [--quiet]
-#   --check   only tell what is missing
-#   --tests   also what the test suite needs
-#   --quiet   a line for each step that takes time, and nothing where all is ready; errors still show
-# Exit: 0 ready; 1 something is missing (--check) or could not be corrected; 2 wrong option; 3 not root or not Debian.
+#   --check   only report what is missing
+#   --tests   also prepare for the test suite
+#   --quiet   print only a line for each step that takes time, and errors; print nothing on a prepared host
+# Exit: 0 ready; 1 something is missing (--check) or could not be repaired; 2 wrong option; 3 not root or not Debian.
 set -eu
 
-# Alone, without apt's recommendations: these run a guest.
+# The packages that run a guest; sufficient without apt's recommendations.
 host_packages="libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients libvirt-daemon-config-network
   qemu-system-x86 qemu-utils genisoimage dnsmasq-base iproute2 iptables nftables git ca-certificates"
-# These build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
+# The packages that build the guest images under images/. The guests' kernel and busybox are unpacked there, never installed here.
 image_packages="mmdebstrap syslinux syslinux-common mtools dosfstools e2fsprogs kmod cpio zstd xz-utils"
-# These only the tests need: what a guest may have (procps: ps, pkill; the shells of other systems), an assembler for the
-# KVM probe, a gRPC client in another language, and the broker, database and reverse proxy that tests start for themselves,
-# on ports of their own.
+# The packages for tests only: programs of guests (procps: ps, pkill; the shells of other systems), an assembler for the KVM
+# probe, a gRPC client in another language, and the broker, database and reverse proxy that tests start on their own ports.
 test_packages="shellcheck binutils busybox bzip2 curl nginx openssl procps wget xorriso rabbitmq-server postgresql systemd
   ksh93u+m lz4 mksh python3-grpcio python3-protobuf python3-swift sqlite3"
 
@@ -33,10 +32,10 @@ quiet=no
 packages="$host_packages $image_packages"
 script_arguments=
 
-# Prints that a step begins which takes time. Every long wait has a line, also with --quiet.
+# Prints the beginning of a step that takes time, also with --quiet.
 begin() { printf '==> %s\n' "$*"; }
 
-# Prints a further line for people.
+# Prints a line for people, except with --quiet.
 say() { [ "$quiet" = yes ] || printf '%s\n' "$*"; }
 
 # Prints an error and ends.
@@ -53,14 +52,14 @@ parse_options() {
       --tests) packages="$packages $test_packages" ;;
       --quiet) quiet=yes ;;
       *)
-        printf 'setup-host: unknown option %s. Known: --check --tests --quiet\n' "$option" >&2
+        printf 'setup-host: unknown option %s; needs --check, --tests or --quiet\n' "$option" >&2
         exit 2
         ;;
     esac
   done
 }
 
-# Prints the packages that are not installed, one a line.
+# Prints the packages that are not installed, one on each line.
 missing_packages() {
   # shellcheck disable=SC2086  # a list of words is meant
   dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null |
@@ -69,8 +68,8 @@ missing_packages() {
       END { n = split(wanted, names, /[ \n]+/); for (i = 1; i <= n; i++) if (names[i] && !have[names[i]]) print names[i] }'
 }
 
-# True when the QEMU user, a member of group kvm, could not open an existing /dev/kvm.
-kvm_needs_mending() {
+# True when /dev/kvm exists and the QEMU user, a member of group kvm, cannot open it.
+kvm_needs_repair() {
   [ -c /dev/kvm ] || return 1
   case $(stat -c '%G %a' /dev/kvm) in
     "kvm 660" | "kvm 666" | *" 666") return 1 ;;
@@ -85,12 +84,12 @@ network_state() {
     awk '$1 == "Active:" { active = $2 } $1 == "Autostart:" { auto = $2 } END { if (active) print active, auto }'
 }
 
-# Prints what is not ready, one a line; nothing when all is.
+# Prints the missing parts, one on each line; nothing on a prepared host.
 what_is_missing() {
   missing=$(missing_packages)
   # shellcheck disable=SC2086
   [ -z "$missing" ] || echo "packages:" $missing
-  ! kvm_needs_mending || echo "/dev/kvm cannot be opened by group kvm (mode 0660 wanted)"
+  ! kvm_needs_repair || echo "group kvm cannot open /dev/kvm (needs mode 0660)"
   if ! libvirtd_answers; then
     echo "libvirtd does not answer at $uri"
   elif [ "$(network_state)" != "yes yes" ]; then
@@ -98,10 +97,10 @@ what_is_missing() {
   fi
 }
 
-# Ends with the one line that someone must run who may do what we may not.
+# Without root or apt-get: prints the command to run instead, and exits.
 hand_over_unless_able() {
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "Not a Debian: install libvirt (qemu driver, clients), qemu-system-x86_64, qemu-img, genisoimage, dnsmasq, nftables and git, then: systemctl enable --now libvirtd && virsh net-autostart default && virsh net-start default"
+    echo "Not Debian: install libvirt (qemu driver, clients), qemu-system-x86_64, qemu-img, genisoimage, dnsmasq, nftables and git, then: systemctl enable --now libvirtd && virsh net-autostart default && virsh net-start default"
     exit 3
   fi
   if [ "$(id -u)" -ne 0 ]; then
@@ -116,7 +115,7 @@ apt_get() {
     "$@" </dev/null 9>&-
 }
 
-# Old or absent package lists name files that the mirror no longer has.
+# Updates old or missing package lists, which name files that the mirror no longer has.
 update_lists_when_old() {
   [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime "-$apt_lists_max_age_days" 2>/dev/null |
     head -n 1)" ] || return 0
@@ -128,8 +127,8 @@ update_lists() {
   apt_get update >/dev/null || fail "apt-get update failed: check the network and /etc/apt/sources.list"
 }
 
-# Installs the packages given; shows a line for each that gets configured, with --quiet for every twentieth.
-# The pipe would hide apt-get's status, so it travels through a file.
+# Installs the given packages. Prints a line for each configured package, with --quiet for every twentieth.
+# The pipe hides apt-get's exit status, so a file carries it.
 apt_install() {
   status_file=$(mktemp)
   log_file=$(mktemp)
@@ -154,34 +153,34 @@ install_packages() {
   if [ "$quiet" = yes ]; then begin "installing packages: $(echo $missing | wc -w)"; else begin installing $missing; fi
   # shellcheck disable=SC2086
   apt_install $missing && return 0
-  # The lists may be younger than a week and yet older than the mirror.
+  # Lists of less than a week may still be older than the mirror.
   update_lists
   # shellcheck disable=SC2086
-  apt_install $missing || fail "apt-get could not install the packages; its last lines are above"
+  apt_install $missing || fail "apt-get could not install the packages; see its last lines above"
 }
 
-# Where no udev runs, /dev/kvm stays root:root 0600. libvirt 9.0 then probes QEMU again about 12 times for each
-# define (10 s instead of 30 ms), because its QEMU user cannot open what it opened as root.
-mend_kvm() {
-  kvm_needs_mending || return 0
-  begin "giving /dev/kvm to group kvm, as udev would"
+# Without udev, /dev/kvm stays root:root 0600. libvirt 9.0 then probes QEMU again about 12 times for each define (10 s instead
+# of 30 ms), because root can open /dev/kvm and the QEMU user cannot.
+repair_kvm() {
+  kvm_needs_repair || return 0
+  begin "giving /dev/kvm to group kvm, as udev does"
   getent group kvm >/dev/null || groupadd --system kvm
   if ! chgrp kvm /dev/kvm || ! chmod 0660 /dev/kvm; then
-    say "    not allowed here: guests will run under software emulation"
+    say "    no permission: guests will run under software emulation"
   fi
 }
 
-# True when the daemon's pid file names a living process of that name.
+# True when the daemon's pid file names a running process of that name.
 daemon_runs() {
   pid=$(cat "/run/$1.pid" 2>/dev/null) || return 1
   [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
 }
 
-# Starts a daemon that forks. It must not inherit our lock, or no later copy of this script would ever get it.
+# Starts a daemon that forks. The daemon must not inherit the lock (fd 9), or later copies of this script could not take it.
 start_daemon() {
   daemon_runs "$1" && return 0
   begin "starting $1"
-  "$1" -d 9>&- || daemon_runs "$1" || fail "$1 did not start; run '$1' in the foreground to see why"
+  "$1" -d 9>&- || daemon_runs "$1" || fail "$1 did not start; run '$1' in the foreground to see the error"
 }
 
 wait_for_libvirtd() {
@@ -214,10 +213,10 @@ define_network() {
   fail "no definition of network $network_name found; install libvirt-daemon-config-network"
 }
 
-# Reads the network's definition, writes it with subnet 192.168.$1.0/24 and without dnsmasq's ping before each lease.
-# That ping looks for a stranger on the new address, waits 3 s for no answer, and so would delay every guest by 3 s.
-# A lease goes by the card's address, which our firewall checks, and not by the name that a guest gives itself: it could
-# give another's.
+# Redefines the network with subnet 192.168.$1.0/24 and without dnsmasq's ping before each DHCP lease. That ping checks for
+# another machine with the new address, waits 3 s for an answer, and so would delay every guest by 3 s.
+# dhcp-ignore-clid: dnsmasq identifies a guest by its hardware address, which our firewall checks, and not by a client id, which
+# a guest could copy from another.
 redefine_network() {
   definition=$(virsh -c "$uri" net-dumpxml --inactive "$network_name")
   case $definition in
@@ -232,7 +231,7 @@ redefine_network() {
     virsh -q -c "$uri" net-define /dev/stdin >/dev/null
 }
 
-# Our own host may itself be a guest with an address in libvirt's usual 192.168.122.0/24. Takes a free one then.
+# Starts the network. If this host is itself a guest with an address in libvirt's usual 192.168.122.0/24, uses a free subnet.
 start_network() {
   for subnet in 122 123 124 125; do
     [ "$subnet" = 122 ] || say "    192.168.122.0/24 is in use here: trying 192.168.$subnet.0/24"
@@ -277,7 +276,7 @@ main() {
   exec 9>"$lock_file"
   flock -w "$lock_wait_seconds" 9 || fail "another copy of this script has held $lock_file for $lock_wait_seconds s"
   install_packages
-  mend_kvm
+  repair_kvm
   start_libvirtd
   set_up_network
   say "host is ready"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `npm test`, `npm run test:unit`, `npm run test:all`: prepares what the tests need, then runs them, or only the files given as
-# arguments; `npm test -- --help` prints the options. Tests that need libvirt are skipped, with the reason, only where it cannot be
+# `npm test`, `npm run test:unit`, `npm run test:all`: prepares the host, then runs the tests, or only the files given as arguments;
+# `npm test -- --help` prints the options. Tests that need libvirt are skipped, with the reason, only if libvirt cannot be
 # installed.
 set -eu
 cd "$(dirname "$0")/.."
