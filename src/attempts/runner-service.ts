@@ -25,8 +25,9 @@ import { logStatus } from "../store/logs/logs.ts";
 import type { Store } from "../store/store.ts";
 import { restoreCacheCall, saveCacheCall } from "./caches/cache-calls.ts";
 import type { CacheContext } from "./caches/cache-context.ts";
-import type { AttemptMasks } from "./output/attempt-masks.ts";
+import type { AttemptMask, AttemptMasks } from "./output/attempt-masks.ts";
 import { compareLog } from "./output/log-proof.ts";
+import { maskWhole } from "./output/masked-stream.ts";
 import { appendOutput, receivedOutput, releaseOutput } from "./output/output-log.ts";
 import { createHoldCalls, holdSecondsLeft, type ShellOrders } from "./runner-hold.ts";
 import {
@@ -209,7 +210,8 @@ async function report(runner: RunnerCall, request: ReportStepRequest) {
 
 async function finish(runner: RunnerCall, request: FinishRequest) {
   const { machine, context, job } = runner;
-  const reported = parseFinish(request);
+  const mask = context.masks.of(job);
+  const reported = parseFinish(request, mask);
   if (machine.runnerFinishedAt !== null) {
     if (isSameEnd(machine, reported)) return { holdSeconds: holdSecondsLeft(runner, context.now()) };
     throw alreadyFinished("The runner already called Finish with other values, which are kept.");
@@ -221,7 +223,7 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
       remedy: `Append from offset ${received}, then call Finish again.`,
     });
   }
-  await releaseOutput(context, job, context.masks.of(job));
+  await releaseOutput(context, job, mask);
   const output = await logStatus(context.store, outputOf(machine));
   const { jobId, attempt, hostId } = machine;
   const { word } = compareLog(output, reported);
@@ -240,7 +242,6 @@ async function finish(runner: RunnerCall, request: FinishRequest) {
   const hold = job.request.hold_on_failure_seconds === undefined ? {} : { hold: { hostId, decide } };
   if (!(await recordFinish(context.store, { jobId, attempt, at: context.now(), ...reported, ...hold })))
     throw refusedGuest();
-  context.masks.forget(job);
   return { holdSeconds };
 }
 
@@ -253,7 +254,7 @@ function isSameEnd(machine: Machine, reported: ReturnType<typeof parseFinish>): 
   );
 }
 
-function parseFinish(request: FinishRequest) {
+function parseFinish(request: FinishRequest, mask: AttemptMask | null) {
   const logSha256 = request.logSha256.toLowerCase();
   if (!/^[0-9a-f]{64}$/.test(logSha256)) {
     throw new SolsticeError("usage", "log_sha256 must be 64 hexadecimal digits.");
@@ -262,18 +263,19 @@ function parseFinish(request: FinishRequest) {
   return {
     exitCode: request.exitCode,
     failure: parseFailure(request.failure),
-    failureDetail: parseDetail(request.failureDetail),
+    failureDetail: parseDetail(request.failureDetail, mask),
     logLength,
     logSha256,
   };
 }
 
 /**
- * Makes a guest's sentence safe as a part of our own: one line, limited in length, without control characters
- * that change the text after it.
+ * Makes a guest's sentence safe as a part of our own: one line, limited in length, without secrets and without
+ * control characters that change the text after it.
  */
-function parseDetail(bytes: Uint8Array): string | null {
-  const text = new TextDecoder().decode(bytes.subarray(0, runnerLimits.detailBytes));
+function parseDetail(bytes: Uint8Array, mask: AttemptMask | null): string | null {
+  const masked = maskWhole(mask?.search ?? null, bytes.subarray(0, runnerLimits.detailBytes));
+  const text = new TextDecoder().decode(masked);
   const line = text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ").trim();
   return line === "" ? null : line;
 }

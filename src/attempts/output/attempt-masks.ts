@@ -56,12 +56,9 @@ export class AttemptMasks {
     return attempt.mask;
   }
 
-  /** Removes an attempt, and returns its masking. */
-  forget(job: Job): AttemptMask | null {
-    const key = keyOf(job);
-    const mask = this.#attempts.get(key)?.mask ?? null;
-    this.#attempts.delete(key);
-    return mask;
+  /** Removes an attempt whose guest is gone: nothing of it is stored any more. */
+  forget(job: Job): void {
+    this.#attempts.delete(keyOf(job));
   }
 
   #findOrCreate(job: Job): MaskedAttempt {

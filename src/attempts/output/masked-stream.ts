@@ -71,3 +71,9 @@ export function createTextMask(search: ByteSearch | null): TextMask {
   const masker = new Masker(search);
   return { take: (bytes) => masker.feed(bytes).masked, finish: () => masker.finish().masked };
 }
+
+/** Masks a short text that is complete. */
+export function maskWhole(search: ByteSearch | null, bytes: Uint8Array): Uint8Array {
+  const mask = createTextMask(search);
+  return Buffer.concat([mask.take(bytes), mask.finish()]);
+}

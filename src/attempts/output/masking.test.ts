@@ -13,9 +13,11 @@ import {
   readJob,
   startTestRunnerServer,
 } from "../../api/testing/fixture.ts";
+import { getMachine } from "../../store/jobs/machines.ts";
 import { logStatus, readLog } from "../../store/logs/logs.ts";
 import type { Store } from "../../store/store.ts";
 import { AttemptMasks } from "./attempt-masks.ts";
+import { maskWhole } from "./masked-stream.ts";
 import { releaseOutput } from "./output-log.ts";
 
 const secret = "hunter2-and-more";
@@ -34,6 +36,7 @@ async function serve(t: TestContext, store: Store, values: readonly string[] = [
     const call = (method: string, body: unknown, token = booted.sessionToken) =>
       postJson(`${server.url}/solstice.v1.RunnerService/${method}`, { body, token });
     return {
+      call,
       start: () => call("Start", { sessionToken: booted.sessionToken }, booted.bootstrapToken),
       append: async (offset: number, text: string) => {
         const data = Buffer.from(text).toString("base64");
@@ -88,7 +91,7 @@ test("Finish stores the held bytes; a longer beginning of a secret stays masked"
     [secret.slice(0, 10), "*".repeat(10)],
   ] as const) {
     const { store, booted, stored } = await setUp(t);
-    const { masks, runner } = await serve(t, store);
+    const { runner } = await serve(t, store);
     const { start, append, finish } = runner(booted);
     await start();
     const text = `end: ${end}`;
@@ -97,7 +100,6 @@ test("Finish stores the held bytes; a longer beginning of a secret stays masked"
     assert.equal((await finish(text)).status, 200);
     assert.equal(await stored(), `end: ${shown}`);
     assert.equal((await describeJob(store, booted.jobId))?.log?.completeness, "complete");
-    assert.equal(masks.forget(await readJob(store, booted.jobId)), null, "no masking state remains");
     assert.equal((await finish(text)).status, 200, "a repeated Finish is fine");
   }
 });
@@ -190,6 +192,33 @@ test("a value given to an attempt stays masked when the operator changes it", as
   const data = Buffer.from("the-old-value the-new-value the-red-value\n").toString("base64");
   await call("AppendLog", { offset: "0", data }, booted.sessionToken);
   assert.equal(await stored(), `${"*".repeat(13)} ${"*".repeat(13)} the-red-value\n`);
+
+  // The console is stored after Finish, and must still be masked by both values.
+  const [logLength, logSha256] = ["42", sha256("the-old-value the-new-value the-red-value\n")];
+  assert.equal(
+    (await call("Finish", { exitCode: 0, logLength, logSha256 }, booted.sessionToken)).status,
+    200,
+  );
+  const search = masks.of(await readJob(store, booted.jobId))?.search ?? null;
+  const shown = maskWhole(search, Buffer.from("the-old-value the-new-value the-red-value"));
+  assert.equal(Buffer.from(shown).toString(), `${"*".repeat(13)} ${"*".repeat(13)} the-red-value`);
+});
+
+test("a secret in the guest's sentence about a failure is masked before it becomes a part of the verdict", async (t) => {
+  const { store, booted } = await setUp(t);
+  const server = await serve(t, store);
+  await server.runner(booted).start();
+  const failureDetail = Buffer.from(`no file matches dist/${secret}/*.deb`).toString("base64");
+  const end = {
+    exitCode: 1,
+    failure: "artifact_missing",
+    failureDetail,
+    logLength: "0",
+    logSha256: sha256(""),
+  };
+  assert.equal((await server.runner(booted).call("Finish", end)).status, 200);
+  const machine = await getMachine(store, booted);
+  assert.equal(machine?.runnerFailureDetail, `no file matches dist/${"*".repeat(secret.length)}/*.deb`);
 });
 
 test("bytes that the store refused are not lost: the runner sends them again", async (t) => {
