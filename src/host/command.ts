@@ -125,7 +125,7 @@ export function checkResult(
   throw new SolsticeError(options.errorCode ?? "internal", message, { ...advice, cause: result });
 }
 
-/** True when the output has the C library's text for ENOSPC or EDQUOT, which every tool repeats. */
+/** True when the output has the C library's text for ENOSPC or EDQUOT, which every tool repeats: exit codes do not show it. */
 function saysDiskFull(said: string): boolean {
   return /No space left on device|Disk quota exceeded/.test(said);
 }

@@ -6,7 +6,8 @@ import { SolsticeError } from "../core/errors.ts";
 export type UniversalResponse = Awaited<ReturnType<UniversalHandler>>;
 
 /**
- * The beginning of the library's error when bytes or JSON are not a message of the method. A test checks it.
+ * The beginning of the library's error when bytes or JSON are not a message of the method. Its code is `internal`, as for
+ * each of our own mistakes, and a unary answer is already bytes here: only the text differs. A test checks it.
  */
 const unreadableText = /^(?:parse binary: |cannot decode (?:message|field) )/;
 

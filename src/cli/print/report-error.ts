@@ -57,6 +57,7 @@ const hintsOnArguments: Readonly<Record<string, string>> = {
   artifacts: "Fetch files with `solstice artifacts get JOB [NAME...]`; there is no other action. ",
 };
 
+/** commander puts "error: " before each of its texts; what went wrong is in `code`. */
 function wrongCommandLine(error: CommanderError, args: readonly string[]): SolsticeError {
   const isOfCommand = error.code !== "commander.unknownCommand" && /^[a-z]/.test(args[0] ?? "");
   const command = isOfCommand ? String(args[0]) : "";

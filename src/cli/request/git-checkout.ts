@@ -62,12 +62,13 @@ async function requireCheckout(directory: string): Promise<void> {
     const { stdout } = await gitIn(directory, ["rev-parse", "--is-inside-work-tree"]);
     if (stdout.trim() === "true") return;
   } catch (error) {
+    // git ends with 128 for this as for every other failure, such as a directory of somebody else's: only its text differs.
     if (!isSolsticeError(error) || !/not a git repository \(or any/.test(error.message)) throw error;
   }
   throw wrongRepository(`${directory} is not a git checkout.`, remedy);
 }
 
-/** git's warning for a name that is both a branch and a tag, or a ref and the beginning of a hash; git chooses one of them. */
+/** git's warning for a name that is both a branch and a tag, or a ref and the beginning of a hash; git chooses one of them and exits with 0. */
 const ambiguous = /^warning: refname .* is ambiguous/m;
 
 /** Notations that are never ambiguous: a full hash, a full name, HEAD, and notations relative to HEAD. */

@@ -17,7 +17,11 @@ const refusedCodes: readonly number[] = [
   LibvirtErrorCode.AUTH_UNAVAILABLE,
 ];
 
-/** The first that matches counts. The texts are libvirt's and QEMU's own, seen with libvirt 9.0 and QEMU 7.2. */
+/**
+ * The first that matches counts. Where libvirt has a code of its own for a failure, the code is compared; what QEMU or the system
+ * reported has one code for all, `INTERNAL_ERROR` or `SYSTEM_ERROR`, and only its text differs. The texts were seen with
+ * libvirt 9.0 and QEMU 7.2.
+ */
 const translations: readonly Translation[] = [
   {
     matches: ({ code, text }) =>

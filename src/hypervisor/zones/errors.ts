@@ -17,7 +17,7 @@ interface Translation {
   readonly remedy: string;
 }
 
-/** The first that matches counts. The texts are those of illumos' zoneadm.c, zoneadmd, zonecfg.c, libzfs and dladm.c. */
+/** The first that matches counts. These programs end with 1 for almost every failure: only their texts differ. The texts are those of illumos' zoneadm.c, zoneadmd, zonecfg.c, libzfs and dladm.c. */
 const translations: readonly Translation[] = [
   {
     says: /only a privileged user|permission denied|insufficient privileges|not permitted|must be root/i,

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openSqliteStore } from "../../store/store.ts";
+import { openTestStore } from "../../api/testing/fixture.ts";
 import { end, hostId, insertClaimed } from "../../store/testing/sample-jobs.ts";
 import type { Context } from "../context.ts";
 import { reportAdopted } from "./report-adopted.ts";
 
 test("each adopted job has a line, and guests that were given another address are counted", async (context) => {
-  const store = await openSqliteStore({ path: ":memory:" });
-  context.after(() => store.close());
+  const store = await openTestStore(context);
   await insertClaimed(store, "one");
   await insertClaimed(store, "two");
   await insertClaimed(store, "over");
