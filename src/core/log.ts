@@ -1,6 +1,6 @@
 /**
- * Where every part reports: an object of facts, then a sentence. It is the part of a pino logger that is used, so that a
- * pino logger fits. No secret is ever given to it.
+ * The log of every part: an object of facts, then a sentence. Has the methods of a pino logger that are used, so a pino
+ * logger implements it. Callers never pass a secret.
  */
 export interface Log {
   debug(fields: object, message: string): void;
@@ -9,5 +9,5 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** A log that keeps nothing. */
+/** A log that drops every line. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLoopback } from "./loopback.ts";
 
-test("loopback is localhost, ::1 and 127.0.0.0/8, in every form in which it comes", () => {
+test("localhost, ::1 and 127.0.0.0/8 are loopback, in every notation", () => {
   for (const host of [
     "localhost",
     "LOCALHOST",
@@ -15,7 +15,7 @@ test("loopback is localhost, ::1 and 127.0.0.0/8, in every form in which it come
     assert.equal(isLoopback(host), true, host);
 });
 
-test("an address of others is none, nor a name that only looks like it", () => {
+test("other addresses, and names that only look like loopback, are not", () => {
   for (const host of [
     "",
     "0.0.0.0",

@@ -40,7 +40,7 @@ export function secretsOfJob(secrets: SecretSet, request: SecretsRequest): JobSe
     else if (decision.kind === "withheld") notes.push(noteOf(name, decision.why));
     else unknown.push(name);
   }
-  // A job with unknown names is refused before it runs. These names were removed from the secrets file since.
+  // A job with unknown names is refused before it runs, so these names were removed from the secrets file afterwards.
   const lost = unknown.map((name) => noteOf(name, "this host has no such secret any more"));
   const checkout = checkoutSecret(secrets, requester);
   const masked = valuesOf([...request.secrets.map((name) => secrets.get(name)), checkout]);

@@ -1,7 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Database } from "../schema/schema.ts";
 
-/** Records, in the transaction that ends a job, that its result is to be published. `endedAt` is in ms since the epoch. */
+/** Records, in the transaction that ends a job, that its result must be published. `endedAt` is in ms since the epoch. */
 export async function recordResult(
   trx: Transaction<Database>,
   { jobId, endedAt }: { jobId: string; endedAt: number },

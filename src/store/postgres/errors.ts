@@ -8,7 +8,10 @@ const deadlockDetected = "40P01";
 const lockNotAvailable = "55P03";
 const featureNotSupported = "0A000";
 
-/** The function of the server that finds a prepared statement's result changed: its code is shared, and its text translated. */
+/**
+ * The server's function that reports a changed result of a prepared statement. The error's code has other causes too, and
+ * its text is translated.
+ */
 const outdatedRoutine = "RevalidateCachedQuery";
 
 interface Explanation {

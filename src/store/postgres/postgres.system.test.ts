@@ -205,7 +205,7 @@ test("commits are confirmed from the disk, whatever the server's setting", async
   assert.deepEqual(shown.rows, [{ synchronous_commit: "on" }]);
 });
 
-test("a statement that a newer schema made outdated fails once as worth repeating, and then succeeds", async (context) => {
+test("a statement outdated by a newer schema fails once with a retryable error, and then succeeds", async (context) => {
   const [store, newer] = await openTwo(context);
   await insertJob(store, newJob("job1"));
   await getJob(store, "job1");
