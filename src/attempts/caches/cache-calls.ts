@@ -2,7 +2,7 @@ import { cacheLookups } from "../../core/cache/lookup.ts";
 import type { SaveOutcome } from "../../core/cache/save.ts";
 import { SolsticeError } from "../../core/errors.ts";
 import type { RestoreCacheRequest, SaveCacheRequest } from "../../gen/solstice/v1/runner_pb.ts";
-import { type CacheEntry, findCacheEntry, noteCacheUse, restoreCache } from "../../store/files/caches.ts";
+import { type CacheEntry, findCacheEntry, recordCacheUse, restoreCache } from "../../store/files/caches.ts";
 import type { Store } from "../../store/store.ts";
 import { mustStop, type RunnerSession, refusedGuest } from "../runner-sessions.ts";
 import type { CacheContext } from "./cache-context.ts";
@@ -116,7 +116,7 @@ async function refuse(
   outcome: Exclude<SaveOutcome, "saved">,
   message: string,
 ): Promise<SaveAnswer> {
-  const isFirst = await noteCacheUse(store, {
+  const isFirst = await recordCacheUse(store, {
     ...{ jobId: cache.jobId, attempt: cache.attempt, index: cache.index },
     ...{ action: "save", outcome, key, entryId: null, sizeBytes: 0, at: now() },
   });

@@ -126,7 +126,7 @@ async function applyAction(
     event: action.event,
     holder: context.identity.hostId,
     at: Date.now(),
-    seen: job,
+    lastRead: job,
     ...(verdict && { verdict }),
     ...(action.event === "boot" && { machine: "running" }),
   });

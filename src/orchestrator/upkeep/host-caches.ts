@@ -8,7 +8,7 @@ import {
   deleteCacheEntry,
   evictCacheEntry,
   getCacheEntry,
-  weighCacheEntries,
+  listEvictableEntries,
 } from "../../store/files/cache-entries.ts";
 import type { Store } from "../../store/store.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
@@ -44,7 +44,7 @@ export function createHostCaches(parts: HostCacheParts): HostCaches {
   const listeners = new Set<() => void>();
 
   const weigh = async () => {
-    const entries = await weighCacheEntries(store, place);
+    const entries = await listEvictableEntries(store, place);
     caches.sizeBytes = entries.reduce((total, entry) => total + entry.size, 0);
     return entries;
   };

@@ -37,10 +37,10 @@ export async function getCacheEntry(store: Store, id: string): Promise<CacheEntr
 }
 
 /** Most entries that one eviction reads: more than the limit on their number allows. */
-const maxWeighed = 30_000;
+const maxEvictable = 30_000;
 
 /** The entries of a place as candidates for eviction: also whether a job in progress reads them. */
-export async function weighCacheEntries(store: Store, place: string): Promise<EvictableEntry[]> {
+export async function listEvictableEntries(store: Store, place: string): Promise<EvictableEntry[]> {
   const rows = await store.db
     .selectFrom("cache_entries")
     .select(["id", "repository", "size_bytes", "last_used_at"])
@@ -48,7 +48,7 @@ export async function weighCacheEntries(store: Store, place: string): Promise<Ev
     .where("place", "=", place)
     .orderBy("last_used_at")
     .orderBy("id")
-    .limit(maxWeighed)
+    .limit(maxEvictable)
     .execute();
   return rows.map((row) => ({
     id: row.id,
@@ -115,7 +115,7 @@ export async function listPlacedCacheEntries(
     .select(["id", "blob_key as blobKey"])
     .where("place", "=", place)
     .orderBy("id")
-    .limit(maxWeighed)
+    .limit(maxEvictable)
     .execute();
 }
 
@@ -130,6 +130,6 @@ export async function listUnusedCacheEntries(
     .where("last_used_at", "<", before)
     .orderBy("last_used_at")
     .orderBy("id")
-    .limit(maxWeighed)
+    .limit(maxEvictable)
     .execute();
 }

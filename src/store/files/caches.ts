@@ -194,7 +194,7 @@ function rowOf(entry: NewCacheEntry) {
 }
 
 /** The record of a restore or save. */
-export interface CacheUseNote extends CacheOfAttempt {
+export interface CacheUseRecord extends CacheOfAttempt {
   readonly action: CacheUse["action"];
   readonly outcome: CacheUse["outcome"];
   readonly key: string;
@@ -207,7 +207,7 @@ export interface CacheUseNote extends CacheOfAttempt {
  * Records the outcome of a save that made no entry; records nothing when the attempt is over. True when the outcome was
  * not recorded before.
  */
-export async function noteCacheUse(store: Store, use: CacheUseNote): Promise<boolean> {
+export async function recordCacheUse(store: Store, use: CacheUseRecord): Promise<boolean> {
   return store.write(async (trx, announce) => {
     if (!(await isUnderWay(store, trx, use))) return false;
     const before = await findUse(trx, use);
@@ -228,7 +228,7 @@ function findUse(db: Store["db"], use: CacheOfAttempt & { action: CacheUse["acti
     .executeTakeFirst();
 }
 
-async function recordUse(trx: Transaction<Database>, use: CacheUseNote): Promise<void> {
+async function recordUse(trx: Transaction<Database>, use: CacheUseRecord): Promise<void> {
   const columns = {
     outcome: use.outcome,
     cache_key: use.key,

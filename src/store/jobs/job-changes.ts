@@ -151,7 +151,7 @@ export interface JobChange {
   /** Required for `conclude`, and for settling from `queued`; otherwise replaces the stored one. */
   readonly verdict?: Verdict;
   /** The job as the caller has just read it: saves another read, unless the job has changed since. */
-  readonly seen?: Job;
+  readonly lastRead?: Job;
   /** The machine's state after the event; the record only moves forward. */
   readonly machine?: MachineState;
 }
@@ -167,8 +167,8 @@ export async function applyEvent(store: Store, change: JobChange): Promise<Job |
 /** {@link applyEvent} as a part of a larger write. */
 export async function applyWithin(write: OpenWrite, change: JobChange): Promise<Job | null> {
   for (let race = 0; race < maxRaces; race += 1) {
-    const seen = race === 0 ? seenAs(change) : null;
-    const job = seen ?? (await currentAttempt(write.trx, change));
+    const lastRead = race === 0 ? usableRead(change) : null;
+    const job = lastRead ?? (await currentAttempt(write.trx, change));
     if (job === null) return null;
     const next = transition(job.state, change.event);
     if (next === "refuse") throw refused(job, change.event);
@@ -197,11 +197,12 @@ async function currentAttempt(trx: Transaction<Database>, change: JobChange): Pr
 }
 
 /** The job as the caller read it, if the event can change that; otherwise null, and the job is read again. */
-function seenAs(change: JobChange): Job | null {
-  const { seen } = change;
-  if (seen === undefined || seen.attempt !== change.attempt || held(seen, change) === null) return null;
-  const next = transition(seen.state, change.event);
-  return next === "refuse" || next === "ignore" ? null : seen;
+function usableRead(change: JobChange): Job | null {
+  const { lastRead } = change;
+  if (lastRead === undefined || lastRead.attempt !== change.attempt || held(lastRead, change) === null)
+    return null;
+  const next = transition(lastRead.state, change.event);
+  return next === "refuse" || next === "ignore" ? null : lastRead;
 }
 
 function held(job: Job, { holder }: JobChange): Job | null {

@@ -24,7 +24,7 @@ export function startSession(
     if (machine === null) return null;
     const { jobId, attempt, hostId: holder } = machine;
     call.accept(locked);
-    const change = { jobId, attempt, event: "start", at: call.at, holder, seen: locked } as const;
+    const change = { jobId, attempt, event: "start", at: call.at, holder, lastRead: locked } as const;
     const job = await applyWithin({ store, trx, announce }, change);
     return job && { job, machine };
   });

@@ -7,7 +7,7 @@ import {
   evictCacheEntry,
   getCacheEntry,
   listCacheEntries,
-  weighCacheEntries,
+  listEvictableEntries,
 } from "../files/cache-entries.ts";
 import {
   type CacheBucket,
@@ -16,7 +16,7 @@ import {
   findCacheEntry,
   listCacheUses,
   type NewCacheEntry,
-  noteCacheUse,
+  recordCacheUse,
   restoreCache,
   saveCacheEntryWithin,
 } from "../files/caches.ts";
@@ -218,7 +218,7 @@ function finding(create: CreateDatabase): void {
     await end(store, "reader", "completed");
     assert.equal(await restoreCache(store, requested("k")), null);
     assert.equal(await restoreCache(store, { ...requested("k"), attempt: 2 }), null);
-    await noteCacheUse(store, {
+    await recordCacheUse(store, {
       ...requested("k"),
       action: "save",
       outcome: "exists",
@@ -273,7 +273,7 @@ function eviction(create: CreateDatabase): void {
     const store = await openWithJobs(context, create);
     await saveCacheEntry(store, entry("k", { at: 100 }));
     await saveCacheEntry(store, entry("other", { at: 100 }));
-    const before = await weighCacheEntries(store, "host-a");
+    const before = await listEvictableEntries(store, "host-a");
     assert.deepEqual(
       before.map(({ isRead, size, lastUsedAt }) => [isRead, size, lastUsedAt]),
       [
@@ -285,11 +285,11 @@ function eviction(create: CreateDatabase): void {
     const k = entry("k", { at: 100 }).id;
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 100 }), false, "used since");
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 101 }), false, "read now");
-    assert.equal((await weighCacheEntries(store, "host-a")).filter((one) => one.isRead).length, 1);
+    assert.equal((await listEvictableEntries(store, "host-a")).filter((one) => one.isRead).length, 1);
     await end(store, "reader", "completed");
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 101 }), true);
     assert.equal(await evictCacheEntry(store, { id: k, lastUsedAt: 101 }), false);
-    assert.deepEqual(await weighCacheEntries(store, "host-b"), []);
+    assert.deepEqual(await listEvictableEntries(store, "host-b"), []);
   });
 
   test("a person can delete an entry that is being read; listings are by repository and key", async (context) => {

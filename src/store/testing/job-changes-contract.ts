@@ -63,10 +63,10 @@ function eventsContract(create: CreateDatabase): void {
 
   test("an event based on an older state does not undo later changes", async (context) => {
     const store = await openForTest(context, create);
-    const seen = await insertClaimed(store, "job1");
+    const lastRead = await insertClaimed(store, "job1");
     const change = { jobId: "job1", attempt: 1, at: 10 };
     for (const event of ["boot", "start"] as const) await applyEvent(store, { ...change, event });
-    const answer = await applyEvent(store, { ...change, event: "boot", seen });
+    const answer = await applyEvent(store, { ...change, event: "boot", lastRead });
     assert.equal(answer?.state, "running");
     assert.equal((await getJob(store, "job1"))?.state, "running");
     assert.deepEqual(
