@@ -63,10 +63,7 @@ export interface InterfaceEntry {
   readonly command: string;
 }
 
-/**
- * Everything on a host that belongs to guests of ours, without conclusions. Only the logs may be foreign (see {@link
- * GuestLogEntry}).
- */
+/** Everything on a host that belongs to our guests, without conclusions. Logs may be foreign ({@link GuestLogEntry}). */
 export interface GuestInventory {
   readonly domains: readonly DomainEntry[];
   readonly misnamed: readonly MisnamedEntry[];
@@ -76,7 +73,7 @@ export interface GuestInventory {
   readonly interfaces: readonly InterfaceEntry[];
 }
 
-/** The inventory of a host that holds nothing of ours. */
+/** The inventory of a host without any of our guests. */
 export const emptyGuestInventory: GuestInventory = {
   domains: [],
   misnamed: [],
@@ -86,7 +83,7 @@ export const emptyGuestInventory: GuestInventory = {
   interfaces: [],
 };
 
-/** A temporary file (or folder) of ours. */
+/** One of our temporary files or folders. */
 export interface TemporaryEntry {
   readonly path: string;
   /** Milliseconds since the epoch. */

@@ -29,7 +29,7 @@ export type SpacePlan =
   | { readonly evict: readonly string[] }
   | { readonly refusal: "entry" | "repository" | "total" };
 
-/** Plans room for one more entry. Entries that are being read stay, whatever the limits. */
+/** Plans room for one more entry. Entries that are being read always stay. */
 export function planSpace(
   entries: readonly EvictableEntry[],
   requested: SpaceRequest,

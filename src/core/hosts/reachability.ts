@@ -34,7 +34,7 @@ export function targetOfRepository(url: string): NetworkTarget | null {
 
 /**
  * The reason why guests cannot reach a server, with the remedy; null when their own host does not prevent it.
- * `addresses` are all of the server's, as the host resolves them; `networks` is null when no firewall of ours is
+ * `addresses` are all of the server's, as the host resolves them; `networks` is null when our firewall is not
  * installed.
  */
 export function whyUnreachable(

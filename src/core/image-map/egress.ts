@@ -13,7 +13,7 @@ export const egressRangesMax = 100;
 /**
  * Ranges that are not public on the internet, and so may be the operator's own: RFC 6890's private, shared, link-local,
  * loopback and reserved ranges, and multicast. Ranges for documentation are left out: either they are unused, or
- * somebody uses them on purpose.
+ * an operator uses them on purpose.
  */
 export const privateRanges: readonly string[] = [
   "0.0.0.0/8",

@@ -82,7 +82,7 @@ test("a new job is refused only if no host can ever run its image", () => {
   assert.equal(refusal(elsewhere, unfitHost("libvirt", null)), cannot);
   assert.equal(refusal(absent, unfitHost("libvirt", null)), cannot);
   assert.equal(refusal(absent, unfitHost("noop", "libvirt"), unfitHost("libvirt", null)), cannot);
-  // A host with a third backend does not count, nor does a lost host.
+  // A host with a third backend does not count; a lost host does not count either.
   assert.equal(refusal(elsewhere, unfitHost("zones", null)), null);
   assert.equal(refusal(absent, unfitHost("noop", "libvirt"), unfitHost("zones", null)), null);
   assert.equal(refusal(elsewhere, unfitHost("libvirt", null, { lostAt: 1 })), null);

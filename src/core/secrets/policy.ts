@@ -3,7 +3,7 @@ import { repositoryName } from "./repository-name.ts";
 
 /** The jobs that may have a secret. */
 export interface SecretPolicy {
-  /** Patterns of names as of {@link repositoryName}. */
+  /** Patterns of repository names, in the form of {@link repositoryName}. */
   readonly repositories: readonly string[];
   /** Patterns of full refs, such as `refs/heads/main`; `any`: every ref, and jobs without a ref. */
   readonly refs: readonly string[] | "any";

@@ -15,7 +15,7 @@ export interface UploadKey extends AttemptKey {
 export interface Upload extends UploadKey {
   /** The purpose, such as `artifact`. */
   readonly kind: string;
-  /** The guest's name for the file: metadata, never a path of ours. */
+  /** The guest's name for the file: metadata, never used as a path. */
   readonly name: string;
   readonly sizeBytes: number;
   /** The key of its bytes once they are complete. */

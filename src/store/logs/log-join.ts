@@ -18,7 +18,7 @@ export function joinLimit(limitBytes: number): number {
 
 /**
  * Adds a small piece to the row that ends where the piece begins, if both together have at most `maxBytes`; false,
- * without a write, when there is no such row. A log in a million pieces of one byte thus has 250 rows instead of a
+ * without a write, when there is no such row. A log in a million pieces of one byte then has 250 rows instead of a
  * million.
  */
 export async function joinToRowBefore(

@@ -24,7 +24,7 @@ const numberTypes: ReadonlySet<number> = new Set([types.builtins.INT8, types.bui
 
 /**
  * Settings of each connection. The timeouts limit every call. A server may be configured to confirm commits before they
- * are on disk: these settings prevent that. Every query of ours has its index, and the planner is restricted to
+ * are on disk: these settings prevent that. Each of our queries has its index, and the planner is restricted to
  * indexes: its statistics are minutes old, while a queue of 100,000 jobs comes and goes within minutes. (Forbidding
  * sorts too made `listActive` walk all jobs.)
  */
