@@ -5,7 +5,7 @@ import { type Verdict, verdict } from "../core/job/verdict.ts";
 import type { JobRequest } from "../core/request/job-request.ts";
 import type { JobsTable, JobTransitionsTable, MachinesTable, StepsTable } from "./schema/schema.ts";
 
-/** Most rows that one list call returns. */
+/** Maximum number of rows that one list call returns. */
 export const maxListed = 1000;
 
 /** `limit` between 1 and `most`. */

@@ -3,7 +3,7 @@ import { type Kysely, sql, type Transaction } from "kysely";
 import { SolsticeError } from "../core/errors.ts";
 import type { Database } from "./schema/schema.ts";
 
-/** Most operations that share one commit: limits the time for which a transaction holds the write lock. */
+/** Maximum number of operations that share one commit: limits the time for which a transaction holds the write lock. */
 const maxBatch = 100;
 
 /** One operation's writes; its value reaches the caller after the commit. It may be run again, from its start. */
@@ -29,7 +29,7 @@ export interface QueuedWork {
 export interface CommitOptions {
   /** Commits some operations and settles each; an operation that fails does not affect the others. Never rejects. */
   commit(db: Kysely<Database>, batch: readonly QueuedWork[]): Promise<void>;
-  /** Most batches that are committed at the same time. */
+  /** Maximum number of batches that are committed at the same time. */
   readonly atOnce: number;
 }
 

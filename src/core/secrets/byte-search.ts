@@ -1,4 +1,7 @@
-/** Most bytes that all patterns of one search may have together: more would overflow the numbering of its states. */
+/**
+ * Maximum number of bytes that all patterns of one search may have together: more would overflow the numbering of its
+ * states.
+ */
 export const searchBytesMax = 4 * 1024 * 1024;
 
 /** The state before the first byte. */

@@ -36,7 +36,7 @@ export async function getCacheEntry(store: Store, id: string): Promise<CacheEntr
   return (await found.executeTakeFirst()) ?? null;
 }
 
-/** Most entries that one eviction reads: more than the limit on their number allows. */
+/** Maximum number of entries that one eviction reads: more than the limit on their number allows. */
 const maxEvictable = 30_000;
 
 /** The entries of a place as candidates for eviction: also whether a job in progress reads them. */

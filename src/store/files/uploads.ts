@@ -100,7 +100,7 @@ export async function recordStored(
   });
 }
 
-/** Most files of an attempt that are listed. */
+/** Maximum number of files of an attempt that are listed. */
 const maxUploadsListed = 5000;
 
 /** The complete files of a kind that an attempt sent, by name. */

@@ -4,7 +4,7 @@ import { activeStates } from "../../core/job/job-state.ts";
 import type { HostsTable } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
-/** Most hosts that are listed: those that renewed last. */
+/** Maximum number of hosts that are listed: those that renewed last. */
 export const maxHostsListed = 1000;
 
 /** The data of a lease renewal. */

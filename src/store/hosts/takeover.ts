@@ -8,7 +8,7 @@ import { toMachine, toStep } from "../rows.ts";
 import type { Database } from "../schema/schema.ts";
 import type { OpenWrite, Store } from "../store.ts";
 
-/** Most jobs that one transaction takes over. */
+/** Maximum number of jobs that one transaction takes over. */
 export const maxTakenAtOnce = 100;
 
 /** Result of one {@link takeOver}. */

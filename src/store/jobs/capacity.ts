@@ -4,7 +4,7 @@ import type { RunningJob } from "../../core/schedule/scheduler.ts";
 import { boundedLimit, toJob } from "../rows.ts";
 import type { Store } from "../store.ts";
 
-/** Most active jobs of one host that are listed: far above what one host can run. */
+/** Maximum number of active jobs of one host that are listed: far above what one host can run. */
 const maxActiveListed = 10_000;
 
 /** Number of waiting jobs, of all hosts; counts up to `most` at most, which limits the cost. */

@@ -114,7 +114,7 @@ export async function findJobByRequest(store: Store, requestId: string): Promise
   return row === undefined ? null : toJob(row);
 }
 
-/** Most retries of one job that are listed. */
+/** Maximum number of retries of one job that are listed. */
 const maxRetriesListed = 100;
 
 /** The ids of the jobs that repeat a job, oldest first. */

@@ -14,7 +14,7 @@ const connectableStates = ["provisioning", "booting", "running"] as const satisf
 /** The states of a machine whose runner may open its session. */
 const openStates = ["intended", "created", "running"] as const satisfies MachineState[];
 
-/** Most machines of one host that are listed: far above what one host can run. */
+/** Maximum number of machines of one host that are listed: far above what one host can run. */
 const maxMachinesListed = 10_000;
 
 /** The machine record of an attempt, or null. */

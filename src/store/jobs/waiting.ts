@@ -5,7 +5,7 @@ import { boundedLimit } from "../rows.ts";
 import type { Store } from "../store.ts";
 import { countQueued } from "./capacity.ts";
 
-/** Most waiting jobs that are listed at once. */
+/** Maximum number of waiting jobs that are listed at once. */
 export const maxQueuedListed = 10_000;
 
 /** Limit of {@link listGroups}: labels come from image maps, and are few. */

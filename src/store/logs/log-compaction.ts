@@ -7,7 +7,7 @@ import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 import { maxCompactedBytes } from "./log-reader.ts";
 
-/** Most rows that are joined: limits the memory and the transaction when a log arrived in tiny pieces. */
+/** Maximum number of rows that are joined: limits the memory and the transaction when a log arrived in tiny pieces. */
 const maxJoinedRows = 4096;
 
 /** A log of at most this size is not compacted. */

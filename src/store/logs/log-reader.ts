@@ -7,10 +7,12 @@ import type { Store } from "../store.ts";
 /** Rows fetched by one query: 16 of the usual 64 KiB, or as many small ones. */
 const rowsPerQuery = 16;
 
-/** Most plain bytes of a compressed row; a row that claims more is damaged, and must not fill the memory. */
+/**
+ * Maximum number of plain bytes of a compressed row; a row that claims more is damaged, and must not fill the memory.
+ */
 export const maxCompactedBytes = 1024 * 1024;
 
-/** Most bytes of one append, and of one read. */
+/** Maximum number of bytes of one append, and of one read. */
 export const maxLogPayloadBytes = 8 * 1024 * 1024;
 
 const decompress = promisify(zstdDecompress);

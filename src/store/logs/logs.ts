@@ -14,7 +14,7 @@ export { compactLog, compactLogs } from "./log-compaction.ts";
 export { digestBoundary } from "./log-digest.ts";
 export { readLog, readLogBeyond } from "./log-reader.ts";
 
-/** Most bytes of one row before compaction. */
+/** Maximum number of bytes of one row before compaction. */
 export const maxChunkBytes = 64 * 1024;
 
 /** Some bytes of a log, and their position. */

@@ -7,8 +7,8 @@ import type { Database } from "../schema/schema.ts";
 import type { Store } from "../store.ts";
 
 /**
- * Most results that one claim takes: limits its queries, and the number of results that a returning broker gets at
- * once.
+ * Maximum number of results that one claim takes: limits its queries, and the number of results that a returning broker
+ * gets at once.
  */
 export const maxClaimed = 100;
 

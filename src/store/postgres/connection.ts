@@ -1,6 +1,6 @@
 import { type ClientConfig, types } from "pg";
 
-/** Most connections of a host's pool. */
+/** Maximum number of connections of a host's pool. */
 export const poolConnections = 8;
 
 /** Plus the connection that listens for wakes, and the one that renews the lease while the event loop is blocked. */

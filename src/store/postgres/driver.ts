@@ -13,7 +13,7 @@ import { SolsticeError } from "../../core/errors.ts";
 import { isStatementOutdated, leavesConnectionUsable, toStoreError } from "./errors.ts";
 import { StatementNames } from "./statement-names.ts";
 
-/** Most calls that wait for a connection; further calls are refused rather than kept in memory. */
+/** Maximum number of calls that wait for a connection; further calls are refused rather than kept in memory. */
 const maxWaiting = 20_000;
 
 /** Kysely over a pool of `pg`. `database` names it in messages. */

@@ -1,4 +1,4 @@
-/** Most prepared statements of each connection. The store has few, fixed statements; lists vary some. */
+/** Maximum number of prepared statements of each connection. The store has few, fixed statements; lists vary some. */
 const maxNamed = 500;
 
 /**

@@ -21,7 +21,7 @@ const backoff = { firstMs: 100, maxMs: 1_000 };
 /** Time limit for closing a connection, in ms: in a network that drops packets it would never end. */
 const closeTimeoutMs = 2_000;
 
-/** Most wakes that wait to be sent, for example during an outage; more become one `all`. */
+/** Maximum number of wakes that wait to be sent, for example during an outage; more become one `all`. */
 const maxWaiting = 5_000;
 
 /** Dependencies of the exchange. */

@@ -14,7 +14,10 @@ import { isBusy, toStoreError, withStoreErrors } from "./errors.ts";
 /** Time for which a single statement waits for another process, in the rare case that it must. */
 export const busyTimeoutMs = 10_000;
 
-/** Most prepared statements of a connection. Queries are few and fixed; the limit is for queries with lists in them. */
+/**
+ * Maximum number of prepared statements of a connection. Queries are few and fixed; the limit is for queries with lists
+ * in them.
+ */
 const maxCachedStatements = 500;
 
 /** Kysely over Node's own SQLite: an adapter for the better-sqlite3 interface that Kysely's driver expects. */
