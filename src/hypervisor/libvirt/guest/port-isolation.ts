@@ -5,8 +5,8 @@ import type { LibvirtHost } from "../host.ts";
 
 /**
  * Whether libvirt refused because this kind of network (or this kernel) cannot isolate a guest's bridge port. It says so
- * only when the guest starts: "<port isolated='yes'/> is not supported for network interfaces with type='direct'". libvirt's code is the one
- * of everything that is not supported: only the text names the port.
+ * only when the guest starts: "<port isolated='yes'/> is not supported for network interfaces with type='direct'".
+ * libvirt's code is the one of everything that is not supported: only the text names the port.
  */
 export function isolationRefused(error: unknown): boolean {
   return isLibvirtError(error) && /isolat/i.test(error.message);
