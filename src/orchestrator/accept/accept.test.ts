@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { openTestStore } from "../../api/testing/fixture.ts";
 import type { ImageMap } from "../../core/image-map/image-map.ts";
+import { hostRecord } from "../../core/schedule/testing/hosts.ts";
 import { imageDefinition, imageMapOf } from "../../images/testing/fixtures.ts";
 import { renewLease } from "../../store/hosts/hosts.ts";
 import { takeOver } from "../../store/hosts/takeover.ts";
@@ -76,4 +77,15 @@ test("a retry is a new job, and is placed by the current map", async (t) => {
   const again = await admission.retry(ended ?? assert.fail("the job is gone"), randomUUID());
   assert.deepEqual([again.job.label, again.job.image, again.job.size], ["latest", "blue", blue.defaults]);
   assert.equal((await getJob(store, job.id))?.image, "red");
+});
+
+test("a label that only another host has is accepted with that host's image and size", async (t) => {
+  const { store, admission } = await createHost(t);
+  const { facts } = hostRecord("host-b", { images: ["omnios"], facts: { labels: { illumos: "omnios" } } });
+  await renewLease(store, { hostId: "host-b", at: Date.now(), facts });
+  const { job } = await admission.accept({ request_id: randomUUID(), script: "true", runs_on: "illumos" });
+  const size = facts.images.omnios?.defaults;
+  assert.deepEqual([job.label, job.image, job.size], ["illumos", "omnios", size]);
+  const unknown = { request_id: randomUUID(), script: "true", runs_on: "solaris" };
+  await assert.rejects(admission.accept(unknown), { code: "unknown_label" });
 });
