@@ -56,7 +56,7 @@ test("an answer that ends in the middle is a broken connection, which is worth a
   const { answer, port } = await startWebServer(t);
   const apiUrl = `http://127.0.0.1:${port}`;
   const client = createClient(JobService, createConnectTransport({ baseUrl: apiUrl, httpVersion: "1.1" }));
-  // An envelope is a byte of flags and four bytes of length: none at all, a part of one, and one without all its content.
+  // An envelope begins with a byte of flags and four bytes of length. The bodies: empty, a part of an envelope, an incomplete content.
   for (const body of [Buffer.alloc(0), Buffer.from([0, 0]), Buffer.from([0, 0, 0, 0, 9, 1])]) {
     Object.assign(answer, { status: 200, type: "application/connect+proto", body });
     const read = async () => {

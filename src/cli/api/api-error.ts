@@ -76,7 +76,7 @@ function isForeignAnswer(error: ConnectError): boolean {
   );
 }
 
-/** True for an error that a server sent: the library keeps the headers of the answer in it. Its own errors have none. */
+/** True for an error that a server sent: it contains the headers of the answer. The library's own errors contain no headers. */
 function isAnswer({ metadata }: ConnectError): boolean {
   return !metadata.keys().next().done;
 }
@@ -105,8 +105,8 @@ function cannotReach(error: ConnectError, apiUrl: string): SolsticeError {
 }
 
 /**
- * True for a broken connection, also in the middle of an answer: the library then has no more to read, and throws an
- * `InvalidArgument` of its own.
+ * True for a broken connection, also in the middle of an answer: the library then reads an incomplete answer, and throws
+ * `InvalidArgument` itself.
  */
 function isNetworkFailure(error: ConnectError): boolean {
   return systemCode(error) !== null || (error.code === Code.InvalidArgument && !isAnswer(error));

@@ -38,9 +38,9 @@ const beginning = ["provisioning", "booting"];
 /** Shows the API's explanation why a job waits. `jobId` is a full id. */
 export function createWaitReason(
   jobId: string,
-  means: { readonly context: CliContext; readonly session: ApiSession; readonly pace?: WaitPace },
+  options: { readonly context: CliContext; readonly session: ApiSession; readonly pace?: WaitPace },
 ): WaitReason {
-  const { context, session, pace = usualPace } = means;
+  const { context, session, pace = usualPace } = options;
   const line = createStatusLine(context.stderr);
   let stop: AbortController | null = null;
   return {

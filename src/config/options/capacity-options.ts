@@ -2,7 +2,7 @@ import { mostHolds } from "../../core/request/hold-limits.ts";
 import { defineOptions } from "./option-definition.ts";
 import { capacityMap, duration, wholeNumber } from "./option-parsers.ts";
 
-/** The number and the size of what runs, waits or is on hold on a host. */
+/** Limits of a host: running and waiting jobs, attempts, logs, and guests on hold. */
 export const capacityOptions = defineOptions("Capacity:", {
   maxConcurrency: {
     placeholder: "N",

@@ -2,7 +2,7 @@ import { backends } from "../../core/job/job.ts";
 import { defineOptions } from "./option-definition.ts";
 import { libvirtUri, networkName, oneOf, wholeNumber } from "./option-parsers.ts";
 
-/** The hypervisor of a host. */
+/** The hypervisor of a host, and settings of libvirt. */
 export const machineOptions = defineOptions("Virtual machines:", {
   hypervisor: {
     placeholder: "NAME",
@@ -31,7 +31,7 @@ export const machineOptions = defineOptions("Virtual machines:", {
   },
 });
 
-/** Log level, and guests that are no machines. */
+/** The log level, and settings of the noop backend. */
 export const developmentOptions = defineOptions("Diagnosis and development:", {
   logLevel: {
     placeholder: "LEVEL",

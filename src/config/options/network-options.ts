@@ -1,7 +1,7 @@
 import { defineOptions } from "./option-definition.ts";
 import { httpUrl, listenAddress, token } from "./option-parsers.ts";
 
-/** The addresses that people and guests call. */
+/** The addresses of the API and of the runner endpoint. */
 export const networkOptions = defineOptions("Network:", {
   apiListen: {
     placeholder: "HOST:PORT",

@@ -19,22 +19,22 @@ export interface OptionDefinition<Value> {
   readonly parse: Parser<Value>;
 }
 
-/** An option as it is written: without what follows from its name and its group. */
+/** The written part of an option. Its flag, variable and group follow from its name and its table. */
 export interface WrittenOption<Value>
   extends Omit<OptionDefinition<Value>, "flag" | "environment" | "group"> {
-  /** Given where the variable is not the flag in capitals. */
+  /** The variable, if it is not the flag in capitals. */
   readonly environment?: string;
 }
 
-/** Options as {@link defineOptions} completes them. */
+/** Options with flag, variable and group, from {@link defineOptions}. */
 type CompleteOptions<Table> = {
   readonly [Name in keyof Table]: Table[Name] &
     Pick<OptionDefinition<unknown>, "flag" | "environment" | "group">;
 };
 
 /**
- * Completes a table of options of one group. The name of an option is written once: `maxQueued` is also the flag `--max-queued`
- * and the variable `MAX_QUEUED`.
+ * Completes a table of options of one group. Flag and variable follow from an option's name: `maxQueued` gives `--max-queued`
+ * and `MAX_QUEUED`.
  */
 export function defineOptions<const Table extends Readonly<Record<string, WrittenOption<unknown>>>>(
   group: string,

@@ -1,7 +1,7 @@
 import { defineOptions } from "./option-definition.ts";
 import { amqpName, amqpUrl, databaseUrl, duration, restartGrace, wholeNumber } from "./option-parsers.ts";
 
-/** The store of several hosts, and when one of them takes over jobs of another. */
+/** The store of several hosts, and the times of a takeover. */
 export const sharingOptions = defineOptions("Several hosts:", {
   databaseUrl: {
     placeholder: "URL",
@@ -35,7 +35,7 @@ export const brokerOptions = defineOptions("Message broker:", {
     description:
       "the RabbitMQ of requests and results, such as amqp://user@host/vhost. It may contain a password: prefer the variable",
     defaultText: null,
-    defaultNote: "none: jobs come through the API",
+    defaultNote: "none: requests come only through the API",
     secret: true,
     parse: amqpUrl,
   },

@@ -1,7 +1,7 @@
 import { defineOptions } from "./option-definition.ts";
 import { duration } from "./option-parsers.ts";
 
-/** The longest time of each part of a job's life. */
+/** Time limits of the parts of a job's life. */
 export const timeoutOptions = defineOptions("Timeouts (30s, 5m, 1h30m, or seconds):", {
   imageTimeout: timeout("30m", "longest time that a job waits for its image"),
   bootTimeout: timeout("5m", "longest time from the guest's power-on until its runner calls"),

@@ -47,13 +47,13 @@ interface EnterContext {
   readonly session: ApiSession;
 }
 
-async function enter(jobId: string, means: EnterContext): Promise<void> {
+async function enter(jobId: string, target: EnterContext): Promise<void> {
   // This call reports a wrong job as the other commands do, and returns the job's full id.
-  const { job } = await means.session.call((client, options) => client.get({ jobId }, options));
+  const { job } = await target.session.call((client, options) => client.get({ jobId }, options));
   const id = job?.id ?? jobId;
-  let outcome = await attachAt(means.session.apiUrl, id, means);
-  if (outcome.kind === "moved") outcome = await attachElsewhere(outcome.moved, id, means);
-  report(id, outcome, means.context);
+  let outcome = await attachAt(target.session.apiUrl, id, target);
+  if (outcome.kind === "moved") outcome = await attachElsewhere(outcome.moved, id, target);
+  report(id, outcome, target.context);
 }
 
 async function attachAt(apiUrl: string, jobId: string, { context, session }: EnterContext): Promise<Outcome> {
@@ -76,7 +76,7 @@ async function attachAt(apiUrl: string, jobId: string, { context, session }: Ent
 async function attachElsewhere(
   { hostId, apiUrl }: ShellMoved,
   jobId: string,
-  means: EnterContext,
+  target: EnterContext,
 ): Promise<Outcome> {
   const shown = oneLine(shownUrl(apiUrl));
   const where = `The guest of job ${jobId} is on host ${oneLine(hostId)}`;
@@ -87,7 +87,7 @@ async function attachElsewhere(
     });
   let outcome: Outcome;
   try {
-    outcome = await attachAt(apiUrl, jobId, means);
+    outcome = await attachAt(apiUrl, jobId, target);
   } catch (error) {
     const apiError = fromApiError(error, apiUrl);
     if (apiError.code !== "unavailable") throw apiError;
