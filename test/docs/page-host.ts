@@ -8,12 +8,25 @@ import { solstice } from "../support/orchestrator.ts";
 
 const root = join(import.meta.dirname, "../..");
 
+/** How much of the output is shown when a command fails: the run's summary shows no more lines of an error. */
+const shownLines = 25;
+
+/** What an error of `execFile` has. */
+interface FailedCommand {
+  readonly code?: number;
+  readonly signal?: string;
+  readonly stdout?: string;
+  readonly stderr?: string;
+}
+
 /** One thing that is done on the host. */
 export interface PageStep {
   /** Names what the step prints in the result; "" for a step whose output is of no interest. */
   readonly name: string;
   /** Shell commands. Variables and the working directory stay for the next step. */
   readonly commands: string;
+  /** Whether they need this machine's network: such steps run before all others, and in a shell of their own. */
+  readonly online?: boolean;
 }
 
 /** What {@link runOnPageHost} needs beside the steps. */
@@ -49,15 +62,22 @@ export async function runOnPageHost(
 ): Promise<(name: string) => string> {
   const directory = mkdtempSync(join(tmpdir(), "solstice-page-"));
   context.after(() => rmSync(directory, { recursive: true }));
-  const script = join(directory, "steps");
-  writeFileSync(script, steps.map(({ name, commands }) => `echo "== ${name}"\n${commands}\n`).join(""));
+  const scripts = [true, false].map((online) => {
+    const script = join(directory, online ? "online" : "steps");
+    const chosen = steps.filter((step) => (step.online ?? false) === online);
+    writeFileSync(script, chosen.map(({ name, commands }) => `echo "== ${name}"\n${commands}\n`).join(""));
+    return script;
+  });
   const output = await runInCleanRoot({
     script: join(import.meta.dirname, "scripts/page-host.sh"),
-    files: [script, join(import.meta.dirname, "scripts/systemctl.sh")],
+    files: [...scripts, join(import.meta.dirname, "scripts/systemctl.sh")],
     words: [options.installs ? "installed" : solstice],
     copies: options.files ?? [],
     showsCheckout: !options.installs,
     timeoutMs: options.timeoutMs ?? 120_000,
+  }).catch(({ code, signal, stdout, stderr }: FailedCommand) => {
+    const end = `${stdout}${stderr}`.trimEnd().split("\n").slice(-shownLines).join("\n");
+    throw new Error(`a command failed (${signal ?? code}); the output ends with:\n${end}`);
   });
   return (name) => {
     const part = output.split(/^== /m).find((text) => text.startsWith(`${name}\n`));

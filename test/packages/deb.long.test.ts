@@ -4,9 +4,10 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { codeBlock, codeBlocks, runOnPageHost } from "../docs/page-host.ts";
 import { noCleanRoot, runInCleanRoot } from "../support/clean-root.ts";
 
 const run = promisify(execFile);
@@ -71,4 +72,43 @@ test("the Debian package installs, keeps settings over an upgrade, and leaves no
   assert.match(step("purge"), /stay in \/var\/lib\/solstice/);
   assert.equal(step("purged"), "/var/lib/solstice");
   assert.equal(step("enabled-after"), "");
+
+  await context.test("install.md, upgrade.md and uninstall.md: the pages' commands do as they say", (part) =>
+    tryPages(part, files),
+  );
 });
+
+/** Each page names its file by a pattern, so that there is one in a directory. */
+async function tryPages(context: TestContext, files: readonly string[]): Promise<void> {
+  const [, install = "", start = ""] = codeBlocks("install.md", "From the Debian package");
+  const directories =
+    "mkdir /root/1 /root/2 && mv /tmp/*_0.0.1_*.deb /root/1 && mv /tmp/*_0.0.2_*.deb /root/2";
+  const step = await runOnPageHost(
+    context,
+    [
+      // This root has no libvirtd.
+      {
+        name: "install",
+        commands: `${directories}\ncd /root/1\n${install.replace("doctor", "doctor --hypervisor noop")}`,
+      },
+      { name: "start", commands: start },
+      { name: "job", commands: "solstice enqueue --no-repo --script true --wait" },
+      { name: "upgrade", commands: `cd /root/2\n${codeBlock("upgrade.md", "With the Debian package")}` },
+      // There is no systemd that the package could have restart the service; systemd.long.test.ts sees it do that.
+      { name: "upgraded", commands: "systemctl restart solstice-orchestrator\nsolstice jobs" },
+      { name: "drain", commands: codeBlock("uninstall.md", "End the jobs first") },
+      { name: "uninstall", commands: codeBlock("uninstall.md", "The Debian package") },
+      {
+        name: "left",
+        commands: "ls -d /usr/lib/solstice-ci /usr/bin/solstice /etc/solstice /var/lib/solstice || true",
+      },
+    ],
+    { installs: true, files, timeoutMs: 300_000 },
+  );
+  assert.match(step("install"), /^ok {4}Node\.js: Node\.js 24\./m);
+  assert.match(step("start"), /running, 0 waiting/);
+  assert.match(step("upgrade"), /solstice-ci \(0\.0\.2\) over \(0\.0\.1\)/);
+  assert.match(step("upgraded"), /succeeded/);
+  assert.match(step("drain"), /is empty and starts no more jobs/);
+  assert.equal([...step("left").matchAll(/No such file/g)].length, 4, step("left"));
+}

@@ -32,6 +32,8 @@ start() {
   runs && return
   set -a
   # shellcheck source=/dev/null
+  . /run/page-host.env
+  # shellcheck source=/dev/null
   . /etc/solstice/orchestrator.env
   export ENVIRONMENT_FILE=-/etc/solstice/orchestrator.env
   export SOLSTICE_DATA_DIR=/var/lib/solstice
@@ -56,7 +58,7 @@ reload() {
 
 case "$*" in
   daemon-reload) ;;
-  "start solstice-orchestrator" | "enable --now solstice-orchestrator") start ;;
+  "start solstice-orchestrator" | "start solstice-orchestrator.service" | "enable --now solstice-orchestrator") start ;;
   "stop solstice-orchestrator" | "disable --now solstice-orchestrator") stop ;;
   "restart solstice-orchestrator") stop && start ;;
   "reload solstice-orchestrator") reload ;;
