@@ -31,7 +31,7 @@ function anchorsOf(markdown: string): string[] {
   );
 }
 
-/** What is wrong with the links of one page, a sentence each. */
+/** The problems of one page's links, a sentence each. */
 function brokenLinks(page: string): string[] {
   const links = [...withoutCode(readFileSync(page, "utf8")).matchAll(/\]\(([^)\s]+)\)/g)];
   return links.flatMap(([, link = ""]) => {

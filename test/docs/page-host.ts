@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, "../..");
 /** How much of the output is shown when a command fails: the run's summary shows no more lines of an error. */
 const shownLines = 25;
 
-/** What an error of `execFile` has. */
+/** An error of `execFile`. */
 interface FailedCommand {
   readonly code?: number;
   readonly signal?: string;
@@ -29,16 +29,16 @@ export interface PageStep {
   readonly online?: boolean;
 }
 
-/** What {@link runOnPageHost} needs beside the steps. */
+/** Options of {@link runOnPageHost}. */
 export interface PageHostOptions {
   /** Files of this machine, copied to `/tmp` there. */
   readonly files?: readonly string[];
-  /** Whether the steps install the command line themselves. Default: the checkout's is there, with settings for a first start. */
+  /** The steps install the command line themselves. Default: the checkout's is there, with settings for a first start. */
   readonly installs?: boolean;
   readonly timeoutMs?: number;
 }
 
-/** The code blocks below a heading of a task page (`## `), in order. Throws where there is none. */
+/** The code blocks below a heading of a task page (`## `), in order. Throws if there are none. */
 export function codeBlocks(page: string, heading: string, language = "sh"): string[] {
   const text = readFileSync(join(root, "docs/tasks", page), "utf8");
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";

@@ -53,12 +53,12 @@ test("the solstice commands of README.md and first-job.md work as they stand, fr
   let jobId = "JOB";
   const all = [...commands(), ...commands("docs/tasks/first-job.md")];
   for (const command of all.filter((line) => line.startsWith("solstice "))) {
-    // The orchestrator runs already; doctor tells of this host, and does not have to be content with it.
+    // The orchestrator runs already; doctor reports on this host, and may find problems.
     const ending = command.startsWith("solstice doctor") ? " || [ $? = 1 ]" : "";
     const text = command === "solstice orchestrator" ? `${command} --help` : command.replace("JOB", jobId);
     const { stdout } = await run("sh", ["-c", text + ending], { cwd: checkout, env });
     assert.notEqual(stdout, "", command);
     jobId = /Job (\w+) succeeded/.exec(stdout)?.[1] ?? jobId;
   }
-  assert.notEqual(jobId, "JOB", "enqueue --wait told of a job");
+  assert.notEqual(jobId, "JOB", "enqueue --wait named a job");
 });

@@ -24,7 +24,7 @@ export interface CleanRootCommand {
   readonly files?: readonly string[];
   /** Further files of this machine, which are there as well, below `/tmp`. */
   readonly copies?: readonly string[];
-  /** Whether the checkout is there, at its path. Default: it cannot be reached. */
+  /** The checkout is there, at its path. Default: it cannot be reached. */
   readonly showsCheckout?: boolean;
   /** Words after the files. */
   readonly words?: readonly string[];

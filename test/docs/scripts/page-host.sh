@@ -19,7 +19,7 @@ fi
 steps=$3
 ip link set lo up
 install -m 0755 "$4" /usr/local/bin/systemctl
-# What the service logs, without systemd's journal.
+# The last line of the service's log, without systemd's journal.
 printf '#!/bin/sh\ntail -n 1 /run/solstice-orchestrator.log\n' >/usr/local/bin/journalctl
 chmod 0755 /usr/local/bin/journalctl
 # What the service has without settings of its own: no hypervisor.
