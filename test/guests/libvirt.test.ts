@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import type { Job } from "../../src/gen/solstice/v1/jobs_pb.ts";
+import { bytesIfPresent, filesBelow } from "../support/files-below.ts";
 import { type Gate, startGate } from "../support/gate.ts";
 import { gatewayAddress, noLibvirt, virsh } from "../support/guests/libvirt.ts";
 import { assertGone, tinySetup } from "../support/guests/tiny-guests.ts";
@@ -242,16 +243,13 @@ async function untilOnConsole({ api }: OrchestratorProcess, jobId: string, text:
 
 /** The overlay is the guest's own disk, and the console file is what the guest writes; the release removes both. */
 function assertNotInFiles(directory: string, token: string): void {
-  const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
+  const paths = filesBelow(directory).map(({ path }) => path);
   assert.ok(
-    files.some((name) => /seed/.test(name)),
-    files.join(" "),
+    paths.some((path) => /seed/.test(path)),
+    paths.join(" "),
   );
-  for (const name of files.filter((each) => !/overlay|disk\.qcow2|console/.test(each))) {
-    const path = join(directory, name);
-    if (!statSync(path).isFile()) continue;
-    assert.ok(!readFileSync(path, "latin1").includes(token), path);
-  }
+  for (const path of paths.filter((each) => !/overlay|disk\.qcow2|console/.test(each)))
+    assert.ok(!bytesIfPresent(path).includes(token), path);
 }
 
 function usesOf(job: Job): string[] {

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { PrivateSwift, swiftCredentials, swiftMissing } from "../../src/blobs/testing/private-swift.ts";
+import { filesBelow } from "../support/files-below.ts";
 import { readLog, submit, untilEnd } from "../support/jobs.ts";
 import {
   cleanEnvironment,
@@ -77,7 +78,7 @@ test("files of jobs on this host", async (context) => {
         script: "head -c 60000000 /dev/urandom >big; sha256sum big",
         artifacts: [{ paths: ["big"] }],
       });
-      const staged = () => readdirSync(staging).map((name) => statSync(join(staging, name)).size)[0] ?? 0;
+      const staged = () => filesBelow(staging)[0]?.bytes ?? 0;
       await until("the first bytes", () => staged() > 1_000_000);
       await first.stop("SIGKILL");
       const before = staged();
@@ -107,14 +108,15 @@ test("files lie in a bucket, which may be away for a while; nothing of them stay
   const orchestrator = await startOrchestrator(setup, [], swiftCredentials);
   const script = "head -c 20000000 /dev/urandom >big; sha256sum big; until [ -e go ]; do sleep 0.1; done";
   const id = await submit(orchestrator, { script, artifacts: [{ paths: ["big"] }] });
-  const checkout = () => readdirSync(setup.dataDir, { recursive: true, encoding: "utf8" });
-  await until("the file", () => checkout().some((name) => name.endsWith("/big")));
+  const big = await until(
+    "the file",
+    () => filesBelow(setup.dataDir).find(({ path }) => path.endsWith("/big")) ?? null,
+  );
   await bucket.kill();
-  const big = checkout().find((name) => name.endsWith("/big")) ?? "";
-  writeFileSync(join(setup.dataDir, dirname(big), "go"), "");
+  writeFileSync(join(dirname(big.path), "go"), "");
   const staging = join(setup.dataDir, "files", "staging");
   await until("the whole file on the host", () =>
-    readdirSync(staging).some((name) => statSync(join(staging, name)).size === 20_000_000),
+    filesBelow(staging).some(({ bytes }) => bytes === 20_000_000),
   );
   await bucket.restart();
   const job = await untilEnd(orchestrator, id);

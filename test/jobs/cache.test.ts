@@ -16,6 +16,7 @@ import { describe, type TestContext, test } from "node:test";
 import type { JobRequestInput } from "../../src/core/request/job-request.ts";
 import { startGitServer } from "../../src/demo/git-server.ts";
 import type { Job } from "../../src/gen/solstice/v1/jobs_pb.ts";
+import { filesBelow } from "../support/files-below.ts";
 import { readLog, submit, untilEnd, untilLogged } from "../support/jobs.ts";
 import {
   makeSetup,
@@ -60,9 +61,7 @@ function succeeded(job: Job & { text: string }, orchestrator: OrchestratorProces
 
 /** The files in which the cache's entries lie. */
 function blobsOf({ dataDir }: OrchestratorSetup): string[] {
-  const directory = join(dataDir, "files/blobs/cache");
-  const files = existsSync(directory) ? readdirSync(directory, { recursive: true, withFileTypes: true }) : [];
-  return files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name));
+  return filesBelow(join(dataDir, "files/blobs/cache")).map(({ path }) => path);
 }
 
 /** A repository on a git server; `commit` writes files, commits them, and returns the commit. */

@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { bytesIfPresent, filesBelow } from "../support/files-below.ts";
 import { readLog, submit, untilEnd, untilLogged, untilState } from "../support/jobs.ts";
 import {
   cleanEnvironment,
@@ -97,11 +98,10 @@ function assertClean(what: string, text: string): void {
 
 /** Every file of the data directory but those of the guests: a guest's disk has what the guest writes there. */
 function assertCleanFiles(directory: string): void {
-  for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) {
-    const path = join(directory, name);
-    if (name.startsWith("guests/") || !statSync(path, { throwIfNoEntry: false })?.isFile()) continue;
-    assertClean(path, readFileSync(path, "latin1"));
-  }
+  const guests = join(directory, "guests/");
+  const paths = filesBelow(directory).map(({ path }) => path);
+  for (const path of paths.filter((each) => !each.startsWith(guests)))
+    assertClean(path, bytesIfPresent(path));
 }
 
 async function assertCleanOutside(setup: SecretsSetup, orchestrator: OrchestratorProcess, jobId: string) {
