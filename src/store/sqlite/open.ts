@@ -15,11 +15,15 @@ const walRetryMs = 25;
  */
 const walSizeLimitBytes = 64 * 1024 * 1024;
 
+/** What SQLite takes for a database in memory: we would create a file of that name, and keep nothing in it. */
+const inMemory = ":memory:";
+
 /**
  * Opens a database file, or creates it, readable only by this user since requests may hold private values. Acknowledged
  * writes are durable: WAL, and every commit on disk before it returns. Throws `store_failed` or `disk_full`.
  */
 export async function openDatabaseFile(path: string): Promise<DatabaseSync> {
+  if (path === inMemory) throw new TypeError(`The store needs a file, not ${inMemory}: name a path.`);
   const database = withStoreErrors(path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     closeSync(openSync(path, "a", 0o600));

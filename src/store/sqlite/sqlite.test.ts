@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,6 +68,11 @@ test("a file that is not a database, and an impossible path, are store_failed wi
     openSqliteStore({ path: join(path, "below-a-file", "solstice.sqlite") }),
     isStoreFailed,
   );
+});
+
+test("a database in memory is refused, and no file of that name appears", async () => {
+  await assert.rejects(openSqliteStore({ path: ":memory:" }), /needs a file/);
+  assert.ok(!existsSync(":memory:"));
 });
 
 test("a write waits for another process' transaction without blocking this process", async (context) => {
