@@ -125,7 +125,7 @@ test("a guest reaches this machine's loopback through its gateway, and has a sec
   context.after(() => server.close());
   const { port } = server.address() as AddressInfo;
   const guest = await openGuest(
-    `wget -q -O - http://10.88.0.1:${port}/ >/dev/console\nstty raw -echo <>/dev/ttyS1; cat <>/dev/ttyS1 1>&0 &\necho "guest is up" >/dev/console\n`,
+    `wget -q -O - http://10.88.0.1:${port}/ >/dev/console\nexec 5<>/dev/ttyS1; stty raw -echo <&5; cat <&5 >&5 &\necho "guest is up" >/dev/console\n`,
     { more: { extra: '"-l com2,socket,/tmp/vm.com2"' } },
   );
   context.after(() => guest.standIn.close());
