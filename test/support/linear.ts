@@ -20,6 +20,8 @@ export interface HostileInput<Input> {
   /** The worst input of about this many characters (or bytes, or items). */
   readonly make: (size: number) => Input;
   readonly run: (input: Input) => unknown;
+  /** The cost of one run in ms; the processor's time unless given. */
+  readonly measure?: (work: () => unknown) => number;
   /** No input is larger, twice as large included: several times what the product lets in; 1 Mi unless given. */
   readonly largest?: number;
 }
@@ -28,12 +30,14 @@ export interface HostileInput<Input> {
  * Asserts that twice the input costs at most {@link ratioMax} times as much. The size is chosen so that it costs enough to be
  * measured; where even the largest input does not, there is nothing to judge: a quadratic function costs seconds there.
  */
-export function assertLinear<Input>({ make, run, largest = 2 ** 20 }: HostileInput<Input>): void {
+export function assertLinear<Input>(input: HostileInput<Input>): void {
+  const { make, run, measure = processorMs, largest = 2 ** 20 } = input;
+  const costOf = (made: Input) => measure(() => run(made));
   let size = 1024;
-  while (2 * size <= largest && costOf(run, make(size)) < shortestMs) size *= 2;
+  while (2 * size <= largest && costOf(make(size)) < shortestMs) size *= 2;
   const failures: string[] = [];
   for (; (2 * size <= largest || failures.length > 0) && failures.length < doublingsMax; size *= 2) {
-    const [one, two] = bestCosts(run, make(size), make(2 * size));
+    const [one, two] = bestCosts(costOf, make(size), make(2 * size));
     if (two <= ratioMax * one) return;
     // The compiler made it faster since the size was chosen.
     if (one < shortestMs) continue;
@@ -42,20 +46,20 @@ export function assertLinear<Input>({ make, run, largest = 2 ** 20 }: HostileInp
   assert.equal(failures.length, 0, `more than ${ratioMax} times as long: ${failures.join("; ")}`);
 }
 
-function bestCosts<Input>(run: (input: Input) => unknown, small: Input, large: Input): [number, number] {
+function bestCosts<Input>(costOf: (input: Input) => number, small: Input, large: Input): [number, number] {
   let [one, two] = [Infinity, Infinity];
   for (let pairs = 1; pairs <= pairsMax; pairs += 1) {
-    one = Math.min(one, costOf(run, small));
-    two = Math.min(two, costOf(run, large));
+    one = Math.min(one, costOf(small));
+    two = Math.min(two, costOf(large));
     if (pairs > 1 && two <= ratioMax * one) break;
   }
   return [one, two];
 }
 
-/** The processor's time, in ms: other processes of the machine do not count. */
-function costOf<Input>(run: (input: Input) => unknown, input: Input): number {
+/** How much of the processor's time some work takes, in ms: other processes of the machine do not count. */
+export function processorMs(work: () => unknown): number {
   const begun = process.threadCpuUsage();
-  run(input);
+  work();
   const { user, system } = process.threadCpuUsage(begun);
   return (user + system) / 1000;
 }
