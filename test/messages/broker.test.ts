@@ -250,7 +250,14 @@ test("a full host leaves requests in the broker, also when it stops, and takes t
   const script = `until [ -e ${gate} ]; do sleep 0.1; done`;
   const requests = Array.from({ length: 20 }, () => createRequest({ script }));
   const orchestrator = await startOrchestrator(place.setup);
-  for (const request of requests) await place.outsider.publish(request);
+  const [first, ...others] = requests;
+  await place.outsider.publish(first ?? assert.fail());
+  // The host must become full once: a claim after that would make room for one more.
+  await until(
+    "the first job runs",
+    async () => (await orchestrator.api.list({ states: ["running"] })).jobs.length === 1,
+  );
+  for (const request of others) await place.outsider.publish(request);
   const left = await until("the intake is held", async () => {
     const { ready, atHand, consumers } = await queued(place);
     return consumers === 0 && atHand === 0 && ready < requests.length ? ready : null;
