@@ -1,8 +1,7 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { memoryDirectory } from "../../../test/support/memory-directory.ts";
 import { administerPostgres } from "../../../test/support/servers/private-postgres.ts";
 import type { SharedPostgres } from "../../../test/support/servers/servers.ts";
 import { silentLog } from "../../core/log.ts";
@@ -21,12 +20,9 @@ export interface TestDatabase {
 /** Creates an empty database. */
 export type CreateDatabase = () => Promise<TestDatabase>;
 
-/** A directory in memory, if available, where commits do not wait for a disk: `kill -9` loses nothing there either. */
-const fastDirectory = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-
 /** An empty SQLite database in a directory of its own. */
 export async function createSqliteDatabase(): Promise<TestDatabase> {
-  const directory = await mkdtemp(join(fastDirectory, "solstice-store-"));
+  const directory = await mkdtemp(join(memoryDirectory, "solstice-store-"));
   const path = join(directory, "state", "solstice.sqlite");
   return {
     open: (options) => openSqliteStore({ path, ...options }),

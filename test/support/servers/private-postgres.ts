@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
+import { memoryDirectory } from "../memory-directory.ts";
 
 /** How long a start may take, and how often it is looked at. After `kill` it waits for the orphans of the last one. */
 const startTimeoutMs = 60_000;
@@ -32,21 +33,21 @@ export interface PrivatePostgres {
 
 /** How a private server differs from the others. */
 export interface PostgresOptions {
-  /** Commits wait for the disk, as in production (for measurements); without it they survive `kill`, but no power cut. */
+  /** Commits wait for the disk, as in production (for measurements); without it the data are in memory: they survive `kill`, but no power cut. */
   readonly flush?: boolean;
   /** How many clients it serves at one time. */
   readonly connections?: number;
 }
 
 /**
- * Starts a private PostgreSQL on loopback, on a free port, with its data in a new temporary directory. It dies with this
+ * Starts a private PostgreSQL on loopback, on a free port, with its data in a new directory. It dies with this
  * process, however that ends. As root it runs as the user `postgres`, since PostgreSQL refuses to run as root.
  */
 export async function startPrivatePostgres(options: PostgresOptions = {}): Promise<PrivatePostgres> {
-  const directory = createDirectory();
+  const { flush = false, connections = 200 } = options;
+  const directory = createDirectory(flush ? tmpdir() : memoryDirectory);
   initialise(directory);
   const port = await freePort();
-  const { flush = false, connections = 200 } = options;
   const start = () => startServer({ directory, port, flush, connections });
   const administrator = `postgres://${role}@127.0.0.1:${port}/postgres`;
   const url = (database: string) => urlOfDatabase(administrator, database);
@@ -85,8 +86,8 @@ export async function administerPostgres(url: string, statement: string): Promis
   await withClient(url, (client) => client.query(statement));
 }
 
-function createDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), "solstice-postgres-"));
+function createDirectory(parent: string): string {
+  const directory = mkdtempSync(join(parent, "solstice-postgres-"));
   if (process.getuid?.() === 0) chownSync(directory, postgresUserId("-u"), postgresUserId("-g"));
   return directory;
 }
@@ -159,7 +160,9 @@ function launch(place: ServerPlace, onOutput: (text: string) => void): ChildProc
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     `max_connections=${place.connections}`,
-    ...(place.flush ? [] : ["fsync=off", "full_page_writes=off"]),
+    ...(place.flush
+      ? []
+      : ["fsync=off", "full_page_writes=off", "shared_buffers=32MB", "dynamic_shared_memory_type=mmap"]),
   ];
   const [command, ...args] = asServerUser("postgres", [
     "-D",

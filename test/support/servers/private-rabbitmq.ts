@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { memoryDirectory } from "../memory-directory.ts";
 import { answersAmqp, type BrokerPorts, chooseBrokerPorts } from "./broker-ports.ts";
+import { makePluginsDirectory } from "./erlang-modules.ts";
 import { administrator, type QueueState, type RabbitmqNode, readQueueState } from "./rabbitmq-node.ts";
 
 /** A RabbitMQ of its own for tests, on loopback, with its own data, its own epmd and no plugins. */
@@ -42,7 +43,7 @@ export function missingRabbitmq(): string | false {
 
 /** Starts one in a new directory; resolves when the AMQP handshake answers. The caller must `stop()` it. */
 export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
-  const directory = mkdtempSync(join(tmpdir(), "rabbitmq-"));
+  const directory = mkdtempSync(join(memoryDirectory, "rabbitmq-"));
   for (let attempt = 1; ; attempt += 1) {
     const ports = await chooseBrokerPorts();
     try {
@@ -102,6 +103,8 @@ function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "rabbitmq.conf"), configuration(ports.amqp));
   writeFileSync(join(directory, "enabled_plugins"), "[].\n");
+  // A start that failed for its ports has made them already.
+  if (!existsSync(join(directory, "plugins"))) makePluginsDirectory(join(directory, "plugins"), programs);
   // How often a quorum queue tells what `rabbitmqctl` shows, in milliseconds; five seconds otherwise.
   writeFileSync(join(directory, "advanced.config"), "[{rabbit, [{quorum_tick_interval, 200}]}].\n");
   return {
@@ -117,6 +120,7 @@ function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
     RABBITMQ_CONFIG_FILE: join(directory, "rabbitmq.conf"),
     RABBITMQ_ADVANCED_CONFIG_FILE: join(directory, "advanced.config"),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, "enabled_plugins"),
+    RABBITMQ_PLUGINS_DIR: join(directory, "plugins"),
     RABBITMQ_PID_FILE: join(directory, "pid"),
     RABBITMQ_GENERATED_CONFIG_DIR: join(directory, "config"),
     RABBITMQ_SCHEMA_DIR: join(directory, "schema"),

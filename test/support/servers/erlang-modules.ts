@@ -1,0 +1,44 @@
+import { globSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+
+/** Where Debian has the libraries of Erlang. */
+const libraries = "/usr/lib/erlang/lib";
+
+/** The application of RabbitMQ that needs the others. */
+const broker = "rabbit";
+
+/** RabbitMQ puts its plugins before all other directories in which Erlang looks for a module, in reversed order of their names. */
+const lastByName = "zz_modules-1.0.0";
+
+/**
+ * Makes a plugins directory for the RabbitMQ whose programs are in `programs`: the applications that it always needs, and one that has a link
+ * to each module of theirs and of Erlang. A broker loads some 500 modules, and Erlang looks for each in up to 90 directories: with
+ * this one before the others a start takes 1.8 s of a processor, and 3.3 s without.
+ */
+export function makePluginsDirectory(directory: string, programs: string): void {
+  const plugins = join(realpathSync(join(programs, "rabbitmq-server")), "../../plugins");
+  const needed = applicationsOf(plugins, broker);
+  const modules = join(directory, lastByName, "ebin");
+  mkdirSync(modules, { recursive: true });
+  for (const folder of needed) symlinkSync(join(plugins, folder), join(directory, folder));
+  const files = [join(plugins, `{${[...needed].join(",")}}`), join(libraries, "*")].flatMap((folders) =>
+    globSync(join(folders, "ebin/*.beam")),
+  );
+  for (const file of files) symlinkSync(file, join(modules, basename(file)));
+}
+
+/** The folders of an application and of all that it needs, as far as they are plugins. */
+function applicationsOf(plugins: string, application: string): ReadonlySet<string> {
+  const folders = readdirSync(plugins);
+  const found = new Set<string>();
+  const add = (name: string) => {
+    const folder = folders.find((each) => each.startsWith(`${name}-`));
+    if (folder === undefined || found.has(folder)) return;
+    found.add(folder);
+    const text = readFileSync(join(plugins, folder, "ebin", `${name}.app`), "utf8");
+    const names = /\{\s*applications\s*,\s*\[([^\]]*)\]/.exec(text)?.[1] ?? "";
+    for (const each of names.split(",")) add(each.trim());
+  };
+  add(application);
+  return found;
+}
