@@ -65,9 +65,10 @@ describe("jobs of one orchestrator", () => {
     );
     assert.equal((await readLog(orchestrator, job.id)).toString(), "first\nsecond\nno newline at the end");
     assert.equal(job.log?.completeness, "complete");
-    assert.deepEqual(
-      job.transitions.map((transition) => transition.to),
-      ["queued", "provisioning", "booting", "running", "finalizing", "failed"],
+    // Without "booting" where the runner called before its boot was on record.
+    assert.match(
+      job.transitions.map(({ to }) => to).join(" "),
+      /^queued provisioning (booting )?running finalizing failed$/,
     );
     assert.deepEqual(leftovers(setup), []);
   });
