@@ -13,7 +13,7 @@ modules="virtio_pci virtio_blk virtio_net virtio_rng isofs vfat nls_cp437 nls_as
 spare_modules="bridge 8021q"
 # The guest is thrown away and its only user is the job: guarding the job from itself against CPU side channels
 # would cost emulated guests a third of their boot.
-command_line="console=ttyS0 quiet mitigations=off nokaslr tsc=reliable no_timer_check 8250.nr_uarts=2 audit=0 apparmor=0 random.trust_cpu=on panic=-1"
+command_line="console=ttyS0 quiet mitigations=off nokaslr tsc=reliable no_timer_check 8250.nr_uarts=2 audit=0 apparmor=0 no5lvl edd=off random.trust_cpu=on panic=-1"
 
 build_root() {
   mkdir -p "$work/root/bin" "$work/root/etc" "$work/root/proc" "$work/root/sys" "$work/root/dev" "$work/root/run" \
