@@ -18,6 +18,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { JobService } from "../../src/gen/solstice/v1/jobs_pb.ts";
 
 import { removeFirewallOf } from "./guests/firewall.ts";
+import { memoryDirectory } from "./memory-directory.ts";
 import { programVariable } from "./program-variable.ts";
 
 const run = promisify(execFile);
@@ -27,7 +28,7 @@ export const solstice =
   process.env[programVariable] ?? new URL("../../bin/solstice", import.meta.url).pathname;
 
 /** Where test data lies: QEMU's user must be able to pass through, which a directory under /root would not allow. */
-const temporaryRoot = "/var/tmp";
+const temporaryRoot = memoryDirectory("/var/tmp");
 
 /** The longest that a start may take: migrations, libvirt, one look at every leftover. */
 const startTimeoutMs = 60_000;

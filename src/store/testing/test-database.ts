@@ -22,7 +22,7 @@ export type CreateDatabase = () => Promise<TestDatabase>;
 
 /** An empty SQLite database in a directory of its own. */
 export async function createSqliteDatabase(): Promise<TestDatabase> {
-  const directory = await mkdtemp(join(memoryDirectory, "solstice-store-"));
+  const directory = await mkdtemp(join(memoryDirectory(), "solstice-store-"));
   const path = join(directory, "state", "solstice.sqlite");
   return {
     open: (options) => openSqliteStore({ path, ...options }),

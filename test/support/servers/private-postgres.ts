@@ -45,7 +45,7 @@ export interface PostgresOptions {
  */
 export async function startPrivatePostgres(options: PostgresOptions = {}): Promise<PrivatePostgres> {
   const { flush = false, connections = 200 } = options;
-  const directory = createDirectory(flush ? tmpdir() : memoryDirectory);
+  const directory = createDirectory(flush ? tmpdir() : memoryDirectory());
   initialise(directory);
   const port = await freePort();
   const start = () => startServer({ directory, port, flush, connections });

@@ -43,7 +43,7 @@ export function missingRabbitmq(): string | false {
 
 /** Starts one in a new directory; resolves when the AMQP handshake answers. The caller must `stop()` it. */
 export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
-  const directory = mkdtempSync(join(memoryDirectory, "rabbitmq-"));
+  const directory = mkdtempSync(join(memoryDirectory(), "rabbitmq-"));
   for (let attempt = 1; ; attempt += 1) {
     const ports = await chooseBrokerPorts();
     try {
