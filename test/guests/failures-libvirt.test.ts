@@ -94,7 +94,8 @@ const otherJobs: readonly OtherJob[] = [
 ];
 
 test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
-  const flags = ["--max-concurrency", "1", "--max-holds", "2"];
+  // On a busy machine a guest takes seconds to shut down.
+  const flags = ["--max-concurrency", "1", "--max-holds", "2", "--stop-timeout", "60s"];
   const setup = await tinySetup(context, flags, await otherSeeds(context));
   const first = await startOrchestrator(setup);
   const held = await submit(first, hungry);
@@ -146,6 +147,9 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     await second.api.release({ jobId: held });
     const ended = await untilEnd(second, held);
     assert.equal(ended.state, "failed");
+    // The guest was asked to shut down: its power was not cut at once.
+    const console = (await readLog(second, held, { stream: "console" })).toString();
+    assert.match(console, /reboot: Power down/);
     await assertGone(setup, held, running, booting);
   });
 });
