@@ -147,7 +147,7 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     await second.api.release({ jobId: held });
     const ended = await untilEnd(second, held);
     assert.equal(ended.state, "failed");
-    // The guest was asked to shut down: its power was not cut at once.
+    // The guest shut down in good order: its power was not cut at once.
     const console = (await readLog(second, held, { stream: "console" })).toString();
     assert.match(console, /reboot: Power down/);
     await assertGone(setup, held, running, booting);

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { build, type Plugin } from "esbuild";
 import { programVariable } from "../support/program-variable.ts";
 
-/** What the product reads beside its code. */
+/** Files and folders that the product reads beside its code. */
 const readFromRoot = ["package.json", "node_modules", "examples", "images", "docs", "deploy", "scripts"];
 
 /** What Node runs as a program or as a thread. */
@@ -27,7 +27,7 @@ const modulesOfNode: Plugin = {
   },
 };
 
-/** Where the search for a Node ends in `bin/solstice`, and the start of it begins. */
+/** The text of `bin/solstice` that ends its search for a Node. */
 const startOfNode = "  main=$root/dist/cli/main.js\nfi\n";
 
 /**
@@ -64,7 +64,7 @@ export async function bundleProgram(root: string): Promise<Record<string, string
   return { [programVariable]: program };
 }
 
-/** `bin/solstice` without its search, which starts a Node to ask for its version: this one is new enough. */
+/** `bin/solstice` without its search, which starts a Node for its version: the Node of this run is new enough. */
 function launcher(root: string, main: string): string {
   const [, start] = readFileSync(join(root, "bin/solstice"), "utf8").split(startOfNode);
   if (start === undefined)

@@ -1,7 +1,7 @@
 import { globSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 
-/** Where Debian has the libraries of Erlang. */
+/** The folder of Erlang's libraries in Debian. */
 const libraries = "/usr/lib/erlang/lib";
 
 /** The application of RabbitMQ that needs the others. */
