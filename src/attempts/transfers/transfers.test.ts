@@ -202,7 +202,7 @@ test("a name that no pattern of the request matches is refused, and nothing is w
     assert.equal(body.refusal, "no artifact pattern of the request matches its name", name);
   }
   const none = await startGuest(store, server.url, {});
-  assert.match(String((await none.begin(1, "a")).body.refusal), /no pattern/);
+  assert.match(String((await none.begin(1, "a")).body.refusal), /no artifact pattern/);
   assert.match(
     String((await begin(1, "x".repeat(artifactNameBytes + 1))).body.refusal),
     /^its name has 1025 bytes, more than the limit of 1024$/,
@@ -216,7 +216,7 @@ test("after Finish uploads are refused", async (t) => {
   await call("Finish", { exitCode: 0, logLength: "0", logSha256: sha256(Buffer.alloc(0)) });
   for (const refused of [await begin(3), await post(id, 0, Buffer.alloc(3)), await finish(id)]) {
     assert.equal(refused.status, 400);
-    assert.match(String(refused.body.message), /has called Finish/);
+    assert.match(String(refused.body.message), /already called Finish/);
   }
 });
 
