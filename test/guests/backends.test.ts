@@ -81,7 +81,7 @@ test("a job waits for a host with its image's backend, and holds back no other; 
   ] as const) {
     for (const asked of [one, other]) {
       const why = await explained(asked, jobId);
-      assert.match(why, new RegExp(`^no_backend Image .* needs a host with backend ${backend}, and no live`));
+      assert.match(why, new RegExp(`^no_backend Image .* needs a host with backend ${backend}, but no live`));
       for (const { hostId } of [one, other]) assert.match(why, new RegExp(`host ${hostId} has noop`));
       assert.match(why, new RegExp(`HYPERVISOR=${backend}`));
     }

@@ -212,7 +212,7 @@ test("which jobs get which secrets", async (context) => {
 
   await context.test("a changed file counts from the next job on; a wrong one changes nothing", async () => {
     const job = { script: 'echo "$NEW" | tr a-z A-Z', secrets: ["NEW"] };
-    await assert.rejects(submit(orchestrator, job), /no secret NEW/);
+    await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
     writeFileSync(setup.secretsFile, "secrets:\n  NEW: { value: fresh-text, without_repository: true }\n");
     const accepted = await submit(orchestrator, job);
     await untilEnd(orchestrator, accepted);
@@ -225,6 +225,6 @@ test("which jobs get which secrets", async (context) => {
     assert.match(orchestrator.log(), /cannot be read again/);
 
     writeFileSync(setup.secretsFile, "secrets: {}\n");
-    await assert.rejects(submit(orchestrator, job), /no secret NEW/);
+    await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
   });
 });
