@@ -111,7 +111,10 @@ test("a job waits for a host with its image's backend, and holds back no other; 
   assert.match(await textOf(one, "/readyz"), /ready: quick"/);
   const gauges = (await textOf(one, "/metrics")).match(/^solstice_image_ready\{.*$/gm);
   assert.deepEqual(gauges, ['solstice_image_ready{image="quick"} 1']);
-  assert.match(one.process.log(), /"images":\["tiny","odd","omnios"\].*"left these images to other hosts"/);
+  assert.match(
+    one.process.log(),
+    /"images":\["tiny","odd","omnios"\].*"images that only other hosts can run"/,
+  );
 });
 
 test("images of another backend are neither fetched nor checked, also by hand", async (context) => {

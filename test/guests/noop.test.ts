@@ -245,7 +245,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.equal(
     report.msg,
     "reloaded: images: 1 added (new), 1 removed (any); labels or sizes changed; secrets: 1 added (NEW_SECRET); " +
-      "only a restart takes on: MAX_CONCURRENCY; 1 waiting job needs an image that no image map has: any",
+      "needs a restart: MAX_CONCURRENCY; 1 waiting job needs an image that no image map has: any",
   );
   writeFileSync(go, "");
   assert.equal((await untilEnd(orchestrator, running)).state, "succeeded");
@@ -310,7 +310,7 @@ test("solstice drain empties a host and waits for it; the drain outlives a resta
   assert.equal((await untilEnd(first, running)).state, "succeeded");
 
   assert.equal(await first.stop("SIGUSR2"), 0);
-  assert.match(first.log(), /every guest of this host is gone/, "an empty host has nothing to hand over");
+  assert.match(first.log(), /all guests of this host are removed/, "an empty host has nothing to hand over");
   const second = await startOrchestrator(setup);
   assert.equal((await second.api.explain({ jobId: waiting })).constraint, "draining");
   assert.equal((await resultOf(cli(second, "--end"))).code, 0);

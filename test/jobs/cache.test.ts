@@ -230,7 +230,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     const large = await save("large", 2_200_000);
     succeeded(large, orchestrator);
     assert.deepEqual(usesOf(large), ["restore miss large", "save no_room large"]);
-    assert.match(large.text, /not saved: 2\.1 MiB .*than the 2\.0 MiB that an entry may have/);
+    assert.match(large.text, /not saved: the entry has 2\.1 MiB, more than the limit of 2\.0 MiB/);
     const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
     assert.match(metrics, /^solstice_cache_restores_total\{outcome="hit"\} 1$/m);
     assert.match(metrics, /^solstice_cache_removed_total\{reason="beyond_limit"\} 1$/m);

@@ -146,7 +146,7 @@ test("guests on hold", async (context) => {
     const ended = new Promise((resolve) => child.once("exit", resolve));
     assert.equal((await run(orchestrator, ["shell", id], "cat file\n")).stdout, "left\n");
     assert.equal(await ended, 1);
-    assert.match(await reported, /Somebody else has entered/);
+    assert.match(await reported, /Another shell replaced this one/);
     await orchestrator.api.release({ jobId: id });
     await untilEnd(orchestrator, id);
   });

@@ -155,7 +155,9 @@ test("bytes without a record are reported and repaired, without an orchestrator 
   const flags = ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0", "--data-dir", dataDir];
   const { children, imageMapPath } = makeSetup(t, imageMap, []);
   const orchestrator = await startOrchestrator({ dataDir, imageMapPath, children, flags });
-  await until("the sweep of the start", () => orchestrator.log().includes("artifacts of jobs that are gone"));
+  await until("the sweep of the start", () =>
+    orchestrator.log().includes("removed artifacts of removed jobs"),
+  );
   await reportAndRepair();
 });
 

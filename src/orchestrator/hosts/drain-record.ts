@@ -3,19 +3,19 @@ import { join } from "node:path";
 import { hasErrorCode } from "../../host/error-code.ts";
 import { replaceFile } from "../../host/files/replace-file.ts";
 
-/** The file of the data directory that is there while the host drains at an operator's request. */
+/** The file of the data directory that exists while an operator drains the host. */
 const fileName = "draining";
 
-/** Whether an operator drains this host. On disk, so that neither a crash nor a restart fills a host that is to be emptied. */
+/** The record of an operator's drain of this host. On disk, so that no crash or restart ends the drain. */
 export interface DrainRecord {
-  /** Since when, in ms since the epoch; null: the host takes jobs. */
+  /** The time of the beginning, in ms since the epoch; null: the host accepts jobs. */
   since(): number | null;
-  /** Sets the mark; one that is set keeps its time. */
+  /** Records the drain; an existing record keeps its time. */
   begin(now: number): void;
   end(): void;
 }
 
-/** Opens the mark of a data directory, of which this process has the lock. */
+/** Opens the record of a data directory, which this process has locked. */
 export function openDrainRecord(dataDir: string): DrainRecord {
   const path = join(dataDir, fileName);
   let since = readDrainRecord(dataDir);
@@ -33,7 +33,7 @@ export function openDrainRecord(dataDir: string): DrainRecord {
   };
 }
 
-/** Since when the host of a data directory drains, or null. A mark that was cut short counts as one of the epoch. */
+/** The time since which the host of a data directory drains, or null. A truncated record counts as time 0. */
 export function readDrainRecord(dataDir: string): number | null {
   try {
     const at = Number(readFileSync(join(dataDir, fileName), "utf8"));

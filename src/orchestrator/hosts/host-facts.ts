@@ -8,7 +8,10 @@ import { type Context, isDraining, isImageReady, unfitHere } from "../context.ts
 
 const version = projectVersion();
 
-/** What this host tells the others. `apiUrl` is its API's, null while it does not serve. */
+/**
+ * The facts that this host publishes to the others. `apiUrl` is the URL of its API, null while it does not
+ * serve.
+ */
 export function factsOfHost(context: Context, apiUrl: string | null): HostFacts {
   const { config } = context;
   const { imageMap } = config;
@@ -40,14 +43,14 @@ export function factsOfHost(context: Context, apiUrl: string | null): HostFacts 
   };
 }
 
-/** The hosts that share the store with this one, also those that are lost. */
+/** The other hosts of the same store, including lost hosts. */
 export async function otherHosts({ store, identity }: Context): Promise<HostRecord[]> {
   return (await listHosts(store)).filter((host) => host.hostId !== identity.hostId);
 }
 
 /**
- * The API's URL for people who look at another host's: null where only this machine reaches it. One that listens on every
- * address is reached by the machine's name.
+ * The API URL for people on other hosts: null when only this machine can reach it. For an API that listens on
+ * all addresses, the URL has the machine's name.
  */
 export function urlForOthers(url: string, name = hostname()): string | null {
   const parsed = new URL(url);

@@ -18,36 +18,43 @@ import type { Context } from "../context.ts";
 import { startLoop } from "../loop.ts";
 import { factsOfHost, urlForOthers } from "./host-facts.ts";
 
-/** How often a lease is renewed, and the others are looked at, within one lease. */
+/** Renewals of a lease, and checks of the others, within one lease timeout. */
 const renewalsPerLease = 5;
 
-/** After how many missed renewals a thread of its own renews. */
+/** Missed renewals after which a separate thread renews the lease. */
 const overdueRounds = 1.5;
 
-/** The part of a lease that may pass between two looks without beginning to observe again. */
+/**
+ * Maximum gap between two observations, as a part of the lease timeout; after a longer gap observation starts
+ * again.
+ */
 const gapPerLease = 0.5;
 
-/** Transactions of one takeover in one round; the next round goes on. */
+/** Maximum transactions of one takeover in one round; the next round continues. */
 const maxTakeoverParts = 100;
 
-/** This host's lease in the store it may share with others, and its eye on theirs. */
+/** This host's lease in the shared store, and its observation of the other hosts' leases. */
 export interface Lease {
-  /** Tells the others where this host's API is. */
+  /** Publishes the URL of this host's API to the other hosts. */
   publishApiUrl(url: string): void;
-  /** Renews at once when this host has something new to tell. */
+  /** Renews the lease at once when this host has new facts. */
   refresh(): void;
-  /** Why it was not renewed the last time, in words; null when it was. */
+  /** The reason why the last renewal failed; null when it succeeded. */
   problem(): string | null;
-  /** Says farewell: the last thing a host does, once it holds no job. */
+  /** Removes this host from the others' view: its last action, when it has no job. */
   leave(): Promise<void>;
-  /** Renews the lease a last time, for as long as the next start may take; false where that failed or took `timeoutMs`. */
+  /**
+   * Renews the lease a last time, for the allowed duration of the next start; false when that failed or took
+   * `timeoutMs`.
+   */
   handOver(timeoutMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
 /**
- * Registers this host, then keeps its lease, and takes over the jobs of hosts that do not keep theirs. A host whose
- * database is away keeps its jobs running, and when it is back, nobody is lost before a whole lease has passed.
+ * Registers this host, then renews its lease, and takes over the jobs of hosts that do not renew theirs. A
+ * host keeps its jobs running while its database is unavailable; after the recovery no host is lost before a
+ * whole lease timeout has passed.
  */
 export async function startLease(context: Context): Promise<Lease> {
   const holder = new LeaseHolder(context, await openKeeper(context));
@@ -86,11 +93,11 @@ export async function startLease(context: Context): Promise<Lease> {
   };
 }
 
-/** A file of this host's own needs none: no other host looks at it. */
+/** A host with its own database file needs no lease keeper: no other host checks its lease. */
 async function openKeeper({ config, identity }: Context): Promise<LeaseKeeper | null> {
   const { databaseUrl: url, leaseTimeoutSeconds } = config;
   if (url === null) return null;
-  // Loaded only where it is used, as the shared store is.
+  // Loaded only when used, like the shared store.
   const { startLeaseKeeper } = await import("../../store/postgres/lease-keeper.ts");
   const overdueMs = (leaseTimeoutSeconds * 1000 * overdueRounds) / renewalsPerLease;
   return startLeaseKeeper({ url, hostId: identity.hostId, overdueMs });
@@ -109,10 +116,10 @@ class LeaseHolder {
   apiUrl: string | null = null;
   readonly #context: Context;
   readonly #leaseMs: number;
-  #told = "";
+  #published = "";
   #watch: HostWatch = noObservation;
   problem: string | null = null;
-  /** What others took over may still have guests here, and machines on record. */
+  /** Jobs that others took over may still have guests and machine records on this host. */
   #isAuditDue = false;
   #isAuditing = false;
 
@@ -122,7 +129,10 @@ class LeaseHolder {
     this.#leaseMs = context.config.leaseTimeoutSeconds * 1000;
   }
 
-  /** What a start finds is dealt with by the audit that follows: whether the host was lost before makes no difference. */
+  /**
+   * The first renewal. The audit of the start follows in any case, so it does not matter whether the host was
+   * lost before.
+   */
   async register(): Promise<void> {
     await this.#renew();
   }
@@ -132,12 +142,12 @@ class LeaseHolder {
   }
 
   hasNews(): boolean {
-    return JSON.stringify(this.#facts()) !== this.#told;
+    return JSON.stringify(this.#facts()) !== this.#published;
   }
 
   /**
-   * Renews, looks, takes over. Errors end here: the pauses that loops make after failures would cost this host its lease
-   * when the database is back.
+   * Renews, observes, takes over. Errors are caught here: the backoff of loops would cost this host its lease
+   * after a recovery of the database.
    */
   async round(): Promise<number> {
     try {
@@ -145,13 +155,13 @@ class LeaseHolder {
       if (lostAt !== null) this.#recover(lostAt);
       if (this.#isAuditDue) this.#auditBeside();
       await this.#lookAtOthers();
-      if (this.problem !== null) this.#context.log.info({ loop: "lease" }, "the lease is renewed again");
+      if (this.problem !== null) this.#context.log.info({ loop: "lease" }, "lease renewed again");
       this.problem = null;
     } catch (error) {
       this.#keeper?.failed();
       this.#watch = noObservation;
       if (this.problem === null)
-        this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
+        this.#context.log.warn({ err: error, loop: "lease" }, "lease renewal failed");
       this.problem = errorText(error);
     }
     return this.#leaseMs / renewalsPerLease;
@@ -162,20 +172,17 @@ class LeaseHolder {
     try {
       await leaveHosts(store, { hostId: identity.hostId, at: Date.now(), facts: this.#facts() });
     } catch (error) {
-      log.warn(
-        { problem: errorText(error) },
-        "the others were not told that this host stops; its lease runs out",
-      );
+      log.warn({ problem: errorText(error) }, "leaving the hosts failed: the lease of this host will expire");
     }
   }
 
-  /** The facts say how long the others are to wait: `RESTART_GRACE`. */
+  /** The published facts contain `RESTART_GRACE`, for which the others wait. */
   async handOver(): Promise<boolean> {
     try {
       await this.#renew();
       return true;
     } catch (error) {
-      this.#context.log.warn({ err: error, loop: "lease" }, "the lease was not renewed");
+      this.#context.log.warn({ err: error, loop: "lease" }, "lease renewal failed");
       return false;
     }
   }
@@ -190,29 +197,32 @@ class LeaseHolder {
     const renewed = await renewLease(store, { hostId: identity.hostId, at: Date.now(), facts });
     this.#keeper?.renewed();
     this.#reportHeldLoop();
-    this.#told = JSON.stringify(facts);
+    this.#published = JSON.stringify(facts);
     return renewed;
   }
 
   #reportHeldLoop(): void {
     const renewals = this.#keeper?.takeCount() ?? 0;
     if (renewals === 0) return;
-    const what = "the event loop was held up; a thread beside it kept this host's lease";
+    const what = "event loop was blocked; a separate thread renewed the lease";
     this.#context.log.warn({ loop: "lease", renewals }, what);
   }
 
-  /** Others have our jobs now. Drivers let go of them, and what is left of them on this host is removed. */
+  /**
+   * Other hosts have taken over this host's jobs: wakes the drivers, which release them, and schedules the
+   * removal of their remains.
+   */
   #recover(lostAt: number): void {
     const { log, store } = this.#context;
-    log.warn(
-      { lostAt },
-      "this host was declared lost; its jobs were taken over, and their guests are removed",
-    );
+    log.warn({ lostAt }, "lease lost: other hosts took over the jobs of this host; removing their guests");
     store.wake({ kind: "all" });
     this.#isAuditDue = true;
   }
 
-  /** Beside the loop: an audit may take longer than the lease that it must not cost. One that fails is due again. */
+  /**
+   * Runs outside the loop, because an audit may take longer than the lease timeout. A failed audit is
+   * retried.
+   */
   #auditBeside(): void {
     if (this.#isAuditing) return;
     this.#isAuditing = true;
@@ -220,10 +230,7 @@ class LeaseHolder {
     audit(this.#context, { fix: true })
       .catch((error: unknown) => {
         this.#isAuditDue = true;
-        this.#context.log.warn(
-          { problem: errorText(error) },
-          "the audit after the loss failed; it is repeated",
-        );
+        this.#context.log.warn({ problem: errorText(error) }, "audit after the lost lease failed, retrying");
       })
       .finally(() => {
         this.#isAuditing = false;
@@ -240,7 +247,7 @@ class LeaseHolder {
     const active = await countActiveByHost(store);
     for (const { hostId, renewals } of lost) {
       const host = others.find((other) => other.hostId === hostId);
-      // A claim that was under way when its host was declared lost is found here later.
+      // A claim that was in flight when its host was declared lost is found here later.
       const isDue = host?.lostAt === null || active.has(hostId);
       if (host && isDue) await this.#takeOver(host, renewals);
     }
@@ -250,7 +257,7 @@ class LeaseHolder {
     const { store, log } = this.#context;
     const { hostId } = host;
     const facts = { lostHost: hostId, lostHostname: host.facts.hostname };
-    if (host.lostAt === null) log.warn(facts, "a host's lease ran out");
+    if (host.lostAt === null) log.warn(facts, "lease of another host expired");
     for (let part = 0; part < maxTakeoverParts; part += 1) {
       const taken = await takeOver(store, { hostId, renewals, at: Date.now() });
       if (taken === null) return;
@@ -263,7 +270,7 @@ class LeaseHolder {
     }
   }
 
-  /** What the lost host would have done when it released the guest. Nothing depends on it. */
+  /** Compacts logs as the lost host would have done at the release of its guest. Nothing depends on it. */
   async #compactLogs({ jobs }: Takeover): Promise<void> {
     for (const { id: jobId, attempt } of jobs) {
       await compactLogs(this.#context.store, { jobId, attempt });

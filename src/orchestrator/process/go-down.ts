@@ -8,7 +8,7 @@ import { removeFirewallOfGuests } from "../upkeep/firewall-loop.ts";
 import { handOver } from "./hand-over.ts";
 import { drain } from "./shutdown.ts";
 
-/** What is stopped in order; the caller closes the rest. */
+/** The parts that are stopped in order; the caller closes the rest. */
 export interface RunningParts {
   readonly lifecycle: Lifecycle;
   readonly lease: Lease;
@@ -18,8 +18,8 @@ export interface RunningParts {
 }
 
 /**
- * What follows a signal: nothing is claimed any more, then the guests are left to the next start (SIGUSR2), or running jobs end
- * and every guest is removed. Returns the exit code of the process.
+ * Stops the host after a signal: first no more jobs are claimed, then either the guests are left to the next
+ * start (SIGUSR2), or running jobs end and every guest is removed. Returns the exit code of the process.
  */
 export async function goDown(context: Context, parts: RunningParts): Promise<number> {
   const { lifecycle, lease, messages } = parts;
@@ -28,7 +28,7 @@ export async function goDown(context: Context, parts: RunningParts): Promise<num
   await parts.scheduler.stop();
   await intakeClosed;
   const isDown = await drain(context, lifecycle);
-  // A host that was drained before has nothing to hand over: it stops for good.
+  // A host that is already empty after a drain has nothing to hand over, and stops normally.
   const isEmpty = isDown || (context.phase === "restarting" && (await isDrained(context)));
   if (context.phase === "restarting" && !isEmpty) {
     await handOver(context, { lease, messages });
@@ -36,14 +36,14 @@ export async function goDown(context: Context, parts: RunningParts): Promise<num
   }
   await messages.close();
   if (!isEmpty) {
-    const what = "stopped, though jobs of this host may still be active: its next start goes on with them";
+    const what = "stopped, but jobs of this host may still be active: the next start continues them";
     context.log.error({}, what);
     return 1;
   }
   await lease.leave();
   await parts.firewallLoop.stop();
   await removeFirewallOfGuests(context);
-  context.log.info({}, "stopped; every guest of this host is gone");
+  context.log.info({}, "stopped; all guests of this host are removed");
   return 0;
 }
 

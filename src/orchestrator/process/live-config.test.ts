@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import { createLiveConfig } from "./live-config.ts";
 
-test("a reload exchanges what can be exchanged in the one object that everybody has, and nothing else", () => {
+test("a reload replaces the reloadable settings in the shared object, and no others", () => {
   const before = { apiToken: "a", imageMapSha256: "1", maxConcurrency: 2 } as OrchestratorConfig;
   const live = createLiveConfig(before);
   const { config } = live;

@@ -1,17 +1,17 @@
 import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 
-/** The configuration, of which a reload exchanges the image map, the API token and the secrets. */
+/** The configuration, in which a reload replaces the image map, the API token and the secrets. */
 export interface LiveConfig {
-  /** Always the same object: read a reloadable setting each time that it is used. */
+  /** Always the same object: read a reloadable setting at each use. */
   readonly config: OrchestratorConfig;
-  /** Takes the reloadable settings of another configuration over, all at once. */
+  /** Replaces the reloadable settings by those of another configuration, all at once. */
   replace(next: OrchestratorConfig): void;
 }
 
-/** What a reload exchanges: the settings, and what is reported of them. */
+/** The settings that a reload replaces, and those that describe them. */
 const reloadable = ["configPath", "imageMap", "imageMapSha256", "apiToken", "secrets", "settings"] as const;
 
-/** Makes the configuration of a running orchestrator out of that of its start. */
+/** Makes the live configuration from that of the start. */
 export function createLiveConfig(initial: OrchestratorConfig): LiveConfig {
   let present: Pick<OrchestratorConfig, (typeof reloadable)[number]> = initial;
   const config = { ...initial };

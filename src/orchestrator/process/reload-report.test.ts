@@ -38,7 +38,7 @@ function reportOf(before: Reloadable, after: Reloadable, needRestart: readonly s
   return { ...compareConfigs(before, after, needRestart), missingImages: noneMissing };
 }
 
-test("what came, went and changed is named, with no value of a secret or token", () => {
+test("added, removed and changed items are named, without values of secrets or tokens", () => {
   const before = reloadable({
     images: { a: 1, b: 1, c: 1 },
     secrets: { ONE: "value-1", TWO: "x" },
@@ -62,7 +62,7 @@ test("what came, went and changed is named, with no value of a secret or token",
   assert.doesNotMatch(JSON.stringify(report) + reportText(report), /value-|-pass/);
 });
 
-test("a token that is gone, jobs without their image, and what waits for a restart need attention", () => {
+test("a removed token, jobs without their image, and changes that need a restart need attention", () => {
   const [open, closed] = [reloadable({}), reloadable({ token: "first-pass" })];
   assert.equal(needsAttention(reportOf(closed, open)), true);
   assert.equal(needsAttention(reportOf(open, open, ["MAX_HOLDS"])), true);
@@ -72,9 +72,9 @@ test("a token that is gone, jobs without their image, and what waits for a resta
   assert.match(reportText(report), /^reloaded: 2 waiting jobs .*: old$/);
 });
 
-test("without a change the report says that, and a long list of names is cut", () => {
+test("a report without changes says so, and a long list of names is cut", () => {
   const same = reloadable({ images: { a: 1 }, secrets: { ONE: "x" } });
-  assert.equal(reportText(reportOf(same, same)), "reloaded: nothing has changed");
+  assert.equal(reportText(reportOf(same, same)), "reloaded: no changes");
   const many = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`image-${index}`, 1]));
   const text = reportText(reportOf(reloadable({ images: {} }), reloadable({ images: many })));
   assert.match(text, /images: 30 added \(image-0, .*image-19 and 10 more\)$/);

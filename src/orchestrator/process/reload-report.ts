@@ -3,35 +3,35 @@ import type { OrchestratorConfig } from "../../config/orchestrator-config.ts";
 import type { Secret, SecretSet } from "../../core/secrets/secret.ts";
 import { type MissingImages, missingText } from "../schedule/missing-images.ts";
 
-/** The names that came, went, or mean something else now. */
+/** The added, removed and changed names. */
 export interface ChangedNames {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
 }
 
-/** What a reload changed, without any value. */
+/** The changes of a reload, without values. */
 export interface ReloadReport {
   readonly images: ChangedNames;
-  /** Of the image map: the default label, aliases and sizes. */
+  /** The default label, aliases and sizes of the image map. */
   readonly labels: "changed" | "same";
   readonly secrets: ChangedNames;
   readonly apiToken: "set" | "changed" | "removed" | "same";
-  /** Variables that have new values, which only a restart takes on. */
+  /** Variables with new values that only a restart applies. */
   readonly needRestart: readonly string[];
-  /** Jobs that wait for an image which no map has any more. */
+  /** Jobs that wait for an image which is no longer in any map. */
   readonly missingImages: MissingImages;
 }
 
-/** The reloadable part of a configuration, with the secrets as they are at that moment. */
+/** The reloadable part of a configuration, with the current secrets. */
 export type Reloadable = Pick<OrchestratorConfig, "imageMap" | "apiToken"> & {
   readonly secretSet: SecretSet;
 };
 
-/** The most names that the report names of one kind. */
+/** Maximum number of names of one kind in the report. */
 const namesShownMax = 20;
 
-/** What the removal of the token means: an empty `API_TOKEN` may be a mistake. */
+/** The consequence of a removed token: an empty `API_TOKEN` may be a mistake. */
 const openApi = " (every user of this machine may call the API)";
 
 /** Compares two configurations. Pure. */
@@ -51,12 +51,15 @@ export function compareConfigs(
   };
 }
 
-/** Whether an operator should look at the report: a change waits for a restart, the API has lost its token, or jobs their image. */
+/**
+ * True when an operator should check the report: a change needs a restart, the API lost its token, or jobs
+ * lost their image.
+ */
 export function needsAttention({ needRestart, apiToken, missingImages }: ReloadReport): boolean {
   return needRestart.length > 0 || apiToken === "removed" || missingImages.jobs > 0;
 }
 
-/** The report as one line for a person. */
+/** The report in one line for people. */
 export function reportText(report: ReloadReport): string {
   const { images, labels, secrets, apiToken, needRestart, missingImages } = report;
   const parts = [
@@ -64,10 +67,10 @@ export function reportText(report: ReloadReport): string {
     ...(labels === "same" ? [] : ["labels or sizes changed"]),
     ...namesText("secrets", secrets),
     ...(apiToken === "same" ? [] : [`the API token was ${apiToken}${apiToken === "removed" ? openApi : ""}`]),
-    ...(needRestart.length === 0 ? [] : [`only a restart takes on: ${needRestart.join(", ")}`]),
+    ...(needRestart.length === 0 ? [] : [`needs a restart: ${needRestart.join(", ")}`]),
     ...(missingImages.jobs === 0 ? [] : [missingText(missingImages)]),
   ];
-  return `reloaded: ${parts.join("; ") || "nothing has changed"}`;
+  return `reloaded: ${parts.join("; ") || "no changes"}`;
 }
 
 function compareNames<Value>(
@@ -86,7 +89,7 @@ function compareNames<Value>(
   };
 }
 
-/** The value is hidden from any comparison that does not ask for it. */
+/** Secrets hide their values, so the comparison unwraps them. */
 function isSameSecret(one: Secret, other: Secret): boolean {
   return one.value.reveal() === other.value.reveal() && isDeepStrictEqual(one, other);
 }

@@ -5,7 +5,7 @@ import type { Context } from "../context.ts";
 import { createLiveConfig } from "./live-config.ts";
 import { catchReloads } from "./reload.ts";
 
-test("a SIGHUP during the start is obeyed after it, and many during one reload are one more", async () => {
+test("a SIGHUP during the start reloads after it, and many during one reload make one more", async () => {
   const reloads = catchReloads();
   process.kill(process.pid, "SIGHUP");
   await new Promise((resolve) => process.once("SIGHUP", resolve));
@@ -28,10 +28,10 @@ test("a SIGHUP during the start is obeyed after it, and many during one reload a
   });
   for (let count = 0; count < 3; count += 1) process.emit("SIGHUP", "SIGHUP");
   reading.resolve();
-  const reported = "Not reloaded: one (and 1 more)";
+  const status = "Not reloaded: one (and 1 more)";
   while (states.length < 4) await new Promise(setImmediate);
   await reloads.stop();
-  assert.deepEqual(states, ["reloading", reported, "reloading", reported]);
+  assert.deepEqual(states, ["reloading", status, "reloading", status]);
   assert.deepEqual(errors, [
     ["one", "two"],
     ["one", "two"],

@@ -7,22 +7,25 @@ import type { LiveConfig } from "./live-config.ts";
 import { compareConfigs, needsAttention, type ReloadReport, reportText } from "./reload-report.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
-/** What a reload works with. */
+/** The dependencies of a reload. */
 export interface ReloadParts {
   readonly live: LiveConfig;
   readonly source: Pick<ConfigSource, "reload">;
   readonly serviceManager: Pick<ServiceManager, "ready" | "reloading">;
 }
 
-/** The SIGHUPs of this process. */
+/** The reloads of this process by SIGHUP. */
 export interface Reloads {
-  /** Reloads at each SIGHUP from now on, also at one that came before. Many during one reload are one more. */
+  /**
+   * Reloads at each SIGHUP from now on, including one that arrived before. Many during one reload make one
+   * more.
+   */
   start(context: Context, parts: ReloadParts): void;
-  /** Resolves when no reload is under way any more, and none begins. */
+  /** Resolves when no reload is in progress, and none begins. */
   stop(): Promise<void>;
 }
 
-/** Catches SIGHUP, whose default action would end the process without a word. */
+/** Catches SIGHUP, whose default action ends the process without a log line. */
 export function catchReloads(): Reloads {
   let isDue = false;
   let running: Promise<void> | null = null;
@@ -53,7 +56,10 @@ export function catchReloads(): Reloads {
   };
 }
 
-/** One reload: a configuration with a mistake changes nothing, and all its mistakes are logged. Never rejects. */
+/**
+ * Runs one reload: a configuration with a mistake changes nothing, and all its mistakes are logged. Never
+ * rejects.
+ */
 async function reload(context: Context, parts: ReloadParts): Promise<void> {
   const { serviceManager } = parts;
   await serviceManager.reloading();
@@ -71,10 +77,10 @@ async function outcomeOf(context: Context, parts: ReloadParts): Promise<string> 
   } catch (error) {
     const problems = errorText(error).split("\n");
     const isMistake = isSolsticeError(error, "config_invalid");
-    const what = "not reloaded: the configuration is wrong, and the present one stays";
+    const what = "not reloaded: the configuration is invalid; the current one stays";
     log.error(
       isMistake ? { problems } : { err: error },
-      isMistake ? what : "not reloaded: the present one stays",
+      isMistake ? what : "not reloaded: the current configuration stays",
     );
     return `Not reloaded: ${problems[0]}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ""}`;
   }
@@ -86,24 +92,21 @@ async function exchange(context: Context, { live, source }: ReloadParts): Promis
   const { imageMap, apiToken } = live.config;
   const before = { imageMap, apiToken, secretSet: secrets.current() };
   const showImages = await images.stage(imagesOfHost(config.imageMap, hypervisor.backend, log));
-  // At once: no loop may see an image of one map and ask the store of the other.
+  // Replaced at once: no loop may combine an image of one map with the other map in the store.
   live.replace(config);
   showImages();
   secrets.replace(config.secrets);
   context.store.wake({ kind: "all" });
   for (const warning of warnings) log.warn({}, warning);
   const changes = compareConfigs(before, { ...config, secretSet: secrets.current() }, needRestart);
-  // The reload is done: a store that is away, which other loops report, must not make it look undone.
+  // The reload is complete: an unavailable store, which other loops log, must not make it fail.
   const missingImages = await findMissingImages(context).catch(() => ({ jobs: 0, images: [] }));
   return { ...changes, missingImages };
 }
 
-/** New images may have rules of their own for the network: in place before their first guest. */
+/** New images may have their own firewall rules, which must be in place before their first guest. */
 async function closeNetwork({ hypervisor, runnerUrl, log }: Context): Promise<void> {
   await hypervisor.ensureFirewall(runnerUrl).catch((error: unknown) => {
-    log.warn(
-      { problem: errorText(error) },
-      "the guests' firewall was not brought up to date; it is tried again",
-    );
+    log.warn({ problem: errorText(error) }, "guest firewall was not updated, retrying");
   });
 }

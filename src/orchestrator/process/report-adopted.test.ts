@@ -5,7 +5,7 @@ import { end, hostId, insertClaimed } from "../../store/testing/sample-jobs.ts";
 import type { Context } from "../context.ts";
 import { reportAdopted } from "./report-adopted.ts";
 
-test("each adopted job has a line, and guests that were given another address are counted", async (context) => {
+test("each adopted job has a log line, and guests with another URL are counted", async (context) => {
   const store = await openTestStore(context);
   await insertClaimed(store, "one");
   await insertClaimed(store, "two");

@@ -3,8 +3,8 @@ import type { Context } from "../context.ts";
 import type { LastRun } from "../last-run.ts";
 
 /**
- * Logs each job that this start takes on from the process before it. Guests keep the URL that they were given at their boot:
- * where that was another one, a warning has their number.
+ * Logs each job that this start adopts from the process before it. Guests keep the URL that they received at
+ * boot: a warning has the number of guests with another URL.
  */
 export async function reportAdopted(
   { store, identity, log, runnerUrl }: Pick<Context, "store" | "identity" | "log" | "runnerUrl">,
@@ -18,8 +18,8 @@ export async function reportAdopted(
   if (calling === 0 || lastRun === null || lastRun.runnerUrl === runnerUrl) return;
   log.warn(
     { guests: calling, formerRunnerUrl: lastRun.runnerUrl, runnerUrl },
-    `${calling} adopted ${calling === 1 ? "job has a guest that calls" : "jobs have guests that call"} ${lastRun.runnerUrl}, and this ` +
-      `start gives guests ${runnerUrl}: unless the former address leads here too, their jobs end with SILENCE_TIMEOUT. ` +
-      "Restart with the former RUNNER_LISTEN and RUNNER_URL to keep them",
+    `${calling} adopted ${calling === 1 ? "job has a guest that calls" : "jobs have guests that call"} ${lastRun.runnerUrl}, but this ` +
+      `start listens at ${runnerUrl}: unless the former URL also reaches this host, these jobs end with SILENCE_TIMEOUT. ` +
+      "To keep them, restart with the former RUNNER_LISTEN and RUNNER_URL",
   );
 }

@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import { drain } from "./shutdown.ts";
 
-/** Drains within tenths of a second; gives the outcome, and the phases that were entered. */
+/** Drains within tenths of a second; returns the result, and the entered phases. */
 async function drainWith(idle: () => Promise<void>, phase: "draining" | "forced" = "draining") {
   const phases: string[] = [];
   const context = {
@@ -18,16 +18,16 @@ async function drainWith(idle: () => Promise<void>, phase: "draining" | "forced"
 
 const never = () => new Promise<void>(() => {});
 
-test("a host without jobs is down at once", async () => {
+test("a host without jobs stops at once", async () => {
   assert.deepEqual(await drainWith(async () => {}), { isDown: true, phases: [] });
 });
 
-test("a host that cannot find out whether it has jobs, for want of its database, stops all the same", async () => {
+test("a host stops even if its database is unavailable", async () => {
   assert.deepEqual(await drainWith(never), { isDown: false, phases: ["drained"] });
   assert.deepEqual(await drainWith(never, "forced"), { isDown: false, phases: [] });
 });
 
-test("a SIGUSR2 during the drain ends it at once: the guests are left running", async () => {
+test("a SIGUSR2 during the drain ends it at once: guests keep running", async () => {
   const context = {
     config: { drainTimeoutSeconds: 3600, stopTimeoutSeconds: 3600 },
     log: { info: () => assert.fail("no phase is entered") },

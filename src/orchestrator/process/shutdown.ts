@@ -4,18 +4,21 @@ import type { Context } from "../context.ts";
 import type { Lifecycle } from "../drive/lifecycle-loop.ts";
 import { boundHandOver } from "./hand-over.ts";
 
-/** A first signal drains, a second one skips the waiting, a third one is left to the system. */
+/**
+ * The phases of the first and second signal: drain, then skip the waiting. A third signal has its default
+ * action.
+ */
 const phaseOfSignal: readonly HostPhase[] = ["draining", "forced"];
 
-/** How often a host that drains looks whether it shall go faster, in ms. */
+/** Milliseconds between checks of a draining host for a faster phase. */
 const phaseLookMs = 250;
 
-/** How long, beside `STOP_TIMEOUT`, the guests that are left may take to be removed, in ms. */
+/** Maximum time for removing the remaining guests, in addition to `STOP_TIMEOUT`, in ms. */
 const longestReleaseMs = 45_000;
 
 /**
- * Resolves with the context at the first SIGINT, SIGTERM or SIGUSR2. From then on SIGINT and SIGTERM follow the phases of {@link phaseOfSignal};
- * SIGUSR2 leaves the guests running, also those that a drain still waits for.
+ * Resolves with the context at the first SIGINT, SIGTERM or SIGUSR2. From then on SIGINT and SIGTERM follow
+ * {@link phaseOfSignal}; SIGUSR2 leaves the guests running, including those that a drain waits for.
  */
 export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<Pick<Context, "phase">> {
   return new Promise((resolve) => {
@@ -44,19 +47,18 @@ export function untilSignalled(context: Context, lifecycle: Lifecycle): Promise<
 }
 
 /**
- * Ends the process at once, with 0, at a SIGUSR2 that comes before {@link untilSignalled}: a start that is under way has
- * nothing to hand over. The default action would be a failure in the eyes of a service manager.
+ * Ends the process at once, with 0, at a SIGUSR2 before {@link untilSignalled}: a starting process has
+ * nothing to hand over. A service manager would treat the default action as a failure.
  */
 export function endAtEarlyRestart(): void {
   process.on("SIGUSR2", () => process.exit(0));
 }
 
 /**
- * Takes the host down, once nothing is claimed any more: running jobs may end within `DRAIN_TIMEOUT`, the rest is asked
- * to shut down, then cut off, and goes back to the queue. True once no job of this host is active; false when that could
- * not be brought about, or found out, in time: the database is away, or the hypervisor does not answer. False also, at once, when a
- * SIGUSR2 ends the drain: the phase is `restarting` then.
- * `releaseMs` is for tests.
+ * Stops the host after the last claim: running jobs may end within `DRAIN_TIMEOUT`; the others are shut down,
+ * then destroyed, and requeued. True when no job of this host is active. False when that failed, or could not
+ * be checked, in time: the database is unavailable, or the hypervisor does not answer. Also false, at once,
+ * when a SIGUSR2 ends the drain: the phase is then `restarting`. `releaseMs` is for tests.
  */
 export async function drain(
   context: Pick<Context, "config" | "log" | "phase">,
@@ -90,10 +92,10 @@ function enter(
   context.phase = phase;
   const what: Record<HostPhase, string> = {
     serving: "serving",
-    restarting: "asked to restart (SIGUSR2): the guests run on, and the next start adopts them",
+    restarting: "restarting (SIGUSR2): guests keep running, and the next start adopts them",
     draining: `draining: running jobs may end within ${context.config.drainTimeoutSeconds} s; a second signal skips the waiting`,
-    drained: "the time to drain is over: stopping the jobs that are left; they go back to the queue",
-    forced: "asked twice: cutting off the jobs that are left; they go back to the queue",
+    drained: "drain timed out: stopping the remaining jobs, which return to the queue",
+    forced: "second signal: ending the remaining jobs at once; they return to the queue",
   };
   context.log.info({ phase }, what[phase]);
   lifecycle.wakeAll();

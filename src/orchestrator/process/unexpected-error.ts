@@ -1,13 +1,15 @@
 import type { Log } from "../context.ts";
 
 /**
- * Ends the process at an exception that no code of ours can catch, such as one in an event handler of a library: what state that left
- * behind is unknown. It ends at once, as `kill -9` does: guests go on, and the next start adopts them. Returns what ends the watch.
+ * Ends the process at an exception outside our own calls, such as in an event handler of a library, because
+ * the state after it is unknown. The process ends at once, like after `kill -9`: guests keep running, and the
+ * next start adopts them. Returns a function that removes the handler.
  */
 export function endAtUnexpectedError(log: Log): () => void {
   const onError = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
     try {
-      const what = "an unexpected error ends the orchestrator; guests go on, and its next start adopts them";
+      const what =
+        "unexpected error: the orchestrator ends; guests keep running, and the next start adopts them";
       log.error({ err: error, origin }, what);
     } finally {
       process.exit(1);

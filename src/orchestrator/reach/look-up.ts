@@ -1,10 +1,10 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
-/** The addresses of a host's name, as the system has them; none for a name that has none. Never fails. */
+/** Resolves a host's name to addresses, as the system does; an unknown name has no addresses. Never fails. */
 export type LookUp = (host: string) => Promise<readonly string[]>;
 
-/** Looks up the addresses of a name. */
+/** Resolves a name to its addresses. */
 export async function lookUpHost(host: string): Promise<readonly string[]> {
   try {
     return (await lookup(host, { all: true })).map(({ address }) => address);
@@ -13,13 +13,16 @@ export async function lookUpHost(host: string): Promise<readonly string[]> {
   }
 }
 
-/** How long what was looked up counts, in ms; of a server's address it is enough to be nearly right. */
-const keptMs = 60_000;
+/** Milliseconds for which a result is cached; a server's address may be slightly outdated. */
+const cachedMs = 60_000;
 
-/** How many names are kept: they come from requests. */
+/** Maximum number of cached names, which come from requests. */
 const namesMax = 500;
 
-/** Look-ups at a time: each takes a thread of Node's four, for half a minute where no DNS server answers. */
+/**
+ * Maximum concurrent look-ups: each uses one of Node's four threads, for half a minute when no DNS server
+ * answers.
+ */
 const openMax = 2;
 
 interface Kept {
@@ -28,16 +31,16 @@ interface Kept {
 }
 
 /**
- * Look-ups that are shared and kept for a minute. A name for which there is no thread counts as one without addresses, and is
- * looked up the next time. `now`: ms since the epoch.
+ * Creates look-ups that are shared and cached for a minute. A name for which no thread is free counts as a
+ * name without addresses, and is resolved the next time. `now`: ms since the epoch.
  */
 export function createLookUps(lookUp: LookUp, now: () => number = Date.now): LookUp {
   const kept = new Map<string, Kept>();
   let open = 0;
   return async (host) => {
     if (isIP(host) !== 0) return [host];
-    const known = kept.get(host);
-    if (known !== undefined && now() - known.at < keptMs) return known.addresses;
+    const cached = kept.get(host);
+    if (cached !== undefined && now() - cached.at < cachedMs) return cached.addresses;
     if (open >= openMax) return [];
     open += 1;
     const addresses = lookUp(host).finally(() => {

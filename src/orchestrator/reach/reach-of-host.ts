@@ -2,13 +2,16 @@ import { networkGateway } from "../../hypervisor/libvirt/network.ts";
 import type { LibvirtClient } from "../../libvirt/index.ts";
 import { createRepositoryReach, type ReachedJob, type ReachParts } from "./repository-reach.ts";
 
-/** How long one name may take, in ms. */
+/** Maximum time for resolving one name, in ms. */
 const apiRetryMs = 2000;
 
-/** How many servers are looked at. */
+/** Maximum number of servers to check. */
 const serversMax = 20;
 
-/** Why guests of this host cannot reach the repositories of these jobs: each reason once. Nothing is logged. */
+/**
+ * The reasons why guests of this host cannot reach the repositories of these jobs, each reason once. Logs
+ * nothing.
+ */
 export async function closedRepositories(
   jobs: readonly ReachedJob[],
   parts: Pick<ReachParts, "config" | "lookUp"> & { readonly client: LibvirtClient; readonly network: string },

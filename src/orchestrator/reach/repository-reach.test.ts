@@ -41,7 +41,7 @@ function jobOf(repoUrl: string, image = "red") {
 
 const lan = jobOf("https://git.lan/a/b.git");
 
-test("a closed way has its reason, and the last answer is remembered for who cannot wait", async () => {
+test("an unreachable repository has a reason, and the last answer is cached for callers that cannot wait", async () => {
   const { reach } = setUp();
   assert.equal(reach.lastAnswer(lan), null);
   assert.match(
@@ -52,7 +52,7 @@ test("a closed way has its reason, and the last answer is remembered for who can
   assert.equal(await reach.whyUnreachable(jobOf("https://git.example/a.git")), null);
 });
 
-test("nothing is said where it would not be true: other backends, no firewall, images of other hosts", async () => {
+test("other backends, no firewall and images of other hosts give no firewall reason", async () => {
   for (const change of [{ backend: "zones" }, { backend: "noop" }, { firewall: "off" }] as const)
     assert.equal(await setUp(change).reach.whyUnreachable(lan), null);
   assert.equal(await setUp().reach.whyUnreachable(jobOf("https://git.lan/a.git", "elsewhere")), null);
@@ -61,25 +61,25 @@ test("nothing is said where it would not be true: other backends, no firewall, i
   assert.equal(await setUp({ backend: "noop" }).reach.whyUnreachable(localhost), null);
 });
 
-test("of many jobs one for each server and image counts, and only those with a way to look at", () => {
+test("jobs are reduced to one for each server and image, without jobs that have no repository", () => {
   const { reach } = setUp();
   const none = { ...lan, request: { ...lan.request, repo_url: undefined } };
   const jobs = [lan, jobOf("https://git.lan/other.git"), jobOf("http://git.lan/a.git"), none];
   assert.equal(reach.distinct(jobs).length, 2);
 });
 
-test("a name that does not resolve in time delays nobody and gives no reason", async () => {
+test("a name that does not resolve in time causes no delay and gives no reason", async () => {
   assert.equal(await setUp().reach.whyUnreachable(jobOf("https://slow.example/a.git")), null);
 });
 
-test("the log has a reason once for each server", async () => {
+test("the log has each reason once for each server", async () => {
   const { reach, warned } = setUp();
   for (const job of [lan, jobOf("https://git.lan/other.git"), jobOf("http://10.9.9.9/a.git"), lan])
     await reach.report(job);
   assert.equal(warned.length, 2);
 });
 
-test("the verdict of a failed checkout names the setting, others stay as they are", async () => {
+test("the verdict of a failed checkout names the setting, other verdicts do not change", async () => {
   const { reach } = setUp();
   const failed = await explainCheckout(reach, lan, verdict("checkout_failed", "It failed.", 128));
   assert.match(failed.message, /^It failed\. .*GUEST_LAN_ACCESS=/);
@@ -88,13 +88,13 @@ test("the verdict of a failed checkout names the setting, others stay as they ar
   assert.equal(await explainCheckout(reach, lan, step), step);
 });
 
-test("look-ups are shared and kept for a minute, and two are open at most", async () => {
-  const asked: string[] = [];
+test("look-ups are shared and cached for a minute, and at most two are open", async () => {
+  const resolved: string[] = [];
   const answer = Promise.withResolvers<string[]>();
   let now = 0;
   const lookUp = createLookUps(
     (host) => {
-      asked.push(host);
+      resolved.push(host);
       return answer.promise;
     },
     () => now,
@@ -104,9 +104,9 @@ test("look-ups are shared and kept for a minute, and two are open at most", asyn
   answer.resolve(["192.0.2.1"]);
   assert.deepEqual(await Promise.all(open), [["192.0.2.1"], ["192.0.2.1"], ["192.0.2.1"]]);
   await lookUp("a");
-  assert.deepEqual(asked, ["a", "b"]);
+  assert.deepEqual(resolved, ["a", "b"]);
   now = 60_000;
   await lookUp("a");
   await lookUp("c");
-  assert.deepEqual(asked, ["a", "b", "a", "c"]);
+  assert.deepEqual(resolved, ["a", "b", "a", "c"]);
 });

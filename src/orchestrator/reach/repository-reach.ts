@@ -8,46 +8,46 @@ import type { Log } from "../../core/log.ts";
 import type { Hypervisor } from "../../hypervisor/hypervisor.ts";
 import { createLookUps, type LookUp, lookUpHost } from "./look-up.ts";
 
-/** What of a job decides which way its guest goes. */
+/** The fields of a job that decide how its guest reaches the repository. */
 export type ReachedJob = Pick<Job, "id" | "image"> & { readonly request: Pick<Job["request"], "repo_url"> };
 
-/** Whether guests of this host can reach their jobs' repositories. */
+/** The reachability of jobs' repositories from guests of this host. */
 export interface RepositoryReach {
   /**
-   * Why this host closes the way to the job's repository, and what opens it; null where it does not, and where that is not
-   * known soon. Never fails.
+   * The reason why this host's firewall blocks the job's repository, and the setting that allows it. Null
+   * when the repository is not blocked, or the answer takes too long. Never fails.
    */
   whyUnreachable(job: ReachedJob): Promise<string | null>;
-  /** One job for each server and image among those that need a way from here. */
+  /** One job for each server and image, of the jobs that need network access from this host. */
   distinct<Reached extends ReachedJob>(jobs: readonly Reached[]): Reached[];
   /** The last answer for such a job, for callers that cannot wait. */
   lastAnswer(job: ReachedJob): string | null;
-  /** Logs such a reason, once for each server. */
+  /** Logs the reason, once for each server. */
   report(job: ReachedJob): Promise<void>;
 }
 
-/** What {@link createRepositoryReach} looks at. */
+/** The dependencies of {@link createRepositoryReach}. */
 export interface ReachParts {
   readonly config: Pick<OrchestratorConfig, "firewall" | "guestLanAccess" | "guestHostPorts" | "imageMap">;
   readonly hypervisor: Pick<Hypervisor, "backend" | "runnerHost">;
   readonly log: Pick<Log, "warn">;
-  /** The default asks the system. */
+  /** Default: the system's resolver. */
   readonly lookUp?: LookUp;
-  /** How long an answer may take, in ms: somebody waits for it. */
+  /** Maximum time of an answer, in ms, because a caller waits for it. */
   readonly apiRetryMs?: number;
 }
 
-/** A submission must not become slow by a DNS server that does not answer. */
-const usualPatienceMs = 300;
+/** Short, so that a DNS server without answers does not make submissions slow. */
+const defaultTimeoutMs = 300;
 
-/** How many answers and reported servers are remembered: they come from requests. */
+/** Maximum number of cached answers and logged servers, which come from requests. */
 const answersMax = 1000;
 
-/** Answers for the guests of one host, as its firewall is configured. */
+/** Creates the answers for the guests of one host, according to its firewall configuration. */
 export function createRepositoryReach(parts: ReachParts): RepositoryReach {
   const lookUps = createLookUps(parts.lookUp ?? lookUpHost);
   const answers = new Map<string, string | null>();
-  const reported = new Set<string>();
+  const logged = new Set<string>();
   const reach: RepositoryReach = {
     async whyUnreachable(job) {
       const place = placeOf(parts, job);
@@ -68,16 +68,16 @@ export function createRepositoryReach(parts: ReachParts): RepositoryReach {
     async report(job) {
       const reason = await reach.whyUnreachable(job);
       const key = placeOf(parts, job)?.key ?? "";
-      if (reason === null || reported.has(key)) return;
-      if (reported.size >= answersMax) reported.clear();
-      reported.add(key);
-      parts.log.warn({ jobId: job.id, reason }, "guests of this host cannot reach a job's repository");
+      if (reason === null || logged.has(key)) return;
+      if (logged.size >= answersMax) logged.clear();
+      logged.add(key);
+      parts.log.warn({ jobId: job.id, reason }, "guests of this host cannot reach the repository of a job");
     },
   };
   return reach;
 }
 
-/** The verdict of a failed checkout with why the way was closed, where it was. Repeating it adds nothing. */
+/** Adds the reason to the verdict of a failed checkout, if the repository was blocked. Idempotent. */
 export async function explainCheckout(
   reach: Pick<RepositoryReach, "whyUnreachable">,
   job: ReachedJob,
@@ -89,7 +89,10 @@ export async function explainCheckout(
   return { ...ended, message: `${ended.message} ${reason}` };
 }
 
-/** Where a job's guest would go from here; null where it needs no way, or is no guest of this host. */
+/**
+ * The network place of a job's guest; null when the job needs no access, or would not run as a guest of this
+ * host.
+ */
 function placeOf({ config, hypervisor }: ReachParts, { image, request }: ReachedJob) {
   const target = request.repo_url === undefined ? null : targetOfRepository(request.repo_url);
   const egress = config.imageMap.images.get(image)?.egress;
@@ -104,14 +107,14 @@ async function answerFor(
 ): Promise<string | null> {
   const { target, egress, lookUps } = place;
   const end = new AbortController();
-  const late = sleep(parts.apiRetryMs ?? usualPatienceMs, [], { signal: end.signal });
+  const late = sleep(parts.apiRetryMs ?? defaultTimeoutMs, [], { signal: end.signal });
   const addresses = await Promise.race([lookUps(target.host), late]);
   end.abort();
   late.catch(() => {});
-  return whyUnreachable(target, addresses, await waysOf(parts, egress));
+  return whyUnreachable(target, addresses, await reachableNetworks(parts, egress));
 }
 
-async function waysOf(
+async function reachableNetworks(
   { config, hypervisor }: ReachParts,
   egress: ReachableNetworks["egress"],
 ): Promise<ReachableNetworks | null> {

@@ -4,19 +4,26 @@ import { awaitClaims, claimJob } from "../../store/jobs/jobs.ts";
 import { type Context, isDraining } from "../context.ts";
 import { bootstrapToken } from "../identity.ts";
 
-/** Claims that run at the same time at most. */
+/** Maximum number of concurrent claims. */
 const claimsAtOnce = 32;
 
-/** Claims jobs for this host, and knows of which claims it never heard. */
+/** Claims jobs for this host, and records claims whose answer was lost. */
 export interface Claimer {
   /**
-   * Claims some jobs, all of which this host has room for. Returns how many it got: others may have been faster. Rejects
-   * when the store fails, after every claim has ended or its answer was lost.
+   * Claims some jobs, for all of which this host has room. Returns the number of successful claims: other
+   * hosts may have been faster. Rejects when the store fails, after every claim has ended or its answer was
+   * lost.
    */
   claim(jobIds: readonly string[]): Promise<number>;
-  /** Resolves when no claim is under way; one that began after a change of the host's mind sees it. */
+  /**
+   * Resolves when no claim is in flight; a claim that begins after a change of the host's phase reads the new
+   * phase.
+   */
   ended(): Promise<void>;
-  /** Resolves when no claim whose answer was lost can still succeed: from then on the store tells all that this host holds. */
+  /**
+   * Resolves when no claim whose answer was lost can still succeed: from then on the store has all jobs of
+   * this host.
+   */
   settle(): Promise<void>;
 }
 
@@ -34,7 +41,7 @@ export function createClaimer(context: Context): Claimer {
     async claim(jobIds) {
       let count = 0;
       for (let from = 0; from < jobIds.length; from += claimsAtOnce) {
-        // The host may have been told to stop, or have run out of space, in between.
+        // The host may have begun to stop, or have run out of space, in between.
         if (!startsJobs(context)) break;
         const claims = Promise.allSettled(jobIds.slice(from, from + claimsAtOnce).map(claimOne));
         underWay = claims;
@@ -55,7 +62,7 @@ export function createClaimer(context: Context): Claimer {
   };
 }
 
-/** Whether this host starts jobs at all now. */
+/** True when this host starts jobs now. */
 export function startsJobs(context: Context): boolean {
   return !isDraining(context) && context.pausedReason() === null;
 }

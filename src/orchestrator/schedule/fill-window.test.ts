@@ -32,7 +32,7 @@ function startable(snapshot: SchedulerSnapshot) {
   return (group: { label: string; image: string }) => hasFreeSlot(group) && snapshot.imageReady(group.image);
 }
 
-test("of its window a host chooses what it would choose of the whole queue", async (context) => {
+test("a host chooses the same jobs from its window as from the whole queue", async (context) => {
   const store = await openForTest(context);
   await fc.assert(
     fc.asyncProperty(arbitrarySnapshot, async (snapshot) => {
@@ -45,7 +45,7 @@ test("of its window a host chooses what it would choose of the whole queue", asy
   );
 });
 
-test("a window with fewer jobs of each lane chooses the same, as long as it has one for each free slot", async (context) => {
+test("a window with fewer jobs of each lane chooses the same, if it has one for each free slot", async (context) => {
   const store = await openForTest(context);
   await fc.assert(
     fc.asyncProperty(arbitrarySnapshot, async (snapshot) => {
@@ -62,7 +62,7 @@ test("a window with fewer jobs of each lane chooses the same, as long as it has 
   );
 });
 
-test("with more repositories than a window holds, the oldest job of each has its turn", async (context) => {
+test("with more repositories than a window holds, the oldest job of each gets its turn", async (context) => {
   const store = await openForTest(context);
   const names = Array.from({ length: 40 }, (_, index) => `repository-${String(index).padStart(2, "0")}`);
   for (const fairKey of names) {
@@ -70,20 +70,20 @@ test("with more repositories than a window holds, the oldest job of each has its
       await insertJob(store, newJob(`${fairKey}-${age}`, { fairKey, submittedAt: age }));
   }
   const filler = createWindowFiller(store, { windowJobs: 6, jobsPerLane: 2 });
-  const seen = new Set<string>();
+  const startedIds = new Set<string>();
   const sizes: number[] = [];
   for (let fills = 0; fills < 14; fills += 1) {
     const window = new CandidateWindow();
     await filler.fill(window, () => true);
-    for (const job of window.jobs()) seen.add(job.id);
+    for (const job of window.jobs()) startedIds.add(job.id);
     sizes.push(window.jobs().length);
     assert.ok(window.mayMiss(() => true));
   }
-  assert.deepEqual([...seen].sort(), names.flatMap((name) => [`${name}-1`, `${name}-2`]).sort());
+  assert.deepEqual([...startedIds].sort(), names.flatMap((name) => [`${name}-1`, `${name}-2`]).sort());
   assert.ok(Math.max(...sizes) <= 16 && Math.min(...sizes) > 0, `${sizes}`);
 });
 
-test("a label that has no room is not read, and is a reason to look again once it has", async (context) => {
+test("a label without free slots is not read, and is read again when it has one", async (context) => {
   const store = await openForTest(context);
   await insertJob(store, newJob("full", { label: "full" }));
   await insertJob(store, newJob("free", { label: "free" }));

@@ -3,20 +3,23 @@ import type { QueuedJob } from "../../core/schedule/scheduler.ts";
 import { type LaneCursor, listGroups, listLanes, type QueueGroup } from "../../store/jobs/waiting.ts";
 import type { Store } from "../../store/store.ts";
 
-/** How much a window holds. */
+/** The size of a window. */
 export interface WindowSize {
-  /** Jobs in all, about; they are shared equally between labels. Each round looks at all of them. */
+  /** Approximate number of jobs, shared equally between labels. Each round checks all of them. */
   readonly windowJobs: number;
-  /** Jobs of one lane: what most hosts can start at once. */
+  /** Number of jobs of one lane: the number that most hosts can start at once. */
   readonly jobsPerLane: number;
 }
 
 const defaultSize: WindowSize = { windowJobs: 1000, jobsPerLane: 64 };
 
-/** Labels whose place in the walk over their lanes is remembered; an older one begins again. */
-const rememberedCursors = 1000;
+/**
+ * Maximum number of labels whose position in the walk over their lanes is cached; the walk of an older label
+ * starts again.
+ */
+const cachedCursors = 1000;
 
-/** Fills windows from the store, each where the one before ended. */
+/** Fills windows from the store, each from the end of the one before. */
 export interface WindowFiller {
   /** Reads the candidates of all labels and images that `canStart`. */
   fill(window: CandidateWindow, canStart: (group: QueueGroup) => boolean): Promise<void>;
@@ -32,15 +35,15 @@ export function createWindowFiller(store: Store, size: WindowSize = defaultSize)
     cursors.delete(key);
     let { jobs, next, isCut } = await listLanes(store, group, range);
     if (range.after !== null && next === null) {
-      // The end of the walk may be short of jobs, or empty: it begins again at once.
+      // The end of the walk may have few jobs or none: the walk starts again at once.
       const front = await listLanes(store, group, { ...range, after: null });
       jobs = [...jobs, ...front.jobs];
       next = front.next;
       isCut ||= front.isCut;
     }
-    if (cursors.size >= rememberedCursors) cursors.clear();
+    if (cursors.size >= cachedCursors) cursors.clear();
     if (next !== null) cursors.set(key, next);
-    // A walk that begins in the middle has passed the front, unless it came there again.
+    // A walk that began in the middle has not read the front, unless it reached the front again.
     return { jobs, share: { ...group, isWhole: next === null && !isCut } };
   };
 

@@ -7,7 +7,7 @@ import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 
 /**
- * What this host knows of the others' room when it chooses among `jobs`. The store is asked only where it matters: while a
+ * The free slots of other hosts, for the choice among `jobs`. The store is read only if it matters: while a
  * job waits whose last attempt has just ended here.
  */
 export async function freeSlotsOfOthers(

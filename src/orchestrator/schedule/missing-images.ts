@@ -3,20 +3,26 @@ import { countQueuedByGroup } from "../../store/jobs/capacity.ts";
 import type { Context } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 
-/** Waiting jobs whose image is in no image map, so that they wait until the image is back or until they are cancelled. */
+/**
+ * Waiting jobs whose image is in no image map, so that they wait until the image is added again or they are
+ * cancelled.
+ */
 export interface MissingImages {
-  /** How many jobs. */
+  /** The number of jobs. */
   readonly jobs: number;
   readonly images: readonly string[];
 }
 
-/** The images that waiting jobs need, and that neither this host's map nor another live host has. Costs more the more jobs wait. */
+/**
+ * Finds the images that waiting jobs need, and that neither this host's map nor another live host has. The
+ * cost grows with the number of waiting jobs.
+ */
 export async function findMissingImages(context: Context): Promise<MissingImages> {
-  const { images: known } = context.config.imageMap;
-  const unknown = (await countQueuedByGroup(context.store)).filter(({ image }) => !known.has(image));
-  if (unknown.length === 0) return { jobs: 0, images: [] };
+  const { images: mapped } = context.config.imageMap;
+  const unmapped = (await countQueuedByGroup(context.store)).filter(({ image }) => !mapped.has(image));
+  if (unmapped.length === 0) return { jobs: 0, images: [] };
   const others = await otherHosts(context);
-  const missing = unknown.filter(({ image }) => !others.some((host) => serves(host, image)));
+  const missing = unmapped.filter(({ image }) => !others.some((host) => serves(host, image)));
   return {
     jobs: missing.reduce((sum, { queued }) => sum + queued, 0),
     images: [...new Set(missing.map(({ image }) => image))],

@@ -6,12 +6,12 @@ import { listGroups, listLanes, type QueueGroup } from "../../store/jobs/waiting
 import { type Context, imageHere, isImageReady } from "../context.ts";
 import { otherHosts } from "../hosts/host-facts.ts";
 
-/** How many jobs of one label and image are looked at in one round. */
+/** Maximum number of jobs of one label and image that one round ends. */
 const jobsAtOnce = 200;
 
 /**
- * Ends waiting jobs whose image will not come. Returns whether there may be more of them. Costs a seek for each label
- * whose image is in order, however many jobs wait.
+ * Ends waiting jobs whose image will not become available. Returns true when there may be more of them. Costs
+ * one seek for each label with an available image, for any number of waiting jobs.
  */
 export async function refuseUnavailable(context: Context): Promise<boolean> {
   const missing = (await listGroups(context.store)).filter(({ image }) => !isImageReady(context, image));
@@ -19,7 +19,8 @@ export async function refuseUnavailable(context: Context): Promise<boolean> {
   const others = await otherHosts(context);
   let refused = 0;
   for (const group of missing) {
-    // A job that could wait longest has waited since this process began: while that is hopeful, all are.
+    // A job submitted at time 0 has waited at most since the start of this process: if its image may still
+    // come, so may all.
     if (imageProblem(context, group, { submittedAt: 0, others }) === null) continue;
     const page = await listLanes(context.store, group, {
       after: null,
@@ -36,7 +37,10 @@ export async function refuseUnavailable(context: Context): Promise<boolean> {
   return refused > 0;
 }
 
-/** Why the image of a waiting job will not come, here or on another host, or null while there is hope. */
+/**
+ * The reason why the image of a waiting job will not become available, here or on another host; null while it
+ * may.
+ */
 function imageProblem(
   context: Context,
   { image }: QueueGroup,

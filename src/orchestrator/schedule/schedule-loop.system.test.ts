@@ -41,7 +41,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await delay(10);
 }
 
-test("two hosts at one queue both fill their slots, whenever one gets free, and claim each job once", async (context) => {
+test("two hosts at one queue both fill each free slot, and claim each job once", async (context) => {
   const hostIds = ["host-a", "host-b"];
   const [one, two] = (await openSeveral(context, () => createPostgresDatabase(server), 2)) as [Store, Store];
   const jobIds = Array.from({ length: 36 }, (_, index) => `job${index + 100}`);
@@ -52,7 +52,7 @@ test("two hosts at one queue both fill their slots, whenever one gets free, and 
   const active = async () => (await Promise.all(hostIds.map((hostId) => listSlots(one, hostId)))) as Slots[];
   const ended = new Set<string>();
   while (ended.size < jobIds.length) {
-    // Neither goes idle while the other holds its jobs, for as long as there are enough for both.
+    // Neither host is idle while the other holds its jobs, if there are enough jobs for both.
     const left = jobIds.length - ended.size;
     await until(async () => (await active()).flat().length === Math.min(left, 2 * slots));
     const [ofOne = [], ofTwo = []] = await active();

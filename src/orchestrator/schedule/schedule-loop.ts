@@ -10,31 +10,34 @@ import { createWindowFiller, type WindowFiller } from "./fill-window.ts";
 import { freeSlotsOfOthers } from "./free-slots-of-others.ts";
 import { refuseUnavailable } from "./refuse-unavailable.ts";
 
-/** The longest pause between two rounds, should every wake-up be lost, and between two looks for hopeless jobs, in ms. */
+/**
+ * Maximum pause between two rounds, in case every wake is lost, and between two searches for jobs whose image
+ * is unavailable, in ms.
+ */
 const safetyPollMs = 5_000;
 
-/** How often one round chooses again when other hosts were faster, before it lets others go first. */
+/** Maximum passes of one round, each after other hosts were faster, before other work continues. */
 const maxPasses = 20;
 
-/** What the rounds share. */
+/** The state shared by the rounds. */
 interface Scheduling {
   readonly context: Context;
   readonly window: CandidateWindow;
   readonly filler: WindowFiller;
   readonly claimer: Claimer;
-  /** No slot was free at the last look: new jobs change nothing then. */
+  /** True when no slot was free in the last round: new jobs then need no round. */
   isFull: boolean;
-  /** When to look for hopeless jobs again, by `performance.now()`. */
+  /** The time of the next search for jobs whose image is unavailable, by `performance.now()`. */
   refuseAt: number;
 }
 
-/** The loop that gives free slots to queued jobs. */
+/** The loop that assigns free slots to queued jobs. */
 export interface Scheduler extends Loop {
-  /** Resolves when no claim is under way. */
+  /** Resolves when no claim is in flight. */
   claimsEnded(): Promise<void>;
 }
 
-/** Starts the loop that gives free slots to queued jobs. It is woken by the store and by images. */
+/** Starts the loop that assigns free slots to queued jobs. The store and images wake it. */
 export function startScheduleLoop(context: Context): Scheduler {
   const scheduling: Scheduling = {
     context,
@@ -61,7 +64,10 @@ export function startScheduleLoop(context: Context): Scheduler {
   return { ...loop, claimsEnded: () => scheduling.claimer.ended() };
 }
 
-/** Notes what a wake says of the queue, and tells whether a round is worth it: a slot may be free, and a job may want it. */
+/**
+ * Records the changes of a wake, and returns true when a round is useful: a slot may be free, and a job may
+ * need it.
+ */
 function isNews(scheduling: Scheduling, wake: Wake): boolean {
   const { window } = scheduling;
   switch (wake.kind) {
@@ -72,7 +78,7 @@ function isNews(scheduling: Scheduling, wake: Wake): boolean {
       return wake.ended === true || wake.onHold === true;
     case "queue":
       window.noteChange();
-      // A job that goes back to the queue frees its slot, and it may be one of ours; the next look costs little.
+      // A requeued job frees its slot, which may be on this host; one more round is cheap.
       return !scheduling.isFull || wake.requeued === true;
     case "all":
       window.noteChange();
@@ -82,7 +88,7 @@ function isNews(scheduling: Scheduling, wake: Wake): boolean {
 
 async function runRound(scheduling: Scheduling): Promise<number> {
   const { context } = scheduling;
-  // Whatever was missed, and changed without a wake, is found by this.
+  // Covers changes without a wake, and lost wakes.
   if (performance.now() >= scheduling.refuseAt) {
     scheduling.window.noteChange();
     scheduling.refuseAt = performance.now() + safetyPollMs;
@@ -92,7 +98,10 @@ async function runRound(scheduling: Scheduling): Promise<number> {
   return isDone ? Math.max(0, scheduling.refuseAt - performance.now()) : 0;
 }
 
-/** Claims what can run now. False when there is more to do at once. Costs what it starts, not what waits. */
+/**
+ * Claims the jobs that can start now. False when there is more to do at once. The cost grows with the started
+ * jobs, not with the waiting ones.
+ */
 async function startJobs(scheduling: Scheduling): Promise<boolean> {
   const { context, window, claimer } = scheduling;
   for (let pass = 0; pass < maxPasses; pass += 1) {
@@ -108,13 +117,13 @@ async function startJobs(scheduling: Scheduling): Promise<boolean> {
     if (chosen.length === 0) return true;
     for (const jobId of chosen) window.drop(jobId);
     const claimed = await claimer.claim(chosen);
-    // All that could start has started, unless others were faster or the window ends before the slots do.
+    // All jobs that could start have started, unless others were faster or the window had too few.
     if (claimed === free) return true;
   }
   return false;
 }
 
-/** What to start of the window, which is filled first when it may miss something that matters. */
+/** Chooses the jobs to start from the window, which is filled first when important jobs may be missing. */
 async function choose(scheduling: Scheduling, running: readonly RunningJob[]): Promise<string[]> {
   const { context, window, filler } = scheduling;
   const { maxConcurrency, capacityMap: labelCaps } = context.config;

@@ -6,44 +6,44 @@ import type { JobRequest } from "../../core/request/job-request.ts";
 import type { SecretSet } from "../../core/secrets/secret.ts";
 import { type JobSecrets, secretsOfJob } from "../../core/secrets/secrets-of-job.ts";
 
-/** The operator's secrets as they are now. In memory only. */
+/** The operator's current secrets. In memory only. */
 export interface SecretFiles {
   current(): SecretSet;
-  /** Which of them a job gets, and what is masked in its logs. */
+  /** The secrets that a job receives, and the values masked in its logs. */
   decide(request: JobRequest): JobSecrets;
   /**
-   * {@link decide} for a job that may have come with a change of the files: where it names a secret, files that have changed are
-   * read again first. A file that is wrong changes nothing: what was read before stays, and the log says why. Never rejects.
+   * {@link decide} for a job that may need changed files: if the job names a secret, changed files are read
+   * first. An invalid file changes nothing: the last valid secrets stay, and the problem is logged. Never
+   * rejects.
    */
   refreshAndDecide(request: JobRequest): Promise<JobSecrets>;
-  /** Takes over what was read of another configuration; null: there are no secrets any more. */
+  /** Replaces the secrets by those of another configuration; null: no secrets. */
   replace(config: SecretsConfig | null): void;
 }
 
-/** Reads the operator's secrets file; without one there are no secrets. */
+/** Opens the operator's secrets file; without a file there are no secrets. */
 export function createSecretFiles(initial: SecretsConfig | null, log: Log): SecretFiles {
   let config = initial;
   let reading = initial?.initial ?? noSecrets;
   let refreshing: Promise<void> | null = null;
   let lastProblem = "";
   const facts = () => ({ file: config?.source.path, names: [...reading.secrets.keys()] });
-  if (config !== null) log.info(facts(), "secrets are known by these names");
+  if (config !== null) log.info(facts(), "secrets loaded");
 
   const refresh = async () => {
     const present = config;
     if (present === null || !(await haveSecretsChanged(reading.versions))) return;
     try {
       const next = await loadSecrets(present.source);
-      // Another configuration may have come meanwhile.
+      // Another configuration may have replaced this one meanwhile.
       if (config !== present) return;
       reading = next;
       lastProblem = "";
-      log.info(facts(), "the secrets were read again");
+      log.info(facts(), "secrets reloaded");
     } catch (error) {
-      // Said once, however many jobs come while it is wrong.
+      // Logged once, for any number of jobs while the file is invalid.
       const problem = errorText(error);
-      if (problem !== lastProblem)
-        log.error({ problem }, "the secrets cannot be read again: the old ones stay");
+      if (problem !== lastProblem) log.error({ problem }, "secrets could not be reloaded: the old ones stay");
       lastProblem = problem;
     }
   };

@@ -6,13 +6,13 @@ import type { Context } from "../context.ts";
 import type { Lease } from "../hosts/lease-loop.ts";
 import type { Scheduler } from "../schedule/schedule-loop.ts";
 
-/** What a change of the drain has to reach. */
+/** The dependencies of a change of the drain. */
 export interface DrainParts {
   readonly lease: Pick<Lease, "refresh">;
   readonly scheduler: Pick<Scheduler, "claimsEnded">;
 }
 
-/** What the API's Drain does and tells. With `start`, no job is claimed any more once it answers: what it lists is all there is. */
+/** Serves the API's Drain. With `start`, no job is claimed after the response: its list of jobs is final. */
 export async function drainView(
   context: Context,
   action: DrainAction,
@@ -24,10 +24,7 @@ export async function drainView(
   if (action === "end") drainRecord.end();
   const since = drainRecord.since();
   if (since !== before) {
-    log.info(
-      { draining: since !== null },
-      since === null ? "the drain was ended" : "the host is being drained",
-    );
+    log.info({ draining: since !== null }, since === null ? "drain ended" : "drain started");
     lease.refresh();
     store.wake({ kind: "all" });
   }

@@ -15,25 +15,25 @@ import { listQueued } from "../../store/jobs/waiting.ts";
 import { type Context, imageReadiness, isDraining, isImageReady, isImageServed } from "../context.ts";
 import { factsOfHost, otherHosts } from "../hosts/host-facts.ts";
 
-/** How many waiting jobs an explanation looks at. */
+/** Maximum number of waiting jobs that an explanation reads. */
 const queueWindow = 2_000;
 
-/** How many past jobs an estimate is made from. */
+/** Number of past jobs for an estimate. */
 const durationSample = 20;
 
-/** What does not differ between hosts. */
+/** The facts that are the same for all hosts. */
 interface Shared extends Pick<ExplainSnapshot, "queued" | "queuedIsCut" | "now" | "recentDurations"> {
   readonly sites: readonly Site[];
 }
 
-/** A live host, the jobs that run there, and whether it could start one more. */
+/** A live host, its running jobs, and whether it can start one more. */
 interface Site {
   readonly hostId: string;
   readonly running: readonly RunningJob[];
   readonly hasFreeSlot: SchedulerSnapshot["othersHaveFreeSlot"];
 }
 
-/** What the API's Explain tells of one job, whichever hosts could run it. */
+/** Serves the API's Explain for one job, on every host that could run it. */
 export async function explainView(
   context: Context,
   job: Job,
@@ -87,7 +87,7 @@ async function sitesOf(context: Context, others: readonly HostRecord[]): Promise
   );
 }
 
-/** What a host knows by its own name: what runs there, and whether the others have room. */
+/** The facts of one host: its running jobs, and whether the other hosts have room. */
 function siteFacts(hostId: string, { sites }: Shared) {
   const others = sites.filter((site) => site.hostId !== hostId);
   return {

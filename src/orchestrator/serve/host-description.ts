@@ -5,21 +5,21 @@ import { projectVersion } from "../../host/version.ts";
 import type { Context } from "../context.ts";
 import { describeImages } from "./host-images.ts";
 
-/** What the API's DescribeHost reports. */
+/** The answer of the API's DescribeHost. */
 export type DescribeHost = (options: {
   images: boolean;
 }) => Promise<MessageInitShape<typeof DescribeHostResponseSchema>>;
 
-/** Creates the answers of DescribeHost. Callers at the same time share one look at the disk. */
+/** Creates the answers of DescribeHost. Concurrent callers share one inspection of the disk. */
 export function createHostDescription(context: Context): DescribeHost {
   const { identity, hypervisor } = context;
-  let looking: ReturnType<typeof describeImages> | null = null;
-  const look = () => {
+  let inspecting: ReturnType<typeof describeImages> | null = null;
+  const inspect = () => {
     const { imageMap, dataDir } = context.config;
-    looking ??= describeImages({ imageMap, dataDir, backend: hypervisor.backend }).finally(() => {
-      looking = null;
+    inspecting ??= describeImages({ imageMap, dataDir, backend: hypervisor.backend }).finally(() => {
+      inspecting = null;
     });
-    return looking;
+    return inspecting;
   };
   return async ({ images }) => ({
     hostId: identity.hostId,
@@ -27,7 +27,7 @@ export function createHostDescription(context: Context): DescribeHost {
     version: projectVersion(),
     backend: hypervisor.backend,
     ...configured(context.config),
-    images: images ? await look() : [],
+    images: images ? await inspect() : [],
   });
 }
 

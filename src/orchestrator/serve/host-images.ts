@@ -7,14 +7,14 @@ import type { HostImageSchema } from "../../gen/solstice/v1/jobs_pb.ts";
 import { openImageStore } from "../../images/image-store.ts";
 import type { ImageRow } from "../../images/inspect.ts";
 
-/** A host's images: the map, where they lie, and what the host can run. */
+/** A host's images: the map, their directory, and the backend. */
 export interface ImagePlace {
   readonly imageMap: ImageMap;
   readonly dataDir: string;
   readonly backend: Backend;
 }
 
-/** Every image of the map, and what is of it on this host's disk. Never reads a whole image. */
+/** Describes every image of the map, and its state on this host's disk. Never reads a whole image. */
 export async function describeImages(place: ImagePlace): Promise<MessageInitShape<typeof HostImageSchema>[]> {
   const store = openImageStore(place);
   try {

@@ -6,10 +6,10 @@ import type { Context } from "../context.ts";
 
 type HostCapacity = MessageInitShape<typeof HostCapacitySchema>;
 
-/** How long a lost host that holds nothing is still shown, in ms. */
+/** Milliseconds for which a lost host without jobs is still shown. */
 const shownAfterLossMs = 7 * 24 * 60 * 60 * 1000;
 
-/** Every host that shares the store, this one first, then by name. */
+/** Every host that shares the store, this host first, then by name. */
 export async function hostsView({ store, identity }: Context): Promise<HostCapacity[]> {
   const [hosts, active] = [await listHosts(store), await countActiveByHost(store)];
   const now = Date.now();
@@ -22,7 +22,7 @@ export async function hostsView({ store, identity }: Context): Promise<HostCapac
 
 function hostCapacity(host: HostRecord, active: ActiveJobs): HostCapacity {
   const { facts } = host;
-  // As `countedSlots` has it: what is on hold beyond what the host allows counts like any other.
+  // As in `countedSlots`: guests on hold beyond the host's maximum count as running.
   const onHold = Math.min(active.onHold, facts.maxHolds);
   const labels = Object.keys(facts.labels).filter((label) =>
     Object.hasOwn(facts.images, facts.labels[label] ?? ""),
@@ -44,22 +44,27 @@ function hostCapacity(host: HostRecord, active: ActiveJobs): HostCapacity {
   };
 }
 
-/** What keeps a host from starting jobs, the most final first. */
+/** The condition that keeps a host from starting jobs, the most final first. */
 function condition({ lostAt, facts }: HostRecord): { state: string; message: string } {
   if (lostAt !== null) {
     const isShutDown = facts.draining && facts.restartGraceSeconds === null;
-    const how = isShutDown ? "It was shut down." : "Its lease ran out; its jobs were taken over.";
+    const how = isShutDown
+      ? "The host was shut down."
+      : "The lease of the host expired; its jobs were taken over.";
     return { state: "lost", message: how };
   }
   if (facts.restartGraceSeconds !== null) return { state: "restarting", message: restarting(facts) };
   if (facts.drainRequestedAt !== null) {
-    return { state: "draining", message: "It is being drained; `solstice drain --end` on it ends that." };
+    return {
+      state: "draining",
+      message: "The host is draining; to end that, run `solstice drain --end` on it.",
+    };
   }
-  if (facts.draining) return { state: "draining", message: "It ends its jobs and starts no more." };
+  if (facts.draining) return { state: "draining", message: "The host ends its jobs and starts no more." };
   if (facts.paused !== null) return { state: "paused", message: facts.paused };
   return { state: "serving", message: "" };
 }
 
 function restarting({ restartGraceSeconds: grace }: HostRecord["facts"]): string {
-  return `It restarts; its guests run on. Others take its jobs over unless it is back within ${grace} s.`;
+  return `The host is restarting; its guests keep running. Other hosts take over its jobs unless it returns within ${grace} s.`;
 }

@@ -14,14 +14,14 @@ import { withinProbeTime } from "./probe.ts";
 import type { QueueCounts } from "./queue-counts.ts";
 
 /**
- * What `/metrics` serves. What the store knows is read when it is asked for, so that it cannot drift; while the store is
- * away, `solstice_store_up` is 0, and the rest is served without it.
+ * Creates the source of `/metrics`. Facts of the store are read at each request, so that they are current;
+ * while the store is unavailable, `solstice_store_up` is 0, and the other metrics are served.
  */
 export function createOrchestratorMetrics(context: Context, countQueued: QueueCounts): MetricsSource {
   const metrics = createMetrics();
   const { registry, storeUp, imagesReady, slots, queuedLimit } = metrics;
   const cacheMetrics = createCacheMetrics(registry);
-  // Gauges of what is not there would read 0, and raise alarms.
+  // Gauges of an absent broker would read 0, and raise alarms.
   const brokerMetrics = context.messaging && createBrokerMetrics(registry);
   return {
     contentType: registry.contentType,
@@ -31,7 +31,7 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
       storeUp.set(facts === null ? 0 : 1);
       setStoreMetrics(metrics, facts, config.maxHolds);
       slots.set({ kind: "max" }, config.maxConcurrency);
-      // What is for other hosts is not reported as missing here.
+      // Images for other hosts are not reported as missing here.
       for (const image of config.imageMap.images.keys())
         if (isImageServed(context, image)) imagesReady.set({ image }, isImageReady(context, image) ? 1 : 0);
       setAuditMetrics(metrics, context.audits);
@@ -44,7 +44,7 @@ export function createOrchestratorMetrics(context: Context, countQueued: QueueCo
   };
 }
 
-/** What the store tells of this host, and of what waits. */
+/** Facts in the store about this host, and about the queue. */
 interface StoreFacts {
   readonly queued: number;
   readonly active: readonly { readonly state: JobState; readonly onHold: boolean }[];
@@ -63,7 +63,7 @@ async function readStore(context: Context, countQueued: QueueCounts): Promise<St
   };
 }
 
-/** Null takes the figures away: the last ones would look like the present. */
+/** Null removes the values: old values would look current. */
 function setStoreMetrics(
   { jobs, machines, slots }: Metrics,
   facts: StoreFacts | null,
@@ -95,7 +95,7 @@ function setUpkeep(metrics: Metrics, { diskGuard, pausedReason, retention }: Con
   metrics.diskFree.set(diskGuard.freeBytes() ?? 0);
   metrics.paused.set(pausedReason() === null ? 0 : 1);
   metrics.storeLogBytes.set(retention.logBytes ?? 0);
-  // The state counts; this is what it counted up to now.
+  // The state has the counts; the counter is set to them.
   metrics.retentionRemoved.reset();
   for (const [kind, count] of Object.entries(retention.removed))
     metrics.retentionRemoved.inc({ kind }, count);
@@ -103,17 +103,17 @@ function setUpkeep(metrics: Metrics, { diskGuard, pausedReason, retention }: Con
 
 function setBrokerMetrics(
   metrics: BrokerMetrics,
-  known: { readonly context: Context; readonly unpublished: number | undefined },
+  facts: { readonly context: Context; readonly unpublished: number | undefined },
 ): void {
-  const { messaging } = known.context;
+  const { messaging } = facts.context;
   metrics.connected.set(messaging?.broker.status().connected ? 1 : 0);
-  if (known.unpublished === undefined) metrics.unpublished.remove();
-  else metrics.unpublished.set(known.unpublished);
+  if (facts.unpublished === undefined) metrics.unpublished.remove();
+  else metrics.unpublished.set(facts.unpublished);
   metrics.rejected.reset();
   for (const [reason, count] of messaging?.rejected ?? []) metrics.rejected.inc({ reason }, count);
 }
 
-/** The cache counts; this is what it counted up to now. */
+/** The cache has the counts; the counters are set to them. */
 function setCacheMetrics(metrics: CacheMetrics, { caches }: Context): void {
   const { restores, saves, bytes, removed } = metrics;
   for (const counter of [restores, saves, bytes, removed]) counter.reset();

@@ -9,7 +9,7 @@ import type { Log } from "../context.ts";
 import type { HostIdentity } from "../identity.ts";
 import type { DiskGuard } from "../upkeep/disk-guard.ts";
 
-/** What {@link openTransfers} needs. */
+/** The dependencies of {@link openTransfers}. */
 export interface TransferParts {
   readonly config: OrchestratorConfig;
   readonly identity: HostIdentity;
@@ -20,7 +20,7 @@ export interface TransferParts {
   readonly log: Log;
 }
 
-/** What this host's guests can send and fetch: every kind of file is named here. */
+/** The uploads and downloads of this host's guests: registers every kind of file. */
 export function openTransfers(parts: TransferParts): Transfers {
   const { config, identity, store, blobs, caches, diskGuard, log } = parts;
   return createTransfers({

@@ -1,19 +1,18 @@
 import { countQueuedByGroup, type QueueCount } from "../../store/jobs/capacity.ts";
 import type { Store } from "../../store/store.ts";
 
-/** Counting that takes no longer than this, in ms, is done whenever somebody asks. */
+/** A count that takes at most this time, in ms, is made at each request. */
 const quickMs = 10;
 
-/** How much of the time may go into counting where that takes longer. */
+/** Maximum share of time for counting when a count takes longer. */
 const countingShare = 0.05;
 
-/** How many jobs wait, by label and image; of a long queue, how many did a short while ago. */
+/** The number of queued jobs by label and image; for a long queue, a recent number. */
 export type QueueCounts = () => Promise<readonly QueueCount[]>;
 
 /**
- * Creates the counts of what waits in a store. Counting 100,000 jobs takes tens of milliseconds of a database that has
- * better things to do, however many dashboards ask: then the last answer does for twenty times as long as it took. `now` is
- * for tests.
+ * Creates the counts of queued jobs. Counting 100,000 jobs takes tens of milliseconds of the database, for
+ * each dashboard: then the last count is used for twenty times as long as it took. `now` is for tests.
  */
 export function createQueueCounts(store: Store, now: () => number = () => performance.now()): QueueCounts {
   let counting: Promise<readonly QueueCount[]> | null = null;

@@ -5,15 +5,15 @@ import { type Context, isDraining, isImageReady, isImageServed } from "../contex
 import { withinProbeTime } from "./probe.ts";
 
 /**
- * What `/readyz` asks: can a job be taken in and run now? `leaseProblem` says why this host's lease was not renewed, or
- * null: a database that can be read need not be one that can be written.
+ * The checks of `/readyz`: can a job be accepted and run now? `leaseProblem` is the reason why this host's
+ * lease was not renewed, or null: a database that can be read may still fail to write.
  */
 export async function readiness(context: Context, leaseProblem: string | null): Promise<ReadinessCheck[]> {
   return [
     servingCheck(context),
     await check("store", () => listSlots(context.store, context.identity.hostId)),
     { name: "lease", ok: leaseProblem === null, message: leaseProblem ?? "ok" },
-    // Any question that it must answer; there is no such job.
+    // Any request that the hypervisor must answer; this job does not exist.
     await check("hypervisor", () => context.hypervisor.power("readiness")),
     {
       name: "disk",
@@ -29,7 +29,11 @@ function servingCheck(context: Context): ReadinessCheck {
   const { phase } = context;
   if (phase !== "serving") return { name: "serving", ok: false, message: `this host is ${phase}` };
   const ok = !isDraining(context);
-  return { name: "serving", ok, message: ok ? "ok" : "this host is being drained (solstice drain --end)" };
+  return {
+    name: "serving",
+    ok,
+    message: ok ? "ok" : "this host is draining (to resume: solstice drain --end)",
+  };
 }
 
 function imageCheck(context: Context): ReadinessCheck {
@@ -39,11 +43,11 @@ function imageCheck(context: Context): ReadinessCheck {
   if (mapped.some((image) => isImageServed(context, image))) {
     return { name: "images", ok: ready.length > 0, message: `ready: ${ready.join(", ") || "none yet"}` };
   }
-  const message = `none of the image map is for this host, whose backend is ${hypervisor.backend}`;
+  const message = `no image of the image map is for the backend of this host: ${hypervisor.backend}`;
   return { name: "images", ok: mapped.length === 0, message };
 }
 
-/** While it is away jobs still come through the API, and results wait in the store. */
+/** While the broker is unavailable, jobs still arrive through the API, and results wait in the store. */
 function brokerCheck({ messaging }: Context): ReadinessCheck[] {
   if (messaging === null) return [];
   const { connected, message } = messaging.broker.status();

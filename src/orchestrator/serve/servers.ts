@@ -31,19 +31,23 @@ import { createQueueCounts } from "./queue-counts.ts";
 import { readiness } from "./readiness.ts";
 import { capacityView } from "./views.ts";
 
-/** Where guests call when nothing else is configured. */
+/** The default port of the server for guests. */
 const defaultRunnerPort = 7411;
 
 /**
- * How often a runner is to give a sign of life. It gives two in that time, and hears with each whether its job was
- * cancelled: of a silent step 3 s later at most. One costs the guest some forks and the store one write.
+ * Interval of a runner's heartbeats, in seconds. The runner sends two in that time, and each answer reports a
+ * cancel: during a silent step after 3 s at most. A heartbeat costs the guest some forks and the store one
+ * write.
  */
 const heartbeatSeconds = 6;
 
-/** How much longer than its job a runner keeps trying to deliver what it has, while nobody answers. */
+/**
+ * Time in addition to the job's timeout for which a runner retries its deliveries while the orchestrator does
+ * not answer, in seconds.
+ */
 const runnerDeadlineMarginSeconds = 300;
 
-/** What the runner's server needs before the rest of the orchestrator exists. */
+/** The dependencies of the runner's server, which starts before the rest of the orchestrator. */
 export interface RunnerServerParts {
   readonly config: OrchestratorConfig;
   readonly store: Store;
@@ -58,7 +62,7 @@ export interface RunnerServerParts {
   readonly lastRun: LastRun | null;
 }
 
-/** Starts the server guests call. It is up before any guest, and stays until the last one is gone. */
+/** Starts the server that guests call. It starts before any guest, and stops after the last. */
 export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<ApiServer> {
   const { config, store, hypervisor, transfers, caches, log, secrets, masks, shells, reach } = parts;
   const listen: ListenAddress = config.runnerListen ?? {
@@ -66,7 +70,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
     port: defaultRunnerPort,
   };
   return startRunnerServer({
-    // Guests of the last run call its port: where the kernel chose that one, it is taken again.
+    // Guests of the last run call its port: if the kernel chose that port, this run uses it again.
     listen: { ...listen, preferredPort: parts.lastRun?.runnerPort },
     store,
     log,
@@ -88,7 +92,7 @@ export async function startRunnerEndpoint(parts: RunnerServerParts): Promise<Api
   });
 }
 
-/** The plan, made again for each `Start`: what it holds of secrets is written down nowhere. */
+/** Builds the plan for each `Start`: its secrets are never stored. */
 function planOf(
   job: Job,
   known: {
@@ -128,7 +132,7 @@ function planCheckout({ value, checkout }: Secret): PlanCheckout {
   return { kind: checkout?.kind ?? "password", username, secret: value.reveal() };
 }
 
-/** Starts the server people call. */
+/** Starts the server that people call. */
 export function startUserEndpoint(
   context: Context,
   parts: DrainParts & { readonly admission: Admission; readonly lease: Pick<Lease, "problem"> },
@@ -157,15 +161,15 @@ export function startUserEndpoint(
   });
 }
 
-/** Where an orchestrator can be reached, for commands on its host. */
+/** The URLs of an orchestrator, for commands on its host. */
 export interface OrchestratorUrls {
   readonly apiUrl: string;
   readonly runnerUrl: string;
-  /** A command refuses another host's answer at these addresses. */
+  /** A command refuses answers of another host at these addresses. */
   readonly hostId: string;
 }
 
-/** Notes for commands on this host where the orchestrator is; written last: whatever reads it can call the API at once. */
+/** Writes the URLs for commands on this host. Written last, so that a reader can call the API at once. */
 export function writeNote(dataDir: string, urls: OrchestratorUrls): void {
   replaceFile(
     join(dataDir, orchestratorNoteName),
@@ -174,7 +178,7 @@ export function writeNote(dataDir: string, urls: OrchestratorUrls): void {
   );
 }
 
-/** Removes what {@link writeNote} wrote. */
+/** Removes the file of {@link writeNote}. */
 export function removeNote(dataDir: string): void {
   rmSync(join(dataDir, orchestratorNoteName), { force: true });
 }

@@ -7,7 +7,7 @@ import { type Context, imageReadiness, isDraining } from "../context.ts";
 import { hostsView } from "./hosts-view.ts";
 import type { QueueCounts } from "./queue-counts.ts";
 
-/** What the API's Capacity tells: the caps, what runs on this host, and what waits. */
+/** Serves the API's Capacity: the limits, the running jobs of this host, and the waiting jobs. */
 export async function capacityView(
   context: Context,
   countQueued: QueueCounts,

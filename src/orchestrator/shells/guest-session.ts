@@ -5,44 +5,47 @@ import type { ShellOrder, WindowSize } from "../../core/job/shell-order.ts";
 import type { GuestShell } from "../../hypervisor/hypervisor.ts";
 import { ShellMarkers } from "./shell-markers.ts";
 
-/** How long a shell may be open without a byte either way, and in all, in ms. */
+/** Maximum time of a shell without a byte in either direction, and in total, in ms. */
 export interface ShellLimits {
   readonly idleMs: number;
   readonly totalMs: number;
 }
 
-/** {@link ShellLimits} of every shell; tests have shorter ones. */
+/** {@link ShellLimits} of every shell; tests use shorter ones. */
 export const shellLimits: ShellLimits = { idleMs: 30 * 60_000, totalMs: 12 * 3_600_000 };
 
-/** How long a guest may take to start the shell, in ms: its runner may be in the middle of a call, and emulated. */
+/**
+ * Maximum time until a guest has started the shell, in ms: its runner may be in the middle of a call, and
+ * emulated.
+ */
 const beginMs = 60_000;
 
 const newline = 10;
 
 const endTexts: Readonly<Record<ShellEnd["reason"], string>> = {
   exited: "The shell has ended.",
-  taken_over: "Somebody else has entered the guest: it has one shell at a time.",
-  hold_over: "The hold of the guest is over; it is being removed.",
-  idle: `Nothing was typed or shown for ${shellLimits.idleMs / 60_000} minutes.`,
-  too_long: `A shell lasts ${shellLimits.totalMs / 3_600_000} hours at most.`,
+  taken_over: "Another shell replaced this one: a guest has one shell at a time.",
+  hold_over: "The hold of the guest is over; the guest is being removed.",
+  idle: `The shell had no input or output for ${shellLimits.idleMs / 60_000} minutes.`,
+  too_long: `The shell reached its time limit of ${shellLimits.totalMs / 3_600_000} hours.`,
   lost: "The connection to the guest was lost.",
 };
 
-/** What a {@link GuestSession} is made of. */
+/** The dependencies of a {@link GuestSession}. */
 export interface GuestSessionParts {
   readonly jobId: string;
   readonly guest: GuestShell;
   readonly order: ShellOrder;
-  /** When the hold ends by itself, in ms since the epoch. */
+  /** The time when the hold ends without a release, in ms since the epoch. */
   readonly untilAt: number;
   readonly limits: ShellLimits;
-  /** The order has changed. */
+  /** Called when the order changes. */
   readonly onOrder: () => void;
   /** Called once. */
   readonly onEnd: () => void;
 }
 
-/** One shell: what its guest shows goes to one reader, with the mark of its end taken out, within its bounds. */
+/** One shell: its output goes to one reader, without the marks, within the limits. */
 export class GuestSession implements ShellSession {
   readonly jobId: string;
   readonly #parts: GuestSessionParts;
@@ -64,11 +67,11 @@ export class GuestSession implements ShellSession {
       setTimeout(() => this.end("too_long"), parts.limits.totalMs),
       setTimeout(() => this.end("hold_over"), Math.max(0, parts.untilAt - Date.now())),
     ];
-    // Told with the end of the events; without a listener it would end the process.
+    // The end of the events has the error; without a listener the error would end the process.
     parts.guest.stream.on("error", () => {});
   }
 
-  /** The order as it is now, with the window's present size. */
+  /** The current order, with the current size of the window. */
   get order(): ShellOrder {
     return this.#order;
   }
@@ -96,7 +99,7 @@ export class GuestSession implements ShellSession {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    // A line that no shell has opened yet would lose it.
+    // Input that arrives before the shell has started would be lost.
     await this.#begun.promise;
     if (this.#end || bytes.length === 0) return;
     this.#idle.refresh();
@@ -116,7 +119,7 @@ export class GuestSession implements ShellSession {
     if (this.#end) return;
     this.#order = { ...this.#order, ...size };
     this.#parts.onOrder();
-    // A window of another size is not worth the end of the shell.
+    // A failed resize does not end the shell.
     this.#parts.guest.resize(size).catch(() => {});
   }
 
@@ -124,7 +127,7 @@ export class GuestSession implements ShellSession {
     this.end("lost");
   }
 
-  /** Ends it, with the first reason that there is. */
+  /** Ends the shell; the first reason counts. */
   end(reason: ShellEnd["reason"], exitCode: number | null = null): void {
     if (this.#end) return;
     this.#end = { reason, message: endTexts[reason], exitCode };

@@ -8,7 +8,7 @@ import { loadAttempt } from "../../store/jobs/attempts.ts";
 import type { Store } from "../../store/store.ts";
 import { GuestSession, type ShellLimits, shellLimits } from "./guest-session.ts";
 
-/** What the desk works with. */
+/** The dependencies of {@link createGuestShells}. */
 export interface GuestShellsParts {
   readonly store: Store;
   readonly hypervisor: Pick<Hypervisor, "openShell">;
@@ -17,19 +17,20 @@ export interface GuestShellsParts {
   readonly limits?: ShellLimits;
 }
 
-/** The shells in guests of this host, while this process lives. */
+/** The shells in guests of this host, while this process runs. */
 export interface GuestShells extends Shells {
   close(): void;
 }
 
 /**
- * Knows who is in which guest: one at a time, the last who came. A guest's runner is told of it when it asks; ending a
- * session takes the order back, and the runner ends the shell.
+ * Records the shell of each guest: one at a time, the newest replaces the one before. A guest's runner
+ * receives the order with its next call; the end of a session withdraws the order, and the runner ends the
+ * shell.
  */
 export function createGuestShells(parts: GuestShellsParts): GuestShells {
   const { store, hypervisor, log, limits = shellLimits } = parts;
   const sessions = new Map<string, GuestSession>();
-  // A guest may remember the numbers of a process before this one.
+  // A guest may have received numbers of a process before this one.
   let lastNumber = Math.floor(Date.now() / 1000) % 2 ** 31;
   const unsubscribe = store.subscribe((wake) => {
     if (wake.kind === "log" || sessions.size === 0) return;
@@ -52,14 +53,14 @@ export function createGuestShells(parts: GuestShellsParts): GuestShells {
       onOrder: () => store.wake({ kind: "job", jobId }),
       onEnd: () => {
         if (sessions.get(jobId) === session) sessions.delete(jobId);
-        log.info({ jobId, shell: order.number }, "a shell in a guest on hold has ended");
+        log.info({ jobId, shell: order.number }, "shell in a guest on hold ended");
       },
     });
-    // Two may have come at once.
+    // Two callers may have opened a shell concurrently.
     sessions.get(jobId)?.end("taken_over");
     sessions.set(jobId, session);
     store.wake({ kind: "job", jobId });
-    log.info({ jobId, shell: order.number, mode: order.mode }, "somebody entered a guest on hold");
+    log.info({ jobId, shell: order.number, mode: order.mode }, "shell in a guest on hold opened");
     return session satisfies ShellSession;
   };
 
@@ -76,10 +77,10 @@ export function createGuestShells(parts: GuestShellsParts): GuestShells {
   };
 }
 
-/** Somebody may have released the guest, or cancelled its job, through any host. */
+/** Ends the session after a release of the guest, or a cancel of its job, through any host. */
 async function endWhenOver(store: Store, session: GuestSession): Promise<void> {
   const attempt = await loadAttempt(store, session.jobId).catch(() => undefined);
-  // While the store is away nobody can release anything.
+  // While the store is unavailable, no release is possible.
   if (attempt === undefined) return;
   if (attempt === null || holdEndsAt(attempt.job, attempt.machine, Date.now()) === null)
     session.end("hold_over");

@@ -15,7 +15,7 @@ function filter(number: number, pieces: readonly Uint8Array[]): { shown: string;
   return { shown: shown + marks.flush().toString("latin1"), exitCode: null };
 }
 
-test("the mark is found however the bytes are cut, and nothing of it is shown", () => {
+test("the mark is found in any pieces of the bytes, and removed from the output", () => {
   const text = `${shellBeginMark(7)}one${shellEndMark(3, 1)}two\u001b_solstice-\u001b[0m${shellEndMark(7, 42)}`;
   const expected = { shown: "onetwo\u001b_solstice-\u001b[0m", exitCode: 42 };
   fc.assert(
@@ -29,7 +29,7 @@ test("the mark is found however the bytes are cut, and nothing of it is shown", 
   );
 });
 
-test("output without a mark is shown as it is, byte by byte", () => {
+test("output without a mark is unchanged, byte by byte", () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (pieces) => {
       const whole = Buffer.concat(pieces).toString("latin1");
@@ -38,7 +38,7 @@ test("output without a mark is shown as it is, byte by byte", () => {
   );
 });
 
-test("an escape at the end, and what merely looks like a mark, is shown at last", () => {
+test("an escape at the end, and bytes that resemble a mark, are shown", () => {
   const pieces = [`x\u001b`, `_solstice-shell 12`, ` ended z${"y".repeat(60)}`].map((text) =>
     Buffer.from(text),
   );
@@ -46,7 +46,7 @@ test("an escape at the end, and what merely looks like a mark, is shown at last"
   assert.deepEqual(filter(1, [Buffer.from("$ \u001b")]), { shown: "$ \u001b", exitCode: null });
 });
 
-test("a shell tells when it is ready, and another's mark says nothing of it", () => {
+test("a shell is ready after its own mark, not after the mark of another", () => {
   const marks = new ShellMarkers(7);
   assert.equal(marks.push(Buffer.from(`x${shellBeginMark(6)}y`)).hasBegun, false);
   const { hasBegun, shown, exitCode } = marks.push(Buffer.from(`a${shellBeginMark(7)}b`));

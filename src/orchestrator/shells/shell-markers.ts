@@ -5,18 +5,19 @@ const marker = new RegExp(`^${esc}_solstice-shell (\\d{1,10}) (?:begun|ended (\\
 const longestMark = shellEndMark(2 ** 32 - 1, 255).length;
 const start = Buffer.from("\u001b_solstice-shell ");
 
-/** What a piece of a shell's output holds: what is to be shown, and what the shell tells of itself. */
+/** A piece of a shell's output: the bytes to show, and the events of its marks. */
 export interface ShellOutput {
   readonly shown: Buffer;
-  /** Whether it has just become ready for input. */
+  /** True when the shell has just become ready for input. */
   readonly hasBegun: boolean;
-  /** Not null where it has ended; nothing after that is its own. */
+  /** The exit code when the shell has ended, else null; later bytes are not its own. */
   readonly exitCode: number | null;
 }
 
 /**
- * Finds the marks at the beginning and the end of a shell's output, also in pieces, and takes them out. The marks of other numbers are taken out
- * as well: an earlier shell's end may come late. A guest can fake them; it then ends its own shell.
+ * Finds the marks at the beginning and the end of a shell's output, also across pieces, and removes them.
+ * Marks of other numbers are also removed: the end of an earlier shell may arrive late. A guest can fake
+ * marks, which ends only its own shell.
  */
 export class ShellMarkers {
   readonly #number: number;
@@ -26,7 +27,7 @@ export class ShellMarkers {
     this.#number = number;
   }
 
-  /** Takes the next piece. What may be the beginning of a mark is kept back until more comes. */
+  /** Processes the next piece. A possible beginning of a mark is held until more bytes arrive. */
   push(piece: Uint8Array): ShellOutput {
     let rest = Buffer.concat([this.#kept, piece]);
     this.#kept = Buffer.alloc(0);
@@ -43,7 +44,7 @@ export class ShellMarkers {
         return { shown: Buffer.concat(shown), hasBegun, exitCode: null };
       }
       if (match === null) {
-        // It looked like one. Its first byte is shown, and the rest looked at again.
+        // Not a mark: its first byte is shown, and the rest is checked again.
         shown.push(rest.subarray(0, 1));
         rest = rest.subarray(1);
         continue;
@@ -56,13 +57,13 @@ export class ShellMarkers {
     }
   }
 
-  /** What was kept back, once nothing more comes. */
+  /** The held bytes, after the last piece. */
   flush(): Buffer {
     return this.#kept;
   }
 }
 
-/** Where a mark, or the beginning of one at the end of `bytes`, begins; -1: nowhere. */
+/** The position of a mark, or of its beginning at the end of `bytes`; -1: none. */
 function beginsAt(bytes: Buffer): number {
   const whole = bytes.indexOf(start);
   if (whole !== -1) return whole;

@@ -9,7 +9,7 @@ import { openBlobHost } from "./testing/blob-host.ts";
 
 const dayMs = 86_400_000;
 
-/** A host with a cache; entries last `retentionDays` without use (0: for ever). */
+/** A host with a cache; entries expire after `retentionDays` without use (0: never). */
 async function setUp(t: TestContext, retentionDays: number) {
   const blobHost = await openBlobHost(t);
   const { store, blobs } = blobHost;
@@ -24,13 +24,13 @@ async function setUp(t: TestContext, retentionDays: number) {
   return { ...blobHost, host, caches, names };
 }
 
-test("an entry that was unused for long goes with its blob; one that was used since stays", async (t) => {
+test("an entry unused for long is removed with its blob; an entry used since stays", async (t) => {
   const { host, caches, store, blobs, saveCache, useCache, cacheKeyOf, names } = await setUp(t, 7);
   for (const id of ["saver", "reader"]) await insertClaimed(store, id);
   for (const letter of ["a", "b"]) await saveCache("saver", letter, dayMs);
   await end(store, "saver", "completed");
   await tidyCache(host, 8 * dayMs);
-  assert.deepEqual(await names(), ["a", "b"], "exactly as old as that is not older");
+  assert.deepEqual(await names(), ["a", "b"], "an entry of exactly the limit's age stays");
   await useCache("reader", "b", 5 * dayMs);
   await end(store, "reader", "completed");
   await tidyCache(host, 8 * dayMs + 1);
@@ -39,10 +39,10 @@ test("an entry that was unused for long goes with its blob; one that was used si
   assert.notEqual(await blobs.stat(cacheKeyOf("saver", "b")), null);
   assert.deepEqual(caches.removed, { unused: 1, beyond_limit: 0, without_blob: 0, stray_blobs: 0 });
   await tidyCache(host, 12 * dayMs + 1);
-  assert.deepEqual(await names(), [], "and then it goes as well");
+  assert.deepEqual(await names(), [], "the second entry is removed later");
 });
 
-test("an entry that a job reads stays however old it is, and without a retention all do", async (t) => {
+test("an entry that a job reads stays at any age, and without a retention all entries stay", async (t) => {
   const { host, store, saveCache, useCache, names } = await setUp(t, 7);
   for (const id of ["saver", "reader"]) await insertClaimed(store, id);
   await saveCache("saver", "a", dayMs);
@@ -58,7 +58,7 @@ test("an entry that a job reads stays however old it is, and without a retention
   assert.deepEqual(await names(), ["b"]);
 });
 
-test("a blob of no entry goes, and so does an entry without a blob; what is another's stays", async (t) => {
+test("a blob without an entry and an entry without a blob are removed; those of others stay", async (t) => {
   const { host, caches, store, blobs, write, saveCache, cacheKeyOf, names } = await setUp(t, 0);
   await insertClaimed(store, "saver");
   await saveCache("saver", "a", 1);

@@ -4,13 +4,13 @@ import { type Loop, startLoop } from "../loop.ts";
 import { findEntriesWithoutBlob, findStrayBlobs, removeUnused } from "./cache-sweep.ts";
 import { repairAll, sweepPlace } from "./sweep-place.ts";
 
-/** How often the cache is compared with its blobs, in ms. */
+/** Milliseconds between comparisons of the cache with its blobs. */
 const intervalMs = 3_600_000;
 
-/** The part of a {@link Context} that {@link tidyCache} needs. */
+/** The dependencies of {@link tidyCache}. */
 export type CacheUpkeepContext = Pick<Context, "config" | "store" | "blobs" | "caches" | "identity" | "log">;
 
-/** Starts the loop that keeps the cache as small as it may be: at the start, every hour, and after a save for nothing. */
+/** Starts the loop that limits the cache: at the start, every hour, and after a save that was not needed. */
 export function startCacheLoop(context: Context): Loop {
   const loop = startLoop({
     name: "cache",
@@ -26,8 +26,9 @@ export function startCacheLoop(context: Context): Loop {
 }
 
 /**
- * Removes entries that were not used for long, that are beyond the limits, or whose blob is gone; and blobs of no entry.
- * Each for itself, so that one that fails does not keep the others. Several hosts may do it at once. `now` in ms since the epoch.
+ * Removes entries that were unused for long, that exceed the limits, or whose blob is missing; and blobs
+ * without an entry. A failure of one kind does not stop the others. Several hosts may run it concurrently.
+ * `now` in ms since the epoch.
  */
 export async function tidyCache(context: CacheUpkeepContext, now: number): Promise<void> {
   const { config, caches, log } = context;
@@ -37,10 +38,10 @@ export async function tidyCache(context: CacheUpkeepContext, now: number): Promi
   const attempt = async (what: string, remove: () => Promise<number>): Promise<number> => {
     try {
       const count = await remove();
-      if (count > 0) log.info({ count }, `removed of the cache: ${what}`);
+      if (count > 0) log.info({ count }, `removed from the cache: ${what}`);
       return count;
     } catch (error) {
-      log.warn({ err: error }, `the cache could not be rid of ${what}: ${errorText(error)}`);
+      log.warn({ err: error }, `could not remove from the cache: ${what}: ${errorText(error)}`);
       return 0;
     }
   };

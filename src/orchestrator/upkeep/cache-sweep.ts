@@ -13,17 +13,17 @@ import { getJob } from "../../store/jobs/jobs.ts";
 import type { Store } from "../../store/store.ts";
 import type { Stray, SweepPlace } from "./sweep-place.ts";
 
-/** Blobs of this host's saves that neither an entry nor a save under way needs. */
+/** Blobs of this host's saves that neither an entry nor an unfinished save needs. */
 export async function* findStrayBlobs({ store, blobs, hostId }: SweepPlace): AsyncGenerator<Stray> {
   for await (const { key } of blobs.list(hostBlobPrefix(cacheBlobPrefix, hostId))) {
-    // In this order: what is stored between the two looks is an entry at the second.
+    // In this order: an entry that is stored between the two checks is found by the second.
     if (await isBeingSaved(store, key)) continue;
     if ((await findEntryOfBlob(store, key)) !== null) continue;
     yield {
       kind: "cache_blob_without_entry",
       name: key,
       jobId: uploadOfBlob(key).jobId,
-      cause: `The bytes of a cache lie in ${blobs.place}, but no entry has them: another job saved the same key first, or a process that removed the entry ended before it could remove the bytes.`,
+      cause: `A cache blob in ${blobs.place} has no entry: another job saved the same key first, or the process that removed the entry ended before it removed the blob.`,
       remedy: "remove",
       repair: async () => {
         await blobs.remove(key);
@@ -40,7 +40,7 @@ async function isBeingSaved(store: Store, blobKey: string): Promise<boolean> {
   return job !== null && job.attempt === upload.attempt && isActive(job.state);
 }
 
-/** Entries whose blob is gone: a disk was restored from a backup, or somebody tidied up. */
+/** Entries whose blob is missing: a disk was restored from a backup, or a person removed the file. */
 export async function* findEntriesWithoutBlob({
   store,
   blobs,
@@ -52,14 +52,14 @@ export async function* findEntriesWithoutBlob({
       kind: "cache_entry_without_blob",
       name: id,
       jobId: uploadOfBlob(blobKey).jobId,
-      cause: `The cache has this entry, but its bytes (${blobKey}) are not in ${blobs.place}: a disk was restored from an older copy, or somebody removed them. The entry goes, and a job makes a new one.`,
+      cause: `The blob of this cache entry (${blobKey}) is not in ${blobs.place}: a disk was restored from an older copy, or a person removed the file. The repair removes the entry, and a job saves a new one.`,
       remedy: "finish",
       repair: () => deleteCacheEntry(store, id),
     };
   }
 }
 
-/** Removes entries, of any host, that were last used before `before`. Returns how many. */
+/** Removes entries, of any host, that were last used before `before`. Returns the number. */
 export async function removeUnused(
   { store, blobs, cachePlace }: SweepPlace,
   before: number,
@@ -68,7 +68,7 @@ export async function removeUnused(
   for (const entry of await listUnusedCacheEntries(store, before)) {
     if (!(await evictCacheEntry(store, entry))) continue;
     removed += 1;
-    // Another host's blob goes when that host sweeps.
+    // Another host's blob is removed by the sweep of that host.
     if (entry.place === cachePlace) await blobs.remove(entry.blobKey);
   }
   return removed;

@@ -6,39 +6,42 @@ import { formatBytes, freeBytes, freeBytesOfDataset } from "../../host/files/dis
 import type { Store } from "../../store/store.ts";
 import { startLoop } from "../loop.ts";
 
-/** How often free space is looked at, in ms: the reserve must outlast what the running jobs write in between. */
-const lookIntervalMs = 2_000;
+/**
+ * Milliseconds between measurements of free space: the reserve must last for the writes of running jobs in
+ * between.
+ */
+const measureIntervalMs = 2_000;
 
-/** How long a host starts nothing after a job met a full disk in spite of the guard, in ms. */
+/** Milliseconds for which a host starts no jobs after a job failed on a full disk. */
 const reportHoldMs = 60_000;
 
-/** How much more must be free than when that happened for it to be over at once, in bytes. */
+/** Additional free bytes since that failure that end the pause at once. */
 const reportGainBytes = 16 * 1024 * 1024;
 
-/** More than the reserve by this factor must be free before jobs start again, so that it does not flap. */
+/** Jobs start again when the free space exceeds the reserve by this factor, which prevents flapping. */
 const resumeFactor = 1.1;
 
-/** Keeps jobs from being started on a disk that is nearly full. */
+/** Keeps jobs from starting on a disk that is nearly full. */
 export interface DiskGuard {
-  /** One sentence with the numbers and what to do, while no job may start; else null. */
+  /** One sentence with the numbers and the remedy, while no job may start; else null. */
   pausedReason(): string | null;
-  /** As last looked at; null before the first look. */
+  /** Free bytes at the last measurement; null before the first. */
   freeBytes(): number | null;
   /** Measures, and decides again. */
-  look(): Promise<void>;
-  /** A job met a full disk: nothing starts for a while, whatever the reserve is. */
+  measure(): Promise<void>;
+  /** Reports that a job failed on a full disk: no job starts for a while, with any reserve. */
   reportFull(problem: string): void;
   /** Calls `listener` each time a pause begins (true) or ends (false). */
   onChange(listener: (isPaused: boolean) => void): () => void;
 }
 
-/** What a {@link DiskGuard} needs. */
+/** The dependencies of a {@link DiskGuard}. */
 export interface DiskGuardOptions {
   readonly config: Pick<OrchestratorConfig, "dataDir" | "diskReserveBytes">;
-  /** The ZFS dataset that guests' disks are in, where that is not the data directory's business. */
+  /** The ZFS dataset with the guests' disks, if they are outside the data directory. */
   readonly dataset?: string | null;
   readonly log: Log;
-  /** Runs `zfs`; the default is a process. */
+  /** Runs `zfs`; default: as a process. */
   readonly run?: RunCommand;
   /** For tests. Ms since the epoch. */
   readonly now?: () => number;
@@ -49,12 +52,12 @@ interface Measurement {
   readonly free: number;
 }
 
-/** Whether jobs are held back now, given whether they were before. */
+/** True when jobs must be paused now, given whether they were paused before. */
 export function isBelowReserve(wasBelow: boolean, free: number, reserve: number): boolean {
   return free < (wasBelow ? reserve * resumeFactor : reserve);
 }
 
-/** Makes a guard that has not looked yet. */
+/** Creates a guard without a measurement. */
 export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
   const { config, dataset = null, log, run, now = Date.now } = options;
   const listeners = new Set<(isPaused: boolean) => void>();
@@ -76,14 +79,14 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
     wasPaused = reason !== null;
     const facts = { freeBytes: measured?.free ?? null };
     if (reason !== null) log.warn(facts, `starting no jobs: ${reason}`);
-    else log.info(facts, "there is space on the disk again: starting jobs");
+    else log.info(facts, "disk space is sufficient again: starting jobs");
     for (const listener of listeners) listener(wasPaused);
   };
 
   return {
     pausedReason,
     freeBytes: () => measured?.free ?? null,
-    async look() {
+    async measure() {
       measured = await measureLeast(config.dataDir, { dataset, run });
       isBelow = isBelowReserve(isBelow, measured.free, config.diskReserveBytes);
       reportChange();
@@ -100,28 +103,31 @@ export function createDiskGuard(options: DiskGuardOptions): DiskGuard {
 }
 
 /**
- * Makes a guard that looks again and again until `closing`. The first look is over when this resolves, before any job can
- * be claimed; when a pause begins or ends, every loop looks again.
+ * Creates a guard that measures repeatedly until `closing`. Resolves after the first measurement, before any
+ * job can be claimed; the beginning and the end of a pause wake every loop.
  */
 export async function startDiskGuard(
   parts: DiskGuardOptions & { readonly store: Pick<Store, "wake">; readonly closing: AsyncDisposableStack },
 ): Promise<DiskGuard> {
   const guard = createDiskGuard(parts);
-  await guard.look();
+  await guard.measure();
   guard.onChange(() => parts.store.wake({ kind: "all" }));
   const loop = startLoop({
     name: "disk guard",
     log: parts.log,
     run: async () => {
-      await guard.look();
-      return lookIntervalMs;
+      await guard.measure();
+      return measureIntervalMs;
     },
   });
   parts.closing.defer(() => loop.stop());
   return guard;
 }
 
-/** The parts of the data directory that jobs fill may be mounts of their own, and the dataset another pool: the fullest counts. */
+/**
+ * The fullest of these counts: the parts of the data directory that jobs fill may be separate mounts, and the
+ * dataset may be in another pool.
+ */
 async function measureLeast(
   dataDir: string,
   { dataset, run }: { dataset: string | null; run: RunCommand | undefined },
@@ -139,5 +145,5 @@ function reserveSentence({ path, free }: Measurement, reserve: number): string {
 }
 
 function reportSentence(problem: string): string {
-  return `A guest could not be made for want of space, so this host waits a minute, or for more space, before it tries again: ${problem}`;
+  return `A guest could not be created because the disk is full; this host retries after a minute, or when there is more space: ${problem}`;
 }

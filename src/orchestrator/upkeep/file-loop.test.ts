@@ -9,7 +9,7 @@ import { idOf, openBlobHost } from "./testing/blob-host.ts";
 
 const daySeconds = 86_400;
 
-/** A host with blobs, and what its upkeep is given; jobs keep files on it. */
+/** A host with blobs, and the context of its upkeep; jobs keep files on it. */
 async function setUp(t: TestContext, artifactRetentionSeconds = 0) {
   const blobHost = await openBlobHost(t);
   const { store, blobs } = blobHost;
@@ -21,7 +21,7 @@ async function setUp(t: TestContext, artifactRetentionSeconds = 0) {
   return { ...blobHost, host, lines };
 }
 
-test("artifacts go by age, and young ones stay", async (t) => {
+test("old artifacts are removed, and new artifacts stay", async (t) => {
   const { host, store, keep, expiredAt, isThere, lines } = await setUp(t, daySeconds);
   await insertClaimed(store, "job1");
   await keep("job1", "a", Date.now() - 2 * daySeconds * 1000);
@@ -34,13 +34,13 @@ test("artifacts go by age, and young ones stay", async (t) => {
   assert.equal(lines.length, 1);
 });
 
-test("a blob without a record goes, and a record without a blob says so", async (t) => {
+test("a blob without a record is removed, and a record without a blob is marked as expired", async (t) => {
   const { host, store, blobs, write, keep, keyOf, expiredAt, isThere } = await setUp(t);
   await insertClaimed(store, "job1");
   await keep("job1", "a", 5);
   await keep("job1", "b", 5);
   await write(keyOf("gone1", "c"));
-  // In a bucket that is shared: another kind's, and what a host keeps that has another store.
+  // In a shared bucket: blobs of another kind, and of a host with another store.
   const foreign = ["cache/somebody/else", keyOf("job1", "d", "Other-host")];
   for (const key of foreign) await write(key);
   await blobs.remove(keyOf("job1", "b"));
@@ -51,7 +51,7 @@ test("a blob without a record goes, and a record without a blob says so", async 
   assert.ok(await expiredAt("job1", "b"));
 });
 
-test("what is under way is left alone; what an attempt left that is over goes", async (t) => {
+test("uploads of running attempts stay; those of ended attempts are removed", async (t) => {
   const { host, store, blobs, begin, expiredAt } = await setUp(t);
   const staged = (jobId: string) => join(blobs.stagingDirectory, `${jobId}.1.${idOf("a")}`);
   for (const jobId of ["job1", "job2"]) {

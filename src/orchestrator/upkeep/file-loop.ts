@@ -9,16 +9,16 @@ import {
 } from "./file-sweep.ts";
 import { repairAll, sweepPlace } from "./sweep-place.ts";
 
-/** How often files and their records are compared, in ms. */
+/** Milliseconds between comparisons of files with their records. */
 const intervalMs = 3_600_000;
 
-/** What a write that was cut off left is as old as this before it goes, in ms. */
+/** Age at which the remains of an interrupted write are removed, in ms. */
 const leftoverAgeMs = 86_400_000;
 
-/** The part of a {@link Context} that {@link tidyFiles} needs. */
+/** The dependencies of {@link tidyFiles}. */
 export type FileUpkeepContext = Pick<Context, "config" | "store" | "blobs" | "identity" | "log">;
 
-/** Starts the loop that removes files of jobs that nobody needs: at the start, and every hour. */
+/** Starts the loop that removes unneeded files of jobs: at the start, and every hour. */
 export function startFileLoop(context: Context): Loop {
   return startLoop({
     name: "files",
@@ -31,8 +31,8 @@ export function startFileLoop(context: Context): Loop {
 }
 
 /**
- * Removes artifacts by age, blobs without a record, and what cut-off uploads left; and notes which artifacts are lost. Each
- * for itself, so that one that fails does not keep the others. Several hosts may do it at once.
+ * Removes old artifacts, blobs without a record, and remains of interrupted uploads; records which artifacts
+ * are missing. A failure of one kind does not stop the others. Several hosts may run it concurrently.
  */
 export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
   const { config, store, blobs, identity, log } = context;
@@ -51,8 +51,8 @@ export async function tidyFiles(context: FileUpkeepContext): Promise<void> {
     const before = now - artifactRetentionSeconds * 1000;
     await attempt("removed old artifacts", () => removeOldArtifacts(place, before));
   }
-  await attempt("ended uploads of attempts that are over", () => repairAll(findUnfinishedUploads(place)));
-  await attempt("removed artifacts of jobs that are gone", () => repairAll(findStrayArtifacts(place)));
+  await attempt("finished uploads of ended attempts", () => repairAll(findUnfinishedUploads(place)));
+  await attempt("removed artifacts of removed jobs", () => repairAll(findStrayArtifacts(place)));
   await attempt("found artifacts missing", () => repairAll(findLostArtifacts(place)));
-  await attempt("removed what cut-off writes left", () => blobs.removeLeftovers(now - leftoverAgeMs));
+  await attempt("removed remains of interrupted writes", () => blobs.removeLeftovers(now - leftoverAgeMs));
 }

@@ -16,7 +16,10 @@ import type { AttemptKey } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import type { Stray, SweepPlace } from "./sweep-place.ts";
 
-/** Removes artifacts that became whole before `before`; their rows say since when they are gone. Returns how many. */
+/**
+ * Removes artifacts that were completed before `before`; their records have the time of removal. Returns the
+ * number.
+ */
 export async function removeOldArtifacts(place: SweepPlace, before: number): Promise<number> {
   let removed = 0;
   for await (const upload of keptArtifacts(place, before)) {
@@ -27,17 +30,17 @@ export async function removeOldArtifacts(place: SweepPlace, before: number): Pro
   return removed;
 }
 
-/** Blobs of artifacts of this host's guests that no row names: their jobs are gone. */
+/** Blobs of artifacts from this host's guests without a record: their jobs were removed. */
 export async function* findStrayArtifacts({ store, blobs, hostId }: SweepPlace): AsyncGenerator<Stray> {
   for await (const { key } of blobs.list(hostBlobPrefix(artifactPrefix, hostId))) {
-    // The row is older than the blob, so what is seen without one has none any more.
+    // The record is older than the blob, so a blob without a record has lost it.
     const upload = await getUpload(store, uploadOfBlob(key));
     if (upload !== null && upload.expiredAt === null) continue;
     yield {
       kind: "artifact_without_record",
       name: key,
       jobId: uploadOfBlob(key).jobId,
-      cause: `The bytes of an artifact lie in ${blobs.place}, but the store does not know it (any more). The process that removed its job or its record ended before it could remove the bytes.`,
+      cause: `An artifact blob in ${blobs.place} has no record in the store: the process that removed its job or its record ended before it removed the blob.`,
       remedy: "remove",
       repair: async () => {
         await blobs.remove(key);
@@ -47,7 +50,10 @@ export async function* findStrayArtifacts({ store, blobs, hostId }: SweepPlace):
   }
 }
 
-/** Artifacts that the store says are kept and whose blob is gone: a disk was restored, or somebody tidied up. */
+/**
+ * Artifacts that are recorded as stored, but whose blob is missing: a disk was restored, or a person removed
+ * the file.
+ */
 export async function* findLostArtifacts(place: SweepPlace): AsyncGenerator<Stray> {
   const startedAt = Date.now();
   const present = new Set<string>();
@@ -58,14 +64,14 @@ export async function* findLostArtifacts(place: SweepPlace): AsyncGenerator<Stra
       kind: "artifact_without_blob",
       name: upload.name,
       jobId: upload.jobId,
-      cause: `The store says that attempt ${upload.attempt} kept this artifact, but its bytes (${upload.blobKey}) are not in ${place.blobs.place}: a disk was restored from an older copy, or somebody removed them. The artifact will be said to be gone.`,
+      cause: `Attempt ${upload.attempt} stored this artifact, but its blob (${upload.blobKey}) is not in ${place.blobs.place}: a disk was restored from an older copy, or a person removed the file. The repair records the artifact as expired.`,
       remedy: "finish",
       repair: () => expire(place, upload),
     };
   }
 }
 
-/** Uploads that never became whole and whose attempt is over, with what is staged of them. */
+/** Incomplete uploads of ended attempts, with their staged files. */
 export async function* findUnfinishedUploads(place: SweepPlace): AsyncGenerator<Stray> {
   const { store, blobs } = place;
   const uploads = await listUnfinishedUploads(store, { kind: artifactKind, blobHostId: place.blobHostId });
@@ -75,7 +81,7 @@ export async function* findUnfinishedUploads(place: SweepPlace): AsyncGenerator<
       kind: "unfinished_upload",
       name: upload.name,
       jobId: upload.jobId,
-      cause: `Attempt ${upload.attempt} began to send this artifact and ended before it was whole, so nothing will come of it. Until its record is brought to its end its ${upload.sizeBytes} bytes count against the limit of all artifacts.`,
+      cause: `Attempt ${upload.attempt} ended before it had sent this artifact completely. Until the record is finished, its ${upload.sizeBytes} bytes count toward the limit of all artifacts.`,
       remedy: "finish",
       repair: () => expire(place, upload),
     };
@@ -92,7 +98,7 @@ function stagedFile(path: string, { jobId, attempt }: AttemptKey): Stray {
     kind: "stale_temporary_file",
     name: path,
     jobId,
-    cause: `This is what attempt ${attempt} had sent of a file when it ended; that attempt is over.`,
+    cause: `The staged part of a file that attempt ${attempt} did not send completely; that attempt has ended.`,
     remedy: "remove",
     repair: async () => {
       await rm(path, { force: true });

@@ -5,8 +5,9 @@ import { tapPrefix } from "../../hypervisor/libvirt/firewall/tap-names.ts";
 import { hostIdFileName } from "../identity.ts";
 
 /**
- * Whether the kernel has the firewall of the orchestrator of this data directory, or of any where none ran yet: asking shows
- * that nft is there and may be used. Throws as the orchestrator would at its start.
+ * True when the kernel has the firewall of this data directory's orchestrator; of any owner when no
+ * orchestrator ran there, which still proves that nft is installed and permitted. Throws as the orchestrator
+ * would at its start.
  */
 export async function isFirewallInPlace(dataDir: string): Promise<boolean> {
   const idFile = join(dataDir, hostIdFileName);

@@ -2,12 +2,12 @@ import { errorText } from "../../core/errors.ts";
 import type { Context } from "../context.ts";
 import { type Loop, startLoop } from "../loop.ts";
 
-/** How often it is looked at whether the guests' firewall is still in place, in ms. */
-const lookIntervalMs = 15_000;
+/** Milliseconds between checks of the guest firewall. */
+const checkIntervalMs = 15_000;
 
 /**
- * Starts the loop that keeps the network closed around the guests: somebody may reload the host's own firewall, and take our
- * tables with it. It looks at once when libvirt is back, because its network may be another then.
+ * Starts the loop that maintains the guest firewall: a reload of the host's own firewall may remove our
+ * tables. Also runs when libvirt returns, because its network may have changed.
  */
 export function startFirewallLoop({ hypervisor, runnerUrl, log }: Context): Loop {
   const loop = startLoop({
@@ -15,7 +15,7 @@ export function startFirewallLoop({ hypervisor, runnerUrl, log }: Context): Loop
     log,
     run: async () => {
       await hypervisor.ensureFirewall(runnerUrl);
-      return lookIntervalMs;
+      return checkIntervalMs;
     },
   });
   const unsubscribe = hypervisor.onChange((jobId) => {
@@ -30,11 +30,17 @@ export function startFirewallLoop({ hypervisor, runnerUrl, log }: Context): Loop
   };
 }
 
-/** Takes the guests' firewall away with the last guest. One that stays restricts nobody but guests that there are none of. */
+/**
+ * Removes the guest firewall after the last guest. If that fails, the firewall only restricts guests, of
+ * which there are none.
+ */
 export async function removeFirewallOfGuests({ hypervisor, log }: Context): Promise<void> {
   try {
     await hypervisor.removeFirewall();
   } catch (error) {
-    log.warn({ problem: errorText(error) }, "the guests' firewall stays, though there is no guest any more");
+    log.warn(
+      { problem: errorText(error) },
+      "guest firewall could not be removed, although there are no guests",
+    );
   }
 }

@@ -14,7 +14,7 @@ import type { Store } from "../../store/store.ts";
 import { createKeyedLock } from "../keyed-lock.ts";
 import { cachePlace } from "./sweep-place.ts";
 
-/** What a host's cache is made of. */
+/** The dependencies of a host's cache. */
 export interface HostCacheParts {
   readonly config: Pick<OrchestratorConfig, "cache">;
   readonly store: Store;
@@ -23,23 +23,23 @@ export interface HostCacheParts {
   readonly log: Log;
 }
 
-/** The cache of this host, for who serves guests and for who keeps it small. */
+/** The cache of this host, for the server of guests and for upkeep. */
 export interface HostCaches extends CacheContext {
-  /** Removes what is beyond the limits. Returns how many entries are gone. */
+  /** Removes entries beyond the limits. Returns the number of removed entries. */
   enforceLimits(): Promise<number>;
-  /** Calls `listener` when stray blobs are to be looked for. */
+  /** Calls `listener` when a sweep for orphan blobs is requested. */
   onSweepRequest(listener: () => void): () => void;
-  /** What upkeep removed since the start, for `/metrics`. */
+  /** Number of items that upkeep removed since the start, for `/metrics`. */
   readonly removed: { unused: number; beyond_limit: number; without_blob: number; stray_blobs: number };
-  /** Bytes of all entries, as last weighed; null before that. */
+  /** Bytes of all entries at the last measurement; null before that. */
   sizeBytes: number | null;
 }
 
-/** Makes the cache of a host. */
+/** Creates the cache of a host. */
 export function createHostCaches(parts: HostCacheParts): HostCaches {
   const { config, store, blobs, log } = parts;
   const place = cachePlace(blobs, parts.hostId);
-  // Two saves that make room at once would count on the same bytes.
+  // Two concurrent saves would otherwise count the same free space.
   const lock = createKeyedLock();
   const listeners = new Set<() => void>();
 
@@ -49,10 +49,10 @@ export function createHostCaches(parts: HostCacheParts): HostCaches {
     return entries;
   };
   const evict = async (entry: { readonly id: string; readonly lastUsedAt: number }): Promise<boolean> => {
-    const known = await getCacheEntry(store, entry.id);
-    if (known === null || !(await evictCacheEntry(store, entry))) return false;
-    await blobs.remove(known.blob_key);
-    log.info({ entry: entry.id, bytes: known.size_bytes }, "removed an entry of the cache to make room");
+    const stored = await getCacheEntry(store, entry.id);
+    if (stored === null || !(await evictCacheEntry(store, entry))) return false;
+    await blobs.remove(stored.blob_key);
+    log.info({ entry: entry.id, bytes: stored.size_bytes }, "removed a cache entry to make room");
     caches.removed.beyond_limit += 1;
     return true;
   };
@@ -108,8 +108,8 @@ function refusalText(
 ): string {
   const size = formatBytes(requested.size);
   if (refusal === "entry")
-    return `${size} are more than the ${formatBytes(limits.entryBytes)} that an entry may have`;
+    return `the entry has ${size}, more than the limit of ${formatBytes(limits.entryBytes)}`;
   const whose = refusal === "repository" ? "this repository" : "the whole cache";
   const limit = formatBytes(refusal === "repository" ? limits.repositoryBytes : limits.totalBytes);
-  return `${size} do not fit into the ${limit} of ${whose} beside what jobs are reading now`;
+  return `${size} do not fit into the ${limit} of ${whose}, because running jobs use its other entries`;
 }

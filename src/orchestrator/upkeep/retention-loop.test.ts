@@ -16,7 +16,7 @@ import { createRetentionState } from "./retention-state.ts";
 const mebibyte = 1024 * 1024;
 const daySeconds = 24 * 3600;
 
-/** A host's retention over an empty store, and the lines it logs. */
+/** A host's retention with an empty store, and its log lines. */
 async function setUp(context: TestContext, config: Partial<OrchestratorConfig>) {
   const dataDir = mkdtempSync(join(tmpdir(), "solstice-retention-"));
   const store = await openSqliteStore({ path: join(dataDir, "solstice.db") });
@@ -52,7 +52,7 @@ async function insertFinished(store: Store, id: string, given: { at: number; byt
   await end(store, id, "completed", given.at);
 }
 
-test("old jobs go, however many there are, and young ones stay", async (context) => {
+test("any number of old jobs is removed, and new jobs stay", async (context) => {
   const { host, store, lines } = await setUp(context, { jobRetentionSeconds: daySeconds });
   const old = Date.now() - 2 * daySeconds * 1000;
   for (let index = 0; index < 120; index += 1)
@@ -65,7 +65,7 @@ test("old jobs go, however many there are, and young ones stay", async (context)
   assert.deepEqual(lines, ["removed old jobs with their logs"]);
 });
 
-test("logs beyond the limit go until a tenth of it is free, the oldest first", async (context) => {
+test("logs beyond the limit are removed, oldest first, until a tenth of the limit is free", async (context) => {
   const { host, store, lines } = await setUp(context, { logStoreLimitBytes: 10 * mebibyte });
   for (let index = 0; index < 11; index += 1) {
     await insertFinished(store, `job${index}`, { at: 1000 + index, bytes: mebibyte });
@@ -80,13 +80,14 @@ test("logs beyond the limit go until a tenth of it is free, the oldest first", a
   assert.deepEqual(lines, ["removed the oldest logs"]);
 });
 
-test("hosts that shorten the logs at once go a tenth of the limit too far at most", async (context) => {
+test("hosts that remove logs concurrently exceed the target by at most a tenth of the limit", async (context) => {
   const kibibyte = 1024;
   const { host, store } = await setUp(context, { logStoreLimitBytes: 300 * kibibyte });
   for (let index = 0; index < 120; index += 1) {
     await insertFinished(store, `job${index}`, { at: 1000 + index, bytes: 10 * kibibyte });
   }
-  // Another host does all of it when this one has listed the first logs, and believes to have removed those itself.
+  // Another host removes the same logs after this host has listed the first, which this host counts as its
+  // own.
   const other = { ...host, retention: createRetentionState() };
   let isOthersTurn = true;
   const write: Store["write"] = async (work) => {
@@ -101,7 +102,7 @@ test("hosts that shorten the logs at once go a tenth of the limit too far at mos
   assert.ok(logBytes >= 240 * kibibyte && logBytes <= 270 * kibibyte, `${logBytes} bytes are left`);
 });
 
-test("what is set to be kept for ever is kept, and a kind that fails does not keep the others", async (context) => {
+test("with a retention of for ever all is kept, and a failure of one kind does not stop the others", async (context) => {
   const { host, store, lines, dataDir } = await setUp(context, {
     imageRetentionSeconds: 1,
     logStoreLimitBytes: mebibyte,
@@ -111,7 +112,7 @@ test("what is set to be kept for ever is kept, and a kind that fails does not ke
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "gone.img.part"), "part");
   writeFileSync(join(folder, "gone.img.unused"), "2020-01-01T00:00:00Z");
-  // Nobody knows what guests use, so no image may go.
+  // The images that guests use cannot be read, so no image may be removed.
   writeFileSync(join(dataDir, "guests"), "not a directory");
   await runRetention(host);
   assert.ok(existsSync(join(folder, "gone.img.part")));

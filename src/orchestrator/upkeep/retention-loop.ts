@@ -12,19 +12,20 @@ import { type Loop, startLoop } from "../loop.ts";
 
 const hourMs = 3_600_000;
 
-/** The first run comes this long after the start, when what the start itself brings is over, in ms. */
+/** Milliseconds from the start to the first run, after the work of the start itself. */
 const firstRunMs = 5 * 60_000;
 
 /**
- * Logs go until they take no more than this part of their limit, so that not each new one needs a run. What is left of it
- * is also what goes between two sums: another host that does the same meanwhile goes too far by that much at most.
+ * The part of the limit to which logs are removed, so that not each new log needs a run. The rest is also the
+ * maximum removed between two measurements: another host that runs concurrently removes at most that much too
+ * much.
  */
 const targetShare = 0.9;
 
-/** The part of a {@link Context} that {@link runRetention} needs. */
+/** The dependencies of {@link runRetention}. */
 export type RetentionContext = Pick<Context, "config" | "store" | "log" | "phase" | "retention">;
 
-/** Starts the loop that removes what is old: every hour, and at once when the disk becomes full. */
+/** Starts the loop that removes old data: every hour, and at once when the disk becomes full. */
 export function startRetentionLoop(context: Context): Loop {
   let isDue = false;
   const loop = startLoop({
@@ -45,14 +46,17 @@ export function startRetentionLoop(context: Context): Loop {
   return loop;
 }
 
-/** Hosts that share a database and were started together should not all do this at the same moment. */
+/**
+ * Randomises the interval: hosts that share a database and started together should not run at the same
+ * moment.
+ */
 function withJitter(ms: number): number {
   return ms * (0.8 + Math.random() * 0.4);
 }
 
 /**
- * Removes old jobs, logs beyond the limit, and images that nobody names. Each kind for itself, so that one that fails
- * does not keep the others. Several hosts may do it at once.
+ * Removes old jobs, logs beyond the limit, and images that no image map names. A failure of one kind does not
+ * stop the others. Several hosts may run it concurrently.
  */
 export async function runRetention(context: RetentionContext): Promise<void> {
   const before = { ...context.retention.removed };
@@ -76,7 +80,7 @@ async function attempt(context: RetentionContext, what: string, remove: () => Pr
 async function removeOldJobs(context: RetentionContext): Promise<void> {
   const { jobRetentionSeconds, amqp } = context.config;
   if (jobRetentionSeconds === 0) return;
-  // Where the broker was given up, what waits for it would wait for ever.
+  // Without a broker, unpublished results would keep their jobs for ever.
   const awaitsPublishing = amqp !== null;
   const at = Date.now();
   const before = at - jobRetentionSeconds * 1000;
@@ -103,11 +107,13 @@ async function shortenLogs(context: RetentionContext): Promise<void> {
   retention.logBytes = bytesAfter;
   const facts = { logs, bytesBefore, bytesAfter, limit };
   if (limit > 0 && bytesAfter > limit)
-    context.log.warn(facts, "the logs are beyond their limit, and no finished job has any");
+    context.log.warn(facts, "logs exceed their limit, but no finished job has a log to remove");
   else if (logs > 0) context.log.info(facts, "removed the oldest logs");
 }
 
-/** Frees about `excessBytes`, or a tenth of the limit when that is less. Returns how many logs are gone. */
+/**
+ * Frees about `excessBytes`, or a tenth of the limit when that is less. Returns the number of removed logs.
+ */
 async function removeOldestLogs(context: RetentionContext, excessBytes: number): Promise<number> {
   const at = Date.now();
   let bytes = Math.min(excessBytes, context.config.logStoreLimitBytes * (1 - targetShare));
@@ -129,7 +135,7 @@ async function removeImages(context: RetentionContext): Promise<void> {
   }
 }
 
-/** Repeats a step to the end of the finished jobs, or until this host is told to stop. Returns how much was removed. */
+/** Repeats a step until no finished jobs are left, or this host stops. Returns the total number removed. */
 async function stepThrough(
   context: RetentionContext,
   take: (after: FinishedPlace | null) => Promise<RetentionStep>,

@@ -1,11 +1,11 @@
-/** What retention did since the start, for `/metrics`. */
+/** The work of retention since the start, for `/metrics`. */
 export interface RetentionState {
   readonly removed: { jobs: number; logs: number; images: number };
-  /** What all logs took when they were last counted; null before that. */
+  /** Bytes of all logs at the last count; null before that. */
   logBytes: number | null;
 }
 
-/** A state in which nothing was done yet. */
+/** The state before the first run. */
 export function createRetentionState(): RetentionState {
   return { removed: { jobs: 0, logs: 0, images: 0 }, logBytes: null };
 }

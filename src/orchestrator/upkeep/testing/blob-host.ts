@@ -65,7 +65,7 @@ function cachesOf({ store, write }: Place) {
     pathsId: "paths",
     place: hostId,
   };
-  /** A job under way saves an entry, whose id and key are the letter. */
+  /** A running job saves an entry, whose id and key are the letter. */
   const saveCache = async (jobId: string, letter: string, at: number) => {
     const blobKey = cacheKeyOf(jobId, letter);
     await write(blobKey);
@@ -73,7 +73,7 @@ function cachesOf({ store, write }: Place) {
     const entry = { jobId, attempt: 1, index: 0, id: letter, bucket, key: letter, blobKey, at, ...content };
     await store.write((trx) => saveCacheEntryWithin(trx, entry));
   };
-  /** A job under way restores it. */
+  /** A running job restores an entry. */
   const useCache = (jobId: string, letter: string, at: number) =>
     restoreCache(store, {
       ...{ jobId, attempt: 1, index: 0, bucket, refs: ["main"], lookups: cacheLookups(letter, []), at },
