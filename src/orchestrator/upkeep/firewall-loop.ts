@@ -31,8 +31,7 @@ export function startFirewallLoop({ hypervisor, runnerUrl, log }: Context): Loop
 }
 
 /**
- * Removes the guest firewall after the last guest. If that fails, the firewall only restricts guests, of
- * which there are none.
+ * Removes the guest firewall after the last guest. If that fails, the remaining firewall has no effect.
  */
 export async function removeFirewallOfGuests({ hypervisor, log }: Context): Promise<void> {
   try {
