@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openDataDirectory } from "./data-directory.ts";
 
-test("a data directory is created, or the error tells the operator what to correct", (t) => {
+test("a data directory is created, or the error names the problem and the remedy", (t) => {
   const root = mkdtempSync(join(tmpdir(), "solstice-data-"));
   t.after(() => rmSync(root, { recursive: true }));
   openDataDirectory(join(root, "a", "b"));

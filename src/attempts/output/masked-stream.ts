@@ -41,7 +41,7 @@ export class MaskedStream {
     return this.#partOf(this.#masker.feed(data));
   }
 
-  /** Ends the log, and returns the held bytes, or null when there are none. */
+  /** Ends the log, and returns the held bytes, or null. */
   finish(): LogPart | null {
     return this.#masker === null ? null : this.#partOf(this.#masker.finish());
   }

@@ -62,7 +62,7 @@ async function refuseUnknownSecrets({ secrets }: Context, request: JobRequest): 
   const { unknown } = await secrets.refreshAndDecide(request);
   if (unknown.length === 0) return;
   throw new SolsticeError("usage", `Unknown secret: ${unknown.join(", ")}.`, {
-    remedy: "Correct the name, or ask the operator to add it to the secrets file (SECRETS_FILE).",
+    remedy: "Correct the name, or have the operator add the secret to the secrets file (SECRETS_FILE).",
   });
 }
 

@@ -105,7 +105,7 @@ function parseBody({ body, bodyBytes }: Delivery): unknown {
 
 interface Refusal {
   readonly delivery: Delivery;
-  /** The document, or null where there was none. */
+  /** The parsed document; null when the body is not JSON. */
   readonly input: unknown;
   readonly code: ErrorCode;
   readonly message: string;
