@@ -42,10 +42,7 @@ export interface DownloadGrant {
   readonly sha256: string;
 }
 
-/**
- * Finds the blob that a guest may read under an id of this kind; null when there is none, or access is
- * refused.
- */
+/** Finds the blob that a guest may read under an id of this kind; null when it may read no such blob. */
 export type FindDownload = (session: RunnerSession, id: string) => Promise<DownloadGrant | null>;
 
 /** The kinds of uploads and downloads by name: a word of lower-case letters. */

@@ -30,9 +30,7 @@ export function startFirewallLoop({ hypervisor, runnerUrl, log }: Context): Loop
   };
 }
 
-/**
- * Removes the guest firewall after the last guest. If that fails, the remaining firewall has no effect.
- */
+/** Removes the guest firewall after the last guest. If that fails, the remaining firewall restricts only guests. */
 export async function removeFirewallOfGuests({ hypervisor, log }: Context): Promise<void> {
   try {
     await hypervisor.removeFirewall();
