@@ -15,7 +15,7 @@ const walRetryMs = 25;
  */
 const walSizeLimitBytes = 64 * 1024 * 1024;
 
-/** What SQLite takes for a database in memory: we would create a file of that name, and keep nothing in it. */
+/** SQLite's name for a database in memory. Refused: we would create a file of that name, and store no data in it. */
 const inMemory = ":memory:";
 
 /**
@@ -23,7 +23,7 @@ const inMemory = ":memory:";
  * writes are durable: WAL, and every commit on disk before it returns. Throws `store_failed` or `disk_full`.
  */
 export async function openDatabaseFile(path: string): Promise<DatabaseSync> {
-  if (path === inMemory) throw new TypeError(`The store needs a file, not ${inMemory}: name a path.`);
+  if (path === inMemory) throw new TypeError(`The store needs a file: give a path instead of ${inMemory}.`);
   const database = withStoreErrors(path, () => {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     closeSync(openSync(path, "a", 0o600));
