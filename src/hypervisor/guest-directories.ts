@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { jobIdOfGuest } from "../core/job/job.ts";
 import { hasErrorCode } from "../host/error-code.ts";
 
-/** The directory that holds one directory for each guest, whatever the backend. */
+/** Returns the directory that holds one directory for each guest, for every backend. */
 export function guestsDirectory(dataDir: string): string {
   return join(dataDir, "guests");
 }
 
-/** The directory of one guest, with the names of what is in it. */
+/** The directory of one guest, with the names of its files. */
 export interface GuestDirectory {
   readonly path: string;
   readonly jobId: string;
@@ -16,8 +16,8 @@ export interface GuestDirectory {
 }
 
 /**
- * The guests' directories below `guestsDir`. Whatever else is there, a link to a directory too, is not of our form and
- * is passed over. None where `guestsDir` does not exist.
+ * Lists the guests' directories below `guestsDir`; empty when `guestsDir` does not exist. Entries of another form are
+ * skipped, also a link to a directory.
  */
 export async function readGuestDirectories(guestsDir: string): Promise<GuestDirectory[]> {
   const entries = await readdir(guestsDir, { withFileTypes: true }).catch(noneIfMissing);

@@ -7,21 +7,21 @@ import { chooseHypervisor, createHypervisor } from "./router.ts";
 
 const answers = async () => null;
 const silent = async () => "no daemon answered.";
-const notAsked = async () => assert.fail("libvirt must not be asked");
+const notAsked = async () => assert.fail("libvirt must not be probed");
 
-test("what is asked for by name is taken without looking", async () => {
+test("a backend that is requested by name is used without a probe", async () => {
   for (const name of ["libvirt", "zones", "noop"] as const) {
     assert.equal(await chooseHypervisor(name, { platform: "sunos", whyNoLibvirt: notAsked }), name);
   }
 });
 
-test("auto takes libvirt where it answers, on Linux and elsewhere", async () => {
+test("auto chooses libvirt when it answers, on Linux and elsewhere", async () => {
   for (const platform of ["linux", "freebsd"] as const) {
     assert.equal(await chooseHypervisor("auto", { platform, whyNoLibvirt: answers }), "libvirt");
   }
 });
 
-test("auto never falls back to noop, and says what keeps libvirt away and what to install", async () => {
+test("auto never chooses noop; its error has the reason and the packages to install", async () => {
   await assert.rejects(chooseHypervisor("auto", { platform: "linux", whyNoLibvirt: silent }), (error) => {
     assert.ok(isSolsticeError(error, "hypervisor_unavailable"));
     assert.match(error.message, /no daemon answered/);
@@ -30,11 +30,11 @@ test("auto never falls back to noop, and says what keeps libvirt away and what t
   });
 });
 
-test("on illumos auto takes zones, without asking for libvirt", async () => {
+test("on illumos auto chooses zones, without probing libvirt", async () => {
   assert.equal(await chooseHypervisor("auto", { platform: "sunos", whyNoLibvirt: notAsked }), "zones");
 });
 
-test("a libvirt that is not there is named with its socket", async () => {
+test("the error for a missing libvirt has its socket", async () => {
   const config = {
     hypervisor: "auto",
     libvirtUri: "qemu+unix:///system?socket=/nonexistent/libvirt-sock",

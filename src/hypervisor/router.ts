@@ -7,13 +7,16 @@ import { createLibvirtClient } from "../libvirt/index.ts";
 import type { Hypervisor, WriteSeed } from "./hypervisor.ts";
 import type { KvmProbe } from "./libvirt/virt-type.ts";
 
-/** What must be free to make a guest, where the host's reserve is not less. The disk guard has stopped long before. */
+/**
+ * Free bytes required to create a guest, if the host's reserve is not smaller. The disk guard stops new jobs long
+ * before.
+ */
 const guestReserveBytes = 1024 ** 3;
 
-/** Where illumos has the brand of zones that are bhyve's guests. */
+/** Directory of the brand of bhyve zones on illumos. */
 const bhyveBrand = "/usr/lib/brand/bhyve";
 
-/** What {@link createHypervisor} needs besides the configuration. */
+/** Input of {@link createHypervisor} besides the configuration. */
 export interface HypervisorOptions {
   readonly config: Pick<
     OrchestratorConfig,
@@ -31,16 +34,16 @@ export interface HypervisorOptions {
     | "zones"
     | "imageRetentionSeconds"
   >;
-  /** What marks the guests of this installation; the same after a restart. */
+  /** The mark of this installation's guests; the same after a restart. */
   readonly ownerId: string;
   readonly log: Log;
   /** `writeSeed` of src/guest. */
   readonly writeSeed: WriteSeed;
-  /** Whether KVM really works here; asked only where the virt type is `auto`. */
+  /** Reports if KVM really works here; called only when the virt type is `auto`. */
   readonly probeKvm?: KvmProbe;
 }
 
-/** The backend that the configuration asks for. It is not prepared yet. Throws as {@link chooseHypervisor}. */
+/** Creates the configured backend, which is not prepared yet. Throws like {@link chooseHypervisor}. */
 export async function createHypervisor(options: HypervisorOptions): Promise<Hypervisor> {
   const { config, log } = options;
   const backend = await chooseHypervisor(config.hypervisor, {
@@ -51,7 +54,10 @@ export async function createHypervisor(options: HypervisorOptions): Promise<Hype
   return openers[backend](options);
 }
 
-/** Makes each backend of its part of the configuration. Only the one in use is loaded: libvirt's brings two XML libraries. */
+/**
+ * Creates each backend from its part of the configuration. Only the chosen one is loaded: libvirt's loads two XML
+ * libraries.
+ */
 const openers: Readonly<Record<Backend, (options: HypervisorOptions) => Promise<Hypervisor>>> = {
   async libvirt({ config, ownerId, log, writeSeed, probeKvm }) {
     const { dataDir, libvirtUri: uri, libvirtNetwork: network, libvirtVirtType: virtType } = config;
@@ -82,16 +88,16 @@ function firewallSettings(config: HypervisorOptions["config"]) {
   return { egress, lanAccess: config.guestLanAccess, hostPorts: config.guestHostPorts };
 }
 
-/** What {@link chooseHypervisor} looks at. */
+/** Input of {@link chooseHypervisor}. */
 export interface HostFacts {
   readonly platform: NodeJS.Platform;
-  /** What keeps libvirt from being used, or null when it answers. */
+  /** Returns the reason why libvirt cannot be used, or null when it answers. */
   readonly whyNoLibvirt: () => Promise<string | null>;
 }
 
 /**
- * Decides which backend to use. `auto` takes zones on illumos, elsewhere libvirt where it answers, and never `noop`, which
- * would pretend to run jobs. Throws `hypervisor_unavailable` with what to install.
+ * Chooses the backend. `auto` chooses zones on illumos, elsewhere libvirt if it answers, and never `noop`, which would
+ * only simulate jobs. Throws `hypervisor_unavailable` with the packages to install.
  */
 export async function chooseHypervisor(
   asked: OrchestratorConfig["hypervisor"],

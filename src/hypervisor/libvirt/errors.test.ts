@@ -8,8 +8,8 @@ function libvirtError(code: number, message: string): LibvirtError {
   return new LibvirtError({ code, domain: 10, level: 2, message, procedure: "domain_create_with_flags" });
 }
 
-test("libvirt's words are kept, with a code and a remedy that fit them", () => {
-  // Each text was said by libvirt 9.0 with QEMU 7.2.
+test("libvirt's error text is kept, with a matching code and remedy", () => {
+  // Each text is an error of libvirt 9.0 with QEMU 7.2.
   const expected: [number, string, string, RegExp][] = [
     [43, "Network not found: no network with matching name 'nope'", "network_missing", /net-start/],
     [55, "Requested operation is not valid: network 'ci' is not active", "network_missing", /net-start/],
@@ -50,7 +50,7 @@ test("libvirt's words are kept, with a code and a remedy that fit them", () => {
   }
 });
 
-test("a connection that is not there is no fault of the guest", () => {
+test("a missing connection is reported as such, not as a failure of the guest", () => {
   const error = toSolsticeError(
     new LibvirtConnectionError("lost", "The socket closed."),
     "job-x cannot start",
@@ -59,13 +59,13 @@ test("a connection that is not there is no fault of the guest", () => {
   assert.match(error.message, /The socket closed/);
 });
 
-test("a call without an answer does not ask to start a daemon that runs", () => {
+test("the remedy for a timeout does not advise to start the running daemon", () => {
   const error = toSolsticeError(new LibvirtConnectionError("timeout", "Not answered."), "job-x");
   assert.equal(error.code, "hypervisor_unavailable");
   assert.match(error.remedy ?? "", /busy or hangs/);
 });
 
-test("our own errors pass as they are", () => {
+test("SolsticeErrors pass unchanged", () => {
   const ours = new SolsticeError("disk_full", "Full.");
   assert.equal(toSolsticeError(ours, "anything"), ours);
 });

@@ -18,9 +18,9 @@ const refusedCodes: readonly number[] = [
 ];
 
 /**
- * The first that matches counts. Where libvirt has a code of its own for a failure, the code is compared; what QEMU or the system
- * reported has one code for all, `INTERNAL_ERROR` or `SYSTEM_ERROR`, and only its text differs. The texts were seen with
- * libvirt 9.0 and QEMU 7.2.
+ * The first match counts. A failure with a libvirt code of its own is matched by the code; failures that QEMU or the system
+ * reported share the codes `INTERNAL_ERROR` or `SYSTEM_ERROR`, and only their texts differ. The texts come from libvirt 9.0
+ * and QEMU 7.2.
  */
 const translations: readonly Translation[] = [
   {
@@ -53,7 +53,7 @@ const translations: readonly Translation[] = [
   {
     matches: ({ text }) => /No such file or directory/i.test(text),
     code: "hypervisor_failed",
-    remedy: "Something removed a file that the guest needs; the next attempt makes it again.",
+    remedy: "A file of the guest was removed; the next attempt creates it again.",
   },
   {
     matches: ({ text }) => /Cannot allocate memory/i.test(text),
@@ -61,7 +61,7 @@ const translations: readonly Translation[] = [
     remedy: "The host has too little free memory for this guest: lower MAX_CONCURRENCY or the size.",
   },
   {
-    // Where KVM opens but does not work, QEMU dies of an assertion in its kvm.c.
+    // If KVM opens but does not work, QEMU aborts with an assertion in its kvm.c.
     matches: ({ text }) => /kvm/i.test(text),
     code: "hypervisor_failed",
     remedy: "KVM does not work here: check /dev/kvm, or set LIBVIRT_VIRT_TYPE=qemu.",
@@ -74,16 +74,16 @@ const translations: readonly Translation[] = [
   {
     matches: () => true,
     code: "hypervisor_failed",
-    remedy: "See libvirt's log, and /var/log/libvirt/qemu for QEMU's own words.",
+    remedy: "See libvirt's log, and /var/log/libvirt/qemu for QEMU's log.",
   },
 ];
 
-/** Makes a `SolsticeError` of whatever libvirt or its connection threw; `doing` is the start of the sentence. */
+/** Converts an error of libvirt or its connection into a `SolsticeError`; `doing` is the start of the sentence. */
 export function toSolsticeError(error: unknown, doing: string): SolsticeError {
   if (error instanceof SolsticeError) return error;
   if (error instanceof LibvirtConnectionError) {
     return new SolsticeError("hypervisor_unavailable", `${doing}: ${error.message}`, {
-      // Seen where /dev/kvm had another group: libvirtd then examines QEMU again for each call.
+      // Seen when /dev/kvm had another group: libvirtd then examines QEMU again for each call.
       remedy:
         error.reason === "timeout"
           ? "libvirtd is busy or hangs: see its log, and that /dev/kvm belongs to group kvm (scripts/setup-host.sh repairs that)."

@@ -9,21 +9,21 @@ import type { VirtType } from "./guest/domain-xml.ts";
 import type { MacAddresses } from "./mac-addresses.ts";
 import { OWNERSHIP_NAMESPACE, type Ownership, parseOwnership } from "./ownership.ts";
 
-/** What every operation of this backend works with, once the host is prepared. */
+/** Context of every operation of this backend on a prepared host. */
 export interface LibvirtHost {
   readonly client: LibvirtClient;
   readonly ownerId: string;
   readonly network: string;
   readonly virtType: VirtType;
   readonly guestsDir: string;
-  /** Bytes that must stay free on the guests' file system when a guest is made. */
+  /** Bytes that must stay free on the guests' file system when a guest is created. */
   readonly reserveBytes: number;
-  /** Where QEMU's logs of the domains are left behind; null where that is not ours to clean. */
+  /** Directory of QEMU's logs of the domains; null when this user must not clean it. */
   readonly domainLogDir: string | null;
   readonly writeSeed: WriteSeed;
   readonly run: RunCommand;
   readonly macAddresses: MacAddresses;
-  /** Null where the operator wants none. */
+  /** Null when the operator disabled the firewall. */
   readonly firewall: Firewall | null;
   readonly log: Log;
 }
@@ -34,7 +34,7 @@ export type FoundDomain =
   | { readonly kind: "foreign"; readonly domain: Domain; readonly ownership: Ownership | null }
   | { readonly kind: "ours"; readonly domain: Domain; readonly attempt: number };
 
-/** Looks the guest's domain up, and whose it is. */
+/** Finds the guest's domain and its owner. */
 export async function findDomain(host: LibvirtHost, jobId: string): Promise<FoundDomain> {
   try {
     const domain = await host.client.lookupDomainByName(guestName(jobId));
@@ -48,17 +48,17 @@ export async function findDomain(host: LibvirtHost, jobId: string): Promise<Foun
   }
 }
 
-/** Whether libvirt said that there is no such domain (any more). */
+/** True when libvirt reported that the domain does not exist (any more). */
 export function isGone(error: unknown): boolean {
   return isLibvirtError(error, LibvirtErrorCode.NO_DOMAIN);
 }
 
-/** Whether libvirt said that the domain is not in the state for this; it may have ended in between. */
+/** True when libvirt reported that the domain is not in the required state; it may have ended meanwhile. */
 export function isWrongState(error: unknown): boolean {
   return isLibvirtError(error, LibvirtErrorCode.OPERATION_INVALID);
 }
 
-/** What a domain's mark says, or null where it has none. */
+/** Reads a domain's mark; null when it has none. */
 export async function readOwnership(host: LibvirtHost, domain: Domain): Promise<Ownership | null> {
   try {
     return parseOwnership(await host.client.domainMetadata(domain, OWNERSHIP_NAMESPACE));

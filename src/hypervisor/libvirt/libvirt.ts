@@ -25,7 +25,7 @@ import { createMacAddresses } from "./mac-addresses.ts";
 import { networkGateway, prepareNetwork } from "./network.ts";
 import { chooseVirtType, type KvmProbe } from "./virt-type.ts";
 
-/** Where the system's libvirt leaves QEMU's log of every domain. */
+/** Directory in which the system's libvirt keeps QEMU's log of every domain. */
 const SYSTEM_DOMAIN_LOGS = "/var/log/libvirt/qemu";
 const DEFAULT_RESERVE_BYTES = 1024 ** 3;
 
@@ -35,23 +35,23 @@ export interface LibvirtHypervisorOptions {
   readonly uri: string;
   readonly network: string;
   readonly virtType: "auto" | VirtType;
-  /** Absolute; guests live under `guests/` in it. QEMU's user must be able to pass through its parents. */
+  /** Absolute path; guests are in its directory `guests/`. QEMU's user must be able to pass through its parents. */
   readonly dataDir: string;
-  /** What marks our domains; another installation on the same libvirt has another. */
+  /** The mark of our domains; another installation on the same libvirt has another id. */
   readonly ownerId: string;
   readonly writeSeed: WriteSeed;
   readonly log: Log;
   /** Runs `qemu-img`; the default is a process. */
   readonly run?: RunCommand;
-  /** Without it, KVM counts as working where libvirt offers it. */
+  /** By default, KVM counts as working when libvirt offers it. */
   readonly probeKvm?: KvmProbe | undefined;
-  /** Bytes that must stay free when a guest is made; default 1 GiB. */
+  /** Bytes that must stay free when a guest is created; default 1 GiB. */
   readonly reserveBytes?: number;
-  /** Null: no firewall around the guests, which a warning tells at each start. */
+  /** Null: no firewall around the guests; each start of the orchestrator then logs a warning. */
   readonly firewall: FirewallSettings | null;
 }
 
-/** Guests as libvirt domains of this host. Nothing is connected before `connect()` or `prepare()`. */
+/** Creates the backend for guests as libvirt domains of this host. Connects only in `connect()` or `prepare()`. */
 export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
   const listeners = new Set<(jobId: string | null) => void>();
   let prepared: LibvirtHost | null = null;
@@ -85,18 +85,19 @@ export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hype
       }
     },
     ensureFirewall: (runnerUrl) =>
-      withHost("The guests' network cannot be closed", (host) => ensureFirewall(host, runnerUrl)),
+      withHost("The guest firewall cannot be installed", (host) => ensureFirewall(host, runnerUrl)),
     removeFirewall: () =>
-      withHost("The guests' firewall cannot be removed", async (host) => host.firewall?.remove()),
+      withHost("The guest firewall cannot be removed", async (host) => host.firewall?.remove()),
     runnerHost: () =>
       withHost("The guests' network cannot be read", (host) => networkGateway(host.client, host.network)),
-    create: (spec) => withHost(`${guestName(spec.jobId)} cannot be made`, (host) => createGuest(host, spec)),
+    create: (spec) =>
+      withHost(`${guestName(spec.jobId)} cannot be created`, (host) => createGuest(host, spec)),
     start: (jobId) =>
       withHost(`${guestName(jobId)} cannot start`, (host) => startBehindFirewall(host, jobId)),
     power: (jobId) =>
       withHost(`The state of ${guestName(jobId)} is unknown`, (host) => readPower(host, jobId)),
     requestShutdown: (jobId) =>
-      withHost(`${guestName(jobId)} cannot be asked to shut down`, (host) => shutdownGuest(host, jobId)),
+      withHost(`${guestName(jobId)} cannot be shut down`, (host) => shutdownGuest(host, jobId)),
     destroy: (jobId) =>
       withHost(`${guestName(jobId)} cannot be stopped`, (host) => destroyGuest(host, jobId)),
     remove: (jobId) => withHost(`${guestName(jobId)} cannot be removed`, (host) => removeGuest(host, jobId)),
@@ -128,7 +129,7 @@ async function connectHost(
   const client = await createLibvirtClient({ uri });
   try {
     const capabilities = await client.capabilities();
-    const virtType = await chooseVirtType({ asked: options.virtType, capabilities, probeKvm, log });
+    const virtType = await chooseVirtType({ requested: options.virtType, capabilities, probeKvm, log });
     forwardChanges(client, listeners);
     const reserveBytes = options.reserveBytes ?? DEFAULT_RESERVE_BYTES;
     const domainLogDir = isSystem(uri) ? SYSTEM_DOMAIN_LOGS : null;
@@ -168,13 +169,13 @@ async function prepareDirectory({ dataDir, uri, log }: LibvirtHypervisorOptions)
   }
 }
 
-/** Lets QEMU's user pass through a directory of ours that an earlier start made under a narrow umask. */
+/** Lets QEMU's user pass through our directory when an earlier start created it under a narrow umask. */
 async function openOwn(directory: string): Promise<void> {
   const { mode, uid } = await stat(directory);
   if (uid === process.getuid?.() && (mode & 0o001) === 0) await chmod(directory, (mode & 0o777) | 0o011);
 }
 
-/** The first directory from `path` upwards that others cannot pass through, or null. */
+/** Returns the first directory from `path` upwards that others cannot pass through, or null. */
 async function closedParent(path: string): Promise<string | null> {
   for (let directory = path; ; directory = dirname(directory)) {
     const { mode } = await stat(directory);

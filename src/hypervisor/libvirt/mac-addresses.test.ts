@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createMacAddresses, poolAddress, poolSize } from "./mac-addresses.ts";
 
-test("guests get different addresses, keep theirs, and leave them to the next", async (context) => {
+test("guests get different addresses, keep them, and free them for later guests", async (context) => {
   const guestsDir = mkdtempSync(join(tmpdir(), "mac-"));
   context.after(() => rmSync(guestsDir, { recursive: true }));
   const directories = ["a", "b", "c"].map((name) => join(guestsDir, name));
@@ -21,7 +21,7 @@ test("guests get different addresses, keep theirs, and leave them to the next", 
   assert.equal(await pool.take(c), together[0]);
 });
 
-test("an address is a locally administered one of a single card, and the pool has an end", async (context) => {
+test("an address is locally administered and for a single card, and the pool has a limit", async (context) => {
   assert.match(poolAddress("owner", poolSize - 1), /^52:54(:[0-9a-f]{2}){3}:ff$/);
   assert.notEqual(poolAddress("owner", 0), poolAddress("other", 0));
 
@@ -29,7 +29,7 @@ test("an address is a locally administered one of a single card, and the pool ha
   context.after(() => rmSync(guestsDir, { recursive: true }));
   const pool = createMacAddresses(guestsDir, "owner");
   const taken = [];
-  // Each take reads all guests: the first ones have theirs already.
+  // Each take reads all guests: the first ones already have their address.
   for (let guest = 0; guest <= poolSize; guest += 1) {
     const directory = join(guestsDir, String(guest));
     mkdirSync(directory);

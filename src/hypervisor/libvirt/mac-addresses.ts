@@ -4,27 +4,29 @@ import { join } from "node:path";
 import pLimit from "p-limit";
 import { hasErrorCode } from "../../host/error-code.ts";
 
-/** As many guests of one host have an address of the pool; any more get a random one from libvirt. */
+/** Number of addresses in the pool of a host; a guest without a free one gets a random address from libvirt. */
 export const poolSize = 256;
 
-/** The file in a guest's directory that says which address it has. */
+/** File in a guest's directory with its address. */
 const fileName = "mac-address";
 
 /**
- * The network cards' addresses of a host's guests: a small pool, each used again once its guest is gone.
+ * The network cards' addresses of a host's guests: a small pool, each reused after its guest is removed.
  *
  * With a new address for each guest, every job takes a lease of its own, and leases last an hour: a /24 network is used
- * up by 250 jobs, and those that follow wait for an address until their boot deadline. A known address is also served at
- * once, while dnsmasq pings a new one and waits 3 s for an answer, one guest after the other.
+ * up by 250 jobs, and later jobs wait for an address until their boot deadline. A known address is also served at once,
+ * while dnsmasq pings a new one and waits 3 s for an answer, one guest after the other.
  */
 export interface MacAddresses {
-  /** The address of the guest that owns `directory`: the one it has, else a free one. Null when none is free. */
+  /**
+   * Returns the address of the guest that owns `directory`: its present one, else a free one. Null when all are in use.
+   */
   take(directory: string): Promise<string | null>;
 }
 
-/** The pool of the guests below `guestsDir`. One process uses it: the data directory has a lock. */
+/** The pool of the guests below `guestsDir`. Only one process uses it: the data directory has a lock. */
 export function createMacAddresses(guestsDir: string, ownerId: string): MacAddresses {
-  // One after the other, or two guests would find the same address free.
+  // One call at a time; otherwise two guests could get the same free address.
   const oneByOne = pLimit(1);
   return { take: (directory) => oneByOne(takeFree, guestsDir, ownerId, directory) };
 }
@@ -43,7 +45,7 @@ async function takeFree(guestsDir: string, ownerId: string, directory: string): 
   return null;
 }
 
-/** The address of the guest that owns `directory`; null where none is written down. */
+/** Returns the address of the guest that owns `directory`; null when none is recorded. */
 export async function readMacAddress(directory: string): Promise<string | null> {
   try {
     return await readFile(join(directory, fileName), "utf8");
@@ -53,12 +55,12 @@ export async function readMacAddress(directory: string): Promise<string | null> 
   }
 }
 
-/** The pool's address number `index`: locally administered (52 in hex), and another for another installation. */
+/** Returns address number `index` of the pool: locally administered (52 in hex), and different for each installation. */
 export function poolAddress(ownerId: string, index: number): string {
   return sharedPrefix(ownerId) + index.toString(16).padStart(2, "0");
 }
 
-/** What all addresses of an installation's pool begin with: their first five bytes. */
+/** Returns the common first five bytes of all addresses of an installation's pool. */
 export function sharedPrefix(ownerId: string): string {
   const owner = createHash("sha256").update(ownerId).digest().subarray(0, 3);
   return [0x52, 0x54, ...owner].map((byte) => `${byte.toString(16).padStart(2, "0")}:`).join("");

@@ -6,7 +6,7 @@ import { parseXml } from "./xml.ts";
 
 const DEFAULT_NETWORK_FILE = "/usr/share/libvirt/networks/default.xml";
 
-/** Makes the network active, now and whenever libvirtd starts. Fails with `network_missing` and what to do. */
+/** Activates the network, now and whenever libvirtd starts. Throws `network_missing` with the remedy. */
 export async function prepareNetwork(client: LibvirtClient, name: string, log: Log): Promise<void> {
   const network = await findNetwork(client, name);
   if (!(await client.networkActive(network))) {
@@ -16,7 +16,7 @@ export async function prepareNetwork(client: LibvirtClient, name: string, log: L
   if (!(await client.networkAutostart(network))) await client.setNetworkAutostart(network, true);
 }
 
-/** The IPv4 address that the host itself has on the network. */
+/** Returns the host's own IPv4 address on the network. */
 export async function networkGateway(client: LibvirtClient, name: string): Promise<string> {
   const gateway = parseGateway(await client.networkXml(await findNetwork(client, name)));
   if (gateway !== null) return gateway;
@@ -30,7 +30,7 @@ export async function networkGateway(client: LibvirtClient, name: string): Promi
   );
 }
 
-/** The first IPv4 address of a network's XML, or null. */
+/** Returns the first IPv4 address in a network's XML, or null. */
 export function parseGateway(xml: string): string | null {
   const addresses: unknown = parseXml(xml).network?.ip;
   if (!Array.isArray(addresses)) return null;
@@ -55,7 +55,7 @@ async function startNetwork(client: LibvirtClient, network: Network): Promise<vo
   try {
     await client.startNetwork(network);
   } catch (error) {
-    // Another process may have been faster.
+    // Another process may have started the network first.
     if (await client.networkActive(network)) return;
     throw new SolsticeError(
       "network_missing",

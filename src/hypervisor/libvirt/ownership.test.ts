@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { ownershipElement, parseOwnership } from "./ownership.ts";
 import { buildXml } from "./xml.ts";
 
-test("what is written is read back", () => {
+test("a written element is read back", () => {
   const id = fc.stringMatching(/^[0-9a-z]{4,40}$/);
   fc.assert(
     fc.property(fc.uuid(), id, fc.integer({ min: 1, max: 1000 }), (owner, jobId, attempt) => {
@@ -14,12 +14,12 @@ test("what is written is read back", () => {
   );
 });
 
-test("libvirt's own way to print the element is understood", () => {
+test("the element is also read in libvirt's own format", () => {
   const printed = `<solstice:guest xmlns:solstice='https://solstice-ci.dev/xmlns/guest/1' owner='o' job='j' attempt='3'/>`;
   assert.deepEqual(parseOwnership(printed), { owner: "o", jobId: "j", attempt: 3 });
 });
 
-test("anything else is nobody's", () => {
+test("any other text has no owner", () => {
   for (const xml of [
     "",
     "<guest/>",

@@ -3,15 +3,15 @@ import { parseXml } from "./xml.ts";
 /** The namespace of our element in a domain's `<metadata>`. */
 export const OWNERSHIP_NAMESPACE = "https://solstice-ci.dev/xmlns/guest/1";
 
-/** Whose guest a domain is. */
+/** Owner of a domain that is a guest. */
 export interface Ownership {
-  /** The installation: every orchestrator and data directory has its own. */
+  /** Id of the installation: every orchestrator and data directory has its own. */
   readonly owner: string;
   readonly jobId: string;
   readonly attempt: number;
 }
 
-/** Our `<metadata>` child, in the object form that `buildXml` reads. */
+/** Returns our `<metadata>` child, in the object form of `buildXml`. */
 export function ownershipElement(ownership: Ownership): object {
   return {
     "solstice:guest": {
@@ -23,7 +23,7 @@ export function ownershipElement(ownership: Ownership): object {
   };
 }
 
-/** Reads what {@link ownershipElement} wrote, as libvirt gives it back; null for anything else. */
+/** Parses the element of {@link ownershipElement} in libvirt's format; null for anything else. */
 export function parseOwnership(xml: string): Ownership | null {
   const { guest }: { guest?: unknown } = parseXml(xml);
   if (typeof guest !== "object" || guest === null) return null;

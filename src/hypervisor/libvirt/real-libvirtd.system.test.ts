@@ -72,13 +72,13 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     return { ...testSpec({ jobId, attempt: 1, behaviour: "obedient", imagePath }), ...changes };
   }
 
-  test("nothing works before prepare, and nothing answers where no libvirtd is", async () => {
+  test("calls fail before prepare, and prepare fails without libvirtd", async () => {
     await assert.rejects(create().listInventory(), { code: "hypervisor_unavailable" });
     const elsewhere = create({ uri: "qemu+unix:///system?socket=/nonexistent" });
     await assert.rejects(elsewhere.prepare(), { code: "hypervisor_unavailable", remedy: /libvirtd/ });
   });
 
-  test("a missing network is named, with the command that makes it", async () => {
+  test("the error for a missing network has its name and the command that defines it", async () => {
     await assert.rejects(create({ network: "nope" }).prepare(), {
       code: "network_missing",
       message: /no network 'nope'/,
@@ -86,7 +86,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     });
   });
 
-  test("a network that does not run is started, and from now on with libvirtd", async () => {
+  test("an inactive network is started, and set to start with libvirtd", async () => {
     const name = `net-${ownerId.slice(0, 8)}`;
     const network = await client.defineNetworkXml(`<network><name>${name}</name></network>`);
     try {
@@ -106,7 +106,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     }
   });
 
-  test("a guest that a lost host left under the name is replaced, one of anybody else is not", async () => {
+  test("a lost host's guest of that name is replaced, another owner's is not", async () => {
     const lost = await prepared({ ownerId: `${ownerId}-lost`, dataDir: join(dataDir, "lost") });
     const ours = await prepared();
     const first = newSpec();
@@ -123,7 +123,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     }
     await ours.create({ ...first, attempt: 2, formerHosts: [`${ownerId}-lost`] });
     await ours.start(jobId);
-    // The lost host is back: it removes its own files, and leaves the guest that is not its own alone.
+    // The lost host is back: it removes its own files, and does not touch the new guest.
     assert.equal(await lost.power(jobId), "stopped");
     await lost.remove(jobId);
     assert.equal(await lost.power(jobId), "absent");
@@ -131,7 +131,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await ours.remove(jobId);
   });
 
-  test("a network that cannot start says why", async () => {
+  test("the error for a network that cannot start has the reason", async () => {
     const hypervisor = await prepared();
     const name = `clash-${ownerId.slice(0, 8)}`;
     const address = await hypervisor.runnerHost();
@@ -148,7 +148,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     }
   });
 
-  test("files are for QEMU alone", async () => {
+  test("files are readable only for QEMU", async () => {
     const hypervisor = await prepared();
     const spec = newSpec();
     await hypervisor.create(spec);
@@ -160,7 +160,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await hypervisor.remove(spec.jobId);
   });
 
-  test("a disk is as large as asked for, and never smaller than the image", async () => {
+  test("a disk has the requested size, and is never smaller than the image", async () => {
     const hypervisor = await prepared();
     const spec = newSpec({ size: { cpu: 1, ramMb: 64, diskGb: 7 } });
     await hypervisor.create(spec);
@@ -177,14 +177,14 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await hypervisor.remove(small.jobId);
   });
 
-  test("too little free space is said before anything is made", async () => {
+  test("too little free space is reported before anything is created", async () => {
     const hypervisor = await prepared({ reserveBytes: Number.MAX_SAFE_INTEGER });
     const spec = newSpec();
     await assert.rejects(hypervisor.create(spec), { code: "disk_full", message: /are free in/ });
     assert.equal(await hypervisor.power(spec.jobId), "absent");
   });
 
-  test("an image that is not there, or not what it is said to be, is named", async () => {
+  test("the error for a missing image, or one of another format, has its path", async () => {
     const hypervisor = await prepared();
     const missing = newSpec({ imagePath: "/nonexistent/image.qcow2" });
     await assert.rejects(hypervisor.create(missing), {
@@ -195,7 +195,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await assert.rejects(hypervisor.create(wrong), { code: "image_unavailable", message: /qcow2/ });
   });
 
-  test("a guest whose disk was removed cannot start, and create makes it again", async () => {
+  test("a guest whose disk was removed cannot start, and create restores it", async () => {
     const hypervisor = await prepared();
     const spec = newSpec();
     await hypervisor.create(spec);
@@ -210,7 +210,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await hypervisor.remove(spec.jobId);
   });
 
-  test("a size that no guest can have is refused in libvirt's words, and nothing is left after remove", async () => {
+  test("an impossible size is reported with libvirt's error, and remove leaves nothing behind", async () => {
     const hypervisor = await prepared();
     const spec = newSpec({ size: { cpu: 1000, ramMb: 64, diskGb: 1 } });
     await assert.rejects(hypervisor.create(spec), { code: "hypervisor_failed", message: /Maximum CPUs/ });
@@ -218,13 +218,13 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     assert.equal(await hypervisor.power(spec.jobId), "absent");
   });
 
-  test("QEMU takes every disk bus and network card of the image map", async () => {
+  test("QEMU accepts every disk bus and network card of the image map", async () => {
     const hypervisor = await prepared();
     const variants = [
       { diskBus: "sata", nicModel: "e1000" },
       { diskBus: "scsi", nicModel: "e1000e" },
       { diskBus: "ide", nicModel: "rtl8139" },
-      // A seed of another form than an ISO is no CD-ROM on these.
+      // On these buses a seed that is not an ISO is not a CD-ROM.
       { diskBus: "sata", seedFormat: "vfat" },
       { diskBus: "ide", seedFormat: "cpio" },
     ] as const;
@@ -239,7 +239,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     );
   });
 
-  test("a guest's lease and the host's end of its card are listed as its own; the card goes with it, the lease stays", async () => {
+  test("a guest's lease and the host's end of its card are listed; the card is removed with the guest, the lease stays", async () => {
     const hypervisor = await prepared();
     const spec = newSpec();
     await hypervisor.create(spec);
@@ -250,7 +250,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
       const isOwn = ({ macAddress }: { macAddress: string }) => macAddress === card;
       return { card, leases: leases.filter(isOwn), interfaces: interfaces.filter(isOwn) };
     };
-    // The guest asks for its address while it boots, and tells nobody here that it has one.
+    // The guest requests its address while it boots, without a notification to this process.
     let guestInventory = await own();
     while (guestInventory.leases.length === 0) {
       await setTimeout(100);
@@ -266,7 +266,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     assert.equal(after.leases.filter(({ macAddress }) => macAddress === guestInventory.card).length, 1);
   });
 
-  test("a QEMU that is killed is a crash, and a wake-up", async () => {
+  test("a killed QEMU is reported as a crash, with a notification", async () => {
     const hypervisor = await prepared();
     const spec = newSpec();
     await hypervisor.create(spec);
@@ -278,7 +278,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
     await hypervisor.remove(spec.jobId);
   });
 
-  test("where a network cannot isolate ports, the guest starts without, and a warning tells", async () => {
+  test("on a network that cannot isolate ports, the guest starts without isolation, and a warning is logged", async () => {
     const warnings: object[] = [];
     const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
     const name = `tap-${ownerId.slice(0, 8)}`;
@@ -289,7 +289,7 @@ describe("the libvirt backend and its libvirtd", { skip: await missingSystemLibv
       const hypervisor = await prepared({ network: name, log });
       const spec = newSpec();
       await hypervisor.create(spec);
-      // Whether a macvtap device can be made depends on the kernel; that libvirt no longer speaks of isolation does not.
+      // The creation of a macvtap device depends on the kernel; the missing error about isolation does not.
       await hypervisor.start(spec.jobId).catch((error) => assert.doesNotMatch(error.message, /isolat/));
       assert.equal(warnings.length, 1);
       const domain = await client.lookupDomainByName(guestName(spec.jobId));

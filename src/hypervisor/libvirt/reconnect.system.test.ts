@@ -12,7 +12,7 @@ import { createLibvirtHypervisor } from "./libvirt.ts";
 const TIMEOUT_MS = 60_000;
 
 describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
-  test("after kill -9 and a restart, every guest is to be looked at again", async () => {
+  test("after kill -9 and a restart, every guest must be read again", async () => {
     const daemon = await startPrivateLibvirtd();
     const dataDir = join(daemon.directory, "solstice");
     await mkdir(dataDir);
@@ -37,7 +37,9 @@ describe("a libvirtd that comes back", { skip: missingLibvirtd() }, () => {
       await hypervisor.prepare();
       const reported = new Promise<string | null>((resolve, reject) => {
         hypervisor.onChange(resolve);
-        AbortSignal.timeout(TIMEOUT_MS).addEventListener("abort", () => reject(new Error("no wake-up came")));
+        AbortSignal.timeout(TIMEOUT_MS).addEventListener("abort", () =>
+          reject(new Error("no notification arrived")),
+        );
       });
       await daemon.kill();
       await daemon.restart();

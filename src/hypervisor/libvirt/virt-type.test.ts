@@ -15,29 +15,29 @@ async function choose(facts: Omit<VirtTypeFacts, "log">) {
 }
 
 test("auto is KVM where libvirt offers it and it works", async () => {
-  const asked = "auto";
+  const requested = "auto";
   const kvm = { type: "kvm", warnings: [] };
-  assert.deepEqual(await choose({ asked, capabilities: withKvm, probeKvm: works }), kvm);
-  assert.deepEqual(await choose({ asked, capabilities: withKvm, probeKvm: undefined }), kvm);
+  assert.deepEqual(await choose({ requested, capabilities: withKvm, probeKvm: works }), kvm);
+  assert.deepEqual(await choose({ requested, capabilities: withKvm, probeKvm: undefined }), kvm);
 });
 
 test("auto is emulation elsewhere, with the reason as a warning", async () => {
-  const asked = "auto";
-  assert.deepEqual(await choose({ asked, capabilities: withKvm, probeKvm: hangs }), {
+  const requested = "auto";
+  assert.deepEqual(await choose({ requested, capabilities: withKvm, probeKvm: hangs }), {
     type: "qemu",
     warnings: [{ reason: "the guest hung" }],
   });
-  assert.deepEqual(await choose({ asked, capabilities: withoutKvm, probeKvm: works }), {
+  assert.deepEqual(await choose({ requested, capabilities: withoutKvm, probeKvm: works }), {
     type: "qemu",
     warnings: [{ reason: "libvirt offers no KVM on this host" }],
   });
 });
 
-test("what is asked for is not doubted", async () => {
-  const probeKvm = async () => assert.fail("not asked");
-  for (const asked of ["kvm", "qemu"] as const) {
-    assert.deepEqual(await choose({ asked, capabilities: withoutKvm, probeKvm }), {
-      type: asked,
+test("a requested type is not verified", async () => {
+  const probeKvm = async () => assert.fail("the probe must not run");
+  for (const requested of ["kvm", "qemu"] as const) {
+    assert.deepEqual(await choose({ requested, capabilities: withoutKvm, probeKvm }), {
+      type: requested,
       warnings: [],
     });
   }

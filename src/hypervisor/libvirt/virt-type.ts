@@ -1,26 +1,26 @@
 import type { Log } from "../../core/log.ts";
 import type { VirtType } from "./guest/domain-xml.ts";
 
-/** Tells whether a guest really runs under KVM here: a `/dev/kvm` that opens is not proof on nested hosts. */
+/** Reports if a guest really runs under KVM here: a `/dev/kvm` that opens is not proof on nested hosts. */
 export type KvmProbe = () => Promise<{ readonly works: boolean; readonly detail: string }>;
 
-/** What {@link chooseVirtType} decides on. */
+/** Input of {@link chooseVirtType}. */
 export interface VirtTypeFacts {
-  readonly asked: "auto" | VirtType;
+  readonly requested: "auto" | VirtType;
   /** libvirt's capabilities XML. */
   readonly capabilities: string;
   readonly probeKvm: KvmProbe | undefined;
   readonly log: Log;
 }
 
-/** `auto` becomes `kvm` only where libvirt offers it and the probe (if there is one) says that it works. */
+/** Resolves `auto` to `kvm` only when libvirt offers KVM and the probe (if there is one) succeeds. */
 export async function chooseVirtType({
-  asked,
+  requested,
   capabilities,
   probeKvm,
   log,
 }: VirtTypeFacts): Promise<VirtType> {
-  if (asked !== "auto") return asked;
+  if (requested !== "auto") return requested;
   const obstacle = await kvmObstacle(capabilities, probeKvm);
   if (obstacle === null) return "kvm";
   log.warn({ reason: obstacle }, "guests run under software emulation, which is many times slower than KVM");

@@ -11,7 +11,7 @@ interface Call {
   body: Record<string, unknown>;
 }
 
-/** What the endpoint answers to a call: a body, or a status alone. */
+/** The endpoint's answer to a call: a body, or only a status. */
 type Answer = (call: Call) => object | number;
 
 describe("the stand-in runner", () => {
@@ -42,7 +42,7 @@ describe("the stand-in runner", () => {
     return runBuiltInRunner({ runner, delayMs: changes.delayMs ?? 0, signal });
   }
 
-  test("starts with the one-time token, then speaks with its own, and finishes with what it wrote", async () => {
+  test("starts with the one-time token, continues with its own token, and finishes with its output", async () => {
     await play();
     const [start, log, finish] = calls;
     assert.deepEqual(
@@ -62,7 +62,7 @@ describe("the stand-in runner", () => {
     });
   });
 
-  test("gives signs of life as often as asked, and ends early when told to stop", async () => {
+  test("sends heartbeats at the requested interval, and ends early on a stop", async () => {
     let beats = 0;
     await play({
       delayMs: 600_000,
@@ -77,7 +77,7 @@ describe("the stand-in runner", () => {
     assert.equal(calls.at(-1)?.method, "Finish");
   });
 
-  test("tries a call again while the store is away, and gives up at once when it is refused", async () => {
+  test("retries a call while the store is unavailable, and ends at once when the call is refused", async () => {
     let failures = 0;
     await play({
       answer: ({ method }) => {

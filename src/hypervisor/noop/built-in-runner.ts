@@ -4,27 +4,27 @@ import { backoffMs } from "../../core/backoff.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
 const CALL_TIMEOUT_MS = 30_000;
-/** How long a call is repeated while nobody answers, or the store is away: as patient as the real runner. */
+/** Time for which a call without an answer, or with an unavailable store, is retried: the same as in the real runner. */
 const PATIENCE_MS = 60 * 60_000;
 const RETRY_BACKOFF = { firstMs: 200, maxMs: 2000 };
 const DEFAULT_HEARTBEAT_SECONDS = 10;
 
-/** An answer that repeating does not change. */
+/** An answer that a retry does not change. */
 class Refusal extends Error {}
 
-/** What {@link runBuiltInRunner} needs. */
+/** Options of {@link runBuiltInRunner}. */
 export interface BuiltInRunnerOptions {
   readonly runner: GuestSpec["runner"];
-  /** How long the pretended job takes. */
+  /** Duration of the simulated job. */
   readonly delayMs: number;
-  /** Aborted when the guest loses power. */
+  /** Aborted when the guest is powered off. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Plays a runner whose job succeeds: Start, one line of log, a wait with signs of life, Finish. Speaks Connect JSON as
- * `proto/solstice/v1/runner.proto` says. Rejects when the endpoint refuses, does not answer for
- * an hour, or power is lost.
+ * Simulates a runner whose job succeeds: Start, one line of log, a wait with heartbeats, Finish. Uses Connect JSON as
+ * in `proto/solstice/v1/runner.proto`. Rejects when the endpoint refuses, does not answer for an hour, or the guest is
+ * powered off.
  */
 export async function runBuiltInRunner(options: BuiltInRunnerOptions): Promise<void> {
   const { runner, signal } = options;
@@ -49,7 +49,7 @@ export async function runBuiltInRunner(options: BuiltInRunnerOptions): Promise<v
 
 type Session = BuiltInRunnerOptions & { readonly token: string };
 
-/** Waits for the job's pretended length, or until it is told to stop. */
+/** Waits for the job's simulated duration, or until a stop. */
 async function wait(session: Session, beat: { heartbeatMs: number; offset: string }): Promise<void> {
   const end = Date.now() + session.delayMs;
   for (;;) {
@@ -90,7 +90,7 @@ async function post(
   const text = await response.text();
   if (!response.ok) {
     const problem = `${method} was answered with ${response.status}: ${text.slice(0, 300)}`;
-    // 4xx will be the same next time, but for 429 (too many at once), which passes.
+    // A 4xx will be the same next time, except 429 (too many at once), which is temporary.
     const isFinal = response.status < 500 && response.status !== 429;
     throw isFinal ? new Refusal(problem) : new Error(problem);
   }

@@ -14,11 +14,11 @@ export interface DelayOptions {
 interface PretendedGuest {
   readonly spec: GuestSpec;
   console: string;
-  /** Cuts the power; null while there is none. */
+  /** Powers the guest off; null without power. */
   powerSwitch: AbortController | null;
 }
 
-/** Guests that exist in memory only: each is a stand-in for a runner. They vanish with the process. */
+/** Creates a backend whose guests exist in memory only: each simulates a runner. They end with the process. */
 export function createDelayHypervisor(options: DelayOptions): Hypervisor {
   const guests = new Map<string, PretendedGuest>();
   const listeners = new Set<(jobId: string | null) => void>();
@@ -73,9 +73,9 @@ export function createDelayHypervisor(options: DelayOptions): Hypervisor {
     readConsole: async (jobId, offset, maxBytes) =>
       Buffer.from(guests.get(jobId)?.console ?? "").subarray(offset, offset + maxBytes),
     async openShell(jobId) {
-      const text = `${guestName(jobId)} cannot be entered: a stand-in plays its runner, and there is no guest.`;
+      const text = `${guestName(jobId)} cannot be entered: its runner is simulated, and there is no guest.`;
       throw new SolsticeError("hypervisor_failed", text, {
-        remedy: "Use libvirt, or --noop-runner process to try it without guests.",
+        remedy: "Use libvirt, or --noop-runner process to try shells without guests.",
       });
     },
     onChange(listener) {
@@ -102,7 +102,7 @@ function powerOf(guest: PretendedGuest | undefined): GuestPower {
   return guest.powerSwitch ? "running" : "stopped";
 }
 
-/** One life of a guest, from power-on to power-off. Never rejects. */
+/** One power cycle of a guest, from power-on to power-off. Never rejects. */
 async function run(guest: PretendedGuest, options: DelayOptions, ended: () => void): Promise<void> {
   const powerSwitch = new AbortController();
   guest.powerSwitch = powerSwitch;
@@ -113,8 +113,8 @@ async function run(guest: PretendedGuest, options: DelayOptions, ended: () => vo
     guest.console += "noop: the stand-in has finished, powering off\n";
   } catch (error) {
     if (powerSwitch.signal.aborted) return;
-    guest.console += `noop: the stand-in gave up: ${errorText(error)}\n`;
-    options.log.warn({ guest: guestName(jobId), problem: errorText(error) }, "the stand-in runner gave up");
+    guest.console += `noop: the stand-in failed: ${errorText(error)}\n`;
+    options.log.warn({ guest: guestName(jobId), problem: errorText(error) }, "stand-in runner failed");
   }
   if (guest.powerSwitch !== powerSwitch) return;
   guest.powerSwitch = null;

@@ -5,19 +5,19 @@ import { guestName } from "../../core/job/job.ts";
 import { hasErrorCode } from "../../host/error-code.ts";
 import type { GuestSpec } from "../hypervisor.ts";
 
-/** Where the files of one guest are. */
+/** Paths of one guest's files. */
 export interface GuestPaths {
   readonly directory: string;
-  /** Whose guest it is; written last, so that it says that the guest is whole. */
+  /** The guest's owner; written last, so that a mark means a complete guest. */
   readonly mark: string;
   readonly pid: string;
-  /** How it ended; absent while it runs, and after it was killed by someone else. */
+  /** How the guest ended; absent while it runs, and after it was killed from outside. */
   readonly exit: string;
   readonly console: string;
   readonly work: string;
 }
 
-/** Names the files of a guest. */
+/** Returns the paths of a guest's files. */
 export function guestPaths(guestsDir: string, jobId: string): GuestPaths {
   const directory = join(guestsDir, guestName(jobId));
   const at = (name: string) => join(directory, name);
@@ -31,7 +31,7 @@ export function guestPaths(guestsDir: string, jobId: string): GuestPaths {
   };
 }
 
-/** Whose guest a directory holds: `partial` from a create that did not end, `foreign` with another's mark. */
+/** State of a guest's directory: `partial` after an incomplete create, `foreign` with another owner's mark. */
 export type FoundGuest =
   | { readonly kind: "none" | "partial" | "foreign" }
   | { readonly kind: "ours"; readonly attempt: number };
@@ -40,7 +40,7 @@ export type FoundGuest =
 export async function findGuest(paths: GuestPaths, ownerId: string): Promise<FoundGuest> {
   const mark = await readIfPresent(paths.mark);
   if (mark === null) return { kind: (await isDirectory(paths.directory)) ? "partial" : "none" };
-  // A host that lost its power may keep the name of a file without its bytes.
+  // After a power failure of the host, a file may exist without its bytes.
   if (mark === "") return { kind: "partial" };
   const { owner, attempt } = JSON.parse(mark);
   return owner === ownerId && Number.isSafeInteger(attempt) ? { kind: "ours", attempt } : { kind: "foreign" };
@@ -62,13 +62,13 @@ export async function writeGuest(paths: GuestPaths, spec: GuestSpec, ownerId: st
   await rename(partial, paths.mark);
 }
 
-/** The disk of a guest that has its mark, in GiB. One that an older version made has the smallest. */
+/** Returns the disk size of a guest with a mark, in GiB. A guest of an older version has the smallest size. */
 export async function readDiskGb(paths: GuestPaths): Promise<number> {
   const { diskGb } = JSON.parse(await readFile(paths.mark, "utf8"));
   return typeof diskGb === "number" && diskGb >= 1 ? diskGb : 1;
 }
 
-/** Where a path of the guest is on the host: below the guest's directory, whatever it says. */
+/** Returns the host's path for a path of the guest: always below the guest's directory. */
 export function placeInside(directory: string, guestPath: string): string {
   const path = resolve(directory, `.${sep}${guestPath}`);
   if (path.startsWith(directory + sep)) return path;
@@ -78,13 +78,13 @@ export function placeInside(directory: string, guestPath: string): string {
   );
 }
 
-/** Removes all files of a guest: the mark first, which says that they are whole. */
+/** Removes all files of a guest: first the mark, which means that they are complete. */
 export async function removeFiles(paths: GuestPaths): Promise<void> {
   await rm(paths.mark, { force: true });
   await rm(paths.directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** The text of a file, or null when there is no such file. */
+/** Returns the text of a file, or null when it does not exist. */
 export async function readIfPresent(path: string): Promise<string | null> {
   return ifPresent(readFile(path, "utf8"));
 }

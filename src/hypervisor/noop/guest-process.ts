@@ -6,10 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { GuestPaths } from "./guest-files.ts";
 import { placeInside, readIfPresent } from "./guest-files.ts";
 
-/** Every process of a guest has this variable, with the guest's directory as its value. */
+/** Variable in every process of a guest; its value is the guest's directory. */
 const MARK_VARIABLE = "SOLSTICE_NOOP_GUEST";
 
-/** Where the runner is in a guest; see src/guest. */
+/** Path of the runner in a guest; see src/guest. */
 export const RUNNER_FILE = "/run/solstice/runner.sh";
 const CONF_FILE = "/run/solstice/runner.conf";
 
@@ -17,8 +17,8 @@ const KILL_ROUNDS = 500;
 const KILL_ROUND_MS = 10;
 
 /**
- * What a guest's boot does: the runner, then its aftermath, and then everything ends. A TERM is for the runner; this
- * shell goes on to say how it ended.
+ * Boot script of a guest: the runner, then its aftermath, then the end. A TERM is meant for the runner; this shell
+ * continues, and records how the runner ended.
  */
 const POWER_ON = `trap : TERM
 trap '' XFSZ
@@ -33,22 +33,22 @@ kill -KILL 0`;
 /** `ulimit -f` of POSIX counts in blocks of 512 bytes. */
 const blocksPerGib = 2 * 1024 * 1024;
 
-/** How {@link spawnGuest} starts a guest. */
+/** Options of {@link spawnGuest}. */
 export interface SpawnOptions {
   /**
-   * No file that the guest writes grows beyond this, in GiB, its output included: writing more fails as on a full disk. In a
-   * virtual machine the disk itself is the bound.
+   * Largest size of a file that the guest writes, in GiB, its output included: a larger file fails as on a full disk.
+   * In a virtual machine the disk itself is the limit.
    */
   readonly diskGb: number;
   /** PATH of the runner and its steps. */
   readonly searchPath: string;
-  /** Called once when the guest has ended, perhaps before `spawnGuest` resolves. */
+  /** Called once when the guest has ended, possibly before `spawnGuest` resolves. */
   readonly onExit: () => void;
 }
 
 /**
- * Starts the guest's runner in a session of its own, where it outlives this process. The environment is made from
- * nothing: a job must not see the secrets in ours.
+ * Starts the guest's runner in a session of its own, where it outlives this process. The environment is created from
+ * nothing, because a job must not get the orchestrator's secrets.
  */
 export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Promise<ChildProcess> {
   const console = await open(paths.console, "w", 0o600);
@@ -74,7 +74,7 @@ export async function spawnGuest(paths: GuestPaths, options: SpawnOptions): Prom
   }
 }
 
-/** The environment of a guest's processes, made from nothing; each carries the guest's mark. */
+/** The environment of a guest's processes, created from nothing; each has the guest's mark. */
 export function guestEnvironment(paths: GuestPaths, searchPath: string): Record<string, string> {
   return {
     PATH: searchPath,
@@ -87,14 +87,14 @@ export function guestEnvironment(paths: GuestPaths, searchPath: string): Record<
   };
 }
 
-/** The process group of a guest that runs, also one that another process of ours started; else null. Linux only. */
+/** Returns the process group of a running guest, also one that another process of ours started; else null. Linux only. */
 export async function findRunning(paths: GuestPaths): Promise<number | null> {
   const pid = Number.parseInt((await readIfPresent(paths.pid)) ?? "", 10);
   if (!Number.isSafeInteger(pid) || pid <= 1) return null;
   return hasMark(pid, paths.directory) ? pid : null;
 }
 
-/** Sends a signal to all of a process group; one that is gone is as good as told. */
+/** Sends a signal to a process group. A group that no longer exists is ignored. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
@@ -104,9 +104,9 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Kills every process of a guest, also those that steps moved into sessions of their own, and waits until all are gone.
- * They are known by the mark in their environment, which a recycled process id does not have. A process that is just
- * becoming another program shows no environment for a moment, so only the second look without any is believed.
+ * Kills every process of a guest, also those that steps moved into sessions of their own, and waits until all have
+ * ended. The mark in their environment identifies them; a recycled process id does not have it. During exec a process
+ * shows no environment for a moment, so only a second scan without any process counts.
  */
 export async function killAll(paths: GuestPaths): Promise<void> {
   let looksWithoutAny = 0;
@@ -124,13 +124,13 @@ function killOne(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It ended by itself.
+    // The process ended by itself.
   }
 }
 
 /**
- * The processes that carry a guest's mark. Reads synchronously: the files of `/proc` need no disk, and 130 processes take 2 ms of a
- * processor, where the thread pool would take 8 ms.
+ * Lists the processes with a guest's mark. Reads synchronously: the files of `/proc` need no disk, and 130 processes
+ * take 2 ms of processor time; the thread pool would take 8 ms.
  */
 function findMarked(directory: string): number[] {
   const names = existsSync("/proc") ? readdirSync("/proc") : [];
@@ -138,12 +138,12 @@ function findMarked(directory: string): number[] {
   return pids.filter((pid) => hasMark(pid, directory));
 }
 
-/** A process that has ended but was not waited for has an empty environment, so it does not count. */
+/** True for a process with the mark. A zombie has an empty environment, so it does not count. */
 function hasMark(pid: number, directory: string): boolean {
   return environmentOf(pid).split("\0").includes(`${MARK_VARIABLE}=${directory}`);
 }
 
-/** The environment of a process, as the kernel shows it; empty for a process that has ended. */
+/** Returns the environment of a process from the kernel; empty for a process that has ended. */
 function environmentOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8");

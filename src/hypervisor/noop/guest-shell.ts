@@ -13,12 +13,12 @@ import type { GuestShell } from "../hypervisor.ts";
 import { type GuestPaths, placeInside, readIfPresent } from "./guest-files.ts";
 import { guestEnvironment, RUNNER_FILE, signalGroup } from "./guest-process.ts";
 
-/** The runner notes the terminal of its shell here. */
+/** File in which the runner records the terminal of its shell. */
 const TERMINAL_FILE = "/run/solstice/state/shell-terminal";
 
 /**
- * Starts a shell beside a "guest" that is a process of this host, as the runner of a real guest would start it: in the
- * checkout, with the job's environment. For a terminal it needs util-linux' `script`, which makes one.
+ * Starts a shell beside a "guest" that is a process of this host, like the runner of a real guest: in the checkout,
+ * with the job's environment. A terminal needs util-linux' `script`.
  */
 export async function openProcessShell(
   paths: GuestPaths,
@@ -40,7 +40,7 @@ export async function openProcessShell(
 
 async function spawnShell(paths: GuestPaths, order: ShellOrder, searchPath: string): Promise<ChildProcess> {
   const runner = placeInside(paths.directory, RUNNER_FILE);
-  // No shell reads the words of an order differently: they are of a few harmless characters.
+  // The order's words contain only harmless characters, so every shell reads them the same way.
   const enter = `exec sh "$SOLSTICE_RUNNER" shell ${shellOrderText(order)}`;
   const [program, args] =
     order.mode === "plain" ? ["sh", ["-c", enter]] : ["script", ["-q", "-e", "-c", enter, "/dev/null"]];
@@ -55,13 +55,13 @@ async function spawnShell(paths: GuestPaths, order: ShellOrder, searchPath: stri
     return child;
   } catch (cause) {
     throw new SolsticeError("host_missing_tool", `${program} could not be started.`, {
-      remedy: "Install util-linux (Debian: bsdutils), or give commands through a pipe.",
+      remedy: "Install util-linux (Debian: bsdutils), or send commands through a pipe.",
       cause,
     });
   }
 }
 
-/** The input and output of a process as one stream, which ends with the mark of an ended shell. */
+/** Input and output of a process as one stream, which ends with the mark of an ended shell. */
 class ProcessStream extends Duplex {
   readonly #child: ChildProcess;
 
@@ -73,7 +73,7 @@ class ProcessStream extends Duplex {
         if (!this.push(bytes)) output.pause();
       });
     }
-    child.stdin?.on("error", () => {}); // Of a shell that has ended; its end is told below.
+    child.stdin?.on("error", () => {}); // The shell has ended; the exit handler below reports that.
     child.once("close", (code) => {
       if (this.destroyed) return;
       this.push(shellEndMark(number, code ?? 137));

@@ -6,7 +6,7 @@ import { createProcessHypervisor, type ProcessOptions } from "./process.ts";
 /** Options of {@link createNoopHypervisor}. */
 export type NoopOptions = NoopConfig & ProcessOptions;
 
-/** The backend without guests: for development without privileges, and for load tests. */
+/** Creates the backend without guests, for development without privileges and for load tests. */
 export function createNoopHypervisor(options: NoopOptions): Hypervisor {
   return options.runner === "delay" ? createDelayHypervisor(options) : createProcessHypervisor(options);
 }

@@ -39,32 +39,32 @@ describe("runners as processes", () => {
   const consoleOf = async (jobId: string) => (await hypervisor.readConsole(jobId, 0, 100_000)).toString();
   const pathsOf = (jobId: string) => guestPaths(join(dataDir, "guests"), jobId);
 
-  test("says once that there is no isolation", async () => {
+  test("logs once that there is no isolation", async () => {
     const warnings: string[] = [];
     const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
     await createProcessHypervisor({ dataDir, ownerId: "owner", log }).prepare();
     assert.match(warnings.join(), /without any isolation/);
   });
 
-  test("no file of a job grows beyond its disk, its output included, and it fails as on a full disk", async () => {
+  test("files of a job, including its output, cannot exceed its disk size; writing then fails as on a full disk", async () => {
     const jobId = await createWith(
       'dd if=/dev/zero of=big bs=1M count=1 seek=100000; echo "dd: $?"; ulimit -f',
     );
     await hypervisor.start(jobId);
     await untilPower(hypervisor, jobId, "stopped");
-    const seen = await consoleOf(jobId);
-    assert.match(seen, /File too large/);
-    assert.match(seen, /^dd: 1$/m);
-    assert.doesNotMatch(seen, /unlimited/);
+    const output = await consoleOf(jobId);
+    assert.match(output, /File too large/);
+    assert.match(output, /^dd: 1$/m);
+    assert.doesNotMatch(output, /unlimited/);
   });
 
-  test("a job sees nothing of the orchestrator's environment, and finds its files", async () => {
+  test("a job gets no variable of the orchestrator's environment, and finds its files", async () => {
     const jobId = await createWith('env | sed "s/^/env: /"; pwd; ls "$SOLSTICE_CONF"');
     await hypervisor.start(jobId);
     await untilPower(hypervisor, jobId, "stopped");
-    const seen = await consoleOf(jobId);
+    const output = await consoleOf(jobId);
     const { directory, work } = pathsOf(jobId);
-    const names = [...seen.matchAll(/^env: (\w+)=/gm)].map(([, name = ""]) => name);
+    const names = [...output.matchAll(/^env: (\w+)=/gm)].map(([, name = ""]) => name);
     const ofTheGuest = [
       "PATH",
       "HOME",
@@ -75,7 +75,7 @@ describe("runners as processes", () => {
       "SOLSTICE_NOOP_GUEST",
     ];
     for (const name of ofTheGuest) assert.ok(names.includes(name), name);
-    // What a shell sets by itself.
+    // Variables that a shell sets by itself.
     const allowed = [...ofTheGuest, "PWD", "OLDPWD", "SHLVL", "_"];
     assert.deepEqual(
       names.filter((name) => !allowed.includes(name)),
@@ -83,41 +83,41 @@ describe("runners as processes", () => {
     );
     assert.ok(
       Object.keys(process.env).some((name) => !allowed.includes(name)),
-      "there was something to see",
+      "the orchestrator's environment has other variables",
     );
-    assert.ok(seen.includes(`SOLSTICE_CONF=${directory}/run/solstice/runner.conf`));
-    assert.ok(seen.includes(`SOLSTICE_WORK=${work}`));
+    assert.ok(output.includes(`SOLSTICE_CONF=${directory}/run/solstice/runner.conf`));
+    assert.ok(output.includes(`SOLSTICE_WORK=${work}`));
   });
 
-  test("destroying takes what steps moved into sessions of their own", async () => {
+  test("destroy also kills processes that steps moved into sessions of their own", async () => {
     const jobId = await createWith("setsid sleep 600 & echo child=$!; sleep 600");
     await hypervisor.start(jobId);
-    await until("the child is told", async () => /child=\d+/.test(await consoleOf(jobId)));
+    await until("the child is printed", async () => /child=\d+/.test(await consoleOf(jobId)));
     const [, child] = /child=(\d+)/.exec(await consoleOf(jobId)) ?? [];
     assert.match(await readFile(`/proc/${child}/environ`, "utf8"), /SOLSTICE_NOOP_GUEST/);
     await hypervisor.destroy(jobId);
-    // Ended, or ended and not yet waited for: then its environment is empty.
+    // The process has ended, or is a zombie with an empty environment.
     assert.equal(await readFile(`/proc/${child}/environ`, "utf8").catch(() => ""), "");
     assert.equal(await hypervisor.power(jobId), "stopped");
   });
 
-  test("a runner that is killed has its aftermath; a guest that is killed has crashed", async () => {
+  test("a killed runner has its aftermath; a killed guest has crashed", async () => {
     const jobId = await createWith("kill -KILL $$");
     const { directory } = pathsOf(jobId);
     await writeFile(
       join(directory, "run/solstice/runner.sh"),
-      '[ "$1" = aftermath ] && echo "the end is told" && exit\nkill -KILL $$\n',
+      '[ "$1" = aftermath ] && echo "the end is reported" && exit\nkill -KILL $$\n',
     );
     await hypervisor.start(jobId);
     await untilPower(hypervisor, jobId, "stopped");
-    assert.match(await consoleOf(jobId), /the end is told/);
+    assert.match(await consoleOf(jobId), /the end is reported/);
 
     const victim = await createWith("kill -KILL $PPID");
     await hypervisor.start(victim);
     await untilPower(hypervisor, victim, "crashed");
   });
 
-  test("a process id that belongs to another process now is not our guest", async () => {
+  test("a recycled process id is not our guest", async () => {
     const jobId = await createWith("exit 0");
     await writeFile(pathsOf(jobId).pid, `${process.pid}\n`);
     assert.equal(await hypervisor.power(jobId), "crashed");
@@ -125,7 +125,7 @@ describe("runners as processes", () => {
     await hypervisor.destroy(jobId);
   });
 
-  test("a guest outlives an orchestrator that is killed, and its successor can end it", async () => {
+  test("a guest outlives a killed orchestrator, and the next orchestrator can end it", async () => {
     const jobId = await createWith('echo "guest is up"; sleep 600');
     const orchestrator = spawn(
       process.execPath,
@@ -151,7 +151,7 @@ describe("runners as processes", () => {
     await untilPower(hypervisor, jobId, "stopped");
   });
 
-  test("files stay below their guest, or are refused", () => {
+  test("files stay below their guest, or are rejected", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(".", "/", "a", "..", "\\") }), (path) => {
         try {
@@ -166,7 +166,7 @@ describe("runners as processes", () => {
   });
 });
 
-/** Processes of a dead parent tell nobody when they end, so this looks again until it is so. */
+/** Polls the power state, because the end of an orphaned process causes no notification. */
 async function untilPower(hypervisor: Hypervisor, jobId: string, power: GuestPower): Promise<void> {
   await until(`${jobId} is ${power}`, async () => (await hypervisor.power(jobId)) === power);
 }

@@ -35,7 +35,7 @@ export interface ProcessOptions {
   readonly dataDir: string;
   readonly ownerId: string;
   readonly log: Log;
-  /** PATH of the runner and its steps; default the usual directories. */
+  /** PATH of the runner and its steps; default: the usual directories. */
   readonly searchPath?: string;
 }
 
@@ -43,15 +43,15 @@ interface ProcessHost {
   readonly guestsDir: string;
   readonly ownerId: string;
   readonly searchPath: string;
-  /** Guests that this process started and that have not ended. */
+  /** Running guests that this process started. */
   readonly children: Map<string, ChildProcess>;
   readonly report: (jobId: string) => void;
 }
 
 /**
- * "Guests" that are child processes running the real runner in a directory, without any isolation: for development.
- * They outlive this process and are found again (on Linux, through /proc). Wake-ups come only for guests that this
- * object started.
+ * Creates a backend for development: its "guests" are child processes that run the real runner in a directory, without
+ * any isolation. They outlive this process and are found again (on Linux, through /proc). Notifications come only for
+ * guests that this object started.
  */
 export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
   const listeners = new Set<(jobId: string | null) => void>();
@@ -74,11 +74,11 @@ export function createProcessHypervisor(options: ProcessOptions): Hypervisor {
       options.log.warn({}, "jobs run as processes of this host, without any isolation: for development only");
     },
     runnerHost: async () => "127.0.0.1",
-    create: (spec) => orFail(`${guestName(spec.jobId)} cannot be made`, () => createGuest(host, spec)),
+    create: (spec) => orFail(`${guestName(spec.jobId)} cannot be created`, () => createGuest(host, spec)),
     start: (jobId) => orFail(`${guestName(jobId)} cannot start`, () => startGuest(host, jobId)),
     power: (jobId) => orFail(`The state of ${guestName(jobId)} is unknown`, () => readPower(host, jobId)),
     requestShutdown: (jobId) =>
-      orFail(`${guestName(jobId)} cannot be asked to shut down`, () => shutdownGuest(host, jobId)),
+      orFail(`${guestName(jobId)} cannot be shut down`, () => shutdownGuest(host, jobId)),
     destroy: (jobId) => orFail(`${guestName(jobId)} cannot be stopped`, () => destroyGuest(host, jobId)),
     remove: (jobId) => orFail(`${guestName(jobId)} cannot be removed`, () => removeGuest(host, jobId)),
     listInventory: () => orFail("Guests cannot be listed", () => listInventory(host)),
@@ -120,7 +120,7 @@ async function startGuest(host: ProcessHost, jobId: string): Promise<void> {
     throw new SolsticeError("hypervisor_failed", `There is no guest ${guestName(jobId)} to start.`);
   }
   if (await isRunning(host, jobId)) return;
-  // Of an earlier life, or started by a process of ours that died before it could be recorded.
+  // Processes of an earlier power cycle, or started by a process of ours that died before it recorded them.
   await killAll(paths);
   await rm(paths.exit, { force: true });
   const child = await spawnGuest(paths, {
@@ -187,7 +187,7 @@ async function removeGuest(host: ProcessHost, jobId: string): Promise<void> {
   await removeFiles(paths);
 }
 
-/** Every guest is its directory here, so one with another's mark is passed over with all its files. */
+/** Every guest is a directory here, so a directory with another owner's mark is skipped with all its files. */
 async function listInventory(host: ProcessHost): Promise<GuestInventory> {
   const domains: DomainEntry[] = [];
   const directories: DirectoryEntry[] = [];

@@ -4,24 +4,27 @@ import type { Log } from "../../core/log.ts";
 import type { CommandOptions, CommandResult, RunCommand } from "../../host/command.ts";
 import { isBusy, notIllumos, toHostError } from "./errors.ts";
 
-/** What every command of this backend needs to run. */
+/** Context for the commands of this backend. */
 export interface CommandHost {
   readonly run: RunCommand;
   readonly log: Log;
 }
 
-/** Every exit code is an answer here: what a command said decides what it means. */
+/** Every exit code is accepted: the command's output decides. */
 const anyExitCode = Array.from({ length: 256 }, (_, code) => code);
 
-/** How often, in ms, and how long, in s, a command is tried again that found another one at work on the same zone or dataset. */
+/** Pause in ms and time limit in s of retries when another command is at work on the same zone or dataset. */
 const busyPauseMs = 500;
 const busySeconds = 120;
 
-/** Installing a zone and starting bhyve take seconds; a pool that is busy makes it minutes. */
+/** Deadline in s of slow commands: installing a zone or starting bhyve takes seconds, and minutes on a busy pool. */
 export const slowSeconds = 600;
 
-/** Runs a command of illumos and returns what it answered, whatever that is. Throws `hypervisor_unavailable` where it is not there. */
-export async function ask(
+/**
+ * Runs a command of illumos and returns its result, whatever the exit code. Throws `hypervisor_unavailable` when the
+ * command does not exist.
+ */
+export async function execute(
   host: CommandHost,
   program: string,
   args: readonly string[],
@@ -30,7 +33,7 @@ export async function ask(
   try {
     return await host.run(program, args, {
       errorCode: "hypervisor_failed",
-      remedy: "See whether the host is overloaded, and what its log says (/var/adm/messages).",
+      remedy: "Check if the host is overloaded, and its log (/var/adm/messages).",
       acceptExitCodes: anyExitCode,
       ...options,
     });
@@ -39,20 +42,20 @@ export async function ask(
   }
 }
 
-/** As {@link ask}, for a command that must succeed; returns its output. Throws as {@link toHostError} translates. */
-export async function succeed(
+/** Like {@link execute}, for a command that must succeed; returns its output. Throws the errors of {@link toHostError}. */
+export async function executeOrThrow(
   host: CommandHost,
   program: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<string> {
-  const result = await ask(host, program, args, options);
+  const result = await execute(host, program, args, options);
   if (result.exitCode !== 0) throw toHostError({ program, args, ...result });
   return result.stdout;
 }
 
-/** As {@link ask}, again while another command is at work on the same thing, for at most {@link busySeconds}. */
-export async function askInTurn(
+/** Like {@link execute}, with retries while another command is at work on the same object, for at most {@link busySeconds}. */
+export async function executeWhenFree(
   host: CommandHost,
   program: string,
   args: readonly string[],
@@ -60,7 +63,7 @@ export async function askInTurn(
 ): Promise<CommandResult> {
   const end = performance.now() + busySeconds * 1000;
   for (;;) {
-    const result = await ask(host, program, args, options);
+    const result = await execute(host, program, args, options);
     if (result.exitCode === 0 || !isBusy(result) || performance.now() > end) return result;
     await delay(busyPauseMs);
   }

@@ -10,7 +10,7 @@ const failed = (program: string, stderr: string, args: string[] = []) => ({
   stderr,
 });
 
-test("what the commands of illumos say becomes one of our reasons, with what to do", () => {
+test("error texts of illumos' commands get a code and a remedy", () => {
   const cases: [program: string, said: string, code: string][] = [
     ["zoneadm", "zoneadm: zone 'x': only a privileged user may boot a zone.", "hypervisor_unavailable"],
     ["dladm", "dladm: vnic creation over igb0 failed: permission denied", "hypervisor_unavailable"],
@@ -39,11 +39,11 @@ test("an error is short: no configuration, and the last lines only", () => {
   assert.match(error.message, /^`zonecfg -z job-1` failed/);
 });
 
-test("a command that only says something on its output is quoted too", () => {
+test("a command with error text only on stdout is quoted too", () => {
   assert.match(toHostError({ ...failed("zfs", ""), stdout: "odd" }).message, /odd/);
 });
 
-test("what is busy, absent or in another state is told apart", () => {
+test("busy, absent and wrong-state errors are distinguished", () => {
   assert.ok(
     isBusy(failed("zoneadm", "zoneadm: zone 'x': another zoneadm may have an operation in progress.")),
   );
@@ -51,7 +51,7 @@ test("what is busy, absent or in another state is told apart", () => {
   assert.ok(isAbsent(failed("zfs", "cannot open 'a/b': dataset does not exist")));
   assert.ok(isAbsent(failed("zoneadm", "zoneadm: nope: No such zone configured")));
   assert.ok(isAbsent(failed("dladm", "dladm: invalid vnic name 'ci7': object not found")));
-  assert.ok(isAbsent(failed("dladm", "dladm: invalid link name 'ci7'")), "what delete-vnic says of it");
+  assert.ok(isAbsent(failed("dladm", "dladm: invalid link name 'ci7'")), "the text of delete-vnic");
   for (const said of [
     "zone 'x': halt operation is invalid for zones in state 'configured'",
     "zoneadm: zone 'x': cannot manage a zone which is in state 'configured'",

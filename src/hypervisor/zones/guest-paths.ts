@@ -1,16 +1,16 @@
 import { join } from "node:path";
 import { guestName } from "../../core/job/job.ts";
 
-/** Where the files of one guest are. */
+/** Paths of one guest's files. */
 export interface GuestPaths {
   readonly directory: string;
   readonly seed: string;
   readonly console: string;
-  /** Says which slot the guest has. */
+  /** File with the guest's slot. */
   readonly slot: string;
 }
 
-/** Names the files of one guest. All follow from the job's id, so that a repeated create is the same create. */
+/** Returns the paths of one guest's files. All depend on the job's id only, so that create is idempotent. */
 export function guestPaths(guestsDir: string, jobId: string): GuestPaths {
   const directory = join(guestsDir, guestName(jobId));
   return {
@@ -26,7 +26,7 @@ export function diskDataset(pool: string, jobId: string): string {
   return `${pool}/disks/${guestName(jobId)}`;
 }
 
-/** The dataset that zoneadm makes for the zone's directory. */
+/** The dataset that zoneadm creates for the zone's directory. */
 export function zoneDataset(pool: string, jobId: string): string {
   return `${pool}/zones/${guestName(jobId)}`;
 }

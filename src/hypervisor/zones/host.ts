@@ -6,21 +6,21 @@ import type { ConsoleKeeper } from "./console/console-keeper.ts";
 import type { ImageShelf } from "./pool/images.ts";
 import type { ZoneWatch } from "./zone/zone-watch.ts";
 
-/** What every operation of this backend works with. */
+/** Context of every operation of this backend. */
 export interface ZonesHost extends CommandHost {
   readonly ownerId: string;
   readonly settings: ZonesConfig;
   readonly guestsDir: string;
-  /** Bytes that must stay free in the pool when a guest is made. */
+  /** Bytes that must stay free in the pool when a guest is created. */
   readonly reserveBytes: number;
   readonly writeSeed: WriteSeed;
   readonly images: ImageShelf;
   readonly consoles: ConsoleKeeper;
   readonly watch: ZoneWatch;
-  /** Between two looks at a guest that is on its way to be gone, in ms. */
-  readonly lookPauseMs: number;
-  /** Slots are given one after the other. */
+  /** Pause between two observations of a guest that is being removed, in ms. */
+  readonly observePauseMs: number;
+  /** Slots are assigned one after the other. */
   readonly slotTurn: LimitFunction;
-  /** The shutdowns that are under way, by job. */
+  /** The shutdowns in progress, by job. */
   readonly shutdowns: Map<string, AbortController>;
 }

@@ -8,14 +8,14 @@ export const ownershipAttributes = {
   attempt: "solstice-attempt",
 } as const;
 
-/** The same, as user properties of ZFS. */
+/** The same names as user properties of ZFS. */
 export const ownershipProperties = {
   owner: "solstice:owner",
   job: "solstice:job",
   attempt: "solstice:attempt",
 } as const;
 
-/** Which installation made something, for which attempt of which job. */
+/** Installation, job and attempt that own an object. */
 export interface Ownership {
   readonly owner: string;
   readonly jobId: string;
@@ -27,13 +27,13 @@ export interface ConfiguredZone extends ListedZone {
   readonly configuration: ZoneConfiguration;
 }
 
-/** What a zone's attributes say, or null where our mark is not whole. */
+/** Returns the mark in a zone's attributes, or null when it is incomplete. */
 export function zoneOwnership({ configuration: { attributes } }: ConfiguredZone): Ownership | null {
   const { owner, job, attempt } = ownershipAttributes;
   return ownershipOf(attributes.get(owner), attributes.get(job), attributes.get(attempt));
 }
 
-/** What a mark says; null where a part of it is missing, or is nothing we would write. */
+/** Parses a mark; null when a part of it is missing or invalid. */
 export function ownershipOf(
   owner: string | undefined,
   jobId: string | undefined,

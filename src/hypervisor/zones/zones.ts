@@ -31,7 +31,7 @@ import { powerOf } from "./zone/zone-list.ts";
 import { createZoneWatch } from "./zone/zone-watch.ts";
 import { guestBrand, isGuestZone, listZones, readZone } from "./zone/zones-of-host.ts";
 
-/** Between two looks at the zones of the host, in ms, while a guest has power. */
+/** Pause between two polls of the host's zones, in ms, while a guest has power. */
 const defaultPollMs = 1500;
 
 const defaultLookPauseMs = 1000;
@@ -41,26 +41,29 @@ const defaultReserveBytes = 1024 ** 3;
 /** Options of {@link createZonesHypervisor}. */
 export interface ZonesHypervisorOptions {
   readonly settings: ZonesConfig;
-  /** Absolute; guests' files live under `guests/` in it. */
+  /** Absolute path; guests' files are in its directory `guests/`. */
   readonly dataDir: string;
-  /** What marks our zones and datasets; another installation on the same host has another. */
+  /** The mark of our zones and datasets; another installation on the same host has another id. */
   readonly ownerId: string;
   readonly writeSeed: WriteSeed;
   readonly log: Log;
-  /** How long an image in the pool is kept that nothing uses, in seconds; 0: for ever. */
+  /** Retention of an unused image in the pool, in seconds; 0: for ever. */
   readonly imageRetentionSeconds: number;
-  /** Bytes that must stay free in the pool when a guest is made; default 1 GiB. */
+  /** Bytes that must stay free in the pool when a guest is created; default 1 GiB. */
   readonly reserveBytes?: number;
   /** Runs the host's commands; the default is a process for each. */
   readonly run?: RunCommand;
-  /** Where the bhyve brand is installed; null where that cannot be looked at. */
+  /** Directory of the bhyve brand; null to skip its check. */
   readonly brandDirectory?: string | null;
   readonly pollMs?: number;
-  /** Between two looks at a guest that is on its way to be gone, in ms; default 1 s. */
-  readonly lookPauseMs?: number;
+  /** Pause between two observations of a guest that is being removed, in ms; default 1 s. */
+  readonly observePauseMs?: number;
 }
 
-/** Guests as bhyve zones of this illumos host, on ZFS clones. Nothing is asked of the host before it must be. */
+/**
+ * Creates the backend for guests as bhyve zones of this illumos host, on ZFS clones. Runs no command before it is
+ * needed.
+ */
 export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervisor {
   const shells = new Map<string, Socket>();
   const reported = { ensureFirewall: false };
@@ -68,7 +71,7 @@ export function createZonesHypervisor(options: ZonesHypervisorOptions): Hypervis
   return {
     backend: "zones",
     async connect() {
-      // Whether zones can be listed at all; nothing is kept open.
+      // Checks that zones can be listed; nothing stays open.
       await listZones(host);
     },
     prepare: () => prepare(host, options),
@@ -110,10 +113,10 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
   const consoles = createConsoleKeeper({
     onEnd: () => host.watch.wake(),
     onRestart(jobId) {
-      // Its token is used up: it could not run the job again.
-      log.info({ jobId }, "the guest restarted itself: ending it");
+      // The guest's token is used: it could not run the job again.
+      log.info({ jobId }, "guest restarted itself: ending it");
       haltGuest(host, jobId).catch((error: unknown) =>
-        log.warn({ jobId, err: error }, "a guest could not be ended"),
+        log.warn({ jobId, err: error }, "ending a guest failed"),
       );
     },
   });
@@ -130,7 +133,7 @@ function openHost(options: ZonesHypervisorOptions): ZonesHost {
       onStopped: (jobId) => consoles.finish(jobId),
       pollMs: options.pollMs ?? defaultPollMs,
     }),
-    lookPauseMs: options.lookPauseMs ?? defaultLookPauseMs,
+    observePauseMs: options.observePauseMs ?? defaultLookPauseMs,
     slotTurn: pLimit(1),
     shutdowns: new Map(),
   };
@@ -164,12 +167,12 @@ async function prepare(host: ZonesHost, options: ZonesHypervisorOptions): Promis
   await sweep(host, options);
 }
 
-/** What a start of the orchestrator cannot repair. */
+/** Throws for reasons that a start of the orchestrator cannot repair. */
 async function refuseUnfitHost(host: ZonesHost, options: ZonesHypervisorOptions): Promise<void> {
   const { dataDir, brandDirectory = null } = options;
   await listZones(host);
   if (process.getuid?.() !== 0) {
-    throw new SolsticeError("hypervisor_unavailable", "Only root may make zones.", {
+    throw new SolsticeError("hypervisor_unavailable", "Only root may create zones.", {
       remedy: "Run the orchestrator as root in the global zone.",
     });
   }
@@ -182,11 +185,11 @@ async function refuseUnfitHost(host: ZonesHost, options: ZonesHypervisorOptions)
       },
     );
   }
-  // Every guest's seed has a path in it.
+  // The data directory's path is part of every guest's seed attribute.
   bhyvePath(dataDir);
 }
 
-/** Guests that ran on while no orchestrator did: their consoles are read again, and they are watched. */
+/** Takes over guests that ran on without an orchestrator: reads their consoles and watches them again. */
 async function takeUpGuests(host: ZonesHost): Promise<void> {
   for (const listed of await listZones(host)) {
     const jobId = jobIdOfGuest(listed.name);

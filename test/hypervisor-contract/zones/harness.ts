@@ -21,7 +21,7 @@ export interface ZonesTestHost {
   /** Runs the suite's own commands; it is not told apart from `run` where nothing is recorded. */
   readonly suiteRun: RunCommand;
   /** How quick the backend is, where not as on a real host. */
-  readonly pace: Pick<ZonesPlace, "pollMs" | "lookPauseMs">;
+  readonly pace: Pick<ZonesPlace, "pollMs" | "observePauseMs">;
   /** Kills all that runs in a zone. */
   crash(zone: string): Promise<void>;
   /** Takes the pool's room away until the function that it returns is called; null where that cannot be done. */

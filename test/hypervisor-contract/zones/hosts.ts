@@ -15,7 +15,7 @@ const imageDigest = "ab".repeat(32);
 const imageBytes = 2.5 * 1024 * 1024 + 100;
 
 /** Quicker than on a real host: the tests wait for what the watch sees. */
-const quickPace = { pollMs: 50, lookPauseMs: 20 };
+const quickPace = { pollMs: 50, observePauseMs: 20 };
 
 /** So many processes are killed on the stand-in in `npm test`, to check the model of a kill. */
 const sampledOnStandIn = 1;

@@ -15,7 +15,7 @@ export interface ZonesPlace {
   /** `plain`: a file with the user-data, for guests without a machine. */
   readonly seeds: "whole" | "plain";
   readonly pollMs?: number;
-  readonly lookPauseMs?: number;
+  readonly observePauseMs?: number;
 }
 
 /** What the suite's own links are called, and where its guests have their addresses. */
@@ -50,7 +50,10 @@ export function zonesSettings(
 
 /** Where an installation of its own is. */
 export function zonesPlace(
-  options: Pick<ZonesPlace, "dataDir" | "seeds" | "pollMs" | "lookPauseMs"> & { pool: string; first: number },
+  options: Pick<ZonesPlace, "dataDir" | "seeds" | "pollMs" | "observePauseMs"> & {
+    pool: string;
+    first: number;
+  },
 ): ZonesPlace {
   const { pool, first, ...rest } = options;
   return { ...rest, ownerId: randomJobId(), settings: zonesSettings(pool, suiteNetwork, first) };

@@ -18,13 +18,13 @@ function bound(facts: Partial<BindingFacts>): Record<string, string> {
   return Object.fromEntries(bindings.map(({ macAddress, address }) => [macAddress, address]));
 }
 
-test("a card has the address that was leased to it, and strangers' leases are not ours to bind", () => {
+test("a card is bound to its leased address, and foreign leases are not bound", () => {
   assert.deepEqual(bound({ leases: [lease(a, "10.0.0.5"), lease(stranger, "10.0.0.6")] }), {
     [a]: "10.0.0.5",
   });
 });
 
-test("a lease that is over binds nothing; one without an end does", () => {
+test("an expired lease has no binding; a lease without an end has one", () => {
   assert.deepEqual(bound({ leases: [lease(a, "10.0.0.5", now), lease(b, "10.0.0.6", 0)] }), {
     [b]: "10.0.0.6",
   });
@@ -35,7 +35,7 @@ test("of several leases of one card the latest counts", () => {
   assert.deepEqual(bound({ leases }), { [a]: "10.0.0.6" });
 });
 
-test("a powered guest keeps the address whose lease another guest of ours got", () => {
+test("a powered guest keeps its address when another of our guests gets a lease for it", () => {
   const facts = { leases: [lease(b, "10.0.0.5")], previous: [{ macAddress: a, address: "10.0.0.5" }] };
   assert.deepEqual(bound({ ...facts, powered: new Set([a, b]) }), { [a]: "10.0.0.5" });
 });
@@ -45,13 +45,13 @@ test("a guest without power loses it to the next one", () => {
   assert.deepEqual(bound({ ...facts, powered: new Set([b]) }), { [b]: "10.0.0.5" });
 });
 
-test("an address that went to a stranger, or that was given back, is given up even by a powered guest", () => {
+test("an address leased to a foreign machine, or released, is removed even from a powered guest", () => {
   const facts = { previous: [{ macAddress: a, address: "10.0.0.5" }], powered: new Set([a]) };
   assert.deepEqual(bound({ ...facts, leases: [lease(stranger, "10.0.0.5")] }), {});
   assert.deepEqual(bound({ ...facts, leases: [] }), {});
 });
 
-test("no address is bound twice, and no card has two", () => {
+test("every address has at most one card, and every card at most one address", () => {
   const leases = [lease(a, "10.0.0.5"), lease(b, "10.0.0.5", now + 90), lease(b, "10.0.0.6")];
   const result = bound({
     leases,

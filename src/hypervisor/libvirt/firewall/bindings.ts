@@ -1,19 +1,19 @@
-/** A card of the pool and the one address that it may use. */
+/** A card of the pool and the only address that it may use. */
 export interface Binding {
   readonly macAddress: string;
   readonly address: string;
 }
 
-/** A lease of the guests' network, also one of somebody else's machine. */
+/** A lease in the guests' network, also of a foreign machine. */
 export interface Lease extends Binding {
   /** Seconds since the epoch. */
   readonly expirySeconds: number;
 }
 
-/** What {@link decideBindings} looks at. */
+/** Input of {@link decideBindings}. */
 export interface BindingFacts {
   readonly leases: readonly Lease[];
-  /** Whether a card is one of the pool. */
+  /** True for a card of the pool. */
   readonly isOurs: (macAddress: string) => boolean;
   /** The cards of guests that have power. */
   readonly powered: ReadonlySet<string>;
@@ -23,9 +23,10 @@ export interface BindingFacts {
 }
 
 /**
- * Which card may use which address: the one that the DHCP server leased to it. An address that a powered guest has stays
- * its own when another guest of ours gets a lease for it: DHCP knows a client by what it says of itself, so that a guest can
- * ask for another's lease. One that went to a stranger on the same network, or that nobody has, is given up.
+ * Decides which card may use which address: the one that the DHCP server leased to it. A powered guest keeps its
+ * address when another of our guests gets a lease for it: DHCP identifies a client by the client's own message, so a
+ * guest can request another guest's lease. An address that is leased to a foreign machine, or not leased any more, is
+ * removed.
  */
 export function decideBindings(facts: BindingFacts): Binding[] {
   const valid = facts.leases.filter(({ expirySeconds }) => expirySeconds === 0 || expirySeconds > facts.now);

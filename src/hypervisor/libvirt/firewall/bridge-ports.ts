@@ -6,9 +6,9 @@ const interfacesDirectory = "/sys/class/net";
 const deadlineSeconds = 30;
 
 /**
- * Makes the bridge cut a guest off that sends frames of the spanning tree protocol. They do not pass nftables, and with
- * `stp='on'`, libvirt's default, they would make the guest the root of the bridge, which decides how long the ports of new guests
- * stay silent. What is set already is not set again.
+ * Makes the bridge block a guest that sends frames of the spanning tree protocol. Such frames do not pass nftables, and
+ * with `stp='on'`, libvirt's default, they would make the guest the root of the bridge, which decides how long the
+ * ports of new guests stay silent. Ports that are already set are skipped.
  */
 export async function closeToSpanningTree(taps: readonly { readonly name: string }[]): Promise<void> {
   for (const { name } of taps) {
@@ -22,7 +22,7 @@ export async function closeToSpanningTree(taps: readonly { readonly name: string
   }
 }
 
-/** `0` or `1`; null where there is no such port (any more). */
+/** `0` or `1`; null when the port does not exist (any more). */
 async function readPortFlags(tap: string): Promise<string | null> {
   const file = join(interfacesDirectory, tap, "brport", "bpdu_guard");
   return readFile(file, "utf8").then(

@@ -4,7 +4,10 @@ import { poolAddress, poolSize } from "../mac-addresses.ts";
 import type { EgressClass } from "./ruleset.ts";
 import { egressCode, type TapName, tapName } from "./tap-names.ts";
 
-/** Every policy with its short code, `open` and `none` always. Throws `config_invalid` where two lists share a code. */
+/**
+ * Returns every policy with its short code, always including `open` and `none`. Throws `config_invalid` when two lists
+ * share a code.
+ */
 export function classesOf(policies: readonly Egress[]): EgressClass[] {
   const classes = new Map<string, EgressClass>();
   for (const egress of ["open", "none", ...policies] as const) {
@@ -25,20 +28,21 @@ export function classesOf(policies: readonly Egress[]): EgressClass[] {
 }
 
 /**
- * Every tap that a guest may have. One that runs already under a policy that the map has no more keeps what `meanings` has for its
- * code; where that is not known, it may go on with its job, and reach nothing but its runner endpoint.
+ * Returns every tap that a guest may have. A guest running under a policy that the map no longer has keeps the policy
+ * that `meanings` has for its code; without an entry, the guest can continue its job, but reach only its runner
+ * endpoint.
  */
 export function cardsAndClasses(
   ownerId: string,
-  known: { readonly present: readonly EgressClass[]; readonly meanings: ReadonlyMap<string, Egress> },
+  policies: { readonly present: readonly EgressClass[]; readonly meanings: ReadonlyMap<string, Egress> },
   taps: readonly TapName[],
 ) {
-  const codes = new Set(known.present.map(({ code }) => code));
+  const codes = new Set(policies.present.map(({ code }) => code));
   const former = [...new Set(taps.map((tap) => tap.egressCode))].filter((code) => !codes.has(code));
   const cards = [];
   for (let index = 0; index < poolSize; index += 1) {
     const macAddress = poolAddress(ownerId, index);
-    for (const { egress } of known.present)
+    for (const { egress } of policies.present)
       cards.push({ tap: tapName(ownerId, macAddress, egress), macAddress });
   }
   for (const { name, macAddress, egressCode: code } of taps) {
@@ -46,7 +50,7 @@ export function cardsAndClasses(
   }
   const formerClasses = former.map((code) => ({
     code,
-    egress: known.meanings.get(code) ?? ("none" as const),
+    egress: policies.meanings.get(code) ?? ("none" as const),
   }));
-  return { cards, classes: [...known.present, ...formerClasses] };
+  return { cards, classes: [...policies.present, ...formerClasses] };
 }

@@ -22,7 +22,7 @@ import { tapPrefix } from "./tap-names.ts";
 
 const skip =
   (await missingSystemLibvirt()) ||
-  (spawnSync("nft", ["--version"]).status === 0 ? false : "there is no nft");
+  (spawnSync("nft", ["--version"]).status === 0 ? false : "nft is not installed");
 const runnerUrl = "http://192.168.122.1:7411";
 
 describe("guests behind a firewall", { skip }, async () => {
@@ -50,7 +50,7 @@ describe("guests behind a firewall", { skip }, async () => {
     });
   }
 
-  /** How a start fails in a process whose PATH loses its `nft` after the firewall was made. */
+  /** Returns how a start fails in a process whose PATH loses its `nft` after the firewall was installed. */
   async function startWithoutNft(jobId: string): Promise<{ code: string; isRemedied: boolean }> {
     const tools = join(dataDir, "tools");
     await mkdir(tools);
@@ -74,14 +74,17 @@ describe("guests behind a firewall", { skip }, async () => {
     await rm(dataDir, { recursive: true });
   });
 
-  test("no guest is made before the firewall is in place", async () => {
+  test("no guest is created before the firewall is installed", async () => {
     const hypervisor = await prepared(owners[0]);
     const spec = await newSpec();
-    await assert.rejects(hypervisor.create(spec), { code: "hypervisor_failed", message: /not in place/ });
+    await assert.rejects(hypervisor.create(spec), {
+      code: "hypervisor_failed",
+      message: /firewall is not installed/,
+    });
     await hypervisor.remove(spec.jobId);
   });
 
-  test("a guest whose firewall cannot be looked at loses its power again", async (context) => {
+  test("a guest whose firewall cannot be verified is powered off again", async (context) => {
     const hypervisor = await prepared(owners[0]);
     await hypervisor.ensureFirewall(runnerUrl);
     const spec = await newSpec();
@@ -96,7 +99,7 @@ describe("guests behind a firewall", { skip }, async () => {
     assert.equal(await hypervisor.power(spec.jobId), "running");
   });
 
-  test("two installations on one network have tables of their own, and take away only those", async () => {
+  test("two installations on one network have separate tables, and each removes only its own", async () => {
     const [one, other] = [await prepared(owners[0]), await prepared(owners[1])];
     await one.ensureFirewall(runnerUrl);
     await other.ensureFirewall("http://192.168.122.1:7500");
@@ -106,7 +109,7 @@ describe("guests behind a firewall", { skip }, async () => {
     await one.removeFirewall();
   });
 
-  test("a rule that somebody took out comes back when it is looked again", async () => {
+  test("a removed rule is restored at the next verification", async () => {
     const hypervisor = await prepared(owners[0]);
     await hypervisor.ensureFirewall(runnerUrl);
     const whole = await listTables(tapPrefix(owners[0]));

@@ -12,9 +12,9 @@ import { applyRuleset, listTables, removeTables } from "./nft.ts";
 import { buildRuleset, type EgressClass, type FirewallPlan } from "./ruleset.ts";
 import { tapName, tapPrefix } from "./tap-names.ts";
 
-/** What the operator decides about the guests' network. */
+/** The operator's settings for the guests' network. */
 export interface FirewallSettings {
-  /** Every policy that an image of the map has now: a reload may bring others. */
+  /** Returns every policy of the present image map; a reload may bring others. */
   readonly egress: () => readonly Egress[];
   /** IPv4 ranges of the operator's own networks that `open` guests may reach. */
   readonly lanAccess: readonly string[];
@@ -22,7 +22,7 @@ export interface FirewallSettings {
   readonly hostPorts: readonly number[];
 }
 
-/** What {@link createFirewall} works with. */
+/** Input of {@link createFirewall}. */
 export interface FirewallParts {
   readonly client: LibvirtClient;
   readonly network: string;
@@ -31,58 +31,69 @@ export interface FirewallParts {
   readonly log: Log;
 }
 
-/** The tables around the guests of one installation. Calls may overlap; the kernel's tables change one after the other. */
+/**
+ * The nftables tables around the guests of one installation. Calls may overlap; changes of the tables run one after the
+ * other.
+ */
 export interface Firewall {
-  /** The name of the tap of a guest with that card; throws where the tables are not in place, or the card is not of the pool. */
+  /**
+   * Returns the tap's name for a guest with that card; throws when the firewall is not installed, or the card is not in
+   * the pool.
+   */
   tapFor(macAddress: string | null, egress: Egress): string;
-  /** Puts the tables in place, or repairs what somebody changed. `runnerUrl` is what guests call. */
+  /** Installs the tables, or repairs them. `runnerUrl` is the URL that guests call. */
   ensureFirewall(runnerUrl: string): Promise<void>;
-  /** The same with the URL that was told, for the start of a guest; it fails before `guard` was called. */
+  /**
+   * Verifies and repairs with the URL of `ensureFirewall`, for the start of a guest; throws before the first call of
+   * it.
+   */
   verify(): Promise<void>;
-  /** Closes the bridge ports of guests that have power to what nftables does not see; soon after their start. */
+  /**
+   * Closes the bridge ports of powered guests to traffic that nftables does not see; called soon after a guest's start.
+   */
   closePorts(): Promise<void>;
   /** Removes the tables: only when no guest has power. */
   remove(): Promise<void>;
   close(): void;
 }
 
-/** What was put into the kernel last. */
+/** The last content of the kernel's tables. */
 interface Applied {
   readonly ruleset: string;
-  /** As nft lists it; somebody changed it when that is not the same any more. */
+  /** The listing of nft after the change; a different listing means that the tables were changed from outside. */
   readonly listing: string;
 }
 
-/** What changes while a firewall is used. */
+/** The changing state of a firewall. */
 interface State {
-  /** Null before `guard`. */
+  /** Null before `ensureFirewall`. */
   runner: FirewallPlan["runner"] | null;
   applied: Applied | null;
   bindings: readonly Binding[];
-  /** Resolves when the kernel's tables are nobody's work at the moment. */
+  /** Resolves when the last change of the kernel's tables is done. */
   last: Promise<unknown>;
   unwatch: (() => void) | null;
-  /** Many leases that change while one is looked at are one more look. */
-  isLeaseNews: boolean;
+  /** True when a verification for changed leases is queued: many changes need only one. */
+  hasLeaseChange: boolean;
 }
 
-/** What stays as it is. */
+/** The constant data of a firewall. */
 interface Fixed extends FirewallParts {
   readonly prefix: string;
-  /** What each egress code meant in a map that this process had, for guests that run since then. */
+  /** Policy of each egress code in the maps that this process has had, for guests that are still running. */
   readonly meanings: Map<string, Egress>;
 }
 
-/** Makes the firewall of an installation; nothing is in place before `guard`. */
+/** Creates the firewall of an installation; the tables are installed by `ensureFirewall`. */
 export function createFirewall(parts: FirewallParts): Firewall {
   const { ownerId } = parts;
   const fixed: Fixed = { ...parts, prefix: tapPrefix(ownerId), meanings: new Map() };
   presentClasses(fixed);
   const state: State = {
     ...{ runner: null, applied: null, bindings: [] },
-    ...{ last: Promise.resolve(), unwatch: null, isLeaseNews: false },
+    ...{ last: Promise.resolve(), unwatch: null, hasLeaseChange: false },
   };
-  const look = () => inTurn(state, () => bring(fixed, state, { atKernel: true }));
+  const verify = () => inTurn(state, () => updateTables(fixed, state, { atKernel: true }));
   return {
     tapFor(macAddress, egress) {
       if (state.applied === null) throw notInPlace();
@@ -93,9 +104,9 @@ export function createFirewall(parts: FirewallParts): Firewall {
     },
     async ensureFirewall(runnerUrl) {
       state.runner = await runnerOf(runnerUrl);
-      await look();
+      await verify();
     },
-    verify: look,
+    verify,
     closePorts: async () => closeToSpanningTree(await listTaps(ownerId)),
     remove: () => inTurn(state, () => takeAway(fixed, state)),
     close: () => stopWatching(state),
@@ -108,8 +119,12 @@ function inTurn(state: State, act: () => Promise<void>): Promise<void> {
   return done;
 }
 
-/** Brings the kernel's tables to what they should be now; `atKernel`: also where nothing of that has changed. */
-async function bring(fixed: Fixed, state: State, look: { readonly atKernel: boolean }): Promise<void> {
+/** Updates the kernel's tables; `atKernel`: verifies them also when their content has not changed. */
+async function updateTables(
+  fixed: Fixed,
+  state: State,
+  scope: { readonly atKernel: boolean },
+): Promise<void> {
   const { ownerId, prefix, settings, log } = fixed;
   const { runner, applied } = state;
   if (runner === null) throw notInPlace();
@@ -120,31 +135,31 @@ async function bring(fixed: Fixed, state: State, look: { readonly atKernel: bool
   const plan = { ...facts, ...settings, prefix, runner, bindings: state.bindings };
   const classes = { present: presentClasses(fixed), meanings: fixed.meanings };
   const ruleset = buildRuleset({ ...plan, ...cardsAndClasses(ownerId, classes, taps) });
-  state.unwatch ??= watchLeases(facts.bridge, () => bringWithLeases(fixed, state));
+  state.unwatch ??= watchLeases(facts.bridge, () => updateLeases(fixed, state));
   if (applied?.ruleset === ruleset) {
-    if (!look.atKernel || (await listTables(prefix)) === applied.listing) return;
-    log.warn({ table: prefix }, "somebody changed or removed the guests' firewall: putting it back");
+    if (!scope.atKernel || (await listTables(prefix)) === applied.listing) return;
+    log.warn({ table: prefix }, "guest firewall was changed or removed from outside; restoring it");
   }
   await applyRuleset(ruleset);
   state.applied = { ruleset, listing: await listTables(prefix) };
 }
 
-/** The classes of the map as it is now; throws as {@link classesOf}. */
+/** Returns the classes of the present map; throws like {@link classesOf}. */
 function presentClasses({ settings, meanings }: Pick<Fixed, "settings" | "meanings">): EgressClass[] {
   const classes = classesOf(settings.egress());
   for (const { code, egress } of classes) meanings.set(code, egress);
   return classes;
 }
 
-/** A lease has changed: its guest can use its address from now on. */
-function bringWithLeases(fixed: Fixed, state: State): void {
-  if (state.isLeaseNews) return;
-  state.isLeaseNews = true;
+/** Updates the tables after a changed lease, so that the guest can use its address. */
+function updateLeases(fixed: Fixed, state: State): void {
+  if (state.hasLeaseChange) return;
+  state.hasLeaseChange = true;
   inTurn(state, async () => {
-    state.isLeaseNews = false;
-    if (state.runner !== null) await bring(fixed, state, { atKernel: false });
+    state.hasLeaseChange = false;
+    if (state.runner !== null) await updateTables(fixed, state, { atKernel: false });
   }).catch((error: unknown) =>
-    fixed.log.warn({ problem: errorText(error) }, "a new lease is not in the guests' firewall yet"),
+    fixed.log.warn({ problem: errorText(error) }, "guest firewall not updated for a new lease"),
   );
 }
 
@@ -161,5 +176,8 @@ function stopWatching(state: State): void {
 }
 
 function notInPlace(): SolsticeError {
-  return new SolsticeError("hypervisor_failed", "The guests' firewall is not in place: no guest may run.");
+  return new SolsticeError(
+    "hypervisor_failed",
+    "The guest firewall is not installed: no guest can be started.",
+  );
 }

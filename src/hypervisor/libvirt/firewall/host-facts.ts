@@ -11,27 +11,27 @@ import { parseTapName, type TapName } from "./tap-names.ts";
 
 const interfacesDirectory = "/sys/class/net";
 
-/** Whom to ask about which network. */
+/** The libvirt client and the name of a network. */
 export interface GuestNetwork {
   readonly client: LibvirtClient;
   readonly network: string;
 }
 
-/** The guests' network as libvirt has it now. */
+/** Reads the facts about the guests' network from libvirt. */
 export async function networkFacts({ client, network }: GuestNetwork): Promise<NetworkFacts> {
   return parseNetworkFacts(await client.networkXml(await client.lookupNetwork(network)), network);
 }
 
-/** The taps of our guests that have power. */
+/** Lists the taps of our powered guests. */
 export async function listTaps(ownerId: string): Promise<TapName[]> {
   const names = await readdir(interfacesDirectory);
   return names.flatMap((name) => parseTapName(ownerId, name) ?? []);
 }
 
-/** Which card may use which address now. */
+/** Returns which card may use which address now. */
 export async function currentBindings(
   { client, network, ownerId }: GuestNetwork & { readonly ownerId: string },
-  seen: { readonly taps: readonly TapName[]; readonly previous: readonly Binding[] },
+  observed: { readonly taps: readonly TapName[]; readonly previous: readonly Binding[] },
 ): Promise<Binding[]> {
   const leases = await client.dhcpLeases(await client.lookupNetwork(network));
   const ours = sharedPrefix(ownerId);
@@ -42,13 +42,13 @@ export async function currentBindings(
         : [],
     ),
     isOurs: (macAddress) => macAddress.startsWith(ours),
-    powered: new Set(seen.taps.map(({ macAddress }) => macAddress)),
-    previous: seen.previous,
+    powered: new Set(observed.taps.map(({ macAddress }) => macAddress)),
+    previous: observed.previous,
     now: Math.floor(Date.now() / 1000),
   });
 }
 
-/** Where runners call, as an address and a port. Throws `config_invalid` for a name without an IPv4 address. */
+/** Returns the address and port of the runner endpoint. Throws `config_invalid` for a name without an IPv4 address. */
 export async function runnerOf(runnerUrl: string): Promise<FirewallPlan["runner"]> {
   const url = new URL(runnerUrl);
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);

@@ -2,7 +2,7 @@ import { SolsticeError } from "../../../core/errors.ts";
 import { rangeAround, rangeText } from "../../../core/image-map/cidr.ts";
 import { parseXml } from "../xml.ts";
 
-/** What the firewall needs to know of the guests' network. */
+/** Facts about the guests' network for the firewall. */
 export interface NetworkFacts {
   readonly bridge: string;
   readonly gateway: string;
@@ -11,8 +11,8 @@ export interface NetworkFacts {
 }
 
 /**
- * Reads a network's XML. Throws `network_missing` for one that is not a bridge with an IPv4 address and a DHCP server of
- * libvirt's: what its guests send would not pass this host, or nothing would tell which address is whose.
+ * Reads a network's XML. Throws `network_missing` for a network that is not a bridge with an IPv4 address and a DHCP
+ * server of libvirt: its traffic would not pass this host, or the owner of an address would be unknown.
  */
 export function parseNetworkFacts(xml: string, name: string): NetworkFacts {
   const { network } = parseXml(xml);
@@ -27,12 +27,12 @@ export function parseNetworkFacts(xml: string, name: string): NetworkFacts {
   }
   throw new SolsticeError(
     "network_missing",
-    `The guests' firewall does not work on the libvirt network '${name}': it is no bridge with an IPv4 address and DHCP of this host.`,
+    `The guests' firewall does not work on the libvirt network '${name}': it is not a bridge with an IPv4 address and DHCP of this host.`,
     { remedy: "Use a NAT or routed network such as 'default', or FIREWALL=off where guests are trusted." },
   );
 }
 
-/** An interface name that nft reads in quotes as it is. */
+/** An interface name that nft reads unchanged within quotes. */
 const bridgeName = /^[A-Za-z0-9_.-]{1,15}$/;
 
 function prefixLength(ip: { prefix?: string; netmask?: string }): number {

@@ -2,21 +2,21 @@ import { errorText, isSolsticeError, SolsticeError } from "../../../core/errors.
 import { runCommand } from "../../../host/command.ts";
 import { buildRemoval, tableName } from "./ruleset.ts";
 
-/** How long one call of nft may take; it takes milliseconds unless the machine is starved. */
+/** Deadline of one call of nft, which takes milliseconds unless the machine is overloaded. */
 const deadlineSeconds = 30;
 
 const withoutIt =
-  "Guests can be run without it (FIREWALL=off): they then reach this host's ports, its networks and each other's addresses.";
+  "Guests can be run without the firewall (FIREWALL=off): they then reach this host's ports, its networks and each other's addresses.";
 
-/** Runs a script of nft's as one transaction: all of it, or nothing. */
+/** Runs a script of nft as one transaction. */
 export async function applyRuleset(ruleset: string): Promise<void> {
   await nft(["-f", "-"], ruleset);
 }
 
-/** Both tables as the kernel has them, without counters; empty where one is missing. */
+/** Lists both tables in the kernel, without counters; a missing table is empty. */
 export async function listTables(prefix: string): Promise<string> {
   const name = tableName(prefix);
-  // Not in one call: nft 1.0.6 then reads the last of the two only.
+  // Two calls, because nft 1.0.6 lists only the last of two tables in one call.
   const [bridge, host] = await Promise.all([listTable("bridge", name), listTable("inet", name)]);
   return bridge === "" || host === "" ? "" : bridge + host;
 }
@@ -29,7 +29,7 @@ async function listTable(family: "bridge" | "inet", name: string): Promise<strin
   throw refused(stderr.trim());
 }
 
-/** Removes both tables; there may be none. */
+/** Removes both tables. Idempotent. */
 export async function removeTables(prefix: string): Promise<void> {
   await applyRuleset(buildRemoval(prefix));
 }

@@ -23,7 +23,7 @@ const plan: FirewallPlan = {
   runner: { address: "192.168.122.1", port: 7411 },
 };
 
-/** The rules of one chain of a table. */
+/** Returns the rules of one chain of a table. */
 function chainOf(ruleset: string, family: "bridge" | "inet", name: string): string[] {
   const table = new RegExp(`^table ${family} \\S+ {\\n(.*?)^}`, "ms").exec(ruleset)?.[1] ?? "";
   const chain = new RegExp(`^  chain ${name} {\\n(.*?)^  }`, "ms").exec(table)?.[1];
@@ -47,7 +47,7 @@ describe("the text for nft", () => {
     ["with a runner elsewhere", { ...plan, runner: { address: "10.0.0.7", port: 443 } }],
   ];
   for (const [name, variant] of variants) {
-    test(`nft takes it ${name}`, { skip: withRoot ? false : "needs root and nft" }, () => {
+    test(`nft accepts it ${name}`, { skip: withRoot ? false : "needs root and nft" }, () => {
       const { status, stderr } = spawnSync("nft", ["-c", "-f", "-"], {
         input: buildRuleset(variant),
         encoding: "utf8",
@@ -55,7 +55,7 @@ describe("the text for nft", () => {
       assert.equal(status, 0, stderr);
     });
   }
-  test("nft takes a removal of tables that are not there", {
+  test("nft accepts the removal of missing tables", {
     skip: withRoot ? false : "needs root and nft",
   }, () => {
     const { status, stderr } = spawnSync("nft", ["-c", "-f", "-"], {
@@ -66,7 +66,7 @@ describe("the text for nft", () => {
   });
 });
 
-test("only taps of ours are looked at, and each chain of theirs ends in a drop", () => {
+test("the rules match only our taps, and each chain of theirs ends in a drop", () => {
   const ruleset = buildRuleset(plan);
   assert.deepEqual(chainOf(ruleset, "bridge", "from_guests").slice(1), [`iifname "${prefix}*" goto guest`]);
   assert.deepEqual(chainOf(ruleset, "bridge", "to_guests").slice(1), [`oifname "${prefix}*" goto delivery`]);
@@ -78,7 +78,7 @@ test("only taps of ours are looked at, and each chain of theirs ends in a drop",
   }
 });
 
-test("open: private ranges are dropped, and what the operator allows comes before", () => {
+test("open: private ranges are dropped after the operator's allowed ranges", () => {
   const egress = chainOf(buildRuleset({ ...plan, lanAccess: ["10.1.2.0/24"] }), "bridge", "egress_open");
   assert.deepEqual(egress, [
     "ip daddr 192.168.122.0/24 counter drop",
@@ -98,12 +98,12 @@ test("a range around the guests' own network does not open that network; one ins
   assert.equal(inside[0], "ip daddr { 192.168.122.9 } accept");
 });
 
-test("address translation by others does not lead to a private network either", () => {
+test("foreign address translation does not lead to a private network", () => {
   const rules = chainOf(buildRuleset(plan), "inet", "forwarded");
   assert.equal(rules.at(-1), `ip daddr { ${privateRanges.join(", ")} } counter drop`);
 });
 
-test("a lease is asked for only with the card's own address in the message", () => {
+test("a DHCP request passes only with the card's own address in the message", () => {
   const [first, ...rules] = chainOf(buildRuleset(plan), "bridge", "lease");
   assert.match(first ?? "", /!= { 192.168.122.1, 255.255.255.255 } counter drop/);
   assert.deepEqual(rules, [

@@ -8,45 +8,47 @@ import {
 import { privateRanges } from "../../../core/image-map/egress.ts";
 import type { Binding } from "./bindings.ts";
 
-/** One policy of the image map, with the four characters that taps name it by. */
+/** One policy of the image map, with the four characters of its code in taps' names. */
 export interface EgressClass {
   readonly code: string;
-  /** As {@link Egress} of core. */
+  /** Same meaning as {@link Egress} of core. */
   readonly egress: "open" | "none" | readonly string[];
 }
 
-/** All that the tables of one installation on one bridge are made from. */
+/** Complete input for the tables of one installation on one bridge. */
 export interface FirewallPlan {
-  /** What the taps of our guests begin with; it also names the tables. */
+  /** Prefix of our guests' taps; also the name of the tables. */
   readonly prefix: string;
   readonly bridge: string;
-  /** The host's address on the bridge, which answers DHCP and DNS. */
+  /** The host's address on the bridge, which serves DHCP and DNS. */
   readonly gateway: string;
   /** The guests' own network, such as `192.168.122.0/24`. */
   readonly subnet: string;
-  /** Every tap that a guest of ours may have, with the address of its card. */
+  /** Every tap that one of our guests may have, with the address of its card. */
   readonly cards: readonly { readonly tap: string; readonly macAddress: string }[];
   readonly bindings: readonly Binding[];
   readonly classes: readonly EgressClass[];
-  /** What `open` guests may reach of {@link privateRanges}. */
+  /** Ranges within {@link privateRanges} that `open` guests may reach. */
   readonly lanAccess: readonly string[];
-  /** TCP ports of the gateway address that guests may call, beside DNS. */
+  /** TCP ports of the gateway address that guests may call, in addition to DNS. */
   readonly hostPorts: readonly number[];
-  /** Where runners call. */
+  /** Address and port of the runner endpoint. */
   readonly runner: { readonly address: string; readonly port: number };
 }
 
-/** Before everything of other tables, connection tracking and address translation included: what we drop never was. */
+/**
+ * Before all other tables, including connection tracking and address translation: dropped packets leave no trace there.
+ */
 const priority = -310;
-/** Behind address translation, before libvirt's own rules. */
+/** After address translation, before libvirt's own rules. */
 const forwardPriority = -10;
 
-/** The name of both tables of an installation. */
+/** Returns the name of both tables of an installation. */
 export function tableName(prefix: string): string {
   return `solstice_${prefix}`;
 }
 
-/** Replaces both tables in one transaction; whatever else is in the kernel stays as it is. */
+/** Returns a script that replaces both tables in one transaction, and nothing else. */
 export function buildRuleset(plan: FirewallPlan): string {
   const name = tableName(plan.prefix);
   const replace = (family: string) => [`table ${family} ${name}`, `delete table ${family} ${name}`];
@@ -63,14 +65,16 @@ export function buildRuleset(plan: FirewallPlan): string {
   ].join("\n");
 }
 
-/** Removes both tables, also where there are none. */
+/** Returns a script that removes both tables, also when they are missing. */
 export function buildRemoval(prefix: string): string {
   const name = tableName(prefix);
   const remove = (family: string) => `table ${family} ${name}\ndelete table ${family} ${name}\n`;
   return remove("bridge") + remove("inet");
 }
 
-/** What a guest may send at all, seen where its card meets the bridge: its own addresses, IPv4, and what its policy allows. */
+/**
+ * Rules for traffic between a guest's card and the bridge: own addresses, IPv4, and the traffic that the policy allows.
+ */
 function bridgeTable(plan: FirewallPlan): string[] {
   const { prefix, gateway, runner, bindings } = plan;
   const cards = plan.cards.map(({ tap, macAddress }) => `"${tap}" . ${macAddress}`);
@@ -100,7 +104,7 @@ function bridgeTable(plan: FirewallPlan): string[] {
       ...plan.classes.map(({ code }) => `iifname "${prefix}${code}*" goto egress_${code}`),
       "counter drop",
     ]),
-    // A DHCP server knows its client by what stands in the message, at byte 28: it must be the card's own address.
+    // A DHCP server identifies its client by the address in the message, at byte 28: it must be the card's own.
     ...chain("lease", "", [
       `ip daddr != { ${gateway}, 255.255.255.255 } counter drop`,
       ...distinctCards(plan).map(
@@ -114,7 +118,7 @@ function bridgeTable(plan: FirewallPlan): string[] {
       "arp saddr ether . arp saddr ip @bound accept",
       "counter drop",
     ]),
-    // What is meant for one guest never reaches another, whatever the host was made to believe of addresses.
+    // Traffic to one guest never reaches another guest, even if the host has learned wrong addresses.
     ...chain("delivery", "", [
       "ether type arp accept",
       "ether type != ip counter drop",
@@ -134,7 +138,7 @@ function egressRules(plan: FirewallPlan, { egress }: EgressClass): string[] {
   );
   const blocked = egress === "open" ? [...acceptRule(outside), dropRule(privateRanges), "accept"] : null;
   return [
-    // A range that holds more than the guests' own network was not written for that network.
+    // A range larger than the guests' own network does not open that network.
     ...acceptRule(inside),
     `ip daddr ${plan.subnet} counter drop`,
     ...(blocked ?? [...acceptRule(outside), "counter drop"]),
@@ -142,8 +146,8 @@ function egressRules(plan: FirewallPlan, { egress }: EgressClass): string[] {
 }
 
 /**
- * What the bridge cannot know: which addresses are the host's own (they change), and where address translation of others,
- * such as the published ports of containers, leads to. It believes the senders' addresses, because the bridge checked them.
+ * Rules that the bridge cannot apply: the host's own addresses (they change), and foreign address translation, such as
+ * the published ports of containers. They trust the senders' addresses, which the bridge has checked.
  */
 function hostTable(plan: FirewallPlan): string[] {
   const { bridge, gateway, runner } = plan;
@@ -206,7 +210,7 @@ function dropRule(ranges: readonly string[]): string {
 
 function rangeOf(text: string): AddressRange {
   const range = parseRange(text);
-  if (range === null) throw new TypeError(`${text} is no range of addresses`);
+  if (range === null) throw new TypeError(`${text} is not a range of addresses`);
   return range;
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { poolAddress } from "../mac-addresses.ts";
 import { egressCode, parseTapName, tapName, tapPrefix } from "./tap-names.ts";
 
-test("a tap's name fits into Linux' 15 characters, and says all that was put into it", () => {
+test("a tap's name fits into Linux' 15 characters, and is parsed back completely", () => {
   for (const egress of ["open", "none", ["10.0.0.0/8"]] as const) {
     for (const index of [0, 255]) {
       const macAddress = poolAddress("host-1", index);
@@ -14,13 +14,13 @@ test("a tap's name fits into Linux' 15 characters, and says all that was put int
   }
 });
 
-test("the taps of others are told apart", () => {
+test("foreign taps are recognised", () => {
   const foreign = tapName("host-2", poolAddress("host-2", 7), "open");
   for (const name of [foreign, "vnet0", "virbr0", tapPrefix("host-1"), `${tapPrefix("host-1")}open0`]) {
     assert.equal(parseTapName("host-1", name), null, name);
   }
 });
 
-test("libvirt would not keep a name that begins like one of its own", () => {
+test("names do not begin with a prefix that libvirt reserves", () => {
   assert.doesNotMatch(tapPrefix("host-1"), /^(vnet|vif|macvtap|macvlan)/);
 });

@@ -3,9 +3,9 @@ import { type Egress, egressKey } from "../../../core/image-map/egress.ts";
 import { sharedPrefix } from "../mac-addresses.ts";
 
 /**
- * The host's end of a guest's network card, a tap, has a name that says whose guest it is, what it may reach, and which card
- * of the pool it has: `sol` + 6 digits of the owner + 4 characters of the egress + 2 digits of the card. So one table can
- * match all our guests before the first of them exists, and no other. Fifteen characters are the most that Linux allows.
+ * The parts of a tap's name; a tap is the host's end of a guest's network card. The name contains owner, egress policy
+ * and card: `sol` + 6 digits of the owner + 4 characters of the egress + 2 digits of the card. So one table can match
+ * exactly our guests before the first of them exists. Linux allows at most fifteen characters.
  */
 export interface TapName {
   readonly name: string;
@@ -17,28 +17,31 @@ const marker = "sol";
 const egressCodeLength = 4;
 const ownerBytes = { from: 2, to: 5 } as const;
 
-/** Six hexadecimal digits for an installation: the same that are in its cards' addresses. */
+/** Six hexadecimal digits of an installation, the same as in its cards' addresses. */
 export function ownerCode(ownerId: string): string {
   return sharedPrefix(ownerId).split(":").slice(ownerBytes.from, ownerBytes.to).join("");
 }
 
-/** What all taps of an installation begin with. */
+/** Prefix of all taps of an installation. */
 export function tapPrefix(ownerId: string): string {
   return marker + ownerCode(ownerId);
 }
 
-/** Four characters for a policy: its own name, or digits of its digest, so that a restart with another map reads them alike. */
+/**
+ * Four characters of a policy: its own name, or digits of its digest, so that they are the same after a restart with
+ * another map.
+ */
 export function egressCode(egress: Egress): string {
   if (typeof egress === "string") return egress;
   return createHash("sha256").update(egressKey(egress)).digest("hex").slice(0, egressCodeLength);
 }
 
-/** The tap of a guest with this card of the pool. */
+/** Returns the tap's name for a guest with this card of the pool. */
 export function tapName(ownerId: string, macAddress: string, egress: Egress): string {
   return tapPrefix(ownerId) + egressCode(egress) + macAddress.slice(-2);
 }
 
-/** Reads a tap's name; null for those of others. */
+/** Parses a tap's name; null for foreign taps. */
 export function parseTapName(ownerId: string, name: string): TapName | null {
   const prefix = tapPrefix(ownerId);
   const match = /^([0-9a-z]{4})([0-9a-f]{2})$/.exec(name.slice(prefix.length));

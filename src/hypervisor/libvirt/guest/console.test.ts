@@ -20,11 +20,11 @@ describe("reading a console that virtlogd rotates", () => {
   const read = async (offset: number, maxBytes = 100) =>
     (await readConsole(path, offset, maxBytes)).toString();
 
-  test("no console is an empty one", async () => {
+  test("a missing console reads as empty", async () => {
     assert.equal(await read(0), "");
   });
 
-  test("offsets stay what they were when a part is renamed", async () => {
+  test("offsets stay valid when a part is renamed", async () => {
     await writeFile(path, "01234");
     assert.equal(await read(3), "34");
     await rename(path, `${path}.0`);
@@ -37,7 +37,7 @@ describe("reading a console that virtlogd rotates", () => {
     assert.equal(await read(3), "3456789");
   });
 
-  test("every window over all parts is the window over the whole", async () => {
+  test("reading any range over all parts equals the range of the whole", async () => {
     await writeFile(`${path}.2`, "0");
     await writeFile(`${path}.1`, "1234");
     await writeFile(`${path}.0`, "");

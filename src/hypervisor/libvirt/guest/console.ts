@@ -1,15 +1,15 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { hasErrorCode } from "../../../host/error-code.ts";
 
-/** virtlogd keeps three old parts beside the one it writes (`max_backups` of virtlogd.conf), each of 2 MiB. */
+/** virtlogd keeps three old parts beside the current one (`max_backups` of virtlogd.conf), each of 2 MiB. */
 const OLD_PARTS = [2, 1, 0];
 const ATTEMPTS = 3;
 
 /**
- * Reads a guest's console from byte `offset` on, at most `maxBytes`. virtlogd (which owns the files, as root) renames
+ * Reads at most `maxBytes` of a guest's console from byte `offset`. virtlogd (which owns the files, as root) renames
  * `console.log` to `console.log.0` when it is full; offsets count through all parts, oldest first. A guest that writes
- * more than is kept (8 MiB) loses the beginning, and what follows moves to smaller offsets. Where we do not run as root
- * the console is not ours to read, and counts as empty.
+ * more than 8 MiB, the size that is kept, loses the beginning, and the rest moves to smaller offsets. Without root, the
+ * console is not readable and counts as empty.
  */
 export async function readConsole(path: string, offset: number, maxBytes: number): Promise<Buffer> {
   const parts = await openParts(path);
@@ -20,7 +20,9 @@ export async function readConsole(path: string, offset: number, maxBytes: number
   }
 }
 
-/** Opens all parts, oldest first; again when virtlogd renamed them meanwhile, as one would be missing or double. */
+/**
+ * Opens all parts, oldest first; again when virtlogd renamed them meanwhile, because a part would be missing or double.
+ */
 async function openParts(path: string): Promise<FileHandle[]> {
   const names = [...OLD_PARTS.map((number) => `${path}.${number}`), path];
   for (let attempt = 1; ; attempt += 1) {

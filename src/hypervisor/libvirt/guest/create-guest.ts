@@ -13,8 +13,8 @@ import { createOverlay } from "./overlay.ts";
 import { takeSteps } from "./remove-guest.ts";
 
 /**
- * Makes a guest without power. The domain is defined last, so a domain with our mark means that its files are complete; files
- * without a domain are from a crash in the middle of a create (or from an earlier attempt), and are made from the start.
+ * Creates a guest without power. The domain is defined last, so a domain with our mark has complete files; files
+ * without a domain come from a crash during create (or from an earlier attempt), and are created from the start.
  */
 export async function createGuest(host: LibvirtHost, spec: GuestSpec): Promise<void> {
   const guest = await observeGuest(host, spec.jobId);
@@ -32,7 +32,7 @@ export async function createGuest(host: LibvirtHost, spec: GuestSpec): Promise<v
 function warnOfAbandoned({ log }: LibvirtHost, abandoned: Ownership | null): void {
   if (abandoned === null) return;
   const { jobId, attempt, owner } = abandoned;
-  log.warn({ guest: guestName(jobId), attempt, owner }, "removing the guest that a lost host left");
+  log.warn({ guest: guestName(jobId), attempt, owner }, "removing the guest of a lost host");
 }
 
 function refusal(
@@ -44,8 +44,8 @@ function refusal(
     const text = `A guest ${name} of attempt ${creation.attempt} exists; attempt ${attempt} is outdated.`;
     return new SolsticeError("already_exists", text);
   }
-  return new SolsticeError("already_exists", `A domain ${name} exists that this installation did not make.`, {
-    remedy: `Look at it with \`virsh dumpxml ${name}\`; remove or rename it if it is not needed.`,
+  return new SolsticeError("already_exists", `A domain ${name} of another owner exists.`, {
+    remedy: `Inspect it with \`virsh dumpxml ${name}\`; remove or rename it if it is not needed.`,
   });
 }
 
@@ -58,12 +58,13 @@ async function requireFreeSpace({ guestsDir, reserveBytes }: LibvirtHost): Promi
 
 async function createFiles(host: LibvirtHost, spec: GuestSpec, paths: GuestPaths): Promise<void> {
   await mkdir(paths.directory);
-  // QEMU's user must pass through, and nobody may list. Said by chmod, because mkdir's mode is cut by the umask.
+  // Directory mode: QEMU's user must pass through, and other users cannot list it. chmod, because mkdir's mode depends
+  // on the umask.
   await chmod(paths.directory, 0o711);
   await createOverlay(host.run, paths.overlay, spec);
   const partial = `${paths.seed}.partial`;
   await host.writeSeed(partial, spec.seed, spec.seedFormat);
-  // The seed holds a token. libvirt gives the file to QEMU's user when the guest starts.
+  // The seed contains a token. libvirt gives the file to QEMU's user when the guest starts.
   await chmod(partial, 0o600);
   await rename(partial, paths.seed);
 }

@@ -23,7 +23,7 @@ const make = (...steps: TeardownStep[]) => ({ kind: "make", steps, abandoned: nu
 
 describe("create", () => {
   const table: [what: string, guest: ObservedGuest, expected: object][] = [
-    ["nothing is there", nothing, make("remove-log")],
+    ["nothing exists", nothing, make("remove-log")],
     ["the guest is complete", complete, { kind: "done" }],
     ["the guest is complete and runs", { ...complete, hasPower: true }, { kind: "done" }],
     [
@@ -51,15 +51,15 @@ describe("create", () => {
       { ...complete, domain: ours(1) },
       make("undefine", "remove-log", "remove-directory"),
     ],
-    ["a newer attempt is there", { ...complete, domain: ours(3) }, { kind: "outdated", attempt: 3 }],
+    ["a newer attempt exists", { ...complete, domain: ours(3) }, { kind: "outdated", attempt: 3 }],
     [
-      "a newer attempt is there without files",
+      "a newer attempt exists without files",
       { ...complete, domain: ours(3), hasFiles: false },
       { kind: "outdated", attempt: 3 },
     ],
-    ["somebody's domain has the name", { ...nothing, domain: unmarked }, { kind: "refuse" }],
+    ["a foreign domain has the name", { ...nothing, domain: unmarked }, { kind: "refuse" }],
     [
-      "somebody's domain has the name, and our directory is there",
+      "a foreign domain has the name, and our directory exists",
       { ...complete, domain: unmarked },
       { kind: "refuse" },
     ],
@@ -76,7 +76,7 @@ describe("create", () => {
       },
     ],
     [
-      "a lost host left an earlier attempt, and our directory is there",
+      "a lost host left an earlier attempt, and our directory exists",
       { ...complete, domain: markedBy("lost", 1) },
       {
         kind: "make",
@@ -104,7 +104,7 @@ const arbitraryGuest: fc.Arbitrary<ObservedGuest> = fc.record({
   hasFiles: fc.boolean(),
 });
 
-test("removal leaves nothing of ours, and touches no domain or log of somebody else", () => {
+test("removal removes everything of ours, and no foreign domain or log", () => {
   fc.assert(
     fc.property(arbitraryGuest, (guest) => {
       const steps = teardownSteps(guest);
@@ -112,13 +112,13 @@ test("removal leaves nothing of ours, and touches no domain or log of somebody e
       assert.equal(steps.includes("undefine"), isOurs);
       assert.equal(steps.includes("cut-power"), isOurs && guest.hasPower);
       assert.equal(steps.includes("remove-log"), guest.domain.kind !== "foreign");
-      assert.equal(steps.at(-1) === "remove-directory", guest.hasDirectory, "the directory goes last");
+      assert.equal(steps.at(-1) === "remove-directory", guest.hasDirectory, "the directory is removed last");
       if (steps.includes("cut-power")) assert.equal(steps[0], "cut-power", "before the domain is undefined");
     }),
   );
 });
 
-test("a guest that is made has nothing left of what was there before", () => {
+test("a created guest keeps no part of an earlier one", () => {
   fc.assert(
     fc.property(arbitraryGuest, (guest) => {
       const creation = decideCreate(guest, wanted);

@@ -7,8 +7,8 @@ import type { ObservedGuest } from "./observed.ts";
 export type TeardownStep = "cut-power" | "undefine" | "remove-log" | "remove-directory";
 
 /**
- * What removes a guest, in order. The directory goes last: while anything else of the guest is left, the directory shows that
- * the guest is ours. A domain that is not ours stays, and so does its log.
+ * Returns the steps of a guest's removal, in order. The directory is last: while any other part is left, the directory
+ * marks the guest as ours. A foreign domain stays, and so does its log.
  */
 export function teardownSteps(guest: ObservedGuest): TeardownStep[] {
   return stepsOf(guest, guest.domain.kind === "ours");
@@ -18,28 +18,32 @@ function stepsOf({ domain, hasPower, hasDirectory }: ObservedGuest, removesDomai
   const steps: TeardownStep[] = [];
   if (removesDomain && hasPower) steps.push("cut-power");
   if (removesDomain) steps.push("undefine");
-  // The log stays behind when its domain goes, also after a crash between the two.
+  // The log outlives its domain, also after a crash between the two steps.
   if (removesDomain || domain.kind === "none") steps.push("remove-log");
   if (hasDirectory) steps.push("remove-directory");
   return steps;
 }
 
-/** What creating a guest comes to. */
+/** Decision about the creation of a guest. */
 export type Creation =
   /** The guest of this attempt is complete. */
   | { readonly kind: "done" }
-  /** First take `steps`, which remove what is left, then make everything. `abandoned`: the mark of a lost host's domain. */
+  /**
+   * First take `steps`, which remove the remains, then create everything. `abandoned`: the mark of a lost host's
+   * domain.
+   */
   | { readonly kind: "make"; readonly steps: readonly TeardownStep[]; readonly abandoned: Ownership | null }
-  /** The domain of that name is not ours. */
+  /** The domain of that name is foreign. */
   | { readonly kind: "refuse" }
   | { readonly kind: "outdated"; readonly attempt: number };
 
-/** What of a guest's specification decides. */
+/** The parts of a guest's specification that decide. */
 export type Wanted = Pick<GuestSpec, "jobId" | "attempt" | "formerHosts">;
 
 /**
- * What to do so that the guest of this attempt exists. The domain is defined last: a domain of ours has all its files, unless
- * somebody removed them. An incomplete guest is made from the start, and so is one of an earlier attempt.
+ * Decides what to do so that the guest of this attempt exists. The domain is defined last: our domain has all its
+ * files, unless they were removed by hand. An incomplete guest, or one of an earlier attempt, is created from the
+ * start.
  */
 export function decideCreate(guest: ObservedGuest, wanted: Wanted): Creation {
   const { domain } = guest;
@@ -55,8 +59,8 @@ export function decideCreate(guest: ObservedGuest, wanted: Wanted): Creation {
 }
 
 /**
- * The mark of a domain that a lost host left on a hypervisor that we share with it: of this very job, of an earlier attempt, and
- * of one of `formerHosts`. Its files are in that host's data directory, and go when that host is back.
+ * Returns the mark of a domain that a lost host left on a shared hypervisor: of this job, of an earlier attempt, and of
+ * one of `formerHosts`. Its files are in that host's data directory, and are removed when that host is back.
  */
 function abandonedBy(
   { ownership }: Extract<FoundDomain, { kind: "foreign" }>,

@@ -71,13 +71,13 @@ test("the whole document, element by element", () => {
   assert.equal(buildDomainXml(describeGuest()), lines.join(""));
 });
 
-test("KVM guests get the host's processor, emulated ones all that emulation can do", () => {
+test("KVM guests get the host's processor, emulated ones the largest emulated processor", () => {
   assert.equal(domainOf({ virtType: "kvm" }).cpu["@mode"], "host-passthrough");
   assert.equal(domainOf({ virtType: "kvm" })["@type"], "kvm");
   assert.equal(domainOf({ virtType: "qemu" }).cpu["@mode"], "maximum");
 });
 
-test("the seed follows the bus of the disk, as a CD-ROM where QEMU has no read-only disk and an ISO is on it", () => {
+test("the seed follows the bus of the disk, and an ISO is a CD-ROM where QEMU has no read-only disk", () => {
   const kinds = (["virtio", "scsi", "sata", "ide"] as const).map((diskBus) => {
     const [system, seed] = domainOf({ diskBus }).devices.disk;
     return [system.target["@dev"], seed.target["@dev"], seed.target["@bus"], seed["@device"]];
@@ -111,14 +111,14 @@ test("UEFI images start without secure boot", () => {
   assert.deepEqual(os.firmware.feature, { "@enabled": "no", "@name": "secure-boot" });
 });
 
-test("hostile names and paths come back as they were, or are refused; they never become XML", () => {
+test("hostile names and paths are read back unchanged, or rejected; they never become XML", () => {
   const hostile = fc.oneof(
     fc.string({ unit: "binary", maxLength: 30 }),
     fc.string({
       unit: fc.constantFrom("<", ">", "&", "'", '"', "/", "]]>", "<!--", "\n", "\0", "a"),
       maxLength: 12,
     }),
-    // Texts that a writer or a reader of XML may take for a value of another type.
+    // Texts that an XML writer or reader may convert to another type.
     fc.constantFrom("true", "false", "0", "1e3", "0x1f", "null", "__proto__", "#text", "&lt;", " a "),
   );
   fc.assert(
@@ -143,7 +143,7 @@ test("hostile names and paths come back as they were, or are refused; they never
   );
 });
 
-/** The document of {@link describeGuest}, one element a line. */
+/** The document of {@link describeGuest}, one element per line. */
 const expectedDocument = `<domain type="qemu">
   <name>job-abc123</name>
   <metadata>

@@ -6,10 +6,10 @@ import { ownershipElement } from "../ownership.ts";
 import { buildXml } from "../xml.ts";
 import type { GuestPaths } from "./guest-paths.ts";
 
-/** How guests are run: by the processor's own virtualisation, or by software emulation. */
+/** Kind of virtualisation: by the processor (kvm), or by software emulation (qemu). */
 export type VirtType = "kvm" | "qemu";
 
-/** All that a domain's XML depends on. */
+/** Complete input of a domain's XML. */
 export interface DomainDescription
   extends Pick<
     GuestSpec,
@@ -20,15 +20,15 @@ export interface DomainDescription
   readonly virtType: VirtType;
   readonly network: string;
   readonly paths: GuestPaths;
-  /** Null: libvirt chooses one. */
+  /** Null: libvirt chooses an address. */
   readonly macAddress: string | null;
-  /** The host's end of the card, by which the firewall knows the guest; null: libvirt names it. */
+  /** The host's end of the card, which the firewall matches; null: libvirt chooses a name. */
   readonly tapName: string | null;
 }
 
 /**
- * Writes the domain's XML. Everything foreign goes in as the value of an attribute or a text, which the builder escapes;
- * what XML cannot carry (control characters, broken surrogates) is refused with `config_invalid`.
+ * Writes the domain's XML. All foreign text becomes the value of an attribute or a text node, which the builder
+ * escapes; characters that XML cannot contain (control characters, broken surrogates) throw `config_invalid`.
  */
 export function buildDomainXml(guest: DomainDescription): string {
   for (const text of [guest.jobId, guest.ownerId, guest.network, ...Object.values(guest.paths)]) {
@@ -46,7 +46,7 @@ export function buildDomainXml(guest: DomainDescription): string {
     cpu: processor(guest.virtType),
     clock: clock(guest.virtType),
     on_poweroff: "destroy",
-    // A guest that restarts would run its seed a second time with a token that is used up, so a reboot is the end.
+    // A reboot ends the guest, because it would run its seed a second time with a used token.
     on_reboot: "destroy",
     on_crash: "destroy",
     devices: devices(guest),
@@ -54,7 +54,7 @@ export function buildDomainXml(guest: DomainDescription): string {
   return buildXml({ domain });
 }
 
-/** XML normalises line ends and tabs in attributes, so no control character would come back as it was. */
+/** XML normalises line ends and tabs in attributes, so control characters would not be read back unchanged. */
 function assertXmlText(text: string): void {
   if (text.isWellFormed() && !/[\p{Cc}\uFFFE\uFFFF]/u.test(text)) return;
   throw new SolsticeError(
@@ -70,7 +70,7 @@ function operatingSystem({ firmware, diskBus }: DomainDescription): object {
   // q35 has no IDE controller.
   const type = { "@arch": "x86_64", "@machine": diskBus === "ide" ? "pc" : "q35", "#": "hvm" };
   if (firmware === "bios") return { type, boot: { "@dev": "hd" } };
-  // Images need not be signed by one of the keys that a secure-boot firmware has enrolled.
+  // Images need not be signed with one of the keys in a secure-boot firmware.
   const secureBoot = { "@enabled": "no", "@name": "secure-boot" };
   return { "@firmware": "efi", type, firmware: { feature: secureBoot }, boot: { "@dev": "hd" } };
 }
@@ -109,19 +109,20 @@ function devices(guest: DomainDescription): object {
         log: { "@file": paths.console, "@append": "off" },
         target: { "@port": 0 },
       },
-      // Apart from the console, so that the kernel does not write into a shell, and not logged: people type secrets.
+      // Separate from the console, so that the kernel does not write into a shell; not logged, because people type
+      // secrets.
       ...(hasShell ? [{ "@type": "pty", target: { "@port": 1 } }] : []),
     ],
     rng: { "@model": "virtio", backend: { "@model": "random", "#": "/dev/urandom" } },
     memballoon: { "@model": "none" },
-    // A kernel that has a driver for it tells of its panic; the guest is a crashed one then, and not one that is silent.
+    // A kernel with a driver for this device reports its panic: the guest is then crashed instead of silent.
     panic: { "@model": "isa" },
   };
 }
 
 const targetPrefix = { virtio: "vd", sata: "sd", scsi: "sd", ide: "hd" } as const;
 
-/** The overlay is thrown away with its guest, so it needs no flush (`unsafe`), and gives freed blocks back. */
+/** The overlay is removed with its guest, so it needs no flush (`unsafe`); freed blocks are returned to the host. */
 function systemDisk(file: string, bus: GuestSpec["diskBus"]): object {
   return {
     "@type": "file",
@@ -139,8 +140,9 @@ function systemDisk(file: string, bus: GuestSpec["diskBus"]): object {
 }
 
 /**
- * QEMU has no read-only SATA or IDE disk, only a CD-ROM; a virtio or SCSI disk can be read-only. A CD-ROM has sectors of 2048
- * bytes, which a FAT or a cpio archive cannot be read from, so these are disks on every bus, though a guest may write its own then.
+ * QEMU has no read-only SATA or IDE disk, only a CD-ROM; a virtio or SCSI disk can be read-only. A CD-ROM has sectors
+ * of 2048 bytes, from which a FAT or a cpio archive cannot be read, so these are disks on every bus, and then the guest
+ * may write to its own seed.
  */
 function seedDisk({ paths, diskBus: bus, seedFormat }: DomainDescription): object {
   const canBeReadOnly = bus === "virtio" || bus === "scsi";

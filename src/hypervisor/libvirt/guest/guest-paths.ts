@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { guestName } from "../../../core/job/job.ts";
 
-/** Where the files of one guest are. */
+/** Paths of one guest's files. */
 export interface GuestPaths {
   readonly directory: string;
   readonly overlay: string;
@@ -9,7 +9,7 @@ export interface GuestPaths {
   readonly console: string;
 }
 
-/** Names the files of one guest. All follow from the job's id, so that a repeated create is the same create. */
+/** Returns the paths of one guest's files. All depend on the job's id only, so that create is idempotent. */
 export function guestPaths(guestsDir: string, jobId: string): GuestPaths {
   const directory = join(guestsDir, guestName(jobId));
   return {

@@ -19,13 +19,16 @@ import type { Ownership } from "../ownership.ts";
 import { guestPaths } from "./guest-paths.ts";
 import { powerOf } from "./power.ts";
 
-/** Where the kernel shows the host's network interfaces. */
+/** Directory in which the kernel shows the host's network interfaces. */
 const INTERFACES_DIRECTORY = "/sys/class/net";
 
-/** libvirt gives the host's end of a card the guest's address with this first byte, so that a bridge never takes it. */
+/**
+ * First byte of the host's end of a card; libvirt replaces the guest's first byte, so that a bridge never uses the
+ * address.
+ */
 const HOST_END_PREFIX = "fe";
 
-/** Everything that this host holds of our guests. Lists only; what is to be made of it is decided elsewhere. */
+/** Lists all parts of our guests on this host. Conclusions are drawn elsewhere. */
 export async function listInventory(host: LibvirtHost): Promise<GuestInventory> {
   const directories = await listDirectories(host);
   const found = await host.client.listAllDomains();
@@ -55,7 +58,7 @@ type OwnedDomain =
   | { readonly kind: "guest"; readonly entry: DomainEntry }
   | { readonly kind: "misnamed"; readonly entry: MisnamedEntry };
 
-/** The domains with our mark, whatever their names; a domain of somebody else may have a name like ours. */
+/** Lists the domains with our mark, whatever their names; a foreign domain may have a name of our form. */
 async function listOwnedDomains(host: LibvirtHost, domains: readonly Domain[]): Promise<OwnedDomain[]> {
   const owned: OwnedDomain[] = [];
   for (const domain of domains) {
@@ -63,7 +66,7 @@ async function listOwnedDomains(host: LibvirtHost, domains: readonly Domain[]): 
       const ownership = await readOwnership(host, domain);
       if (ownership?.owner === host.ownerId) owned.push(await describe(host, domain, ownership));
     } catch (error) {
-      // It ended while the others were looked at.
+      // The domain was removed during the listing.
       if (!isGone(error)) throw error;
     }
   }
@@ -81,7 +84,7 @@ async function describe(host: LibvirtHost, domain: Domain, ownership: Ownership)
   return { kind: "guest", entry: { name, jobId, attempt, power, needs } };
 }
 
-/** QEMU's logs of guests that are not defined any more; virtlogd adds a number to those that it has replaced. */
+/** Lists QEMU's logs of guests that are no longer defined; virtlogd adds a number to replaced logs. */
 async function listLogs(
   { domainLogDir }: LibvirtHost,
   domainNames: ReadonlySet<string>,
@@ -96,7 +99,10 @@ async function listLogs(
   });
 }
 
-/** The leases of our pool of cards. A guest beyond the pool has a card of libvirt's choice, which cannot be told apart. */
+/**
+ * Lists the leases of our pool of cards. A guest beyond the pool has a card of libvirt's choice, which cannot be
+ * recognised.
+ */
 async function listLeases({ client, network, ownerId }: LibvirtHost): Promise<LeaseEntry[]> {
   try {
     const leases = await client.dhcpLeases(await client.lookupNetwork(network));
@@ -113,7 +119,7 @@ async function listLeases({ client, network, ownerId }: LibvirtHost): Promise<Le
   }
 }
 
-/** A network that is not there, does not run, or has no DHCP server of libvirt's has no leases either. */
+/** True for a network without leases: it is missing, inactive, or without a DHCP server of libvirt. */
 function isWithoutLeases(error: unknown): boolean {
   const codes = [
     LibvirtErrorCode.NO_NETWORK,
@@ -123,7 +129,7 @@ function isWithoutLeases(error: unknown): boolean {
   return codes.some((code) => isLibvirtError(error, code));
 }
 
-/** The host's ends of our pool of cards, where the kernel shows them. */
+/** Lists the host's ends of our pool of cards, where the kernel shows them. */
 async function listInterfaces({ ownerId }: LibvirtHost): Promise<InterfaceEntry[]> {
   const prefix = sharedPrefix(ownerId);
   const ours: InterfaceEntry[] = [];

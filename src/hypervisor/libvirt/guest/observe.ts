@@ -6,7 +6,7 @@ import { guestPaths } from "./guest-paths.ts";
 import type { ObservedGuest } from "./observed.ts";
 import { hasPower } from "./power.ts";
 
-/** Reads everything that this host has of a guest. */
+/** Reads all parts of a guest on this host. */
 export async function observeGuest(host: LibvirtHost, jobId: string): Promise<ObservedGuest> {
   const { directory, overlay, seed } = guestPaths(host.guestsDir, jobId);
   const [domain, hasDirectory, ...hasFiles] = await Promise.all([
@@ -27,7 +27,10 @@ async function domainHasPower(host: LibvirtHost, found: FoundDomain): Promise<bo
   return found.kind !== "none" && hasPower(host, found.domain);
 }
 
-/** Whether anything has this name, a broken link too. An unreadable parent is an error: its content must not count as removed. */
+/**
+ * True when the path exists, also as a broken link. An unreadable parent is an error: its content must not count as
+ * removed.
+ */
 async function hasEntry(path: string): Promise<boolean> {
   try {
     await lstat(path);

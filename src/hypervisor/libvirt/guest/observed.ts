@@ -1,12 +1,12 @@
 import type { FoundDomain } from "../host.ts";
 
-/** What the host has of one guest at one moment. */
+/** All parts of one guest on the host at one moment. */
 export interface ObservedGuest {
   readonly domain: FoundDomain;
-  /** Whether the domain runs or is paused, also a domain that is not ours. */
+  /** True when the domain runs or is paused, also for a foreign domain. */
   readonly hasPower: boolean;
-  /** Whether anything has the name of the guest's own directory, which is made first and removed last. */
+  /** True when the path of the guest's own directory exists; it is created first and removed last. */
   readonly hasDirectory: boolean;
-  /** Whether overlay and seed are there; each gets its name when it is complete. */
+  /** True when overlay and seed exist; each gets its final name when it is complete. */
   readonly hasFiles: boolean;
 }

@@ -6,32 +6,33 @@ import type { GuestSpec } from "../../hypervisor.ts";
 const BYTES_PER_GIB = 1024 ** 3;
 
 /**
- * Makes the guest's disk: a qcow2 file over the shared image, as large as asked for but never smaller than the image.
- * The name appears only when the file is whole.
+ * Creates the guest's disk: a qcow2 file over the shared image, with the requested size but never smaller than the
+ * image. The file gets its final name when it is complete.
  */
 export async function createOverlay(run: RunCommand, path: string, spec: GuestSpec): Promise<void> {
   const { imagePath, imageFormat } = spec;
   const size = Math.max(await virtualSize(run, spec), spec.size.diskGb * BYTES_PER_GIB);
   const partial = `${path}.partial`;
-  // The backing format is always said: QEMU must never guess, because a guest could write another format's header.
+  // The backing format is always given: QEMU must never guess, because a guest could write another format's header.
   const backing = ["-b", imagePath, "-F", imageFormat];
   await run("qemu-img", ["create", "-q", "-f", "qcow2", ...backing, partial, String(size)], {
     errorCode: "hypervisor_failed",
   });
-  // All that the guest has is in it. As of the seed, libvirt makes QEMU's user its owner while the guest runs.
+  // The overlay contains all data of the guest. As for the seed, libvirt makes QEMU's user its owner while the guest
+  // runs.
   await chmod(partial, 0o600);
   await rename(partial, path);
 }
 
-/** The size in bytes of the disk that a guest sees. */
+/** Returns the size in bytes of the disk that the guest gets. */
 async function virtualSize(run: RunCommand, { imagePath, imageFormat }: GuestSpec): Promise<number> {
   // -U: other guests have the image open.
   const args = ["info", "-U", "--output=json", "-f", imageFormat, imagePath];
   const { stdout } = await run("qemu-img", args, {
     errorCode: "image_unavailable",
-    remedy: "See what `solstice images` says; `solstice images pull NAME` prepares an image again.",
+    remedy: "Check `solstice images`; `solstice images pull NAME` prepares an image again.",
   });
   const size: unknown = JSON.parse(stdout)["virtual-size"];
   if (typeof size === "number" && Number.isSafeInteger(size) && size >= 0) return size;
-  throw new SolsticeError("image_unavailable", `qemu-img does not say how large ${imagePath} is.`);
+  throw new SolsticeError("image_unavailable", `qemu-img reports no size of ${imagePath}.`);
 }

@@ -4,11 +4,11 @@ import type { DomainState } from "../../../libvirt/index.ts";
 import type { GuestPower } from "../../hypervisor.ts";
 import { powerOf } from "./power.ts";
 
-test("libvirt's states are told as power", () => {
+test("libvirt's states map to power states", () => {
   const expected: [DomainState["state"], DomainState["reason"], GuestPower][] = [
     ["running", "booted", "running"],
     ["blocked", "unknown", "running"],
-    // Being shut down: QEMU is still there.
+    // Being shut down: QEMU still exists.
     ["shutdown", "user", "running"],
     ["unknown", "unknown", "running"],
     ["paused", "io_error", "paused"],

@@ -7,7 +7,7 @@ import { findDomain, isGone, isWrongState, type LibvirtHost } from "../host.ts";
 import { guestPaths } from "./guest-paths.ts";
 import { isolationRefused, warnOfOpenPort, withoutIsolation } from "./port-isolation.ts";
 
-/** What libvirt's state means to us. A state that we do not know has power until libvirt says that it has none. */
+/** Maps libvirt's state to a power state. An unknown state counts as powered until libvirt reports that it is not. */
 export function powerOf({ state, reason }: DomainState): GuestPower {
   switch (state) {
     case "shutoff":
@@ -15,7 +15,7 @@ export function powerOf({ state, reason }: DomainState): GuestPower {
     case "crashed":
       return "crashed";
     case "paused":
-      // Of a guest that is being given power: seen by a second process, when the first was killed while it started one.
+      // The guest is being started: seen by a second process after the first was killed during a start.
       return reason === "starting_up" ? "running" : "paused";
     case "pm_suspended":
       return "paused";
@@ -24,7 +24,7 @@ export function powerOf({ state, reason }: DomainState): GuestPower {
   }
 }
 
-/** The guest's power, `stopped` also where only its directory is left. */
+/** Returns the guest's power state; `stopped` also when only its directory is left. */
 export async function readPower(host: LibvirtHost, jobId: string): Promise<GuestPower> {
   const found = await findDomain(host, jobId);
   if (found.kind === "ours") {
@@ -37,7 +37,7 @@ export async function readPower(host: LibvirtHost, jobId: string): Promise<Guest
   return (await exists(guestPaths(host.guestsDir, jobId).directory)) ? "stopped" : "absent";
 }
 
-/** Gives the guest power, unless it has. */
+/** Powers the guest on. Idempotent. */
 export async function startGuest(host: LibvirtHost, jobId: string): Promise<void> {
   const found = await findDomain(host, jobId);
   if (found.kind !== "ours") {
@@ -54,22 +54,22 @@ export async function startGuest(host: LibvirtHost, jobId: string): Promise<void
   }
 }
 
-/** Presses the power button of a guest that has power. */
+/** Presses the power button of a powered guest. */
 export async function shutdownGuest(host: LibvirtHost, jobId: string): Promise<void> {
   await withPower(host, jobId, (domain) => host.client.shutdownDomain(domain, "acpi"));
 }
 
-/** Cuts the power of a guest that has it. */
+/** Powers a guest off. Idempotent. */
 export async function destroyGuest(host: LibvirtHost, jobId: string): Promise<void> {
   await withPower(host, jobId, (domain) => host.client.destroyDomain(domain));
 }
 
-/** Cuts the power of a domain that had it when it was observed. */
+/** Powers off a domain that was observed with power. */
 export async function cutPower(host: LibvirtHost, domain: Domain): Promise<void> {
   await unlessEnded(host, domain, () => host.client.destroyDomain(domain));
 }
 
-/** Runs `act` on a guest of ours with power; a guest without power, or none, stays as it is. */
+/** Runs `act` on our guest with power; without a guest or power, does nothing. */
 async function withPower(
   host: LibvirtHost,
   jobId: string,
@@ -80,7 +80,7 @@ async function withPower(
   await unlessEnded(host, found.domain, () => act(found.domain));
 }
 
-/** Runs `act`; its failure does not count where the domain ended meanwhile. */
+/** Runs `act`; ignores its failure when the domain ended meanwhile. */
 async function unlessEnded(host: LibvirtHost, domain: Domain, act: () => Promise<void>): Promise<void> {
   try {
     await act();
@@ -91,7 +91,7 @@ async function unlessEnded(host: LibvirtHost, domain: Domain, act: () => Promise
   }
 }
 
-/** Whether a domain runs or is paused; one that is gone does not. */
+/** True when a domain runs or is paused; false when it no longer exists. */
 export async function hasPower(host: LibvirtHost, domain: Domain): Promise<boolean> {
   try {
     const power = powerOf(await host.client.domainState(domain));

@@ -9,16 +9,16 @@ import { observeGuest } from "./observe.ts";
 import type { ObservedGuest } from "./observed.ts";
 import { cutPower } from "./power.ts";
 
-/** What virtlogd adds to the names of the logs that it has replaced, because they were full. */
+/** Suffixes that virtlogd adds to the names of full logs. */
 const oldLogs = [".0", ".1", ".2"];
 
-/** Removes the guest and every file of it. What is not ours stays. */
+/** Removes the guest and all its files. Foreign things stay. */
 export async function removeGuest(host: LibvirtHost, jobId: string): Promise<void> {
   const guest = await observeGuest(host, jobId);
   await takeSteps(host, jobId, { guest, steps: teardownSteps(guest) });
 }
 
-/** Takes the steps that were decided for a guest as it was observed. */
+/** Takes the steps that were decided for the observed guest. */
 export async function takeSteps(
   host: LibvirtHost,
   jobId: string,
@@ -35,28 +35,28 @@ async function take(
   if (step === "remove-log") return removeDomainLog(host, jobId);
   if (step === "remove-directory") {
     const { directory } = guestPaths(host.guestsDir, jobId);
-    // virtlogd may still be closing the console's file.
+    // Retries, because virtlogd may still be closing the console's file.
     return rm(directory, { recursive: true, force: true, maxRetries: 5 });
   }
   if (found.kind === "none") return;
   await (step === "cut-power" ? cutPower(host, found.domain) : undefine(host, found.domain));
 }
 
-/** Makes libvirt forget a domain; one that is not there is forgotten already. */
+/** Undefines a domain. Idempotent. */
 function undefine({ client }: LibvirtHost, domain: Domain): Promise<void> {
   return ignoringGone(() =>
     client.undefineDomain(domain, { nvram: true, managedSave: true, snapshotsMetadata: true }),
   );
 }
 
-/** libvirt keeps one log for every name that ever ran; thousands of jobs would leave thousands. */
+/** Removes the domain's log: libvirt keeps one for every name that ever ran, thousands for thousands of jobs. */
 async function removeDomainLog({ domainLogDir }: LibvirtHost, jobId: string): Promise<void> {
   if (domainLogDir === null) return;
   for (const old of ["", ...oldLogs]) {
     try {
       await unlink(join(domainLogDir, `${guestName(jobId)}.log${old}`));
     } catch {
-      // There is none, or it is not ours to remove; either way the guest itself is gone.
+      // The log is missing, or this user may not remove it; in both cases the guest itself is removed.
     }
   }
 }

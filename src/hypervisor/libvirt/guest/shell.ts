@@ -3,15 +3,15 @@ import { guestName } from "../../../core/job/job.ts";
 import type { GuestShell } from "../../hypervisor.ts";
 import { findDomain, type LibvirtHost } from "../host.ts";
 
-/** libvirt's name of the second serial port, which guests with shells have. */
+/** libvirt's name of the second serial port, in guests with a line for shells. */
 const SHELL_DEVICE = "serial1";
 
-/** What a terminal takes for the end of the input, at the beginning of a line. */
+/** Control character that a terminal treats as end of input, at the beginning of a line. */
 const END_OF_INPUT = 4;
 
 /**
- * Opens a guest's line for shells. Another stream on it, such as one of an orchestrator that was killed, is ended. What is
- * not read in time waits in the guest's terminal, which holds about 64 KiB.
+ * Opens a guest's line for shells. Another stream on it, such as that of a killed orchestrator, is ended. Unread output
+ * waits in the guest's terminal, which buffers about 64 KiB.
  */
 export async function openShell(host: LibvirtHost, jobId: string): Promise<GuestShell> {
   const found = await findDomain(host, jobId);
@@ -22,7 +22,7 @@ export async function openShell(host: LibvirtHost, jobId: string): Promise<Guest
   return {
     stream,
     endInput(isLineBegun) {
-      // In the middle of a line the first one only hands over what is there.
+      // In the middle of a line the first one only passes on the begun line.
       stream.write(Buffer.from(isLineBegun ? [END_OF_INPUT, END_OF_INPUT] : [END_OF_INPUT]));
     },
     async resize() {},

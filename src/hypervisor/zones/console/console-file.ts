@@ -1,20 +1,20 @@
 import { open } from "node:fs/promises";
 
-/** The most that is kept of one guest's console, in bytes: a guest can write to it without end. */
+/** Size limit of one guest's console in bytes, because a guest can write without end. */
 export const maxConsoleBytes = 8 * 1024 * 1024;
 
-/** A guest's console on its way to disk. */
+/** The file of a guest's console. */
 export interface ConsoleFile {
-  /** Whether it had something before it was opened. */
+  /** True when the file had content before it was opened. */
   readonly hasContent: boolean;
-  /** Adds what fits; the rest is dropped, which the file says once. */
+  /** Appends bytes up to the limit; the rest is dropped, and the file notes that once. */
   append(bytes: Buffer): Promise<void>;
-  /** Adds a line of ours. */
+  /** Appends a note of the orchestrator. */
   note(text: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens a console's file to add to it; only its owner may read it. */
+/** Opens a console's file for appending; only its owner may read it. */
 export async function openConsoleFile(path: string): Promise<ConsoleFile> {
   const file = await open(path, "a", 0o600);
   let { size } = await file.stat();
@@ -29,7 +29,7 @@ export async function openConsoleFile(path: string): Promise<ConsoleFile> {
     async append(bytes) {
       if (size >= maxConsoleBytes) return;
       await write(bytes.subarray(0, maxConsoleBytes - size));
-      if (size >= maxConsoleBytes) await note("the guest said more than is kept");
+      if (size >= maxConsoleBytes) await note("the console exceeded its limit; the rest is not stored");
     },
     close: () => file.close(),
   };

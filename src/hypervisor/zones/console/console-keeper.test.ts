@@ -10,7 +10,7 @@ import { maxConsoleBytes } from "./console-file.ts";
 import { type ConsoleEvents, createConsoleKeeper } from "./console-keeper.ts";
 import { consoleSocket, socketPath } from "./sockets.ts";
 
-/** A zone whose console somebody listens at, as bhyve does, and a keeper. */
+/** Creates a zone with a console server like bhyve's, and a keeper. */
 async function openScene(context: TestContext, events: Partial<ConsoleEvents> = {}) {
   const zonePath = await mkdtemp("/tmp/sz-");
   const path = socketPath(zonePath, consoleSocket);
@@ -28,7 +28,7 @@ async function openScene(context: TestContext, events: Partial<ConsoleEvents> = 
     file,
     order: { jobId: "abcd", zonePath, file, mayHaveMissed: false },
     text: () => readFileSync(file, "utf8"),
-    /** Starts bhyve, and resolves with the reader that has connected. */
+    /** Starts bhyve, and resolves with the connected reader. */
     async boot(): Promise<Socket> {
       rmSync(path, { force: true });
       const server = createServer().listen(path);
@@ -40,13 +40,13 @@ async function openScene(context: TestContext, events: Partial<ConsoleEvents> = 
   };
 }
 
-/** Everything that was said is in the file once the guest is gone. */
+/** Ends the guest; all its output is then in the file. */
 async function end(socket: Socket, said: string | Buffer): Promise<void> {
   socket.end(said);
   await once(socket, "close");
 }
 
-test("a console is read from its first byte, whoever is there first, and is whole once its guest is gone", async (context) => {
+test("a console is read from its first byte, whichever side starts first, and is complete when its guest has ended", async (context) => {
   const { keeper, order, text, boot } = await openScene(context);
   keeper.keep(order);
   keeper.keep(order);
@@ -56,7 +56,7 @@ test("a console is read from its first byte, whoever is there first, and is whol
   assert.equal(text(), "from the first byte");
 });
 
-test("who took over says where something may be missing, and only where there was something", async (context) => {
+test("after a takeover the file notes possibly missing output, only if it had content", async (context) => {
   const { keeper, order, file, text, boot } = await openScene(context);
   keeper.keep({ ...order, mayHaveMissed: true });
   await end(await boot(), "nothing is missing");
@@ -65,13 +65,16 @@ test("who took over says where something may be missing, and only where there wa
   keeper.keep({ ...order, mayHaveMissed: true });
   await end(await boot(), "end");
   await keeper.stop("abcd");
-  assert.match(text(), /^nothing is missing\r\n\[solstice: .* not read\]\r\nend$/);
+  assert.match(
+    text(),
+    /^nothing is missing\r\n\[solstice: output may be missing here: no orchestrator was reading\]\r\nend$/,
+  );
   assert.equal((await readPart(file, 8, 2)).toString(), "is");
   assert.equal((await readPart(file, 1_000_000, 2)).length, 0);
   assert.equal((await readPart(`${file}.gone`, 0, 2)).length, 0);
 });
 
-test("a guest that restarts itself is told of, and its end as well", async (context) => {
+test("a guest's restart is reported, and its end as well", async (context) => {
   const reported: string[] = [];
   const ended = Promise.withResolvers<void>();
   const { keeper, order, text, boot } = await openScene(context, {
@@ -88,7 +91,7 @@ test("a guest that restarts itself is told of, and its end as well", async (cont
   assert.match(text(), /^once\r\n\[solstice: the guest restarted itself.*\]\r\ntwice$/);
 });
 
-test("what is too much is dropped, which the file says once; the guest is not held up", async (context) => {
+test("output beyond the limit is dropped, the file notes that once, and the guest is not blocked", async (context) => {
   const { keeper, order, file, text, boot } = await openScene(context);
   writeFileSync(file, Buffer.alloc(maxConsoleBytes - 5, "x"));
   keeper.keep(order);
@@ -96,11 +99,11 @@ test("what is too much is dropped, which the file says once; the guest is not he
   await keeper.stop("abcd");
   assert.match(
     text().slice(maxConsoleBytes - 6),
-    /^xyyyyy\r\n\[solstice: the guest said more than is kept\]\r\n$/,
+    /^xyyyyy\r\n\[solstice: the console exceeded its limit; the rest is not stored\]\r\n$/,
   );
 });
 
-test("a reader ends while nobody listens, and while a guest runs", async (context) => {
+test("a reader can be stopped without a server, and while a guest runs", async (context) => {
   const { keeper, order, boot } = await openScene(context);
   keeper.keep(order);
   await keeper.stop("abcd");

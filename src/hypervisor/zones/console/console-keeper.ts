@@ -4,54 +4,54 @@ import { hasErrorCode } from "../../../host/error-code.ts";
 import { type ConsoleFile, openConsoleFile } from "./console-file.ts";
 import { consoleSocket, socketPath } from "./sockets.ts";
 
-/** Between two tries to connect to a guest's console, in ms: at first, and once it takes long. */
+/** Pauses between attempts to connect to a guest's console, in ms: at first, and after a while. */
 const connectPauseMs = 100;
 const latePauseMs = 2000;
 const lateAfterMs = 30_000;
 
-/** How long the last bytes of a guest that has ended are waited for, in ms. */
+/** Time limit in ms for the last bytes of a guest that has ended. */
 const drainMs = 3000;
 
-/** A guest whose console is to be kept. */
+/** A guest whose console must be stored. */
 export interface ConsoleOrder {
   readonly jobId: string;
   readonly zonePath: string;
-  /** Where the console goes. */
+  /** Path of the console's file. */
   readonly file: string;
-  /** Whether it ran while nobody read: then the file says so, where it has something already. */
+  /** True when the guest ran without a reader: then the file notes that, if it has content. */
   readonly mayHaveMissed: boolean;
 }
 
-/** Reads the consoles of running guests into their files. */
+/** Copies the consoles of running guests into their files. */
 export interface ConsoleKeeper {
-  /** Begins to read; a guest that is read already is read on. */
+  /** Starts to read a console. Idempotent. */
   keep(order: ConsoleOrder): void;
-  /** Resolves once all that a guest without power has said is in its file; at once where nothing is read. */
+  /** Resolves once all output of a guest without power is in its file; at once without a reader. */
   drained(jobId: string): Promise<void>;
-  /** Ends a reader whose guest has ended, once it has read all. */
+  /** Ends the reader of an ended guest, after it has read everything. */
   finish(jobId: string): void;
-  /** Ends a reader, and resolves when it writes no more. */
+  /** Ends a reader, and resolves after its last write. */
   stop(jobId: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What {@link createConsoleKeeper} tells of. */
+/** Callbacks of {@link createConsoleKeeper}. */
 export interface ConsoleEvents {
   /** A console was closed: its guest may have ended. */
   readonly onEnd: (jobId: string) => void;
-  /** bhyve was started again while its guest was read: the guest has restarted itself. */
+  /** bhyve was restarted while its console was read: the guest has restarted itself. */
   readonly onRestart: (jobId: string) => void;
 }
 
 interface Reader {
   readonly stopping: AbortController;
   socket: Socket | null;
-  /** Resolves when the connection of the moment is closed and written. */
+  /** Resolves when the present connection is closed and its data written. */
   session: Promise<void>;
   done: Promise<void>;
 }
 
-/** The consoles of one host's guests. */
+/** Creates the keeper of one host's consoles. */
 export function createConsoleKeeper(events: ConsoleEvents): ConsoleKeeper {
   const readers = new Map<string, Reader>();
   const stop = async (jobId: string) => {
@@ -72,7 +72,7 @@ export function createConsoleKeeper(events: ConsoleEvents): ConsoleKeeper {
       };
       readers.set(order.jobId, reader);
       reader.done = readAll(order, reader, events)
-        // A console that cannot be written is no reason to end a job; what is missing is seen in it.
+        // A write error must not end the job; the console is then incomplete.
         .catch(() => {})
         .finally(() => {
           if (readers.get(order.jobId) === reader) readers.delete(order.jobId);
@@ -117,9 +117,9 @@ async function readAll(order: ConsoleOrder, reader: Reader, events: ConsoleEvent
 async function copy(socket: Socket, order: ConsoleOrder, connections: number): Promise<void> {
   const file = await openConsoleFile(order.file);
   try {
-    if (connections > 0) await file.note("the guest restarted itself, which ends it");
+    if (connections > 0) await file.note("the guest restarted itself and is ended");
     else if (order.mayHaveMissed && file.hasContent)
-      await file.note("what the guest said meanwhile was not read");
+      await file.note("output may be missing here: no orchestrator was reading");
     await copyTo(file, socket);
   } finally {
     await file.close();
@@ -130,12 +130,12 @@ async function copyTo(file: ConsoleFile, socket: Socket): Promise<void> {
   try {
     for await (const bytes of socket) await file.append(bytes as Buffer);
   } catch (error) {
-    // How bhyve ends is not said by its socket; what was read before is in the file.
+    // The socket does not report how bhyve ended; the received bytes are in the file.
     if (!hasErrorCode(error, "ECONNRESET", "EPIPE", "ERR_STREAM_PREMATURE_CLOSE", "ABORT_ERR")) throw error;
   }
 }
 
-/** Connects as soon as somebody listens; null once `signal` says to stop. */
+/** Connects as soon as a server listens; null after `signal` has aborted. */
 async function connect(path: string, signal: AbortSignal): Promise<Socket | null> {
   const began = performance.now();
   while (!signal.aborted) {
@@ -152,7 +152,7 @@ function tryToConnect(path: string): Promise<Socket | null> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
     socket.once("connect", () => resolve(socket));
-    // It stays: a connection can be reset before anybody reads from it.
+    // Keep this listener: a connection can be reset before its first read.
     socket.on("error", () => resolve(null));
   });
 }

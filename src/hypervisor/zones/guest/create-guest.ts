@@ -2,7 +2,7 @@ import { chmod, mkdir, rename } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
-import { slowSeconds, succeed } from "../commands.ts";
+import { executeOrThrow, slowSeconds } from "../commands.ts";
 import { diskDataset, type GuestPaths, guestPaths } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
 import { takeSlot, withNetwork } from "../network/guest-network.ts";
@@ -19,8 +19,8 @@ import { type Creation, decideCreation, nextTeardownStep } from "./teardown.ts";
 const bytesPerGib = 1024 ** 3;
 
 /**
- * Makes a guest without power: its directory first, its zone's installation last. So an installed zone with our mark means
- * that all is there; anything less is from a crash in mid-create (or of an older attempt), and is made again.
+ * Creates a guest without power: its directory first, its zone's installation last. So an installed zone with our mark
+ * is complete; an incomplete guest comes from a crash during create (or from an older attempt), and is created again.
  */
 export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<void> {
   refuseUnfit(spec);
@@ -33,7 +33,7 @@ export async function createGuest(host: ZonesHost, spec: GuestSpec): Promise<voi
   const image = await host.images.take(spec);
   const paths = guestPaths(host.guestsDir, spec.jobId);
   await mkdir(paths.directory);
-  // Said by chmod, because mkdir's mode is cut by the umask.
+  // chmod, because mkdir's mode depends on the umask.
   await chmod(paths.directory, 0o700);
   const card = await takeSlot(host, spec.jobId);
   await writeSeed(host, spec, { paths, card });
@@ -49,12 +49,12 @@ async function writeSeed(
 ): Promise<void> {
   const partial = `${paths.seed}.partial`;
   await host.writeSeed(partial, await withNetwork(host.settings, spec.seed, card), spec.seedFormat);
-  // The seed holds a token.
+  // The seed contains a token.
   await chmod(partial, 0o600);
   await rename(partial, paths.seed);
 }
 
-/** A clone of the image, as large as asked for but never smaller than the image; its size is all that it can ever take. */
+/** Clones the image, with the requested size but never smaller than the image; the size limits all writes of the guest. */
 async function makeDisk(
   host: ZonesHost,
   spec: GuestSpec,
@@ -63,16 +63,16 @@ async function makeDisk(
   const dataset = diskDataset(host.settings.pool, spec.jobId);
   const { owner, jobId, attempt } = ownershipOfSpec(host, spec);
   const properties = [
-    // The disk is thrown away with its guest: what a crash of the host takes of it is nothing that is missed.
+    // The disk is removed with its guest: data lost in a crash of the host does not matter.
     "sync=disabled",
     `${ownershipProperties.owner}=${owner}`,
     `${ownershipProperties.job}=${jobId}`,
     `${ownershipProperties.attempt}=${attempt}`,
   ];
   const options = properties.flatMap((property) => ["-o", property]);
-  await succeed(host, "zfs", ["clone", ...options, image.snapshot, dataset]);
+  await executeOrThrow(host, "zfs", ["clone", ...options, image.snapshot, dataset]);
   const bytes = Math.max(image.bytes, spec.size.diskGb * bytesPerGib);
-  if (bytes > image.bytes) await succeed(host, "zfs", ["set", `volsize=${bytes}`, dataset]);
+  if (bytes > image.bytes) await executeOrThrow(host, "zfs", ["set", `volsize=${bytes}`, dataset]);
 }
 
 async function installZone(
@@ -88,8 +88,8 @@ async function installZone(
     seedPath: paths.seed,
     vnic: card.vnic,
   });
-  await succeed(host, "zonecfg", ["-z", name, text]);
-  await succeed(host, "zoneadm", ["-z", name, "install"], { deadlineSeconds: slowSeconds });
+  await executeOrThrow(host, "zonecfg", ["-z", name, text]);
+  await executeOrThrow(host, "zoneadm", ["-z", name, "install"], { deadlineSeconds: slowSeconds });
 }
 
 function ownershipOfSpec({ ownerId }: ZonesHost, { jobId, attempt }: GuestSpec): Ownership {
@@ -104,20 +104,22 @@ function refusal(
   const name = guestName(jobId);
   if (creation.kind === "outdated") {
     const text = `A guest ${name} of attempt ${creation.attempt} exists; attempt ${attempt} is outdated.`;
-    return new SolsticeError("already_exists", text, { remedy: "Nothing: the newer attempt goes on." });
+    return new SolsticeError("already_exists", text, {
+      remedy: "No action is needed: the newer attempt continues.",
+    });
   }
   const found = {
-    zone: { what: `A zone ${name}`, look: `zonecfg -z ${name} export` },
+    zone: { what: `A zone ${name}`, inspect: `zonecfg -z ${name} export` },
     disk: {
       what: `A dataset ${settings.pool}/disks/${name}`,
-      look: `zfs get all ${settings.pool}/disks/${name}`,
+      inspect: `zfs get all ${settings.pool}/disks/${name}`,
     },
     "zone-dataset": {
       what: `A dataset ${settings.pool}/zones/${name}`,
-      look: `zfs list -r ${settings.pool}/zones`,
+      inspect: `zfs list -r ${settings.pool}/zones`,
     },
   }[creation.what];
-  return new SolsticeError("already_exists", `${found.what} exists that this installation did not make.`, {
-    remedy: `Look at it with \`${found.look}\`; remove or rename it if it is not needed.`,
+  return new SolsticeError("already_exists", `${found.what} of another owner exists.`, {
+    remedy: `Inspect it with \`${found.inspect}\`; remove or rename it if it is not needed.`,
   });
 }

@@ -18,15 +18,15 @@ import { powerOf } from "../zone/zone-list.ts";
 import { guestBrand, listZones, readZone } from "../zone/zones-of-host.ts";
 import { markProperties } from "./observe.ts";
 
-/** Everything that this host holds of our guests. Lists only; what is to be made of it is decided elsewhere. */
+/** Lists all parts of our guests on this host. Conclusions are drawn elsewhere. */
 export async function listInventory(host: ZonesHost): Promise<GuestInventory> {
   const directories = await listDirectories(host);
   const zones = await listOwnedZones(host);
-  const known = new Set(directories.map(({ jobId }) => jobId));
+  const listed = new Set(directories.map(({ jobId }) => jobId));
   return {
     domains: zones.filter(isGuest).map(domainEntry),
     misnamed: zones.filter((zone) => !isGuest(zone)).map(misnamedEntry),
-    directories: [...directories, ...(await listDisks(host)).filter(({ jobId }) => !known.has(jobId))],
+    directories: [...directories, ...(await listDisks(host)).filter(({ jobId }) => !listed.has(jobId))],
     logs: [],
     leases: [],
     interfaces: await listInterfaces(host),
@@ -43,7 +43,7 @@ async function listDirectories(host: ZonesHost): Promise<DirectoryEntry[]> {
   );
 }
 
-/** The zones with our mark, whatever their names; a zone of somebody else may have a name like ours. */
+/** Lists the zones with our mark, whatever their names; a foreign zone may have a name of our form. */
 async function listOwnedZones(host: ZonesHost): Promise<ConfiguredZone[]> {
   const owned: ConfiguredZone[] = [];
   for (const zone of await listZones(host)) {
@@ -69,7 +69,10 @@ function misnamedEntry(zone: ConfiguredZone): MisnamedEntry {
   return { name: zone.name, jobId, command };
 }
 
-/** Disks with our mark, as what is left of a guest: where a directory was removed by hand, its disk tells of it. */
+/**
+ * Lists disks with our mark as remains of a guest: when its directory was removed by hand, the disk still identifies
+ * the guest.
+ */
 async function listDisks(host: ZonesHost): Promise<DirectoryEntry[]> {
   const { pool } = host.settings;
   const disks = await listDatasets(host, markProperties, ["-r", "-d", "1", "-t", "volume", `${pool}/disks`]);
@@ -81,7 +84,7 @@ async function listDisks(host: ZonesHost): Promise<DirectoryEntry[]> {
   });
 }
 
-/** The VNICs of our form. */
+/** Lists the VNICs with a name of our form. */
 async function listInterfaces(host: ZonesHost): Promise<InterfaceEntry[]> {
   return (await listVnics(host))
     .filter(({ name }) => slotOfVnic(host.ownerId, name) !== null)

@@ -11,10 +11,10 @@ import { type Dataset, findDataset } from "../pool/datasets.ts";
 import { findZone } from "../zone/zones-of-host.ts";
 import type { ObservedDisk, ObservedGuest, ObservedZone } from "./observed.ts";
 
-/** What makes a dataset's mark. */
+/** Properties that form a dataset's mark. */
 export const markProperties: readonly string[] = Object.values(ownershipProperties);
 
-/** Looks at everything that there may be of a guest. */
+/** Reads all possible parts of a guest. */
 export async function observeGuest(host: ZonesHost, jobId: string): Promise<ObservedGuest> {
   const { pool } = host.settings;
   const paths = guestPaths(host.guestsDir, jobId);
@@ -60,7 +60,7 @@ async function findVnic(host: ZonesHost, slot: number | null): Promise<string | 
   return (await listVnics(host)).some(({ name }) => name === card.vnic) ? card.vnic : null;
 }
 
-/** A link to a directory is none of ours. */
+/** True for a directory; a link to a directory is not ours. */
 async function isDirectory(path: string): Promise<boolean> {
   return lstat(path).then(
     (entry) => entry.isDirectory(),

@@ -6,29 +6,29 @@ export type ObservedZone =
   | { readonly kind: "foreign" }
   | { readonly kind: "ours"; readonly state: ZoneState; readonly attempt: number };
 
-/** The dataset of a guest's disk: `foreign` without our mark on itself; a mark that it inherits is none. */
+/** The dataset of a guest's disk: `foreign` without our mark as its own property; an inherited mark does not count. */
 export type ObservedDisk =
   | { readonly kind: "none" }
   | { readonly kind: "foreign" }
   | { readonly kind: "ours"; readonly attempt: number };
 
-/** What the host holds of one guest at one moment. */
+/** All parts of one guest on the host at one moment. */
 export interface ObservedGuest {
   readonly zone: ObservedZone;
   readonly disk: ObservedDisk;
-  /** Whether the dataset of the zone's directory is there, which zoneadm makes and removes, and a crash can leave. */
+  /** True when the dataset of the zone's directory exists; zoneadm creates and removes it, and a crash can leave it. */
   readonly hasZoneDataset: boolean;
-  /** The VNIC of the guest's slot, where there is one. */
+  /** The VNIC of the guest's slot, if it exists. */
   readonly vnic: string | null;
-  /** Whether the guest's own directory is there: it is made first and removed last. */
+  /** True when the guest's own directory exists: it is created first and removed last. */
   readonly hasDirectory: boolean;
-  /** Whether its seed is whole. */
+  /** True when the seed is complete. */
   readonly hasSeed: boolean;
-  /** The slot that is written down in the directory. */
+  /** The slot recorded in the directory. */
   readonly slot: number | null;
 }
 
-/** Whether anything of it belongs to this installation. */
+/** True when any part belongs to this installation. */
 export function isOurs({ zone, disk, hasDirectory }: ObservedGuest): boolean {
   return zone.kind === "ours" || disk.kind === "ours" || hasDirectory;
 }

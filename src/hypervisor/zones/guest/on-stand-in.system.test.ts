@@ -1,4 +1,7 @@
-/** What the contract does not ask: images, what is somebody else's, cards. On the stand-in, with guests that are no machines. */
+/**
+ * Tests beyond the contract: images, foreign objects, network cards. They run on the stand-in, with guests that are not
+ * machines.
+ */
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -25,10 +28,10 @@ import type { GuestSpec, Hypervisor, Seed, WriteSeed } from "../../hypervisor.ts
 import { normaliseMac, slotOfVnic } from "../network/slots.ts";
 import { createZonesHypervisor, type ZonesHypervisorOptions } from "../zones.ts";
 
-/** No multiple of a sector, as an image may be. */
+/** Not a multiple of a sector, as an image may be. */
 const imageBytes = 3 * 1024 * 1024 + 100;
 
-/** The first bytes of a file, of which the rest is large and empty. */
+/** Returns the first bytes of a large file that is otherwise empty. */
 function startOf(file: string, length: number): Buffer {
   const bytes = Buffer.alloc(length);
   const descriptor = openSync(file, "r");
@@ -70,7 +73,7 @@ describe("zones on the stand-in", () => {
     await rm(dataDir, { recursive: true });
   });
 
-  /** A guest on an image of its own content. */
+  /** Returns a guest's specification with an image of its own content. */
   function specOn(content: Buffer, changes: Partial<GuestSpec> = {}): GuestSpec {
     const imageDigest = createHash("sha256").update(content).digest("hex");
     const imagePath = join(dataDir, `${imageDigest.slice(0, 8)}.img`);
@@ -94,7 +97,7 @@ describe("zones on the stand-in", () => {
     normaliseMac(standIn.links().find(({ name }) => name === cardOf(jobId))?.mac ?? "");
   const copies = () => standIn.commands().filter(({ command }) => command === "dd").length;
 
-  test("an image is imported once for many guests at once; each has a clone of its content, of the job's size", async () => {
+  test("an image is imported once for many guests at once; each has a clone with the job's size", async () => {
     const content = randomBytes(imageBytes);
     const first = specOn(content);
     const specs = [first, another(first), another(first)];
@@ -112,7 +115,7 @@ describe("zones on the stand-in", () => {
     assert.equal(new Set(slots).size, 3);
   });
 
-  test("qcow2 is unpacked on its way, and nothing of that stays; a file without a digest is known by what it is", async () => {
+  test("qcow2 is converted to raw during the import, without leftovers; a file without a digest is identified by its metadata", async () => {
     const content = randomBytes(1024 * 1024);
     const spec = specOn(content);
     const qcow2 = `${spec.imagePath}.qcow2`;
@@ -127,19 +130,19 @@ describe("zones on the stand-in", () => {
     assert.equal(copies(), copiesBefore);
   });
 
-  test("an import that was killed is made again: only its snapshot says that it is whole", async () => {
+  test("a killed import is repeated: only a snapshot marks an image as complete", async () => {
     const content = randomBytes(imageBytes);
     const spec = specOn(content);
     const fault = standIn.fault({ command: "dd" }, { kind: "die", when: "halfway" });
     await assert.rejects(zones.create(spec), { code: "hypervisor_failed" });
     fault.release();
-    assert.equal(datasets(imageOf(spec)).length, 1, "half an import is there, without a snapshot");
+    assert.equal(datasets(imageOf(spec)).length, 1, "an incomplete import exists, without a snapshot");
     await zones.create(spec);
     const file = standIn.volumeFile(imageOf(spec));
     assert.ok(startOf(file, imageBytes).equals(content));
   });
 
-  test("an image goes once nothing has used it for as long as images are kept; one with a guest stays, half an import goes at once", async () => {
+  test("an unused image is removed after the retention; one with a guest stays, an incomplete import is removed at once", async () => {
     const [used, idle, half] = [1, 2, 3].map(() => specOn(randomBytes(1024 * 1024)));
     assert.ok(used && idle && half);
     await zones.create(used);
@@ -162,7 +165,7 @@ describe("zones on the stand-in", () => {
     await successor.close();
   });
 
-  test("a disk and a directory of a zone that somebody else made are not touched; a mark that is only inherited is none", async () => {
+  test("a foreign disk and zone directory are not touched; an inherited mark does not count", async () => {
     for (const [dataset, args] of [
       ["disks", ["-V", "1048576"]],
       ["zones", []],
@@ -178,13 +181,13 @@ describe("zones on the stand-in", () => {
     }
   });
 
-  test("a guest whose directory somebody removed is found by its disk, and goes with it", async () => {
+  test("a guest whose directory was removed is found by its disk, and removed completely", async () => {
     const spec = specOn(randomBytes(1024));
     const { jobId } = spec;
     const fault = standIn.fault({ command: "zonecfg", arguments: /create/ }, { kind: "die", when: "before" });
     await assert.rejects(zones.create(spec));
     fault.release();
-    // As if the card was given back, and the directory lost.
+    // As if the card had been removed, and the directory lost.
     await standIn.run("dladm", ["delete-vnic", cardOf(jobId)]);
     rmSync(join(dataDir, "guests", `job-${jobId}`), { recursive: true });
     const { directories } = await zones.listInventory();
@@ -195,7 +198,7 @@ describe("zones on the stand-in", () => {
     assert.equal(datasets(jobId).length, 0);
   });
 
-  test("a copy of a guest's zone under another name is told as that, with what removes it", async () => {
+  test("a copy of a guest's zone under another name is listed as misnamed, with the command that removes it", async () => {
     const spec = specOn(randomBytes(1024));
     await zones.create(spec);
     const { stdout } = await standIn.run("zonecfg", ["-z", `job-${spec.jobId}`, "export"]);
@@ -215,7 +218,7 @@ describe("zones on the stand-in", () => {
     await standIn.run("zonecfg", ["-z", "copy-of-it", "delete", "-F"]);
   });
 
-  test("no guest is made in a pool that is nearly full; with room again it is", async () => {
+  test("no guest is created in a nearly full pool; with free space it is", async () => {
     const spec = specOn(randomBytes(1024));
     standIn.setPoolBytes(1024 ** 3);
     await assert.rejects(zones.create(spec), {
@@ -227,7 +230,7 @@ describe("zones on the stand-in", () => {
     await zones.create(spec);
   });
 
-  test("a guest's card may use its own addresses only, before it has power and at each start", async () => {
+  test("a guest's card is limited to its own addresses, before power-on and at each start", async () => {
     const spec = specOn(randomBytes(1024));
     const { jobId } = spec;
     const assertClosed = async () => {
@@ -241,7 +244,7 @@ describe("zones on the stand-in", () => {
     for (let start = 1; start <= 2; start += 1) {
       await zones.start(jobId);
       await assertClosed();
-      // A zone that stops takes the protection off its link.
+      // A stopping zone removes the protection of its link.
       await zones.destroy(jobId);
     }
   });
@@ -258,7 +261,7 @@ describe("zones on the stand-in", () => {
     });
   });
 
-  test("a host that cannot be repaired is refused, with what to do", async () => {
+  test("an unusable host is rejected, with a remedy", async () => {
     const { settings } = options;
     const refused = async (
       changes: Partial<ZonesHypervisorOptions>,
@@ -277,11 +280,14 @@ describe("zones on the stand-in", () => {
     await refused({ settings: { ...settings, pool: "tank/ci/solstice" } }, /tank\/ci does not exist/);
     await refused({ ownerId: "another" }, /belongs to the installation/);
     await standIn.run("zfs", ["create", "rpool/unmarked"]);
-    await refused({ settings: { ...settings, pool: "rpool/unmarked" } }, /was not made by an orchestrator/);
-    await refused({ settings: { ...settings, pool: `rpool/${"long".repeat(24)}` } }, /more than 107 bytes/);
+    await refused(
+      { settings: { ...settings, pool: "rpool/unmarked" } },
+      /was not created by an orchestrator/,
+    );
+    await refused({ settings: { ...settings, pool: `rpool/${"long".repeat(24)}` } }, /longer than 107 bytes/);
     await refused({ brandDirectory: "/nonexistent" }, /bhyve brand is not installed/, "host_missing_tool");
-    await refused({ dataDir: "/tmp/with space" }, /cannot be handed to bhyve/);
+    await refused({ dataDir: "/tmp/with space" }, /cannot be passed to bhyve/);
     const onCard = { ...settings, pool: "rpool/card", link: "igb0", vnic: "other0" };
-    await refused({ settings: onCard }, /igb0 is no etherstub/, "network_missing");
+    await refused({ settings: onCard }, /igb0 is not an etherstub/, "network_missing");
   });
 });

@@ -2,7 +2,7 @@ import { lstat } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import type { GuestPower } from "../../hypervisor.ts";
-import { ask, askInTurn, slowSeconds, succeed } from "../commands.ts";
+import { execute, executeOrThrow, executeWhenFree, slowSeconds } from "../commands.ts";
 import { isWrongState, toHostError } from "../errors.ts";
 import { diskDataset, guestPaths, zoneDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
@@ -14,28 +14,28 @@ import { powerOf } from "../zone/zone-list.ts";
 import { findZone, isGuestZone } from "../zone/zones-of-host.ts";
 import { markProperties } from "./observe.ts";
 
-/** What a zone's own directory may take: bhyve's logs and UEFI variables. */
+/** Quota of a zone's own directory, for bhyve's logs and UEFI variables. */
 const zoneQuota = "256M";
 
 /**
- * How long a guest may take to shut itself down before zoneadm is stopped, in seconds. The lifecycle cuts the power long
- * before; zoneadm would go on asking.
+ * Time limit of a guest's shutdown, in seconds, after which zoneadm is stopped. The lifecycle powers the guest off long
+ * before; zoneadm itself would wait without end.
  */
 const shutdownSeconds = 300;
 
-/** The guest's power; `stopped` also where only its directory or its disk is left. */
+/** Returns the guest's power state; `stopped` also when only its directory or its disk is left. */
 export async function readPower(host: ZonesHost, jobId: string): Promise<GuestPower> {
   const zone = await findOwnZone(host, jobId);
   if (zone !== null) {
     const power = powerOf(zone.state);
-    // The last that it said may still be on its way to the file.
+    // The last output may still be on its way to the file.
     if (power === "stopped") await host.consoles.drained(jobId);
     return power;
   }
   return (await isLeftOver(host, jobId)) ? "stopped" : "absent";
 }
 
-/** Gives the guest power, unless it has. Its link may have gone with a restart of the host, and is made again. */
+/** Powers the guest on. Idempotent. Creates its link again when a restart of the host removed it. */
 export async function startGuest(host: ZonesHost, jobId: string): Promise<void> {
   const name = guestName(jobId);
   const zone = await findOwnZone(host, jobId);
@@ -47,12 +47,12 @@ export async function startGuest(host: ZonesHost, jobId: string): Promise<void> 
   }
   const card = await readCard(host, jobId);
   if (card === null || zone.state === "configured" || zone.state === "incomplete") {
-    throw cannotStart(name, "There is no whole guest");
+    throw cannotStart(name, "There is no complete guest");
   }
   await ensureVnic(host, host.settings.link, card);
-  await succeed(host, "zfs", ["set", `quota=${zoneQuota}`, zoneDataset(host.settings.pool, jobId)]);
+  await executeOrThrow(host, "zfs", ["set", `quota=${zoneQuota}`, zoneDataset(host.settings.pool, jobId)]);
   await host.consoles.stop(jobId);
-  // Before it boots: bhyve waits for the console's reader.
+  // Before the boot, because bhyve waits for the console's reader.
   keepConsole(host, jobId, { zone, mayHaveMissed: false });
   try {
     await boot(host, name);
@@ -65,7 +65,7 @@ export async function startGuest(host: ZonesHost, jobId: string): Promise<void> 
 
 async function boot(host: ZonesHost, name: string): Promise<void> {
   const args = ["-z", name, "boot"];
-  const result = await askInTurn(host, "zoneadm", args, { deadlineSeconds: slowSeconds });
+  const result = await executeWhenFree(host, "zoneadm", args, { deadlineSeconds: slowSeconds });
   if (result.exitCode !== 0) throw toHostError({ program: "zoneadm", args, ...result });
 }
 
@@ -79,8 +79,8 @@ function keepConsole(
 }
 
 /**
- * Asks a running guest to shut itself down, and returns at once: zoneadm waits for the guest, so it runs on in the
- * background. What it says in the end is logged; the guest's state is the truth.
+ * Requests the shutdown of a running guest, and returns at once: zoneadm waits for the guest, so it continues in the
+ * background. Its result is only logged, because the guest's power state is what counts.
  */
 export async function shutdownGuest(host: ZonesHost, jobId: string): Promise<void> {
   const zone = await findOwnZone(host, jobId);
@@ -100,12 +100,12 @@ export async function shutdownGuest(host: ZonesHost, jobId: string): Promise<voi
 
 async function shutDown(host: ZonesHost, name: string, signal: AbortSignal): Promise<void> {
   const args = ["-z", name, "shutdown"];
-  const result = await ask(host, "zoneadm", args, { deadlineSeconds: shutdownSeconds, signal });
+  const result = await execute(host, "zoneadm", args, { deadlineSeconds: shutdownSeconds, signal });
   if (result.exitCode !== 0 && !isWrongState(result))
     throw toHostError({ program: "zoneadm", args, ...result });
 }
 
-/** The zone of a guest of ours; null where there is none, or somebody else's. */
+/** Returns the zone of our guest; null when it is missing or foreign. */
 export async function findOwnZone(host: ZonesHost, jobId: string): Promise<ConfiguredZone | null> {
   const zone = await findZone(host, jobId);
   return zone !== null && isGuestZone(zone, host.ownerId, jobId) ? zone : null;
@@ -124,6 +124,6 @@ async function isLeftOver(host: ZonesHost, jobId: string): Promise<boolean> {
 
 function cannotStart(name: string, what: string): SolsticeError {
   return new SolsticeError("hypervisor_failed", `${what} ${name} to start.`, {
-    remedy: "The next attempt makes it again.",
+    remedy: "The next attempt creates it again.",
   });
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { guestName } from "../../../core/job/job.ts";
 import type { CommandResult } from "../../../host/command.ts";
-import { askInTurn, slowSeconds } from "../commands.ts";
+import { executeWhenFree, slowSeconds } from "../commands.ts";
 import { isAbsent, isWrongState, toHostError } from "../errors.ts";
 import { diskDataset, guestPaths, zoneDataset } from "../guest-paths.ts";
 import type { ZonesHost } from "../host.ts";
@@ -12,59 +12,65 @@ import { observeGuest } from "./observe.ts";
 import type { ObservedGuest } from "./observed.ts";
 import { afterStep, nextTeardownStep, type TeardownStep } from "./teardown.ts";
 
-/** The most looks at one guest while it is removed. */
-const maxLooks = 120;
+/** Largest number of observations of one guest during its removal. */
+const maxObservations = 120;
 
 /**
- * So many looks a zone may be on its way. Then it is halted again, which zoneadmd does in `shutting_down` as well (zoneadmd.c): a halt that
- * was killed in the middle leaves the zone there, with its guest running, and nobody goes on with it.
+ * Number of observations for which a zone may stay in transition. Then it is halted again, which zoneadmd allows in
+ * `shutting_down` as well (zoneadmd.c): a killed halt leaves the zone in that state, with its guest running, and does
+ * not continue by itself.
  */
-const patientLooks = 5;
+const patientObservations = 5;
 
-/** Removes the guest and everything of it, as often as it takes. What is not ours stays. */
+/** Removes the guest and all its parts, with retries. Foreign things stay. */
 export async function removeGuest(host: ZonesHost, jobId: string): Promise<void> {
   stopShutdown(host, jobId);
   await takeSteps(host, jobId, () => true);
 }
 
-/** Cuts the power of a guest that has it. */
+/** Powers a guest off. Idempotent. */
 export async function haltGuest(host: ZonesHost, jobId: string): Promise<void> {
   stopShutdown(host, jobId);
   await takeSteps(host, jobId, (step) => step === "halt" || step === "wait");
 }
 
-/** A shutdown that is waiting would stand in the way. */
+/** Stops a waiting shutdown, which would block the halt. */
 function stopShutdown({ shutdowns }: ZonesHost, jobId: string): void {
   shutdowns.get(jobId)?.abort();
 }
 
 /**
- * Takes step after step, as the guest is seen, while `isWanted`. After a step that succeeded the next one follows from what it
- * does; a look at the host is taken before the first, after the last, and wherever a step found something else than expected.
+ * Takes one step after the other, as the observed guest requires, while `isWanted`. After a successful step the guest's
+ * new state is computed; the host is observed before the first step, after the last, and after a step with an
+ * unexpected result.
  */
 async function takeSteps(
   host: ZonesHost,
   jobId: string,
   isWanted: (step: TeardownStep) => boolean,
 ): Promise<void> {
-  for (let looks = 0; looks < maxLooks; looks += 1) {
+  for (let observations = 0; observations < maxObservations; observations += 1) {
     let guest: ObservedGuest | null = await observeGuest(host, jobId);
     let step = nextTeardownStep(guest);
     if (step === null || !isWanted(step)) return;
-    if (step === "wait" && looks >= patientLooks) step = "halt";
+    if (step === "wait" && observations >= patientObservations) step = "halt";
     while (guest !== null && step !== null && isWanted(step)) {
       guest = (await take(host, jobId, { step, guest })) ? afterStep(guest, step) : null;
       step = guest && nextTeardownStep(guest);
     }
-    if (guest === null) await delay(host.lookPauseMs);
+    if (guest === null) await delay(host.observePauseMs);
   }
-  throw new SolsticeError("hypervisor_failed", `${guestName(jobId)} is not gone after ${maxLooks} looks.`, {
-    remedy:
-      "See `zoneadm list -cv`: the zone hangs in a state that halt does not end. A restart of the host ends it.",
-  });
+  throw new SolsticeError(
+    "hypervisor_failed",
+    `${guestName(jobId)} still exists after ${maxObservations} attempts to remove it.`,
+    {
+      remedy:
+        "See `zoneadm list -cv`: the zone hangs in a state that halt does not end. A restart of the host ends it.",
+    },
+  );
 }
 
-/** Takes one step; false where the guest was not as it was seen, and must be looked at again. */
+/** Takes one step; false when the guest was not in the observed state, and must be observed again. */
 async function take(
   host: ZonesHost,
   jobId: string,
@@ -82,7 +88,7 @@ async function take(
   }
   const command = commandOf(host, jobId, step);
   if (command === null) return true;
-  return isDone(command, await askInTurn(host, ...command, { deadlineSeconds: slowSeconds }));
+  return isDone(command, await executeWhenFree(host, ...command, { deadlineSeconds: slowSeconds }));
 }
 
 type Command = readonly [program: string, args: readonly string[]];
@@ -97,7 +103,7 @@ function commandOf({ settings }: ZonesHost, jobId: string, step: TeardownStep): 
       return ["zoneadm", [...zone, "uninstall", "-F"]];
     case "delete-zone":
       return ["zonecfg", [...zone, "delete", "-F"]];
-    // With snapshots that somebody may have made of it.
+    // Including snapshots, which a person may have made.
     case "destroy-disk":
       return ["zfs", ["destroy", "-r", diskDataset(settings.pool, jobId)]];
     case "destroy-zone-dataset":
@@ -107,7 +113,7 @@ function commandOf({ settings }: ZonesHost, jobId: string, step: TeardownStep): 
   }
 }
 
-/** What is gone is gone; a zone in another state is looked at again. */
+/** True when the step is done, also when its object no longer exists; a zone in another state must be observed again. */
 function isDone([program, args]: Command, result: CommandResult): boolean {
   if (result.exitCode === 0) return true;
   if (isAbsent(result) || isWrongState(result)) return false;

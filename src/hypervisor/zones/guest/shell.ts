@@ -7,18 +7,18 @@ import { shellSocket, socketPath } from "../console/sockets.ts";
 import type { ZonesHost } from "../host.ts";
 import { findOwnZone } from "./power.ts";
 
-/** What a terminal takes for the end of input at the beginning of a line: Control-D. */
+/** Control-D, which a terminal treats as end of input at the beginning of a line. */
 const endOfInput = 0x04;
 
-/** How long bhyve may take to answer, in ms. */
+/** Time limit for bhyve's answer, in ms. */
 const connectMs = 10_000;
 
-/** The lines that are open, by job: bhyve serves one at a time. */
+/** The open lines, by job: bhyve serves one at a time. */
 export type OpenShells = Map<string, Socket>;
 
 /**
- * Opens the guest's second serial line, in place of one that is open. What is not read in time waits in the guest's terminal,
- * which holds about 64 KiB. Throws `hypervisor_failed` for a guest that does not run or has no such line.
+ * Opens the guest's second serial line, and replaces an open one. Unread output waits in the guest's terminal, which
+ * buffers about 64 KiB. Throws `hypervisor_failed` for a guest that does not run or has no such line.
  */
 export async function openShell(host: ZonesHost, shells: OpenShells, jobId: string): Promise<GuestShell> {
   const zone = await findOwnZone(host, jobId);
@@ -36,7 +36,7 @@ export async function openShell(host: ZonesHost, shells: OpenShells, jobId: stri
   return {
     stream: socket,
     endInput(isLineBegun) {
-      // In the middle of a line the first one only hands over what is there.
+      // In the middle of a line the first one only passes on the begun line.
       socket.write(Buffer.from(isLineBegun ? [endOfInput, endOfInput] : [endOfInput]));
     },
     async resize() {},
@@ -54,7 +54,7 @@ async function connect(path: string, jobId: string): Promise<Socket> {
       "hypervisor_failed",
       `${guestName(jobId)} has no line for shells: ${errorText(error)}.`,
       {
-        remedy: "Only jobs that ask to be held on failure (hold_on_failure_seconds) have one.",
+        remedy: "Only guests of jobs with hold_on_failure_seconds have such a line.",
         cause: error,
       },
     );

@@ -53,12 +53,12 @@ const arbitraryGuest: fc.Arbitrary<ObservedGuest> = fc.record({
   slot: fc.constantFrom(null, 0),
 });
 
-/** What a step does to a host; waiting is what a zone needs to go down. */
+/** Applies a step to a guest; the state after waiting is the one that the zone reaches. */
 function take(guest: ObservedGuest, step: TeardownStep): ObservedGuest {
   return step === "wait" ? { ...guest, zone: zoneIn("down") } : afterStep(guest, step);
 }
 
-test("from wherever a guest is, a few steps remove what is ours, and nothing else", () => {
+test("from any state, a few steps remove our parts of a guest, and nothing else", () => {
   fc.assert(
     fc.property(arbitraryGuest, (start) => {
       let guest = start;
@@ -77,7 +77,7 @@ test("from wherever a guest is, a few steps remove what is ours, and nothing els
   );
 });
 
-test("the directory goes last, and the disk after the zone that uses it", () => {
+test("the directory is removed last, and the disk after the zone that uses it", () => {
   const steps: TeardownStep[] = [];
   let guest: ObservedGuest = { ...whole, zone: zoneIn("running") };
   for (let step = nextTeardownStep(guest); step !== null; step = nextTeardownStep(guest)) {
@@ -94,7 +94,7 @@ test("the directory goes last, and the disk after the zone that uses it", () => 
   ]);
 });
 
-test("a zone that is mounted, half installed, half booted or on its way down is dealt with", () => {
+test("a zone that is mounted, partly installed, partly booted or shutting down is removed", () => {
   const step = (state: ZoneState) => nextTeardownStep({ ...whole, zone: zoneIn(state) });
   assert.equal(step("mounted"), "unmount");
   assert.equal(step("incomplete"), "uninstall");
@@ -104,7 +104,7 @@ test("a zone that is mounted, half installed, half booted or on its way down is 
   assert.equal(step("unknown"), "wait");
 });
 
-test("create: done when whole, whatever its power; anything less is made again", () => {
+test("create: a complete guest is done, whatever its power; an incomplete one is created again", () => {
   for (const state of ["installed", "ready", "running", "shutting_down"] as const)
     assert.deepEqual(decideCreation({ ...whole, zone: zoneIn(state) }, 1), { kind: "done" }, state);
   const halves: Partial<ObservedGuest>[] = [
@@ -120,14 +120,14 @@ test("create: done when whole, whatever its power; anything less is made again",
   assert.deepEqual(decideCreation(nothing, 1), { kind: "make" });
 });
 
-test("create: a newer attempt replaces an older one, and never the other way round, also where only the disk is left", () => {
+test("create: a newer attempt replaces an older one, never the reverse, also when only the disk is left", () => {
   assert.deepEqual(decideCreation(whole, 2), { kind: "make" });
   const newer: ObservedGuest = { ...whole, zone: zoneIn("installed", 2), disk: { kind: "ours", attempt: 2 } };
   assert.deepEqual(decideCreation(newer, 1), { kind: "outdated", attempt: 2 });
   assert.deepEqual(decideCreation({ ...newer, zone: { kind: "none" } }, 1), { kind: "outdated", attempt: 2 });
 });
 
-test("create: what somebody else made is refused", () => {
+test("create: foreign objects are refused", () => {
   assert.deepEqual(decideCreation({ ...nothing, zone: { kind: "foreign" } }, 1), {
     kind: "refuse",
     what: "zone",

@@ -1,7 +1,7 @@
 import type { ZoneState } from "../zone/zone-list.ts";
 import { isOurs, type ObservedGuest } from "./observed.ts";
 
-/** One step of a guest's removal. `wait`: the zone is on its way, look again. */
+/** One step of a guest's removal. `wait`: the zone is in transition, observe it again. */
 export type TeardownStep =
   | "halt"
   | "wait"
@@ -14,19 +14,22 @@ export type TeardownStep =
   | "remove-directory";
 
 /**
- * The next step that brings a guest nearer to being gone, from what was observed; null once nothing of ours is left. The
- * directory goes last: while anything is left, it tells that the guest is ours.
+ * Returns the next step of the removal for an observed guest; null once all our parts are removed. The directory is
+ * last: while any part is left, the directory marks the guest as ours.
  */
 export function nextTeardownStep(guest: ObservedGuest): TeardownStep | null {
   if (guest.zone.kind === "ours") return stepOfZone[guest.zone.state];
   if (guest.vnic !== null) return "delete-vnic";
   if (guest.disk.kind === "ours") return "destroy-disk";
-  // A zone that is not ours may have its directory there.
+  // A foreign zone may have its directory there.
   if (guest.hasZoneDataset && guest.hasDirectory && guest.zone.kind === "none") return "destroy-zone-dataset";
   return guest.hasDirectory ? "remove-directory" : null;
 }
 
-/** What removes a zone in each state, by zoneadm(8). A crash in mid-install leaves `incomplete`, in mid-boot `ready`. */
+/**
+ * The step that removes a zone in each state, by zoneadm(8). A crash during install leaves `incomplete`, during boot
+ * `ready`.
+ */
 const stepOfZone: Readonly<Record<ZoneState, TeardownStep>> = {
   running: "halt",
   ready: "halt",
@@ -39,7 +42,7 @@ const stepOfZone: Readonly<Record<ZoneState, TeardownStep>> = {
   configured: "delete-zone",
 };
 
-/** What a guest is like once a step has succeeded. */
+/** Returns the guest's state after a successful step. */
 export function afterStep(guest: ObservedGuest, step: TeardownStep): ObservedGuest {
   const { zone } = guest;
   const inState = (state: ZoneState) =>
@@ -65,17 +68,18 @@ export function afterStep(guest: ObservedGuest, step: TeardownStep): ObservedGue
   }
 }
 
-/** What creating a guest comes to. */
+/** Decision about the creation of a guest. */
 export type Creation =
   | { readonly kind: "done" }
-  /** What is left of it is removed first, and all is made. */
+  /** The remains are removed first, then everything is created. */
   | { readonly kind: "make" }
   | { readonly kind: "refuse"; readonly what: "zone" | "disk" | "zone-dataset" }
   | { readonly kind: "outdated"; readonly attempt: number };
 
 /**
- * What is to be done so that the guest of this attempt is there, without power. The zone is installed last: one that is has
- * everything else, unless somebody took it away. Half a guest is made again, and so is one of an earlier attempt.
+ * Decides what to do so that the guest of this attempt exists, without power. The zone is installed last: an installed
+ * zone has all other parts, unless they were removed by hand. An incomplete guest, or one of an earlier attempt, is
+ * created again.
  */
 export function decideCreation(guest: ObservedGuest, attempt: number): Creation {
   const { zone, disk } = guest;

@@ -10,23 +10,24 @@ import { nameserversOf } from "./nameservers.ts";
 import { readSlot } from "./read-slot.ts";
 import { cardOfSlot, freeSlot, type GuestCard, type SlotAddresses, slotOfVnic } from "./slots.ts";
 
-/** What guests may have as addresses: the gateway is nobody's, also where the range has it. */
+/** Addresses for guests, without the gateway's even if the range contains it. */
 export function guestAddresses({ addresses, gateway }: ZonesConfig): SlotAddresses {
   return { ...addresses, taken: [gateway] };
 }
 
-/** The card of the guest whose slot is written down; null where none is. */
+/** Returns the card of the guest's recorded slot; null without a slot. */
 export async function readCard(host: ZonesHost, jobId: string): Promise<GuestCard | null> {
   const slot = await readSlot(guestPaths(host.guestsDir, jobId).slot);
   return slot === null ? null : cardOfSlot(host.ownerId, guestAddresses(host.settings), slot);
 }
 
 /**
- * Gives a new guest a free slot and writes it down in its directory. A slot is taken while a directory says so, or while its
- * link is there, as where somebody removed the directory of a running guest. Throws `hypervisor_failed` where none is free.
+ * Assigns a free slot to a new guest and records it in the guest's directory. A slot is in use while a directory
+ * records it, or while its link exists, for example after a running guest's directory was removed. Throws
+ * `hypervisor_failed` when no slot is free.
  */
 export function takeSlot(host: ZonesHost, jobId: string): Promise<GuestCard> {
-  // One after the other, or two guests would find the same slot free.
+  // One call at a time; otherwise two guests could get the same free slot.
   return host.slotTurn(async () => {
     const addresses = guestAddresses(host.settings);
     const slot = freeSlot(addresses, await usedSlots(host));
@@ -46,7 +47,7 @@ async function usedSlots(host: ZonesHost): Promise<Set<number>> {
   return new Set([...written, ...linked].filter((slot) => slot !== null));
 }
 
-/** The seed with what the guest needs to know of its network. */
+/** Returns the seed with the guest's network settings. */
 export async function withNetwork(settings: ZonesConfig, seed: Seed, card: GuestCard): Promise<Seed> {
   const { subnet, gateway } = settings;
   const nameservers = settings.nameservers ?? (await hostNameservers());

@@ -1,4 +1,4 @@
-import { askInTurn, type CommandHost, succeed } from "../commands.ts";
+import { type CommandHost, executeOrThrow, executeWhenFree } from "../commands.ts";
 import { isAbsent, toHostError } from "../errors.ts";
 import { splitFields } from "../zone/zone-list.ts";
 import { type GuestCard, normaliseMac } from "./slots.ts";
@@ -9,15 +9,15 @@ export interface Vnic {
   readonly macAddress: string;
 }
 
-/** What a guest's card may not do, whatever the guest sends (dladm(8), `protection`). */
+/** Restrictions of a guest's card, whatever the guest sends (dladm(8), `protection`). */
 const protection = "mac-nospoof,ip-nospoof,dhcp-nospoof,restricted";
 
 /** All VNICs of the host. */
 export async function listVnics(host: CommandHost): Promise<Vnic[]> {
-  return parseVnics(await succeed(host, "dladm", ["show-vnic", "-p", "-o", "link,macaddress"]));
+  return parseVnics(await executeOrThrow(host, "dladm", ["show-vnic", "-p", "-o", "link,macaddress"]));
 }
 
-/** Reads `dladm show-vnic -p -o link,macaddress`, in which the colons of an address are escaped. */
+/** Parses the output of `dladm show-vnic -p -o link,macaddress`, in which the colons of an address are escaped. */
 export function parseVnics(text: string): Vnic[] {
   return text.split("\n").flatMap((line) => {
     const [name, macAddress] = splitFields(line);
@@ -26,22 +26,22 @@ export function parseVnics(text: string): Vnic[] {
 }
 
 /**
- * Makes a guest's card where it is missing (VNICs that are temporary go with a restart of the host), and says again what it
- * may not do: it may have been made by a start that was killed before it could.
+ * Creates a guest's card if it is missing (temporary VNICs end with a restart of the host), and always sets its
+ * protection: a killed start may have created the card without it.
  */
 export async function ensureVnic(host: CommandHost, link: string, card: GuestCard): Promise<void> {
   const present = (await listVnics(host)).some(({ name }) => name === card.vnic);
   if (!present) {
-    await succeed(host, "dladm", ["create-vnic", "-t", "-l", link, "-m", card.macAddress, card.vnic]);
+    await executeOrThrow(host, "dladm", ["create-vnic", "-t", "-l", link, "-m", card.macAddress, card.vnic]);
   }
   const properties = [`protection=${protection}`, `allowed-ips=${card.address}`];
   const args = properties.flatMap((property) => ["-p", property]);
-  await succeed(host, "dladm", ["set-linkprop", "-t", ...args, card.vnic]);
+  await executeOrThrow(host, "dladm", ["set-linkprop", "-t", ...args, card.vnic]);
 }
 
-/** Removes a guest's card; one that is not there is removed already. */
+/** Removes a guest's card. Idempotent. */
 export async function deleteVnic(host: CommandHost, name: string): Promise<void> {
   const args = ["delete-vnic", "-t", name];
-  const result = await askInTurn(host, "dladm", args);
+  const result = await executeWhenFree(host, "dladm", args);
   if (result.exitCode !== 0 && !isAbsent(result)) throw toHostError({ program: "dladm", args, ...result });
 }

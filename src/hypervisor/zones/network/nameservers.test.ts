@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameserversOf } from "./nameservers.ts";
 
-test("a resolv.conf gives three nameservers at most, and none that only the host can ask", () => {
+test("at most three nameservers are read from a resolv.conf, without those that only the host can reach", () => {
   const text =
     "domain a\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver ::1\n nameserver 192.0.2.2 \n";
   assert.deepEqual(nameserversOf(text), ["192.0.2.1", "192.0.2.2"]);
@@ -10,7 +10,7 @@ test("a resolv.conf gives three nameservers at most, and none that only the host
   assert.deepEqual(nameserversOf(""), []);
 });
 
-test("only addresses are taken: they become words of a script in the guest", () => {
+test("only addresses are accepted, because they become words of a script in the guest", () => {
   const wrong = ["300.1.1.1", "192.0.2", "192.0.2.1;reboot", "$(id)", "dns.example"];
   assert.deepEqual(nameserversOf(wrong.map((word) => `nameserver ${word}\n`).join("")), []);
 });

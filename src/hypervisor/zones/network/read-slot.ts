@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { hasErrorCode } from "../../../host/error-code.ts";
 import { maxSlots } from "./slots.ts";
 
-/** The slot that a guest's file says; null where there is none, or half a line. */
+/** Reads the slot in a guest's file; null when the file is missing or incomplete. */
 export async function readSlot(path: string): Promise<number | null> {
   try {
     const text = await readFile(path, "utf8");

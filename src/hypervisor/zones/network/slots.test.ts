@@ -4,7 +4,7 @@ import { cardOfSlot, freeSlot, normaliseMac, slotOfVnic, vnicPrefix } from "./sl
 
 const addresses = { first: "10.88.0.1", last: "10.88.0.4", taken: ["10.88.0.1"] };
 
-test("a slot fixes link, hardware address and address, and passes over what is somebody else's", () => {
+test("a slot determines link, hardware address and address, and skips foreign addresses", () => {
   const cards = [0, 1, 2, 3].map((slot) => cardOfSlot("owner", addresses, slot));
   assert.deepEqual(
     cards.map((card) => card?.address),
@@ -19,7 +19,7 @@ test("a slot fixes link, hardware address and address, and passes over what is s
   assert.notEqual(cards[0]?.macAddress, cards[1]?.macAddress);
 });
 
-test("links of another form are nobody's slot", () => {
+test("links with names of another form have no slot", () => {
   for (const name of [
     "solstice0",
     "igb0",
@@ -30,7 +30,7 @@ test("links of another form are nobody's slot", () => {
     assert.equal(slotOfVnic("owner", name), null, name);
 });
 
-test("the lowest free slot is given, until there is none", () => {
+test("the lowest free slot is assigned, until all are in use", () => {
   assert.equal(freeSlot(addresses, new Set()), 0);
   assert.equal(freeSlot(addresses, new Set([0, 2])), 1);
   assert.throws(() => freeSlot(addresses, new Set([0, 1, 2])), {
@@ -48,7 +48,7 @@ test("dladm's addresses are compared in one form", () => {
   assert.equal(normaliseMac("2:8:20:0:A:ff"), "02:08:20:00:0a:ff");
 });
 
-test("whoever owns it, a card's name is one that dladm takes: it ends in a number without a zero before it", () => {
+test("for every owner, dladm accepts a card's name: it ends in a number without a leading zero", () => {
   for (let owner = 0; owner < 1000; owner += 1) {
     for (const slot of [0, 7, 10]) {
       const name =

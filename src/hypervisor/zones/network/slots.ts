@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import { SolsticeError } from "../../../core/errors.ts";
 
-/** The addresses that guests may have: their number is how many guests there can be at once. */
+/** The addresses for guests: their number limits the number of guests at once. */
 export interface SlotAddresses {
-  /** The first and the last, both included, as in `10.88.0.2`. */
+  /** The first and the last address, both included, as in `10.88.0.2`. */
   readonly first: string;
   readonly last: string;
-  /** Addresses in between that are somebody else's: the gateway's, the host's. */
+  /** Addresses within the range that are in use otherwise: the gateway's, the host's. */
   readonly taken: readonly string[];
 }
 
-/** What a slot fixes for its guest: the same again for the next one in it. */
+/** The network settings that a slot determines: the same for every guest in it. */
 export interface GuestCard {
   readonly slot: number;
   readonly vnic: string;
@@ -18,25 +18,26 @@ export interface GuestCard {
   readonly address: string;
 }
 
-/** More slots are not used, however large the range is. */
+/** Largest number of slots, however large the range is. */
 export const maxSlots = 4096;
 
 /**
- * What the names of an installation's VNICs begin with; a number follows, since a link's name ends with one. The letter at
- * its end keeps that number apart from the digits before it: one that begins with a zero, such as 07, is not taken.
+ * Prefix of an installation's VNICs; a number follows, because a link's name must end with one. The letter at the end
+ * of the prefix separates that number from the digits before it: dladm rejects a number that begins with a zero, such
+ * as 07.
  */
 export function vnicPrefix(ownerId: string): string {
   return `sol${ownerHash(ownerId).toString("hex")}v`;
 }
 
-/** The slot that a VNIC's name speaks of; null for one that is not of our form. */
+/** Returns the slot in a VNIC's name; null for a name of another form. */
 export function slotOfVnic(ownerId: string, name: string): number | null {
   const prefix = vnicPrefix(ownerId);
   if (!name.startsWith(prefix) || !/^(0|[1-9]\d{0,3})$/.test(name.slice(prefix.length))) return null;
   return Number(name.slice(prefix.length));
 }
 
-/** The card of a slot; null for a slot beyond the addresses. Its hardware address is a locally administered one (02). */
+/** Returns the card of a slot; null for a slot beyond the addresses. Its hardware address is locally administered (02). */
 export function cardOfSlot(ownerId: string, addresses: SlotAddresses, slot: number): GuestCard | null {
   const address = addressOfSlot(addresses, slot);
   if (address === null || slot >= maxSlots) return null;
@@ -45,18 +46,18 @@ export function cardOfSlot(ownerId: string, addresses: SlotAddresses, slot: numb
   return { slot, vnic: `${vnicPrefix(ownerId)}${slot}`, macAddress, address };
 }
 
-/** The lowest slot that nobody has. Throws `hypervisor_failed` where every address is taken. */
+/** Returns the lowest free slot. Throws `hypervisor_failed` when every address is in use. */
 export function freeSlot(addresses: SlotAddresses, used: ReadonlySet<number>): number {
   for (let slot = 0; slot < maxSlots && addressOfSlot(addresses, slot) !== null; slot += 1) {
     if (!used.has(slot)) return slot;
   }
   const range = `${addresses.first}-${addresses.last}`;
-  throw new SolsticeError("hypervisor_failed", `Every address of ${range} belongs to a guest.`, {
+  throw new SolsticeError("hypervisor_failed", `All addresses of ${range} are in use by guests.`, {
     remedy: "Widen ZONES_ADDRESSES (and ZONES_SUBNET), or lower MAX_CONCURRENCY and MAX_HOLDS.",
   });
 }
 
-/** An address as dladm prints it, which leaves zeros away, in the form of {@link GuestCard}. */
+/** Converts an address from dladm's form, without leading zeros, to the form of {@link GuestCard}. */
 export function normaliseMac(text: string): string {
   return text
     .split(":")

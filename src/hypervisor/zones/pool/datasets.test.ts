@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseProperties } from "./datasets.ts";
 
-test("only what a dataset has itself counts: a mark is handed down to children that are not ours", () => {
+test("only a dataset's own properties count: children inherit the mark although they are not ours", () => {
   const text = [
     "tank/s/disks/job-1\tsolstice:owner\tme\tlocal",
     "tank/s/disks/job-1\tvolsize\t1048576\tlocal",

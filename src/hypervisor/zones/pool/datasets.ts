@@ -1,21 +1,21 @@
-import { ask, type CommandHost } from "../commands.ts";
+import { type CommandHost, execute } from "../commands.ts";
 import { isAbsent, toHostError } from "../errors.ts";
 
-/** Properties that a dataset has itself; what it inherits is not in here. */
+/** A dataset's own properties, without inherited ones. */
 export type OwnProperties = ReadonlyMap<string, string>;
 
-/** A dataset with those of its own properties that were asked for. */
+/** A dataset with its own properties among the requested ones. */
 export interface Dataset {
   readonly name: string;
   readonly properties: OwnProperties;
 }
 
-/** Where the value of a property comes from when it is the dataset's own (zfs(8), `source`); `-` for what nobody sets. */
+/** Sources of a dataset's own properties (zfs(8), `source`); `-` for properties that cannot be set. */
 const ownSources = ["local", "received", "-"];
 
 /**
- * The datasets that `zfs get` tells of: `args` says which (`-r`, `-d 1`, `-t volume` and a name). None where there is no such
- * dataset. A user property is handed down to the children, so that a value says nothing without its source.
+ * Lists the datasets of `zfs get`: `args` selects them (`-r`, `-d 1`, `-t volume` and a name). Empty when there is no
+ * such dataset. Children inherit user properties, so a value needs its source.
  */
 export async function listDatasets(
   host: CommandHost,
@@ -33,13 +33,13 @@ export async function listDatasets(
     properties.join(","),
     ...args.slice(-1),
   ];
-  const result = await ask(host, "zfs", command);
+  const result = await execute(host, "zfs", command);
   if (result.exitCode !== 0 && !isAbsent(result))
     throw toHostError({ program: "zfs", args: command, ...result });
   return parseProperties(result.stdout);
 }
 
-/** One dataset; null where there is none. */
+/** Returns one dataset; null when it does not exist. */
 export async function findDataset(
   host: CommandHost,
   name: string,
@@ -49,7 +49,7 @@ export async function findDataset(
   return found.find((dataset) => dataset.name === name) ?? null;
 }
 
-/** Reads the tab-separated lines of `zfs get -H -o name,property,value,source`. */
+/** Parses the tab-separated lines of `zfs get -H -o name,property,value,source`. */
 export function parseProperties(text: string): Dataset[] {
   const datasets = new Map<string, Map<string, string>>();
   for (const line of text.split("\n")) {

@@ -3,21 +3,21 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isSolsticeError, SolsticeError } from "../../../core/errors.ts";
 import type { GuestSpec } from "../../hypervisor.ts";
-import { askInTurn, type CommandHost, succeed } from "../commands.ts";
+import { type CommandHost, executeOrThrow, executeWhenFree } from "../commands.ts";
 import { isAbsent, toHostError } from "../errors.ts";
 import { ownershipProperties } from "../ownership.ts";
 import { findDataset } from "./datasets.ts";
 
-/** When an image was last used, in ms since the epoch: what nothing uses for long is removed by it. */
+/** Property with the time of an image's last use, in ms since the epoch; the retention of unused images counts from it. */
 export const usedProperty = "solstice:used";
 
-/** A volume's size must be a multiple of its blocks; so is what dd writes. */
+/** A volume's size, and each write of dd, must be a multiple of this block size. */
 const blockBytes = 1024 * 1024;
 
-/** The longest that converting and writing one image may take. */
+/** Time limit for converting and writing one image. */
 const importSeconds = 2 * 60 * 60;
 
-/** How often the time of the last use is written down again, in ms. */
+/** Interval at which the time of the last use is recorded again, in ms. */
 const noteEveryMs = 24 * 60 * 60 * 1000;
 
 /** An image in the pool, ready to be cloned. */
@@ -26,25 +26,28 @@ export interface PooledImage {
   readonly bytes: number;
 }
 
-/** The images of this installation in the pool, each imported once, whoever asks first. */
+/** The images of this installation in the pool, each imported once for all concurrent callers. */
 export interface ImageShelf {
-  /** The image of a guest; imported when it is not there. Throws `image_unavailable`, `disk_full` and what commands say. */
+  /**
+   * Returns the image of a guest, and imports a missing one. Throws `image_unavailable`, `disk_full` and the errors of
+   * commands.
+   */
   take(spec: GuestSpec): Promise<PooledImage>;
-  /** The keys of the images that this process has used, or is importing. */
+  /** Keys of the images that this process has used, or is importing. */
   inUse(): ReadonlySet<string>;
 }
 
-/** What {@link createImageShelf} works with. */
+/** Options of {@link createImageShelf}. */
 export interface ImageShelfOptions extends CommandHost {
   readonly pool: string;
   readonly ownerId: string;
-  /** Where an image is unpacked on its way to the pool; emptied before each use. */
+  /** Directory for converting an image during its import; emptied before each use. */
   readonly importsDir: string;
-  /** Called after each import, while its image is in use already. */
+  /** Called after each import, when its image is already in use. */
   readonly afterImport: () => void;
 }
 
-/** The shelf of one pool. One process uses it: the data directory has a lock. */
+/** Creates the shelf of one pool. Only one process uses it: the data directory has a lock. */
 export function createImageShelf(options: ImageShelfOptions): ImageShelf {
   const importing = new Map<string, Promise<void>>();
   const notedAt = new Map<string, number>();
@@ -66,8 +69,8 @@ export function createImageShelf(options: ImageShelfOptions): ImageShelf {
 }
 
 /**
- * What names an image in the pool: the same content has the same name. Before its digest is known, the file's identity
- * stands in for it; such an import is used until the digest is there, and goes once nothing uses it.
+ * Returns the key of an image in the pool: the same content has the same key. Without a digest, the key is the file's
+ * identity; such an import is used until the digest is known, and removed when it is unused.
  */
 export async function imageKey({ imageDigest, imagePath }: GuestSpec): Promise<string> {
   if (imageDigest !== null && /^[0-9a-f]{64}$/.test(imageDigest)) return `sha256-${imageDigest.slice(0, 40)}`;
@@ -81,7 +84,7 @@ export function imageDataset(pool: string, key: string): string {
   return `${pool}/images/${key}`;
 }
 
-/** The snapshot that says that an image is whole. */
+/** The snapshot that marks an image as complete. */
 export function readySnapshot(dataset: string): string {
   return `${dataset}@ready`;
 }
@@ -94,36 +97,32 @@ async function ensureImported(options: ImageShelfOptions, key: string, spec: Gue
     const bytes = Math.max(1, Math.ceil((await fileOf(path)).size / blockBytes)) * blockBytes;
     const marks = [`${ownershipProperties.owner}=${options.ownerId}`, `${usedProperty}=${Date.now()}`];
     const properties = ["compression=on", ...marks].flatMap((property) => ["-o", property]);
-    await succeed(options, "zfs", ["create", "-s", "-V", String(bytes), ...properties, dataset]);
-    // The last block is filled up, since a raw device takes whole sectors only.
+    await executeOrThrow(options, "zfs", ["create", "-s", "-V", String(bytes), ...properties, dataset]);
+    // The last block is padded, because a raw device accepts whole sectors only.
     const copy = [`if=${path}`, `of=/dev/zvol/rdsk/${dataset}`, "bs=1024k", "conv=sync"];
-    await succeed(options, "dd", copy, { deadlineSeconds: importSeconds });
-    await succeed(options, "zfs", ["snapshot", readySnapshot(dataset)]);
+    await executeOrThrow(options, "dd", copy, { deadlineSeconds: importSeconds });
+    await executeOrThrow(options, "zfs", ["snapshot", readySnapshot(dataset)]);
   });
   options.log.info({ image: spec.imagePath, dataset }, "imported an image into the pool");
   options.afterImport();
 }
 
-/** An import that was killed has no snapshot; what it wrote is of no use, since nobody knows how far it came. */
+/** Removes a killed import, which has no snapshot: its written part is useless, because its length is unknown. */
 async function removeHalf(options: ImageShelfOptions, dataset: string): Promise<void> {
   const half = await findDataset(options, dataset, [ownershipProperties.owner]);
   if (half === null) return;
   if (half.properties.get(ownershipProperties.owner) !== options.ownerId) {
-    throw new SolsticeError(
-      "already_exists",
-      `The dataset ${dataset} exists, and this installation did not make it.`,
-      {
-        remedy: "Destroy or rename it, or use another ZONES_POOL.",
-      },
-    );
+    throw new SolsticeError("already_exists", `The dataset ${dataset} exists and belongs to another owner.`, {
+      remedy: "Destroy or rename it, or use another ZONES_POOL.",
+    });
   }
   const args = ["destroy", "-r", dataset];
-  // A dd that outlived its orchestrator may still be writing to it.
-  const result = await askInTurn(options, "zfs", args);
+  // A dd that outlived its orchestrator may still be writing to the dataset.
+  const result = await executeWhenFree(options, "zfs", args);
   if (result.exitCode !== 0 && !isAbsent(result)) throw toHostError({ program: "zfs", args, ...result });
 }
 
-/** Gives `use` the image as a raw file, which for qcow2 is made for as long as that takes. */
+/** Calls `use` with the image as a raw file; a qcow2 image is converted to a temporary file. */
 async function withRawFile(
   { run, importsDir }: ImageShelfOptions,
   key: string,
@@ -137,7 +136,8 @@ async function withRawFile(
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true, mode: 0o700 });
   try {
-    // The format is always said: qemu-img must never guess, because a guest could have written another format's header.
+    // The format is always given: qemu-img must never guess, because a guest could have written another format's
+    // header.
     await run("qemu-img", ["convert", "-f", "qcow2", "-O", "raw", spec.imagePath, raw], {
       deadlineSeconds: importSeconds,
       errorCode: "image_unavailable",
@@ -163,7 +163,7 @@ async function noteUse(options: ImageShelfOptions, key: string, notedAt: Map<str
   const now = Date.now();
   if (now - (notedAt.get(key) ?? 0) < noteEveryMs) return;
   notedAt.set(key, now);
-  await succeed(options, "zfs", ["set", `${usedProperty}=${now}`, imageDataset(options.pool, key)]);
+  await executeOrThrow(options, "zfs", ["set", `${usedProperty}=${now}`, imageDataset(options.pool, key)]);
 }
 
 async function pooledImage(options: ImageShelfOptions, key: string): Promise<PooledImage> {

@@ -1,17 +1,17 @@
 import { chmod } from "node:fs/promises";
 import { SolsticeError } from "../../../core/errors.ts";
 import { formatBytes } from "../../../host/files/disk-space.ts";
-import { type CommandHost, succeed } from "../commands.ts";
+import { type CommandHost, executeOrThrow } from "../commands.ts";
 import { consoleSocket, maxSocketPathBytes, socketPath } from "../console/sockets.ts";
 import { ownershipProperties } from "../ownership.ts";
 import { findDataset } from "./datasets.ts";
 
-/** How long a guest's name may be: `job-` and the longest id. */
+/** Longest name of a guest: `job-` and the longest id. */
 const longestGuestName = "job-".padEnd(16, "0");
 
 /**
- * Makes the datasets of this installation where they are missing. Refuses a pool that somebody else uses, one whose parent is
- * missing, and one under which a zone's sockets would have too long a path: `hypervisor_failed`, with what to do.
+ * Creates the missing datasets of this installation. Throws `hypervisor_failed`, with the remedy, for a pool of another
+ * owner, for one whose parent is missing, and for one in which the paths of zones' sockets would be too long.
  */
 export async function preparePool(
   host: CommandHost,
@@ -20,7 +20,7 @@ export async function preparePool(
   await requireParent(host, pool);
   const found = await findDataset(host, pool, [ownershipProperties.owner]);
   if (found === null) {
-    await succeed(host, "zfs", ["create", "-o", `${ownershipProperties.owner}=${ownerId}`, pool]);
+    await executeOrThrow(host, "zfs", ["create", "-o", `${ownershipProperties.owner}=${ownerId}`, pool]);
   } else {
     refuseForeign(pool, ownerId, found.properties.get(ownershipProperties.owner));
   }
@@ -28,20 +28,22 @@ export async function preparePool(
     await ensureDataset(host, `${pool}/${child}`, ["-o", "canmount=off"]);
   await ensureDataset(host, `${pool}/zones`, []);
   const directory = await zonesDirectory(host, pool);
-  // zoneadm wants the directory of a zone's path closed to everybody else.
+  // zoneadm requires that other users have no access to the directory of a zone's path.
   await chmod(directory, 0o700);
 }
 
-/** Where the zones' directories are. Throws `hypervisor_failed` where the dataset is nowhere mounted. */
+/** Returns the directory of the zones. Throws `hypervisor_failed` when the dataset is not mounted. */
 export async function zonesDirectory(host: CommandHost, pool: string): Promise<string> {
   const dataset = `${pool}/zones`;
-  const directory = (await succeed(host, "zfs", ["get", "-H", "-o", "value", "mountpoint", dataset])).trim();
+  const directory = (
+    await executeOrThrow(host, "zfs", ["get", "-H", "-o", "value", "mountpoint", dataset])
+  ).trim();
   if (!directory.startsWith("/")) {
     throw new SolsticeError(
       "hypervisor_failed",
       `The dataset ${dataset} has the mountpoint "${directory}".`,
       {
-        remedy: `Give it a place: zfs set mountpoint=/solstice/zones ${dataset}`,
+        remedy: `Set a mountpoint: zfs set mountpoint=/solstice/zones ${dataset}`,
       },
     );
   }
@@ -49,19 +51,19 @@ export async function zonesDirectory(host: CommandHost, pool: string): Promise<s
   if (Buffer.byteLength(longest) <= maxSocketPathBytes) return directory;
   throw new SolsticeError(
     "hypervisor_failed",
-    `The console of a zone below ${directory} would be ${longest}: more than ${maxSocketPathBytes} bytes, which a socket cannot have.`,
-    { remedy: `Give it a shorter path: zfs set mountpoint=/solstice/zones ${dataset}` },
+    `The console of a zone below ${directory} would be ${longest}: longer than ${maxSocketPathBytes} bytes, the limit of a socket's path.`,
+    { remedy: `Set a shorter mountpoint: zfs set mountpoint=/solstice/zones ${dataset}` },
   );
 }
 
 /**
- * Refuses to make a guest where the pool has less than `reserveBytes` left: disks are made without reserving their size, so
- * that guests find it full, and not we. Throws `disk_full`.
+ * Throws `disk_full` when the pool has less than `reserveBytes` left: disks are created without reserving their size,
+ * so that a full pool affects guests, not the orchestrator.
  */
 export async function requireFreeSpace(host: CommandHost, pool: string, reserveBytes: number): Promise<void> {
   const found = await findDataset(host, pool, ["available"]);
   const free = Number(found?.properties.get("available"));
-  // What is not said is not known to be too little.
+  // An unknown size does not count as too small.
   if (!(free < reserveBytes)) return;
   throw new SolsticeError(
     "disk_full",
@@ -75,18 +77,18 @@ async function requireParent(host: CommandHost, pool: string): Promise<void> {
   if (!/^[A-Za-z][A-Za-z0-9_.-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)+$/.test(pool)) {
     throw new SolsticeError(
       "hypervisor_failed",
-      `ZONES_POOL is no dataset below a pool: ${JSON.stringify(pool)}.`,
+      `ZONES_POOL is not a dataset below a pool: ${JSON.stringify(pool)}.`,
       {
-        remedy: "Name one as in rpool/solstice.",
+        remedy: "Set ZONES_POOL to a dataset such as rpool/solstice.",
       },
     );
   }
   if ((await findDataset(host, parent, ["type"])) !== null) return;
   throw new SolsticeError(
     "hypervisor_failed",
-    `The dataset ${parent} does not exist, so ${pool} cannot be made in it.`,
+    `The dataset ${parent} does not exist, so ${pool} cannot be created in it.`,
     {
-      remedy: `Make it (zfs create ${parent}), or name another with ZONES_POOL; \`zpool list\` shows the pools.`,
+      remedy: `Create it (zfs create ${parent}), or set another with ZONES_POOL; \`zpool list\` shows the pools.`,
     },
   );
 }
@@ -94,13 +96,13 @@ async function requireParent(host: CommandHost, pool: string): Promise<void> {
 function refuseForeign(pool: string, ownerId: string, owner: string | undefined): void {
   if (owner === ownerId) return;
   const whose =
-    owner === undefined ? "was not made by an orchestrator" : `belongs to the installation ${owner}`;
+    owner === undefined ? "was not created by an orchestrator" : `belongs to the installation ${owner}`;
   throw new SolsticeError("hypervisor_failed", `The dataset ${pool} exists and ${whose}.`, {
-    remedy: `Name another with ZONES_POOL. If all in it may be used and removed by this one: zfs set ${ownershipProperties.owner}=${ownerId} ${pool}`,
+    remedy: `Set another dataset with ZONES_POOL. To let this installation use and remove everything in it: zfs set ${ownershipProperties.owner}=${ownerId} ${pool}`,
   });
 }
 
 async function ensureDataset(host: CommandHost, name: string, options: readonly string[]): Promise<void> {
   if ((await findDataset(host, name, ["type"])) !== null) return;
-  await succeed(host, "zfs", ["create", ...options, name]);
+  await executeOrThrow(host, "zfs", ["create", ...options, name]);
 }

@@ -1,12 +1,12 @@
-import { ask } from "../commands.ts";
+import { execute } from "../commands.ts";
 import { isAbsent, isBusy } from "../errors.ts";
 import { ownershipProperties } from "../ownership.ts";
 import { type Dataset, findDataset } from "./datasets.ts";
 import { type ImageShelfOptions, imageDataset, readySnapshot, usedProperty } from "./images.ts";
 
 /**
- * Removes images that nothing uses: with a guest on it, an image stays whatever its age (`zfs destroy` of its snapshot says
- * so); without one, until it was not used for `keepMs`. Half imports go at once. Nothing here is worth failing for.
+ * Removes unused images: an image with a guest stays whatever its age (`zfs destroy` of its snapshot fails); without a
+ * guest, it stays for `keepMs` after its last use. Incomplete imports are removed at once. Errors are only logged.
  */
 export async function sweepImages(
   options: ImageShelfOptions & { readonly keepMs: number },
@@ -25,17 +25,13 @@ export async function sweepImages(
 
 async function destroyImage(options: ImageShelfOptions, dataset: string, isWhole: boolean): Promise<void> {
   if (isWhole) {
-    const { exitCode } = await ask(options, "zfs", ["destroy", readySnapshot(dataset)]);
-    // A guest has a clone of it.
+    const { exitCode } = await execute(options, "zfs", ["destroy", readySnapshot(dataset)]);
+    // A guest has a clone of the image.
     if (exitCode !== 0) return;
   }
-  const result = await ask(options, "zfs", ["destroy", "-r", dataset]);
-  if (result.exitCode === 0)
-    options.log.info({ dataset }, "removed an image that nothing uses from the pool");
+  const result = await execute(options, "zfs", ["destroy", "-r", dataset]);
+  if (result.exitCode === 0) options.log.info({ dataset }, "removed an unused image from the pool");
   else if (!isAbsent(result) && !isBusy(result)) {
-    options.log.warn(
-      { dataset, problem: result.stderr.trim() },
-      "an image could not be removed from the pool",
-    );
+    options.log.warn({ dataset, problem: result.stderr.trim() }, "removing an image from the pool failed");
   }
 }

@@ -13,7 +13,7 @@ const parts = {
 };
 const spec = testSpec({ jobId: "abcd", attempt: 2, behaviour: "brief", imagePath: "/image" });
 
-/** The commands as `export` would show them: one a line. */
+/** Returns the attributes of a configuration, whose commands have the form of `export`: one per line. */
 function attributesOf(text: string): Record<string, string> {
   return Object.fromEntries(parseZoneExport(text.replaceAll("; ", "\n")).attributes);
 }
@@ -40,13 +40,13 @@ test("a guest's zone has what OmniOS' brand reads, and our mark", () => {
   });
 });
 
-test("SATA, e1000 and UEFI are said; without a shell there is no second line", () => {
+test("SATA, e1000 and UEFI are configured; without a shell there is no second line", () => {
   const other = { ...spec, diskBus: "sata", nicModel: "e1000", firmware: "efi", hasShell: false } as const;
   const { diskif, netif, bootrom, extra } = attributesOf(buildZoneConfig(other, parts));
   assert.deepEqual([diskif, netif, bootrom, extra], ["ahci", "e1000", "BHYVE_RELEASE", undefined]);
 });
 
-test("a seed is a disk that the guest may only read, and a CD-ROM where an ISO is on SATA", () => {
+test("a seed is a read-only disk, and an ISO on SATA is a CD-ROM", () => {
   for (const diskBus of ["virtio", "sata"] as const) {
     for (const seedFormat of ["iso", "vfat", "cpio"] as const) {
       const { cdrom, disk0 } = attributesOf(buildZoneConfig({ ...spec, diskBus, seedFormat }, parts));
@@ -59,7 +59,7 @@ test("a seed is a disk that the guest may only read, and a CD-ROM where an ISO i
   }
 });
 
-test("nothing breaks out of a value", () => {
+test("a value cannot break out of its quotes", () => {
   for (const seedPath of ['/a"; delete -F; "', "/a\nend", "/a,ro", "/with space", "relative", "/a;b"]) {
     assert.throws(
       () => buildZoneConfig(spec, { ...parts, seedPath }),

@@ -3,24 +3,25 @@ import { consoleSocket, shellSocket } from "../console/sockets.ts";
 import { type Ownership, ownershipAttributes } from "../ownership.ts";
 import { bhyvePath, quoteValue } from "./config-text.ts";
 
-/** What a guest's zone is made of, beside its spec. */
+/** Parts of a guest's zone besides its specification. */
 export interface ZoneParts {
   readonly ownership: Ownership;
   /** Absolute; the zone's own directory. */
   readonly zonePath: string;
   /** The dataset of the guest's disk. */
   readonly disk: string;
-  /** The seed on the host; the zone sees it under the same path. */
+  /** The seed on the host; the zone has it under the same path. */
   readonly seedPath: string;
   readonly vnic: string;
 }
 
 /**
- * The commands for `zonecfg -z NAME` that configure a guest's zone, with the attributes of OmniOS' bhyve brand (bhyve(7)).
- * `create -F` replaces a configuration of that name: the caller has made sure that none is there that is not ours.
+ * Returns the commands for `zonecfg -z NAME` that configure a guest's zone, with the attributes of OmniOS' bhyve brand
+ * (bhyve(7)). `create -F` replaces a configuration of that name: the caller has made sure that it is not foreign.
  *
- * No `allowed-address`: zoneadmd refuses to boot with it where the link's `protection` is set already (vplat.c), and what we
- * set on the link ourselves protects more. Throws `hypervisor_failed` for a value that the language cannot express.
+ * There is no `allowed-address`: zoneadmd refuses to boot with it when the link's `protection` is already set
+ * (vplat.c), and our own setting of the link protects more. Throws `hypervisor_failed` for a value that the language
+ * cannot express.
  */
 export function buildZoneConfig(spec: GuestSpec, parts: ZoneParts): string {
   const seed = bhyvePath(parts.seedPath);
@@ -61,15 +62,16 @@ function attributesOf(spec: GuestSpec, parts: ZoneParts & { seed: string }): [st
     ["netif", nicModel === "e1000" ? "e1000" : "virtio-net-viona"],
     seedAttribute(spec, parts.seed),
     ["rng", "on"],
-    // bhyve waits for us before it starts the guest: nothing of the console is lost.
+    // bhyve waits for the reader before it starts the guest: no output of the console is lost.
     ["console", `socket,${consoleSocket},wait`],
     ...(hasShell ? ([["extra", `-l com2,socket,${shellSocket}`]] as [string, string][]) : []),
   ];
 }
 
 /**
- * A disk on virtio, though bhyve has CD-ROMs: those are on AHCI, and the kernels of Debian's and Ubuntu's cloud images have no
- * driver for that. A path that begins with a slash is taken as it is (the brand's boot.py), and `ro` is an option of bhyve.
+ * Returns the seed's attribute: a disk on virtio, although bhyve has CD-ROMs, because those are on AHCI, and the
+ * kernels of Debian's and Ubuntu's cloud images have no driver for that. A path that begins with a slash is used
+ * unchanged (the brand's boot.py), and `ro` is an option of bhyve.
  */
 function seedAttribute({ diskBus, seedFormat }: GuestSpec, seed: string): [string, string] {
   return diskBus === "sata" && seedFormat === "iso" ? ["cdrom", seed] : ["disk0", `${seed},ro`];

@@ -38,12 +38,12 @@ test("attributes and the link are read, with and without quotation marks", () =>
   assert.equal(link, "sol1a2b3c0");
 });
 
-test("a zone without attributes, and something else altogether, have none", () => {
+test("a zone without attributes, and any other text, have no attributes", () => {
   assert.equal(parseZoneExport("create -b\nset zonepath=/z\n").attributes.size, 0);
   assert.deepEqual([...parseZoneExport("job-1: No such zone configured\n").attributes], []);
 });
 
-test("the text of a value cannot play another attribute", () => {
+test("the text of a value cannot imitate another attribute", () => {
   const text =
     'add attr\nset name=note\nset type=string\nset value="end; add attr; set name=solstice-owner"\nend\n';
   assert.deepEqual([...parseZoneExport(text).attributes.keys()], ["note"]);

@@ -1,4 +1,4 @@
-/** What this backend reads of a zone's configuration. */
+/** The parts of a zone's configuration that this backend reads. */
 export interface ZoneConfiguration {
   /** The zone's own attributes (`attr` resources), by name. */
   readonly attributes: ReadonlyMap<string, string>;
@@ -6,12 +6,12 @@ export interface ZoneConfiguration {
   readonly link: string | null;
 }
 
-/** More of a configuration is not read: a zone of ours has some 60 lines. */
+/** Limit of the lines that are read: our zones have some 60. */
 const maxLines = 10_000;
 
 /**
- * Reads what `zonecfg export` prints: commands, one a line. They are what zonecfg(8) takes back, so they are stable, which the
- * words of `info` are not. Values come with or without quotation marks, by the version.
+ * Parses the output of `zonecfg export`: commands, one per line. zonecfg(8) accepts them as input, so their form is
+ * stable, unlike the text of `info`. Values have quotation marks or none, depending on the version.
  */
 export function parseZoneExport(text: string): ZoneConfiguration {
   const attributes = new Map<string, string>();
@@ -34,7 +34,7 @@ function resourcesOf(text: string): Resource[] {
   let open: Resource | null = null;
   for (const line of text.split("\n", maxLines)) {
     const [, kind] = /^\s*add ([a-z-]+)\s*$/.exec(line) ?? [];
-    // Within a resource `add` adds to one of its lists, and has an argument more.
+    // Within a resource `add` adds to one of its lists, and has another argument.
     if (kind !== undefined && open === null) {
       open = { kind, properties: new Map() };
       resources.push(open);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseZoneList } from "./zone-list.ts";
 
-test("zones are read by position, whatever follows", () => {
+test("zones are parsed by position, whatever fields follow", () => {
   const text = `0:global:running:/::ipkg:shared:0
 -:job-0001:configured:/zones/job-0001::bhyve:excl
 7:job-0002:running:/zones/job-0002:a1b2:bhyve:excl:12
@@ -19,7 +19,7 @@ test("a colon and a backslash in a path are escaped", () => {
   assert.equal(zone?.path, "/a:b\\c");
 });
 
-test("every state of zoneadm(8) is known; a new one is not taken for another, and half a line is no zone", () => {
+test("every state of zoneadm(8) is supported; a new one is unknown, and an incomplete line is skipped", () => {
   const states = "configured incomplete installed ready mounted running shutting_down down".split(" ");
   const text = states.map((state) => `-:z-${state}:${state}:/z::bhyve:excl`).join("\n");
   assert.deepEqual(

@@ -1,6 +1,6 @@
 import type { GuestPower } from "../../../core/job/guest.ts";
 
-/** The states of a zone, as zoneadm(8) names them. */
+/** The states of a zone in zoneadm(8). */
 const zoneStates = [
   "configured",
   "incomplete",
@@ -12,15 +12,18 @@ const zoneStates = [
   "down",
 ] as const;
 
-/** One of the states of zoneadm(8); `unknown` for one that a newer system may have. */
+/** One of the states of zoneadm(8); `unknown` for a state of a newer system. */
 export type ZoneState = (typeof zoneStates)[number] | "unknown";
 
-/** What a zone's state means to us: on its way down it has power until it has none. `ready` is a zone whose guest does not run. */
+/**
+ * Maps a zone's state to a power state: a zone that shuts down has power until it is down. A zone in state `ready` has
+ * no running guest.
+ */
 export function powerOf(state: ZoneState): GuestPower {
   return state === "running" || state === "shutting_down" || state === "down" ? "running" : "stopped";
 }
 
-/** A zone of the host, as `zoneadm list` tells it. */
+/** A zone of the host in `zoneadm list`. */
 export interface ListedZone {
   readonly name: string;
   readonly state: ZoneState;
@@ -29,9 +32,9 @@ export interface ListedZone {
 }
 
 /**
- * Reads what `zoneadm list -cp` prints (zoneadm(8): `zoneid:zonename:state:zonepath:uuid:brand:ip-type`). A colon in a field
- * is escaped; the id of a zone without power is `-`; OmniOS adds fields at the end, which are passed over. A line with
- * fewer fields is none.
+ * Parses the output of `zoneadm list -cp` (zoneadm(8): `zoneid:zonename:state:zonepath:uuid:brand:ip-type`). A colon in
+ * a field is escaped; the id of a zone without power is `-`; OmniOS adds fields at the end, which are ignored. A line
+ * with fewer fields is skipped.
  */
 export function parseZoneList(text: string): ListedZone[] {
   return text.split("\n").flatMap((line) => {
@@ -41,7 +44,7 @@ export function parseZoneList(text: string): ListedZone[] {
   });
 }
 
-/** The fields between colons; a backslash takes the meaning of what follows it. */
+/** Splits a line at its colons; a backslash escapes the next character. */
 export function splitFields(line: string): string[] {
   const fields = [""];
   for (const [part] of line.matchAll(/\\?./gs)) {

@@ -10,59 +10,59 @@ const zone = (jobId: string, state: ZoneState): ListedZone => ({
   brand: "bhyve",
 });
 
-/** A host whose zones a test changes, and what was heard. */
+/** Creates a host whose zones a test changes, and a watch whose reports are recorded. */
 function openScene() {
-  const scene = { zones: [] as ListedZone[], heard: [] as string[], looks: 0, isAway: false };
-  let heardOne = Promise.withResolvers<void>();
+  const scene = { zones: [] as ListedZone[], reported: [] as string[], polls: 0, isAway: false };
+  let reportedOne = Promise.withResolvers<void>();
   const watch = createZoneWatch({
     async list() {
-      scene.looks += 1;
+      scene.polls += 1;
       if (scene.isAway) throw new Error("away");
       return scene.zones;
     },
-    onStopped: (jobId) => scene.heard.push(`stopped ${jobId}`),
+    onStopped: (jobId) => scene.reported.push(`stopped ${jobId}`),
     pollMs: 1,
   });
   watch.onChange((jobId) => {
-    scene.heard.push(jobId);
-    heardOne.resolve();
+    scene.reported.push(jobId);
+    reportedOne.resolve();
   });
-  const untilHeard = async () => {
-    await heardOne.promise;
-    heardOne = Promise.withResolvers();
+  const untilReported = async () => {
+    await reportedOne.promise;
+    reportedOne = Promise.withResolvers();
   };
-  return { scene, watch, untilHeard };
+  return { scene, watch, untilReported };
 }
 
-test("a guest that gets power is told of at once, and one that lost it, or is gone, at the next look", async () => {
-  const { scene, watch, untilHeard } = openScene();
+test("a guest that gets power is reported at once, and one that lost power or was removed at the next poll", async () => {
+  const { scene, watch, untilReported } = openScene();
   scene.zones = [zone("aaaa", "running"), zone("bbbb", "shutting_down")];
   watch.add("aaaa");
   watch.add("bbbb");
-  assert.deepEqual(scene.heard.splice(0), ["aaaa", "bbbb"]);
-  await untilHeard();
+  assert.deepEqual(scene.reported.splice(0), ["aaaa", "bbbb"]);
+  await untilReported();
   scene.zones = [zone("aaaa", "running")];
-  await untilHeard();
-  assert.deepEqual(scene.heard.splice(0), ["stopped bbbb", "bbbb"]);
+  await untilReported();
+  assert.deepEqual(scene.reported.splice(0), ["stopped bbbb", "bbbb"]);
   scene.zones = [zone("aaaa", "installed")];
-  await untilHeard();
-  assert.deepEqual(scene.heard, ["stopped aaaa", "aaaa"]);
+  await untilReported();
+  assert.deepEqual(scene.reported, ["stopped aaaa", "aaaa"]);
   watch.close();
 });
 
-test("while no guest has power nothing is asked, and a host that does not answer is asked again", async () => {
-  const { scene, watch, untilHeard } = openScene();
+test("without a powered guest the host is not polled, and a failed poll is repeated", async () => {
+  const { scene, watch, untilReported } = openScene();
   watch.wake();
-  assert.equal(scene.looks, 0);
+  assert.equal(scene.polls, 0);
   scene.isAway = true;
   watch.add("aaaa");
-  await untilHeard();
-  while (scene.looks < 3) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(scene.heard, ["aaaa"], "not to know is not to be gone");
+  await untilReported();
+  while (scene.polls < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(scene.reported, ["aaaa"], "a failed poll does not mean that the guest ended");
   scene.isAway = false;
-  await untilHeard();
-  const { looks } = scene;
+  await untilReported();
+  const { polls } = scene;
   watch.wake();
-  assert.equal(scene.looks, looks);
+  assert.equal(scene.polls, polls);
   watch.close();
 });

@@ -1,38 +1,38 @@
 import { guestName } from "../../../core/job/job.ts";
 import { type ListedZone, powerOf } from "./zone-list.ts";
 
-/** Tells of guests that have ended: illumos has no events for that. */
+/** Reports guests that have ended, by polling: illumos has no events for that. */
 export interface ZoneWatch {
-  /** From now on this guest, which has power, is looked at; its listeners hear of it at once. */
+  /** Adds a powered guest to the polled ones, and reports it to the listeners at once. */
   add(jobId: string): void;
-  /** Looks soon, without waiting for the next round. */
+  /** Polls soon, without waiting for the next round. */
   wake(): void;
   onChange(listener: (jobId: string) => void): () => void;
   close(): void;
 }
 
-/** What {@link createZoneWatch} works with. */
+/** Options of {@link createZoneWatch}. */
 export interface ZoneWatchOptions {
   readonly list: () => Promise<readonly ListedZone[]>;
-  /** Called for each guest that is seen to be without power, before the listeners. */
+  /** Called for each guest that is found without power, before the listeners. */
   readonly onStopped: (jobId: string) => void;
-  /** Between two rounds, in ms. One round is one command, for all guests. */
+  /** Pause between two polls, in ms. One poll is one command, for all guests. */
   readonly pollMs: number;
 }
 
-/** The watch over the guests that may be running; while there is none, nothing is asked. */
+/** Creates the watch over the guests that may be running; without any, the host is not polled. */
 export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): ZoneWatch {
   const watched = new Set<string>();
   const listeners = new Set<(jobId: string) => void>();
   let timer: NodeJS.Timeout | null = null;
-  let looking: Promise<void> | null = null;
-  let isAskedAgain = false;
+  let polling: Promise<void> | null = null;
+  let mustPollAgain = false;
   let isClosed = false;
 
   const report = (jobId: string) => {
     for (const listener of listeners) listener(jobId);
   };
-  const look = async () => {
+  const poll = async () => {
     // A guest that is added meanwhile is not in this list yet.
     const expected = [...watched];
     const zones = new Map((await list()).map((zone) => [zone.name, zone.state]));
@@ -50,24 +50,24 @@ export function createZoneWatch({ list, onStopped, pollMs }: ZoneWatchOptions): 
     timer = isClosed || watched.size === 0 ? null : setTimeout(round, ms);
   };
   const round = () => {
-    if (looking !== null) {
-      isAskedAgain = true;
+    if (polling !== null) {
+      mustPollAgain = true;
       return;
     }
-    isAskedAgain = false;
-    // What is wrong with the host is told by what is asked of it; here the next round may have better luck.
-    looking = look()
+    mustPollAgain = false;
+    // Errors are reported by other calls to the host; the next poll may succeed.
+    polling = poll()
       .catch(() => {})
       .finally(() => {
-        looking = null;
-        plan(isAskedAgain ? 0 : pollMs);
+        polling = null;
+        plan(mustPollAgain ? 0 : pollMs);
       });
   };
   return {
     add(jobId) {
       watched.add(jobId);
       report(jobId);
-      if (timer === null && looking === null) plan(pollMs);
+      if (timer === null && polling === null) plan(pollMs);
     },
     wake() {
       if (watched.size > 0 && !isClosed) round();

@@ -1,33 +1,33 @@
 import { guestName } from "../../../core/job/job.ts";
-import { ask, type CommandHost, succeed } from "../commands.ts";
+import { type CommandHost, execute, executeOrThrow } from "../commands.ts";
 import { isAbsent, toHostError } from "../errors.ts";
 import { type ConfiguredZone, zoneOwnership } from "../ownership.ts";
 import { parseZoneExport } from "./zone-export.ts";
 import { type ListedZone, parseZoneList } from "./zone-list.ts";
 
-/** The brand of the zones that guests are. */
+/** The brand of guests' zones. */
 export const guestBrand = "bhyve";
 
-/** All zones of the host, the global one too. */
+/** Lists all zones of the host, including the global one. */
 export async function listZones(host: CommandHost): Promise<ListedZone[]> {
-  return parseZoneList(await succeed(host, "zoneadm", ["list", "-cp"]));
+  return parseZoneList(await executeOrThrow(host, "zoneadm", ["list", "-cp"]));
 }
 
-/** A zone's configuration; null where it is gone meanwhile. */
+/** Reads a zone's configuration; null when the zone was removed meanwhile. */
 export async function readZone(host: CommandHost, zone: ListedZone): Promise<ConfiguredZone | null> {
   const args = ["-z", zone.name, "export"];
-  const result = await ask(host, "zonecfg", args);
+  const result = await execute(host, "zonecfg", args);
   if (result.exitCode !== 0 && !isAbsent(result)) throw toHostError({ program: "zonecfg", args, ...result });
   return result.exitCode === 0 ? { ...zone, configuration: parseZoneExport(result.stdout) } : null;
 }
 
-/** The zone of a guest's name, whoever made it; null where there is none. */
+/** Finds the zone of a guest's name, of any owner; null when it does not exist. */
 export async function findZone(host: CommandHost, jobId: string): Promise<ConfiguredZone | null> {
   const zone = (await listZones(host)).find(({ name }) => name === guestName(jobId));
   return zone === undefined ? null : readZone(host, zone);
 }
 
-/** Whether a zone is the guest of this job that this installation made. */
+/** True when a zone is the guest of this job that this installation created. */
 export function isGuestZone(zone: ConfiguredZone, ownerId: string, jobId: string): boolean {
   const ownership = zoneOwnership(zone);
   return ownership?.owner === ownerId && ownership.jobId === jobId;
