@@ -138,7 +138,7 @@ function howItEnded(result: ProgramEnd, lateAfter: number | null): string {
   return `could not be started (${result.code ?? "unknown reason"})`;
 }
 
-/** The end of what a program printed, as much as an error repeats: five lines, of `maxChars` characters together. */
+/** Returns the end of a program's output for an error: at most five lines, with `maxChars` characters together. */
 export function lastLines(text: string, maxChars = 2000): string {
   return text.trim().split("\n").slice(-quotedLines).join("\n").slice(-maxChars);
 }

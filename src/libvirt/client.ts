@@ -208,7 +208,7 @@ export class LibvirtClient {
 
   /**
    * Returns the child of `<metadata>` with that namespace, as XML without prefix and `xmlns`. Rejects with
-   * `NO_DOMAIN_METADATA` when there is none.
+   * `NO_DOMAIN_METADATA` when it is missing.
    */
   async domainMetadata(domain: Domain, namespaceUri: string): Promise<string> {
     const args = { domain, type: METADATA_ELEMENT, uri: namespaceUri, flags: 0 };

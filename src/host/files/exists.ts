@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 
-/** Whether this process finds something under a path. What it may not look at, and a link that leads nowhere, count as missing. */
+/** True when this process can reach the path. A path without access rights, or a broken link, counts as missing. */
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

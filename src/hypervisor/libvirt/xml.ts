@@ -1,7 +1,7 @@
 import XMLBuilder from "fast-xml-builder";
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 
-/** `suppressBooleanAttributes` would write an attribute whose value is the text `true` without its value. */
+/** `suppressBooleanAttributes` would drop the value of an attribute whose text is `true`. */
 const builder = new XMLBuilder({
   ignoreAttributes: false,
   attributeNamePrefix: "@",
@@ -10,7 +10,7 @@ const builder = new XMLBuilder({
   suppressBooleanAttributes: false,
 });
 
-/** Elements that are an array also where there is one of them. */
+/** Elements that are parsed as an array even when there is only one. */
 const repeatable: readonly string[] = ["ip"];
 
 const parser = new XMLParser({
@@ -27,8 +27,8 @@ export function buildXml(document: object): string {
 }
 
 /**
- * Reads XML of libvirt's: attributes and elements are properties by their names without prefix. An empty object for text that is
- * not XML.
+ * Parses libvirt's XML: attributes and elements become properties, with names without prefix. Returns an empty object for
+ * text that is not XML.
  */
 export function parseXml(text: string): ReturnType<XMLParser["parse"]> {
   return XMLValidator.validate(text) === true ? parser.parse(text) : {};

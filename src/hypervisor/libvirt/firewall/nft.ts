@@ -24,7 +24,7 @@ export async function listTables(prefix: string): Promise<string> {
 async function listTable(family: "bridge" | "inet", name: string): Promise<string> {
   const { exitCode, stdout, stderr } = await nft(["-s", "list", "table", family, name], "", [0, 1]);
   if (exitCode === 0) return stdout;
-  // nft ends with 1 for every failure: only its text, the C library's for ENOENT, tells a missing table from another.
+  // nft exits with 1 for every failure: only the C library's text for ENOENT distinguishes a missing table.
   if (/No such file or directory/.test(stderr)) return "";
   throw refused(stderr.trim());
 }
