@@ -182,10 +182,11 @@ start_watchdog() {
 # A signal may arrive before the sleeper's process id is known.
 watch_step() {
   sleeper='' relieved=''
-  trap 'relieved=yes; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' TERM
+  # KILL, because TERM would be lost in the moment in which the new process is still a copy of this shell, with its trap.
+  trap 'relieved=yes; [ -z "$sleeper" ] || kill -KILL "$sleeper" 2>/dev/null' TERM
   sleep "$step_seconds" &
   sleeper=$!
-  [ -z "$relieved" ] || kill "$sleeper"
+  [ -z "$relieved" ] || kill -KILL "$sleeper"
   wait "$sleeper"
   [ -z "$relieved" ] && kill -0 $$ 2>/dev/null || exit 0
   trap '' TERM
