@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type pg from "pg";
 import { finalStates } from "../../src/core/job/job-state.ts";
 
-/** What a host may run at once. */
+/** The limits on what a host may run at the same time. */
 export interface HostCaps {
   readonly hostId: string;
   readonly maxConcurrency: number;
@@ -34,16 +34,19 @@ export interface Attempt {
   readonly reason: string;
 }
 
-/** Why an attempt may end here: its runner succeeded, or its host was killed, and with it the guest, which is in its memory. */
+/**
+ * Accepted reasons for the end of an attempt: its runner succeeded, or its host was killed together with the guest,
+ * which this host keeps in memory.
+ */
 const explained: readonly string[] = ["completed", "host_lost", "guest_lost", "guest_stopped"];
 
-/** The only ways through an attempt: it may end early, and always ends by finalizing. */
+/** The states of an attempt, in order. An attempt may end early, but always ends with finalizing. */
 const path = ["provisioning", "booting", "running", "finalizing"];
 
 /**
- * Reads every attempt of every job from the recorded changes, and fails when one does not go from claim to end, without a
- * gap, on one host; when it began before the one before had ended; when no fault explains how it ended; or when a job ended other than by its
- * last attempt.
+ * Reads every attempt of every job from the recorded changes. Fails when an attempt has a gap between claim and end
+ * or changes its host; when an attempt began before the previous one ended; when no fault explains the end of an
+ * attempt; or when a job ended by another attempt than its last.
  */
 export async function readAttempts(database: pg.Client): Promise<Attempt[]> {
   const { rows } = await database.query<Change>(
@@ -67,7 +70,7 @@ function followAttempt(changes: readonly Change[]): Attempt {
   const { job_id: jobId, attempt, label } = some;
   const what = `attempt ${attempt} of ${jobId}: ${changes.map((row) => `${row.from_state} to ${row.to_state}`).join(", ")}`;
   const next = new Map(changes.map((row) => [row.from_state, row]));
-  assert.equal(next.size, changes.length, `two ways at once in ${what}`);
+  assert.equal(next.size, changes.length, `two branches in ${what}`);
   const followed: Change[] = [];
   for (let state = "queued"; ; ) {
     const change = next.get(state);
@@ -109,7 +112,10 @@ function assertInOrder(attempts: readonly Attempt[]): void {
   }
 }
 
-/** At no moment did a host have more active jobs than it may, in all and of a label; and at some moment it had that many. */
+/**
+ * Checks that no host ever had more active jobs than its limits allow, in total and for each label, and that each
+ * limit was reached at some moment.
+ */
 export function assertCaps(attempts: readonly Attempt[], hosts: readonly HostCaps[]): void {
   for (const host of hosts) {
     const own = attempts.filter((attempt) => attempt.hostId === host.hostId);
@@ -132,7 +138,10 @@ export function assertCaps(attempts: readonly Attempt[], hosts: readonly HostCap
   }
 }
 
-/** The most that overlap. One that ends in a millisecond makes room for one that begins in it. */
+/**
+ * The largest number of attempts that overlap. An attempt that ends in a millisecond makes room for another that
+ * begins in the same millisecond.
+ */
 function mostAtOnce(attempts: readonly Pick<Attempt, "from" | "to">[]): number {
   const edges = attempts.flatMap(({ from, to }) => [
     { at: from, change: 1 },

@@ -13,24 +13,24 @@ import { limitDeliveries } from "../support/servers/rabbitmq-node.ts";
 import type { HostCaps } from "./attempts.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
-/** A host: one orchestrator after the other on the same data directory, with a wire of its own to the database. */
+/** A host: successive orchestrators on the same data directory, with a separate proxied connection to the database. */
 export interface Host {
   readonly caps: HostCaps;
   readonly wire: TcpProxy;
-  /** The process that runs, or ran last. */
+  /** The process that runs, or the last one that ran. */
   current(): OrchestratorProcess;
   start(): Promise<void>;
-  /** What all its processes logged, one JSON document a line. */
+  /** The log of all processes of this host, one JSON document a line. */
   log(): string;
-  /** Names of guests whose files are there. */
+  /** Names of guests that have files on this host. */
   guests(): string[];
 }
 
-/** Everything that a run breaks: real servers and real processes, on this machine's loopback. */
+/** Everything that a run breaks: real servers and real processes on the loopback of this machine. */
 export interface Cluster {
   readonly broker: PrivateRabbitmq;
   readonly database: PrivatePostgres;
-  /** Straight to the database, whatever wire is cut. */
+  /** A direct connection to the database, which no fault interrupts. */
   readonly databaseUrl: string;
   readonly hosts: readonly Host[];
   /** Writes each host's log into a directory. */
@@ -38,16 +38,17 @@ export interface Cluster {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Short, so that a run sees many takeovers. */
+/** A short lease, so that a run sees many takeovers. */
 export const leaseSeconds = 3;
 
 /**
- * After this many returns RabbitMQ 4 gives a message up (20 there). Far fewer here, so that a host which returns what it
- * cannot store yet is found within one long outage; and more than a run kills under one message.
+ * RabbitMQ 4 drops a message after this many returns (20 there). Far fewer here, so that the run detects a host that
+ * returns messages it cannot store within one long outage; but more than the number of kills that one message meets
+ * in a run.
  */
 const deliveryLimit = 6;
 
-/** How often in a row a start may fail for an outage that it met. */
+/** Number of consecutive starts that may fail because of an outage. */
 const maxStarts = 3;
 
 const imageMap = `
@@ -58,16 +59,16 @@ images:
   noop-image: { local_path: /nonexistent/other, backend: noop }
 `;
 
-/** The labels of the map, the capped ones less often: or the end of a run would be nothing but waiting for them. */
+/** The labels of the map. The capped ones are rarer: otherwise the end of a run would only wait for them. */
 export const labels = ["red", "red", "red", "green", "green", "blue"] as const;
 
-/** The two hosts: unlike in size and caps. Jobs of the capped labels wait while others pass. */
+/** The two hosts, which differ in size and caps. Jobs of the capped labels wait while other jobs pass them. */
 const hostPlans = [
   { maxConcurrency: 8, labelCaps: { blue: 2 } },
   { maxConcurrency: 5, labelCaps: { green: 1, blue: 1 } },
 ] as const;
 
-/** Starts a broker, a database, and two orchestrators on them. All of it goes when it is disposed of. */
+/** Starts a broker, a database, and two orchestrators on them. All of them stop when the cluster is disposed. */
 export async function startCluster(): Promise<Cluster> {
   await using starting = new AsyncDisposableStack();
   const [broker, database] = await allOf([
@@ -93,7 +94,10 @@ export async function startCluster(): Promise<Cluster> {
   };
 }
 
-/** As `Promise.all`, but when one fails the others have come to their end too, and can be cleaned up. */
+/**
+ * Like `Promise.all`, but when one promise fails, waits until the others have settled, so that they can be cleaned
+ * up.
+ */
 async function allOf<T extends readonly unknown[] | []>(
   promises: T,
 ): Promise<{ -readonly [P in keyof T]: Awaited<T[P]> }> {
@@ -118,7 +122,7 @@ async function startHost(parts: {
     ...["--max-concurrency", String(plan.maxConcurrency), "--capacity-map", labelCaps.join(",")],
     ...["--database-url", url.href, "--amqp-url", parts.brokerUrl],
     ...["--lease-timeout", `${leaseSeconds}s`, "--audit-interval", "10s"],
-    // Not `debug`, as other tests have it: a long run logs much.
+    // Not `debug`, the level of other tests: a long run logs much.
     ...["--log-level", "info"],
   ]);
   const processes = [await startOrchestrator(setup)];
@@ -133,7 +137,7 @@ async function startHost(parts: {
   };
 }
 
-/** As systemd does: a start that meets an outage half-way ends, and comes again. */
+/** Like systemd: starts again when a start fails during an outage. */
 async function startAgain(setup: OrchestratorSetup): Promise<OrchestratorProcess> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -148,12 +152,12 @@ function guestsOf({ dataDir }: OrchestratorSetup): string[] {
   try {
     return readdirSync(join(dataDir, "guests")).filter((name) => name.startsWith("job-"));
   } catch {
-    // A host that never had one.
+    // The host has no guests directory yet.
     return [];
   }
 }
 
-/** Asks the database over a connection of its own; rejects while the database is away. */
+/** Queries the database over a separate connection; rejects while the database is unavailable. */
 export async function ask<Row extends object>(
   url: string,
   query: string,

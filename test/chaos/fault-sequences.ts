@@ -3,34 +3,40 @@ import type { Random } from "../support/random.ts";
 import { ask, type Cluster, type Host } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
 
-/** Faults that come one after the other; several decks go on side by side. */
+/** Faults that follow one another; several decks run side by side. */
 export interface FaultDeck {
   readonly name: "broker" | "database" | "hosts";
-  /** How long nothing of this deck is broken in between, in ms. */
+  /** Length of the pause between two faults of this deck, in ms. */
   readonly calmMs: readonly [min: number, max: number];
   readonly faults: readonly Fault[];
 }
 
-/** Longer than a lease and than several tries of everything, in ms. */
+/** Longer than a lease and than several retries of any operation, in ms. */
 const longOutageMs = [8000, 9000] as const;
 
 const shortOutageMs = [50, 3000] as const;
 
-/** The longest that a host which cannot renew may go unnoticed: the database may be away, and a lease begin again. In ms. */
+/**
+ * Longest time until a host that cannot renew its lease is marked as lost: the database may be unavailable, and a
+ * lease may start again. In ms.
+ */
 const lossPatienceMs = 120_000;
 
 const pollMs = 200;
 
-/** A short storm has a few faults of each deck, which the seed chooses, once; a long one has all, again and again. */
+/**
+ * A short storm causes a few faults of each deck once, which the seed chooses; a long storm causes all of them again
+ * and again.
+ */
 export type StormLength = "short" | "long";
 
-/** How many faults of a deck come in a short storm. */
+/** Number of faults of each deck in a short storm. */
 const faultsOfShortStorm = { broker: 1, database: 1, hosts: 2 };
 
-/** How many times shorter nothing is broken in between in a short storm. */
+/** Factor by which the pauses between faults are shorter in a short storm. */
 const hasteOfShortStorm = 4;
 
-/** What happens to a cluster in a storm. Which host it happens to is the seed's choice. */
+/** The faults that happen to a cluster in a storm. The seed chooses the affected host. */
 export function faultDecks(cluster: Cluster, random: Random, storm: StormLength): FaultDeck[] {
   const decks = allDecks(cluster, random.fork("hosts"));
   if (storm === "long") return decks;
@@ -41,7 +47,7 @@ export function faultDecks(cluster: Cluster, random: Random, storm: StormLength)
   }));
 }
 
-/** Everything that can happen. */
+/** All faults. */
 function allDecks(cluster: Cluster, random: Random): FaultDeck[] {
   const { broker, database, hosts } = cluster;
   const kill = { name: "kill -9 the broker", begin: () => broker.kill(), end: () => broker.start() };
@@ -83,7 +89,10 @@ function killHosts(name: string, choose: () => readonly Host[]): Fault {
   };
 }
 
-/** As a machine whose hypervisor was suspended: it wakes up in the middle of whatever it did, and others have its jobs. */
+/**
+ * Suspends a host, like a machine whose hypervisor was suspended: it resumes in the middle of its work, after other
+ * hosts took its jobs over.
+ */
 function stopHost(cluster: Cluster, choose: () => Host): Fault {
   let victim = choose();
   return {
@@ -118,5 +127,5 @@ async function untilLost({ databaseUrl }: Cluster, { caps }: Host): Promise<void
     const rows = await ask(databaseUrl, query, [caps.hostId]).catch(() => []);
     if (rows.length > 0) return;
   }
-  throw new Error(`nobody noticed that host ${caps.hostId} does not keep its lease`);
+  throw new Error(`host ${caps.hostId} was not marked as lost, though it does not renew its lease`);
 }

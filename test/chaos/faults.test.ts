@@ -8,14 +8,14 @@ function fault(name: string, events: string[]): Fault {
     name,
     awayMs: [0, 1],
     begin: async () => void events.push(`${name} begins`),
-    until: async () => void events.push(`${name} is seen`),
+    until: async () => void events.push(`${name} has an effect`),
     end: async () => void events.push(`${name} ends`),
   };
 }
 
 const options = { calmMs: [0, 1] as const, report: () => {}, failed: new AbortController().signal };
 
-test("each fault comes once, even when the end was told before", async () => {
+test("each fault comes once, even when the end was requested before", async () => {
   const events: string[] = [];
   const faults = ["one", "two", "three"].map((name) => fault(name, events));
   const counts = await causeFaults(faults, {
@@ -30,23 +30,30 @@ test("each fault comes once, even when the end was told before", async () => {
   ]);
   for (const name of ["one", "two", "three"]) {
     const begun = events.indexOf(`${name} begins`);
-    assert.deepEqual(events.slice(begun, begun + 3), [`${name} begins`, `${name} is seen`, `${name} ends`]);
+    assert.deepEqual(events.slice(begun, begun + 3), [
+      `${name} begins`,
+      `${name} has an effect`,
+      `${name} ends`,
+    ]);
   }
 });
 
-test("what was broken is made whole also when the fault had no effect, which is an error", async () => {
+test("a fault without effect is repaired as well, and is an error", async () => {
   const events: string[] = [];
-  const useless = { ...fault("one", events), until: () => Promise.reject(new Error("nobody noticed")) };
+  const useless = {
+    ...fault("one", events),
+    until: () => Promise.reject(new Error("the fault had no effect")),
+  };
   const causing = causeFaults([useless], {
     ...options,
     random: createRandom(1),
     enough: AbortSignal.abort(),
   });
-  await assert.rejects(causing, /nobody noticed/);
+  await assert.rejects(causing, /the fault had no effect/);
   assert.deepEqual(events, ["one begins", "one ends"]);
 });
 
-test("when something else has failed, nothing more is broken", async () => {
+test("when something else has failed, no further fault begins", async () => {
   const events: string[] = [];
   const counts = await causeFaults([fault("one", events)], {
     ...options,

@@ -1,35 +1,35 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../support/random.ts";
 
-/** A way in which something breaks. */
+/** A fault that can be caused and repaired. */
 export interface Fault {
-  /** For people, such as `kill -9 the database`. */
+  /** The name in reports, such as `kill -9 the database`. */
   readonly name: string;
-  /** How long it lasts, in ms; what must happen before it may end is waited for by `until`. */
+  /** Minimum and maximum duration, in ms. {@link until} delays the end until the effect has occurred. */
   readonly awayMs: readonly [min: number, max: number];
   begin(): Promise<void>;
-  /** Resolves when what the fault is for has come about. */
+  /** Resolves when the intended effect has occurred. */
   readonly until?: () => Promise<void>;
-  /** Makes it whole again; resolves when it works. */
+  /** Repairs the fault; resolves when the repaired part works. */
   end(): Promise<void>;
 }
 
-/** What {@link causeFaults} needs. */
+/** The options of {@link causeFaults}. */
 export interface FaultOptions {
   readonly random: Random;
-  /** How long nothing is broken between two faults, in ms. */
+  /** Length of the pause between two faults, in ms. */
   readonly calmMs: readonly [min: number, max: number];
-  /** When to stop, at the earliest: each fault comes at least once. */
+  /** Aborted at the earliest end of the run: each fault comes at least once. */
   readonly enough: AbortSignal;
-  /** When to stop at once, with nothing broken: something else has failed. */
+  /** Aborted when something else has failed: repair everything and stop at once. */
   readonly failed: AbortSignal;
   readonly report: (text: string) => void;
 }
 
 /**
- * Causes one fault after the other: all of them in an order that the seed chooses, then all again in another one, until
- * `enough`, at moments and for times that the seed chooses too. Each comes at least once, whatever that says, and
- * nothing is broken when it resolves. Returns how often each came.
+ * Causes one fault after the other, all of them in an order that the seed chooses, then all again in another order,
+ * until `enough` is aborted. The seed also chooses moments and durations. Each fault comes at least once, and
+ * everything is repaired when the promise resolves. Returns the count of each fault.
  */
 export async function causeFaults(
   faults: readonly Fault[],

@@ -1,4 +1,4 @@
-/** The findings are fed with a small history that keeps every promise, and with the same one spoilt in one place. */
+/** The findings read a small history that keeps every promise, and the same history with one defect. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -82,7 +82,7 @@ interface Found {
   readonly cap?: number;
 }
 
-/** All findings, on the history after `spoil`, which is undone. */
+/** Runs all findings on the history after the statement `spoil`, which is rolled back. */
 async function look(spoil: string, found: Found = {}): Promise<void> {
   await client.query("begin");
   try {
@@ -119,7 +119,11 @@ const spoilt: readonly [what: string, spoil: string, finding: RegExp][] = [
     "insert into job_transitions (job_id, attempt, from_state, to_state, at) values ('calm', 1, 'succeeded', 'failed', 9)",
     /verdicts of calm/,
   ],
-  ["a waiting job is ended", change("from_state = 'queued'", "calm", 1, "succeeded"), /two ways at once|gap/],
+  [
+    "a job has a second verdict while it waits",
+    change("from_state = 'queued'", "calm", 1, "succeeded"),
+    /two branches in|a gap in/,
+  ],
   [
     "a change is missing",
     "delete from job_transitions where job_id = 'calm' and to_state = 'running'",
@@ -167,20 +171,20 @@ const wrong: readonly [what: string, found: Found, finding: RegExp][] = [
   [
     "a repeat says something else",
     { results: [...goodResults, resultOf("taken", { exit_code: 1 })] },
-    /says the same/,
+    /has the same content/,
   ],
   [
     "a result is wrong",
     { results: [resultOf("calm", { state: "failed" }), ...goodResults.slice(1)] },
     /failed/,
   ],
-  ["a result of nobody", { results: [...goodResults, resultOf("other")] }, /jobs that are not there/],
+  ["a result has no job", { results: [...goodResults, resultOf("other")] }, /jobs that do not exist/],
   ["a dead letter is lost", { dead: [] }, /dead letters/],
   ["a dead letter has no reason", { dead: [{ ...deadLetter, headers: {} }] }, /a reason for nonsense/],
   [
     "a valid message is dead-lettered",
     { dead: [deadLetter, { ...deadLetter, body: Buffer.from("{}") }] },
-    /valid was dead-lettered/,
+    /valid messages were dead-lettered/,
   ],
 ];
 

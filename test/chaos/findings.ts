@@ -5,7 +5,7 @@ import { finalStates } from "../../src/core/job/job-state.ts";
 import type { ReadMessage } from "../support/servers/broker.ts";
 import type { Attempt } from "./attempts.ts";
 
-/** Every valid request has exactly one job, which has exactly one verdict. */
+/** Checks that every valid request has exactly one job, and that this job has exactly one verdict. */
 export async function assertVerdicts(database: pg.Client, requestIds: readonly string[]): Promise<void> {
   const { rows } = await database.query<{ request_id: string; state: string; verdict_reason: string | null }>(
     "select request_id, state, verdict_reason from jobs",
@@ -24,7 +24,10 @@ export async function assertVerdicts(database: pg.Client, requestIds: readonly s
   for (const { job_id, ends: count } of ends.rows) assert.equal(Number(count), 1, `verdicts of ${job_id}`);
 }
 
-/** Jobs that came while nothing was broken took one attempt, which succeeded, and every host had some of them. */
+/**
+ * Checks that jobs that ran while nothing was broken took one attempt, which succeeded, and that every host ran some
+ * of them.
+ */
 export async function assertCalm(
   database: pg.Client,
   attempts: readonly Attempt[],
@@ -41,7 +44,7 @@ export async function assertCalm(
   assert.equal(new Set(own.map(({ hostId }) => hostId)).size, calm.hosts, "hosts that took part");
 }
 
-/** Each malformed message was dead-lettered with its reason, and is on record once. */
+/** Checks that each malformed message was dead-lettered with its reason, and recorded once. */
 export async function assertRejected(
   database: pg.Client,
   deadLetters: readonly ReadMessage[],
@@ -51,7 +54,7 @@ export async function assertRejected(
   const dead = new Set(deadLetters.map(({ body }) => digestOf(body)));
   for (const { headers, body } of deadLetters) {
     const shown = body.toString("utf8", 0, 200);
-    assert.ok(wanted.includes(digestOf(body)), `what is valid was dead-lettered: ${shown}`);
+    assert.ok(wanted.includes(digestOf(body)), `valid messages were dead-lettered: ${shown}`);
     assert.match(String(headers["x-solstice-reason"] ?? ""), /^[a-z_]{5,}$/, `a reason for ${shown}`);
   }
   assert.deepEqual([...dead].sort(), wanted, "dead letters");
@@ -63,7 +66,10 @@ function digestOf(body: Buffer): string {
   return createHash("sha256").update(body).digest("hex");
 }
 
-/** No machine is on record as present, no step as under way, no attempt runs, and no result waits. */
+/**
+ * Checks that no machine is recorded as present, no step as unfinished, no attempt as active, and no result as
+ * unpublished.
+ */
 export async function assertNothingLeft(database: pg.Client, attempts: number): Promise<void> {
   const { rows } = await database.query<Record<string, number>>(
     `select (select count(*)::int from machines where state <> 'gone') as machines,
@@ -75,7 +81,7 @@ export async function assertNothingLeft(database: pg.Client, attempts: number): 
   assert.deepEqual(rows[0], { machines: 0, attempts, steps: 0, unpublished: 0, active: 0 });
 }
 
-/** Of every attempt that its runner finished, all bytes that the runner counted are there. */
+/** Checks that, for every attempt whose runner finished, all bytes that the runner counted are stored. */
 export async function assertLogs(database: pg.Client): Promise<void> {
   const { rows } = await database.query<{
     job_id: string;

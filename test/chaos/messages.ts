@@ -1,11 +1,11 @@
 import type { JobRequestInput } from "../../src/core/request/job-request.ts";
 import type { Random } from "../support/random.ts";
 
-/** What a producer says of a message beside its bytes: every producer does it differently. */
+/** The properties of a message beside its body: producers differ in them. */
 export interface MessageProperties {
   readonly contentType?: string;
   readonly contentEncoding?: string;
-  /** Whether it asks the broker to keep it over a restart. */
+  /** True when the message is persistent: the broker keeps it over a restart. */
   readonly durable?: boolean;
   readonly messageId?: string;
   readonly priority?: number;
@@ -18,20 +18,23 @@ export interface Message {
   readonly properties: MessageProperties;
 }
 
-/** What a part of a run sends through the broker. */
+/** The messages that a part of a run sends through the broker. */
 export interface Messages {
   /** Each request once. */
   readonly requests: readonly JobRequestInput[];
-  /** What is published, in this order: each request at least once, some again, and between them what is no request. */
+  /**
+   * The published messages, in this order: each request at least once, some twice, and between them messages that are
+   * not requests.
+   */
   readonly published: readonly Message[];
-  /** The bodies of {@link published} that must be refused, each once. */
+  /** The bodies in {@link published} that must be refused, each once. */
   readonly malformed: readonly Buffer[];
 }
 
-/** One in this many requests is published twice, and one in as many is followed by a message that is no request. */
+/** One request in this many is published twice, and as many are followed by a message that is not a request. */
 const oneIn = 10;
 
-/** Larger than any request may be, and not so large that RabbitMQ is busy with nothing else. */
+/** Larger than the limit for requests, but small enough that RabbitMQ still has time for other messages. */
 const hugeBytes = 5 * 1024 * 1024;
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
@@ -81,7 +84,7 @@ function requestOf(
   };
 }
 
-/** None of this changes what a request means. */
+/** Properties that do not change the meaning of a request. */
 function messageOf(random: Random, request: JobRequestInput): Message {
   const body = encode(request);
   return random.pick<() => Message>([
@@ -106,7 +109,7 @@ const oddHeaders = {
   long: "x".repeat(1000),
 } as const;
 
-/** Each is different from all others, so that each leaves a trace of its own. */
+/** Each malformed message is unique, so that each leaves a separate record. */
 function malformedOf(random: Random): Message {
   const id = random.uuid();
   const json = { contentType: "application/json", durable: true };

@@ -3,18 +3,21 @@ import { Connection } from "rabbitmq-client";
 import { type ReadMessage, takeNow } from "../support/servers/broker.ts";
 import type { Message } from "./messages.ts";
 
-/** How long one publish is tried again while the broker is away: longer than any outage of a run. */
+/** Time limit for retries of one publish while the broker is unavailable, in ms: longer than any outage of a run. */
 const apiRetryMs = 120_000;
 
-/** How many messages may be on their way at once. */
+/** Largest number of messages in flight. */
 const inFlight = 16;
 
-/** After this a message is taken for lost, and sent again: the client forgets some of a connection that broke. In ms. */
+/**
+ * Time after which an unconfirmed message counts as lost and is sent again, in ms: the client drops some messages of
+ * a broken connection.
+ */
 const confirmTimeoutMs = 5000;
 
 const retryPauseMs = 200;
 
-/** Where to publish. */
+/** The destination of published messages. */
 export interface Target {
   readonly url: string;
   readonly exchange: string;
@@ -22,8 +25,8 @@ export interface Target {
 }
 
 /**
- * Publishes as some producer would: confirmed and routed to a queue, and again when it is not sure. Not the product's own
- * client. `signal` gives up.
+ * Publishes as a producer would: confirmed and routed to a queue, with a retry when the outcome is unknown. Does not
+ * use the product's own client. `signal` aborts.
  */
 export async function publishAll(
   target: Target,
@@ -57,11 +60,11 @@ function createSender(connection: Connection, { exchange, routingKey }: Target, 
     const before = returned;
     const { headers, ...others } = properties;
     const envelope = { ...others, ...(headers && { headers: { ...headers } }) };
-    // Mandatory: a message that no queue takes must not be confirmed and forgotten.
+    // Mandatory: the broker must not confirm and drop a message that no queue accepts.
     const sent = publisher.send({ ...envelope, exchange, routingKey, mandatory: true }, body);
     const isConfirmed = await Promise.race([sent.then(() => true), delay(confirmTimeoutMs, false)]);
-    // What no queue took is given back just before it is confirmed, and told in the next turn. Which one it was is not
-    // looked for: all that were on their way are sent again.
+    // A message that no queue accepts is returned just before its confirmation, and the client reports it in the next
+    // turn. The client does not say which message it was: all messages in flight are sent again.
     await delay(1);
     return isConfirmed && returned === before;
   };
@@ -77,7 +80,7 @@ function createSender(connection: Connection, { exchange, routingKey }: Target, 
   };
 }
 
-/** Takes everything out of a queue. */
+/** Takes all messages out of a queue. */
 export async function takeAll(url: string, queue: string): Promise<ReadMessage[]> {
   const connection = new Connection({ url });
   try {
@@ -92,7 +95,7 @@ export async function takeAll(url: string, queue: string): Promise<ReadMessage[]
   }
 }
 
-/** Deletes a queue with all that is in it, as an operator might by mistake. */
+/** Deletes a queue with all its messages, as an operator might by mistake. */
 export async function deleteQueue(url: string, queue: string): Promise<void> {
   const connection = new Connection({ url });
   try {

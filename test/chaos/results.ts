@@ -12,8 +12,9 @@ interface EndedRow {
 }
 
 /**
- * Each outbox row was published, and each job's result can be read in the queue; a repeat says the same again. Those of
- * `calm` requests, which ended while nothing was broken, are there exactly once. Returns how many were repeated.
+ * Checks that each outbox row was published, and that the result of each job is in the queue; a repeated result has
+ * the same content. Results of `calm` requests, which ended while nothing was broken, are there exactly once. Returns
+ * the number of repeated results.
  */
 export async function assertResults(
   database: pg.Client,
@@ -33,7 +34,7 @@ export async function assertResults(
       assert.equal(own.length, 1, `results of ${row.id}, which nothing disturbed`);
     assertSay(row, own);
   }
-  assert.equal(resultsOf.size, rows.length, "results of jobs that are not there");
+  assert.equal(resultsOf.size, rows.length, "results of jobs that do not exist");
   return results.length - rows.length;
 }
 
@@ -49,5 +50,5 @@ function assertSay(row: EndedRow, results: readonly ReadMessage[]): void {
   );
   const last = (transitions as { attempt: number; to: string }[]).at(-1);
   assert.deepEqual([last?.attempt, last?.to], [row.attempt, row.state], `the last transition of ${row.id}`);
-  for (const other of others) assert.deepEqual(other, first, "a repeated result says the same");
+  for (const other of others) assert.deepEqual(other, first, "a repeated result has the same content");
 }

@@ -4,13 +4,16 @@ import type { TestContext } from "node:test";
 import { testSeed } from "../support/sampling.ts";
 import { type ChaosOptions, runChaos } from "./run.ts";
 
-/** Runs the fault suite with the seed of the test run, or with `CHAOS_SEED`; a failure says what happened and how to repeat it. */
+/**
+ * Runs the fault suite with the seed of the test run, or with `CHAOS_SEED`. A failure reports what happened and how
+ * to repeat it.
+ */
 export async function runChaosInTest(
   context: TestContext,
   size: Pick<ChaosOptions, "jobs" | "calmJobs" | "durationMs" | "storm">,
 ): Promise<void> {
   const seed = Number(process.env.CHAOS_SEED ?? testSeed);
-  // At once and not as a diagnostic: it must be there also when the test dies of its time limit.
+  // Printed at once and not as a diagnostic: the line must be there also when the test exceeds its time limit.
   process.stdout.write(`chaos: seed ${seed}; repeat this file with CHAOS_SEED=${seed}\n`);
   const failureLogs = join(tmpdir(), `chaos-logs-${seed}`);
   const reported: string[] = [];

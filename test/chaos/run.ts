@@ -12,31 +12,33 @@ import { deleteQueue, publishAll, takeAll } from "./publisher.ts";
 import { assertResults } from "./results.ts";
 import { listenForWakes } from "./wakes.ts";
 
-/** What a run is made of. */
+/** The options of a run. */
 export interface ChaosOptions {
   /** Decides the messages and the moments of faults. */
   readonly seed: number;
-  /** How many arrive while things break; some more follow when nothing does. */
+  /** Number of jobs that arrive during faults; some more follow afterwards. */
   readonly jobs: number;
-  /** How many arrive, as fast as they can, when nothing breaks any more: enough that both hosts are full. */
+  /** Number of jobs that arrive at full speed when nothing is broken any more: enough to fill both hosts. */
   readonly calmJobs: number;
-  /** How long publishing is drawn out, in ms; in a long storm faults go on as long, and until each came once. */
+  /** Duration of publishing, in ms. In a long storm faults last as long, and until each came once. */
   readonly durationMs: number;
   readonly storm: StormLength;
-  /** Called with each thing that happens. */
+  /** Called with a line of text for each event. */
   readonly report: (text: string) => void;
-  /** Where to write the orchestrators' logs when the run fails; null: nowhere. */
+  /** Directory for the orchestrators' logs of a failed run; null: the logs are not kept. */
   readonly failureLogs: string | null;
 }
 
-/** What a run was like, beside that every promise held. */
+/** The counts of a run in which every promise held. */
 export interface ChaosSummary {
-  /** How often each fault came. */
+  /** The number of times each fault came. */
   readonly faults: Readonly<Record<string, number>>;
   /** Verdicts by reason. */
   readonly reasons: Readonly<Record<string, number>>;
   readonly attempts: number;
-  /** Results that were published again because somebody died between the broker's confirm and our note of it. */
+  /**
+   * Results that were published again because a process died between the broker's confirm and its own record of that.
+   */
   readonly repeatedResults: number;
 }
 
@@ -47,12 +49,12 @@ const resultQueue = `${exchange}.results`;
 const routingKey = "job.request";
 
 /**
- * The longest without any progress once nothing breaks any more, in ms: a result that a host claimed for publishing, and
- * does not know of, waits two minutes for the others.
+ * Longest time without progress once nothing is broken, in ms. A result that a host claimed for publishing before it
+ * died waits two minutes until another host may publish it.
  */
 const stallTimeoutMs = 150_000;
 
-/** The least time between two lines of progress, in ms. */
+/** Shortest time between two lines of progress, in ms. */
 const reportIntervalMs = 5000;
 
 /** The two parts of a run. */
@@ -62,9 +64,10 @@ interface Parts {
 }
 
 /**
- * Real broker, real database, two real orchestrators. First a storm: all of them are killed, stopped or cut off again and
- * again while requests arrive, repeated and malformed ones among them. When that has come to rest, the request queue is
- * deleted, and then calm: more requests, which nothing may delay, repeat or lose. Rejects when a promise did not hold.
+ * Runs a real broker, a real database and two real orchestrators. First comes a storm: all of them are killed,
+ * stopped or cut off repeatedly while requests arrive, among them repeated and malformed ones. When all work has
+ * ended, the request queue is deleted. Then comes calm: more requests, which nothing may delay, repeat or lose.
+ * Rejects when a promise did not hold.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosSummary> {
   const random = createRandom(options.seed);
@@ -81,7 +84,7 @@ async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): P
   const { report } = options;
   const parts = createParts(random, options);
   const faults = await storm(cluster, random, { ...options, messages: parts.storm });
-  report("nothing is broken any more; all that came may come to rest");
+  report("nothing is broken any more; waiting until all requests have ended");
   const client = new pg.Client({ connectionString: cluster.databaseUrl });
   await client.connect();
   await using cleanup = new AsyncDisposableStack();
@@ -94,8 +97,8 @@ async function runOn(cluster: Cluster, random: Random, options: ChaosOptions): P
   const { url } = cluster.broker;
   await publishAll({ url, exchange, routingKey }, { messages: parts.calm.published, pauseMs: 0 });
   await untilSettled(client, [parts.storm, parts.calm], report);
-  assert.equal(wakes.senders(), cluster.hosts.length, "hosts that tell the others of changes");
-  // A clean end first: what it leaves behind is a leak.
+  assert.equal(wakes.senders(), cluster.hosts.length, "hosts that notify the others of changes");
+  // A clean end first: whatever remains afterwards is a leak.
   for (const host of cluster.hosts) {
     assert.equal(await host.current().stop("SIGTERM"), 0, host.current().log());
   }
@@ -138,7 +141,7 @@ async function storm(
   }
 }
 
-/** Waits until every request has ended, every result is out, and every malformed message is on record. */
+/** Waits until every request has ended, every result is published, and every malformed message is recorded. */
 async function untilSettled(
   client: pg.Client,
   parts: readonly Messages[],

@@ -1,21 +1,19 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
-/** A wire between a program and a server on loopback, which can be cut. */
+/** A TCP proxy on loopback between a program and a server, whose traffic can be interrupted. */
 export interface TcpProxy {
   readonly port: number;
-  /**
-   * Nothing passes any more, in either direction, and nobody is told: as when a switch dies. What was on its way waits.
-   */
+  /** Stops all traffic in both directions without closing connections, as when a switch fails. Data in flight waits. */
   cut(): void;
-  /** Closes every connection, and each new one at once: as when the server was killed. */
+  /** Closes every connection, and each new one at once, as when the server was killed. */
   drop(): void;
-  /** Everything passes again, what waited first. */
+  /** Forwards all traffic again, first the data that waited. */
   repair(): void;
   close(): Promise<void>;
 }
 
-/** Starts one, on a free port, that leads to `port`. */
+/** Starts a proxy on a free port that forwards to `port`. */
 export async function startTcpProxy(port: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isCut = false;

@@ -1,16 +1,16 @@
 import pg from "pg";
 
-/** The channel on which hosts tell each other what changed. */
+/** The channel on which hosts notify each other of changes. */
 const channel = "solstice_wakes";
 
-/** An ear on what the hosts tell each other. */
+/** A listener to the notifications between hosts. */
 export interface WakeListener {
-  /** How many connections it has heard from: each host has one for this. */
+  /** Number of connections that have sent a notification: each host has one for this. */
   senders(): number;
   close(): Promise<void>;
 }
 
-/** Listens from when it resolves. Only sensible while the database stays. */
+/** Starts to listen before its promise resolves. Only useful while the database keeps running. */
 export async function listenForWakes(databaseUrl: string): Promise<WakeListener> {
   const client = new pg.Client({ connectionString: databaseUrl });
   const heard = new Set<number>();

@@ -1,19 +1,18 @@
 #!/bin/sh
-# Runs a command as root in a root of its own, in its own mount and process namespaces: the system of this machine below a layer
-# in memory that takes all writes, with empty directories where an installation, a user or a daemon would have left something,
-# and without the checkout. All processes end with the command.
-#
+# Runs a command as root in a separate root directory, in its own mount and process namespaces: the system of this
+# machine below a layer in memory that takes all writes, without the checkout, and with empty directories where an
+# installation, a user or a daemon would have left files. All processes end with the command.
 # Usage: clean-root.sh [--hide PATH] [--bind FROM:TO] [--copy FILE:TO] ... -- COMMAND [ARGUMENT ...]
 set -eu
 
 # Directories that are empty in the new root.
 emptied="/root /home /opt /srv /tmp /var/tmp /run /var/lib/libvirt /var/cache/libvirt"
 
-# What an installation of Solstice would have left: in the new root it is gone.
+# Files that an installation of Solstice would have left: they are removed in the new root.
 removed="/etc/solstice /var/lib/solstice"
 
 enter() {
-  # Every Debian has /mnt, and this mount is seen in this namespace alone.
+  # Every Debian has /mnt, and this mount is visible in this namespace only.
   layers=/mnt
   mount -t tmpfs -o mode=0755 layers "$layers"
   mkdir "$layers/upper" "$layers/work" "$layers/root"
@@ -23,7 +22,7 @@ enter() {
   mount -t proc proc "$root/proc"
   for directory in $emptied; do hide "$root$directory"; done
   for path in $removed; do rm -rf "${root:?}$path"; done
-  # A libvirtd of its own would take this machine's guests, which other tests may have at this moment, for its own.
+  # Without this, a second libvirtd would manage the guests of this machine, which other tests may be using.
   rm -f "$root"/etc/libvirt/qemu/*.xml
   chmod 1777 "$root/tmp" "$root/var/tmp"
 }
@@ -56,7 +55,7 @@ while [ $# -gt 0 ]; do
 done
 shift
 cd "$root"
-# Not chroot: libvirt mounts a /dev for each guest, which needs a root that is the root of its namespace.
+# Not chroot: libvirt mounts a /dev for each guest, which needs the root of its namespace as root.
 mkdir -p mnt/outside
 pivot_root . mnt/outside
 cd /

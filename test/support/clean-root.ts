@@ -7,33 +7,34 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Why no clean root can be made here, or false. For the `skip` option of a test. */
-export const noCleanRoot = process.getuid?.() === 0 ? false : "only root can make a root of its own";
+/** The reason why no clean root can be made here, or false. For the `skip` option of a test. */
+export const noCleanRoot = process.getuid?.() === 0 ? false : "only root can make a clean root";
 
-/** The environment of a fresh login, without any Node but the machine's own. */
+/** The environment of a fresh login, with only the Node that is installed on the machine. */
 const loginEnvironment = ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"];
 
-/** npm's packages, which `npm ci` has fetched already. */
+/** npm's cache with the packages that `npm ci` has fetched. */
 const npmCache = process.env.npm_config_cache ?? join(homedir(), ".npm");
 
-/** What {@link runInCleanRoot} runs, and with which files. */
+/** The program and the files for {@link runInCleanRoot}. */
 export interface CleanRootCommand {
   /** A shell script of the checkout. */
   readonly script: string;
-  /** Files of this machine that the script gets as its arguments, as copies. */
+  /** Files of this machine; the script gets the paths of their copies as arguments. */
   readonly files?: readonly string[];
-  /** Further files of this machine, which are there as well, below `/tmp`. */
+  /** More files of this machine, which are copied to `/tmp`. */
   readonly copies?: readonly string[];
-  /** The checkout is there, at its path. Default: it cannot be reached. */
+  /** True: the checkout is visible at its path. Default: it is not accessible. */
   readonly showsCheckout?: boolean;
-  /** Words after the files. */
+  /** More arguments, after the files. */
   readonly words?: readonly string[];
-  /** Ends it after so many ms. */
+  /** Time limit in ms. */
   readonly timeoutMs: number;
 }
 
 /**
- * Runs a script as root in a root of its own (`clean-root.sh`). Throws, with all that it wrote, when it fails.
+ * Runs a script as root in a clean root (`clean-root.sh`). When the script fails, throws an error that contains all
+ * its output.
  */
 export async function runInCleanRoot(command: CleanRootCommand): Promise<string> {
   const files = command.files ?? [];

@@ -12,7 +12,10 @@ function makeDirectory(context: TestContext): string {
   return directory;
 }
 
-/** Makes and removes a directory with a file in it until it is ended: the product's work, without pauses. */
+/**
+ * Makes and removes a directory with a file in it until the process is ended: as the product does, but without
+ * pauses.
+ */
 const changer = `
 const { mkdirSync, rmSync, writeFileSync } = require("node:fs");
 const { workerData: directory, parentPort } = require("node:worker_threads");

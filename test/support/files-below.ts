@@ -9,8 +9,9 @@ export interface FileBelow {
 }
 
 /**
- * All files below a directory and its subdirectories, links excluded; none where the directory does not exist. A file or directory that
- * the product removes during the walk is left out: `readdirSync` with `recursive`, and `statSync` of its names, would throw then.
+ * All files below a directory and its subdirectories, without links; empty when the directory does not exist. A file
+ * or directory that the product removes during the walk is left out: `readdirSync` with `recursive`, and `statSync`
+ * of its names, would throw then.
  */
 export function filesBelow(directory: string): readonly FileBelow[] {
   return entriesOf(directory).flatMap((entry) => {
@@ -21,7 +22,7 @@ export function filesBelow(directory: string): readonly FileBelow[] {
   });
 }
 
-/** The bytes of a file as characters of one byte each; empty where the file was removed meanwhile. */
+/** The bytes of a file as characters of one byte each; empty when the file has been removed. */
 export function bytesIfPresent(path: string): string {
   return unlessRemoved(() => readFileSync(path, "latin1"), "");
 }

@@ -3,20 +3,21 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
-/** Signals from a test to scripts in its guests: a script waits until the test opens a path. */
+/** Signals from a test to the scripts in its guests: a script waits until the test opens a path. */
 export interface Gate {
   readonly port: number;
-  /** Lets everyone through who waits for `name`, with a text. */
+  /** Opens `name`: every script that waits for this path continues, and receives the text. */
   open(name: string, text?: string): void;
   /** A command of busybox's shell that returns once `name` is open, and prints its text. */
   read(name: string): string;
-  /** The same without the text. */
+  /** Like {@link read}, without printing the text. */
   waitFor(name: string): string;
 }
 
 /**
- * Serves a gate on that address of this host and a free port; closed after the test. `/` is always open. Other requests are
- * answered once their path is open: each process that a guest starts is expensive under software emulation, so none polls.
+ * Serves a gate on the given address of this host and a free port; closed after the test. `/` is always open. Other
+ * requests get their response once their path is open: each process that a guest starts is expensive under software
+ * emulation, so scripts do not poll.
  */
 export async function startGate(context: TestContext, host: string): Promise<Gate> {
   const paths = new Map<string, PromiseWithResolvers<string>>();

@@ -1,6 +1,7 @@
 /**
- * A runner as a program of its own, with nothing of ours but the contract: grpc-js and the `.proto` files. Started in place of
- * `runner.sh`; `SOLSTICE_CONF` names the file of the seed. It runs the steps, sends what they print, and obeys a stop.
+ * A runner as a separate program that shares only the contract with the product: grpc-js and the `.proto` files.
+ * Started in place of `runner.sh`; `SOLSTICE_CONF` names the file of the seed. It runs the steps, sends their output,
+ * and stops when the orchestrator requests it.
  */
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -20,7 +21,7 @@ import {
 } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
-/** Failures that pass, and how often a call is repeated for them. */
+/** Transient failures, and the number of retries of a call. */
 const passing = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.RESOURCE_EXHAUSTED, status.INTERNAL];
 const maxTries = 100;
 
@@ -73,7 +74,7 @@ async function tryCall(method: string, request: object): Promise<Answer> {
   }
 }
 
-/** One call after the other. */
+/** Makes one call after the other. */
 function call(method: string, request: object): Promise<Answer> {
   const result = last.then(async () => {
     const answer = await tryCall(method, request);

@@ -1,4 +1,4 @@
-/** Texts that make patterns of the usual mistakes slow: many beginnings of what they look for, and never its end. */
+/** Texts that make typical wrong patterns slow: many beginnings of a match without its end. */
 export const hostileTexts: Readonly<Record<string, string>> = {
   "semicolons of a title": ";",
   "beginnings of CSI": "\u001b[1",
@@ -24,7 +24,7 @@ export const hostileTexts: Readonly<Record<string, string>> = {
   letters: "aA1",
 };
 
-/** Requests with very many wrong parts, in the place that each key names. */
+/** Requests with very many invalid parts, in the field that each key names. */
 export const hostileRequests: Readonly<Record<string, (count: number) => object>> = {
   steps: (count) => ({ steps: Array.from({ length: count }, () => ({})) }),
   env: (count) => ({ env: Object.fromEntries(Array.from({ length: count }, (_, at) => [`-${at}`, 1])) }),
@@ -41,7 +41,7 @@ export const hostileRequests: Readonly<Record<string, (count: number) => object>
   "unknown keys": (count) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, null])),
 };
 
-/** Files that make a parser of YAML, or what looks at the names in a map, slow. */
+/** Files that slow down a YAML parser, or the check of the names in a map. */
 export const hostileMaps: Readonly<Record<string, (size: number) => string>> = {
   keys: (size) => numbered(size / 10, (at) => `k${at}: 1`),
   "keys in braces": (size) => `{${numbered(size / 10, (at) => `k${at}: 1,`)}}`,
@@ -54,7 +54,7 @@ export const hostileMaps: Readonly<Record<string, (size: number) => string>> = {
   "maps in maps": (size) => "{a: ".repeat(size / 4),
   "items of items": (size) => "- ".repeat(size / 2),
   "keys of keys": (size) => "? ".repeat(size / 2),
-  "what is no YAML": (size) => "] ".repeat(size / 2),
+  "invalid YAML": (size) => "] ".repeat(size / 2),
   anchors: (size) => "&a ".repeat(size / 3),
   documents: (size) => "---\n".repeat(size / 4),
   "names that lead nowhere": (size) =>

@@ -4,10 +4,10 @@ import type { JobRequestInput } from "../../src/core/request/job-request.ts";
 import type { Job } from "../../src/gen/solstice/v1/jobs_pb.ts";
 import type { OrchestratorProcess } from "./orchestrator.ts";
 
-/** The longest that a test waits for one job; software emulation is slow, and the host is small. */
+/** Longest wait of a test for one job; software emulation is slow, and the host is small. */
 const jobTimeoutMs = 5 * 60_000;
 
-/** Ends a call that takes too long; unlike a call's own deadline it does not hold the process when all is over. */
+/** Aborts a call that takes too long. Unlike a call's own deadline, this signal does not keep the process alive. */
 function apiRetry(): AbortSignal {
   return AbortSignal.timeout(jobTimeoutMs);
 }
@@ -23,7 +23,7 @@ export async function submit(
   return job.id;
 }
 
-/** Follows a job until `enough` says so, and returns it as it was then. */
+/** Follows a job until `enough` returns true, and returns the job as of that moment. */
 export async function untilJob(
   { api, log }: OrchestratorProcess,
   jobId: string,
@@ -87,6 +87,6 @@ export async function untilLogged(
     end.abort();
   }
   throw new Error(
-    `the output never had ${JSON.stringify(text)} but ${JSON.stringify(output.slice(-2000))}:\n${log()}`,
+    `the output never contained ${JSON.stringify(text)} but ${JSON.stringify(output.slice(-2000))}:\n${log()}`,
   );
 }

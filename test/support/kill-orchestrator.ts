@@ -1,10 +1,10 @@
-// Loaded into an orchestrator with zones before its own code (`--import`): kills it at a command that changes its host. The
-// variable SOLSTICE_TEST_KILL holds the `KillPoint` as JSON.
+// Loaded into an orchestrator with zones before its own code (`--import`). Kills the orchestrator at a command that
+// changes its host. The variable SOLSTICE_TEST_KILL holds the `KillPoint` as JSON.
 import type { KillPoint } from "../hypervisor-contract/contract/kills/steps.ts";
 import { watchProgramsOnly } from "../hypervisor-contract/contract/kills/watch-process.ts";
 import { onlyLooks } from "../hypervisor-contract/zones/looks.ts";
 
-// `bin/solstice` starts a Node of its own, to ask for its version.
+// `bin/solstice` also starts Node once to read its version.
 if (process.argv.includes("orchestrator")) {
   watchProgramsOnly(JSON.parse(process.env.SOLSTICE_TEST_KILL ?? "") as KillPoint, { onlyLooks: isNoStep });
 }

@@ -4,7 +4,7 @@ import { assertLinear, processorMs } from "./linear.ts";
 
 const make = (size: number) => size;
 
-/** Asserts it of a function that takes `costOf(size)` ms, of which none passes. */
+/** Asserts linear cost of a simulated function that takes `costOf(size)` ms without real waiting. */
 function assertLinearCost(costOf: (size: number) => number): void {
   let cost = 0;
   const run = (size: number) => {
@@ -17,7 +17,7 @@ function assertLinearCost(costOf: (size: number) => number): void {
   assertLinear({ make, run, measure });
 }
 
-/** Takes a number of steps. */
+/** Runs a number of steps. */
 function step(count: number): number {
   let sum = 0;
   for (let done = 0; done < count; done += 1) sum += done & 3;
@@ -38,7 +38,7 @@ test("one slow measurement of three, or a bad ratio at one size only, is the mac
   assertLinearCost((size) => (size === 2 ** 17 ? 1000 : size / 1000));
 });
 
-test("a function that costs nothing is not judged", () => {
+test("a function that costs nothing passes without a judgement", () => {
   assertLinearCost((size) => (size / 1_000_000) ** 2);
 });
 

@@ -1,34 +1,44 @@
 import assert from "node:assert/strict";
 
-/** Twice the input may cost at most this many times as much: a linear function costs 2 times, a quadratic one 4 times. */
+/**
+ * Largest allowed ratio of costs for twice the input: a linear function costs 2 times as much, a quadratic one 4
+ * times.
+ */
 const ratioMax = 2.5;
 
 /**
- * What is judged takes at least so long, in ms: shorter times are those of the compiler and of the garbage collector, and some
- * kernels count a thread's time in ticks of 4 ms.
+ * Shortest cost that is judged, in ms: shorter times are dominated by the compiler and the garbage collector, and
+ * some kernels count a thread's time in ticks of 4 ms.
  */
 const shortestMs = 40;
 
-/** Pairs of measurements at most. The shortest time of each size counts: everything else is the machine's. */
+/**
+ * Largest number of pairs of measurements. The shortest time of each size counts: longer times include other work of
+ * the machine.
+ */
 const pairsMax = 3;
 
-/** What is too slow is so at each size: one where the processor's cache or the heap begins to be too small says nothing. */
+/**
+ * A function that is too slow is too slow at each size. One size may only be the point where the processor's cache or
+ * the heap becomes too small.
+ */
 const doublingsMax = 2;
 
-/** A function with the worst input that is known for it. */
+/** A function with its worst known input. */
 export interface HostileInput<Input> {
-  /** The worst input of about this many characters (or bytes, or items). */
+  /** Returns the worst input of about this many characters (or bytes, or items). */
   readonly make: (size: number) => Input;
   readonly run: (input: Input) => unknown;
   /** The cost of one run in ms; the processor's time unless given. */
   readonly measure?: (work: () => unknown) => number;
-  /** No input is larger, twice as large included: several times what the product lets in; 1 Mi unless given. */
+  /** Largest size that is tried, doubled sizes included: several times the limit of the product; 1 Mi by default. */
   readonly largest?: number;
 }
 
 /**
- * Asserts that twice the input costs at most {@link ratioMax} times as much. The size is chosen so that it costs enough to be
- * measured; where even the largest input does not, there is nothing to judge: a quadratic function costs seconds there.
+ * Asserts that twice the input costs at most {@link ratioMax} times as much. The size is chosen large enough to be
+ * measured. When even the largest input costs too little, the function passes: a quadratic function would cost
+ * seconds there.
  */
 export function assertLinear<Input>(input: HostileInput<Input>): void {
   const { make, run, measure = processorMs, largest = 2 ** 20 } = input;
@@ -39,7 +49,7 @@ export function assertLinear<Input>(input: HostileInput<Input>): void {
   for (; (2 * size <= largest || failures.length > 0) && failures.length < doublingsMax; size *= 2) {
     const [one, two] = bestCosts(costOf, make(size), make(2 * size));
     if (two <= ratioMax * one) return;
-    // The compiler made it faster since the size was chosen.
+    // The compiler made the function faster since the size was chosen.
     if (one < shortestMs) continue;
     failures.push(`${size} took ${one.toFixed(1)} ms, twice as much took ${two.toFixed(1)} ms`);
   }
@@ -56,7 +66,7 @@ function bestCosts<Input>(costOf: (input: Input) => number, small: Input, large:
   return [one, two];
 }
 
-/** How much of the processor's time some work takes, in ms: other processes of the machine do not count. */
+/** Processor time of some work, in ms, without the time of other processes. */
 export function processorMs(work: () => unknown): number {
   const begun = process.threadCpuUsage();
   work();

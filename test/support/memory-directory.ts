@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 /** A file system in memory. */
 const inMemory = "/dev/shm";
 
-/** The space that must be free: a container may have 64 MB in all. */
+/** The free space that is needed: a container may have 64 MB in all. */
 const enoughBytes = 2 * 1024 ** 3;
 
 const isUsable = hasSpace() && mayStartPrograms();
 
 /**
- * The directory for the data of a test's servers, databases and orchestrators: in memory, where a commit waits for no disk and
- * `kill -9` loses nothing of what was written; tests need a fifth less processor time. `otherwise` where too little memory is free, or
- * where programs may not be started from it, as in some containers.
+ * The directory for the data of a test's servers, databases and orchestrators: in memory, where a commit waits for no
+ * disk and `kill -9` loses no written data; tests need a fifth less processor time. `otherwise` when too little
+ * memory is free, or when programs may not be started from memory, as in some containers.
  */
 export function memoryDirectory(otherwise = tmpdir()): string {
   return isUsable ? inMemory : otherwise;

@@ -23,14 +23,14 @@ import { programVariable } from "./program-variable.ts";
 
 const run = promisify(execFile);
 
-/** The command line as a user starts it: the checkout's, or in a run of many files a bundle of it that starts faster. */
+/** The command line as a user starts it: from the checkout, or in a run of many files a bundle that starts faster. */
 export const solstice =
   process.env[programVariable] ?? new URL("../../bin/solstice", import.meta.url).pathname;
 
-/** Where test data lies: QEMU's user must be able to pass through, which a directory under /root would not allow. */
+/** The directory of test data. QEMU's user must be able to enter it, which a directory under /root would not allow. */
 const temporaryRoot = memoryDirectory("/var/tmp");
 
-/** The longest that a start may take: migrations, libvirt, one look at every leftover. */
+/** Longest time for a start: migrations, libvirt, and one check of every leftover. */
 const startTimeoutMs = 60_000;
 
 /** A running orchestrator, as a real process. */
@@ -39,20 +39,20 @@ export interface OrchestratorProcess {
   readonly apiUrl: string;
   readonly runnerUrl: string;
   readonly api: Client<typeof JobService>;
-  /** Everything it logged so far, as text. */
+  /** All log output so far, as text. */
   log(): string;
-  /** Sends a signal and waits for its end; returns the exit code, or the signal that ended it. */
+  /** Sends a signal and waits until the process ends; returns the exit code, or the signal that ended it. */
   stop(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
   signal(signal: NodeJS.Signals): void;
-  /** Resolves with the exit code when it ends by itself. */
+  /** Resolves with the exit code when the process ends by itself. */
   readonly ended: Promise<number | NodeJS.Signals>;
 }
 
-/** What a test orchestrator runs with. */
+/** The settings of a test orchestrator. */
 export interface OrchestratorSetup {
   readonly dataDir: string;
   readonly imageMapPath: string;
-  /** Ended, with all they started, after the test. */
+  /** Processes that are ended after the test, with all their child processes. */
   readonly children: Set<ChildProcess>;
   /** Another installation's command line; default: this one's. */
   readonly program?: string;
@@ -60,12 +60,12 @@ export interface OrchestratorSetup {
   readonly flags: readonly string[];
 }
 
-/** Where a setup says what is to be done after it; a test's context fits. */
+/** Registers what runs after a test; a test's context fits. */
 export interface Afterwards {
   after(work: () => Promise<void>): void;
 }
 
-/** A fresh data directory and image map file, removed after the test. */
+/** Makes a fresh data directory and image map file, removed after the test. */
 export function makeSetup(
   context: Afterwards,
   imageMap: string,
@@ -85,7 +85,10 @@ export function makeSetup(
   return { dataDir, imageMapPath, flags, children };
 }
 
-/** What a failed test leaves behind must not disturb the next: domains, and processes of the noop backend. */
+/**
+ * Removes domains, and processes of the noop backend, that a failed test left, so that they do not disturb the next
+ * test.
+ */
 async function removeGuests(dataDir: string): Promise<void> {
   const guestsDir = join(dataDir, "guests");
   const names = existsSync(guestsDir) ? readdirSync(guestsDir).filter((name) => name.startsWith("job-")) : [];
@@ -93,7 +96,7 @@ async function removeGuests(dataDir: string): Promise<void> {
     const directory = join(guestsDir, name);
     killGroups([join(directory, "guest.pid"), join(directory, "run/solstice/state/step")]);
     for (const command of ["destroy", "undefine"]) {
-      await run("virsh", ["-c", "qemu:///system", command, name]).catch(() => "it was not there");
+      await run("virsh", ["-c", "qemu:///system", command, name]).catch(() => "it does not exist");
     }
   }
 }
@@ -104,12 +107,12 @@ function killGroups(pidFiles: readonly string[]): void {
     try {
       if (pid > 1) process.kill(-pid, "SIGKILL");
     } catch {
-      // It has ended already.
+      // The process has ended already.
     }
   }
 }
 
-/** Starts an orchestrator and waits until it is ready. It is killed after the test if it still runs. */
+/** Starts an orchestrator and waits until it is ready. It is killed after the test if it is still running. */
 export async function startOrchestrator(
   setup: OrchestratorSetup,
   moreFlags: readonly string[] = [],
@@ -144,15 +147,15 @@ export async function startOrchestrator(
   };
 }
 
-/** An orchestrator, and what it was started with. */
+/** An orchestrator with its setup. */
 export interface SharedOrchestrator {
   readonly setup: OrchestratorSetup;
   readonly orchestrator: OrchestratorProcess;
 }
 
 /**
- * One orchestrator for all tests of the suite that calls this, which must not depend on what the others leave in it. It is there
- * once the suite's first test runs.
+ * Starts one orchestrator for all tests of the calling suite; no test may depend on what another test leaves in it.
+ * The orchestrator is available from the suite's first test on.
  */
 export function shareOrchestrator(imageMap: string, flags: readonly string[]): SharedOrchestrator {
   const shared = {} as { setup: OrchestratorSetup; orchestrator: OrchestratorProcess };
@@ -167,7 +170,7 @@ export function shareOrchestrator(imageMap: string, flags: readonly string[]): S
   return shared;
 }
 
-/** The environment without anything that configures an orchestrator, so that a test sees only its own flags. */
+/** The environment without variables that configure an orchestrator, so that a test uses only its own flags. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const { PATH, HOME, LANG, NODE_COMPILE_CACHE } = process.env;
   return { PATH, HOME, LANG, NODE_COMPILE_CACHE };

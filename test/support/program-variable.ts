@@ -1,2 +1,2 @@
-/** Names the variable of the environment that holds the path of the command line which tests start; default: the checkout's own. */
+/** Names the environment variable with the path of the command line that tests start; default: the checkout's own. */
 export const programVariable = "SOLSTICE_TEST_PROGRAM";

@@ -19,7 +19,7 @@ test("a seed gives the same numbers again, and each purpose its own", () => {
   assert.notDeepEqual(draw(7, long), draw(7, `${long}, and another`));
 });
 
-test("both bounds come up, nothing beyond, and a shuffle keeps everything", () => {
+test("both bounds occur, no value lies beyond them, and a shuffle keeps all items", () => {
   const random = createRandom(1);
   const seen = new Set(Array.from({ length: 200 }, () => random.integer(3, 6)));
   assert.deepEqual([...seen].sort(), [3, 4, 5, 6]);
@@ -29,7 +29,7 @@ test("both bounds come up, nothing beyond, and a shuffle keeps everything", () =
   assert.equal(new Set(orders.map(String)).size, 5);
 });
 
-test("messages follow from the seed: each request at least once, every malformed one different", () => {
+test("messages follow from the seed: each request at least once, and every malformed message is unique", () => {
   const messages = createMessages(createRandom(3), shape);
   assert.deepEqual(createMessages(createRandom(3), shape), messages);
   const bodies = messages.published.map(({ body }) => body.toString("latin1"));

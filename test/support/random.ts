@@ -1,16 +1,16 @@
 /** Numbers that follow from a seed alone, so that a run can be repeated. Not for secrets. */
 export interface Random {
-  /** From 0 to below 1. */
+  /** A number of at least 0 and below 1. */
   next(): number;
   /** A whole number, both bounds included. */
   integer(min: number, max: number): number;
-  /** One of a list that is not empty. */
+  /** One item of a list that is not empty. */
   pick<T>(list: readonly T[]): T;
   /** The list in another order. */
   shuffle<T>(list: readonly T[]): T[];
   /** A UUID (version 4 in form). */
   uuid(): string;
-  /** A source of its own for one purpose: what others draw does not change what it gives. */
+  /** A separate source for one purpose: numbers drawn from other sources do not change its own. */
   fork(purpose: string): Random;
 }
 
@@ -38,7 +38,7 @@ export function createRandom(seed: number): Random {
         .sort((a, b) => a.place - b.place)
         .map(({ value }) => value),
     uuid: () => uuidOf(() => integer(0, 15)),
-    // In 32 bits: as a float, a long purpose would overflow into zeros, whatever the seed.
+    // Computed in 32 bits: as a float, a long purpose would overflow into zeros with any seed.
     fork: (purpose) =>
       createRandom([...purpose].reduce((sum, char) => Math.imul(sum, 31) + char.charCodeAt(0), seed)),
   };

@@ -15,12 +15,12 @@ test("a sample follows from the seed and its purpose, and is in order", () => {
   assert.deepEqual(sampleBySeed(7, { purpose: "kills", items, count: 20 }), items);
 });
 
-test("seeds one after the other cover every item", () => {
+test("consecutive seeds cover every item", () => {
   const seeds = Array.from({ length: 12 }, (_, seed) => seed);
   assert.equal(new Set(seeds.flatMap((seed) => choose(seed))).size, items.length);
 });
 
-/** What a process with that environment chooses. */
+/** The choice of a process with the given environment. */
 function chosenIn(environment: Record<string, string>): unknown {
   const module = JSON.stringify(new URL("sampling.ts", import.meta.url).href);
   const script = `import { sample } from ${module};

@@ -4,10 +4,10 @@ import { createRandom } from "./random.ts";
 /** True in `npm run test:all`: every case runs, and {@link sample} returns all of them. */
 export const isExhaustive = process.env.SOLSTICE_TEST_EXHAUSTIVE === "1";
 
-/** The seed of this run: `SOLSTICE_TEST_SEED`, which the test runner prints and passes on, or a new one. */
+/** The seed of this run: `SOLSTICE_TEST_SEED`, which the test runner prints and passes on, or a new seed. */
 export const testSeed = Number(process.env.SOLSTICE_TEST_SEED ?? randomInt(2 ** 31));
 
-/** How often a costly property is tried: from the run's seed, `few` times, and in an exhaustive run `many` times. */
+/** Options of a costly property test: `few` runs from the seed of the test run, or `many` in an exhaustive run. */
 export function propertyRuns(few: number, many: number): { readonly seed: number; readonly numRuns: number } {
   return { seed: testSeed, numRuns: isExhaustive ? many : few };
 }
@@ -20,7 +20,7 @@ export function sample<Item>(purpose: string, items: readonly Item[], count: num
   return isExhaustive ? items : sampleBySeed(testSeed, { purpose, items, count });
 }
 
-/** What {@link sample} chooses with a seed. */
+/** The choice of {@link sample} for a given seed. */
 export function sampleBySeed<Item>(
   seed: number,
   { purpose, items, count }: { purpose: string; items: readonly Item[]; count: number },

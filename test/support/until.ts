@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How often a condition is looked at that nothing announces, in ms. */
+/** Interval between two checks of a condition that has no event, in ms. */
 const lookEveryMs = 50;
 
-/** How long a condition is waited for unless its test says otherwise, in seconds. */
+/** Default time limit for a condition, in seconds. */
 const patienceSeconds = 120;
 
 /**
- * Looks again and again until `look` gives something other than null or false, and resolves with it. Throws after
- * `timeoutSeconds`, with what was waited for. What `look` throws, it throws.
+ * Calls `look` repeatedly until it returns a value other than null or false, and resolves with that value. Throws
+ * after `timeoutSeconds`, with the description of the condition. Errors of `look` pass through.
  */
 export async function until<Value>(
   what: string,

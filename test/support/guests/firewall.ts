@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { removeTables } from "../../../src/hypervisor/libvirt/firewall/nft.ts";
 import { tapPrefix } from "../../../src/hypervisor/libvirt/firewall/tap-names.ts";
 
-/** The id of the orchestrator that ran with this data directory; null where none did. */
+/** The id of the orchestrator that used this data directory; null when none did. */
 export function ownerOf(dataDir: string): string | null {
   const file = join(dataDir, "host-id");
   return existsSync(file) ? readFileSync(file, "utf8").trim() : null;
 }
 
-/** Removes the firewall that a killed orchestrator left, if it had one: nothing else would. */
+/** Removes the firewall of a killed orchestrator if there is one: no other code would remove it. */
 export async function removeFirewallOf(dataDir: string): Promise<void> {
   const owner = ownerOf(dataDir);
   if (owner !== null && firewallTables(owner).length > 0) await removeTables(tapPrefix(owner));
 }
 
-/** The kernel's tables of that owner, such as `bridge solstice_sol012345`; none where there is no nft. */
+/** The kernel's tables of that owner, such as `bridge solstice_sol012345`; empty on a host without nft. */
 export function firewallTables(owner: string): string[] {
   try {
     const text = execFileSync("nft", ["list", "tables"], { encoding: "utf8" });

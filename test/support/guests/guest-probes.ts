@@ -1,6 +1,7 @@
 /**
- * What a hostile guest tries, as shell functions for a step of the tiny image. Each prints `NAME: open` or `NAME: closed`.
- * The step's own log arrives through the runner endpoint, so a probe that cuts the guest off must restore its network.
+ * The attacks of a hostile guest, as shell functions for a step of the tiny image. Each prints `NAME: open` or `NAME:
+ * closed`. The step's own log arrives through the runner endpoint, so a probe that cuts the guest off must restore
+ * its network.
  */
 export const probeFunctions = `
 GW=$(ip route | sed -n 's/^default via \\([0-9.]*\\).*/\\1/p')

@@ -14,22 +14,25 @@ import { copyTinyImage, tinyDefaults, tinySetup } from "./tiny-guests.ts";
 
 const run = promisify(execFile);
 
-/** An orchestrator, with everything around its guests that they may or may not reach. */
+/** An orchestrator, and the addresses and ports around its guests that they may or may not reach. */
 export interface Scene {
   readonly setup: OrchestratorSetup;
   readonly orchestrator: OrchestratorProcess;
   readonly neighbour: NeighbourNetwork;
   readonly gateway: string;
   readonly bridge: string;
-  /** On the port of the gateway address that guests may call. */
+  /** The gate, on the port of the gateway address that guests may call. */
   readonly gate: Gate;
-  /** A port of the gateway address that they may not call. */
+  /** A port of the gateway address that guests may not call. */
   readonly otherPort: number;
   /** A port of the host's other address. */
   readonly elsewherePort: number;
 }
 
-/** Starts it. The image map has `tiny` and `peer`, `sealed` (egress: none) and `listed` (egress to the LAN's neighbour). */
+/**
+ * Starts the scene. The image map has `tiny` and `peer`, `sealed` (egress: none) and `listed` (egress to the LAN's
+ * neighbour).
+ */
 export async function setScene(context: TestContext, firewall: "on" | "off"): Promise<Scene> {
   const neighbour = await makeNeighbourNetwork(context);
   const gateway = await gatewayAddress();
@@ -45,7 +48,7 @@ aliases: { peer: tiny }
   const setup = await tinySetup(
     context,
     [
-      // As many as one test has guests: a further job of it waits.
+      // As many guests as one test has: a further job of it waits.
       ...["--max-attempts", "1", "--max-concurrency", "3"],
       ...["--firewall", firewall, "--guest-host-ports", String(gate.port)],
     ],
@@ -61,11 +64,11 @@ export interface Actor {
   log(): Promise<string>;
   /** Waits until the script has printed `text`. */
   until(text: string): Promise<void>;
-  /** What the probes between two lines of the log printed: `open` or `closed` by name. */
+  /** The result of each probe (`open` or `closed`, by name) between two lines of the log. */
   probes(until: string, from?: string): Promise<Record<string, string>>;
 }
 
-/** Starts a guest of that label. */
+/** Starts a guest with the given label. */
 export async function startActor(
   { orchestrator }: Scene,
   label: string,
@@ -90,20 +93,21 @@ export async function startActor(
   };
 }
 
-/** Commands that run side by side: the ones that wait for an answer that does not come share one wait. */
+/** Commands that run in parallel: the commands that time out share one wait. */
 export function together(commands: readonly string[]): string[] {
   return [...commands.map((command) => `${command} &`), "wait"];
 }
 
-/** The second guest: its address and card. */
+/** The second guest, with its address and network card. */
 export interface Peer extends Actor {
   readonly address: string;
   readonly mac: string;
 }
 
 /**
- * Starts a guest that serves on port 7000, runs `lines`, and prints `goes on` once the gate opens `peer-is-needed`. It is in league with the
- * others, and answers by way of the host too. The scripts of {@link withPeer} wait for it.
+ * Starts a guest that serves on port 7000, runs `lines`, and prints `goes on` once the gate opens `peer-is-needed`.
+ * It cooperates with the other guests, and also replies by way of the host. The scripts of {@link withPeer} wait for
+ * it.
  */
 export async function startPeer(scene: Scene, lines: readonly string[] = []): Promise<Peer> {
   const actor = await startActor(scene, "peer", [
@@ -125,7 +129,7 @@ export function withPeer({ gate }: Scene): string {
   return `eval "$(${gate.read("peer")})"`;
 }
 
-/** Every attempt to reach something. */
+/** All probes of a scene's network. */
 export function reachEverything(scene: Scene): string[] {
   const { gateway, neighbour, gate, otherPort, elsewherePort } = scene;
   return [
@@ -150,17 +154,17 @@ export function reachEverything(scene: Scene): string[] {
   ];
 }
 
-/** Attempts to be another address of the guests' network. */
+/** Probes that use another address of the guests' network. */
 export function pretendAddresses(): string[] {
   return ['pretend foreign-ip "$MAC" "$NET.251"', 'pretend peer-ip "$MAC" "$PEER"'];
 }
 
-/** Attempts to be another card. */
+/** Probes that use another MAC address. */
 export function pretendCards(): string[] {
   return ['pretend foreign-mac 52:54:00:de:ad:01 "$ME"', 'pretend peer-mac-and-ip "$PEER_MAC" "$PEER"'];
 }
 
-/** Claims the peer's address, prints `claimed`, waits at the gate, and gives the address up. */
+/** Claims the peer's address, prints `claimed`, waits at the gate, and releases the address. */
 export function claimAddress({ gate }: Scene): string[] {
   return [
     'for turn in 1 2 3; do arping -U -c 1 -w 2 -I eth0 -s "$PEER" "$PEER" >/dev/null 2>&1 || true; done',
@@ -170,15 +174,16 @@ export function claimAddress({ gate }: Scene): string[] {
   ];
 }
 
-/** The card that the host believes has the address; `no card` where it knows none. */
+/** The MAC address in the host's neighbour table for an IP address; `no card` when the table has no entry. */
 export async function ownerOfAddress(address: string): Promise<string> {
   const { stdout } = await run("ip", ["neigh", "show", address]);
   return /lladdr (\S+)/.exec(stdout)?.[1] ?? "no card";
 }
 
 /**
- * Makes a bridge whose frames claim to be the best root of the spanning tree there can be, and prints `claiming`. Joins the
- * host's once the gate opens `spanning-tree`: from then on the guest may be cut off, and prints nothing.
+ * Makes a bridge whose frames claim to be the best possible root of the spanning tree, and prints `claiming`. Joins
+ * the bridge of the host once the gate opens `spanning-tree`: from then on the guest may be cut off, and prints
+ * nothing.
  */
 export function claimSpanningTree({ gate }: Scene): string[] {
   return [
@@ -191,7 +196,10 @@ export function claimSpanningTree({ gate }: Scene): string[] {
   ];
 }
 
-/** Whose root the host's bridge believes in once the actor's frames were sent, or once it was cut off for them. */
+/**
+ * The spanning-tree root of the host's bridge once the actor's frames were sent, or once the actor was cut off for
+ * them.
+ */
 export async function rootOfBridge(
   { gate, bridge }: Scene,
   actor: Actor,
@@ -201,7 +209,7 @@ export async function rootOfBridge(
   const own = read(`${bridge}/bridge/bridge_id`);
   const tap = await tapOf(actor.id);
   gate.open("spanning-tree");
-  const root = await until("the frames are seen", () => {
+  const root = await until("the frames arrive", () => {
     const isCutOff = read(`${tap}/brport/state`) === "0";
     const seen = read(`${bridge}/bridge/root_id`);
     return (isCutOff || seen !== own) && seen;
@@ -214,7 +222,7 @@ async function tapOf(jobId: string): Promise<string> {
   return /^ (\S+) +network/m.exec(await virsh("domiflist", `job-${jobId}`))?.[1] ?? "";
 }
 
-/** The tables of the kernel that hold this orchestrator's guests. */
+/** The kernel's tables with the rules for the guests of this orchestrator. */
 export function tables({ setup }: Scene): string[] {
   return firewallTables(ownerOf(setup.dataDir) ?? "");
 }

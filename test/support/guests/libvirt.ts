@@ -4,10 +4,10 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Building an image for the first time downloads packages; after that it is found in the cache. */
+/** The first build of an image downloads packages; later calls find the image in the cache. */
 const buildTimeoutMs = 10 * 60_000;
 
-/** Why tests with real guests cannot run here, or false. For the `skip` option of a test. */
+/** The reason why tests with real guests cannot run here, or false. For the `skip` option of a test. */
 export const noLibvirt: string | false = (() => {
   try {
     accessSync("/run/libvirt/libvirt-sock");
@@ -17,7 +17,7 @@ export const noLibvirt: string | false = (() => {
   }
 })();
 
-/** The path of a guest image of ours, built when it is not in the cache. */
+/** The path of one of our guest images, built when it is not in the cache. */
 export async function guestImage(name: "tiny" | "debian"): Promise<string> {
   const script = new URL("../../../images/build.sh", import.meta.url).pathname;
   const { stdout } = await run(script, [name], { timeout: buildTimeoutMs });
@@ -38,7 +38,7 @@ export async function virsh(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** The host's address on the network that guests are on. */
+/** The host's address on the guests' network. */
 export async function gatewayAddress(): Promise<string> {
   return /<ip address='([0-9.]+)'/.exec(await virsh("net-dumpxml", "default"))?.[1] ?? "";
 }

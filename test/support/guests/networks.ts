@@ -8,23 +8,26 @@ import { until } from "../until.ts";
 
 const run = promisify(execFile);
 
-/** Another machine, in a network namespace of its own, that this host routes to: a neighbour in its LAN, and the internet. */
+/**
+ * Another machine, in a separate network namespace, to which this host has a route: a neighbour in its LAN, and the
+ * internet.
+ */
 export interface NeighbourNetwork {
   /** The host's own address towards that machine. */
   readonly hostAddress: string;
   /** The machine's address, of a private range. */
   readonly lanAddress: string;
-  /** The same machine's address of a public range (RFC 5737: nobody has it). */
+  /** The same machine's address of a public range (RFC 5737: reserved for documentation). */
   readonly publicAddress: string;
-  /** An HTTP server answers there, on both addresses. */
+  /** The port of an HTTP server on both addresses. */
   readonly port: number;
 }
 
-/** Makes the machine, its link, and the route to its public address; all of it is gone after the test. */
+/** Makes the machine, its link, and the route to its public address; all of them are removed after the test. */
 export async function makeNeighbourNetwork(context: TestContext): Promise<NeighbourNetwork> {
   const tag = String(process.pid);
   const [space, ours, theirs] = [`solstice-${tag}`, `sa${tag}`, `sb${tag}`];
-  // Of this run alone: what one that was killed left behind is in nobody's way.
+  // Unique to this run: leftovers of a killed run do not conflict.
   const own = 1 + (process.pid % 250);
   const [hostAddress, lanAddress, publicAddress] = [`10.213.${own}.1`, `10.213.${own}.2`, `203.0.113.${own}`];
   const port = 8000;
@@ -53,7 +56,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-/** A server of this host on that address and a free port, which says "here"; closed after the test. */
+/** A server of this host on the given address and a free port, which replies "here"; closed after the test. */
 export async function serveHere(context: TestContext, host: string): Promise<number> {
   const server = createServer((_request, response) => response.end("here"));
   server.listen(0, host);

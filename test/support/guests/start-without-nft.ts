@@ -1,6 +1,7 @@
 /**
- * A process of its own that gives a guest power on a host that lost its `nft` meanwhile. Arguments: the data directory, the owner,
- * the job, the runner's URL, and the `nft` of its PATH, which it removes. Prints code and remedy of the failure as JSON.
+ * A separate process that starts a guest on a host that has just lost its `nft`. Arguments: the data directory, the
+ * owner, the job, the runner's URL, and the `nft` of its PATH, which the process removes. Prints code and remedy of
+ * the failure as JSON.
  */
 
 import { unlink } from "node:fs/promises";

@@ -23,7 +23,10 @@ export async function tinySetup(
   ]);
 }
 
-/** Copies of the tiny image for further entries of an image map: a file has one entry. Removed after the test. */
+/**
+ * Copies of the tiny image for further entries of an image map, which allows one entry for each file. Removed after
+ * the test.
+ */
 export async function copyTinyImage(context: Afterwards, names: readonly string[]): Promise<string[]> {
   const tiny = await guestImage("tiny");
   const directory = mkdtempSync("/var/tmp/solstice-images-");
@@ -36,7 +39,7 @@ export async function copyTinyImage(context: Afterwards, names: readonly string[
   });
 }
 
-/** Asserts that no domain, file or libvirt log of these jobs' guests is left, and no other guest's file. */
+/** Asserts that no domain, file or libvirt log of these jobs' guests is left, and no file of any other guest. */
 export async function assertGone({ dataDir }: OrchestratorSetup, ...jobIds: string[]): Promise<void> {
   const domains = await domainNames();
   assert.deepEqual(readdirSync(join(dataDir, "guests")), []);

@@ -25,14 +25,14 @@ const run = promisify(execFile);
 export interface ZonesHost {
   readonly standIn: StandIn;
   readonly setup: OrchestratorSetup;
-  /** Starts an orchestrator; it is killed at `kill`, counted among the commands that change the host. */
+  /** Starts an orchestrator. It is killed at `kill`, a point counted in commands that change the host. */
   start(kill?: KillPoint): Promise<OrchestratorProcess>;
 }
 
-/** What kills an orchestrator from inside. */
+/** The module that kills an orchestrator from inside. */
 const killer = new URL("../kill-orchestrator.ts", import.meta.url).href;
 
-/** A host with the tiny guest as its image; everything is ended and removed after the test. */
+/** A host with the tiny guest as its image; all its processes and files are removed after the test. */
 export async function openZonesHost(
   context: Afterwards,
   guests: GuestKind,
@@ -44,7 +44,7 @@ images:
   tiny: { local_path: ${await guestImage("tiny")}, nocloud: true, defaults: { cpu: 1, ram_mb: 192, disk_gb: 1 } }
 `;
   const setup = makeSetup(context, imageMap, [...(await zonesFlags()), ...flags]);
-  // Registered after the set-up's: an orchestrator that still runs would make guests again.
+  // Registered after the cleanup of the setup: an orchestrator that still runs would make guests again.
   const standIn = await openStandIn({ guests, shutdownSeconds: 30 });
   context.after(() => standIn.close());
   return {
@@ -58,7 +58,9 @@ images:
   };
 }
 
-/** The flags of an orchestrator on a stand-in, whose guests find this machine's loopback at their gateway's address. */
+/**
+ * The flags of an orchestrator on a stand-in, whose guests reach this machine's loopback at their gateway's address.
+ */
 export async function zonesFlags(): Promise<string[]> {
   const port = await freePort();
   return [
@@ -67,7 +69,7 @@ export async function zonesFlags(): Promise<string[]> {
   ];
 }
 
-/** A port that was free a moment ago: guests are told it before anybody listens. */
+/** A port that was free a moment ago: guests receive its number before the server listens. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -76,7 +78,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Asserts that nothing of any guest is on the host any more, and that `doctor --leaks` agrees. */
+/** Asserts that no part of any guest is left on the host, and that `doctor --leaks` agrees. */
 export async function assertNothingLeft({ standIn, setup }: ZonesHost): Promise<void> {
   assert.deepEqual(
     standIn.zones().map(({ name }) => name),

@@ -9,15 +9,15 @@ export interface BrokerPorts {
 }
 
 /**
- * Below the range the kernel gives to outgoing connections. From within it, a client that keeps dialling a port nobody
- * listens on is in the end connected to itself, and then the broker cannot have its port back.
+ * Below the range of the kernel's outgoing connections. In that range, a client that keeps dialling a closed port
+ * connects to itself in the end, and then the broker cannot bind its port again.
  */
 const firstPort = 20_000;
 const lastPort = 32_000;
 const tries = 100;
 const handshakeTimeoutMs = 1000;
 
-/** Three ports on which nobody listens now. */
+/** Three ports that are free now. */
 export async function chooseBrokerPorts(): Promise<BrokerPorts> {
   const ports = new Set<number>();
   for (let attempt = 0; attempt < tries && ports.size < 3; attempt += 1) {
@@ -39,7 +39,7 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Whether what listens there answers the AMQP header with a method frame: a port that is open is not enough. */
+/** True when the server on this port answers the AMQP header with a method frame: an open port is not enough. */
 export function answersAmqp(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write("AMQP\x00\x00\x09\x01"));

@@ -2,26 +2,26 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Connection } from "rabbitmq-client";
 import { until } from "../until.ts";
 
-/** A message as some other program reads it. */
+/** A message as another program reads it. */
 export interface ReadMessage {
   readonly body: Buffer;
   readonly messageId: string | null;
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-/** A program that is not ours: it publishes to an exchange and reads queues. */
+/** A separate program that publishes to an exchange and reads queues. */
 export interface Outsider {
-  /** Publishes, and again until it is confirmed and routed. */
+  /** Publishes, with retries until the message is confirmed and routed. */
   publish(body: Buffer | object): Promise<void>;
-  /** Takes the oldest message of a queue, waiting for it. */
+  /** Takes the oldest message of a queue, or waits until there is a message. */
   take(queue: string): Promise<ReadMessage>;
-  /** Deletes a queue with all that is in it. */
+  /** Deletes a queue with all its messages. */
   deleteQueue(queue: string): Promise<void>;
 }
 
 /**
- * A producer and reader with a new connection for each thing it does: the client library can wait for ever for an answer
- * on one that broke meanwhile, and these tests break them.
+ * A producer and reader with a new connection for each operation: on a connection that broke, the client library can
+ * wait for an answer without end, and these tests break connections.
  */
 export function createOutsider(url: string, target: { exchange: string; routingKey: string }): Outsider {
   return {
@@ -49,7 +49,7 @@ async function withConnection<T>(url: string, work: (connection: Connection) => 
   }
 }
 
-/** Null when no queue took it. */
+/** Null when no queue accepted the message. */
 async function publishOnce(
   connection: Connection,
   target: { exchange: string; routingKey: string },
@@ -63,7 +63,8 @@ async function publishOnce(
   });
   try {
     await publisher.send({ ...target, durable: true, mandatory: true }, bytes);
-    // What no queue took is given back just before it is confirmed, and told in the next turn.
+    // A message that no queue accepts is returned just before its confirmation, and the client reports it in the next
+    // turn.
     await delay(1);
     return isReturned ? null : true;
   } finally {
@@ -71,12 +72,12 @@ async function publishOnce(
   }
 }
 
-/** The oldest message of a queue, taken out of it; null when there is none. */
+/** Takes the oldest message out of a queue; null when the queue is empty. */
 export async function takeNow(connection: Connection, queue: string): Promise<ReadMessage | null> {
   const message = await connection.basicGet({ queue, noAck: true });
   if (message === undefined) return null;
   const { body, messageId, headers } = message;
-  // The client parses what says that it is JSON.
+  // The client parses bodies whose content type is JSON.
   const bytes = Buffer.isBuffer(body)
     ? body
     : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));

@@ -8,40 +8,47 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { memoryDirectory } from "../memory-directory.ts";
 
-/** How long a start may take, and how often it is looked at. After `kill` it waits for the orphans of the last one. */
+/**
+ * Time limit of a start, and interval of its checks, in ms. After `kill`, a start waits for the orphan processes of
+ * the last server.
+ */
 const startTimeoutMs = 60_000;
 const startPollMs = 25;
 
-/** The only role of a private server; no password is asked for. */
+/** The only role of a private server; it has no password. */
 const role = "solstice";
 
-/** A real PostgreSQL server of one test file, with nothing but test data in it. */
+/** A real PostgreSQL server for one test file, which holds only test data. */
 export interface PrivatePostgres {
   /** The connection URL of a database; the same before and after a restart. */
   url(database: string): string;
-  /** Creates an empty database and gives its URL; `options` are those of `create database`. */
+  /** Creates an empty database and returns its URL; `options` are those of `create database`. */
   createDatabase(options?: string): Promise<string>;
-  /** Removes a database that nobody needs any more: each takes 8 MB. */
+  /** Removes a database that is no longer needed: each takes 8 MB. */
   removeDatabase(url: string): Promise<void>;
   /** `kill -9` of the server and all its processes. */
   kill(): Promise<void>;
-  /** Starts it again, on the same data and port; resolves when it answers. */
+  /** Starts the server again, on the same data and port; resolves when it accepts connections. */
   start(): Promise<void>;
-  /** Stops it and removes its data. */
+  /** Stops the server and removes its data. */
   stop(): Promise<void>;
 }
 
-/** How a private server differs from the others. */
+/** Optional settings of a private server. */
 export interface PostgresOptions {
-  /** Commits wait for the disk, as in production (for measurements); without it the data are in memory: they survive `kill`, but no power cut. */
+  /**
+   * True: commits wait for the disk, as in production (for measurements). Otherwise the data are in memory: they
+   * survive `kill`, but no power failure.
+   */
   readonly flush?: boolean;
-  /** How many clients it serves at one time. */
+  /** Largest number of connected clients. */
   readonly connections?: number;
 }
 
 /**
- * Starts a private PostgreSQL on loopback, on a free port, with its data in a new directory. It dies with this
- * process, however that ends. As root it runs as the user `postgres`, since PostgreSQL refuses to run as root.
+ * Starts a private PostgreSQL on loopback, on a free port, with its data in a new directory. The server ends with
+ * this process, also when this process is killed. For root it runs as the user `postgres`, since PostgreSQL refuses
+ * to run as root.
  */
 export async function startPrivatePostgres(options: PostgresOptions = {}): Promise<PrivatePostgres> {
   const { flush = false, connections = 200 } = options;
@@ -81,7 +88,7 @@ export function urlOfDatabase(url: string, database: string): string {
   return Object.assign(new URL(url), { pathname: database }).href;
 }
 
-/** Runs one statement in the database that `url` names. */
+/** Runs one statement in the database with this URL. */
 export async function administerPostgres(url: string, statement: string): Promise<void> {
   await withClient(url, (client) => client.query(statement));
 }
@@ -102,7 +109,10 @@ function initialise(directory: string): void {
   execFileSync(command, [...args, "--encoding=UTF8", "--locale=C.UTF-8"], { cwd: directory, stdio: "pipe" });
 }
 
-/** A command line that runs `program` of PostgreSQL as a user it accepts, and ends it when this process ends. */
+/**
+ * A command line that runs `program` of PostgreSQL as a user that PostgreSQL accepts, and ends it when this process
+ * ends.
+ */
 function asServerUser(program: string, args: readonly string[]): [string, ...string[]] {
   const becoming = process.getuid?.() === 0 ? ["--reuid=postgres", "--regid=postgres", "--clear-groups"] : [];
   return ["setpriv", "--pdeathsig=SIGQUIT", ...becoming, "--", findProgram(program), ...args];
@@ -137,7 +147,10 @@ interface ServerPlace {
   readonly connections: number;
 }
 
-/** Tries until it answers: the orphans of a killed server hold its memory for a moment, and refuse the next one. */
+/**
+ * Retries until the server accepts connections: the orphan processes of a killed server hold its memory for a moment,
+ * and a new server refuses to start.
+ */
 async function startServer(place: ServerPlace): Promise<ChildProcess> {
   const deadline = Date.now() + startTimeoutMs;
   let output = "";
@@ -194,7 +207,7 @@ async function withClient<T>(url: string, work: (client: Client) => Promise<T>):
   }
 }
 
-/** PostgreSQL's processes have a session each, so that a signal to the group of the first one reaches none of them. */
+/** Each PostgreSQL process has its own session, so a signal to the group of the first one reaches no other. */
 async function killAll(server: ChildProcess): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return;
   const ended = once(server, "exit");
@@ -204,7 +217,7 @@ async function killAll(server: ChildProcess): Promise<void> {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It ended by itself, as those do that notice the first one's end.
+      // The process has ended by itself, because the first one ended.
     }
   }
   await ended;

@@ -8,25 +8,25 @@ import { answersAmqp, type BrokerPorts, chooseBrokerPorts } from "./broker-ports
 import { makePluginsDirectory } from "./erlang-modules.ts";
 import { administrator, type QueueState, type RabbitmqNode, readQueueState } from "./rabbitmq-node.ts";
 
-/** A RabbitMQ of its own for tests, on loopback, with its own data, its own epmd and no plugins. */
+/** A private RabbitMQ for tests, on loopback, with its own data and epmd, and without plugins. */
 export interface PrivateRabbitmq {
-  /** With user and password; the same after a restart. */
+  /** The URL with user and password; it stays the same after a restart. */
   readonly url: string;
-  /** For what AMQP does not offer. */
+  /** Access to operations that AMQP does not offer. */
   readonly node: RabbitmqNode;
   /**
-   * Ends it with SIGKILL, epmd included, as a crash would. The data stay. RabbitMQ 3.10 may forget a quorum queue that is
-   * younger than half a second (docs/reference/messages.md): a test that has just made one calls
+   * Ends the broker with SIGKILL, epmd included, like a crash. The data stay. RabbitMQ 3.10 may lose a quorum queue
+   * that is younger than half a second (docs/reference/messages.md): a test that has just made one calls
    * `saveQuorumQueues` first.
    */
   kill(): Promise<void>;
-  /** Ends it in good order: clients are told. The data stay. */
+  /** Ends the broker with a regular shutdown, which closes the clients' connections. The data stay. */
   shutDown(): Promise<void>;
-  /** Starts it again on the same data and port; resolves when the AMQP handshake answers. */
+  /** Starts the broker again on the same data and port; resolves when the AMQP handshake succeeds. */
   start(): Promise<void>;
-  /** Kills it and removes its data. */
+  /** Kills the broker and removes its data. */
   stop(): Promise<void>;
-  /** A queue at this moment; null when there is none of that name. */
+  /** The current state of a queue; null when it does not exist. */
   queueState(name: string): Promise<QueueState | null>;
 }
 
@@ -36,12 +36,12 @@ const stopTimeoutMs = 60_000;
 const startAttempts = 3;
 const outputCharsKept = 4000;
 
-/** Why a private RabbitMQ cannot run here, as a reason to skip a test; false when it can. */
+/** The reason why a private RabbitMQ cannot run here, for the `skip` option of a test; otherwise false. */
 export function missingRabbitmq(): string | false {
   return existsSync(join(programs, "rabbitmq-server")) ? false : "rabbitmq-server is not installed";
 }
 
-/** Starts one in a new directory; resolves when the AMQP handshake answers. The caller must `stop()` it. */
+/** Starts a broker in a new directory; resolves when the AMQP handshake succeeds. The caller must `stop()` it. */
 export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
   const directory = mkdtempSync(join(memoryDirectory(), "rabbitmq-"));
   for (let attempt = 1; ; attempt += 1) {
@@ -49,7 +49,7 @@ export async function startPrivateRabbitmq(): Promise<PrivateRabbitmq> {
     try {
       return await startAt(directory, ports);
     } catch (error) {
-      // Another process may have taken a port in between.
+      // Another process may have taken a port meanwhile: try other ports.
       if (attempt < startAttempts) continue;
       rmSync(directory, { recursive: true, force: true });
       throw error;
@@ -68,7 +68,7 @@ async function startAt(directory: string, ports: BrokerPorts): Promise<PrivateRa
     killNow();
     remove();
   };
-  // For a test that failed before it could stop it.
+  // For a test that failed before its own `stop()`.
   process.once("exit", cleanUp);
   return {
     url: `amqp://${administrator.username}:${administrator.password}@127.0.0.1:${ports.amqp}`,
@@ -103,9 +103,9 @@ function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "rabbitmq.conf"), configuration(ports.amqp));
   writeFileSync(join(directory, "enabled_plugins"), "[].\n");
-  // A start that failed for its ports has made them already.
+  // A start that failed because of its ports has made them already.
   if (!existsSync(join(directory, "plugins"))) makePluginsDirectory(join(directory, "plugins"), programs);
-  // How often a quorum queue tells what `rabbitmqctl` shows, in milliseconds; five seconds otherwise.
+  // Interval in which a quorum queue reports what `rabbitmqctl` shows, in milliseconds; the default is five seconds.
   writeFileSync(join(directory, "advanced.config"), "[{rabbit, [{quorum_tick_interval, 200}]}].\n");
   return {
     PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -127,12 +127,12 @@ function prepareDirectory(directory: string, ports: BrokerPorts): Environment {
     RABBITMQ_DIST_PORT: String(ports.distribution),
     ERL_EPMD_PORT: String(ports.epmd),
     ERL_EPMD_ADDRESS: "127.0.0.1",
-    // One scheduler that does not spin while idle: tests share the machine with what they test.
+    // One scheduler that does not spin while idle: tests share the machine with the tested programs.
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
   };
 }
 
-/** Small limits; and a log of RabbitMQ's own, which is kept short in memory and shown when it does not start. */
+/** Small limits, and a RabbitMQ log that is kept in memory and shown when the start fails. */
 function configuration(port: number): string {
   return [
     `listeners.tcp.default = 127.0.0.1:${port}`,
@@ -147,8 +147,8 @@ function configuration(port: number): string {
 }
 
 /**
- * One process group: a watcher that ends the group when this process is gone, however it went; an epmd that is not the
- * daemon `erl` would leave behind; and the broker, which takes the place of the shell.
+ * One process group: a watcher that ends the group when this process has ended for any reason; an epmd (otherwise
+ * `erl` would leave a daemon behind); and the broker, which replaces the shell.
  */
 const groupScript = `
 exec 3<&0
@@ -158,7 +158,7 @@ exec ${programs}/rabbitmq-server </dev/null 3<&-
 `;
 
 async function launch(env: Environment, ports: BrokerPorts): Promise<ChildProcess> {
-  // It leaves its own debris, such as MnesiaCore files, where it runs.
+  // The broker leaves files such as MnesiaCore in its working directory.
   const group = spawn("/bin/sh", ["-c", groupScript], { env, cwd: env.HOME, detached: true });
   let output = "";
   const keep = (chunk: Buffer) => {
@@ -180,7 +180,7 @@ function killGroup({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) process.kill(-pid, "SIGKILL");
   } catch (error) {
-    // Nobody of the group is left.
+    // No process of the group is left.
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
@@ -202,7 +202,7 @@ async function ended(child: ChildProcess): Promise<void> {
   if (!hasEnded(child)) await once(child, "exit", { signal: AbortSignal.timeout(stopTimeoutMs) });
 }
 
-/** Resolves when the process has ended and nobody holds its output any more: only then is all of its group gone. */
+/** Resolves when the process has ended and its output is closed: only then have all processes of its group ended. */
 async function closed(child: ChildProcess): Promise<void> {
   if (hasEnded(child) && (child.stdout?.closed ?? true)) return;
   await once(child, "close", { signal: AbortSignal.timeout(stopTimeoutMs) });

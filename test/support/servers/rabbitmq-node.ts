@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 
-/** A queue, as its RabbitMQ sees it at this moment. */
+/** The current state of a queue as RabbitMQ reports it. */
 export interface QueueState {
-  /** The module of RabbitMQ's that implements it, such as `rabbit_quorum_queue`. */
+  /** The RabbitMQ module that implements the queue, such as `rabbit_quorum_queue`. */
   readonly type: string;
   readonly durable: boolean;
   readonly messages_ready: number;
@@ -11,11 +11,11 @@ export interface QueueState {
 }
 
 /**
- * The Erlang node in which a RabbitMQ runs. What it is asked, it answers within milliseconds, where `rabbitmqctl` starts an Erlang of
- * its own and takes one to two seconds of a processor.
+ * The Erlang node of a RabbitMQ. It evaluates expressions within milliseconds, while `rabbitmqctl` starts another
+ * Erlang node and takes one to two seconds of processor time.
  */
 export interface RabbitmqNode {
-  /** What it accepts a connection for. */
+  /** The Erlang cookie that connections need. */
   readonly cookie: string;
   readonly distributionPort: number;
 }
@@ -23,7 +23,10 @@ export interface RabbitmqNode {
 /** The user of every private broker; RabbitMQ accepts this name and password from loopback only. */
 export const administrator: RabbitmqUser = { username: "guest", password: "guest" };
 
-/** A quorum queue's state, as its leader has it at this moment; null when the virtual host has none of that name, or none with a leader yet. */
+/**
+ * The state of a quorum queue as its leader reports it; null when the virtual host has no such queue, or the queue
+ * has no leader yet.
+ */
 export async function readQueueState(
   node: RabbitmqNode,
   name: string,
@@ -47,7 +50,7 @@ export async function readQueueState(
   return JSON.parse(Buffer.from(json, "base64").toString());
 }
 
-/** Makes a virtual host in which the administrator may do everything. */
+/** Makes a virtual host in which the administrator has all rights. */
 export async function addVirtualHost(node: RabbitmqNode, name: string): Promise<void> {
   await evaluate(node, `ok = rabbit_vhost:add(${binary(name)}, ${by})`);
   await grant(node, { username: administrator.username, virtualHost: name, configure: ".*" });
@@ -64,7 +67,7 @@ export interface RabbitmqUser {
   readonly password: string;
 }
 
-/** Adds a user who may read and write in a virtual host, but declare nothing. */
+/** Adds a user who may read and write in a virtual host, but not declare. */
 export async function addUserWithoutRights(
   node: RabbitmqNode,
   { username, password }: RabbitmqUser,
@@ -75,7 +78,7 @@ export async function addUserWithoutRights(
   await grant(node, { username, virtualHost, configure: "^$" });
 }
 
-/** Makes the broker give up a message of any queue that was returned to it this many times. */
+/** Makes the broker drop a message of any queue after this many returns. */
 export async function limitDeliveries(node: RabbitmqNode, count: number): Promise<void> {
   const definition = `[{<<"delivery-limit">>, ${count}}]`;
   const policy = `<<"/">>, <<"limit">>, <<".*">>, ${definition}, 0, <<"queues">>, ${by}`;
@@ -83,19 +86,19 @@ export async function limitDeliveries(node: RabbitmqNode, count: number): Promis
 }
 
 /**
- * Writes to the disk which quorum queues there are: RabbitMQ 3.10 does so only every half second, and a younger queue does not
- * survive `kill -9` (docs/reference/messages.md).
+ * Writes the list of quorum queues to disk. RabbitMQ 3.10 does so only every half second, and a younger queue does
+ * not survive `kill -9` (docs/reference/messages.md).
  */
 export async function saveQuorumQueues(node: RabbitmqNode): Promise<void> {
   await evaluate(node, "lists:foreach(fun dets:sync/1, dets:all())");
 }
 
-/** Bounds the memory of the broker, which takes no messages above that; 0 bytes block every publisher. */
+/** Limits the broker's memory; above the limit it accepts no messages. A limit of 0 bytes blocks every publisher. */
 export async function limitMemory(node: RabbitmqNode, megabytes: number): Promise<void> {
   await evaluate(node, `ok = vm_memory_monitor:set_vm_memory_high_watermark({absolute, "${megabytes}MB"})`);
 }
 
-/** In RabbitMQ's own records: who did it. */
+/** The user in RabbitMQ's own records of these changes. */
 const by = '<<"test">>';
 
 async function grant(
@@ -112,7 +115,10 @@ function binary(text: string): string {
   return `<<"${text}">>`;
 }
 
-/** The value of an Erlang expression, without the quotes of a string. `-R`: the node names its callers, of whom there may be several. */
+/**
+ * The value of an Erlang expression, without the quotes of a string. `-R`: the node names its callers, because there
+ * may be several.
+ */
 function evaluate({ cookie, distributionPort }: RabbitmqNode, expression: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const args = ["-R", "-c", cookie, "-address", `127.0.0.1:${distributionPort}`, "-e"];

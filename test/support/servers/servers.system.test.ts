@@ -10,7 +10,7 @@ const run: RunServers = hasServersOfRun()
   : await startServers();
 after(() => run.stop());
 
-test("files share one PostgreSQL, and each has databases of its own, which go with it", async (context) => {
+test("files share one PostgreSQL; each has its own databases, which are removed when the file ends", async (context) => {
   const [one, two] = await Promise.all([sharedPostgres(run.environment), sharedPostgres(run.environment)]);
   context.after(() => two.stop());
   const urls = await Promise.all([one, two, one].map((file) => file.createDatabase()));
@@ -29,7 +29,7 @@ async function existing(url: string, names: readonly string[]): Promise<string[]
   return rows.map(({ datname }) => datname);
 }
 
-test("files share one RabbitMQ, and a queue of one is not there for another", {
+test("files share one RabbitMQ, and a queue of one file is not visible to another", {
   skip: missingRabbitmq(),
 }, async (context) => {
   const [one, two] = await Promise.all([sharedRabbitmq(run.environment), sharedRabbitmq(run.environment)]);

@@ -1,4 +1,4 @@
-/** The PostgreSQL and the RabbitMQ of a test run, which its files share: a database and a virtual host for each. */
+/** The PostgreSQL and the RabbitMQ that the files of a test run share: a database and a virtual host for each file. */
 
 import { randomUUID } from "node:crypto";
 import {
@@ -17,39 +17,39 @@ import {
   removeVirtualHost,
 } from "./rabbitmq-node.ts";
 
-/** Names the URL of an administrator's database on the PostgreSQL of the run. */
+/** Names the variable with the URL of an administrator's database on the PostgreSQL of the run. */
 const postgresVariable = "SOLSTICE_TEST_POSTGRES";
 
-/** Holds a {@link RunRabbitmq} as JSON. */
+/** Names the variable with a {@link RunRabbitmq} as JSON. */
 const rabbitmqVariable = "SOLSTICE_TEST_RABBITMQ";
 
-/** Clients of all the files that run at one time; each orchestrator has a pool. */
+/** Clients of all files that run at the same time; each orchestrator has a connection pool. */
 const connectionsOfRun = 500;
 
 type RunRabbitmq = Pick<PrivateRabbitmq, "url" | "node">;
 
-/** A PostgreSQL server on which a test file has databases of its own. `stop` removes them. */
+/** A PostgreSQL server that holds the databases of a test file. `stop` removes them. */
 export type SharedPostgres = Omit<PrivatePostgres, "kill" | "start">;
 
 /** A virtual host of one test file. */
 export interface SharedRabbitmq {
-  /** Of the virtual host, with the name and password of a user who may do everything in it. */
+  /** The URL of the virtual host, with the name and password of a user who has all rights in it. */
   readonly url: string;
-  /** The same for a user who may declare nothing. */
+  /** The same URL for a user who may not declare. */
   readonly urlWithoutRights: string;
-  /** A queue at this moment; null when there is none of that name. */
+  /** The current state of a queue; null when it does not exist. */
   queueState(name: string): Promise<QueueState | null>;
   stop(): Promise<void>;
 }
 
 /** The servers of a run. */
 export interface RunServers {
-  /** For the processes of the test files. */
+  /** Environment variables for the processes of the test files. */
   readonly environment: Record<string, string>;
   stop(): Promise<void>;
 }
 
-/** Starts the servers of a run, for its runner; where RabbitMQ is not installed, files that need it are skipped. */
+/** Starts the servers of a run for its runner. Without RabbitMQ, files that need it are skipped. */
 export async function startServers(): Promise<RunServers> {
   const starts: Promise<RunServers>[] = [
     startPostgresOfRun(),
@@ -79,12 +79,12 @@ async function startRabbitmqOfRun(): Promise<RunServers> {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** True in a process of a run that has servers. */
+/** True in a process of a run that has shared servers. */
 export function hasServersOfRun(): boolean {
   return process.env[postgresVariable] !== undefined;
 }
 
-/** Databases of this test file, on the server of the run; without a run, on a server of its own. */
+/** The databases of this test file, on the server of the run; outside of a run, on a private server. */
 export async function sharedPostgres(environment: Environment = process.env): Promise<SharedPostgres> {
   const server = environment[postgresVariable];
   if (server === undefined) return startPrivatePostgres();
@@ -111,7 +111,7 @@ export async function sharedPostgres(environment: Environment = process.env): Pr
   };
 }
 
-/** A virtual host of this test file, on the broker of the run; without a run, on a broker of its own. */
+/** The virtual host of this test file, on the broker of the run; outside of a run, on a private broker. */
 export async function sharedRabbitmq(environment: Environment = process.env): Promise<SharedRabbitmq> {
   const shared = environment[rabbitmqVariable];
   const own = shared === undefined ? await startPrivateRabbitmq() : null;
