@@ -47,7 +47,7 @@ test("the tarball is installed as a service, upgraded under a running job and un
     {
       name: "left",
       commands:
-        "command -v solstice || true\nfind /etc /usr /var /opt -xdev -iname '*solstice*' 2>/dev/null || true",
+        "hash -r\ncommand -v solstice || true\nfind /etc /usr /var /opt -xdev -iname '*solstice*' 2>/dev/null || true",
     },
   ];
   const step = await runOnPageHost(context, steps, { installs: true, files: [tarball], timeoutMs: 600_000 });
