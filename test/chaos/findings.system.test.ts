@@ -32,8 +32,8 @@ const malformed = [Buffer.from("nonsense")];
 /** Job `calm` takes one attempt on host a; job `taken` loses host a, and succeeds on host b. */
 const history = `
 insert into jobs (id, request_id, request, state, state_since_at, image, label, cpu, ram_mb, disk_gb, fair_key, priority,
-  timeout_seconds, attempt, max_attempts, host_id, verdict_reason, submitted_at, finished_at)
-select id, 'request-' || id, '{}', 'succeeded', 0, 'image', 'red', 1, 1, 1, 'key', 0, 1, attempt, 2, host, 'completed', 0, 9
+  timeout_seconds, attempt, max_attempts, host_id, verdict_reason, submitted_at, finished_at, source)
+select id, 'request-' || id, '{}', 'succeeded', 0, 'image', 'red', 1, 1, 1, 'key', 0, 1, attempt, 2, host, 'completed', 0, 9, 'api'
 from (values ('calm', 1, 'a'), ('taken', 2, 'b')) as known (id, attempt, host);
 insert into job_transitions (job_id, attempt, from_state, to_state, at, host_id)
 values ('calm', 0, null, 'queued', 0, null), ('taken', 0, null, 'queued', 0, null),

@@ -89,7 +89,7 @@ export async function assertLogs(database: pg.Client): Promise<void> {
     received: string;
     stored: string;
   }>(
-    `select machines.job_id, log_length as told, logs.received,
+    `select machines.job_id, log_length as reported, logs.received,
             (select coalesce(sum(length), 0) from log_chunks
              where log_chunks.job_id = machines.job_id and log_chunks.attempt = machines.attempt
              and log_chunks.stream = 'output') as stored

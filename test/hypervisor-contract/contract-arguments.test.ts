@@ -4,7 +4,7 @@ import { parseContractArguments } from "./contract-arguments.ts";
 
 const parse = (line: string) => parseContractArguments(line.split(" ").filter((word) => word !== ""));
 
-test("a backend is run with what the operator gives, and defaults", () => {
+test("a backend runs with the settings of the operator, and defaults", () => {
   const defaults = {
     kind: "run",
     image: null,
@@ -21,10 +21,10 @@ test("a backend is run with what the operator gives, and defaults", () => {
   });
 });
 
-test("what is no order is refused in words", () => {
+test("wrong arguments are refused with a message", () => {
   const refused: [string, RegExp][] = [
-    ["", /Which backend/],
-    ["--backend xen", /Which backend/],
+    ["", /--backend is missing: choose libvirt/],
+    ["--backend xen", /--backend is missing: choose libvirt/],
     ["--backend noop file", /Unexpected argument/],
     ["--backend zones --image tiny.raw", /absolute path/],
     ["--backend zones --pool tank", /below a pool/],

@@ -1,7 +1,7 @@
 import { isAbsolute } from "node:path";
 import { parseArgs } from "node:util";
 
-/** What `npm run contract -- --help` says. */
+/** The output of `npm run contract -- --help`. */
 export const contractHelp = `npm run contract -- --backend libvirt|noop|zones [options]
 
 Runs the contract suite on one backend and says what holds. libvirt needs the system's libvirtd; zones uses the commands of
@@ -16,7 +16,7 @@ this host on illumos (as root; see --pool), and the stand-in elsewhere.
 Exits with 0 when all tests pass, with 1 when not, with 2 for arguments that are wrong. docs/contributing/testing.md tells more.
 `;
 
-/** What `npm run contract` is to do. */
+/** The parsed command line of `npm run contract`. */
 export type ContractOrder =
   | { readonly kind: "help" }
   | {
@@ -35,13 +35,13 @@ const options = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-/** Reads the arguments. Throws a `TypeError` that says what is wrong with them. */
+/** Reads the arguments. Throws a `TypeError` with the mistake. */
 export function parseContractArguments(args: readonly string[]): ContractOrder {
   const { values } = parseArgs({ args: [...args], options });
   if (values.help) return { kind: "help" };
   const { backend, image = null, pool, only = null } = values;
   if (backend !== "libvirt" && backend !== "noop" && backend !== "zones")
-    throw new TypeError("Which backend? --backend libvirt, noop or zones; --help tells more.");
+    throw new TypeError("--backend is missing: choose libvirt, noop or zones; see --help.");
   if (image !== null && !isAbsolute(image))
     throw new TypeError(`--image needs an absolute path, not ${image}.`);
   if (!/^[a-z][\w.:-]*(\/[\w.:-]+)+$/i.test(pool))

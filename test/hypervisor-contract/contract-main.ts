@@ -1,4 +1,4 @@
-// `npm run contract`: the contract suite on a backend of choice.
+// `npm run contract`: runs the contract suite on a chosen backend.
 import { spawnSync } from "node:child_process";
 import { errorText } from "../../src/core/errors.ts";
 import { type ContractOptions, testHypervisorContract } from "./contract.ts";
@@ -7,7 +7,7 @@ import { smallDiskNeedsRoot } from "./host-trouble.ts";
 
 type Run = Extract<ContractOrder, { kind: "run" }>;
 
-const notFilled = "the pool of a real host is not filled up for a test; on the stand-in it is";
+const notFilled = "the test does not fill the pool of a real host; it fills the stand-in's";
 
 const order = parsed(process.argv.slice(2));
 if (order !== null) {
@@ -42,7 +42,7 @@ function onlyFlag(pattern: string): string {
   return `--test-name-pattern=${pattern}`;
 }
 
-/** The runner takes a pattern only as an option of Node. */
+/** The test runner takes a pattern only as an option of Node. */
 function runOnly(pattern: string): void {
   const args = [...process.execArgv, onlyFlag(pattern), ...process.argv.slice(1)];
   process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
@@ -70,7 +70,7 @@ async function suites(order: Run): Promise<Record<string, ContractOptions>> {
   return zonesSuite(order);
 }
 
-/** On illumos with the commands of this host, and on the stand-in elsewhere. */
+/** On illumos with the commands of this host; elsewhere on the stand-in. */
 async function zonesSuite({ image, pool }: Run): Promise<Record<string, ContractOptions>> {
   const { createZonesOnIllumos, createZonesOnStandIn } = await import("./zones/hosts.ts");
   if (process.platform !== "sunos") {

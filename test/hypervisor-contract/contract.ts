@@ -13,7 +13,7 @@ export type { Behaviour, BrokenHost, ContractHarness, ContractOptions, Foreign }
 export { waitForPower } from "./contract/look.ts";
 export { randomJobId } from "./contract/scene.ts";
 
-/** The promises of {@link Hypervisor}, run on one backend. */
+/** Tests the promises of {@link Hypervisor} on one backend. */
 export function testHypervisorContract(name: string, options: ContractOptions): void {
   const { inMemory = false, cannotHappen = {} } = options;
   onScene(`hypervisor contract: ${name}`, options, (scene) => {
@@ -50,11 +50,11 @@ function onScene(title: string, options: ContractOptions, testAll: (scene: Scene
   });
 }
 
-/** What is not tried is told by name, so that nobody takes it for tried. */
+/** Reports the name of each failure that is not tested, so that it does not count as tested. */
 function reportImpossibleFailures(cannotHappen: NonNullable<ContractOptions["cannotHappen"]>): void {
   for (const [circumstance, reason] of Object.entries(cannotHappen)) {
     test(`cannot happen: ${circumstance}: ${reason}`, () => {
-      assert.match(reason, /\S+ \S+ \S+/, "say why, in a sentence");
+      assert.match(reason, /\S+ \S+ \S+/, "give the reason in a sentence");
     });
   }
 }

@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingTool, type RunCommand, runCommand } from "../../src/host/command.ts";
 
-/** Why a small file system cannot be mounted here, as a circumstance that cannot happen; none as root. */
+/** The reason why a small file system cannot be mounted here, as a circumstance that cannot happen; empty for root. */
 export const smallDiskNeedsRoot =
   process.getuid?.() === 0 ? {} : { "the disk is full": "mounting a small file system needs root" };
 
-/** A file system of `kibibytes` (multiples of 4) at a new directory, which `remove` unmounts and removes. */
+/** A file system of `kibibytes` (multiples of 4) at a new directory; `remove` unmounts and removes it. */
 export async function openSmallDisk(
   kibibytes: number,
 ): Promise<{ readonly directory: string; remove(): Promise<void> }> {
@@ -26,7 +26,7 @@ export async function openSmallDisk(
   };
 }
 
-/** Runs commands as `run` does on a host that lacks the programs of which `isMissing` says so. */
+/** Runs commands like `run`, on a host that lacks the programs for which `isMissing` is true. */
 export function withoutPrograms(run: RunCommand, isMissing: (program: string) => boolean): RunCommand {
   return async (program, args, options) => {
     if (isMissing(program)) throw missingTool(program);
@@ -41,7 +41,7 @@ export async function cutProgram(program: string, args: readonly string[]): Prom
   await once(child, "exit");
 }
 
-/** The names of a directory's files, in order; none where it is not there. */
+/** The names of a directory's files, in order; empty when it does not exist. */
 export function filesIn(directory: string, without: readonly string[] = []): string[] {
   if (!existsSync(directory)) return [];
   return readdirSync(directory)

@@ -16,10 +16,10 @@ import type { Behaviour, ContractHarness } from "./contract.ts";
 import { randomJobId } from "./contract.ts";
 import { cutProgram, filesIn, openSmallDisk, smallDiskNeedsRoot } from "./host-trouble.ts";
 
-/** So many processes are killed in `npm test`. */
+/** Number of killed processes in `npm test`. */
 const SAMPLED_KILLS = 3;
 
-/** A spec for a backend without guests: only the files and the runner's address matter. */
+/** A spec for a backend without virtual machines: only the files and the runner's address matter. */
 export function noopSpec(guest: {
   jobId: string;
   attempt: number;
@@ -52,7 +52,7 @@ export function runnerFile(script: string): GuestSpec["files"][number] {
   return { path: "/run/solstice/runner.sh", content, permissions: "0700" };
 }
 
-// `sleep` runs in the foreground: a shell acts on TERM only when it ends, which TERM to the whole group brings about.
+// `sleep` runs in the foreground: a shell acts on TERM only when `sleep` ends, and TERM to the whole group ends it.
 const runnerScripts: Record<Behaviour, string> = {
   obedient: 'echo "guest is up"; sleep 600',
   deaf: `trap 'echo "heard and ignored"' TERM; echo "guest is up"; while :; do sleep 600; done`,
@@ -67,7 +67,7 @@ export async function createProcessHarness(): Promise<ContractHarness> {
   const neighbour = processOptions({ dataDir, ownerId: randomJobId() });
   return {
     open: () => createNoopHypervisor(options),
-    // It keeps its guests in the same directory: elsewhere they would never meet.
+    // The neighbour keeps its guests in the same directory: in another one the two would never conflict.
     openNeighbour: () => createNoopHypervisor(neighbour),
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, files: [runnerFile(runnerScripts[behaviour])] }),
@@ -85,7 +85,7 @@ export async function createProcessHarness(): Promise<ContractHarness> {
     async crash(jobId) {
       const { pid } = guestPaths(guestsDir, jobId);
       const group = await until(
-        "the guest has noted its process",
+        "the guest has recorded its process",
         async () => Number(await readFile(pid, "utf8").catch(() => "")) || null,
       );
       process.kill(-group, "SIGKILL");
@@ -112,7 +112,7 @@ export async function createProcessHarness(): Promise<ContractHarness> {
   };
 }
 
-/** The processes that know a guest's directory from their environment, and have not ended. Linux only. */
+/** The running processes that have a guest's directory in their environment. Linux only. */
 async function processesIn(directory: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const environments = await Promise.all(
@@ -122,7 +122,7 @@ async function processesIn(directory: string): Promise<string[]> {
 }
 
 /**
- * The backend with processes, for a process that is killed.
+ * Opens the backend with processes, in a process that is killed.
  * @public
  */
 export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
@@ -142,7 +142,7 @@ function processFailures(options: NoopOptions): ContractHarness["failures"] {
       await hypervisor.create(spec);
       await hypervisor.start(spec.jobId);
       const without = createNoopHypervisor({ ...options, searchPath: "/nonexistent" });
-      await until("it is found", async () => (await without.power(spec.jobId)) === "running");
+      await until("the program is found", async () => (await without.power(spec.jobId)) === "running");
       const order = { number: 1, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
       return {
         fail: () => without.openShell(spec.jobId, order),
@@ -166,28 +166,28 @@ function processFailures(options: NoopOptions): ContractHarness["failures"] {
   };
 }
 
-/** What cannot go wrong with guests that are processes. */
+/** The failures that guests as processes cannot have. */
 export const processCannot = {
   "the hypervisor is gone": "the kernel of this host runs the processes",
-  "the network is missing": "the processes use the network of this host as it is",
-  "the image's file is gone": "the processes use the files of this host, and no image",
+  "the network is missing": "the processes use the network of this host directly",
+  "the image's file is gone": "the processes use the files of this host and no image",
   ...smallDiskNeedsRoot,
 } as const;
 
-/** What cannot happen to guests in memory. */
+/** The failures that guests in memory cannot have. */
 export const delayCannot = {
   "the hypervisor is gone": "the guests are objects of this process",
   "a tool is missing": "no program is run",
-  "the disk is full": "nothing is written to any disk",
+  "the disk is full": "the backend writes nothing to disk",
   "the network is missing": "the stand-ins call from this process",
   "the image's file is gone": "no guest reads an image",
-  "others have guests here": "no one else has guests in our memory",
-  "the process is killed": "the guests go with the process, and leave nothing",
+  "others have guests here": "guests in memory belong to one installation only",
+  "the process is killed": "the guests end with the process and leave nothing",
 } as const;
 
 /**
- * The noop backend with a stand-in. Its behaviour is that of the runner endpoint: one that never answers keeps the
- * stand-in waiting.
+ * The noop backend with a built-in runner. The behaviour is that of the runner endpoint: an endpoint that never
+ * answers keeps the built-in runner waiting.
  */
 export async function createDelayHarness(): Promise<ContractHarness> {
   const unanswered = new Map<string, ServerResponse>();
@@ -211,8 +211,8 @@ export async function createDelayHarness(): Promise<ContractHarness> {
     spec: ({ jobId, attempt, behaviour }) =>
       noopSpec({ jobId, attempt, runnerUrl: `http://127.0.0.1:${port}/${behaviour}/${jobId}` }),
     guestsDir: null,
-    plantForeign: () => assert.fail("nobody else has guests in our memory"),
-    // What runs the guest gives up when its endpoint refuses it.
+    plantForeign: () => assert.fail("guests in memory belong to one installation only"),
+    // The built-in runner gives up when its endpoint refuses it.
     async crash(jobId) {
       const response = await until("the stand-in calls", () => unanswered.get(jobId) ?? null);
       response.writeHead(400).end("refused");

@@ -1,4 +1,7 @@
-/** What the contract cannot kill, since each host has it once: the pool and the network are made, and an image is imported. */
+/**
+ * The kills that the contract cannot cover, since each host makes these steps once: creation of the pool and the
+ * network, and the import of an image.
+ */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +15,7 @@ import { createZonesOnStandIn } from "./zones/hosts.ts";
 
 const pool = "rpool/first";
 
-test("the first use of a host is killed at any step: the next one makes it ready, and its guest has the whole image", async () => {
+test("the first use of a host is killed at any step: the next use completes the host, and its guest has the whole image", async () => {
   const { steps } = await useAndKill(null);
   const names = steps.map(({ name }) => name).join("\n");
   for (const part of [
@@ -26,11 +29,11 @@ test("the first use of a host is killed at any step: the next one makes it ready
     const life = await useAndKill(point).catch((cause: unknown) => {
       throw new Error(`killed ${describePoint(point)}`, { cause });
     });
-    assert.ok(life.isDead, `${describePoint(point)} never came`);
+    assert.ok(life.isDead, `${describePoint(point)} was never reached`);
   }
 });
 
-/** Uses a new host for the first time, killed at `point`, then by a successor. */
+/** Uses a new host for the first time, killed at `point`, then with a successor. */
 async function useAndKill(point: KillPoint | null): Promise<Life> {
   const harness = await createZonesOnStandIn({ guests: "scripted", pool });
   try {
@@ -59,7 +62,7 @@ async function useAgain(
     const copy = join(spec.imagePath, "../copy");
     const disk = `/dev/zvol/rdsk/${diskDataset(pool, spec.jobId)}`;
     await run("dd", [`if=${disk}`, `of=${copy}`, "bs=1024k", "count=3"]);
-    assert.ok((await readFile(copy)).subarray(0, image.length).equals(image), "the image is not whole");
+    assert.ok((await readFile(copy)).subarray(0, image.length).equals(image), "the image is incomplete");
     await successor.start(spec.jobId);
     await successor.remove(spec.jobId);
     assert.deepEqual(await harness.whatIsLeft(spec.jobId), []);

@@ -6,6 +6,6 @@ testHypervisorContract("zones, on the stand-in", {
   setUp: () => createZonesOnStandIn({ guests: "scripted" }),
 });
 
-// In `npm test`, test/guests/zones.test.ts has the guests in QEMU.
+// In `npm test`, test/guests/zones.test.ts runs the guests in QEMU.
 if (isExhaustive)
   testHypervisorContract("zones, in QEMU", { setUp: () => createZonesOnStandIn({ guests: "qemu" }) });

@@ -1,19 +1,19 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-/** How much is run: `unit` starts no guest, broker, database or daemon; `all` adds what is exhaustive or long. */
+/** The extent of a run: `unit` starts no guest, broker, database or daemon; `all` adds exhaustive and long tests. */
 export type Tier = "unit" | "default" | "all";
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface RunArguments {
   readonly tier: Tier;
   /** Files or globs, relative to the project; empty: all files of the tier. */
   readonly files: readonly string[];
-  /** Null: a new one. */
+  /** The seed; null: a new seed. */
   readonly seed: number | null;
-  /** How many files run side by side that start programs; unit tests run one for each processor. */
+  /** Number of files that start programs and run in parallel; unit tests run one file for each processor. */
   readonly jobs: number;
-  /** Only tests whose names match run; null: all. */
+  /** Runs only tests whose names match this pattern; null: all. */
   readonly only: string | null;
   /** True: a skipped test fails the run. */
   readonly failsOnSkip: boolean;
@@ -38,7 +38,7 @@ const filesPerProcessor = 2.5;
 const maxJobs = 64;
 const maxSeed = 2 ** 31 - 1;
 
-/** Reads the command line; null where it asks for help. Throws a plain error that names the mistake. */
+/** Reads the command line; null when it contains `--help`. Throws a plain error that names the mistake. */
 export function parseRunArguments(
   args: readonly string[],
   environment: NodeJS.ProcessEnv,

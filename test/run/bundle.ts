@@ -7,14 +7,17 @@ import { programVariable } from "../support/program-variable.ts";
 /** Files and folders that the product reads beside its code. */
 const readFromRoot = ["package.json", "node_modules", "examples", "images", "docs", "deploy", "scripts"];
 
-/** What Node runs as a program or as a thread. */
+/** The entry points that Node runs as a program or as a thread. */
 const entryPoints = ["src/cli/main.ts", "src/store/postgres/lease-worker.ts"];
 
-/** Some dependencies are CommonJS, and require modules of Node. */
+/** Some dependencies are CommonJS and require modules of Node. */
 const banner =
   'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);';
 
-/** An `import` of `node:http` makes Node load its own fetch, for an export that is not used: 15 ms of a processor. This does not. */
+/**
+ * An `import` of `node:http` makes Node load its own fetch, for an export that is not used: 15 ms of processor time.
+ * A `require` does not.
+ */
 const modulesOfNode: Plugin = {
   name: "modules of Node",
   setup({ onResolve, onLoad }) {
@@ -31,8 +34,9 @@ const modulesOfNode: Plugin = {
 const startOfNode = "  main=$root/dist/cli/main.js\nfi\n";
 
 /**
- * Makes one file of the command line and all its dependencies, in a folder that looks like the installed package: a process starts
- * with half the processor time, and `npm test` starts hundreds. Returns the variable that has the tests start it.
+ * Bundles the command line and all its dependencies into one file, in a folder that looks like the installed package:
+ * a process starts with half the processor time, and `npm test` starts hundreds. Returns the variable that makes the
+ * tests start it.
  */
 export async function bundleProgram(root: string): Promise<Record<string, string>> {
   const folder = join(root, "node_modules/.cache/solstice-bundle");
@@ -50,7 +54,7 @@ export async function bundleProgram(root: string): Promise<Record<string, string
     banner: { js: banner },
     external: ["pg-native"],
     plugins: [modulesOfNode],
-    // Half the text to read. Names stay, since messages and stacks show them.
+    // Half the text to read. Names stay, since messages and stacks contain them.
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: "none",
@@ -64,7 +68,9 @@ export async function bundleProgram(root: string): Promise<Record<string, string
   return { [programVariable]: program };
 }
 
-/** `bin/solstice` without its search, which starts a Node for its version: the Node of this run is new enough. */
+/**
+ * `bin/solstice` without its search, which starts each Node to read its version: the Node of this run is new enough.
+ */
 function launcher(root: string, main: string): string {
   const [, start] = readFileSync(join(root, "bin/solstice"), "utf8").split(startOfNode);
   if (start === undefined)

@@ -1,32 +1,32 @@
 import { inspect } from "node:util";
 
-/** A test that failed. */
+/** A failed test. */
 export interface Failure {
-  /** The names of the suites around it and its own. */
+  /** The names of the enclosing suites and of the test. */
   readonly name: readonly string[];
   readonly line: number | null;
   /** The error with its stack and causes. */
   readonly error: string;
 }
 
-/** A test that did not run. */
+/** A skipped test. */
 export interface Skipped {
   readonly name: string;
   readonly reason: string;
 }
 
-/** How a file ended. */
+/** The outcome of a test file. */
 export interface FileResult {
   readonly path: string;
   readonly ms: number;
   readonly passed: number;
   readonly failures: readonly Failure[];
   readonly skipped: readonly Skipped[];
-  /** The end of what it wrote to stdout and stderr, and of its diagnostics. */
+  /** The end of the file's stdout and stderr, and of its diagnostics. */
   readonly output: string;
 }
 
-/** So much of a file's output is kept. */
+/** Number of characters of a file's output that are kept. */
 const outputCharsKept = 8000;
 const inspectDepth = 4;
 
@@ -36,7 +36,7 @@ export interface TestEvent {
   readonly data?: EventData;
 }
 
-/** What an event has; the fields differ with its type. */
+/** The fields of an event; they differ with its type. */
 export interface EventData {
   readonly name?: string;
   readonly nesting?: number;
@@ -56,16 +56,16 @@ export interface EventData {
   };
 }
 
-/** Reads events and makes a file's result of them. */
+/** Reads events and builds the result of a file. */
 export interface Collector {
   add(event: TestEvent): void;
-  /** `mustHaveTests`: a file without a test has failed. */
+  /** The result so far. `mustHaveTests`: a file without a test has failed. */
   result(mustHaveTests: boolean): Omit<FileResult, "path" | "ms">;
 }
 
 /**
- * Reads the events of a file's tests. Only leaves count: a suite whose test failed is not a second failure. `outermost` is how deep
- * the tests of the file are: 1 where the file is a suite itself.
+ * Reads the events of a file's tests. Only leaves count: a suite whose test failed is not a second failure.
+ * `outermost` is the nesting depth of the file's tests: 1 when the file itself is a suite.
  */
 export function createCollector(outermost: number): Collector {
   const open: string[] = [];
@@ -78,7 +78,8 @@ export function createCollector(outermost: number): Collector {
   };
   const end = (type: string, data: EventData) => {
     const { name = "", nesting = 0, skip, details } = data;
-    // Node makes a test of the file as well, which passes also where the file has none; so does the suite of a file.
+    // Node makes a test of the file as well, which passes also when the file has no test; the suite of a file does
+    // the same.
     if (type === "test:pass" && (data.entryFile === undefined || nesting < outermost)) return;
     const path = [...open.slice(outermost, nesting), ...(nesting < outermost ? ["(file)"] : [name])];
     if (skip !== undefined && skip !== false) skipped.push({ name: path.join(" > "), reason: String(skip) });
@@ -102,7 +103,7 @@ export function createCollector(outermost: number): Collector {
   };
 }
 
-/** Frames of Node itself say nothing of the test. */
+/** Stack frames of Node itself are not useful. */
 const frameOfNode = /^\s+at .*\(?node:(internal|async_hooks)/;
 
 function describeError(error: NonNullable<EventData["details"]>["error"]): string {
@@ -110,7 +111,7 @@ function describeError(error: NonNullable<EventData["details"]>["error"]): strin
   const { exitCode, failureType, signal } = error;
   if (failureType === "testAborted")
     return "The file did not end in time, or the run was interrupted: it was ended.";
-  // The error of a whole file: its process ended, and no test of it failed.
+  // The error of a whole file: its process ended without a failed test.
   if (exitCode !== undefined) return `The file's process ended with ${signal ?? `exit code ${exitCode}`}.`;
   const text = inspect(error.cause ?? error, { depth: inspectDepth, colors: false });
   return text

@@ -1,5 +1,5 @@
-// `npm test`: runs test files side by side, each in a process of its own, reports progress, and ends with what a person
-// needs of the failures. `npm test -- --help` prints the options.
+// `npm test`: runs test files in parallel, each in a separate process, reports progress, and ends with the details of
+// the failures. `npm test -- --help` prints the options.
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { parseRunArguments, type RunArguments, runHelp } from "./arguments.ts";
@@ -9,7 +9,7 @@ import { formatDuration, formatSummary } from "./summary.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** A file that has not ended by then is killed: a test that hangs must not take the whole run with it. */
+/** Time limits of a file: after them it is killed, because a test that hangs must not block the whole run. */
 const timeoutSeconds = { unit: 120, default: 600, all: 7200 } as const;
 
 const exitCodes = { passed: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -51,7 +51,10 @@ async function runAll(order: RunArguments, files: readonly TestFile[]): Promise<
   return isFailed ? exitCodes.failed : exitCodes.passed;
 }
 
-/** What test/support/sampling.ts reads, and a cache of compiled code: a file's process starts in half the time with it. */
+/**
+ * The variables of test/support/sampling.ts, and a cache of compiled code, with which a file's process starts in half
+ * the time.
+ */
 function environment(order: RunArguments, seed: number): NodeJS.ProcessEnv {
   return {
     NODE_COMPILE_CACHE: join(root, "node_modules/.cache/solstice"),

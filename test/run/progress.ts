@@ -1,23 +1,26 @@
 import type { FileObserver } from "./run-file.ts";
 import { formatEnd, formatRunning } from "./summary.ts";
 
-/** On a terminal the line about what runs is drawn again this often; elsewhere it is printed only after such a silence, in ms. */
+/**
+ * On a terminal the line with the running files is drawn again at this interval; elsewhere it is printed only after
+ * such a silence, in ms.
+ */
 const terminalEveryMs = 1000;
 const silenceMs = 20_000;
 
-/** Where progress goes: a terminal's last line is replaced. */
+/** The destination of progress; on a terminal the last line is replaced. */
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
   write(text: string): unknown;
 }
 
-/** Reports what begins and ends. */
+/** Reports the begin and the end of files. */
 export interface Progress extends FileObserver {
   close(): void;
 }
 
-/** Prints a line for each file that ends, and in between which files run. */
+/** Prints a line for each file that ends, and in between the names of the running files. */
 export function startProgress(total: number, output: Output = process.stdout): Progress {
   const running = new Map<string, number>();
   let ended = 0;

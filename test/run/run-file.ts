@@ -1,7 +1,7 @@
 import { run } from "node:test";
 import { createCollector, type FileResult, type TestEvent } from "./file-result.ts";
 
-/** How files are run. */
+/** The settings of one file's run. */
 export interface RunFileOptions {
   readonly environment: NodeJS.ProcessEnv;
   readonly timeoutSeconds: number;
@@ -9,16 +9,16 @@ export interface RunFileOptions {
   readonly signal: AbortSignal;
 }
 
-/** Receives what happens to files. */
+/** Receives events of files. */
 export interface FileObserver {
   begin(path: string): void;
   end(result: FileResult): void;
 }
 
-/** How long a file may go on after its tests had to end: their clean-up. */
+/** Extra time for the clean-up of a file after its time limit. */
 const graceSeconds = 30;
 
-/** Runs one test file in a process of its own. */
+/** Runs one test file in a separate process. */
 export async function runFile(
   path: string,
   observer: FileObserver,
@@ -33,14 +33,14 @@ export async function runFile(
   return result;
 }
 
-/** What happens while a process runs a file. */
+/** The events of a process while it runs a file. */
 export function eventsOf(path: string, options: RunFileOptions): AsyncIterable<TestEvent> {
   return run({
     files: [path],
     concurrency: 1,
     env: options.environment,
     execArgv: ["--disable-warning=ExperimentalWarning", `--test-timeout=${options.timeoutSeconds * 1000}`],
-    // A file whose tests have ended, but whose process has not, is ended as well.
+    // Also ends a file whose tests have ended, but whose process has not.
     signal: AbortSignal.any([
       options.signal,
       AbortSignal.timeout((options.timeoutSeconds + graceSeconds) * 1000),

@@ -11,22 +11,25 @@ import type { TestFile } from "./select-files.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** With fewer files that start programs, each starts the servers that it needs itself, and the program runs from its sources. */
+/** With fewer files that start programs, each file starts its own servers, and the program runs from its sources. */
 const filesWorthServers = 5;
 
-/** So many unit test files run in one process. With more, a failure of the process says less; with fewer, Node starts more often. */
+/**
+ * Number of unit test files in one process. With more, a failure of the process is less specific; with fewer, Node
+ * starts more often.
+ */
 const filesTogether = 12;
 
-/** How {@link runFiles} runs them. */
+/** The settings of {@link runFiles}. */
 export interface RunFilesOptions extends RunFileOptions {
-  /** How many files that start programs run side by side. */
+  /** Number of files that start programs and run in parallel. */
   readonly jobs: number;
 }
 
 /**
- * Runs unit tests, some files in a process and one process more than there are processors, then the files that start programs;
- * those mostly wait, and so more of them run side by side. The servers that they share start meanwhile. After an interruption no
- * further file begins.
+ * Runs unit tests, some files in a process and one process more than there are processors, then the files that start
+ * programs; those mostly wait, so more of them run in parallel. Their shared servers start meanwhile. After an
+ * interruption no further file begins.
  */
 export async function runFiles(
   files: readonly TestFile[],
@@ -37,7 +40,7 @@ export async function runFiles(
     files.filter(({ isSystem }) => isSystem),
   ];
   const starting = systems.length < filesWorthServers ? null : prepareSystems();
-  // A failed start is reported where it is awaited.
+  // A failed start is reported by the `await` below.
   starting?.catch(() => {});
   const progress = startProgress(files.length);
   try {
@@ -53,7 +56,7 @@ export async function runFiles(
     return [...ofUnits, ...ofSystems];
   } finally {
     progress.close();
-    // Also where the unit tests ended early, and the servers are still starting.
+    // Also when the unit tests ended early and the servers are still starting.
     await starting?.then(
       (servers) => servers.stop(),
       () => {},
@@ -61,7 +64,7 @@ export async function runFiles(
   }
 }
 
-/** What the files that start programs share. */
+/** Starts the servers and bundles the program that the files share. */
 async function prepareSystems(): Promise<RunServers> {
   const variables = await bundleProgram(root);
   const servers = await startServers();

@@ -6,8 +6,8 @@ import { eventsOf, type FileObserver, type RunFileOptions, runFile } from "./run
 const severalFiles = join(import.meta.dirname, "several-files.ts");
 
 /**
- * Runs test files one after the other in one process. Where that process ends early, each file that had not ended runs in a process
- * of its own: so the file that ended it is found, and hides nothing that the others find.
+ * Runs test files one after the other in one process. When that process ends early, each file that had not ended runs
+ * in a separate process: this finds the file that ended the process, and shows the failures of the others.
  */
 export async function runTogether(
   paths: readonly string[],
@@ -25,7 +25,7 @@ export async function runTogether(
   return withFailuresOfProcess(results, reader.left());
 }
 
-/** A process that failed where each file passes has failed all the same: its last file shows it. */
+/** A process that failed although each file passes still counts as failed: its last file gets the failure. */
 function withFailuresOfProcess(results: readonly FileResult[], ofProcess: FileResult["failures"]) {
   const isExplained = results.some(({ failures }) => failures.length > 0);
   return results.map((result, place) =>
@@ -54,7 +54,7 @@ function readFiles(paths: readonly string[], observer: FileObserver) {
       observer.end(result);
       beginNext();
     },
-    /** Failures that belong to no file that has ended. */
+    /** Failures outside of any file that has ended. */
     left: () => collector.result(false).failures,
   };
 }

@@ -1,4 +1,4 @@
-/** The test runner itself, as a process, on test files that pass, fail, crash, skip and have no test. */
+/** Tests of the test runner as a process, on test files that pass, fail, crash, skip and have no test. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -33,7 +33,7 @@ function pathOf(name: string): string {
   return join(directory, `${name}.test.ts`);
 }
 
-/** Runs the runner on files and returns its exit code and all that it printed. */
+/** Runs the runner on files and returns its exit code and its output. */
 function runOn(names: readonly string[], args: readonly string[] = [], environment: NodeJS.ProcessEnv = {}) {
   const main = join(import.meta.dirname, "main.ts");
   const all = ["--disable-warning=ExperimentalWarning", main, ...args, ...names.map(pathOf)];
@@ -44,7 +44,7 @@ function runOn(names: readonly string[], args: readonly string[] = [], environme
   return { status, text: stdout + stderr };
 }
 
-test("all pass: exit code 0, a line for each file, skipped tests with their reason, the counts alone on a line", () => {
+test("all pass: exit code 0, a line for each file, skipped tests with their reason, the counts on a separate line", () => {
   const { status, text } = runOn(["passes", "skips"], ["--seed", "41"]);
   assert.equal(status, 0, text);
   assert.match(text, /^2 test files; seed 41 /);
@@ -53,7 +53,7 @@ test("all pass: exit code 0, a line for each file, skipped tests with their reas
   assert.match(text, /^2 passed, 0 failed, 1 skipped$/m);
 });
 
-test("a failure is shown with its place, its names, its error, what the file printed, and how to repeat it", () => {
+test("a failure is shown with its place, names, error, output of the file, and the command that repeats it", () => {
   const { status, text } = runOn(["fails"], ["--seed", "41"]);
   assert.equal(status, 1);
   assert.match(text, /^\[1\/1\] FAILED .*\n {4}a suite > two: .*not the same$/m);

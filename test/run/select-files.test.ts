@@ -6,7 +6,7 @@ import { selectFiles, slowestFirst } from "./select-files.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-test("the tiers hold each other: unit in default in all", () => {
+test("each tier contains the smaller one: unit in default in all", () => {
   const [unit, normal, all] = (["unit", "default", "all"] as const).map(
     (tier) => new Set(selectFiles(tier, [], root).map(({ path }) => path)),
   );
@@ -25,7 +25,7 @@ test("unit tests begin first, then the slowest of the others", () => {
   assert.deepEqual(names.slice(0, slowestFirst.length), slowestFirst);
 });
 
-test("what is named as slow exists", () => {
+test("the files of the list of slow files exist", () => {
   for (const path of slowestFirst) assert.ok(existsSync(join(root, path)), path);
 });
 

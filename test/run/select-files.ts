@@ -2,10 +2,10 @@ import { globSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Tier } from "./arguments.ts";
 
-/** Where test files are. */
+/** The patterns of test files. */
 const patterns = ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"];
 
-/** Files that take longest begin first, so that none of them is left alone at the end. The names are checked by a test. */
+/** The slowest files begin first, so that no slow file runs alone at the end. A test checks the names. */
 export const slowestFirst: readonly string[] = [
   "test/hypervisor-contract/libvirt.system.test.ts",
   "test/guests/libvirt.test.ts",
@@ -29,24 +29,24 @@ export const slowestFirst: readonly string[] = [
   "test/hosts/audit.test.ts",
 ];
 
-/** A test file and how it has to be run. */
+/** A test file and the way it runs. */
 export interface TestFile {
   readonly path: string;
-  /** True: it starts programs, and mostly waits for them. */
+  /** True: the file starts programs, and mostly waits for them. */
   readonly isSystem: boolean;
 }
 
 /** Folders whose tests run whole systems. */
 const systemFolders = /^(bench|test\/(docs|guests|hosts|jobs|messages|packages))\//;
 
-/** Whether a file starts real programs: its name says so, or its folder, or it is directly in `test/`. */
+/** True when a file starts real programs: its name or folder says so, or it is directly in `test/`. */
 function isSystem(path: string): boolean {
   return /\.(system|long)\.test\.ts$/.test(path) || systemFolders.test(path) || /^test\/[^/]+$/.test(path);
 }
 
 /**
- * The files to run, in the order in which they begin: unit tests, then those that start programs, the slowest first. Files that are
- * named on the command line, or in a folder that is, run whatever their tier. Throws where a name matches nothing.
+ * The files to run, in the order in which they begin: unit tests, then files that start programs, the slowest first.
+ * Files named on the command line, directly or by folder, run in every tier. Throws when a name matches nothing.
  */
 export function selectFiles(tier: Tier, named: readonly string[], root: string): readonly TestFile[] {
   const paths = named.length > 0 ? named.flatMap((name) => matching(name, root)) : filesOf(tier, root);

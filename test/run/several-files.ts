@@ -1,5 +1,5 @@
-// Runs several test files in one process, each as a suite that has its path as name: to start Node and to load the code that they
-// share costs more than the tests of most unit test files.
+// Runs several test files in one process, each as a suite named by its path: starting Node and loading the shared
+// code costs more than the tests of most unit test files.
 import { describe } from "node:test";
 import { pathToFileURL } from "node:url";
 import { filesVariable } from "./files-variable.ts";

@@ -1,11 +1,11 @@
 import type { FileResult } from "./file-result.ts";
 
-/** So many of the slowest files are listed. */
+/** Number of the slowest files that are listed. */
 const slowestListed = 10;
 const maxErrorLines = 40;
 const maxOutputLines = 40;
 
-/** Milliseconds as a person reads them: `850 ms`, `4.2 s`, `3 min 20 s`. */
+/** Formats milliseconds for people: `850 ms`, `4.2 s`, `3 min 20 s`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
@@ -14,7 +14,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** The line for a file that has ended: its number, how it ended, how long it took; below it what failed, in a line each. */
+/** The line for a file that has ended: its number, outcome and duration; below it a line for each failure. */
 export function formatEnd(result: FileResult, ended: number, total: number): string {
   const { path, ms, passed, failures } = result;
   const place = `[${String(ended).padStart(String(total).length)}/${total}]`;
@@ -24,7 +24,7 @@ export function formatEnd(result: FileResult, ended: number, total: number): str
   return [`${place} ${how} ${formatDuration(ms).padStart(10)}  ${path} (${tests})`, ...failed].join("\n");
 }
 
-/** What runs now, for how long, and how many files are left. */
+/** The line with the running files, their durations, and the number of files that are left. */
 export function formatRunning(state: {
   readonly running: ReadonlyMap<string, number>;
   readonly left: number;
@@ -36,7 +36,7 @@ export function formatRunning(state: {
   return `${failed}${state.left} files left; running: ${names.join(", ")}`;
 }
 
-/** What is printed when all is over: skipped tests, the slowest files, each failure, and the counts. */
+/** The text at the end: skipped tests, the slowest files, each failure, and the counts. */
 export function formatSummary(results: readonly FileResult[], seed: number): string {
   const failed = results.filter(({ failures }) => failures.length > 0);
   return [

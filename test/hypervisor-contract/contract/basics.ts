@@ -4,14 +4,14 @@ import { guestName } from "../../../src/core/job/job.ts";
 import { find } from "./look.ts";
 import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
 
-/** What holds before there is any guest. */
+/** Tests on a host without guests. */
 export function testQuietness(scene: Scene): void {
   test("preparing again changes nothing, and the host has an address for guests", async () => {
     await scene.hypervisor.prepare();
     assert.match(await scene.hypervisor.runnerHost(), /^[0-9.]+$/);
   });
 
-  test("a job without a guest is absent and quiet, but cannot start", async () => {
+  test("a job without a guest is absent and emits no events, but cannot start", async () => {
     const { hypervisor } = scene;
     const jobId = randomJobId();
     assert.equal(await hypervisor.power(jobId), "absent");
@@ -24,9 +24,9 @@ export function testQuietness(scene: Scene): void {
   });
 }
 
-/** What `create` promises. */
+/** Tests of `create`. */
 export function testCreation(scene: Scene): void {
-  test("creating twice is one guest without power; removing twice leaves nothing", async () => {
+  test("creating twice makes one guest without power; removing twice leaves nothing", async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
@@ -45,7 +45,7 @@ export function testCreation(scene: Scene): void {
     await assertNothingLeft(scene, jobId);
   });
 
-  test("a newer attempt replaces an older one, and never the other way round", async () => {
+  test("a newer attempt replaces an older one; an older one never replaces a newer one", async () => {
     const { hypervisor } = scene;
     const first = newSpec(scene, "obedient");
     const second = { ...first, attempt: 2 };
@@ -59,7 +59,7 @@ export function testCreation(scene: Scene): void {
     await hypervisor.remove(first.jobId);
   });
 
-  test("guests of different jobs are made, started and removed side by side", async () => {
+  test("guests of different jobs are made, started and removed in parallel", async () => {
     const { hypervisor } = scene;
     const specs = [newSpec(scene, "obedient"), newSpec(scene, "obedient"), newSpec(scene, "obedient")];
     const each = <Result>(act: (jobId: string) => Promise<Result>) =>

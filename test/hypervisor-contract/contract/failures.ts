@@ -4,11 +4,14 @@ import { isSolsticeError } from "../../../src/core/errors.ts";
 import { type ContractOptions, type HostFailure, hostFailures } from "./harness.ts";
 import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
 
-/** Whatever is wrong with a host has the same reason in every backend, and leaves nothing once it is repaired. */
+/**
+ * Tests that each failure of a host has the same reason in every backend, and leaves nothing once the host is
+ * repaired.
+ */
 export function testFailures(scene: Scene, { cannotHappen = {} }: ContractOptions): void {
   for (const failure of Object.keys(hostFailures) as HostFailure[]) {
     if (cannotHappen[failure] !== undefined) continue;
-    test(`${failure}: ${hostFailures[failure]}, with a remedy; repaired, it serves again`, async () => {
+    test(`${failure}: ${hostFailures[failure]}, with a remedy; repaired, it works again`, async () => {
       await assertFails(scene, failure);
     });
   }
@@ -17,7 +20,10 @@ export function testFailures(scene: Scene, { cannotHappen = {} }: ContractOption
 async function assertFails(scene: Scene, failure: HostFailure): Promise<void> {
   const { hypervisor, harness } = scene;
   const bringAbout = harness.failures[failure];
-  assert.ok(bringAbout, "the harness must bring it about, or the options say why it cannot happen");
+  assert.ok(
+    bringAbout,
+    "the harness must cause the failure, or the options must give the reason why it cannot happen",
+  );
   const spec = newSpec(scene, "obedient");
   const broken = await bringAbout(spec);
   try {

@@ -5,18 +5,18 @@ import { consoleOf, find, waitForConsole, waitForOneOf, waitForPower } from "./l
 import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
 import { assertNoShell, useShells } from "./shells.ts";
 
-/** How guests live and end. */
+/** Tests of the running and the end of guests. */
 export function testLives(scene: Scene, inMemory: boolean): void {
   testObedience(scene, inMemory);
   testEnds(scene);
 }
 
-/** The life of a guest that does what it is asked to: one boot for all of it. */
+/** Tests the life of an obedient guest, with one boot for all of the test. */
 function testObedience(scene: Scene, inMemory: boolean): void {
   const shells = inMemory
     ? "it has no line to a shell"
-    : "a line to its shell takes bytes both ways, outlives another start, gives way to a new one, and ends with its guest";
-  test(`a guest starts once, speaks on its console and obeys; ${shells}`, async () => {
+    : "a line to its shell transfers bytes both ways, survives another start, is replaced by a new one, and ends with its guest";
+  test(`a guest starts once, writes to its console and shuts down when requested; ${shells}`, async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
@@ -28,7 +28,7 @@ function testObedience(scene: Scene, inMemory: boolean): void {
     await waitForConsole(hypervisor, jobId, "guest is up");
     await hypervisor.start(jobId);
     await hypervisor.create(spec);
-    // Another start would have begun another console.
+    // A second boot would have begun another console.
     assert.match(await consoleOf(hypervisor, jobId), /guest is up/);
     assert.equal((await find(hypervisor, jobId))?.power, "running");
     await assertConsoleOffsets(hypervisor, jobId);
@@ -38,7 +38,7 @@ function testObedience(scene: Scene, inMemory: boolean): void {
     const stopped = waitForPower(hypervisor, jobId, "stopped");
     await hypervisor.requestShutdown(jobId);
     await stopped;
-    // A guest without a machine of its own ends what is left of it only now.
+    // A guest without a machine keeps its remains until this call.
     await hypervisor.destroy(jobId);
     await line?.ended;
     await hypervisor.remove(jobId);
@@ -47,7 +47,7 @@ function testObedience(scene: Scene, inMemory: boolean): void {
 }
 
 function testEnds(scene: Scene): void {
-  test("a guest that ends by itself is seen to", async () => {
+  test("the end of a guest that ends by itself is reported", async () => {
     const { hypervisor } = scene;
     const spec = newSpec(scene, "brief");
     await hypervisor.create(spec);
@@ -58,7 +58,7 @@ function testEnds(scene: Scene): void {
     await assertNothingLeft(scene, spec.jobId);
   });
 
-  test("a guest that crashes is seen to, is quiet as one without power, and can be removed", async () => {
+  test("the crash of a guest is reported; it is then like one without power, and can be removed", async () => {
     const { hypervisor, harness } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;

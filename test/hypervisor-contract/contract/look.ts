@@ -3,13 +3,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { guestName } from "../../../src/core/job/job.ts";
 import type { GuestPower, Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 
-/** How long a guest is waited for, under software emulation on a busy host. */
+/** Time limit for a guest, under software emulation on a busy host. */
 export const GUEST_TIMEOUT_MS = 120_000;
 
 const CONSOLE_LOOK_MS = 50;
 const MAX_CONSOLE_BYTES = 1_000_000;
 
-/** What is there of a job's guest; the attempt cannot be told where only files are left. */
+/** The guest of a job as the backend lists it; the attempt is unknown when only files are left. */
 export async function find(hypervisor: Hypervisor, jobId: string) {
   const { domains, directories } = await hypervisor.listInventory();
   const domain = domains.find((one) => one.jobId === jobId);
@@ -18,12 +18,15 @@ export async function find(hypervisor: Hypervisor, jobId: string) {
   return isLeftOver ? { name: guestName(jobId), jobId, attempt: null, power: "stopped" } : undefined;
 }
 
-/** As {@link waitForOneOf}, for one power. */
+/** Like {@link waitForOneOf}, for one power state. */
 export async function waitForPower(hypervisor: Hypervisor, jobId: string, wanted: GuestPower): Promise<void> {
   await waitForOneOf(hypervisor, jobId, [wanted]);
 }
 
-/** Waits for a guest's power. Looks only when woken (and once at first), so that a lost wake-up fails the test. */
+/**
+ * Waits for a guest's power state. Checks only after an event (and once at first), so that a lost event fails the
+ * test.
+ */
 export async function waitForOneOf(
   hypervisor: Hypervisor,
   jobId: string,
@@ -52,13 +55,14 @@ export async function consoleOf(hypervisor: Hypervisor, jobId: string): Promise<
   return (await hypervisor.readConsole(jobId, 0, MAX_CONSOLE_BYTES)).toString();
 }
 
-/** A console tells nobody that it grew, so this looks again until the text is there. */
+/** A console has no event when it grows, so this function polls until the text is there. */
 export async function waitForConsole(hypervisor: Hypervisor, jobId: string, text: string): Promise<void> {
   const deadline = Date.now() + GUEST_TIMEOUT_MS;
   for (;;) {
     const seen = await consoleOf(hypervisor, jobId);
     if (seen.includes(text)) return;
-    if (Date.now() > deadline) throw new Error(`the console does not say "${text}": ${seen.slice(-2000)}`);
+    if (Date.now() > deadline)
+      throw new Error(`the console does not contain "${text}": ${seen.slice(-2000)}`);
     await delay(CONSOLE_LOOK_MS);
   }
 }

@@ -4,9 +4,9 @@ import type { Hypervisor } from "../../../src/hypervisor/hypervisor.ts";
 import { find } from "./look.ts";
 import { assertNothingLeft, newSpec, type Scene } from "./scene.ts";
 
-/** What is not ours does not exist for us, under whatever name it is. */
+/** Tests that a backend leaves the guests of others alone, whatever their names. */
 export function testOwnership(scene: Scene): void {
-  test("what someone else made under a guest's name is never listed, replaced or removed: already_exists", async () => {
+  test("another owner's guest under the name of one of ours is never listed, replaced or removed: already_exists", async () => {
     const { hypervisor, harness } = scene;
     const spec = newSpec(scene, "obedient");
     const foreign = await harness.plantForeign(spec.jobId);
@@ -19,7 +19,7 @@ export function testOwnership(scene: Scene): void {
     }
   });
 
-  test("another installation's guest runs on, whatever is asked of ours; under its name ours cannot be made", async () => {
+  test("another installation's guest keeps running, whatever requests ours receives; a guest with its name cannot be made", async () => {
     const { hypervisor, harness } = scene;
     const neighbour = harness.openNeighbour?.();
     assert.ok(neighbour, "a backend that others may use beside us needs openNeighbour");

@@ -6,13 +6,13 @@ import { guestName } from "../../../src/core/job/job.ts";
 import { find, waitForConsole } from "./look.ts";
 import { assertNothingLeft, newSpec, randomJobId, type Scene } from "./scene.ts";
 
-/** What holds only for guests that leave something on the host. */
+/** Tests for guests that leave something on the host. */
 export function testPersistence(scene: Scene): void {
   testDirectories(scene);
   testSuccession(scene);
 }
 
-/** What holds only for guests in memory. */
+/** Tests for guests in memory. */
 export function testVanishing(scene: Scene): void {
   test("guests in memory vanish with the object that made them", async () => {
     const { harness } = scene;
@@ -28,7 +28,7 @@ export function testVanishing(scene: Scene): void {
 }
 
 function testDirectories(scene: Scene): void {
-  test("among the guests' directories only those of our form are listed, and a link is not followed", async () => {
+  test("among the guests' directories only those of our form are listed, and links are not followed", async () => {
     const { hypervisor, harness } = scene;
     assert.ok(harness.guestsDir);
     const linked = randomJobId();
@@ -50,7 +50,7 @@ function testDirectories(scene: Scene): void {
 }
 
 function testSuccession(scene: Scene): void {
-  test("one that is only connected finds a guest with its files, and removes it", async () => {
+  test("a backend that is only connected finds a guest with its files, and removes it", async () => {
     const { hypervisor, harness } = scene;
     const spec = newSpec(scene, "obedient");
     const { jobId } = spec;
@@ -69,7 +69,7 @@ function testSuccession(scene: Scene): void {
     await assertNothingLeft(scene, jobId);
   });
 
-  test("a successor finds the guest, asks it in vain, destroys it twice; it can start again and be removed under power", async () => {
+  test("a successor finds the guest, fails to shut it down, destroys it twice; it can start again and be removed while running", async () => {
     const { hypervisor, harness } = scene;
     const spec = newSpec(scene, "deaf");
     const { jobId } = spec;

@@ -3,24 +3,24 @@ import type { GuestShell, Hypervisor } from "../../../src/hypervisor/hypervisor.
 import { until } from "../../support/until.ts";
 import { GUEST_TIMEOUT_MS } from "./look.ts";
 
-/** How often a text is typed again that has not come back. */
+/** Interval for typing a text again that has not come back, in ms. */
 const TYPE_AGAIN_MS = 2000;
 
 const order = { number: 7, term: "dumb", rows: 24, columns: 80, mode: "plain" } as const;
 
-/** Asserts that a job's guest cannot be entered. */
+/** Asserts that the guest of a job has no shell. */
 export async function assertNoShell(hypervisor: Hypervisor, jobId: string): Promise<void> {
   await assert.rejects(hypervisor.openShell(jobId, order), { code: "hypervisor_failed" });
 }
 
 /**
- * Uses the line to the shell of an obedient guest that is up, which gives back what is typed; then a second one, which stays open:
- * `ended` resolves once it is closed.
+ * Uses the line to the shell of an obedient guest that is up, which echoes what is typed; then a second line, which
+ * stays open: `ended` resolves once it is closed.
  */
 export async function useShells(hypervisor: Hypervisor, jobId: string): Promise<{ ended: Promise<void> }> {
   const first = await hypervisor.openShell(jobId, order);
   await echoes(first, "one");
-  // A running guest stays as it is, and so does what runs in it.
+  // A second start of a running guest changes neither the guest nor its processes.
   await hypervisor.start(jobId);
   await echoes(first, "still one");
   await first.resize({ rows: 50, columns: 120 });
@@ -33,8 +33,8 @@ export async function useShells(hypervisor: Hypervisor, jobId: string): Promise<
 }
 
 /**
- * Types a text until it comes back. A guest that is up may not have opened its line yet: what is typed before then is lost, so
- * the text is typed again. One listener stays for the whole time, since bytes come in pieces.
+ * Types a text until it comes back. A guest that is up may not have opened its line yet: text typed before then is
+ * lost, so it is typed again. One listener stays for the whole time, since bytes arrive in pieces.
  */
 async function echoes({ stream }: GuestShell, text: string): Promise<void> {
   let seen = "";
@@ -53,7 +53,7 @@ async function echoes({ stream }: GuestShell, text: string): Promise<void> {
   }
 }
 
-/** Waits for the end of a line, whether it is a good one or an error. */
+/** Waits for the end of a line, with or without an error. */
 async function closed({ stream }: GuestShell): Promise<void> {
   stream.on("error", () => {});
   stream.resume();

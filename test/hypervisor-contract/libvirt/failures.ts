@@ -13,10 +13,10 @@ import type { BrokenHost, ContractHarness } from "../contract.ts";
 import { openSmallDisk, withoutPrograms } from "../host-trouble.ts";
 import { openLibvirtProxy } from "./proxy.ts";
 
-/** Too little for an overlay, in KiB: its header alone takes three pages of 4 KiB. */
+/** Too small for an overlay, in KiB: its header alone takes three pages of 4 KiB. */
 const TOO_SMALL_KIB = 8;
 
-/** Each failure of a host of libvirt, brought about for real. */
+/** Functions that cause each failure of a libvirt host for real. */
 export function libvirtFailures(
   client: LibvirtClient,
   options: LibvirtHypervisorOptions,
@@ -60,7 +60,7 @@ export function libvirtFailures(
 
 type Open = (changes: Partial<LibvirtHypervisorOptions>) => Promise<Hypervisor>;
 
-/** libvirtd goes away under a call. */
+/** Ends the connection to libvirtd during a call. */
 async function cutTheWire(open: Open): Promise<BrokenHost> {
   const directory = await mkdtemp(join(tmpdir(), "si-"));
   const proxy = await openLibvirtProxy(directory);
@@ -76,7 +76,7 @@ async function cutTheWire(open: Open): Promise<BrokenHost> {
   };
 }
 
-/** A network is stopped between a guest's create and its start. */
+/** Stops a network between a guest's create and its start. */
 async function stopTheNetwork(scene: {
   client: LibvirtClient;
   open: Open;

@@ -24,10 +24,10 @@ import { libvirtFailures } from "./failures.ts";
 export const SYSTEM_URI = "qemu:///system";
 const IMAGE_BUILD_SECONDS = 1800;
 
-/** So many processes are killed in `npm test`; each takes some seconds. */
+/** Number of killed processes in `npm test`; each takes some seconds. */
 const SAMPLED_KILLS = 2;
 
-/** Why the system's libvirt cannot be used here, as a reason to skip a test; false when it can. */
+/** The reason why the system's libvirt cannot be used here, for the `skip` option of a test; otherwise false. */
 export async function missingSystemLibvirt(): Promise<string | false> {
   try {
     (await createLibvirtClient({ uri: SYSTEM_URI })).close();
@@ -37,21 +37,21 @@ export async function missingSystemLibvirt(): Promise<string | false> {
   }
 }
 
-/** The tiny guest of images/, built when it is not there yet. */
+/** The tiny guest of images/, built when it does not exist yet. */
 export async function tinyImage(): Promise<string> {
   const build = join(import.meta.dirname, "../../../images/build.sh");
   const { stdout } = await runCommand("sh", [build, "tiny"], { deadlineSeconds: IMAGE_BUILD_SECONDS });
   return stdout.trim();
 }
 
-/** A directory that QEMU's user can pass through. */
+/** A directory that QEMU's user can enter. */
 export async function openTemporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "solstice-hypervisor-"));
   await chmod(directory, 0o711);
   return directory;
 }
 
-/** Writes an ISO seed with the tool that the product uses, and of its code only the text of the network. */
+/** Writes an ISO seed with the tool that the product uses, and with the product's text for the network only. */
 export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
   const directory = `${path}.d`;
   await mkdir(directory);
@@ -63,7 +63,7 @@ export async function writeTestSeed(path: string, seed: Seed): Promise<void> {
   await rm(directory, { recursive: true });
 }
 
-/** What a guest of the system's libvirt needs, for a test that wants to change some of it. */
+/** The spec of a guest of the system's libvirt, for a test that changes some of its fields. */
 export function testSpec(guest: {
   jobId: string;
   attempt: number;
@@ -98,7 +98,7 @@ const bootScripts: Record<Behaviour, string> = {
   brief: `${sayUp}poweroff -f\n`,
 };
 
-/** A seed of the tiny guest that runs a script when it has booted. */
+/** A seed of the tiny guest that runs a script after its boot. */
 export function tinySeed(jobId: string, bootScript: string): Seed {
   const content = Buffer.from(bootScript).toString("base64");
   return {
@@ -155,7 +155,7 @@ export async function createLibvirtHarness(): Promise<ContractHarness> {
 }
 
 /**
- * The backend, for a process that is killed.
+ * Opens the backend in a process that is killed.
  * @public
  */
 export function openVictim(options: { dataDir: string; ownerId: string }): Hypervisor {
@@ -163,14 +163,14 @@ export function openVictim(options: { dataDir: string; ownerId: string }): Hyper
 }
 
 /**
- * What changes nothing on the host is no step.
+ * True when a program changes nothing on the host, and so is not a step.
  * @public
  */
 export function onlyLooks(program: string, args: readonly string[]): boolean {
   return program === "qemu-img" && args[0] === "info";
 }
 
-/** The calls that change something; what only asks is no step. */
+/** The libvirt calls that change something; read-only calls are not steps. */
 const changingCalls = new Map<number, string>(
   [
     procedures.domainDefineXmlFlags,

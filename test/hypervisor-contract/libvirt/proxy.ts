@@ -4,16 +4,16 @@ import { join } from "node:path";
 /** The socket of the system's libvirt daemon. */
 const SYSTEM_SOCKET = "/run/libvirt/libvirt-sock";
 
-/** A wire to the system's libvirtd that can be cut. */
+/** A proxy for the system's libvirtd, whose connections can be cut. */
 export interface LibvirtProxy {
-  /** For a libvirt client. */
+  /** The URI for a libvirt client. */
   readonly uri: string;
-  /** From now on whatever a client says is lost, and so is its connection; nobody answers any more. */
+  /** Drops all data and connections of clients, and accepts no new connection. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** Listens in `directory`, and passes everything on in both directions. */
+/** Listens in `directory`, and forwards all data in both directions. */
 export async function openLibvirtProxy(directory: string): Promise<LibvirtProxy> {
   const path = join(directory, "libvirt-proxy");
   const clients = new Set<Socket>();

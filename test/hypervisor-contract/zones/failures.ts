@@ -7,14 +7,14 @@ import { removeNetwork } from "./look.ts";
 import { looks } from "./looks.ts";
 import { openZones, type ZonesNetwork, type ZonesPlace, zonesSettings } from "./place.ts";
 
-/** A network that is lost. */
+/** The network that the test removes. */
 const otherNetwork: ZonesNetwork = {
   link: "solcontract1",
   vnic: "solcontracthost1",
   addresses: "10.99.78",
 };
 
-/** Each failure of an illumos host, brought about for real. */
+/** Functions that cause each failure of an illumos host for real. */
 export function zonesFailures(host: ZonesTestHost, place: ZonesPlace): ContractHarness["failures"] {
   const { run, fillPool } = host;
   const on = async (
@@ -31,7 +31,7 @@ export function zonesFailures(host: ZonesTestHost, place: ZonesPlace): ContractH
   return {
     "the hypervisor is gone": () =>
       on((hypervisor) => hypervisor.listInventory(), withoutPrograms(run, isOfIllumos)),
-    // An image that is not in the pool yet is unpacked by qemu-img.
+    // qemu-img unpacks an image that is not in the pool yet.
     "a tool is missing": (spec) =>
       on(
         (hypervisor) => hypervisor.create({ ...spec, imageFormat: "qcow2", imageDigest: "cd".repeat(32) }),
@@ -65,7 +65,7 @@ async function fillThePool(
   };
 }
 
-/** The link that guests' cards are over goes, and the cards with it, between a guest's create and its start. */
+/** Removes the link below the guests' network cards, and the cards with it, between a guest's create and its start. */
 async function loseTheNetwork(host: ZonesTestHost, place: ZonesPlace, spec: GuestSpec): Promise<BrokenHost> {
   const settings = zonesSettings(place.settings.pool, otherNetwork, 2);
   const hypervisor = openZones({ ...place, settings }, host.run);

@@ -10,32 +10,32 @@ import { removeNetwork, whatIsLeft } from "./look.ts";
 import { openZones, suiteNetwork, type ZonesPlace, zonesPlace } from "./place.ts";
 import { zonesSteps } from "./steps.ts";
 
-/** A host with the commands of illumos: a real one, or the stand-in. */
+/** A host with the commands of illumos: a real host, or the stand-in. */
 export interface ZonesTestHost {
-  /** A dataset of the suite's own, which does not exist and whose parent does. */
+  /** A dataset of the suite's own: it does not exist, but its parent does. */
   readonly pool: string;
   readonly seeds: ZonesPlace["seeds"];
   readonly spec: ContractHarness["spec"];
   /** Runs the backend's commands. */
   readonly run: RunCommand;
-  /** Runs the suite's own commands; it is not told apart from `run` where nothing is recorded. */
+  /** Runs the suite's own commands; the same as `run` on a host that records nothing. */
   readonly suiteRun: RunCommand;
-  /** How quick the backend is, where not as on a real host. */
+  /** Time settings of the backend that differ from those on a real host. */
   readonly pace: Pick<ZonesPlace, "pollMs" | "observePauseMs">;
-  /** Kills all that runs in a zone. */
+  /** Kills all processes in a zone. */
   crash(zone: string): Promise<void>;
-  /** Takes the pool's room away until the function that it returns is called; null where that cannot be done. */
+  /** Fills the pool; the function that it returns frees the space again; null when that is not possible. */
   readonly fillPool: (() => () => void) | null;
   readonly victim: Pick<Victim, "environment" | "sampled">;
-  /** What the model of a kill needs of this host; null where only real processes can be killed. */
+  /** The model of a kill on this host; null when only real processes can be killed. */
   readonly model: Pick<VictimModel, "run" | "haltAt" | "endedCommands"> | null;
   close(): Promise<void>;
 }
 
-/** The zones backend on a host. All that the suite itself does and looks at is done by the host's commands. */
+/** The zones backend on a host. The suite also uses the host's commands for its own changes and checks. */
 export async function createZonesHarness(host: ZonesTestHost): Promise<ContractHarness> {
   const { pool, run, suiteRun, seeds, pace } = host;
-  // A short path: sockets below it have a bounded one.
+  // A short path, because socket paths have a length limit.
   const dataDir = await mkdtemp("/tmp/sz-");
   const common = { seeds, ...pace };
   const place = zonesPlace({ ...common, dataDir, pool, first: 2 });

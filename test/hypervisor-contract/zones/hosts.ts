@@ -8,35 +8,35 @@ import type { ContractHarness } from "../contract.ts";
 import { testSpec, tinyImage } from "../libvirt/harness.ts";
 import { createZonesHarness } from "./harness.ts";
 
-/** What the tests' image is imported under: one import for all guests. */
+/** The digest of the tests' image: one import for all guests. */
 const imageDigest = "ab".repeat(32);
 
-/** How large the image is of guests that read none; no multiple of a block. */
+/** Size of the image for guests that read none; not a multiple of a block. */
 const imageBytes = 2.5 * 1024 * 1024 + 100;
 
-/** Quicker than on a real host: the tests wait for what the watch sees. */
+/** Faster than on a real host: the tests wait until the watch has polled. */
 const quickPace = { pollMs: 50, observePauseMs: 20 };
 
-/** So many processes are killed on the stand-in in `npm test`, to check the model of a kill. */
+/** Number of processes killed on the stand-in in `npm test`, to check the model of a kill. */
 const sampledOnStandIn = 1;
 
-/** On a real host there is no model. */
+/** A real host has no model. */
 const sampledOnIllumos = 30;
 
-/** How long `zoneadm shutdown` waits for a deaf guest on the stand-in, in seconds. */
+/** Time limit of `zoneadm shutdown` for a deaf guest on the stand-in, in seconds. */
 const shutdownSeconds = 2;
 
 const poolBytes = 64 * 1024 ** 3;
 
 /**
- * The zones backend on the stand-in. `scripted`: its guests are no machines, and do what a test guest does; `qemu`: real boots of the
- * tiny guest.
+ * The zones backend on the stand-in. `scripted`: its guests are not machines, and behave like a test guest; `qemu`:
+ * real boots of the tiny guest.
  */
 export async function createZonesOnStandIn(options: {
   guests: "scripted" | "qemu";
   /** A dataset that does not exist; its parent is the pool. */
   pool?: string;
-  /** The tiny guest as a raw image; default: it is built. */
+  /** The tiny guest as a raw image; built by default. */
   image?: string | null;
 }): Promise<ContractHarness> {
   const { guests } = options;
@@ -103,12 +103,13 @@ async function tinySpec(raw: string | null): Promise<ContractHarness["spec"]> {
   return (guest) => ({ ...testSpec({ ...guest, imagePath }), imageFormat, imageDigest });
 }
 
-/** How the stand-in has a command die halfway, and how it says that one has ended. */
+/** The functions by which the stand-in makes a command die halfway, and reports that a command has ended. */
 function haltingOf(standIn: StandIn) {
   return {
     haltAt({ step, nth }: KillPoint): () => void {
       const [command = "", ...words] = step.split(" ");
-      // What names of steps leave out may be anything. One gap for several in a row: each more would multiply the time of a match.
+      // The parts that step names leave out match anything. Adjacent gaps become one: each more would multiply the
+      // time of a match.
       const parts = words.join(" ").split(/(?:job-ID|ID|CARD|MAC|NUMBER| )+/);
       const pattern = new RegExp(`^${parts.map((part) => RegExp.escape(part)).join("[^]*?")}`);
       const fault = standIn.fault({ command, arguments: pattern, nth }, { kind: "die", when: "halfway" });

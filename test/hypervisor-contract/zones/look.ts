@@ -10,7 +10,10 @@ import { parseZoneList } from "../../../src/hypervisor/zones/zone/zone-list.ts";
 import { filesIn } from "../host-trouble.ts";
 import type { ZonesNetwork, ZonesPlace } from "./place.ts";
 
-/** What of a job is on the host, by the commands of illumos: its zone, datasets, files, and links that belong to no guest. */
+/**
+ * The parts of a job on the host, found with the commands of illumos: its zone, datasets, files, and links that
+ * belong to no guest.
+ */
 export async function whatIsLeft(run: RunCommand, place: ZonesPlace, jobId: string): Promise<string[]> {
   const name = guestName(jobId);
   const zones = parseZoneList((await run("zoneadm", ["list", "-cp"])).stdout);
@@ -26,11 +29,11 @@ export async function whatIsLeft(run: RunCommand, place: ZonesPlace, jobId: stri
 
 function filesOf({ dataDir }: ZonesPlace, jobId: string): string[] {
   const { directory } = guestPaths(guestsDirectory(dataDir), jobId);
-  // When a console is there is a matter of time.
+  // The moment when a console appears depends on timing.
   return [...(existsSync(directory) ? [directory] : []), ...filesIn(directory, ["console.log"])];
 }
 
-/** The link of the guest whose slot is written down, with what it may do. */
+/** The link of the guest whose slot is recorded, with the link's permissions. */
 async function linkOf(run: RunCommand, { ownerId, dataDir }: ZonesPlace, jobId: string): Promise<string[]> {
   const slot = await readSlot(guestPaths(guestsDirectory(dataDir), jobId).slot);
   const link = `${vnicPrefix(ownerId)}${slot}`;
@@ -39,7 +42,7 @@ async function linkOf(run: RunCommand, { ownerId, dataDir }: ZonesPlace, jobId: 
   return [link, ...(await lines(run, "dladm", ["show-linkprop", ...properties]))];
 }
 
-/** A link does not say whose it is, but each of ours belongs to a slot that a directory has. */
+/** A link has no owner field, but each of ours belongs to a slot that a directory records. */
 async function linksOfNobody(run: RunCommand, { ownerId, dataDir }: ZonesPlace): Promise<string[]> {
   const directories = await readGuestDirectories(guestsDirectory(dataDir));
   const slots = await Promise.all(directories.map(({ path }) => readSlot(join(path, "slot"))));
@@ -53,7 +56,7 @@ function vnics(run: RunCommand): Promise<string[]> {
   return lines(run, "dladm", ["show-vnic", "-p", "-o", "link"]);
 }
 
-/** Removes a link with all that is over it. What is not there is left out. */
+/** Removes a link with everything above it. Missing parts are skipped. */
 export async function removeNetwork(
   run: RunCommand,
   network: Pick<ZonesNetwork, "link" | "vnic">,

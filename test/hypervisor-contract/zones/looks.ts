@@ -1,4 +1,4 @@
-/** The commands of illumos that only look, by their arguments. */
+/** The read-only commands of illumos, by their arguments. */
 export const looks: Readonly<Record<string, RegExp>> = {
   zoneadm: /^(-z \S+ )?list\b/,
   zonecfg: /^-z \S+ (export|info)\b/,
@@ -9,7 +9,7 @@ export const looks: Readonly<Record<string, RegExp>> = {
   zonename: /^/,
 };
 
-/** Whether a command changes nothing on its host. */
+/** True when a command changes nothing on its host. */
 export function onlyLooks(command: string, args: readonly string[]): boolean {
   return looks[command]?.test(args.join(" ")) === true;
 }

@@ -7,7 +7,7 @@ import type { Hypervisor, WriteSeed } from "../../../src/hypervisor/hypervisor.t
 import { createZonesHypervisor } from "../../../src/hypervisor/zones/zones.ts";
 import { randomJobId } from "../contract.ts";
 
-/** What a backend of zones is made of; plain data, so that a child process can make it as well. */
+/** The settings of a zones backend; plain data, so that a child process can use them as well. */
 export interface ZonesPlace {
   readonly dataDir: string;
   readonly ownerId: string;
@@ -18,11 +18,11 @@ export interface ZonesPlace {
   readonly observePauseMs?: number;
 }
 
-/** What the suite's own links are called, and where its guests have their addresses. */
+/** The names of the suite's own links, and the subnet of its guests. */
 export interface ZonesNetwork {
   readonly link: string;
   readonly vnic: string;
-  /** The first three bytes of the addresses, of which the host has the first: `10.99.77`. */
+  /** The first three bytes of the addresses; the host has the first address: `10.99.77`. */
   readonly addresses: string;
 }
 
@@ -48,7 +48,7 @@ export function zonesSettings(
   };
 }
 
-/** Where an installation of its own is. */
+/** The settings of one installation. */
 export function zonesPlace(
   options: Pick<ZonesPlace, "dataDir" | "seeds" | "pollMs" | "observePauseMs"> & {
     pool: string;
@@ -59,7 +59,7 @@ export function zonesPlace(
   return { ...rest, ownerId: randomJobId(), settings: zonesSettings(pool, suiteNetwork, first) };
 }
 
-/** The backend at a place. */
+/** The backend with these settings. */
 export function openZones(place: ZonesPlace, run: RunCommand): Hypervisor {
   const { seeds, ...rest } = place;
   const write = seeds === "plain" ? writePlainSeed : writeSeed;
@@ -67,7 +67,7 @@ export function openZones(place: ZonesPlace, run: RunCommand): Hypervisor {
 }
 
 /**
- * The backend, for a process that is killed: the commands are found by PATH.
+ * Opens the backend in a process that is killed; its commands are found by PATH.
  * @public
  */
 export function openVictim(place: ZonesPlace): Hypervisor {

@@ -1,6 +1,6 @@
 import { onlyLooks } from "./looks.ts";
 
-/** How a victim whose backend is zones is made, and how its steps are told. */
+/** The module that opens a zones victim, and the names of its steps. */
 export const zonesSteps = {
   module: new URL("place.ts", import.meta.url).href,
   hooks: import.meta.url,
@@ -13,7 +13,8 @@ export { onlyLooks };
 const halting = ["zfs", "zonecfg", "zoneadm", "dladm", "ipadm", "dd"];
 
 /**
- * A command of the stand-in dies halfway by itself: the stand-in was told to have it do so. One of illumos is killed.
+ * True for a command of the stand-in, which dies halfway by itself, because the stand-in was configured so. A command
+ * of illumos is killed.
  * @public
  */
 export function haltsItself(program: string): boolean {

@@ -10,10 +10,13 @@ import type { LifeOrder } from "./victim-main.ts";
 
 const MAIN = join(import.meta.dirname, "victim-main.ts");
 
-/** A life that hangs is ended after this. */
+/** A life that hangs is ended after this time. */
 const LIFE_TIMEOUT_MS = 180_000;
 
-/** Has a process live a guest's life, and kills it (SIGKILL) at `point`. Its steps where it lived to the end; null where it was killed. */
+/**
+ * Runs a guest's life in a process that is killed (SIGKILL) at `point`. Returns the steps of a life that reached its
+ * end; null when it was killed.
+ */
 export async function liveInChild(
   victim: Victim,
   spec: GuestSpec,

@@ -6,8 +6,9 @@ import { begin, type KillPoint, type Life } from "./steps.ts";
 import { currentLife, never, unlessDead, watchFiles, within } from "./watch.ts";
 
 /**
- * The model of a kill: a hypervisor object in this process, which stops for ever at its kill point. Nothing that it does
- * afterwards reaches the host, and its connections are closed, as a killed process' are. `point` null: its whole life.
+ * The model of a kill: a hypervisor object in this process that stops for ever at its kill point. Nothing that it
+ * does afterwards reaches the host, and its connections are closed, like those of a killed process. `point` null: its
+ * whole life.
  */
 export async function liveInProcess(
   model: VictimModel,
@@ -32,12 +33,15 @@ export async function liveInProcess(
   await Promise.race([within(life, () => live(victim, spec, model.part)), ended.promise]);
   release?.();
   const closed = within(life, () => victim.close());
-  // One that is dead never comes to its end.
+  // A killed life never reaches its end.
   if (!life.isDead) await closed;
   return life;
 }
 
-/** Runs commands as the model's host does, each that changes something as a step of the life it belongs to. */
+/**
+ * Runs commands as the model's host does. Each command that changes something is a step of the life that it belongs
+ * to.
+ */
 function counted(model: VictimModel): RunCommand {
   const { run, onlyLooks, cut } = model;
   return async (program, args, options = {}) => {
@@ -54,13 +58,13 @@ function counted(model: VictimModel): RunCommand {
   };
 }
 
-/** A command without a master: on a host that has no way to wait for it later, it ends before anything else is done. */
+/** A command whose process was killed: on a host that cannot wait for it later, it ends before the test continues. */
 async function orphan(running: Promise<unknown>, { endedCommands }: VictimModel): Promise<void> {
   const ended = running.catch(() => {});
   if (endedCommands === undefined) await ended;
 }
 
-/** A command outlives the process that started it: one that is dead ends no command any more. */
+/** A command outlives the process that started it: a killed life must not abort its commands. */
 function signalOfTheLiving(life: Life, signal: AbortSignal | undefined): AbortSignal {
   const own = new AbortController();
   if (signal?.aborted) own.abort(signal.reason);

@@ -10,19 +10,20 @@ import { liveInProcess } from "./in-process.ts";
 import { leftOf, type Recovery, recover, recoveries } from "./recover.ts";
 import { describePoint, type KillPoint, killPoints, type Step } from "./steps.ts";
 
-/** A kill, and what becomes of the guest afterwards. */
+/** A kill with the recovery of its guest. */
 interface Case {
   readonly point: KillPoint;
   readonly how: Recovery;
 }
 
-/** Of the processes that are to be killed, at least this part must come to its kill point: a step or two is a matter of time. */
+/** Least share of the processes that must reach their kill point: one or two steps depend on timing. */
 const LEAST_KILLED = 0.75;
 
 /**
- * A guest's life is killed between any two of its steps, and in the middle of those that have one. Whatever that leaves is listed
- * as ours, and can be made whole, or removed. Where the backend has a model of kills, that is tried at every point, and some real
- * processes are killed to check the model; else only real ones. `npm test` samples them; `npm run test:all` kills all.
+ * Kills a guest's life between any two of its steps, and in the middle of the steps that have a middle. The backend
+ * must list all remains as ours, and complete or remove them. With a model of kills, the test covers every point in
+ * the model and kills some real processes to check the model; otherwise it kills real processes only. `npm test`
+ * samples them; `npm run test:all` kills all.
  */
 export function testKills(scene: Scene, name: string): void {
   test("kill -9 between any two steps of a life, and in the middle of them", async (context) => {
@@ -52,7 +53,7 @@ function casesOf(steps: readonly Step[]): Case[] {
   return killPoints(steps).flatMap((point) => recoveries.map((how) => ({ point, how })));
 }
 
-/** What is done once on a host, such as the import of an image, is no step of each life. */
+/** A change that is made once for each host, such as the import of an image, is not a step of each life. */
 async function useOnce(scene: Scene): Promise<void> {
   const spec = newSpec(scene, "deaf");
   await scene.hypervisor.create(spec);
@@ -61,7 +62,7 @@ async function useOnce(scene: Scene): Promise<void> {
 
 const noCases = { cases: [], left: [] };
 
-/** The kills in a life, and what one that is not cut short leaves. */
+/** The kills in a life, and the remains of a life that reaches its end. */
 async function lifeInModel(
   scene: Scene,
   model: VictimModel,
@@ -93,7 +94,7 @@ async function killAllInModel(
   for (const { point, how } of cases) {
     const spec = newSpec(scene, "deaf");
     try {
-      assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never came there");
+      assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never reached this point");
       await recover(scene, spec, how, whole);
     } catch (error) {
       throw new Error(`killed ${describePoint(point)}, ${how}`, { cause: error });
@@ -101,7 +102,7 @@ async function killAllInModel(
   }
 }
 
-/** A kill of a real process; with the model where that has the same point. */
+/** A kill of a real process, with the model's point when it has the same one. */
 interface RealCase extends Case {
   readonly model: VictimModel | null;
 }
@@ -120,10 +121,10 @@ async function killForReal(
   assert.ok(killed >= cases.length * LEAST_KILLED, `only ${killed} of ${cases.length} were killed`);
 }
 
-/** False where the life ended before its kill point, as one may in which a guest ends by itself. */
+/** False when the life ended before its kill point, as is possible when a guest ends by itself. */
 async function killOneForReal(scene: Scene, victim: Victim, one: RealCase): Promise<boolean> {
   const { model, point, how } = one;
-  // How far a program has come that cannot be waited for is a matter of time.
+  // The progress of a program that cannot be waited for depends on timing.
   const isCertain = point.moment === "before" || model?.endedCommands !== undefined;
   const expected = model && isCertain ? await whatTheModelLeaves(scene, model, point) : null;
   const spec = newSpec(scene, "deaf");
@@ -137,7 +138,7 @@ async function killOneForReal(scene: Scene, victim: Victim, one: RealCase): Prom
   }
   await settled();
   if (expected)
-    assert.deepEqual(await leftOf(scene, spec.jobId), expected, "as the model of a kill leaves it");
+    assert.deepEqual(await leftOf(scene, spec.jobId), expected, "the remains differ from those in the model");
   await recover(scene, spec, how);
   return true;
 }
@@ -149,14 +150,14 @@ async function whatTheModelLeaves(
 ): Promise<readonly string[]> {
   const spec = newSpec(scene, "deaf");
   const settled = settledAfter(model, point);
-  assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never came there");
+  assert.ok((await liveInProcess(model, spec, point)).isDead, "the life never reached this point");
   await settled();
   const left = await leftOf(scene, spec.jobId);
   await recover(scene, spec, "removed");
   return left;
 }
 
-/** Waits until the command that outlived its master has ended. */
+/** Waits until the command that outlived its process has ended. */
 function settledAfter(model: VictimModel | null, { step, nth, moment }: KillPoint): () => Promise<unknown> {
   const before = model?.endedCommands?.(step) ?? 0;
   return async () => {

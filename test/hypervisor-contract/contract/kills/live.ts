@@ -1,9 +1,12 @@
 import type { GuestSpec, Hypervisor } from "../../../../src/hypervisor/hypervisor.ts";
 
-/** What a life is: all that a backend does with a guest; a guest's creation only; or the first use of a host, and a creation. */
+/**
+ * The part of a guest's life: all that a backend does with a guest; a guest's creation only; or the first use of a
+ * host, and a creation.
+ */
 export type LifePart = "whole" | "creation" | "first use";
 
-/** Lives a life; but for the first use, the host has been prepared before. */
+/** Runs a life. Except for the first use, the host has been prepared before. */
 export async function live(hypervisor: Hypervisor, spec: GuestSpec, part: LifePart = "whole"): Promise<void> {
   const { jobId } = spec;
   if (part === "first use") await hypervisor.prepare();

@@ -4,15 +4,16 @@ import { find, waitForPower } from "../look.ts";
 import { assertNothingLeft, type Scene } from "../scene.ts";
 import { nameStep } from "./steps.ts";
 
-/** What becomes of a guest whose process was killed. */
+/** The ways to recover a guest whose process was killed. */
 export const recoveries = ["made", "removed"] as const;
 
-/** One of {@link recoveries}: it is made whole, started and removed; or removed as it is. */
+/** One of {@link recoveries}: the guest is completed, started and removed; or removed at once. */
 export type Recovery = (typeof recoveries)[number];
 
 /**
- * A new backend object lists what a killed one left as ours, makes it whole or not, and removes it; nothing may be left. The guest
- * that is made whole gets power, or, where `whole` is given, it must be that on the host.
+ * Checks that a new backend object lists the remains of a killed one as ours, completes the guest or not, and removes
+ * it without a remainder. A completed guest is started, or, when `whole` is given, must have exactly these parts on
+ * the host.
  */
 export async function recover(
   scene: Scene,
@@ -43,16 +44,19 @@ export async function recover(
 
 async function start(successor: Hypervisor, jobId: string): Promise<void> {
   await successor.start(jobId);
-  // The start of the one that was killed may be under way.
+  // The start by the killed process may still be in progress.
   await waitForPower(successor, jobId, "running");
 }
 
-/** What of a job is on the host, in words that are the same for each job. */
+/** The parts of a job on the host, in words that are the same for each job. */
 export async function leftOf({ harness }: Scene, jobId: string): Promise<readonly string[]> {
   return (await harness.whatIsLeft(jobId)).map(nameStep);
 }
 
-/** What is left before and after we look was there while we looked: a command without a master may still be at work. */
+/**
+ * Parts that exist before and after the call also existed during the call. Others may change: an orphaned command may
+ * still be running.
+ */
 async function assertListed({ harness }: Scene, { jobId }: GuestSpec): Promise<void> {
   const looking = harness.open();
   await looking.connect();
@@ -62,7 +66,7 @@ async function assertListed({ harness }: Scene, { jobId }: GuestSpec): Promise<v
     const found = await find(looking, jobId);
     const after = await harness.whatIsLeft(jobId);
     if (before.length === 0 || after.length === 0) return;
-    assert.ok(found, `${before} is left, and not listed as ours`);
+    assert.ok(found, `${before} is left, and is not listed as ours`);
     assert.notEqual(power, "absent", `${before} is left`);
   } finally {
     await looking.close();

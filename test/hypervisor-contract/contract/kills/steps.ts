@@ -1,6 +1,7 @@
 /**
- * When a process dies, seen from one of its steps. `before`: nothing of the step was done (and all before it was).
- * `orphaned`: the program was started, or the message sent, and goes on without the process. `cut`: half of the step was done.
+ * When a process dies, relative to one of its steps. `before`: nothing of the step was done (and all earlier steps
+ * were). `orphaned`: the program was started, or the message sent, and continues without the process. `cut`: half of
+ * the step was done.
  */
 export type Moment = "before" | "orphaned" | "cut";
 
@@ -8,11 +9,11 @@ export type Moment = "before" | "orphaned" | "cut";
 export interface Step {
   /** See {@link nameStep}. */
   readonly name: string;
-  /** The moments in the step, beside the one before it. */
+  /** The moments of death in the step, beside the one before it. */
   readonly moments: readonly Moment[];
 }
 
-/** Where a process dies: at the n-th step of a name, or of any where `step` is {@link anyStep}, counted from 1. */
+/** Where a process dies: at the n-th step of a name, or of any name when `step` is {@link anyStep}, counted from 1. */
 export interface KillPoint {
   readonly step: string;
   readonly nth: number;
@@ -22,18 +23,18 @@ export interface KillPoint {
 /** Stands for every name of a step. */
 export const anyStep = "*";
 
-/** What a process does between its birth and its death, or its end. */
+/** The record of a process from its start to its death or end. */
 export interface Life {
   readonly point: KillPoint | null;
-  /** The steps so far, the one it died at included. */
+  /** The steps so far, including the one at which the process died. */
   readonly steps: Step[];
-  /** Nothing that a dead process still does may reach its host. */
+  /** True after death: later actions of the process must not reach its host. */
   isDead: boolean;
-  /** Ends it. Never resolves. */
+  /** Ends the process. Never resolves. */
   readonly die: () => Promise<never>;
 }
 
-/** Counts a step, and says in which of its moments the process dies; null where it lives on. */
+/** Counts a step, and returns the moment of the step at which the process dies; null when it continues. */
 export function begin(life: Life, what: string, moments: readonly Moment[]): Moment | null {
   const name = nameStep(what);
   life.steps.push({ name, moments });
@@ -54,14 +55,14 @@ export function killPoints(steps: readonly Step[]): KillPoint[] {
   });
 }
 
-/** Says where a process dies. */
+/** Describes the point at which a process dies. */
 export function describePoint({ step, nth, moment }: KillPoint): string {
   return `${moment} ${step}${nth === 1 ? "" : ` (${nth})`}`;
 }
 
 const longestName = 100;
 
-/** What differs from life to life by nature, and the words for it. */
+/** Parts of step names that differ in each life, and their replacements. */
 const varying: readonly [pattern: RegExp, word: string][] = [
   [/(?:\/var)?\/tmp\/[A-Za-z-]+-\w+/g, ""],
   [/\.seed-\w{6}\b/g, ".seed"],

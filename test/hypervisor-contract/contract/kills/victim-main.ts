@@ -1,11 +1,12 @@
-// One life of a guest, in a process of its own that is killed at one of its steps. Its argument is a `LifeOrder` as JSON.
+// One life of a guest, in a separate process that is killed at one of its steps. The argument is a `LifeOrder` as
+// JSON.
 import type { GuestSpec, Hypervisor } from "../../../../src/hypervisor/hypervisor.ts";
 import type { Victim } from "../harness.ts";
 import { live } from "./live.ts";
 import type { KillPoint } from "./steps.ts";
 import { type StepHooks, watchProcess } from "./watch-process.ts";
 
-/** What a victim is given. */
+/** The settings of a victim. */
 export interface LifeOrder {
   readonly victim: Pick<Victim, "module" | "hooks" | "options">;
   readonly spec: GuestSpec;

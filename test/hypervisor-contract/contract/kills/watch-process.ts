@@ -4,21 +4,27 @@ import net from "node:net";
 import { begin, type KillPoint, type Life } from "./steps.ts";
 import { beginLife, watchFiles } from "./watch.ts";
 
-/** What a backend's module says of its own steps. */
+/** A backend's definitions of its own steps. */
 export interface StepHooks {
-  /** Names a message to a daemon that changes something there, as it is written to a socket; null for any other. */
+  /**
+   * Returns the name of a message to a daemon that changes something there, as it is written to a socket; null for
+   * any other message.
+   */
   readonly nameMessage?: (bytes: Uint8Array) => string | null;
-  /** Whether a program changes nothing, and so is no step. */
+  /** True when a program changes nothing, and so is not a step. */
   readonly onlyLooks?: (program: string, args: readonly string[]) => boolean;
-  /** Whether a program that is to die halfway does so by itself, since its host was told to; else it is killed at once. */
+  /**
+   * True when a program that is to die halfway does so by itself, because its host was configured so; otherwise it is
+   * killed at once.
+   */
   readonly haltsItself?: (program: string) => boolean;
 }
 
 const signal = process.kill.bind(process);
 
 /**
- * Makes every change that this process does to its host a step, and kills the process at `point`: files, programs started,
- * signals sent, and messages that the backend names.
+ * Makes each change that this process makes to its host a step, and kills the process at `point`: changes of files,
+ * starts of programs, signals, and messages that the backend names.
  */
 export function watchProcess(point: KillPoint | null, hooks: StepHooks): Life {
   const life = newLife(point);
@@ -31,7 +37,10 @@ export function watchProcess(point: KillPoint | null, hooks: StepHooks): Life {
   return life;
 }
 
-/** As {@link watchProcess}, for a process that does much beside its backend: only the programs that it starts are steps. */
+/**
+ * Like {@link watchProcess}, for a process that does more than use its backend: only the programs that it starts are
+ * steps.
+ */
 export function watchProgramsOnly(point: KillPoint, hooks: StepHooks): void {
   watchPrograms(newLife(point), hooks);
   syncBuiltinESMExports();
@@ -43,7 +52,7 @@ function newLife(point: KillPoint | null): Life {
 
 function die(): never {
   signal(process.pid, "SIGKILL");
-  // The signal is on its way; nothing may happen until it is there.
+  // The signal was sent; the process must do nothing until it arrives.
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
 }
 
@@ -67,7 +76,7 @@ function watchPrograms(life: Life, hooks: StepHooks): void {
 
 function watchSignals(life: Life): void {
   process.kill = (pid, name) => {
-    // How many single processes are to be ended differs from life to life; the ends of groups do not.
+    // The number of single processes to end differs in each life; the number of ended groups does not.
     if (name !== 0 && pid < 0 && begin(life, `signal ${name} to a group`, []) !== null) die();
     return signal(pid, name);
   };

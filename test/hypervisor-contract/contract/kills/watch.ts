@@ -6,30 +6,30 @@ import { begin, type Life } from "./steps.ts";
 
 const lives = new AsyncLocalStorage<Life>();
 
-/** The life that the whole process is; null where only some of its work belongs to one. */
+/** The life of the whole process; null when only some of its work belongs to a life. */
 let ownLife: Life | null = null;
 
-/** From now on all that this process does is `life`. */
+/** From now on, all work of this process belongs to `life`. */
 export function beginLife(life: Life): void {
   ownLife = life;
 }
 
-/** Runs `work` as a part of `life`: so is all that comes of it later. */
+/** Runs `work` as a part of `life`, including all work that it causes later. */
 export function within<Result>(life: Life, work: () => Result): Result {
   return lives.run(life, work);
 }
 
-/** The life that the caller's work belongs to; null for none. */
+/** The life that the caller's work belongs to; null when there is none. */
 export function currentLife(): Life | null {
   return ownLife ?? lives.getStore() ?? null;
 }
 
-/** What happens to the dead: nothing more. */
+/** A promise for the work of a dead life: it never settles. */
 export function never(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** The outcome of `work`, unless the life has ended meanwhile. */
+/** The outcome of `work`, or a promise that never settles when the life has ended meanwhile. */
 export async function unlessDead<Result>(life: Life, work: Promise<Result>): Promise<Result> {
   try {
     const result = await work;
@@ -42,7 +42,7 @@ export async function unlessDead<Result>(life: Life, work: Promise<Result>): Pro
 
 type AsyncFunction = (...args: unknown[]) => Promise<unknown>;
 
-/** Does half of a call; undefined where there is no half of it. */
+/** Does half of a call; undefined for a call that has no half. */
 type Cut = (() => unknown) | undefined;
 
 const changing = [
@@ -52,8 +52,9 @@ const changing = [
 let isWatching = false;
 
 /**
- * Makes every file that is written, made, renamed or removed by `node:fs/promises` a step of the life it belongs to. Nothing is
- * replaced: each call does what it did. What is only added to, a console, is no step: when that happens is a matter of time.
+ * Makes every file that is written, made, renamed or removed by `node:fs/promises` a step of the life it belongs to.
+ * Each call still does its real work. Appending to a file such as a console is not a step: its moment depends on
+ * timing.
  */
 export function watchFiles(): void {
   if (isWatching) return;
@@ -98,7 +99,7 @@ function watchFile(
   };
 }
 
-/** Every second entry, from the last on: a killed `rm` leaves any of them. */
+/** Every second entry, beginning with the last: a killed `rm` leaves any of them. */
 function removeHalf(path: string): void {
   if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   const entries = fs.readdirSync(path).reverse();
