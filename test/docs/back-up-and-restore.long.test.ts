@@ -1,4 +1,7 @@
-/** docs/tasks/back-up-and-restore.md with PostgreSQL: dumped while it runs, lost, and restored, by the page's commands. */
+/**
+ * Test of docs/tasks/back-up-and-restore.md with PostgreSQL: a running installation is dumped, lost, and restored
+ * with the page's commands.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
@@ -9,7 +12,7 @@ const page = "back-up-and-restore.md";
 const [dump = "", saveFiles = ""] = codeBlocks(page, "Back up hosts with PostgreSQL");
 const [restoreDatabase = "", restoreFiles = ""] = codeBlocks(page, "Restore hosts with PostgreSQL");
 
-/** A server of the host's own, on the socket of a directory. */
+/** A server of the host itself, on a socket in a directory. */
 const startServer = `server=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
 install -d -o postgres /run/pg
 runuser -u postgres -- "$server/initdb" --auth=trust --pgdata=/run/pg/data >/dev/null
@@ -20,7 +23,7 @@ runuser -u postgres -- createdb --host=/run/pg --owner solstice solstice
 export DATABASE_URL="postgres://solstice@localhost/solstice?host=/run/pg"
 echo "DATABASE_URL='$DATABASE_URL'" >>/etc/solstice/orchestrator.env`;
 
-test("hosts with PostgreSQL: jobs, logs, artifacts, secrets and identity come back", {
+test("hosts with PostgreSQL: jobs, logs, artifacts, secrets and identity are restored", {
   skip: noCleanRoot,
 }, async (context) => {
   const step = await runOnPageHost(context, [

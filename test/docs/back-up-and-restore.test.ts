@@ -1,4 +1,7 @@
-/** docs/tasks/back-up-and-restore.md with SQLite: backed up while it runs, lost, and restored, by the page's commands. */
+/**
+ * Test of docs/tasks/back-up-and-restore.md with SQLite: a running installation is backed up, lost, and restored with
+ * the page's commands.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
@@ -7,7 +10,7 @@ import { jobWithEverything, lookAtJob, withSecrets } from "./recorded-job.ts";
 
 const page = "back-up-and-restore.md";
 
-test("a host with SQLite: jobs, logs, artifacts, secrets and identity come back; a job under way runs again", {
+test("a host with SQLite: jobs, logs, artifacts, secrets and identity are restored; an unfinished job runs again", {
   skip: noCleanRoot,
 }, async (context) => {
   const step = await runOnPageHost(context, [

@@ -1,4 +1,7 @@
-/** The README's first command: one whole job in a Debian guest with real cloud-init, from a repository over HTTP. */
+/**
+ * Test of the README's first command: one whole job in a Debian guest with real cloud-init, from a repository over
+ * HTTP.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-/** Links of the documents to files and headings of this repository, and the length of their lines. */
+/** Checks the links of the documents to files and headings of this repository, and the length of their lines. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -15,12 +15,12 @@ const pages = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--
   .filter((path) => path !== "" && existsSync(join(root, path)))
   .map((path) => join(root, path));
 
-/** Code is shown, not linked. */
+/** Links in code blocks are text, not links. */
 function withoutCode(markdown: string): string {
   return markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "code");
 }
 
-/** The names that a page's headings can be linked by, as the usual viewers make them. */
+/** The anchors of a page's headings, as the usual viewers make them. */
 function anchorsOf(markdown: string): string[] {
   const headings = markdown.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm);
   return [...headings].map(([, heading = ""]) =>
@@ -49,22 +49,22 @@ function problemOf(target: string, anchor: string | undefined): string | null {
   return anchorsOf(readFileSync(target, "utf8")).includes(anchor) ? null : "there is no such heading";
 }
 
-test("every link between documents leads somewhere", () => {
+test("the target of every link between documents exists", () => {
   assert.deepEqual(pages.flatMap(brokenLinks), []);
 });
 
-test("every source file that a document names is there", () => {
+test("every source file that a document names exists", () => {
   const named = /`((?:src|test|deploy|scripts|proto)\/[\w./-]+)`/g;
   const missing = pages.flatMap((page) =>
     [...readFileSync(page, "utf8").matchAll(named)]
-      // A recipe writes NAME where its reader puts a name.
+      // A recipe writes NAME for a name that its reader chooses.
       .filter(([, path = ""]) => !path.includes("NAME") && !existsSync(join(root, path)))
       .map(([, path]) => `${relative(root, page)}: ${path}`),
   );
   assert.deepEqual(missing, []);
 });
 
-/** The longest line of prose: two pages fit side by side on a screen, and a difference between versions is short. */
+/** Length limit of a line of prose: two pages fit side by side on a screen, and diffs are short. */
 const proseColumnsMax = 119;
 
 test("no line of prose is longer than 119 columns; tables and code may be", () => {

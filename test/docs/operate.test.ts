@@ -1,4 +1,4 @@
-/** The task pages on the image map and on tokens: their commands as they stand, with a running orchestrator. */
+/** Tests the task pages on the image map and on tokens: runs their commands unchanged, with a running orchestrator. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
@@ -11,11 +11,11 @@ END
 chmod 600 /etc/solstice/secrets.yaml
 echo SECRETS_FILE=/etc/solstice/secrets.yaml >>/etc/solstice/orchestrator.env`;
 
-/** A job that shows the length of the value it got: the value itself would be masked. */
+/** A job that prints the length of its secret: the value itself would be masked. */
 const showSecret =
   "solstice enqueue --no-repo --secret DEPLOY_KEY --script 'printf length-; printf %s \"$DEPLOY_KEY\" | wc -c' --wait";
 
-test("change-the-image-map.md and rotate-tokens.md: reloads take on images, secrets and the API token", {
+test("change-the-image-map.md and rotate-tokens.md: reloads apply images, secrets and the API token", {
   skip: noCleanRoot,
 }, async (context) => {
   const image = codeBlock("change-the-image-map.md", "Add an image", "yaml");

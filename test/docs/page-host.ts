@@ -1,4 +1,4 @@
-/** Runs commands of the documentation's pages as they stand there, on a host of their own (`scripts/page-host.sh`). */
+/** Runs unchanged commands of the documentation's pages on a separate host (`scripts/page-host.sh`). */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { solstice } from "../support/orchestrator.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** How much of the output is shown when a command fails: the run's summary shows no more lines of an error. */
+/** Number of output lines that are shown when a command fails: the run's summary shows no more lines of an error. */
 const shownLines = 25;
 
 /** An error of `execFile`. */
@@ -19,26 +19,29 @@ interface FailedCommand {
   readonly stderr?: string;
 }
 
-/** One thing that is done on the host. */
+/** One step on the host. */
 export interface PageStep {
-  /** Names what the step prints in the result; "" for a step whose output is of no interest. */
+  /** The key of the step's output in the result; "" for a step whose output is not used. */
   readonly name: string;
-  /** Shell commands. Variables and the working directory stay for the next step. */
+  /** Shell commands. Variables and the working directory are kept for the next step. */
   readonly commands: string;
-  /** Whether they need this machine's network: such steps run before all others, and in a shell of their own. */
+  /** True for commands that need this machine's network: such steps run before all others, in a separate shell. */
   readonly online?: boolean;
 }
 
 /** Options of {@link runOnPageHost}. */
 export interface PageHostOptions {
-  /** Files of this machine, copied to `/tmp` there. */
+  /** Files of this machine that are copied to `/tmp` of the host. */
   readonly files?: readonly string[];
-  /** The steps install the command line themselves. Default: the checkout's is there, with settings for a first start. */
+  /**
+   * True: the steps install the command line themselves. Default: the checkout's command line is installed, with
+   * settings for a first start.
+   */
   readonly installs?: boolean;
   readonly timeoutMs?: number;
 }
 
-/** The code blocks below a heading of a task page (`## `), in order. Throws if there are none. */
+/** The code blocks below a heading of a task page (`## `), in order. Throws when there is no code block. */
 export function codeBlocks(page: string, heading: string, language = "sh"): string[] {
   const text = readFileSync(join(root, "docs/tasks", page), "utf8");
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
@@ -49,12 +52,15 @@ export function codeBlocks(page: string, heading: string, language = "sh"): stri
   return blocks.map(([, , code = ""]) => code);
 }
 
-/** The first such block. */
+/** The first code block below the heading. */
 export function codeBlock(page: string, heading: string, language?: string): string {
   return codeBlocks(page, heading, language)[0] ?? "";
 }
 
-/** Runs the steps one after the other; what each printed, by its name. Throws, with all that was printed, when a command fails. */
+/**
+ * Runs the steps one after the other and returns the output of each by its name. When a command fails, throws an
+ * error with all output.
+ */
 export async function runOnPageHost(
   context: TestContext,
   steps: readonly PageStep[],

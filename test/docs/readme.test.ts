@@ -1,4 +1,7 @@
-/** The commands of README.md and of first-job.md, as they stand. `npm run demo` and `npm test` are run by other tests, and by this run. */
+/**
+ * Runs the commands of README.md and of first-job.md unchanged. Other tests, and this run, cover `npm run demo` and
+ * `npm test`.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
@@ -19,13 +22,13 @@ function commands(page = "README.md"): string[] {
   return blocks.flatMap((block) => block.trimEnd().split("\n")).map((line) => line.replace(/\s+#.*$/, ""));
 }
 
-test("the README has the commands that are tested here and elsewhere, and no others", () => {
+test("the README contains the commands that are tested here and elsewhere, and no others", () => {
   assert.deepEqual(
     commands().filter((command) => !command.startsWith("solstice ")),
     [
       "npm run demo",
       "npm test",
-      // Run as they stand, apart from `npm ci`, by package.test.ts.
+      // package.test.ts runs them unchanged, apart from `npm ci`.
       "npm ci && npm pack",
       "npm install --global ./solstice-ci-*.tgz",
       "scripts/setup-host.sh",
@@ -33,7 +36,7 @@ test("the README has the commands that are tested here and elsewhere, and no oth
   );
 });
 
-test("the solstice commands of README.md and first-job.md work as they stand, from any checkout", async (context) => {
+test("the solstice commands of README.md and first-job.md work unchanged, from any checkout", async (context) => {
   const map = readFileSync(shippedImageMapPath, "utf8");
   const setup = makeSetup(context, map, ["--hypervisor", "noop", "--runner-listen", "127.0.0.1:0"]);
   await startOrchestrator(setup);
@@ -53,7 +56,7 @@ test("the solstice commands of README.md and first-job.md work as they stand, fr
   let jobId = "JOB";
   const all = [...commands(), ...commands("docs/tasks/first-job.md")];
   for (const command of all.filter((line) => line.startsWith("solstice "))) {
-    // The orchestrator runs already; doctor reports on this host, and may find problems.
+    // The orchestrator is already running; doctor reports on this host, and may find problems.
     const ending = command.startsWith("solstice doctor") ? " || [ $? = 1 ]" : "";
     const text = command === "solstice orchestrator" ? `${command} --help` : command.replace("JOB", jobId);
     const { stdout } = await run("sh", ["-c", text + ending], { cwd: checkout, env });

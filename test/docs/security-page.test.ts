@@ -1,4 +1,4 @@
-/** Every claim of docs/reference/security.md that names a test names one that exists. */
+/** Checks that each test that a claim of docs/reference/security.md names exists. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclud
   .trim()
   .split("\n");
 
-/** What the page says is tested: a file, and what a test in it is called, at least its first words. */
+/** The tests that the page names: a file, and the title of a test in it, at least its first words. */
 function namedTests(): { file: string; title: string }[] {
   const named = [...page.matchAll(/`([\w.-]+\.ts)`: ((?:"[^"]+"(?:, )?)+)/g)];
   return named.flatMap(([, file = "", titles = ""]) =>

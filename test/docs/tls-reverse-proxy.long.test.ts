@@ -1,4 +1,7 @@
-/** docs/tasks/tls-reverse-proxy.md: streams that are silent for longer than nginx waits by default, 60 seconds. */
+/**
+ * Test of docs/tasks/tls-reverse-proxy.md: streams without data for longer than the default timeout of nginx, 60
+ * seconds.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
@@ -7,7 +10,7 @@ import { holdAGuest, reverseProxySteps } from "./reverse-proxy.ts";
 
 const silentSeconds = 75;
 
-/** Through the API itself, so that no client opens the stream again. */
+/** Uses the API directly, because a client would open the stream again. */
 const silentLog = `id=$(solstice enqueue --no-repo --json --script 'sleep ${silentSeconds}; echo late' |
   grep -o '"id": *"[a-z0-9]*' | head -n 1 | grep -o '[a-z0-9]*$')
 python3 - "$token" "$id" >followed 2>&1 <<'END' &

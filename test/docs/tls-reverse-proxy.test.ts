@@ -1,11 +1,14 @@
-/** docs/tasks/tls-reverse-proxy.md with a real nginx: every kind of call goes through the configuration that stands there. */
+/**
+ * Test of docs/tasks/tls-reverse-proxy.md with a real nginx: every kind of call goes through the page's
+ * configuration.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
 import { type PageStep, runOnPageHost } from "./page-host.ts";
 import { holdAGuest, reverseProxySteps } from "./reverse-proxy.ts";
 
-/** The log is read while the job runs: its script waits until what it printed has come through. */
+/** The log is read while the job runs: its script waits until its first output has arrived. */
 const followedLog = `id=$(solstice enqueue --no-repo --json --script 'echo early; until [ -e /root/go ]; do sleep 0.05; done; echo late' |
   grep -o '"id": *"[a-z0-9]*' | head -n 1 | grep -o '[a-z0-9]*$')
 timeout 60 solstice logs --follow "$id" >followed &
@@ -30,7 +33,7 @@ answer, ending = call.with_call(b"", metadata=[("authorization", "Bearer " + sys
 print(ending.code(), len(answer) > 20)
 END`;
 
-/** curl with a path and options; prints the status below the answer. */
+/** Runs curl with a path and options; prints the status below the response. */
 function request(name: string, path: string, options = ""): PageStep {
   const always = `--silent --cacert /etc/ssl/certs/ci.example.org.pem --write-out '\\n%{http_code}\\n'`;
   return { name, commands: `curl ${always} ${options} https://ci.example.org${path}` };

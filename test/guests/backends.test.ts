@@ -1,4 +1,7 @@
-/** One image map for hosts with different backends, as real processes on one PostgreSQL: who runs what, and what is said. */
+/**
+ * Tests one image map for hosts with different backends, as real processes on one PostgreSQL: which host runs a job,
+ * and what is reported.
+ */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -24,7 +27,7 @@ after(() => database.stop());
 
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
 
-/** The map of every host: an image for each backend, and one for zones that they cannot make guests of. */
+/** The map of every host: an image for each backend, and one for zones, whose guests these hosts cannot make. */
 const imageMap = (omnios = 'source: "http://127.0.0.1:9/never-asked.img"') => `
 default_label: latest
 aliases: { latest: tiny, illumos: omnios }
@@ -62,7 +65,7 @@ async function textOf({ process }: Host, path: string): Promise<string> {
   return (await fetch(new URL(path, process.apiUrl))).text();
 }
 
-test("a job waits for a host with its image's backend, and holds back no other; every listing says so", async (context) => {
+test("a job waits for a host with its image's backend, and does not delay others; every listing shows this", async (context) => {
   const url = await database.createDatabase();
   const one = await startHost(context, { map: imageMap(), url, flags: noop });
   const other = await startHost(context, {
@@ -70,7 +73,7 @@ test("a job waits for a host with its image's backend, and holds back no other; 
     url,
     flags: noop,
   });
-  // By the alias that is the default, and at the host whose map does not know the label.
+  // By the alias that is the default, and at the host whose map does not contain the label.
   const [byDefault, byAlias] = [
     await submit(one.process, { script: "true" }),
     await submit(other.process, { runs_on: "illumos", script: "true" }),
@@ -140,7 +143,7 @@ test("images of another backend are neither fetched nor checked, also by hand", 
   await assert.rejects(all, ({ stderr }: { stderr: string }) => !/omnios|never-asked/.test(stderr));
 });
 
-test("a host with zones runs what is for zones, and says at once what it cannot make", async (context) => {
+test("a host with zones runs jobs for zones, and reports at once what it cannot make", async (context) => {
   const url = await database.createDatabase();
   const map = imageMap(`local_path: ${await guestImage("tiny")}`);
   const plain = await startHost(context, { map, url, flags: noop });

@@ -1,6 +1,6 @@
 /**
- * Jobs that fail, run out of time or are cancelled in real guests, and the shell into a failed one: the tiny image under software
- * emulation, and the command line on a real terminal.
+ * Tests jobs that fail, exceed their time limit or are cancelled in real guests, and the shell into a failed one: the
+ * tiny image under software emulation, and the command line on a real terminal.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -20,20 +20,23 @@ import { sample } from "../support/sampling.ts";
 const collect = { name: "collect", run: "echo collecting", always: true };
 const never = { name: "never", run: "echo never" };
 
-/** Fails for want of memory, and keeps its guest. */
+/** Runs out of memory and keeps its guest. */
 const hungry = {
   script: "echo left >file; echo eating; tail /dev/zero",
   env: { GREETING: "hello" },
   hold_on_failure_seconds: 1200,
 };
 
-/** A step of its own that prints the guest's name, a few bytes of its seed's disk, and what the seed's script leaves. */
+/**
+ * A separate step that prints the guest's name, a few bytes of its seed's disk, and the files that the seed's script
+ * leaves.
+ */
 function showSeed(bytes: string) {
   const run = `cat /proc/sys/kernel/hostname; dd if=/dev/vdb bs=1 ${bytes} 2>/dev/null; echo; ls -d /run/solstice/started-*`;
   return { name: "seed", run };
 }
 
-/** Two labels whose guests get their seeds in other forms than an ISO, so that these forms need no boots of their own. */
+/** Two labels whose guests get their seeds in other formats than ISO, so that these formats need no extra boots. */
 async function otherSeeds(context: TestContext): Promise<string> {
   const [fat, archive] = await copyTinyImage(context, ["fat", "archive"]);
   const entry = (label: string, path: string | undefined, seed: string) =>
@@ -41,19 +44,23 @@ async function otherSeeds(context: TestContext): Promise<string> {
   return entry("fat", fat, "vfat") + entry("archive", archive, "cpio");
 }
 
-/** A job beside the one that failed: it runs when the orchestrator is killed, and its seed has another form than an ISO. */
+/**
+ * A second job beside the failed one: it runs when the orchestrator is killed, and its seed has another format than
+ * ISO.
+ */
 interface OtherJob {
   readonly claim: string;
   submit(orchestrator: OrchestratorProcess): Promise<string>;
-  /** Brings its end about, and asserts what it is. `log` has ID in place of the job's id. */
+  /** Causes the end of the job and checks its outcome. `log` has ID in place of the job's id. */
   assertEnd(orchestrator: OrchestratorProcess, jobId: string, log: () => Promise<string>): Promise<void>;
 }
 
-/** Of which one is tried: each needs a guest. */
+/** One of them is tested: each needs a guest. */
 const otherJobs: readonly OtherJob[] = [
   {
-    claim: "beside it, a step out of time is ended, and what always runs runs; its seed is on FAT",
-    // The step does not heed TERM; then the hold of its guest runs out as well.
+    claim:
+      "a second job: a step that exceeds its time limit is ended, and steps that always run do run; the seed is on FAT",
+    // The step ignores TERM; then the hold of its guest expires as well.
     submit(orchestrator) {
       const run = "trap '' TERM; echo begun; while :; do sleep 1; done";
       return submit(orchestrator, {
@@ -105,19 +112,19 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
     (job) => job.hold?.state === "on_hold" && job.verdict !== undefined,
   );
 
-  await context.test("a kill for want of memory is named in the verdict and in the log", async () => {
+  await context.test("an out-of-memory kill is named in the verdict and in the log", async () => {
     assert.equal(heldJob.verdict?.reason, "step_failed", heldJob.verdict?.message);
     const message = heldJob.verdict?.message ?? "";
     assert.match(message, /ran out of memory: its kernel killed process \d+ \(tail\)/);
     const log = (await readLog(first, held)).toString();
     assert.match(log, /^eating\n(.*\n)*solstice: .*ran out of memory/);
   });
-  await context.test("the guest of a failed job is entered", async () => {
+  await context.test("a shell opens in the guest of a failed job", async () => {
     const script =
       'cat file; printf "<%s>" "$GREETING" "$SOLSTICE_JOB_ID" "$SOLSTICE_ATTEMPT"; echo; uname -s; exit 7\n';
     const entered = await pipe(first, held, script);
     assert.deepEqual(entered, { stdout: `left\n<hello><${held}><1>\nLinux\n`, stderr: "", code: 7 });
-    // More than a serial line holds: it waits for its reader.
+    // More bytes than a serial line holds: the line waits for its reader.
     const many = await pipe(first, held, "seq 1 20000\necho kept >>file\n");
     assert.equal(many.stdout, Array.from({ length: 20_000 }, (_, at) => `${at + 1}\n`).join(""));
   });
@@ -127,34 +134,37 @@ test("real guests of failed jobs", { skip: noLibvirt }, async (context) => {
 
   await first.stop("SIGKILL");
   const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
-  await context.test("across kill -9 of the orchestrator it stays, and a person works in it", async () => {
-    assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\n");
-    await onTerminal(context, second, held);
-    assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\ntyped\n");
-  });
+  await context.test(
+    "after kill -9 of the orchestrator the guest stays, and a person works in it",
+    async () => {
+      assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\n");
+      await onTerminal(context, second, held);
+      assert.equal((await pipe(second, held, "cat file\n")).stdout, "left\nkept\ntyped\n");
+    },
+  );
   await context.test(other.claim, async () => {
     const log = async () => (await readLog(second, running)).toString().replaceAll(running, "ID");
     await other.assertEnd(second, running, log);
   });
   const booting = await submit(second, { steps: [never, collect] });
-  await context.test("a job cancelled while it boots runs nothing", async () => {
+  await context.test("a job cancelled during its boot runs no step", async () => {
     await untilState(second, booting, "booting");
     await second.api.cancel({ jobId: booting });
     const job = await untilEnd(second, booting);
     assert.deepEqual([job.state, job.steps.map((step) => step.state)], ["cancelled", ["skipped", "skipped"]]);
   });
-  await context.test("release removes all of it", async () => {
+  await context.test("release removes all parts of the guest", async () => {
     await second.api.release({ jobId: held });
     const ended = await untilEnd(second, held);
     assert.equal(ended.state, "failed");
-    // The guest shut down in good order: its power was not cut at once.
+    // The guest shut down in order: its power was not cut at once.
     const console = (await readLog(second, held, { stream: "console" })).toString();
     assert.match(console, /reboot: Power down/);
     await assertGone(setup, held, running, booting);
   });
 });
 
-/** What a shell is given through a pipe, and what it prints. */
+/** Sends input to a shell through a pipe, and returns its output. */
 async function pipe({ apiUrl }: OrchestratorProcess, jobId: string, input: string) {
   const child = spawn(solstice, ["shell", jobId], {
     env: { ...cleanEnvironment(), SOLSTICE_API_URL: apiUrl },
@@ -167,7 +177,7 @@ async function pipe({ apiUrl }: OrchestratorProcess, jobId: string, input: strin
   return { stdout, stderr, code };
 }
 
-/** What a person does: enters, types, interrupts, resizes the window, leaves with the escape. */
+/** Works like a person: enters, types, interrupts, resizes the window, leaves with the escape. */
 async function onTerminal(
   context: TestContext,
   { apiUrl }: OrchestratorProcess,
@@ -194,11 +204,12 @@ async function onTerminal(
   from = await line.until("# ", from);
   const shown = line.shown().length;
   await resize(line.device);
-  // The guest learns it when its runner has asked; each look is a command of its own.
+  // The guest receives the size with its runner's next poll; each check is a separate command.
   for (let count = 0; !/50 120\r\n/.test(line.shown().subarray(shown).toString()); count += 1) {
     assert.ok(count < 100, "the guest did not learn of the new size");
     line.type("stty size\r");
-    // A shell that learns of the new size draws its line a second time, in the middle of what is typed: only the answer is whole.
+    // A shell that receives the new size draws its line a second time, in the middle of the typed text: only the
+    // output is complete.
     from = await line.until("# ", await line.until(/\r\n\d+ \d+\r\n/, from));
   }
   line.type("\r~.");
@@ -209,13 +220,13 @@ async function onTerminal(
       .shown()
       .toString()
       .match(/[0-9a-f]{32}/g) ?? [];
-  // The terminal is as it was before.
+  // The terminal has its former settings again.
   assert.equal(sums.length, 2);
   assert.equal(sums[0], sums[1]);
   assert.match(line.shown().toString(), /The guest stays until its hold ends/);
 }
 
-/** As a window of another size does. */
+/** Resizes like a window. */
 async function resize(device: string): Promise<void> {
   const child = spawn("stty", ["-F", device, "rows", "50", "cols", "120"]);
   await new Promise((resolve) => child.once("exit", resolve));

@@ -1,4 +1,7 @@
-/** The attempts of `isolation.test.ts` on a host without the firewall: where they succeed there, they can fail for its sake. */
+/**
+ * Runs the attacks of `isolation.test.ts` on a host without the firewall: an attack that succeeds here can fail there
+ * because of the firewall.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -16,7 +19,7 @@ import {
 } from "../support/guests/isolation.ts";
 import { noLibvirt } from "../support/guests/libvirt.ts";
 
-test("without it, the same attempts succeed: they are real ones", { skip: noLibvirt }, async (context) => {
+test("without the firewall the same attacks succeed", { skip: noLibvirt }, async (context) => {
   const scene = await setScene(context, "off");
   assert.match(scene.orchestrator.log(), /FIREWALL=off/);
   const prober = await startActor(scene, "tiny", [

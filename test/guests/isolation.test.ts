@@ -1,4 +1,7 @@
-/** What a hostile job can reach and pretend, tried from inside real guests. docs/reference/security.md names each test by its claim. */
+/**
+ * Tests from inside real guests what a hostile job can reach and pretend to be. docs/reference/security.md names each
+ * test by its claim.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -50,10 +53,10 @@ const claims: readonly [claim: string, ...probes: [name: string, expected: strin
   ["its own identity still works", ["own-identity-again", "open"]],
 ];
 
-/** What an image may allow less than the rest, of which one is tried: each needs a guest. */
+/** Restricted egress settings of an image. One of them is tested: each needs a guest. */
 const egresses = [
-  { label: "sealed", lan: "closed", claim: "egress: none leaves the runner endpoint, DNS and DHCP" },
-  { label: "listed", lan: "open", claim: "egress: a list opens what it names, and nothing else" },
+  { label: "sealed", lan: "closed", claim: "egress: none allows only the runner endpoint, DNS and DHCP" },
+  { label: "listed", lan: "open", claim: "egress: a list allows only its destinations" },
 ] as const;
 
 function egressProbes({ gateway, neighbour, otherPort }: Scene): string[] {
@@ -66,7 +69,7 @@ function egressProbes({ gateway, neighbour, otherPort }: Scene): string[] {
   ]);
 }
 
-/** Asks DHCP for the peer's lease, and uses it; then for its own again. */
+/** Requests the peer's lease from DHCP, and uses it; then requests its own again. */
 function stealLease(): string[] {
   return [
     'say asking-for-it udhcpc -i eth0 -n -q -t 3 -T 2 -s /bin/true -x "0x3d:01$(echo "$PEER_MAC" | tr -d :)"',
@@ -76,7 +79,7 @@ function stealLease(): string[] {
   ];
 }
 
-/** Takes more than its size of the disk and the memory, then prints `too much`. */
+/** Uses more disk and memory than its size, then prints `too much`. */
 function takeTooMuch(): string[] {
   return [
     "nproc",
@@ -105,11 +108,11 @@ async function assertSize({ setup }: Scene, peer: Peer): Promise<void> {
   const pid = await qemuOf(overlay);
   const runners = commandsOfThreads(pid).filter((name) => /^CPU \d/.test(name));
   assert.equal(runners.length, 1, "threads that run the guest");
-  // What qcow2 adds to the data: its tables, a few MiB for a disk of 1 GiB.
+  // The overhead of qcow2: its tables, a few MiB for a disk of 1 GiB.
   assert.ok(statSync(overlay).size <= 1024 ** 3 + 8 * 1024 ** 2);
 }
 
-/** Submits jobs that wait for a slot, with repositories that guests reach and do not reach, and cancels them. */
+/** Submits jobs that wait for a slot, with repositories that guests can and cannot reach, and cancels them. */
 async function assertClosedWays({ orchestrator, neighbour, gateway, gate, otherPort }: Scene): Promise<void> {
   const warnedOf = async (server: string) => {
     const repo = { repo_url: `http://${server}/a.git`, commit_sha: "0".repeat(40) };
@@ -130,7 +133,7 @@ async function assertClosedWays({ orchestrator, neighbour, gateway, gate, otherP
   assert.equal(await warnedOf(`${publicAddress}:${port}`), "");
 }
 
-/** `doctor` finds the repositories of the jobs of {@link assertClosedWays} that are closed. */
+/** Checks that `doctor` finds the unreachable repositories of the jobs of {@link assertClosedWays}. */
 async function assertDoctorFindsThem({ setup, gate, neighbour, otherPort }: Scene): Promise<void> {
   const flags = { config: setup.imageMapPath, dataDir: setup.dataDir, guestHostPorts: String(gate.port) };
   const { status, detail } = await reachCheck(await loadOrchestratorConfig(flags, {})).run();
@@ -140,7 +143,7 @@ async function assertDoctorFindsThem({ setup, gate, neighbour, otherPort }: Scen
   assert.equal(detail.split("\n").length, 3, detail);
 }
 
-/** The process that has the guest's disk. */
+/** The process that has opened the guest's disk. */
 async function qemuOf(overlay: string): Promise<number> {
   const { stdout } = await run("pgrep", ["-f", `^/usr/bin/qemu-system-x86_64 .*${overlay}`]);
   return Number(stdout.trim());
@@ -180,7 +183,7 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
   const peer = await startPeer(scene, takeTooMuch());
 
   await context.test(
-    "a repository that guests cannot reach is told at submission, by explain and by doctor",
+    "a repository that guests cannot reach is reported at submission, by explain and by doctor",
     async () => {
       await assertClosedWays(scene);
       await assertDoctorFindsThem(scene);
@@ -208,7 +211,7 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
     const { stdout } = await run("nft", ["list", "chain", ...table.split(" "), "guest"]);
     assert.match(stdout, /ether type != ip counter packets [1-9]/);
   });
-  await context.test("the host does not believe a guest that claims another's address", async () => {
+  await context.test("the host ignores a guest that claims another's address", async () => {
     await prober.until("claimed\n");
     assert.equal(await ownerOfAddress(peer.address), peer.mac);
   });
@@ -219,7 +222,7 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
       "other-host-port": "closed",
     });
   });
-  await context.test("another's lease is of no use, and its owner goes on", async () => {
+  await context.test("another's lease is of no use, and its owner keeps it", async () => {
     assert.equal((await restricted.probes("stolen", "pretended"))["stolen-lease"], "closed");
     gate.open("peer-is-needed");
     await peer.until("goes on\n");
@@ -227,9 +230,9 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
   await context.test("a guest does not become the root of the bridge's spanning tree", async () => {
     assert.equal(await rootOfBridge(scene, restricted), "its own");
   });
-  // It is cut off, so that the orchestrator waits for an answer of its runner.
+  // The guest is cut off, so the orchestrator waits for a call of its runner.
   await orchestrator.api.cancel({ jobId: restricted.id, now: true });
-  await context.test("a firewall that somebody removed comes back, and its guests go on", async () => {
+  await context.test("a firewall that somebody removed comes back, and its guests keep running", async () => {
     for (const table of tables(scene)) await run("nft", ["delete", "table", ...table.split(" ")]);
     assert.deepEqual(tables(scene), []);
     await until("the tables are back", () => tables(scene).length === 2);
@@ -241,17 +244,14 @@ test("behind the firewall", { skip: noLibvirt }, async (context) => {
   });
   const probed = await untilEnd(orchestrator, prober.id);
   assert.equal(probed.state, "succeeded", probed.verdict?.message);
-  await context.test(
-    "a killed orchestrator leaves it, and one that ends in good order takes it away",
-    async () => {
-      await orchestrator.stop("SIGKILL");
-      assert.equal(tables(scene).length, 2);
-      const runnerListen = ["--runner-listen", new URL(orchestrator.runnerUrl).host];
-      const second = await startOrchestrator(scene.setup, runnerListen);
-      await second.api.cancel({ jobId: peer.id });
-      for (const { id } of [restricted, peer]) await untilEnd(second, id);
-      assert.equal(await second.stop("SIGTERM"), 0, second.log());
-      assert.deepEqual(tables(scene), []);
-    },
-  );
+  await context.test("a killed orchestrator leaves it, and one that ends in order removes it", async () => {
+    await orchestrator.stop("SIGKILL");
+    assert.equal(tables(scene).length, 2);
+    const runnerListen = ["--runner-listen", new URL(orchestrator.runnerUrl).host];
+    const second = await startOrchestrator(scene.setup, runnerListen);
+    await second.api.cancel({ jobId: peer.id });
+    for (const { id } of [restricted, peer]) await untilEnd(second, id);
+    assert.equal(await second.stop("SIGTERM"), 0, second.log());
+    assert.deepEqual(tables(scene), []);
+  });
 });

@@ -1,4 +1,4 @@
-/** An orchestrator that ends at any moment, and the next one on the same host: what becomes of real guests. */
+/** Tests orchestrators that end at any moment, and their successors on the same host: the fate of real guests. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { sample } from "../support/sampling.ts";
 
 const skip = noLibvirt;
 
-/** Defines a domain of somebody else whose name looks like a guest's. */
+/** Defines a domain of another owner whose name looks like a guest's. */
 async function plantForeignGuest(context: TestContext, name: string): Promise<void> {
   const xml = `<domain type='qemu'><name>${name}</name><memory unit='MiB'>16</memory>
     <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>`;
@@ -24,7 +24,7 @@ async function plantForeignGuest(context: TestContext, name: string): Promise<vo
   await virsh("define", file);
 }
 
-test("orchestrators on one host, one after the other", { skip }, async (context) => {
+test("successive orchestrators on one host", { skip }, async (context) => {
   const setup = await tinySetup(context, ["--drain-timeout", "1s"]);
   const foreign = `job-foreign${process.pid}`;
   await plantForeignGuest(context, foreign);
@@ -62,18 +62,18 @@ test("orchestrators on one host, one after the other", { skip }, async (context)
   );
 
   const third = await startOrchestrator(setup);
-  await context.test("the next start tries the job again", async () => {
+  await context.test("the next start retries the job", async () => {
     const { job } = await third.api.get({ jobId: id });
     assert.ok(job?.transitions.slice(1).some(({ to }) => to === "queued"));
     await untilState(third, id, "booting");
   });
 
   await context.test(
-    "a start removes what an unknown job left, and never touches what is not ours",
+    "a start removes the guest of an unknown job, and never changes what is not ours",
     async () => {
       assert.ok((await domainNames()).includes(`job-${id}`));
       await third.stop("SIGKILL");
-      // The store is lost with its job, as after a restore from an old backup: the guest is ours, and no job's.
+      // The store is lost with its job, as after a restore from an old backup: the guest is ours, but has no job.
       rmSync(join(setup.dataDir, "state"), { recursive: true });
       const fourth = await startOrchestrator(setup);
       await assertGone(setup, id);

@@ -1,6 +1,6 @@
 /**
- * Jobs in real guests: the tiny image, under software emulation, on the system's libvirt. Each boot is expensive here, so one
- * guest's life shows several things.
+ * Tests jobs in real guests: the tiny image, under software emulation, on the system's libvirt. Each boot is
+ * expensive here, so one guest's life covers several tests.
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -40,12 +40,12 @@ function secretsFile(context: TestContext, token: string): string {
   return path;
 }
 
-/** Lines of an image map: a download that does not end while a test needs it, and one that does not match its digest. */
+/** Lines of an image map: a download that does not end while a test needs it, and one with another digest. */
 async function unusableImages(context: TestContext): Promise<string> {
   const server = createServer((request, response) => {
     if (request.url === "/slow") response.writeHead(200, { "content-length": "1000000" }).write("slow");
-    // With its length, as `end` alone sends it: without, the download may have been cut, and is tried again.
-    else response.end("not what the map promises");
+    // With its length, as `end` alone sends it: without the length, the download may be incomplete, and is retried.
+    else response.end("another content than in the map");
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -59,20 +59,20 @@ async function unusableImages(context: TestContext): Promise<string> {
 
 const cache = [{ key: "tools-1", paths: ["tools"] }];
 const artifacts = [{ paths: ["dist/**"] }];
-/** Fails with 9 where a job before it left a marker, in the file system or on the disk itself; then leaves both. */
+/** Fails with 9 when an earlier job left a marker, in the file system or on the disk itself; then leaves both. */
 const freshOnly = `
 test -e /tmp/marker && exit 9; touch /tmp/marker
 [ "$(dd if=/dev/vda bs=512 skip=2000000 count=1 2>/dev/null | head -c 6)" != marker ] || exit 9
 printf marker | dd of=/dev/vda bs=512 seek=2000000 2>/dev/null; sync
 `;
-// Random bytes have zeros among them, which busybox's wget cannot send as they are.
+// Random bytes contain zeros, which busybox's wget cannot send.
 const build = `
 [ -e tools/bin ] || { mkdir tools; head -c 300000 /dev/urandom >tools/bin; chmod 751 tools/bin; ln -s bin tools/link; }
 mkdir dist; cp tools/bin 'dist/the tool'; : >dist/empty
 sha256sum <tools/bin; ls -l tools/link tools/bin
 `;
 
-/** The job that needs the most: it saves a cache, keeps artifacts, has a secret, and stays until the gate opens. */
+/** The most demanding job: it saves a cache, keeps artifacts, has a secret, and runs until the gate opens. */
 function submitWhole(orchestrator: OrchestratorProcess, gate: Gate): Promise<string> {
   const script = `uname -s
 ${freshOnly}${build}
@@ -81,11 +81,11 @@ ${gate.waitFor("go")}`;
   return submit(orchestrator, { script, cache, artifacts, secrets: ["TOKEN"] });
 }
 
-/** What leaves a guest in a bad way, and what the verdict on its job must be. */
+/** A bad end of a guest, and the expected verdict on its job. */
 interface BadEnd {
   readonly name: string;
   readonly script: string;
-  /** The job's limit: long enough for all that it does before; default 300. */
+  /** The job's time limit: long enough for all earlier steps; default 300. */
   readonly timeoutSeconds?: number;
   readonly check: (job: Job) => void;
 }
@@ -114,13 +114,16 @@ const badEnds: readonly BadEnd[] = [
   },
 ];
 
-/** In a guest after the first one's: it must be fresh, gets what that saved in the cache, and ends badly once the gate opens. */
+/**
+ * Runs in the guest after the first one: the guest must be fresh, restores the first one's cache, and ends badly once
+ * the gate opens.
+ */
 function submitAgain(orchestrator: OrchestratorProcess, gate: Gate, end: BadEnd): Promise<string> {
   const script = `${freshOnly}${build}\n${gate.waitFor("end")}; ${end.script}`;
   return submit(orchestrator, { script, cache, timeout_seconds: end.timeoutSeconds ?? 300 });
 }
 
-/** Runs a command that calls the orchestrator, and returns the document it prints. */
+/** Runs a command that calls the orchestrator, and returns the document that the command prints. */
 async function ask({ apiUrl }: OrchestratorProcess, ...args: string[]) {
   const env = { ...cleanEnvironment(), SOLSTICE_API_URL: apiUrl };
   return JSON.parse((await promisify(execFile)(solstice, [...args, "--json"], { env })).stdout);
@@ -131,7 +134,7 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
 }, async (context) => {
   const token = `tok-${randomBytes(12).toString("hex")}`;
   const gate = await startGate(context, await gatewayAddress());
-  // Two attempts would only double the boots; the noop tests show the second attempt.
+  // Two attempts would only double the boots; the noop tests cover the second attempt.
   const flags = ["--max-attempts", "1", "--max-concurrency", "3", "--silence-timeout", "20s"];
   const setup = await tinySetup(
     context,
@@ -192,13 +195,13 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
     assert.equal(createHash("sha256").update(bytes).digest("hex"), sha256In(firstLog));
     assert.equal(statSync(join(target, "dist/empty")).size, 0);
   });
-  // What the last command of the build prints: a guest that was not fresh would have ended with 9 before.
+  // The output of the build's last command: a guest that was not fresh would have ended with 9 before.
   await untilLogged(orchestrator, again, "tools/link -> bin");
   gate.open("end");
   const second = await untilEnd(orchestrator, again);
   const secondLog = (await readLog(orchestrator, again)).toString();
-  await context.test(`a guest that is fresh again, and ends badly: ${end.name}`, () => end.check(second));
-  await context.test("what one job saves in the cache another restores, byte for byte", async () => {
+  await context.test(`a guest is fresh again, and ends badly: ${end.name}`, () => end.check(second));
+  await context.test("another job restores what one job saved in the cache, byte for byte", async () => {
     assert.equal(usesOf(second)[0], "restore hit");
     assert.equal(sha256In(secondLog), sha256In(firstLog));
     assert.match(secondLog, /-rwxr-x--x .*tools\/bin/);
@@ -210,14 +213,14 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
     assert.deepEqual((await ask(orchestrator, "cache", "list")).entries, []);
   });
   const crashed = await untilEnd(orchestrator, crash);
-  await context.test("a crash is named from the console", async () => {
+  await context.test("the verdict names a crash, read from the console", async () => {
     assert.equal(crashed.verdict?.reason, "guest_crashed", crashed.verdict?.message);
     assert.match(crashed.verdict?.message ?? "", /^The guest's kernel panicked: sysrq triggered crash\./);
     assert.equal(crashed.log?.completeness, "cut_short");
     const console = (await readLog(orchestrator, crash, { stream: "console" })).toString();
     assert.match(console, /Kernel panic - not syncing: sysrq triggered crash/);
   });
-  await context.test("a job whose image does not come in time is not lost", async () => {
+  await context.test("a job whose image does not arrive in time is not lost", async () => {
     const job = await untilEnd(orchestrator, waiting);
     assert.equal(job.state, "infra_error");
     assert.equal(job.verdict?.reason, "image_unavailable");
@@ -226,7 +229,7 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
   await assertGone(setup, whole, again, crash);
 });
 
-/** Follows the console of a job that runs until it has `text`. */
+/** Follows the console of a running job until it contains `text`. */
 async function untilOnConsole({ api }: OrchestratorProcess, jobId: string, text: string): Promise<void> {
   const end = new AbortController();
   const signal = AbortSignal.any([end.signal, AbortSignal.timeout(300_000)]);
@@ -241,7 +244,7 @@ async function untilOnConsole({ api }: OrchestratorProcess, jobId: string, text:
   assert.fail(`the console never had ${text}: ${seen.slice(-2000)}`);
 }
 
-/** The overlay is the guest's own disk, and the console file is what the guest writes; the release removes both. */
+/** The overlay is the guest's own disk, and the guest writes the console file; the release removes both. */
 function assertNotInFiles(directory: string, token: string): void {
   const paths = filesBelow(directory).map(({ path }) => path);
   assert.ok(
@@ -260,7 +263,7 @@ function sha256In(text: string): string {
   return /[0-9a-f]{64}/.exec(text)?.[0] ?? assert.fail(text);
 }
 
-/** An image without anything to boot: its guest has power, and nothing more. */
+/** An image without an operating system: its guest runs, but boots nothing. */
 function emptyImage(context: TestContext): string {
   const directory = mkdtempSync("/var/tmp/solstice-empty-");
   chmodSync(directory, 0o711);
@@ -270,7 +273,7 @@ function emptyImage(context: TestContext): string {
   return path;
 }
 
-test("a guest that never calls ends at the boot deadline, is tried again, and shows its console", {
+test("a guest that never calls ends at the boot deadline, is retried, and shows its console", {
   skip,
 }, async (context) => {
   const size = "defaults: { cpu: 1, ram_mb: 64, disk_gb: 1 }";

@@ -1,4 +1,4 @@
-/** The real orchestrator as a process with the real runner script, as child processes of the noop backend. */
+/** Tests the real orchestrator as a process, with the real runner script in child processes of the noop backend. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
@@ -33,7 +33,7 @@ function processSetup(context: TestContext, ...flags: string[]): OrchestratorSet
   return makeSetup(context, imageMap, [...processFlags, ...flags]);
 }
 
-/** Whether anything of a guest is left in a data directory. */
+/** True when any part of a guest is left in a data directory. */
 function leftovers({ dataDir }: OrchestratorSetup): string[] {
   const guests = join(dataDir, "guests");
   return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
@@ -43,7 +43,7 @@ describe("jobs of one orchestrator", () => {
   const caps = ["--max-concurrency", "3", "--capacity-map", "other=1", "--stop-timeout", "1s"];
   const shared = shareOrchestrator(imageMap, [...processFlags, ...caps]);
 
-  test("a job runs its steps in order, stops at the first failure, and its log is whole", async () => {
+  test("a job runs its steps in order and stops at the first failure; its log is complete", async () => {
     const { setup, orchestrator } = shared;
     const steps = [
       { name: "one", run: "echo first; echo second >&2" },
@@ -65,7 +65,7 @@ describe("jobs of one orchestrator", () => {
     );
     assert.equal((await readLog(orchestrator, job.id)).toString(), "first\nsecond\nno newline at the end");
     assert.equal(job.log?.completeness, "complete");
-    // Without "booting" where the runner called before its boot was on record.
+    // Without "booting" when the runner called before its boot was recorded.
     assert.match(
       job.transitions.map(({ to }) => to).join(" "),
       /^queued provisioning (booting )?running finalizing failed$/,
@@ -88,7 +88,7 @@ describe("jobs of one orchestrator", () => {
     await assert.rejects(submit(orchestrator, { script: "x", runs_on: "beos" }), /beos.*other, any/s);
   });
 
-  test("running jobs never exceed a cap, and a full label holds back nobody else", async () => {
+  test("running jobs never exceed a cap, and a full label does not delay others", async () => {
     const { orchestrator } = shared;
     const labels = ["other", "other", "other", "any", "any", "any"];
     const ids = await Promise.all(
@@ -102,7 +102,8 @@ describe("jobs of one orchestrator", () => {
         .filter(({ to }) => to === "provisioning" || to === "succeeded")
         .map(({ to, atMs }) => ({ at: atMs, label: job.label, change: to === "provisioning" ? 1 : -1 })),
     );
-    // At one instant ends come first: a slot may be taken again in the millisecond in which it became free.
+    // Within one millisecond, ends count before starts: a slot may be taken again in the millisecond in which it
+    // became free.
     events.sort((a, b) => Number(a.at - b.at) || a.change - b.change);
     let running = 0;
     let runningOther = 0;
@@ -138,7 +139,7 @@ describe("jobs of one orchestrator", () => {
     await orchestrator.api.cancel({ jobId: running });
     const cancelled = await untilEnd(orchestrator, running);
     assert.equal(cancelled.state, "cancelled");
-    // A shell may say that its `sleep` was terminated.
+    // A shell may print that its `sleep` was terminated.
     assert.match((await readLog(orchestrator, running)).toString(), /^started\n(Terminated\n)?going\n/);
     assert.deepEqual(leftovers(setup), []);
   });
@@ -153,7 +154,7 @@ describe("jobs of one orchestrator", () => {
   });
 });
 
-/** A `systemd-notify` that only writes its arguments down: no systemd runs here. */
+/** A `systemd-notify` that only records its arguments: no systemd runs here. */
 function systemdNotify({ dataDir }: OrchestratorSetup) {
   const record = join(dataDir, "notified");
   writeFileSync(join(dataDir, "systemd-notify"), `#!/bin/sh\necho "$*" >>${record}\n`, { mode: 0o755 });
@@ -174,7 +175,7 @@ test("SIGUSR2 leaves a job that a drain waits for to the next start", async (con
   });
   await untilLogged(first, id, "waiting");
   const waiting = await submit(first, { script: "echo later" });
-  await until("systemd is told", () => systemd.notified().length === 1);
+  await until("systemd is notified", () => systemd.notified().length === 1);
   first.signal("SIGTERM");
   await until("it drains", () => first.log().includes('"phase":"draining"'));
   assert.equal(await first.stop("SIGUSR2"), 0, first.log());
@@ -197,7 +198,7 @@ test("SIGUSR2 leaves a job that a drain waits for to the next start", async (con
   assert.equal((await untilEnd(second, waiting)).state, "succeeded");
 });
 
-test("SIGHUP takes image map, token and secrets over and logs what changed; a mistake changes nothing", async (context) => {
+test("SIGHUP reloads image map, token and secrets and logs the changes; a mistake changes nothing", async (context) => {
   const setup = processSetup(context);
   const { environment, notified } = systemdNotify(setup);
   const [variables, secrets] = ["orchestrator.env", "secrets.yaml"].map((name) => join(setup.dataDir, name));
@@ -265,7 +266,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.equal((await untilEnd(orchestrator, id)).state, "succeeded");
   assert.doesNotMatch((await readLog(orchestrator, id)).toString(), /very-secret/);
 
-  // The image is back: the job that has waited for it starts, in its first attempt.
+  // The image is back: the waiting job starts, in its first attempt.
   writeFileSync(setup.imageMapPath, imageMap);
   orchestrator.signal("SIGHUP");
   const begun = await untilEnd(orchestrator, waiting);
@@ -282,7 +283,7 @@ test("SIGHUP takes image map, token and secrets over and logs what changed; a mi
   assert.doesNotMatch(orchestrator.log(), /new-token|very-secret/);
 });
 
-test("solstice drain empties a host and waits for it; the drain outlives a restart, until --end", async (context) => {
+test("solstice drain empties a host and waits for it; the drain survives a restart, until --end", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "3");
   const first = await startOrchestrator(setup);
   const cli = (orchestrator: OrchestratorProcess, ...args: string[]) =>
@@ -318,7 +319,7 @@ test("solstice drain empties a host and waits for it; the drain outlives a resta
   await assert.rejects(second.api.drain({ action: "stop" }), /start, end/);
 });
 
-test("a running job survives an exception in a library's event handler, and kill -9: adopted, its log whole", async (context) => {
+test("a running job survives an exception in a library's event handler, and kill -9: it is adopted with its complete log", async (context) => {
   const setup = processSetup(context);
   const thrower = 'process.on("SIGWINCH", () => { throw new Error("assert(!this.paused)"); });';
   const preload = `--import=data:text/javascript,${encodeURIComponent(thrower)}`;
@@ -358,7 +359,7 @@ test("kill -9 in any state of a job loses and repeats nothing", async (context) 
       for (let count = 0; count < 2; count++)
         ids.push(await submit(first, { script: "sleep 0.2; echo done" }));
       const [one = "", two = ""] = ids;
-      // The second job is the one that certainly waits for a while.
+      // Only the second job is certain to wait for a while.
       const passed = (job: { state: string; transitions: { to: string }[] }) =>
         job.state === state || job.transitions.some(({ to }) => to === state);
       await untilJob(first, state === "queued" ? two : one, passed);
@@ -378,7 +379,7 @@ test("kill -9 in any state of a job loses and repeats nothing", async (context) 
   }
 });
 
-test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next start runs them", async (context) => {
+test("on SIGTERM running jobs may end, waiting jobs stay on disk, and the next start runs them", async (context) => {
   const setup = processSetup(context, "--max-concurrency", "1");
   const first = await startOrchestrator(setup);
   const go = join(setup.dataDir, "go-on");
@@ -387,7 +388,7 @@ test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next s
   await untilLogged(first, running, "up");
   first.signal("SIGTERM");
   await assert.rejects(async () => {
-    // Until the signal has arrived, a submission may still be taken.
+    // Until the signal has arrived, a submission may still be accepted.
     for (;;) await submit(first, { script: "true", priority: -100 });
   }, /shutting down/);
   await once(spawn("touch", [go]), "exit");
@@ -399,7 +400,7 @@ test("on SIGTERM running jobs may end, waiting ones stay on disk, and the next s
   assert.equal((await untilEnd(second, waiting)).state, "succeeded");
 });
 
-test("when the time to drain is over, or a second signal comes, the job goes back to the queue", async (context) => {
+test("after the drain time, or at a second signal, the job goes back to the queue", async (context) => {
   const setup = processSetup(context, "--stop-timeout", "1s");
   const first = await startOrchestrator(setup, ["--drain-timeout", "1s"]);
   const id = await submit(first, { script: "echo up; sleep 1000" });
@@ -411,7 +412,7 @@ test("when the time to drain is over, or a second signal comes, the job goes bac
   const second = await startOrchestrator(setup, ["--drain-timeout", "1h"]);
   const again = await untilState(second, id, "running");
   assert.equal(again.attempt, 2);
-  assert.equal(again.maxAttempts, 3, "a host that is told to stop costs the job no attempt");
+  assert.equal(again.maxAttempts, 3, "a requested stop of the host costs the job no attempt");
   for (const signal of ["SIGTERM", "SIGINT"] as const) second.signal(signal);
   assert.equal(await second.ended, 0, second.log());
   assert.deepEqual(leftovers(setup), []);
@@ -423,7 +424,7 @@ test("when the time to drain is over, or a second signal comes, the job goes bac
   await untilEnd(third, id);
 });
 
-test("a second orchestrator on a data directory is refused; the first goes on, and commands report what it has", async (context) => {
+test("a second orchestrator on a data directory is refused; the first keeps running, and commands read its jobs", async (context) => {
   const setup = processSetup(context);
   const first = await startOrchestrator(setup);
   const arguments_ = [
@@ -453,7 +454,7 @@ test("a second orchestrator on a data directory is refused; the first goes on, a
   assert.deepEqual([orchestrator.data_dir, orchestrator.image_map], [setup.dataDir, setup.imageMapPath]);
   assert.match(listed.stderr, /HYPERVISOR is libvirt here/);
   await first.stop("SIGKILL");
-  // Its note is still there.
+  // The first orchestrator's record is still there.
   assert.equal((await runCli(["jobs"], { env })).code, 69);
   assert.match((await runCli(["images"], { env })).stdout, /No orchestrator is running: /);
 });

@@ -1,4 +1,7 @@
-/** Each form of a seed, read by real guests in zones of the stand-in; `failures-libvirt.test.ts` has those of libvirt. */
+/**
+ * Tests each format of a seed with real guests in zones of the stand-in; `failures-libvirt.test.ts` covers the
+ * formats of libvirt.
+ */
 import assert from "node:assert/strict";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +13,7 @@ import { readLog, submit, untilEnd } from "../support/jobs.ts";
 import { makeSetup, type OrchestratorProcess, startOrchestrator } from "../support/orchestrator.ts";
 import { sample } from "../support/sampling.ts";
 
-/** An image map with an image of its own for each label, all the same disk. */
+/** An image map with a separate image for each label, all with the same disk. */
 function imageMapOf(
   context: TestContext,
   images: { path: string; ramMb: number; seeds: Record<string, string> },
@@ -28,7 +31,7 @@ function imageMapOf(
 
 const patient = ["--max-attempts", "1", "--boot-timeout", "10m"];
 
-/** On the stand-in for an illumos host. */
+/** Starts an orchestrator on the stand-in for an illumos host. */
 async function startInZones(context: TestContext, imageMap: string): Promise<OrchestratorProcess> {
   const standIn = await openStandIn({ shutdownSeconds: 30 });
   context.after(() => standIn.close());
@@ -36,7 +39,7 @@ async function startInZones(context: TestContext, imageMap: string): Promise<Orc
   return startOrchestrator(setup, [], standIn.environment);
 }
 
-/** Runs a job that says its guest's name and shows a few bytes of its seed's disk, and returns what it said. */
+/** Runs a job that prints its guest's name and a few bytes of its seed's disk, and returns its output. */
 async function seenBy(
   orchestrator: OrchestratorProcess,
   label: string,
@@ -56,7 +59,7 @@ async function seenBy(
 
 const showNetwork = "ip -4 addr show eth0 | grep -o 'inet [0-9./]*'; cat /etc/resolv.conf";
 
-/** What is tried of each form: the bytes of the seed's disk that the guest shows, a command, and what both print. */
+/** The checks of each format: the bytes of the seed's disk that the guest shows, a command, and the output of both. */
 const forms: readonly { label: string; bytes: string; also?: string; shows: RegExp }[] = [
   {
     label: "disc",
@@ -70,7 +73,7 @@ const forms: readonly { label: string; bytes: string; also?: string; shows: RegE
     also: showNetwork,
     shows: /^FAT12\n\/run\/solstice\/started-ID-1\ninet 10\.88\.0\.\d+\/24\nnameserver 192\.0\.2\.53$/,
   },
-  // No guest of illumos, it leaves that part of the script out, and asks the DHCP that only the stand-in has.
+  // Not a guest of illumos: it skips that part of the script, and uses DHCP, which only the stand-in has.
   { label: "archive", bytes: "count=6", shows: /^070707\n\/run\/solstice\/started-ID-1$/ },
 ];
 

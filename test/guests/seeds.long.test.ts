@@ -1,11 +1,14 @@
-/** cloud-init of a real distribution, and a form of seed that its guests seldom get: Debian boots slowly under emulation. */
+/**
+ * Tests cloud-init of a real distribution, and a format of seed that its guests rarely get: Debian boots slowly under
+ * emulation.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gatewayAddress, guestImage, noLibvirt } from "../support/guests/libvirt.ts";
 import { readLog, submit, untilEnd } from "../support/jobs.ts";
 import { makeSetup, startOrchestrator } from "../support/orchestrator.ts";
 
-test("cloud-init of Debian runs a job from a FAT seed, by its vendor-data and not late by the script", {
+test("cloud-init of Debian runs a job from a FAT seed: with its vendor-data, and the script not late", {
   skip: noLibvirt,
 }, async (context) => {
   const debian = `local_path: ${await guestImage("debian")}, seed: vfat, defaults: { cpu: 1, ram_mb: 512, disk_gb: 3 }`;
@@ -23,5 +26,5 @@ ls /var/lib/cloud/instance/sem /var/lib/cloud/instance/scripts`;
   const seen = (await readLog(orchestrator, id)).toString().trim().split("\n");
   assert.deepEqual(seen.slice(0, 2), ["FAT12", `/run/solstice/started-${id}-1`]);
   assert.ok(!seen.includes("config_scripts_user"), seen.join("\n"));
-  assert.ok(seen.includes("part-001"), "cloud-init knows the script too");
+  assert.ok(seen.includes("part-001"), "cloud-init found the script too");
 });

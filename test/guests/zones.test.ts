@@ -1,4 +1,7 @@
-/** The real orchestrator with real guests on the stand-in for an illumos host: the tiny image, under software emulation. */
+/**
+ * Tests the real orchestrator with real guests on the stand-in for an illumos host: the tiny image, under software
+ * emulation.
+ */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,16 +12,19 @@ import { readLog, submit, untilEnd, untilLogged } from "../support/jobs.ts";
 import type { OrchestratorProcess } from "../support/orchestrator.ts";
 import { sample } from "../support/sampling.ts";
 
-/** About so many commands change a host while one job is run on it, the first of which make the pool and the network. */
+/**
+ * Approximate number of commands that change a host while one job runs on it; the first make the pool and the
+ * network.
+ */
 const changesOfALife = 27;
 
-/** A life that goes well on its first try has at least so many. */
+/** Least number of such commands in a life that succeeds at its first attempt. */
 const leastChangesOfALife = 24;
 
-/** So many orchestrators are killed in `npm test`. */
+/** Number of orchestrators that are killed in `npm test`. */
 const sampledKills = 1;
 
-test("jobs in fresh zones: kill -9 when guests run, which are adopted; success with log and console; cancel; a host's restart", async (context) => {
+test("jobs in fresh zones: kill -9 while guests run, which are adopted; success with log and console; cancel; a host's restart", async (context) => {
   const host = await openZonesHost(context, "qemu", "--max-concurrency", "2");
   const first = await host.start();
   const script = `cat /proc/sys/kernel/hostname; ip -4 addr show eth0 | grep -o 'inet [0-9./]*'
@@ -32,7 +38,7 @@ cat /etc/resolv.conf; sleep 5; echo end`;
   await first.stop("SIGKILL");
   const second = await host.start();
 
-  await context.test("an adopted job succeeds, and its log and console are whole", async () => {
+  await context.test("an adopted job succeeds, and its log and console are complete", async () => {
     const job = await untilEnd(second, succeeding);
     assert.deepEqual([job.state, job.attempt], ["succeeded", 1], `${job.verdict?.message}\n${second.log()}`);
     assert.equal(job.log?.completeness, "complete");
@@ -53,32 +59,25 @@ cat /etc/resolv.conf; sleep 5; echo end`;
       await assertNothingLeft(host);
     },
   );
-  await context.test(
-    "a host's restart takes its guest: the job is tried again, and fails only then",
-    async () => {
-      host.standIn.setGuests("scripted");
-      const go = join(host.setup.dataDir, "go-on");
-      const id = await submit(second, {
-        script: `echo begun; until [ -e ${go} ]; do sleep 0.1; done; exit 4`,
-      });
-      await untilLogged(second, id, "begun");
-      await second.stop("SIGKILL");
-      // Power is lost: temporary VNICs are gone with all guests.
-      await host.standIn.rebootHost();
-      writeFileSync(go, "");
-      const third = await host.start();
-      const job = await untilEnd(third, id);
-      assert.deepEqual(
-        [job.state, job.verdict?.exitCode, job.attempt],
-        ["failed", 4, 2],
-        job.verdict?.message,
-      );
-      assert.equal(job.transitions.filter(({ to }) => to === "provisioning").length, 2, "its guest was gone");
-      assert.equal((await readLog(third, id)).toString(), "begun\n");
-      await assertNothingLeft(host);
-      assert.equal(await third.stop("SIGTERM"), 0, third.log());
-    },
-  );
+  await context.test("a host's restart ends its guest: the job is retried, and fails only then", async () => {
+    host.standIn.setGuests("scripted");
+    const go = join(host.setup.dataDir, "go-on");
+    const id = await submit(second, {
+      script: `echo begun; until [ -e ${go} ]; do sleep 0.1; done; exit 4`,
+    });
+    await untilLogged(second, id, "begun");
+    await second.stop("SIGKILL");
+    // After a power failure, temporary VNICs and all guests are gone.
+    await host.standIn.rebootHost();
+    writeFileSync(go, "");
+    const third = await host.start();
+    const job = await untilEnd(third, id);
+    assert.deepEqual([job.state, job.verdict?.exitCode, job.attempt], ["failed", 4, 2], job.verdict?.message);
+    assert.equal(job.transitions.filter(({ to }) => to === "provisioning").length, 2, "its guest was gone");
+    assert.equal((await readLog(third, id)).toString(), "begun\n");
+    await assertNothingLeft(host);
+    assert.equal(await third.stop("SIGTERM"), 0, third.log());
+  });
 });
 
 test("an orchestrator is killed at a command that changes its host: the next one ends the job, and nothing is left", async (context) => {
@@ -92,7 +91,7 @@ test("an orchestrator is killed at a command that changes its host: the next one
   assert.ok(killed.includes(true) || !isWithinLife, "no orchestrator came to its kill point");
 });
 
-/** One host's life with one job, killed at one point. False where the life was over before. */
+/** One host's life with one job, killed at one point. False when the life ended before. */
 async function killAndGoOn(context: TestContext, point: KillPoint): Promise<boolean> {
   let isKilled = false;
   await context.test(describePoint(point), async (subtest) => {
@@ -108,7 +107,7 @@ async function killAndGoOn(context: TestContext, point: KillPoint): Promise<bool
     isKilled = end === null || end === "SIGKILL";
     if (!isKilled) return void (await first?.stop("SIGTERM"));
     const second = await host.start();
-    // Killed before it served, it had no job to lose.
+    // Killed before it accepted calls, the orchestrator had no job to lose.
     if (id !== null) {
       const job = await untilEnd(second, id);
       assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${first?.log()}\n${second.log()}`);
@@ -120,7 +119,7 @@ async function killAndGoOn(context: TestContext, point: KillPoint): Promise<bool
   return isKilled;
 }
 
-/** Resolves once the job has ended and its guest is gone; not at all where the orchestrator is killed meanwhile. */
+/** Resolves once the job has ended and its guest is gone; never when the orchestrator is killed meanwhile. */
 async function untilOver(
   host: ZonesHost,
   orchestrator: OrchestratorProcess,

@@ -1,4 +1,6 @@
-/** What lies about on a real host: ours and nobody's goes, by the orchestrator and without one; the rest stays. */
+/**
+ * Tests leftovers on a real host: ours without a job are removed, with and without an orchestrator; all others stay.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import {
@@ -31,7 +33,7 @@ import {
 
 const run = promisify(execFile);
 
-/** No job runs here, so the image need not be there. */
+/** No job runs here, so the image does not have to exist. */
 const imageMap = `
 default_label: absent
 images:
@@ -69,7 +71,10 @@ function stray(setup: OrchestratorSetup): string {
   return jobId;
 }
 
-/** Defines a domain of a guest's form with somebody's mark, or none. Removed after the test if it is still there. */
+/**
+ * Defines a domain in the form of a guest, with an owner's mark or without. Removed after the test if it still
+ * exists.
+ */
 async function define(
   context: TestContext,
   setup: OrchestratorSetup,
@@ -89,21 +94,21 @@ async function define(
   writeFileSync(file, marked);
   context.after(async () => {
     await virsh("destroy", name).catch(() => "it had no power");
-    await virsh("undefine", name).catch(() => "it was not there");
+    await virsh("undefine", name).catch(() => "it does not exist");
   });
   await virsh("define", file);
   return name;
 }
 
 interface Planted {
-  /** What `doctor` must find and can repair: kind and name. */
+  /** The kinds and names that `doctor` must find and can repair. */
   readonly ours: readonly string[];
   readonly copy: string;
   assertGone(): Promise<void>;
   assertForeignIntact(): Promise<void>;
 }
 
-/** Ours without a job: a domain with power, one without, files alone. Not ours: the rest. */
+/** Ours without a job: a running domain, a stopped one, and files alone. Not ours: the rest. */
 async function plant(context: TestContext, setup: OrchestratorSetup): Promise<Planted> {
   const guests = join(setup.dataDir, "guests");
   const owner = readFileSync(join(setup.dataDir, "host-id"), "utf8").trim();
@@ -163,7 +168,7 @@ function found({ leaks }: LeaksDocument): string[] {
   return leaks.filter(({ remedy }) => remedy === "remove").map(({ kind, name }) => `${kind} ${name}`);
 }
 
-test("strays of a host are shown with their cause, repaired on request, and at a start; what is foreign stays", {
+test("strays of a host are shown with their cause, and repaired on request and at a start; foreign ones stay", {
   skip: noLibvirt,
 }, async (context) => {
   const flags = ["--hypervisor", "libvirt", "--libvirt-virt-type", "qemu", "--runner-listen", "127.0.0.1:0"];
@@ -180,7 +185,7 @@ test("strays of a host are shown with their cause, repaired on request, and at a
     assert.match(metrics, /^solstice_audit_last_run_seconds 1\d{9}/m);
   });
 
-  await context.test("by the running orchestrator", async (subtest) => {
+  await context.test("with the running orchestrator", async (subtest) => {
     const planted = await plant(subtest, setup);
     const shown = await doctor(setup);
     assert.equal(shown.code, 1);
@@ -208,7 +213,7 @@ test("strays of a host are shown with their cause, repaired on request, and at a
 
   assert.equal(await orchestrator.stop("SIGTERM"), 0);
 
-  await context.test("without one, which starts nothing", async (subtest) => {
+  await context.test("without an orchestrator, and without starting one", async (subtest) => {
     const planted = await plant(subtest, setup);
     const shown = await doctor(setup);
     assert.deepEqual(found(shown.answer).toSorted(), planted.ours.toSorted());
@@ -218,15 +223,19 @@ test("strays of a host are shown with their cause, repaired on request, and at a
     assert.ok(!existsSync(join(setup.dataDir, "orchestrator.json")));
   });
 
-  await context.test("at the next start, and while it runs", { timeout: 60_000 }, async (subtest) => {
-    const first = await plant(subtest, setup);
-    const next = await startOrchestrator(setup, ["--audit-interval", "1s"]);
-    await first.assertGone();
-    await first.assertForeignIntact();
-    assert.match(next.log(), /"kind":"guest_without_job".*"cause":"The store has no job/);
-    const later = stray(setup);
-    const { directory } = guestPaths(join(setup.dataDir, "guests"), later);
-    while (existsSync(directory)) await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.equal(await next.stop("SIGTERM"), 0);
-  });
+  await context.test(
+    "at the next start, and while the orchestrator runs",
+    { timeout: 60_000 },
+    async (subtest) => {
+      const first = await plant(subtest, setup);
+      const next = await startOrchestrator(setup, ["--audit-interval", "1s"]);
+      await first.assertGone();
+      await first.assertForeignIntact();
+      assert.match(next.log(), /"kind":"guest_without_job".*"cause":"The store has no job/);
+      const later = stray(setup);
+      const { directory } = guestPaths(join(setup.dataDir, "guests"), later);
+      while (existsSync(directory)) await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(await next.stop("SIGTERM"), 0);
+    },
+  );
 });

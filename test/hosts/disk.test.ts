@@ -1,4 +1,4 @@
-/** What a full disk does to a real orchestrator: a small file system, filled and freed again. */
+/** Tests a real orchestrator on a full disk: a small file system, filled and freed again. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -26,12 +26,12 @@ images:
   any: { local_path: /nonexistent/any.img, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
 `;
 
-/** A data directory on a file system of `sizeMb` for guests without a guest. */
+/** A data directory on a file system of `sizeMb`, for guests that are not machines. */
 function smallDisk(context: TestContext, sizeMb: number, ...flags: string[]): OrchestratorSetup {
   const dataDir = mkdtempSync(join(tmpdir(), "solstice-disk-"));
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMb}m,mode=0711`, "tmpfs", dataDir]);
   context.after(() => {
-    // Lazily: what still runs there is ended by the setup's own hook, which comes after this one.
+    // A lazy unmount: the setup's own hook, which runs after this one, ends what is still running there.
     execFileSync("umount", ["--lazy", dataDir]);
     rmdirSync(dataDir);
   });
@@ -41,14 +41,14 @@ function smallDisk(context: TestContext, sizeMb: number, ...flags: string[]): Or
   return { ...setup, dataDir };
 }
 
-/** Fills the disk until `leaveBytes` are free; returns what frees it again. */
+/** Fills the disk until `leaveBytes` are free; returns a function that frees the space again. */
 function fill({ dataDir }: OrchestratorSetup, leaveBytes: number): () => void {
   const path = join(dataDir, "ballast");
   const { bavail, bsize } = statfsSync(dataDir);
   try {
     writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
   } catch (error) {
-    // Somebody else wrote meanwhile: full is full.
+    // Another process wrote meanwhile: the disk is full either way.
     assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
   }
   return () => rmSync(path, { force: true });
@@ -100,16 +100,16 @@ test("a disk that fills up holds jobs back, says why, and fails none of them", {
   assert.match(await metricsOf(orchestrator), /^solstice_paused 0$/m);
 });
 
-test("a disk with nothing left is survived, and everything goes on once there is space", {
+test("a disk without any free space is survived, and all work continues once there is space", {
   skip,
 }, async (context) => {
   const setup = smallDisk(context, 64, "--disk-reserve-mb", "0", "--max-attempts", "9");
   const orchestrator = await startOrchestrator(setup);
   const ids = await Promise.all(Array.from({ length: 8 }, () => submit(orchestrator, { script: "true" })));
   const free = fill(setup, 0);
-  // Refused again and again: meanwhile every loop, and each job under way, meets the full disk as well.
+  // Refused repeatedly: meanwhile every loop, and each unfinished job, meets the full disk as well.
   let refused = 0;
-  await until("the API said ten times that the disk is full", async () => {
+  await until("the API reported ten times that the disk is full", async () => {
     const request = { script: `true # ${"x".repeat(100_000)}` };
     const answer = await submit(orchestrator, request).catch((error: unknown) => String(error));
     if (!answer.includes(" ")) ids.push(answer);

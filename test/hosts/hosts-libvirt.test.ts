@@ -1,6 +1,6 @@
 /**
- * A host without guests and two orchestrators that share one libvirt, as on a machine that plays two hosts: real guests, one
- * PostgreSQL.
+ * Tests a host without guests and two orchestrators that share one libvirt, as on a machine that serves as two hosts:
+ * real guests, one PostgreSQL.
  */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
@@ -54,8 +54,8 @@ test("hosts that share a store and a libvirt", { skip: noLibvirt }, async (conte
   const hosts = [await startOrchestrator(setups[0]), await startOrchestrator(setups[1])] as const;
   const hostIds = [await hostIdOf(hosts[0]), await hostIdOf(hosts[1])];
 
-  await context.test("once a host with the backend is there it runs the job", async () => {
-    // Its guest need not come to its job here: the one after it does.
+  await context.test("once a host with the backend has started it runs the job", async () => {
+    // Its guest need not reach its job here: the next job's guest does.
     const { hostId } = await untilState(plain, jobId, "booting");
     assert.ok(hostIds.includes(hostId), hostId);
   });
@@ -70,7 +70,7 @@ test("hosts that share a store and a libvirt", { skip: noLibvirt }, async (conte
     const setup = setups[lost] ?? assert.fail();
     const back = await startOrchestrator(setup);
     assert.deepEqual(readdirSync(join(setup.dataDir, "guests")), [], "files of the lost host's guest");
-    // It is another host's now, and goes on.
+    // The job now belongs to another host, and keeps running.
     assert.equal((await untilState(back, jobId, "running")).attempt, 2);
     await untilLogged(back, jobId, "started");
     await back.api.cancel({ jobId });
@@ -79,7 +79,7 @@ test("hosts that share a store and a libvirt", { skip: noLibvirt }, async (conte
     assert.equal(await back.stop("SIGTERM"), 0);
   });
 
-  await context.test("hosts with the backend that have left are remembered", async () => {
+  await context.test("hosts with the backend that have left stay listed", async () => {
     assert.equal(await other.stop("SIGTERM"), 0);
     const { constraint, message } = await plain.api.explain({
       jobId: await submit(plain, { script: "true" }),

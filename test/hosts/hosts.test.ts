@@ -1,4 +1,6 @@
-/** Two orchestrators as processes on one PostgreSQL: leases, takeover, fencing, and any host's API for any job. */
+/**
+ * Tests two orchestrators as processes on one PostgreSQL: leases, takeover, fencing, and any host's API for any job.
+ */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -57,7 +59,7 @@ async function startHost(
   return restartHost(makeSetup(context, options.map ?? imageMap("any"), flags));
 }
 
-/** Two hosts, started side by side. */
+/** Two hosts, started in parallel. */
 function startTwo(context: TestContext, url: string): Promise<[Host, Host]> {
   return Promise.all([startHost(context, url), startHost(context, url)]);
 }
@@ -73,12 +75,12 @@ function guestsOf({ setup }: Host): string[] {
   return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
 }
 
-/** A job that ends when `file` is there, and says which host's guest it is by its working directory. */
+/** A job that ends when `file` exists, and prints its working directory, which shows the host of its guest. */
 const untilFile = (file: string) => `echo started; while [ ! -e ${file} ]; do sleep 0.1; done; echo ended`;
 
 const endless = "echo started; sleep 1000";
 
-/** Which of the two hosts runs a job, and the other one. */
+/** The host that runs a job, and the other one. */
 async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Host; other: Host }> {
   const job = await untilState(hosts[0].process, jobId, "running");
   const [holder, other] = job.hostId === hosts[0].hostId ? hosts : [hosts[1], hosts[0]];
@@ -86,7 +88,7 @@ async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Ho
   return { holder, other };
 }
 
-/** What the event loop of the first host does on SIGWINCH: it stands still for several leases. */
+/** Blocks the event loop of the first host, on SIGWINCH, for several leases. */
 function holdUp(): string {
   const held = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)";
   const heldMs = leaseSeconds * 4000;
@@ -94,7 +96,7 @@ function holdUp(): string {
   return `--import=data:text/javascript,${encodeURIComponent(hold)}`;
 }
 
-/** Its job was started when it was alone. */
+/** Its job was started when the host was alone. */
 async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId: string; go: string }) {
   first.process.signal("SIGWINCH");
   await until("the loop is free again", () => first.process.log().split("\n").includes("held"), 90);
@@ -107,7 +109,7 @@ async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId
   assert.deepEqual([job.state, job.attempt, job.hostId], ["succeeded", 1, first.hostId]);
 }
 
-/** The hosts afterwards: the one that is back, and the other. */
+/** The hosts afterwards: the restarted one, and the other. */
 async function killHolder(hosts: [Host, Host]): Promise<[Host, Host]> {
   const jobId = await submit(hosts[0].process, { script: endless });
   const { holder, other } = await whoRuns(hosts, jobId);
@@ -116,7 +118,7 @@ async function killHolder(hosts: [Host, Host]): Promise<[Host, Host]> {
 
   const again = await untilJob(other.process, jobId, (job) => job.attempt === 2 && job.state === "running");
   assert.equal(again.hostId, other.hostId);
-  // Its old guest still runs: it cannot call anybody, and nothing that it does counts.
+  // Its old guest still runs: it cannot call any host, and its results do not count.
   assert.equal(guestsOf(holder).length, 1);
   const back = await restartHost(holder.setup);
   assert.deepEqual(guestsOf(back), []);
@@ -202,18 +204,16 @@ test("two hosts of one database", async (context) => {
   const jobId = await submit(first.process, { script: untilFile(go) });
   await untilLogged(first.process, jobId, "started");
   let hosts: [Host, Host] = [first, await startHost(context, url)];
-  await context.test("a host whose event loop is held up keeps its lease, and its job runs once", () =>
+  await context.test("a host whose event loop is blocked keeps its lease, and its job runs once", () =>
     holdUpFirst(hosts, { jobId, go }),
   );
-  await context.test("a host that was stopped for longer than its lease acts on nothing that it lost", () =>
-    stopHolder(hosts, url),
-  );
   await context.test(
-    "a killed host's job is taken over, and when the host is back it only cleans up",
-    async () => {
-      hosts = await killHolder(hosts);
-    },
+    "a host that was stopped for longer than its lease does not touch the jobs that it lost",
+    () => stopHolder(hosts, url),
   );
+  await context.test("a killed host's job is taken over, and the restarted host only cleans up", async () => {
+    hosts = await killHolder(hosts);
+  });
   await context.test("a host that restarts keeps its jobs for RESTART_GRACE, and loses them after it", () =>
     restartHolder(hosts, url),
   );
@@ -229,7 +229,7 @@ test("hosts with different images and caps: each runs its own, and any host's AP
       flags: [...flags, "--capacity-map", "pear=1"],
     }),
   ]);
-  // Each label is asked of the host that does not have it.
+  // Each label is requested at the host that does not have it.
   const apple = await untilEnd(
     pears.process,
     await submit(pears.process, { runs_on: "apple", script: "true" }),
@@ -261,7 +261,7 @@ test("hosts with different images and caps: each runs its own, and any host's AP
   assert.match((await readLog(apples.process, first)).toString(), /^started\n(.*\n)*going\n/);
   assert.equal((await untilEnd(apples.process, second)).hostId, pears.hostId);
 
-  // A host that was shut down left its label behind: the job waits, and it is said for whom.
+  // The label of a host that was shut down stays known: the job waits, and the reason names that host.
   assert.equal(await pears.process.stop("SIGTERM"), 0);
   const third = await submit(apples.process, { runs_on: "pear", script: "true" });
   const alone = await apples.process.api.explain({ jobId: third });
@@ -273,7 +273,7 @@ test("hosts with different images and caps: each runs its own, and any host's AP
   assert.equal((await untilEnd(apples.process, third)).hostId, back.hostId);
 });
 
-test("while the database is away for longer than a lease, jobs run on, and nobody is taken over", async (context) => {
+test("while the database is unavailable for longer than a lease, jobs keep running, and no host is taken over", async (context) => {
   const own = await startPrivatePostgres();
   context.after(() => own.stop());
   const url = await own.createDatabase();
@@ -286,7 +286,7 @@ test("while the database is away for longer than a lease, jobs run on, and nobod
   await recordLosses(url);
   await outage(own, leaseSeconds * 1500);
   const since = await renewalsOf(url);
-  // One more lease of both, in which a host that counted the outage would take over the other's jobs.
+  // One more lease of both hosts, in which a host that counted the outage would take over the other's jobs.
   await until("each lease is renewed for longer than it lasts", async () => {
     const now = await renewalsOf(url);
     return [...now].every(([hostId, renewals]) => renewals > (since.get(hostId) ?? 0) + renewalsPerLease);
@@ -300,10 +300,10 @@ test("while the database is away for longer than a lease, jobs run on, and nobod
   assert.deepEqual(await lossesOf(url), []);
 });
 
-/** How often a host renews within one lease. */
+/** Number of renewals of a lease within its duration. */
 const renewalsPerLease = 5;
 
-/** How long the server is away is what is tried here: nothing else is waited for. */
+/** A real pause: the duration of the outage is the subject of this test. */
 async function outage(server: PrivatePostgres, ms: number): Promise<void> {
   await server.kill();
   await delay(ms);
@@ -328,7 +328,10 @@ async function renewalsOf(url: string): Promise<Map<string, number>> {
   return new Map(rows.map(({ id, renewals }) => [id, renewals]));
 }
 
-/** Makes the database keep who was ever declared lost: a host that comes back forgets it with its next renewal. */
+/**
+ * Makes the database record every host that was declared lost: a host that comes back clears this with its next
+ * renewal.
+ */
 async function recordLosses(url: string): Promise<void> {
   await administerPostgres(
     url,
@@ -344,9 +347,9 @@ async function lossesOf(url: string): Promise<string[]> {
   return (await rowsOf<{ host_id: string }>(url, "select host_id from losses")).map((row) => row.host_id);
 }
 
-test("what one host cannot boot is tried again on another first", async (context) => {
+test("a job that fails to boot on one host is retried on another host first", async (context) => {
   const url = await database.createDatabase();
-  // Guests of this host call where nobody listens: each boot fails.
+  // Guests of this host call a closed port: each boot fails.
   const failing = await startHost(context, url, {
     map: imageMap("any", "only"),
     flags: ["--runner-url", "http://127.0.0.1:9", "--boot-timeout", "15s"],
@@ -355,7 +358,7 @@ test("what one host cannot boot is tried again on another first", async (context
     map: imageMap("any", "well"),
     flags: ["--max-concurrency", "1"],
   });
-  // The well host is busy until the other one has taken the job.
+  // The working host is busy until the other one has taken the job.
   const go = join(failing.setup.dataDir, "go");
   const occupant = await submit(failing.process, { runs_on: "well", script: untilFile(go) });
   await untilLogged(failing.process, occupant, "started");
@@ -379,20 +382,21 @@ test("what one host cannot boot is tried again on another first", async (context
     ],
   );
 
-  // Nobody else serves this one: it is tried again where it failed, without a wait for others.
+  // No other host has this label: the job is retried on the same host, without a wait for others.
   const only = await submit(failing.process, { runs_on: "only", script: "true" });
   const lost = await untilEnd(well.process, only);
   assert.deepEqual([lost.state, lost.attempt, lost.hostId], ["infra_error", 2, failing.hostId]);
 });
 
-test("a guest on hold and a kept file are reached by way of another host's API", {
+test("a guest on hold and a kept file are reached through another host's API", {
   skip: noLibvirt,
 }, async (context) => {
   const url = await database.createDatabase();
   const asked = await startHost(context, url);
-  // An API on loopback is not told to others; the address of the guests' network is one that can be reached.
+  // An API on loopback is not published to other hosts; the address of the guests' network can be reached.
   const place = ["--database-url", url, "--api-listen", `${await gatewayAddress()}:0`];
-  // With the lease of the other host: a longer one is renewed less often, and the other would take the job over.
+  // With the lease of the other host: a longer lease is renewed less often, and the other host would take the job
+  // over.
   const holderFlags = [...processFlags, ...shortLease, ...place];
   const holder = makeSetup(context, imageMap("special"), holderFlags);
   const token = { API_TOKEN: "one-token-for-both-hosts" };

@@ -1,4 +1,4 @@
-/** What probes and people see of an orchestrator whose database is away, or takes no writes. */
+/** Tests what probes and users see of an orchestrator whose database is unavailable, or accepts no writes. */
 import assert from "node:assert/strict";
 import { after, type TestContext, test } from "node:test";
 import pg from "pg";
@@ -24,7 +24,7 @@ async function readiness({ apiUrl }: OrchestratorProcess): Promise<Readiness> {
   return (await (await fetch(`${apiUrl}/readyz`)).json()) as Readiness;
 }
 
-/** Waits until `isEnough` is content with the names of the checks that fail. */
+/** Waits until `isEnough` returns true for the names of the failing checks. */
 async function untilFailing(
   orchestrator: OrchestratorProcess,
   isEnough: (names: readonly string[]) => boolean,
@@ -41,7 +41,7 @@ async function untilFailing(
   }
 }
 
-test("metrics are served while the database is away, without what only it knows", async (context) => {
+test("metrics are served while the database is unavailable, without those that need it", async (context) => {
   const orchestrator = await start(context, await database.createDatabase());
   const metrics = async () => {
     const response = await fetch(`${orchestrator.apiUrl}/metrics`);

@@ -1,4 +1,4 @@
-/** Files that jobs keep: the real orchestrator, the real runner as a child process, the real command line. */
+/** Tests files that jobs keep: the real orchestrator, the real runner as a child process, the real command line. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -46,7 +46,7 @@ test("files of jobs on this host", async (context) => {
   const first = await startOrchestrator(setup);
 
   await context.test(
-    "a job's files are kept, listed and fetched; a missing one fails it by name",
+    "a job's files are kept, listed and fetched; a missing file fails the job by name",
     async () => {
       const orchestrator = first;
       const id = await submit(orchestrator, {
@@ -71,7 +71,7 @@ test("files of jobs on this host", async (context) => {
   );
 
   await context.test(
-    "kill -9 in the middle of a file: the next process goes on with it, and its digest is right",
+    "kill -9 in the middle of a file: the next process continues it, and its digest is right",
     async () => {
       const staging = join(setup.dataDir, "files", "staging");
       const id = await submit(first, {
@@ -98,7 +98,7 @@ test("files of jobs on this host", async (context) => {
   );
 });
 
-test("files lie in a bucket, which may be away for a while; nothing of them stays on the host", {
+test("files are stored in a bucket, which may be unavailable for a while; none of them stays on the host", {
   skip: swiftMissing,
 }, async (context) => {
   const bucket = await PrivateSwift.start();

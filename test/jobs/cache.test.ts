@@ -1,4 +1,4 @@
-/** The cache as a whole: the real orchestrator and the real runner, as child processes of the noop backend. */
+/** Tests the cache as a whole: the real orchestrator and the real runner, as child processes of the noop backend. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -43,14 +43,14 @@ function setUp(context: TestContext, ...flags: string[]): OrchestratorSetup {
 
 type Request = Omit<JobRequestInput, "request_id">;
 
-/** Runs a job to its end. Returns it with its log. */
+/** Runs a job to its end. Returns the job with its log. */
 async function run(orchestrator: OrchestratorProcess, request: Request): Promise<Job & { text: string }> {
   const job = await untilEnd(orchestrator, await submit(orchestrator, request));
   const text = (await readLog(orchestrator, job.id)).toString();
   return { ...job, text };
 }
 
-/** What a job did with its caches, each as `ACTION OUTCOME KEY`. */
+/** The uses of a job's caches, each as `ACTION OUTCOME KEY`. */
 function usesOf(job: Job): string[] {
   return job.cache.map((use) => `${use.action} ${use.outcome} ${use.key}`);
 }
@@ -59,7 +59,7 @@ function succeeded(job: Job & { text: string }, orchestrator: OrchestratorProces
   assert.equal(job.state, "succeeded", `${job.verdict?.message}\n${job.text}\n${orchestrator.log()}`);
 }
 
-/** The files in which the cache's entries lie. */
+/** The files that hold the cache's entries. */
 function blobsOf({ dataDir }: OrchestratorSetup): string[] {
   return filesBelow(join(dataDir, "files/blobs/cache")).map(({ path }) => path);
 }
@@ -99,7 +99,7 @@ async function makeRepository(context: TestContext) {
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const keyOf = (lock: string) => `deps-${sha256(lock).slice(0, 32)}`;
 
-/** Makes what the cache keeps, unless it is there, and prints a digest of it. */
+/** Makes the cached files, unless they exist, and prints a digest of them. */
 const useCache = `
   if [ ! -e 'deps dir' ]; then
     echo built; mkdir -p 'deps dir/sub' "$HOME/store"
@@ -155,7 +155,7 @@ describe("caches of one orchestrator's jobs", () => {
     assert.equal((await orchestrator.api.listCache({})).entries.length, 1);
   });
 
-  test("several caches of one job, some of whose paths are not there, and a key of no file", async () => {
+  test("several caches of one job, with missing paths, and a key without a file", async () => {
     const { orchestrator } = shared;
     const cache = [
       { key: "a-{hash:no such file}", paths: ["a", "missing"] },
@@ -169,7 +169,7 @@ describe("caches of one orchestrator's jobs", () => {
     assert.match((await run(orchestrator, { script: "echo 1 >>a; wc -l <a", cache })).text, /^2$/m);
   });
 
-  test("a job that misses saves, and the next restores the same bytes; a changed lock file finds the older", async (context) => {
+  test("a job that misses saves, and the next restores the same bytes; a changed lock file finds the older entry", async (context) => {
     const { orchestrator } = shared;
     const repository = await makeRepository(context);
     const cache = { key: "deps-{hash:lock file}", paths: ["deps dir", "~/store"], restore_keys: ["deps-"] };
@@ -212,7 +212,7 @@ describe("caches of one orchestrator's jobs", () => {
 });
 
 describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
-  test("what was not used for longest goes when there is no room, with its bytes", async (context) => {
+  test("when there is no room, the least recently used entry is removed with its bytes", async (context) => {
     const setup = setUp(context, "--cache-entry-limit-mb", "2", "--cache-repository-limit-mb", "3");
     const orchestrator = await startOrchestrator(setup);
     const save = (key: string, bytes: number) =>
@@ -220,7 +220,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     const mebibyte = 1024 * 1024;
     succeeded(await save("one", mebibyte), orchestrator);
     succeeded(await save("two", mebibyte), orchestrator);
-    // Used again: now the other one was not for longer.
+    // Used again: now the other entry is the least recently used.
     assert.deepEqual((await save("one", 1)).cache[0]?.outcome, "hit");
     const third = await save("three", 1_250_000);
     assert.deepEqual(usesOf(third), ["restore miss three", "save saved three"]);
@@ -236,7 +236,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     assert.match(metrics, /^solstice_cache_removed_total\{reason="beyond_limit"\} 1$/m);
   });
 
-  test("damaged and lost bytes never fail a job: it goes on without, and saves again when they are gone", async (context) => {
+  test("damaged and lost bytes never fail a job: it runs without them, and saves again when they are gone", async (context) => {
     const setup = setUp(context);
     const orchestrator = await startOrchestrator(setup);
     const request = {
@@ -260,7 +260,7 @@ describe("caches with little room, damage or kills", { concurrency: 2 }, () => {
     assert.deepEqual(usesOf(await run(next, request)), ["restore miss k", "save saved k"]);
   });
 
-  test("kill -9 of the orchestrator in the middle of a save: nothing is seen of it, and the runner goes on and saves it whole", async (context) => {
+  test("kill -9 of the orchestrator in the middle of a save: the partial entry stays invisible, and the runner saves it completely", async (context) => {
     const setup = setUp(context);
     const first = await startOrchestrator(setup);
     const runnerListen = ["--runner-listen", new URL(first.runnerUrl).host];

@@ -1,4 +1,7 @@
-/** Cancels, time limits and retries on a real orchestrator: what ends, what is still said, and what always runs. */
+/**
+ * Tests cancels, time limits and retries on a real orchestrator: which steps end, which output still arrives, and
+ * which steps always run.
+ */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
@@ -36,7 +39,7 @@ describe("jobs that end early", () => {
     ["heeds TERM", heeds, 1],
     ["ignores TERM", ignores, 137],
   ] as const) {
-    test(`cancel while a step runs that ${how}: its last output comes, and what always runs runs`, async () => {
+    test(`cancel while a step runs that ${how}: its last output arrives, and steps that always run do run`, async () => {
       const { orchestrator } = shared;
       const jobId = await submit(orchestrator, { steps: [{ name: "work", run }, never, collect] });
       await untilLogged(orchestrator, jobId, "started");
@@ -57,7 +60,7 @@ describe("jobs that end early", () => {
     });
   }
 
-  test("cancel --now ends also what always runs", async () => {
+  test("cancel --now also ends steps that always run", async () => {
     const { orchestrator } = shared;
     const cleaning = { name: "clean", run: "echo cleaning; sleep 1000", always: true };
     const jobId = await submit(orchestrator, { steps: [{ name: "work", run: heeds }, cleaning, collect] });
@@ -74,7 +77,7 @@ describe("jobs that end early", () => {
     ]);
   });
 
-  test("a step out of time is named with its limit, and the first failure decides", async () => {
+  test("a step that exceeds its time limit is named with it, and the first failure decides", async () => {
     const { orchestrator } = shared;
     const steps = [{ name: "slow", run: "echo begun; sleep 1000", timeout_seconds: 1 }, never, collect];
     const job = await untilEnd(orchestrator, await submit(orchestrator, { steps }));
@@ -91,7 +94,7 @@ describe("jobs that end early", () => {
     assert.equal(job.attempt, 1);
   });
 
-  test("cancel a job that waits, one whose guest is made, and one that is finalizing", async () => {
+  test("cancel of a waiting job, of one whose guest is being made, and of one that is finalizing", async () => {
     const { setup, orchestrator } = shared;
     const first = await submit(orchestrator, { steps: [{ name: "work", run: heeds }, collect] });
     await untilLogged(orchestrator, first, "started");
@@ -150,7 +153,7 @@ describe("jobs that end early", () => {
 describe("jobs whose clean-up does not end", () => {
   const shared = shareOrchestrator(imageMap, [...noop, "--cleanup-timeout", "3s", "--stop-timeout", "1s"]);
 
-  test("a job out of time cleans up, for as long as it may", async () => {
+  test("a job that exceeded its time limit cleans up, within a limit", async () => {
     const { orchestrator } = shared;
     const hangs = { name: "hangs", run: "echo cleaning; sleep 1000", always: true };
     const jobId = await submit(orchestrator, {

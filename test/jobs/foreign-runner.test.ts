@@ -1,4 +1,7 @@
-/** Runners that are none of ours run whole jobs on a real orchestrator: the contract is enough to write another one. */
+/**
+ * Tests that foreign runners run whole jobs on a real orchestrator: the contract is sufficient to write another
+ * runner.
+ */
 import assert from "node:assert/strict";
 import { chmodSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +19,7 @@ images:
   any: { local_path: /nonexistent/any.img, nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 } }
 `;
 
-/** An orchestrator from a copy of this tree in which a command takes the place of `runner.sh`. */
+/** An orchestrator from a copy of this tree in which a command replaces `runner.sh`. */
 async function startWith(context: TestContext, command: readonly string[]): Promise<OrchestratorProcess> {
   const flags = ["--hypervisor", "noop", "--noop-runner", "process", "--runner-listen", "127.0.0.1:0"];
   const setup = makeSetup(context, imageMap, flags);

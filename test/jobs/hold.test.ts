@@ -1,4 +1,7 @@
-/** Guests of failed jobs that people enter: the real orchestrator, runner and command line, with processes for guests. */
+/**
+ * Tests guests of failed jobs that people enter: the real orchestrator, runner and command line, with processes as
+ * guests.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -41,7 +44,7 @@ function guestsOf({ dataDir }: OrchestratorSetup): string[] {
   return existsSync(guests) ? readdirSync(guests).filter((name) => name.startsWith("job-")) : [];
 }
 
-/** Runs the command line with some input; its output and exit code. */
+/** Runs the command line with some input; returns its output and exit code. */
 async function run({ apiUrl }: OrchestratorProcess, args: readonly string[], input = "") {
   const child = spawn(solstice, args, { env: { ...cleanEnvironment(), SOLSTICE_API_URL: apiUrl } });
   child.stdin.on("error", () => {});
@@ -60,7 +63,7 @@ async function readAll(stream: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(pieces).toString();
 }
 
-test("a failed job's guest is entered, others run beside it, a killed orchestrator keeps it, release removes it", async (context) => {
+test("a shell opens in a failed job's guest, other jobs run beside it, a killed orchestrator keeps it, release removes it", async (context) => {
   const setup = processSetup(context);
   const first = await startOrchestrator(setup);
   const reported = await run(first, [...enqueueFailing, "--hold-on-failure", "10m", "--wait"]);
@@ -75,13 +78,13 @@ test("a failed job's guest is entered, others run beside it, a killed orchestrat
   const entered = await run(first, ["shell", id.slice(0, 8)], commands);
   assert.deepEqual(entered, { stdout: `left\n<hello><${id}>\n`, stderr: "", code: 7 });
 
-  // It takes no slot of the one that there is.
+  // The held guest does not take the only slot.
   assert.equal((await untilEnd(first, await submit(first, { script: "true" }))).state, "succeeded");
   const capacity = await first.api.capacity({});
   assert.deepEqual([capacity.running, capacity.onHold, capacity.maxHolds], [0, 1, 1]);
   assert.match((await run(first, ["jobs"])).stdout, /finalizing \(on hold\)/);
 
-  // The runner's address must be the same for it to be found again.
+  // The restarted orchestrator must have the same address, or the runner cannot reach it.
   await first.stop("SIGKILL");
   const second = await startOrchestrator(setup, ["--runner-listen", new URL(first.runnerUrl).host]);
   assert.equal((await run(second, ["shell", id], "cat file\n")).stdout, "left\n");
@@ -99,7 +102,7 @@ test("a failed job's guest is entered, others run beside it, a killed orchestrat
   assert.match((await run(second, ["release", id])).stderr, /not on hold/);
 });
 
-test("a longer hold than the host allows is cut, and enqueue --wait says so; the deadline removes the guest", async (context) => {
+test("a hold longer than the host's limit is shortened, and enqueue --wait reports it; the deadline removes the guest", async (context) => {
   const setup = processSetup(context, "--hold-limit", "5s");
   const orchestrator = await startOrchestrator(setup);
   const args = ["enqueue", "--no-repo", "--script", "echo out; exit 4", "--hold-on-failure", "30m", "--wait"];
@@ -132,7 +135,7 @@ test("guests on hold", async (context) => {
     },
   );
 
-  await context.test("a second shell takes the place of the first, whose owner is told", async () => {
+  await context.test("a second shell replaces the first, whose owner is notified", async () => {
     const id = await submit(orchestrator, failing);
     await untilJob(orchestrator, id, isOnHold);
     const child = spawn(solstice, ["shell", id], {
@@ -152,7 +155,7 @@ test("guests on hold", async (context) => {
   });
 
   await context.test(
-    "a job that ran out of time is kept too; a host that drains releases its guests",
+    "a job that exceeded its time limit is kept too; a host that drains releases its guests",
     async () => {
       const request = {
         script: "echo left >file; sleep 1000",

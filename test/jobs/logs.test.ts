@@ -1,4 +1,4 @@
-/** Logs on their whole way: a real runner as a process, the orchestrator, and what the command line prints. */
+/** Tests the whole path of logs: a real runner as a process, the orchestrator, and the output of the command line. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -43,7 +43,7 @@ test("NUL, split UTF-8, progress bars and a line of 10 MB arrive byte for byte",
   ]);
   const octal = [...odd].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
   const steps = [
-    // One byte at a time, so that characters are cut wherever a chunk may end.
+    // One byte at a time, so that chunks end within characters.
     {
       name: "odd",
       run: `for byte in ${octal
@@ -73,7 +73,7 @@ test("NUL, split UTF-8, progress bars and a line of 10 MB arrive byte for byte",
   }
 });
 
-test("of a log beyond its limit the head and the tail are there, and what is missing is named", async (context) => {
+test("a log beyond its limit keeps head and tail, and names the missing part", async (context) => {
   const setup = makeSetup(context, imageMap, [...flags, "--log-limit-mb", "1"]);
   const orchestrator = await startOrchestrator(setup);
   const script = "i=0; while [ $i -lt 30000 ]; do printf '%0100d\\n' $i; i=$((i + 1)); done";

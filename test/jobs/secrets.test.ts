@@ -1,4 +1,6 @@
-/** Secrets through the real orchestrator: given, masked, and to be found nowhere. */
+/**
+ * Tests secrets through the real orchestrator: a job gets them, its log masks them, and no other place contains them.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -34,7 +36,7 @@ const key = `-----BEGIN KEY-----\n${keyLines.join("\n")}\n-----END KEY-----`;
 const traces = [token, token.slice(8), ...keyLines, Buffer.from(token).toString("base64").slice(0, -4)];
 
 interface SecretsSetup extends OrchestratorSetup {
-  /** The operator's directory, which is not part of the data directory. */
+  /** The operator's directory, outside of the data directory. */
   readonly operatorDir: string;
   readonly secretsFile: string;
 }
@@ -57,13 +59,15 @@ function secretsSetup(context: TestContext): SecretsSetup {
   return { ...setup, operatorDir, secretsFile };
 }
 
-/** Shorter than any call of a runner takes. */
+/** Shorter than any call of a runner. */
 const lookEveryMs = 5;
 
-/** A process that is new is looked at so often: it may begin as a copy of its parent. Then it keeps its arguments. */
+/**
+ * Number of checks of each new process: it may begin as a copy of its parent. Afterwards its arguments do not change.
+ */
 const looksAtEach = 20;
 
-/** Looks at the argument lists of all processes until told to stop. */
+/** Checks the argument lists of all processes until `stop` is called. */
 function watchArguments(context: TestContext): () => Promise<string[]> {
   const seen = new Set<string>();
   let looks = new Map<string, number>();
@@ -79,7 +83,7 @@ function watchArguments(context: TestContext): () => Promise<string[]> {
         try {
           seen.add(readFileSync(`/proc/${pid}/cmdline`, "latin1"));
         } catch {
-          // It has ended meanwhile.
+          // The process has ended meanwhile.
         }
       }
       await delay(lookEveryMs);
@@ -96,7 +100,7 @@ function assertClean(what: string, text: string): void {
   for (const trace of traces) assert.ok(!text.includes(trace), `${what} has ${trace}`);
 }
 
-/** Every file of the data directory but those of the guests: a guest's disk has what the guest writes there. */
+/** Every file of the data directory except the guests' files: a guest's disk contains what the guest writes there. */
 function assertCleanFiles(directory: string): void {
   const guests = join(directory, "guests/");
   const paths = filesBelow(directory).map(({ path }) => path);
@@ -140,7 +144,7 @@ echo '{ "brace": [] }'
     env: { SIGNS: setup.operatorDir },
   });
   await untilLogged(first, jobId, "whole");
-  // The first half of the token stays back; its beginning has come as soon as the step says so.
+  // The first half of the token stays in the buffer; the line before it has arrived as soon as the step prints.
   await until("half of the token is written", () => readdirSync(setup.operatorDir).includes("half"));
   await assertCleanOutside(setup, first, jobId);
   await first.stop("SIGKILL");
@@ -163,7 +167,7 @@ echo '{ "brace": [] }'
       `length ${token.length}`,
       `whole ${stars(token)}`,
       stars(token),
-      // The last characters of base64 are not of the token alone.
+      // The last characters of base64 also encode bytes after the token.
       `${stars(encoded).slice(0, Math.floor((token.length * 8) / 6))}${encoded.slice(Math.floor((token.length * 8) / 6))}`,
       stars(key),
       ...shownKey.map((line) => `  > ${line}`),
@@ -180,7 +184,7 @@ test("which jobs get which secrets", async (context) => {
   const orchestrator = await startOrchestrator(setup, ["--max-concurrency", "1"]);
 
   await context.test(
-    "a fork's job gets nothing; a name that nobody knows is refused without telling others",
+    "a fork's job gets nothing; an unknown name is refused without a list of other names",
     async () => {
       const secrets = ["TOKEN", "NO_SUCH_NAME"];
       const fork = await submit(orchestrator, { script: 'echo "[$TOKEN]"', secrets, from_fork: true });
@@ -198,7 +202,7 @@ test("which jobs get which secrets", async (context) => {
     },
   );
 
-  await context.test("a job whose secret is gone when its turn comes does not run without it", async () => {
+  await context.test("a job whose secret is removed before its start does not run without it", async () => {
     const sign = join(setup.operatorDir, "go");
     const before = await submit(orchestrator, { script: `until [ -e ${sign} ]; do sleep 0.1; done` });
     await untilState(orchestrator, before, "running");
@@ -210,21 +214,24 @@ test("which jobs get which secrets", async (context) => {
     assert.match(job.verdict?.message ?? "", /this host has no secret TOKEN/);
   });
 
-  await context.test("a changed file counts from the next job on; a wrong one changes nothing", async () => {
-    const job = { script: 'echo "$NEW" | tr a-z A-Z', secrets: ["NEW"] };
-    await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
-    writeFileSync(setup.secretsFile, "secrets:\n  NEW: { value: fresh-text, without_repository: true }\n");
-    const accepted = await submit(orchestrator, job);
-    await untilEnd(orchestrator, accepted);
-    assert.equal((await readLog(orchestrator, accepted)).toString(), "FRESH-TEXT\n");
+  await context.test(
+    "a changed file applies from the next job on; an invalid file changes nothing",
+    async () => {
+      const job = { script: 'echo "$NEW" | tr a-z A-Z', secrets: ["NEW"] };
+      await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
+      writeFileSync(setup.secretsFile, "secrets:\n  NEW: { value: fresh-text, without_repository: true }\n");
+      const accepted = await submit(orchestrator, job);
+      await untilEnd(orchestrator, accepted);
+      assert.equal((await readLog(orchestrator, accepted)).toString(), "FRESH-TEXT\n");
 
-    writeFileSync(setup.secretsFile, "secrets: [broken\n");
-    const again = await submit(orchestrator, job);
-    await untilEnd(orchestrator, again);
-    assert.equal((await readLog(orchestrator, again)).toString(), "FRESH-TEXT\n");
-    assert.match(orchestrator.log(), /cannot be read again/);
+      writeFileSync(setup.secretsFile, "secrets: [broken\n");
+      const again = await submit(orchestrator, job);
+      await untilEnd(orchestrator, again);
+      assert.equal((await readLog(orchestrator, again)).toString(), "FRESH-TEXT\n");
+      assert.match(orchestrator.log(), /cannot be read again/);
 
-    writeFileSync(setup.secretsFile, "secrets: {}\n");
-    await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
-  });
+      writeFileSync(setup.secretsFile, "secrets: {}\n");
+      await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
+    },
+  );
 });

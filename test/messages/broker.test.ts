@@ -1,4 +1,4 @@
-/** Real orchestrators on a real RabbitMQ, which a program that is not ours talks to as well. */
+/** Tests real orchestrators on a real RabbitMQ, together with a separate program. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -38,7 +38,7 @@ before(async () => {
 });
 after(() => rabbitmq?.stop());
 
-/** An orchestrator's set-up, a stranger on the same exchange, and the names of the queues: all of one test's own. */
+/** An orchestrator's setup, a separate program on the same exchange, and the names of the queues, all for one test. */
 interface Place {
   readonly setup: OrchestratorSetup;
   readonly outsider: Outsider;
@@ -51,7 +51,7 @@ function createPlace(context: TestContext, ...flags: string[]): Place {
   return createPlaceAt(rabbitmq.url, context, flags);
 }
 
-/** With `url` the orchestrator reaches the broker; the stranger goes straight to it. */
+/** With `url` the orchestrator reaches the broker; the separate program connects to it directly. */
 function createPlaceAt(url: string, context: TestContext, flags: readonly string[]): Place {
   const exchange = `test.${randomUUID()}`;
   const requests = `${exchange}.requests`;
@@ -84,7 +84,7 @@ function linesWith({ log }: OrchestratorProcess, text: string): string[] {
     .filter((line) => line.includes(text));
 }
 
-/** What waits in the broker for somebody to take it, and what somebody has at hand. */
+/** The ready messages in the broker, and the unacknowledged ones. */
 async function queued({ requests }: Place): Promise<{ ready: number; atHand: number; consumers: number }> {
   const state = await until("the request queue is there", () => rabbitmq.queueState(requests));
   return {
@@ -94,98 +94,104 @@ async function queued({ requests }: Place): Promise<{ ready: number; atHand: num
   };
 }
 
-test("messages of a stranger", { skip }, async (context) => {
+test("messages of a separate program", { skip }, async (context) => {
   const place = createPlace(context, "--noop-delay-ms", "50");
   const orchestrator = await startOrchestrator(place.setup);
 
-  await context.test("a stranger's request becomes one job, and its result says all of it", async () => {
-    const commit_sha = "0123456789abcdef0123456789abcdef01234567";
-    const request = createRequest({ repo_url: "https://example.org/a/b.git", commit_sha, group_id: "g1" });
-    await place.outsider.publish(request);
-    await place.outsider.publish(request);
-    const result = await takeResult(place);
-    const { jobs } = await orchestrator.api.list({});
-    assert.equal(jobs.length, 1);
-    assert.equal(result.messageId, jobs[0]?.id);
-    const { schema_version, request_id, job_id, state, reason, exit_code, source, group_id } = result;
-    assert.deepEqual(
-      { schema_version, request_id, job_id, state, reason, exit_code, source, group_id },
-      {
-        schema_version: "jobresult.v1",
-        request_id: request.request_id,
-        job_id: jobs[0]?.id,
-        state: "succeeded",
-        reason: "completed",
-        exit_code: 0,
-        source: "stranger",
-        group_id: "g1",
-      },
-    );
-    assert.deepEqual(
-      result.transitions.map((change) => change.to),
-      ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
-    );
-    assert.deepEqual(
-      result.steps.map((step) => step.name),
-      ["checkout", "script"],
-    );
-    // Sent through the API it has a result as well; and a third copy through the broker is still the same job.
-    const throughApi = await submit(orchestrator, { script: "true" });
-    assert.equal((await takeResult(place)).job_id, throughApi);
-    await place.outsider.publish(request);
-    await until("the copy is dealt with", async () => {
-      const { ready, atHand } = await queued(place);
-      return ready + atHand === 0 ? true : null;
-    });
-    assert.equal((await orchestrator.api.list({})).jobs.length, 2);
-    assert.equal((await rabbitmq.queueState(place.results))?.messages_ready, 0);
-  });
+  await context.test(
+    "a separate program's request becomes one job, and its result has all fields",
+    async () => {
+      const commit_sha = "0123456789abcdef0123456789abcdef01234567";
+      const request = createRequest({ repo_url: "https://example.org/a/b.git", commit_sha, group_id: "g1" });
+      await place.outsider.publish(request);
+      await place.outsider.publish(request);
+      const result = await takeResult(place);
+      const { jobs } = await orchestrator.api.list({});
+      assert.equal(jobs.length, 1);
+      assert.equal(result.messageId, jobs[0]?.id);
+      const { schema_version, request_id, job_id, state, reason, exit_code, source, group_id } = result;
+      assert.deepEqual(
+        { schema_version, request_id, job_id, state, reason, exit_code, source, group_id },
+        {
+          schema_version: "jobresult.v1",
+          request_id: request.request_id,
+          job_id: jobs[0]?.id,
+          state: "succeeded",
+          reason: "completed",
+          exit_code: 0,
+          source: "stranger",
+          group_id: "g1",
+        },
+      );
+      assert.deepEqual(
+        result.transitions.map((change) => change.to),
+        ["queued", "provisioning", "booting", "running", "finalizing", "succeeded"],
+      );
+      assert.deepEqual(
+        result.steps.map((step) => step.name),
+        ["checkout", "script"],
+      );
+      // A job from the API has a result as well; and a third copy through the broker is still the same job.
+      const throughApi = await submit(orchestrator, { script: "true" });
+      assert.equal((await takeResult(place)).job_id, throughApi);
+      await place.outsider.publish(request);
+      await until("the copy is dealt with", async () => {
+        const { ready, atHand } = await queued(place);
+        return ready + atHand === 0 ? true : null;
+      });
+      assert.equal((await orchestrator.api.list({})).jobs.length, 2);
+      assert.equal((await rabbitmq.queueState(place.results))?.messages_ready, 0);
+    },
+  );
 
-  await context.test("what cannot become a job is dead-lettered with its reason, and listed", async () => {
-    const unknownLabel = createRequest({ runs_on: "beos" });
-    const wrong: (Buffer | object)[] = [
-      Buffer.from("{ this is not JSON"),
-      Buffer.from([0xff, 0xfe, 0x00, 0x01]),
-      { request_id: "no-uuid", script: "true" },
-      unknownLabel,
-    ];
-    for (const body of wrong) await place.outsider.publish(body);
-    await place.outsider.publish(unknownLabel);
-    const good = createRequest();
-    await place.outsider.publish(good);
-    assert.equal(
-      (await takeResult(place)).request_id,
-      good.request_id,
-      "a wrong message holds up no right one",
-    );
+  await context.test(
+    "a message that cannot become a job is dead-lettered with its reason, and listed",
+    async () => {
+      const unknownLabel = createRequest({ runs_on: "beos" });
+      const wrong: (Buffer | object)[] = [
+        Buffer.from("{ this is not JSON"),
+        Buffer.from([0xff, 0xfe, 0x00, 0x01]),
+        { request_id: "no-uuid", script: "true" },
+        unknownLabel,
+      ];
+      for (const body of wrong) await place.outsider.publish(body);
+      await place.outsider.publish(unknownLabel);
+      const good = createRequest();
+      await place.outsider.publish(good);
+      assert.equal(
+        (await takeResult(place)).request_id,
+        good.request_id,
+        "a wrong message holds up no right one",
+      );
 
-    const reasons: unknown[] = [];
-    for (let index = 0; index < 5; index += 1) {
-      const dead = await place.outsider.take(place.dead);
-      reasons.push(dead.headers["x-solstice-reason"]);
-    }
-    assert.deepEqual(reasons.sort(), ["unknown_label", "unknown_label", "usage", "usage", "usage"]);
+      const reasons: unknown[] = [];
+      for (let index = 0; index < 5; index += 1) {
+        const dead = await place.outsider.take(place.dead);
+        reasons.push(dead.headers["x-solstice-reason"]);
+      }
+      assert.deepEqual(reasons.sort(), ["unknown_label", "unknown_label", "usage", "usage", "usage"]);
 
-    const client = ["--api-url", orchestrator.apiUrl];
-    const { stdout } = await run(solstice, ["jobs", "--rejected", "--json", ...client], {
-      env: cleanEnvironment(),
-    });
-    const { messages } = JSON.parse(stdout);
-    assert.equal(messages.length, 4);
-    const listed = messages.find((message: { reason: string }) => message.reason === "unknown_label");
-    assert.equal(listed.request_id, unknownLabel.request_id);
-    assert.equal(listed.times, 2);
-    assert.match(listed.message, /beos.*any/s);
-    assert.deepEqual(JSON.parse(Buffer.from(listed.body_base64, "base64").toString()), unknownLabel);
-    const table = await run(solstice, ["jobs", "--rejected", ...client], { env: cleanEnvironment() });
-    assert.match(table.stdout, /^AGE +REASON +TIMES +REQUEST +MESSAGE$/m);
-    assert.match(table.stdout, /usage +1 +no-uuid +The job request is not valid: request_id/);
-    const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
-    assert.match(metrics, /^solstice_rejected_messages_total\{reason="unknown_label"\} 2$/m);
-    assert.match(metrics, /^solstice_broker_connected 1$/m);
-  });
+      const client = ["--api-url", orchestrator.apiUrl];
+      const { stdout } = await run(solstice, ["jobs", "--rejected", "--json", ...client], {
+        env: cleanEnvironment(),
+      });
+      const { messages } = JSON.parse(stdout);
+      assert.equal(messages.length, 4);
+      const listed = messages.find((message: { reason: string }) => message.reason === "unknown_label");
+      assert.equal(listed.request_id, unknownLabel.request_id);
+      assert.equal(listed.times, 2);
+      assert.match(listed.message, /beos.*any/s);
+      assert.deepEqual(JSON.parse(Buffer.from(listed.body_base64, "base64").toString()), unknownLabel);
+      const table = await run(solstice, ["jobs", "--rejected", ...client], { env: cleanEnvironment() });
+      assert.match(table.stdout, /^AGE +REASON +TIMES +REQUEST +MESSAGE$/m);
+      assert.match(table.stdout, /usage +1 +no-uuid +The job request is not valid: request_id/);
+      const metrics = await (await fetch(`${orchestrator.apiUrl}/metrics`)).text();
+      assert.match(metrics, /^solstice_rejected_messages_total\{reason="unknown_label"\} 2$/m);
+      assert.match(metrics, /^solstice_broker_connected 1$/m);
+    },
+  );
 
-  await context.test("a request queue that is deleted comes back by itself", async () => {
+  await context.test("a request queue that is deleted is created again", async () => {
     await until("there is a consumer", async () => ((await queued(place)).consumers > 0 ? true : null));
     await place.outsider.deleteQueue(place.requests);
     const request = createRequest();
@@ -194,7 +200,7 @@ test("messages of a stranger", { skip }, async (context) => {
   });
 });
 
-test("a verdict without a broker is published when it is back; a host starts without it", {
+test("a verdict during a broker outage is published afterwards; a host starts without the broker", {
   skip,
 }, async (context) => {
   const url = new URL(rabbitmq.url);
@@ -211,7 +217,7 @@ test("a verdict without a broker is published when it is back; a host starts wit
   });
   wire.drop();
   await untilEnd(orchestrator, jobId);
-  await until("/readyz tells of the broker", async () => {
+  await until("/readyz reports the broker", async () => {
     const response = await fetch(`${orchestrator.apiUrl}/readyz`);
     return /"name":"broker","ok":false/.test(await response.text()) ? true : null;
   });
@@ -264,7 +270,7 @@ test("a full host leaves requests in the broker, also when it stops, and takes t
   });
   const { jobs } = await orchestrator.api.list({});
   assert.equal(left + jobs.length, requests.length);
-  // One runs, five wait; and what was at hand when the store became full was not sent back.
+  // One job runs, five wait; messages already received when the store became full were not returned.
   assert.ok(jobs.length >= 6 && jobs.length <= 9, `${jobs.length} jobs were taken`);
   assert.equal(linesWith(orchestrator, "the queue is full (MAX_QUEUED)").length, 1);
   await assert.rejects(submit(orchestrator, { script }), /\[resource_exhausted\].*5 jobs wait/);

@@ -1,4 +1,7 @@
-/** The Debian package: installed, upgraded, removed and purged in a clean root, with dpkg and the packages of this machine. */
+/**
+ * Tests the Debian package: installed, upgraded, removed and purged in a clean root, with dpkg and the packages of
+ * this machine.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -14,7 +17,7 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const script = join(root, "test/packages/scripts/deb-life.sh");
 
-/** What each step of the script printed, by its name. */
+/** The output of each step of the script, by its name. */
 function stepsOf(output: string): Map<string, string> {
   const parts = output.split(/^== /m).slice(1);
   return new Map(
@@ -22,13 +25,13 @@ function stepsOf(output: string): Map<string, string> {
   );
 }
 
-/** The digest of what a package brings, without its version. */
+/** The digest of a package's contents, without its version. */
 async function contentsOf(file: string): Promise<string> {
   const { stdout } = await run("sh", ["-c", 'dpkg-deb --fsys-tarfile "$1" | sha256sum', "sh", file]);
   return stdout;
 }
 
-test("the Debian package installs, keeps settings over an upgrade, and leaves nothing but what was recorded", {
+test("the Debian package installs, keeps settings over an upgrade, and leaves only what was recorded", {
   skip: noCleanRoot,
 }, async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-deb-"));
@@ -48,7 +51,7 @@ test("the Debian package installs, keeps settings over an upgrade, and leaves no
   const steps = stepsOf(await runInCleanRoot({ script, files, timeoutMs: 300_000 }));
   const step = (name: string) => steps.get(name) ?? assert.fail(`there was no step ${name}`);
 
-  assert.match(step("install"), /systemctl start solstice-orchestrator/, "how to start it is said");
+  assert.match(step("install"), /systemctl start solstice-orchestrator/, "the output shows how to start it");
   assert.equal(step("installed"), "installed 0.0.1");
   assert.deepEqual(step("settings").split("\n"), [
     "./images.yaml 644 root",
@@ -73,12 +76,12 @@ test("the Debian package installs, keeps settings over an upgrade, and leaves no
   assert.equal(step("purged"), "/var/lib/solstice");
   assert.equal(step("enabled-after"), "");
 
-  await context.test("install.md, upgrade.md and uninstall.md: the pages' commands do as they say", (part) =>
+  await context.test("install.md, upgrade.md and uninstall.md: the pages' commands work", (part) =>
     tryPages(part, files),
   );
 });
 
-/** Each page names its file by a pattern, so that there is one in a directory. */
+/** Each page names its file by a pattern, so each directory has one file. */
 async function tryPages(context: TestContext, files: readonly string[]): Promise<void> {
   const [, install = "", start = ""] = codeBlocks("install.md", "From the Debian package");
   const directories =
@@ -94,7 +97,7 @@ async function tryPages(context: TestContext, files: readonly string[]): Promise
       { name: "start", commands: start },
       { name: "job", commands: "solstice enqueue --no-repo --script true --wait" },
       { name: "upgrade", commands: `cd /root/2\n${codeBlock("upgrade.md", "With the Debian package")}` },
-      // There is no systemd that the package could have restart the service; systemd.long.test.ts sees it do that.
+      // Without systemd the package cannot restart the service here; systemd.long.test.ts checks the restart.
       { name: "upgraded", commands: "systemctl restart solstice-orchestrator\nsolstice jobs" },
       { name: "drain", commands: codeBlock("uninstall.md", "End the jobs first") },
       { name: "uninstall", commands: codeBlock("uninstall.md", "The Debian package") },

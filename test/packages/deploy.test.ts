@@ -10,7 +10,7 @@ import { handOverMaxMs } from "../../src/orchestrator/process/hand-over.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
-/** systemd's own figure, in tenths: 0 is a locked room, 100 everything. */
+/** systemd's exposure score, in tenths: 0 is fully restricted, 100 unrestricted. */
 const exposureMax = "35";
 
 const variables = new Set<string>(Object.values(orchestratorOptions).map((option) => option.environment));
@@ -18,7 +18,7 @@ const variables = new Set<string>(Object.values(orchestratorOptions).map((option
 test("the systemd unit is valid, hardened, and a stop leaves the guests to the next start", (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-unit-"));
   context.after(() => rmSync(directory, { recursive: true }));
-  // What the unit starts is not installed here; everything else is checked as it is.
+  // The unit's command is not installed here; all else is checked unchanged.
   const command = join(directory, "solstice");
   writeFileSync(command, "#!/bin/sh\n");
   chmodSync(command, 0o755);
@@ -64,7 +64,7 @@ test("the files for systemd name only variables that exist", () => {
   for (const name of named) assert.ok(variables.has(name), `${name} is no variable of the orchestrator`);
 });
 
-test("compose.yaml pins its images, publishes nothing to everybody, and has no password in it", () => {
+test("compose.yaml pins its images, publishes ports on loopback only, and contains no password", () => {
   const { services } = parse(read("deploy/compose.yaml")) as {
     services: Record<
       string,
@@ -98,7 +98,7 @@ test("each alarm has its section in the operations page, and each section its al
   assert.deepEqual(sections, alarms);
 });
 
-test("each metric of the alarms is one that orchestrators have", () => {
+test("each metric of the alarms exists in orchestrators", () => {
   const source = `${read("src/http/metrics.ts")}`;
   const expressions = [...read("deploy/prometheus-alerts.yaml").matchAll(/\bsolstice_\w+/g)].map(
     (match) => match[0],

@@ -1,4 +1,4 @@
-/** The demo of the installed tarball: one whole job in a real guest, on a libvirtd and a network of its own. */
+/** Tests the demo of the installed tarball: one whole job in a real guest, with a separate libvirtd and network. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ test("the demo of the installed tarball shows a job in a real guest, which the h
   const directory = mkdtempSync(join(tmpdir(), "solstice-package-"));
   context.after(() => rmSync(directory, { recursive: true }));
   const tarball = await packCheckout(directory);
-  // Built here, found there: the recipe in the tarball is the same, and so is the name of what it makes.
+  // Built here, and found in the cache there: the recipe in the tarball is the same, and so is the name of its image.
   await guestImage("debian");
   const output = await runInCleanRoot({ script, files: [tarball], timeoutMs: 900_000 });
 

@@ -1,4 +1,4 @@
-/** The tarball, as somebody uses it who has nothing else: installed for all users, on the machine's own Node. */
+/** Tests the tarball on a machine that has only Node: installed for all users. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +22,7 @@ test("the tarball installs in a clean root; doctor, the orchestrator and a job w
 
   assert.match(lineOf("command"), /^\/usr\/(local\/)?bin\/solstice$/);
   assert.equal(lineOf("version"), version);
-  assert.match(lineOf("images"), /one of: debian tiny/, "the recipes of the images are there");
+  assert.match(lineOf("images"), /one of: debian tiny/, "the recipes of the images exist");
   assert.match(lineOf("set up"), /^missing: /, "the host can be set up from there");
 
   const { ok, checks } = JSON.parse(lineOf("doctor").replace(/^0 /, ""));
@@ -33,5 +33,5 @@ test("the tarball installs in a clean root; doctor, the orchestrator and a job w
 
   assert.match(output, /Ran 3 tests[\s\S]*\nOK\n/, "the steps ran in a checkout of the repository");
   assert.match(output, /^Job \w+ succeeded: Every step succeeded/m);
-  assert.equal(lineOf("orchestrator"), "0", "it ends when it is asked to");
+  assert.equal(lineOf("orchestrator"), "0", "it ends on a stop signal");
 });

@@ -1,4 +1,4 @@
-/** `npm version` in a small repository, with this project's own steps: what it does to the changelog. */
+/** Tests `npm version` in a small repository, with this project's own scripts: its effect on the changelog. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
   scripts: Record<string, string>;
 };
 
-/** A repository with one commit, and what runs in it. */
+/** A repository with one commit, and the programs that run in it. */
 async function makeRepository(context: TestContext, changelog: string) {
   const directory = mkdtempSync(join(tmpdir(), "solstice-release-"));
   context.after(() => rmSync(directory, { recursive: true }));
@@ -23,7 +23,7 @@ async function makeRepository(context: TestContext, changelog: string) {
   const manifest = {
     name: "small",
     version: "0.1.0",
-    // What the checks and the contract are is tested elsewhere.
+    // Other tests cover the checks and the contract.
     scripts: { ...scripts, check: "echo checked >&2", "accept-contract": "echo kept >proto/released.txtpb" },
   };
   writeFileSync(join(directory, "package.json"), JSON.stringify(manifest, null, 2));
@@ -56,10 +56,7 @@ test("npm version checks, dates the changelog's section, and commits and tags al
 for (const [fault, changelog] of [
   ["nothing is unreleased", "# Changes\n\n## Unreleased\n\n## 0.1.0 (2026-01-02)\n\n- Old.\n"],
   ["the heading is missing", "# Changes\n\n- New.\n"],
-  [
-    "the version is there already",
-    "# Changes\n\n## Unreleased\n\n- New.\n\n## 0.2.0 (2026-01-02)\n\n- Old.\n",
-  ],
+  ["the version exists already", "# Changes\n\n## Unreleased\n\n- New.\n\n## 0.2.0 (2026-01-02)\n\n- Old.\n"],
 ] as const) {
   test(`nothing is released when ${fault}`, async (context) => {
     const repository = await makeRepository(context, changelog);

@@ -32,7 +32,9 @@ interface Element {
   readonly children: readonly Element[];
 }
 
-/** What of service_bundle.dtd.1 the manifest uses: the order of children, and the attributes (`!`: required). */
+/**
+ * The part of service_bundle.dtd.1 that the manifest uses: the order of children, and the attributes (`!`: required).
+ */
 const models: Readonly<Record<string, { children: RegExp; attributes: string }>> = {
   service_bundle: { children: /^(service )*$/, attributes: "type! name!" },
   service: {
@@ -91,7 +93,7 @@ function allElements(element: Element): Element[] {
   return [element, ...element.children.flatMap(allElements)];
 }
 
-test("the manifest keeps to the document type of service bundles", () => {
+test("the manifest conforms to the document type of service bundles", () => {
   for (const { name, attributes, children } of allElements(parseManifest())) {
     const model = models[name];
     assert.ok(model, `no element ${name}`);
@@ -106,7 +108,7 @@ test("the manifest keeps to the document type of service bundles", () => {
   }
 });
 
-test("the manifest: restarted for ever, stopped later than a drain, its method and example are there", () => {
+test("the manifest: it restarts for ever and its stop timeout exceeds a drain; its method and example exist", () => {
   const elements = allElements(parseManifest());
   const named = (name: string, key: string) =>
     elements.find((one) => one.name === name && one.attributes.name === key)?.attributes ?? {};
@@ -137,7 +139,7 @@ test("the example of the environment names only variables that exist", () => {
   for (const [, name = ""] of named) assert.ok(variables.has(name), `${name} is no variable`);
 });
 
-test("the example of filter and NAT: for the default network, closed but for the runner, every private range blocked", async () => {
+test("the example of filter and NAT: for the default network, closed except for the runner, every private range blocked", async () => {
   const { zones } = await loadOrchestratorConfig({}, {});
   const subnet = subnetText(zones.subnet);
   const rules = read("deploy/illumos/ipf.conf")
@@ -182,7 +184,7 @@ test("the command line starts in each shell that may be /bin/sh", () => {
 
 const shells = ["dash", "bash", "ksh93", "mksh"];
 
-/** A place with a stand-in for `solstice`, whose doings are told by files. */
+/** A directory with a stand-in for `solstice`, which files control. */
 class Place {
   readonly directory = mkdtempSync(join(tmpdir(), "solstice-smf-"));
   readonly environmentFile = join(this.directory, "orchestrator.env");
@@ -197,7 +199,7 @@ class Place {
     });
   }
 
-  /** `script` is what the stand-in does, in sh, in a directory of its own. */
+  /** `script` is the stand-in's code, in sh, run in its own directory. */
   solstice(script: string): void {
     const path = join(this.directory, "solstice");
     writeFileSync(path, `#!/bin/sh\ncd ${this.directory}\necho "$*" >arguments\n${script}\n`);
@@ -231,7 +233,7 @@ class Place {
   }
 }
 
-/** Ends at once when it is asked to, and says how often it was. */
+/** Ends at once on a stop signal, and records the number of signals. */
 const patient = `env >environment
 trap 'echo term >>terms; rm -f sleeper; exit 0' TERM
 trap ': >hup' HUP
@@ -306,7 +308,7 @@ for (const shell of shells) {
     assert.match(missing.said(), /install Solstice there/);
   });
 
-  test(`${shell}: a line that is no variable is told with its number, and without what it holds`, async (t) => {
+  test(`${shell}: a line without a variable is reported with its number, and without its content`, async (t) => {
     const place = new Place(t, shell);
     place.solstice("exit 0");
     for (const line of ["API TOKEN=s3cret", "s3cret", "=s3cret", "1A=s3cret", "a$(s3cret)=x"]) {

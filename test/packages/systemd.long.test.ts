@@ -1,4 +1,4 @@
-/** The packaged service under a real systemd: in a Debian guest, which the product itself makes for a job. */
+/** Tests the packaged service under a real systemd: in a Debian guest, which the product itself makes for a job. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ import { makeSetup, type OrchestratorProcess, startOrchestrator } from "../suppo
 const buildScript = new URL("../../scripts/build-deb.sh", import.meta.url).pathname;
 const lifeScript = new URL("./scripts/systemd-life.sh", import.meta.url);
 
-/** How long the whole life may take under software emulation on a busy machine, in seconds. */
+/** Time limit of the whole life under software emulation on a busy machine, in seconds. */
 const lifeSeconds = 1500;
 
 /** Builds the package, and serves it on an address of this host and a free port. */
@@ -32,7 +32,7 @@ async function servePackage(context: TestContext, host: string): Promise<{ port:
   return { port: (server.address() as AddressInfo).port };
 }
 
-/** A job when it has ended. */
+/** A job after its end. */
 async function lastOf({ api }: OrchestratorProcess, jobId: string): Promise<Job | undefined> {
   let last: Job | undefined;
   const signal = AbortSignal.timeout(2 * lifeSeconds * 1000);
@@ -40,7 +40,7 @@ async function lastOf({ api }: OrchestratorProcess, jobId: string): Promise<Job 
   return last;
 }
 
-test("systemctl start, reload, restart, stop, an upgrade and a removal: jobs of the service run on, in one attempt", {
+test("systemctl start, reload, restart, stop, an upgrade and a removal: jobs of the service keep running, in one attempt", {
   skip: noLibvirt,
 }, async (context) => {
   const gateway = await gatewayAddress();

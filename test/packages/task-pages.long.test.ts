@@ -1,4 +1,4 @@
-/** The task pages install.md, upgrade.md and uninstall.md with the npm tarball: their commands as they stand. */
+/** Tests the task pages install.md, upgrade.md and uninstall.md with the npm tarball: runs their commands unchanged. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { noCleanRoot, packCheckout } from "../support/clean-root.ts";
 const [, install = "", service = ""] = codeBlocks("install.md", "From the npm tarball");
 const [installCommand = "", ...checks] = install.split("\n");
 
-test("the tarball is installed as a service, upgraded under a running job and uninstalled without a trace", {
+test("the tarball is installed as a service, upgraded during a running job and uninstalled without a trace", {
   skip: noCleanRoot,
 }, async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "solstice-task-pages-"));
@@ -18,7 +18,7 @@ test("the tarball is installed as a service, upgraded under a running job and un
   const tarball = await packCheckout(directory);
   const steps = [
     { name: "install", commands: `cd /tmp\n${installCommand}`, online: true },
-    // This root has no libvirtd: the script says what is missing, and doctor looks at what needs none.
+    // This root has no libvirtd: the script reports what is missing, and doctor runs the checks that need none.
     {
       name: "checks",
       commands: checks

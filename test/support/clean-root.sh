@@ -2,6 +2,7 @@
 # Runs a command as root in a separate root directory, in its own mount and process namespaces: the system of this
 # machine below a layer in memory that takes all writes, without the checkout, and with empty directories where an
 # installation, a user or a daemon would have left files. All processes end with the command.
+#
 # Usage: clean-root.sh [--hide PATH] [--bind FROM:TO] [--copy FILE:TO] ... -- COMMAND [ARGUMENT ...]
 set -eu
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A host on which commands of the documentation are run as they stand there, by clean-root.sh: its own /etc/solstice and
-# /var/lib/solstice, loopback as its only network, jobs that are processes, and systemctl.sh instead of systemd.
+# A host for unchanged commands of the documentation, run by clean-root.sh: with separate /etc/solstice and
+# /var/lib/solstice, loopback as its only network, processes as guests, and systemctl.sh instead of systemd.
 #
 # Usage: page-host.sh ONLINE STEPS SYSTEMCTL PROGRAM
 #   ONLINE     a shell script, commands that need this machine's network
@@ -22,7 +22,7 @@ install -m 0755 "$4" /usr/local/bin/systemctl
 # The last line of the service's log, without systemd's journal.
 printf '#!/bin/sh\ntail -n 1 /run/solstice-orchestrator.log\n' >/usr/local/bin/journalctl
 chmod 0755 /usr/local/bin/journalctl
-# What the service has without settings of its own: no hypervisor.
+# The service's defaults: no hypervisor.
 cat >/run/page-host.env <<END
 HYPERVISOR=noop
 NOOP_RUNNER=process

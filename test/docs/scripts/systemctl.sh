@@ -1,6 +1,7 @@
 #!/bin/sh
-# Stands in for systemctl where no systemd runs. It does with the orchestrator what the unit says: SIGUSR2 stops, SIGHUP reloads, and
-# a start or a reload has succeeded when the orchestrator has said so. A reload of nginx starts it where it does not run.
+# Replaces systemctl where systemd does not run. Handles the orchestrator as its unit does: SIGUSR2 stops, SIGHUP
+# reloads, and a start or a reload has succeeded when the orchestrator has reported it. A reload of nginx starts nginx
+# when it does not run.
 set -eu
 pid_file=/run/solstice-orchestrator.pid
 log=/run/solstice-orchestrator.log
@@ -11,7 +12,7 @@ fail() {
   [ ! -f "$log" ] || tail -n 20 "$log" >&2
   exit 1
 }
-# A process that has ended, and that its parent has not looked at, is gone as well.
+# A zombie, which its parent has not reaped yet, counts as ended.
 runs() { [ -s "$pid_file" ] && readlink "/proc/$(cat "$pid_file")/exe" >/dev/null 2>&1; }
 reloads() { grep -c 'reloaded: ' "$log" || true; }
 

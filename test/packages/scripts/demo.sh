@@ -1,6 +1,6 @@
 #!/bin/sh
-# The demo of the installed tarball with a real guest, run by clean-root.sh: in a network namespace of its own, with a libvirtd of
-# its own, whose sockets, guests and network the host's libvirtd does not see.
+# The demo of the installed tarball with a real guest, run by clean-root.sh: in a separate network namespace, with a
+# separate libvirtd, whose sockets, guests and network the host's libvirtd does not see.
 #
 # Usage: demo.sh TARBALL
 set -eu
@@ -11,10 +11,10 @@ if [ "${1:-}" != apart ]; then
 fi
 
 ip link set lo up
-# The devices of the new network namespace, and no cgroup of the host's.
+# The devices of the new network namespace, without the host's cgroups.
 umount --recursive /sys
 mount -t sysfs sysfs /sys
-# What libvirtd expects below the directories that clean-root.sh emptied.
+# Directories that libvirtd needs and that clean-root.sh emptied.
 mkdir -p /run/lock /run/libvirt /var/lib/libvirt/qemu /var/lib/libvirt/dnsmasq /var/lib/libvirt/images /var/cache/libvirt/qemu
 chown -R libvirt-qemu:kvm /var/lib/libvirt/qemu /var/cache/libvirt/qemu
 [ ! -e /run/libvirt/libvirt-sock ] || { echo "the host's libvirtd is in reach" >&2; exit 1; }

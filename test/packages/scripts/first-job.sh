@@ -1,12 +1,12 @@
 #!/bin/sh
-# What a person does who has nothing but the tarball, run by clean-root.sh: installs it for all users, looks at the host, starts an
-# orchestrator and runs a job of a repository. Everything after the installation is done with loopback as the only network.
-# Prints what the test reads.
+# The first steps of a user who has only the tarball, run by clean-root.sh: installs it for all users, checks the
+# host, starts an orchestrator and runs a job of a repository. After the installation, loopback is the only network.
+# Prints the facts that the test reads.
 #
 # Usage: first-job.sh TARBALL
 set -eu
 
-# Calls itself without a network for the second part.
+# Runs itself again without a network for the second part.
 if [ "${1:-}" != offline ]; then
   npm install --global --prefer-offline --no-audit --no-fund --no-update-notifier --loglevel=error "$1" >&2
   exec unshare --net sh "$0" offline

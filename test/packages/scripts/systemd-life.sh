@@ -1,13 +1,14 @@
 #!/bin/sh
-# The service under a real systemd, run as root in a Debian guest: installed, started, reloaded, restarted, upgraded, stopped, emptied and
-# removed while jobs of HYPERVISOR=noop run in it. Prints what the test reads, a line for each fact.
+# The service under a real systemd, run as root in a Debian guest: installed, started, reloaded, restarted, upgraded,
+# stopped, emptied and removed while jobs of HYPERVISOR=noop run in it. Prints the facts that the test reads, one in
+# each line.
 #
 # Usage: systemd-life.sh URL-OF-DEB
 set -eu
 exec 2>&1
 
 unit=solstice-orchestrator.service
-# What the unit lets jobs write to.
+# A directory that the unit allows jobs to write to.
 marks=/var/lib/solstice/marks
 patience_seconds=240
 
@@ -17,7 +18,7 @@ api() {
   curl -sS --fail-with-body --max-time 60 -H 'content-type: application/json' -d "$2" \
     "http://127.0.0.1:7410/solstice.v1.JobService/$1"
 }
-# The first value of a field of an answer.
+# The first value of a field of a response.
 field() { grep -o "\"$1\":\"\\{0,1\\}[^\",}]*" | head -n 1 | sed 's/.*[:"]//'; }
 job() { api Get "{\"jobId\":\"$1\"}"; }
 
@@ -37,7 +38,7 @@ until_it() {
   done
 }
 
-# submit NAME: a job that runs until $marks/NAME-go is there. Leaves its id in $id.
+# submit NAME: starts a job that runs until $marks/NAME-go exists. Leaves its id in $id.
 submit() {
   script="echo before; echo \$\$ >$marks/$1-pid; while [ ! -e $marks/$1-go ]; do sleep 0.2; done; echo after; : >$marks/$1-ended"
   id=$(api Submit "{\"jobRequestJson\":\"{\\\"request_id\\\":\\\"$2\\\",\\\"script\\\":\\\"$script\\\"}\"}" | field id)
@@ -52,12 +53,12 @@ has_status() { property StatusText | grep -q "$1"; }
 is_other_process() { [ "$(property MainPID)" != "$before" ] && is_active; }
 
 curl -fsS -o /root/solstice.deb "$1"
-# Libvirt and QEMU are for guests, and there are none here.
+# Libvirt and QEMU are needed for virtual machines only, and no job here uses one.
 dpkg --force-depends --force-unsafe-io --install /root/solstice.deb >/root/install.log 2>&1 || { cat /root/install.log && exit 1; }
 mkdir -p "$marks"
 printf 'HYPERVISOR=noop\nNOOP_RUNNER=process\nRUNNER_LISTEN=127.0.0.1:7411\nDISK_RESERVE_MB=64\n' >>/etc/solstice/orchestrator.env
 systemctl start "$unit"
-# Type=notify: what has started answers.
+# Type=notify: a started service accepts calls.
 api Capacity '{}' >/dev/null
 say started "$(property Type) $(property NotifyAccess) $(property ActiveState) $(property SubState)"
 say status "$(property StatusText)"
