@@ -100,7 +100,9 @@ function holdUp(): string {
 async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId: string; go: string }) {
   first.process.signal("SIGWINCH");
   await until("the loop is free again", () => first.process.log().split("\n").includes("held"), 90);
-  await until("the host reports it", () => first.process.log().includes("kept this host's lease"));
+  await until("the host reports it", () =>
+    first.process.log().includes("a separate thread renewed the lease"),
+  );
   assert.doesNotMatch(second.process.log(), /lease of another host expired/);
   const hosts = (await second.process.api.capacity({})).hosts.map(({ state }) => state);
   assert.deepEqual(hosts, ["serving", "serving"]);

@@ -228,7 +228,7 @@ test("which jobs get which secrets", async (context) => {
       const again = await submit(orchestrator, job);
       await untilEnd(orchestrator, again);
       assert.equal((await readLog(orchestrator, again)).toString(), "FRESH-TEXT\n");
-      assert.match(orchestrator.log(), /cannot be read again/);
+      assert.match(orchestrator.log(), /secrets could not be reloaded/);
 
       writeFileSync(setup.secretsFile, "secrets: {}\n");
       await assert.rejects(submit(orchestrator, job), /Unknown secret: NEW/);
