@@ -5,13 +5,14 @@ import { runChaos } from "./run.ts";
 
 const help = `npm run chaos -- [--seed N] [--minutes M] [--jobs N]
 
-Kills a private RabbitMQ, a private PostgreSQL and two orchestrators (noop), stops them and cuts their wires, at random
-moments while jobs arrive; then checks that nothing was lost, doubled or leaked. docs/contributing/testing.md tells how to read a failure.
+Kills a private RabbitMQ, a private PostgreSQL and two orchestrators (noop), stops them and cuts their
+connections, at random moments while jobs arrive; then checks that nothing was lost, doubled or leaked.
+See docs/contributing/testing.md for how to read a failure.
 
-  --seed N      repeats the messages and the moments of an earlier run (default: a new one, which is printed)
-  --minutes M   how long jobs arrive and things break (default: 5)
-  --jobs N      how many jobs arrive in that time (default: 1000 for each minute)
-  --logs DIR    where the orchestrators' logs are written when it fails (default: chaos-logs in the temporary directory)
+  --seed N      repeats the messages and the moments of an earlier run (default: a new seed, which is printed)
+  --minutes M   duration of faults and of arriving jobs (default: 5)
+  --jobs N      number of jobs in that time (default: 1000 for each minute)
+  --logs DIR    directory for the orchestrators' logs of a failed run (default: chaos-logs in the temporary directory)
 `;
 
 const { values } = parseArgs({

@@ -72,7 +72,7 @@ function egressProbes({ gateway, neighbour, otherPort }: Scene): string[] {
 /** Requests the peer's lease from DHCP, and uses it; then requests its own again. */
 function stealLease(): string[] {
   return [
-    'say asking-for-it udhcpc -i eth0 -n -q -t 3 -T 2 -s /bin/true -x "0x3d:01$(echo "$PEER_MAC" | tr -d :)"',
+    'say requested-lease udhcpc -i eth0 -n -q -t 3 -T 2 -s /bin/true -x "0x3d:01$(echo "$PEER_MAC" | tr -d :)"',
     'pretend stolen-lease "$MAC" "$PEER"',
     "udhcpc -i eth0 -n -q -t 10 -T 2 -s /etc/udhcpc/script >/dev/null 2>&1",
     "echo stolen",

@@ -81,7 +81,7 @@ const untilFile = (file: string) => `echo started; while [ ! -e ${file} ]; do sl
 const endless = "echo started; sleep 1000";
 
 /** The host that runs a job, and the other one. */
-async function whoRuns(hosts: [Host, Host], jobId: string): Promise<{ holder: Host; other: Host }> {
+async function findHolder(hosts: [Host, Host], jobId: string): Promise<{ holder: Host; other: Host }> {
   const job = await untilState(hosts[0].process, jobId, "running");
   const [holder, other] = job.hostId === hosts[0].hostId ? hosts : [hosts[1], hosts[0]];
   assert.equal(job.hostId, holder.hostId);
@@ -114,7 +114,7 @@ async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId
 /** The hosts afterwards: the restarted one, and the other. */
 async function killHolder(hosts: [Host, Host]): Promise<[Host, Host]> {
   const jobId = await submit(hosts[0].process, { script: endless });
-  const { holder, other } = await whoRuns(hosts, jobId);
+  const { holder, other } = await findHolder(hosts, jobId);
   await untilLogged(other.process, jobId, "started");
   await holder.process.stop("SIGKILL");
 
@@ -146,7 +146,7 @@ async function killHolder(hosts: [Host, Host]): Promise<[Host, Host]> {
 
 async function restartHolder(hosts: [Host, Host], url: string): Promise<void> {
   const jobId = await submit(hosts[0].process, { script: endless });
-  const { holder, other } = await whoRuns(hosts, jobId);
+  const { holder, other } = await findHolder(hosts, jobId);
   await untilLogged(other.process, jobId, "started");
   assert.equal(await holder.process.stop("SIGUSR2"), 0, holder.process.log());
   const leftAlone = async () => (await renewalsOf(url)).get(other.hostId) ?? 0;
@@ -183,7 +183,7 @@ async function statesOf(asked: Host, hostId: string): Promise<string[]> {
 
 async function stopHolder(hosts: [Host, Host], url: string): Promise<void> {
   const jobId = await submit(hosts[0].process, { script: endless });
-  const { holder, other } = await whoRuns(hosts, jobId);
+  const { holder, other } = await findHolder(hosts, jobId);
   await recordLosses(url);
   holder.process.signal("SIGSTOP");
   await untilJob(other.process, jobId, (job) => job.attempt === 2 && job.state === "running");

@@ -4,16 +4,16 @@ import { parseArgs } from "node:util";
 /** The output of `npm run contract -- --help`. */
 export const contractHelp = `npm run contract -- --backend libvirt|noop|zones [options]
 
-Runs the contract suite on one backend and says what holds. libvirt needs the system's libvirtd; zones uses the commands of
+Runs the contract suite on one backend and reports each result. libvirt needs the system's libvirtd; zones uses the commands of
 this host on illumos (as root; see --pool), and the stand-in elsewhere.
 
   --image FILE    the tiny guest as a raw image (made on Debian: sh images/build.sh tiny); on the stand-in: guests are QEMU
-                  with this image, and no processes that only behave as guests
-  --pool DATASET  zones on illumos: a dataset of this suite's own, which does not exist and whose parent does;
-                  it is made and destroyed (default: rpool/solstice-contract)
+                  with this image, instead of processes that behave like guests
+  --pool DATASET  zones on illumos: a dataset for this suite, which must not exist and whose parent must exist;
+                  the suite creates and destroys it (default: rpool/solstice-contract)
   --only PATTERN  only the tests whose names match this regular expression
 
-Exits with 0 when all tests pass, with 1 when not, with 2 for arguments that are wrong. docs/contributing/testing.md tells more.
+Exits with 0 when all tests pass, with 1 when a test fails, with 2 for wrong arguments. See docs/contributing/testing.md.
 `;
 
 /** The parsed command line of `npm run contract`. */

@@ -55,7 +55,7 @@ export function runnerFile(script: string): GuestSpec["files"][number] {
 // `sleep` runs in the foreground: a shell acts on TERM only when `sleep` ends, and TERM to the whole group ends it.
 const runnerScripts: Record<Behaviour, string> = {
   obedient: 'echo "guest is up"; sleep 600',
-  deaf: `trap 'echo "heard and ignored"' TERM; echo "guest is up"; while :; do sleep 600; done`,
+  deaf: `trap 'echo "power button ignored"' TERM; echo "guest is up"; while :; do sleep 600; done`,
   brief: 'echo "guest is up"',
 };
 

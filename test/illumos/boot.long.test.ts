@@ -12,9 +12,9 @@ import { must, runIn, zoneCommands } from "./testing.ts";
 
 interface GuestOptions {
   readonly seedAs?: "cdrom" | "disk0";
-  /** More attributes of the zone. */
+  /** Additional attributes of the zone. */
   readonly more?: Readonly<Record<string, string>>;
-  /** How long `zoneadm shutdown` waits. */
+  /** Time limit of `zoneadm shutdown`. */
   readonly shutdownSeconds?: number;
 }
 
@@ -75,13 +75,13 @@ function stateOf(standIn: StandIn): string | undefined {
 }
 
 for (const seedAs of ["cdrom", "disk0"] as const) {
-  test(`a guest whose seed is its ${seedAs} boots, is heard, and is shut down gracefully`, async (context) => {
+  test(`a guest whose seed is its ${seedAs} boots, prints on its console, and is shut down gracefully`, async (context) => {
     const guest = await openGuest('echo "guest is up" >/dev/console\n', { seedAs });
     context.after(() => guest.standIn.close());
     await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
     assert.equal(stateOf(guest.standIn), "running");
     guest.connectConsole();
-    await until("the guest speaks", () => guest.console().includes("guest is up"));
+    await until("the guest prints", () => guest.console().includes("guest is up"));
     await must(guest.standIn, "zoneadm", "-z", "ci-1", "shutdown");
     assert.equal(stateOf(guest.standIn), "installed");
     await must(guest.standIn, "zoneadm", "-z", "ci-1", "uninstall", "-F");
@@ -91,7 +91,7 @@ for (const seedAs of ["cdrom", "disk0"] as const) {
   });
 }
 
-test("a guest that powers itself off leaves its zone installed, and its link free", async (context) => {
+test("a guest that powers itself off leaves its zone installed, and its link unused", async (context) => {
   const guest = await openGuest('echo "guest is up" >/dev/console\npoweroff -f\n', {
     more: { diskif: "ahci" },
   });
@@ -104,13 +104,13 @@ test("a guest that powers itself off leaves its zone installed, and its link fre
 });
 
 // zoneadm.c shutdown_func() and zoneadmd.c zone_graceful_shutdown().
-test("a guest that ignores the power button stays, and zoneadm says so when its patience ends", async (context) => {
+test("a guest that ignores the power button stays, and zoneadm reports it after its time limit", async (context) => {
   const ignore = "printf '#!/bin/sh\\ntrue\\n' >/etc/acpi/PWRF/00000080\n";
   const guest = await openGuest(`${ignore}echo "guest is up" >/dev/console\n`, { shutdownSeconds: 3 });
   context.after(() => guest.standIn.close());
   await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
   guest.connectConsole();
-  await until("the guest speaks", () => guest.console().includes("guest is up"));
+  await until("the guest prints", () => guest.console().includes("guest is up"));
   const shutdown = await runIn(guest.standIn, "zoneadm", "-z", "ci-1", "shutdown");
   assert.equal(shutdown.exitCode, 1);
   assert.match(shutdown.stderr, /^zone 'ci-1': unable to shutdown zone$/m);
@@ -131,14 +131,14 @@ test("a guest reaches this machine's loopback through its gateway, and has a sec
   context.after(() => guest.standIn.close());
   await must(guest.standIn, "zoneadm", "-z", "ci-1", "boot");
   guest.connectConsole();
-  await until("the guest speaks", () => guest.console().includes("guest is up"));
+  await until("the guest prints", () => guest.console().includes("guest is up"));
   assert.match(guest.console(), /hello from the host/);
   let echo = "";
   const second = guest.port(2).on("data", (chunk) => {
     echo += chunk.toString();
   });
   second.write("ping");
-  await until("the second port answers", () => echo.includes("ping"));
+  await until("the second port echoes", () => echo.includes("ping"));
   second.destroy();
   await must(guest.standIn, "zoneadm", "-z", "ci-1", "halt");
 });

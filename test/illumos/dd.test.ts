@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => standIn.close());
 
-test("what dd writes to a volume is there, and its clones keep what they were made of", async () => {
+test("dd's data are on the volume, and the volume's clones keep their original data", async () => {
   await writeFile(file, Buffer.alloc(64 * 1024, "first"));
   await must(standIn, "dd", `if=${file}`, "of=/dev/zvol/rdsk/rpool/v", "bs=1M");
   await must(standIn, "zfs", "snapshot", "rpool/v@a");
@@ -32,12 +32,12 @@ test("what dd writes to a volume is there, and its clones keep what they were ma
   assert.equal((await readFile(out)).length, 512);
 });
 
-/** Holds that dd fails with this first line and these counts; the last line has times in it. */
-async function fails(args: string[], said: string, ...counts: string[]): Promise<void> {
+/** Asserts that dd fails with this first line and these counts; the last line contains times. */
+async function fails(args: string[], expected: string, ...counts: string[]): Promise<void> {
   const { exitCode, stderr } = await runIn(standIn, "dd", ...args);
   const lines = stderr.trimEnd().split("\n");
   assert.match(lines.pop() ?? "", /^\d+ bytes transferred in \d+\.\d{6} secs \(\d+ bytes\/sec\)$/);
-  assert.deepEqual([exitCode, ...lines], [2, said, ...counts]);
+  assert.deepEqual([exitCode, ...lines], [2, expected, ...counts]);
 }
 
 test("a raw device takes whole sectors only", async () => {
@@ -52,7 +52,7 @@ test("a raw device takes whole sectors only", async () => {
   await must(standIn, "dd", `if=${file}`, "of=/dev/zvol/dsk/rpool/v", "bs=1M");
 });
 
-test("no volume, no file, a size that illumos' dd does not read", async () => {
+test("a missing volume or file, and sizes that illumos' dd does not read", async () => {
   await refuses(
     standIn,
     ["dd", `if=${file}`, "of=/dev/zvol/rdsk/rpool/none"],
@@ -69,7 +69,7 @@ test("no volume, no file, a size that illumos' dd does not read", async () => {
   await refuses(standIn, ["dd", `if=${file}`, "status=none"], 2, 'dd: bad argument: "status=none"');
 });
 
-test("more than the volume holds, or the pool", async () => {
+test("more than the volume or the pool holds", async () => {
   await writeFile(file, Buffer.alloc(2 * 1024 ** 2, "x"));
   const args = [`if=${file}`, "of=/dev/zvol/rdsk/rpool/v"];
   await fails([...args, "bs=512k"], "write: I/O error", "3+0 records in", "3+0 records out");

@@ -12,46 +12,46 @@ import { tearDownEnded } from "./zones/teardown.ts";
 import { zoneadm } from "./zones/zoneadm/zoneadm.ts";
 import { zonename } from "./zones/zonename.ts";
 
-/** A command that hangs gives up after this. */
+/** Time limit of a command that hangs. */
 const longestHangMs = 3_600_000;
 const hangLookMs = 5;
 
 /** The exit code of a command that fails for a reason of the stand-in itself. */
 const brokenExitCode = 70;
 
-/** Every command that the stand-in has. */
+/** All commands of the stand-in. */
 export const commands: Readonly<Record<string, Command>> = {
   ...{ zfs, zpool, zonecfg, zoneadm, zonename, dladm, ipadm, dd },
 };
 
-/** A command that ran, as the log has it. */
+/** The log entry of a command. */
 export interface LoggedCommand {
   readonly command: string;
   readonly args: readonly string[];
-  /** Null of a command that was killed. */
+  /** Null for a command that was killed. */
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
   readonly ms: number;
 }
 
-/** Runs a command and resolves with its answer, whatever that is. `signal` kills it. */
+/** Runs a command and resolves with its result, also when it fails. `signal` kills the command. */
 export type Dispatch = (
   command: string,
   args: readonly string[],
   signal?: AbortSignal,
 ) => Promise<LoggedCommand>;
 
-/** Runs commands in this process, on one host, and adds each to `log` when it has ended. */
+/** Runs commands in this process, on one host, and adds each to `log` at its end. */
 export function createDispatch(
   host: { readonly directory: string; readonly database: DatabaseSync },
   log: LoggedCommand[],
 ): Dispatch {
   return async (command, args, signal = new AbortController().signal) => {
     const begun = Date.now();
-    const said = { stdout: "", stderr: "" };
-    const exitCode = await run({ ...host, signal, command, args, said });
-    const entry = { command, args, exitCode, ...said, ms: Date.now() - begun };
+    const output = { stdout: "", stderr: "" };
+    const exitCode = await run({ ...host, signal, command, args, output });
+    const entry = { command, args, exitCode, ...output, ms: Date.now() - begun };
     log.push(entry);
     return entry;
   };
@@ -60,7 +60,7 @@ export function createDispatch(
 interface Call extends Pick<Context, "directory" | "database" | "signal"> {
   readonly command: string;
   readonly args: readonly string[];
-  readonly said: { stdout: string; stderr: string };
+  readonly output: { stdout: string; stderr: string };
 }
 
 async function run(call: Call): Promise<number | null> {
@@ -68,19 +68,19 @@ async function run(call: Call): Promise<number | null> {
     return await perform(call);
   } catch (error) {
     if (error instanceof CommandDeath) {
-      // Its words were on their way to a pipe.
-      Object.assign(call.said, { stdout: "", stderr: "" });
+      // A killed command loses its output, which was still in a pipe.
+      Object.assign(call.output, { stdout: "", stderr: "" });
       return null;
     }
     const isRefusal = error instanceof CommandFailure;
     const text = isRefusal ? error.message : `stand-in: ${(error as Error).stack}`;
-    if (text) call.said.stderr += text.endsWith("\n") ? text : `${text}\n`;
+    if (text) call.output.stderr += text.endsWith("\n") ? text : `${text}\n`;
     return isRefusal ? error.exitCode : brokenExitCode;
   }
 }
 
 async function perform(call: Call): Promise<number> {
-  const { directory, database, signal, command, args, said } = call;
+  const { directory, database, signal, command, args, output } = call;
   const perform = commands[command];
   if (perform === undefined) throw new Error(`the stand-in has no command '${command}'`);
   const effects = takeFaults(database, command, args);
@@ -91,10 +91,10 @@ async function perform(call: Call): Promise<number> {
   const context: Context = {
     ...{ directory, database, signal },
     out: (line) => {
-      said.stdout += `${line}\n`;
+      output.stdout += `${line}\n`;
     },
     err: (line) => {
-      said.stderr += `${line}\n`;
+      output.stderr += `${line}\n`;
     },
     halfway: () => dieIf("halfway"),
   };

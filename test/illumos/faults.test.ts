@@ -19,7 +19,7 @@ test("the n-th call that matches fails with a text, the others do not", async ()
   await must(standIn, "zfs", "create", "rpool/two");
 });
 
-test("a command that hangs goes on when it is released; one that is slow takes its time", async () => {
+test("a command that hangs continues when it is released; one that is delayed takes its time", async () => {
   const hang = standIn.fault({ command: "zfs", arguments: /rpool\/slow/ }, { kind: "hang" });
   const answer = runIn(standIn, "zfs", "create", "rpool/slow");
   await must(standIn, "zfs", "create", "rpool/quick");
@@ -31,7 +31,7 @@ test("a command that hangs goes on when it is released; one that is slow takes i
   assert.ok((standIn.commands().at(-1)?.ms ?? 0) >= 300);
 });
 
-test("a command that dies half-way leaves what it had done", async () => {
+test("a command that dies halfway leaves its partial work", async () => {
   await must(standIn, "zonecfg", "-z", "h", zoneCommands(standIn, "h"));
   standIn.fault({ command: "zoneadm", arguments: /install/ }, { kind: "die", when: "halfway" });
   await assert.rejects(runIn(standIn, "zoneadm", "-z", "h", "install"), /SIGKILL/);
@@ -41,10 +41,10 @@ test("a command that dies half-way leaves what it had done", async () => {
   await installWaitingZone(standIn, "b");
   standIn.fault({ command: "zoneadm", arguments: /boot/ }, { kind: "die", when: "halfway" });
   await assert.rejects(runIn(standIn, "zoneadm", "-z", "b", "boot"), /SIGKILL/);
-  assert.equal(await listedState(standIn, "b"), "running", "the guest lives on");
+  assert.equal(await listedState(standIn, "b"), "running", "the guest keeps running");
 });
 
-test("a command that dies before or after its work: the caller cannot tell, the host can", async () => {
+test("a command that dies before or after its work: the result is the same, the host's state differs", async () => {
   for (const when of ["before", "after"] as const) {
     standIn.fault({ command: "zfs", arguments: /create/ }, { kind: "die", when });
     await assert.rejects(runIn(standIn, "zfs", "create", `rpool/${when}`), /SIGKILL/);
@@ -56,7 +56,7 @@ test("a command that dies before or after its work: the caller cannot tell, the 
   );
 });
 
-test("a host that reboots has no guest left", async () => {
+test("a host that reboots has no running guest", async () => {
   await installWaitingZone(standIn, "r");
   await must(standIn, "zoneadm", "-z", "r", "boot");
   await standIn.rebootHost();

@@ -11,10 +11,10 @@ before(async () => {
 });
 after(() => standIn.close());
 
-const dladm = (args: string, ...said: (string | number)[]) =>
-  refuses(standIn, ["dladm", ...args.split(" ")], ...said);
+const dladm = (args: string, ...expected: (string | number)[]) =>
+  refuses(standIn, ["dladm", ...args.split(" ")], ...expected);
 
-test("dladm refuses in its words", async () => {
+test("dladm refuses with its own messages", async () => {
   await dladm("show-vnic none0", 1, "dladm: invalid vnic name 'none0': object not found");
   await dladm("show-link none0", 1, "dladm: link none0 is not valid: object not found");
   await dladm("delete-vnic none0", 1, "dladm: invalid link name 'none0'");
@@ -49,7 +49,7 @@ test("dladm refuses in its words", async () => {
   await dladm("show-vnic -p", 1, "dladm: output field list (-o) required in parsable output mode");
 });
 
-test("output to parse: colons are escaped where there is more than one field", async () => {
+test("output to parse: colons are escaped when there are several fields", async () => {
   assert.equal(
     await must(standIn, "dladm", "show-vnic", "-p", "-o", "link,over,macaddress", "ci7"),
     "ci7:stub0:2\\:8\\:20\\:0\\:0\\:7\n",
@@ -62,7 +62,7 @@ test("output to parse: colons are escaped where there is more than one field", a
   );
 });
 
-test("properties: several in one -p, a comma goes on with the last one's values", async () => {
+test("properties: several in one -p; after a comma, a text without `=` is another value of the last property", async () => {
   await must(
     standIn,
     "dladm",
@@ -86,7 +86,7 @@ test("properties: several in one -p, a comma goes on with the last one's values"
   assert.equal(shown, "protection:mac-nospoof,ip-nospoof\nallowed-ips:10.0.0.7\n");
 });
 
-test("a host that reboots has lost what was temporary, and kept the rest", async () => {
+test("a host that reboots has lost temporary settings and kept the others", async () => {
   await must(standIn, "dladm", "create-vnic", "-l", "stub0", "host0");
   await must(standIn, "ipadm", "create-if", "host0");
   await must(standIn, "ipadm", "create-addr", "-T", "static", "-a", "10.0.0.1/24", "host0/v4");

@@ -1,4 +1,4 @@
-/** The programs of bin/, which other processes run by PATH. */
+/** Tests the programs of bin/, which other processes find by PATH. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type CommandOptions, runCommand } from "../../src/host/command.ts";
@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => standIn.close());
 
-/** Every exit code is an answer here. */
+/** Accepts every exit code. */
 const acceptExitCodes = Array.from({ length: 256 }, (_, code) => code);
 
 function byPath(program: string, args: readonly string[], options: CommandOptions = {}) {
@@ -20,7 +20,7 @@ function byPath(program: string, args: readonly string[], options: CommandOption
   return runCommand("env", [...variables, program, ...args], { acceptExitCodes, ...options });
 }
 
-test("a program answers as its command does in this process: words on both outputs, exit codes", async () => {
+test("a program has the result of its command in this process: both outputs and the exit code", async () => {
   await must(standIn, "zfs", "create", "rpool/zones");
   await must(standIn, "zonecfg", "-z", "p", zoneCommands(standIn, "p"));
   const calls: readonly (readonly [string, ...string[]])[] = [
@@ -44,9 +44,9 @@ test("a program answers as its command does in this process: words on both outpu
   assert.equal(kinds.size, 8, "each program was called");
 });
 
-test("a command that dies takes its program with it, and a program that is killed its command", async () => {
+test("a command that dies ends its program, and a program that is killed ends its command", async () => {
   standIn.fault({ command: "zfs", arguments: /rpool\/dead/ }, { kind: "die", when: "after" });
-  // `env` becomes the program, so that the signal is its own.
+  // `env` becomes the program, so it receives the signal itself.
   await assert.rejects(byPath("zfs", ["create", "rpool/dead"]), { message: /was ended by SIGKILL/ });
   const hang = standIn.fault({ command: "zfs", arguments: /rpool\/never/ }, { kind: "hang" });
   const leaving = new AbortController();

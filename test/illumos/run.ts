@@ -7,7 +7,10 @@ import {
 } from "../../src/host/command.ts";
 import { commands, type Dispatch } from "./dispatch.ts";
 
-/** Runs the stand-in's commands by `dispatch`, with the bounds, answers and errors of `runCommand`; other programs by that itself. */
+/**
+ * Runs the stand-in's commands by `dispatch`, with the limits, results and errors of `runCommand`; runs other
+ * programs with `runCommand`.
+ */
 export function runnerOf(dispatch: Dispatch): RunCommand {
   return async (program, args, options = {}) => {
     if (commands[program] === undefined) return runCommand(program, args, options);

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Dispatch, LoggedCommand } from "./dispatch.ts";
 
-/** What `bin/command` takes for the end of a command that was killed. */
+/** The exit code by which `bin/command` recognises a killed command. */
 const killed = -1;
 
 /** Serves the programs of bin/: each call is a connection, which is closed when the program is killed. */
@@ -35,7 +35,7 @@ function readWords(socket: Socket): Promise<string[]> {
   });
 }
 
-/** In the order in which `bin/command` unpacks it: the exit code, then the two outputs behind their lengths. */
+/** In the order in which `bin/command` unpacks it: the exit code, then the two outputs after their lengths. */
 function packed({ exitCode, stdout, stderr }: LoggedCommand): Buffer {
   const code = Buffer.alloc(4);
   code.writeInt32LE(exitCode ?? killed);

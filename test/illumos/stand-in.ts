@@ -19,54 +19,60 @@ export type { FaultEffect, FaultMatch } from "./host/faults.ts";
 const defaultPoolBytes = 64 * 1024 ** 3;
 const endDeadlineMs = 30_000;
 
-/** How a stand-in starts. */
+/** Settings of a stand-in. */
 export interface BuiltInRunnerOptions {
   /** Bytes of the pool `rpool`; default 64 GiB. */
   readonly poolBytes?: number;
-  /** How long `zoneadm shutdown` waits for the guest; default 60 s. */
+  /** Time limit of `zoneadm shutdown` for the guest; default 60 s. */
   readonly shutdownSeconds?: number;
-  /** The bus of `cdrom`: `ahci` as bhyve has it, or `virtio`, for guests without a driver for it; default `virtio`. */
+  /** The bus of `cdrom`: `ahci` like bhyve, or `virtio`, for guests without a driver for it; default `virtio`. */
   readonly cdromBus?: "ahci" | "virtio";
-  /** What a guest is when it starts; default `qemu`. */
+  /** The kind of guests that start; default `qemu`. */
   readonly guests?: GuestKind;
 }
 
-/** QEMU; or a process that behaves as its seed says, and runs the runner where that is in it (zones/scripted-guest.ts). */
+/**
+ * QEMU; or a process that behaves as its seed defines, and runs the runner when the seed contains it
+ * (zones/scripted-guest.ts).
+ */
 export type GuestKind = "qemu" | "scripted";
 
-/** An ordered fault. */
+/** A registered fault. */
 export interface Fault {
-  /** Withdraws it; commands that hang go on. */
+  /** Removes the fault; commands that hang continue. */
   release(): void;
 }
 
-/** A stand-in for an illumos host: its commands in this process, and on a PATH; its files in a directory, its guests as processes. */
+/**
+ * A stand-in for an illumos host: its commands run in this process and from a PATH; its files are in a directory, its
+ * guests are processes.
+ */
 export interface StandIn {
   readonly directory: string;
   /** Runs a command of the stand-in in this process, and any other program as `runCommand` does. */
   readonly run: RunCommand;
-  /** What another process needs to run the commands: PATH, with them first, and SOLSTICE_STAND_IN. */
+  /** The environment in which another process can run the commands: PATH, with them first, and SOLSTICE_STAND_IN. */
   readonly environment: { readonly PATH: string; readonly SOLSTICE_STAND_IN: string };
-  /** Makes commands that match fail, wait, hang or die. */
+  /** Makes matching commands fail, wait, hang or die. */
   fault(match: FaultMatch, effect: FaultEffect): Fault;
   /** Makes the n-th matching command fail with a text on stderr. */
   fail(match: FaultMatch & { readonly stderr: string; readonly exitCode?: number }): Fault;
   /** Makes matching commands slow. */
   delay(match: FaultMatch & { readonly ms: number }): Fault;
-  /** The commands that have ended so far, in the order they ended. */
+  /** The commands that have ended so far, in the order of their ends. */
   commands(): LoggedCommand[];
   zones(): (Zone & { readonly state: ZoneState })[];
   datasets(): Dataset[];
   links(): Link[];
   /** The file that holds a volume's bytes. */
   volumeFile(name: string): string;
-  /** The process that is a zone's guest; null when it does not run. */
+  /** The process of a zone's guest; null when it is not running. */
   guestPid(zone: string): number | null;
-  /** Changes what a guest is that starts from now on. */
+  /** Changes the kind of guests that start from now on. */
   setGuests(kind: GuestKind): void;
   /** Changes the size of the pool. */
   setPoolBytes(bytes: number): void;
-  /** The host loses its power and comes back: guests are gone, temporary links and addresses as well. */
+  /** Simulates a power failure and a boot of the host: guests, temporary links and addresses are gone. */
   rebootHost(): Promise<void>;
   /** Ends the guests and removes the directory. */
   close(): Promise<void>;

@@ -3,28 +3,28 @@ import { join } from "node:path";
 import type { CommandResult } from "../../src/host/command.ts";
 import type { StandIn } from "./stand-in.ts";
 
-/** Every exit code is an answer here. */
+/** Accepts every exit code. */
 const anyExitCode = Array.from({ length: 256 }, (_, code) => code);
 
-/** Runs a command of the stand-in; its answer, whatever the exit code. */
+/** Runs a command of the stand-in; returns its result with any exit code. */
 export function runIn(standIn: StandIn, command: string, ...args: string[]): Promise<CommandResult> {
   return standIn.run(command, args, { acceptExitCodes: anyExitCode });
 }
 
-/** Runs a command that must succeed; its stdout. */
+/** Runs a command that must succeed; returns its stdout. */
 export async function must(standIn: StandIn, command: string, ...args: string[]): Promise<string> {
   const { exitCode, stdout, stderr } = await runIn(standIn, command, ...args);
   if (exitCode !== 0) throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
   return stdout;
 }
 
-/** Holds that a command exits with a code and says exactly these lines on stderr; usage after them is not looked at. */
+/** Asserts that a command exits with a code and prints exactly these lines on stderr; usage after them is ignored. */
 export async function refuses(
   standIn: StandIn,
   [command = "", ...args]: readonly string[],
-  ...said: readonly (string | number)[]
+  ...expected: readonly (string | number)[]
 ): Promise<void> {
-  const [exitCode, ...lines] = said;
+  const [exitCode, ...lines] = expected;
   const result = await runIn(standIn, command, ...args);
   const text = result.stderr.split("\nusage:")[0]?.trimEnd() ?? "";
   assert.deepEqual([result.exitCode, text], [exitCode, lines.join("\n")], `${command} ${args.join(" ")}`);
@@ -35,7 +35,7 @@ export function zonepathOf(standIn: StandIn, zone: string): string {
   return join(standIn.directory, "rpool/zones", zone);
 }
 
-/** The commands that configure a zone as an operator would; further ones at its end. */
+/** The commands that configure a zone as an operator would; `more` commands follow. */
 export function zoneCommands(standIn: StandIn, zone: string, more = ""): string {
   const zonepath = zonepathOf(standIn, zone);
   return `create -F -b; set brand=bhyve; set zonepath=${zonepath}; set ip-type=exclusive; set autoboot=false; ${more}`;
@@ -48,7 +48,7 @@ export function attributes(values: Readonly<Record<string, string>>): string {
     .join("");
 }
 
-/** A zone whose guest has a disk and waits for its console: it runs and needs no time of the machine. */
+/** A zone whose guest has a disk and waits for its console: it is running, and takes no processor time. */
 export async function installWaitingZone(standIn: StandIn, zone: string): Promise<void> {
   await must(standIn, "zfs", "create", "-s", "-V", "1M", `rpool/${zone}`);
   const device = `add device; set match=/dev/zvol/rdsk/rpool/${zone}; end; `;
@@ -57,7 +57,7 @@ export async function installWaitingZone(standIn: StandIn, zone: string): Promis
   await must(standIn, "zoneadm", "-z", zone, "install");
 }
 
-/** The state that `zoneadm list -cp` tells. */
+/** The state of a zone in `zoneadm list -cp`. */
 export async function listedState(standIn: StandIn, zone: string): Promise<string | undefined> {
   const lines = (await must(standIn, "zoneadm", "list", "-cp")).split("\n").map((line) => line.split(":"));
   return lines.find((fields) => fields[1] === zone)?.[2];

@@ -18,10 +18,10 @@ before(async () => {
 });
 after(() => standIn.close());
 
-const zfs = (args: string, ...said: (string | number)[]) =>
-  refuses(standIn, ["zfs", ...args.split(" ")], ...said);
+const zfs = (args: string, ...expected: (string | number)[]) =>
+  refuses(standIn, ["zfs", ...args.split(" ")], ...expected);
 
-test("create refuses in libzfs' words", async () => {
+test("create refuses with the messages of libzfs", async () => {
   await zfs("create rpool/s", 1, "cannot create 'rpool/s': dataset already exists");
   await zfs("create rpool/none/x", 1, "cannot create 'rpool/none/x': parent does not exist");
   await zfs("create tank/x", 1, "cannot create 'tank/x': no such pool 'tank'");
@@ -46,7 +46,7 @@ test("create refuses in libzfs' words", async () => {
   await zfs("nonsense", 2, "unrecognized command 'nonsense'");
 });
 
-test("create -p makes what is missing and is content with what is there", async () => {
+test("create -p makes missing parents and accepts existing datasets", async () => {
   await must(standIn, "zfs", "create", "-p", "rpool/p/q/r");
   await must(standIn, "zfs", "create", "-p", "rpool/p/q/r");
   assert.match(
@@ -55,7 +55,7 @@ test("create -p makes what is missing and is content with what is there", async 
   );
 });
 
-test("volumes that are not sparse reserve their size and metadata; sparse ones and clones what they hold", async () => {
+test("volumes that are not sparse reserve their size and metadata; sparse ones and clones only their data", async () => {
   await must(standIn, "zfs", "create", "-V", "1G", "rpool/thick");
   await must(standIn, "zfs", "create", "-s", "-V", "1T", "rpool/thin");
   assert.equal(await must(standIn, "zfs", "list", "-H", "-o", "used", "rpool/thick"), "1.03G\n");
@@ -94,7 +94,7 @@ test("properties: user properties are inherited, also by clones' own parents and
   assert.equal(await get("solstice:owner", "rpool/s/disk"), "me\tinherited from rpool/s\n");
 });
 
-test("set refuses what a kind of dataset does not have, and sizes that do not fit", async () => {
+test("set refuses properties that a kind of dataset does not have, and sizes that do not fit", async () => {
   await zfs(
     "set quota=1G rpool/s/disk",
     1,
@@ -145,7 +145,7 @@ test("clone and snapshot refuse", async () => {
   await zfs("snapshot rpool/none@a", 1, "cannot open 'rpool/none': dataset does not exist");
 });
 
-test("destroy refuses in the words of zfs_main.c, and tells what is in the way", async () => {
+test("destroy refuses with the messages of zfs_main.c, and names the obstacles", async () => {
   await zfs("destroy rpool/none", 1, "cannot open 'rpool/none': dataset does not exist");
   await zfs(
     "destroy rpool/s/image@none",
@@ -184,7 +184,7 @@ test("destroy refuses in the words of zfs_main.c, and tells what is in the way",
   await must(standIn, "zfs", "destroy", "rpool/s/image");
 });
 
-test("list names what is not there and lists the rest; -d and -t choose", async () => {
+test("list reports missing names and lists the rest; -d and -t choose", async () => {
   await must(standIn, "zfs", "create", "-p", "rpool/l/m/n");
   const { exitCode, stdout, stderr } = await runIn(
     standIn,

@@ -22,10 +22,10 @@ before(async () => {
 });
 after(() => standIn.close());
 
-const zoneadm = (zone: string, operation: string, ...said: (string | number)[]) =>
-  refuses(standIn, ["zoneadm", "-z", zone, ...operation.split(" ")], ...said);
+const zoneadm = (zone: string, operation: string, ...expected: (string | number)[]) =>
+  refuses(standIn, ["zoneadm", "-z", zone, ...operation.split(" ")], ...expected);
 
-/** Every operation in every state that a zone is found in, with the words of zoneadm.c, zoneadmd.c and libzonecfg. */
+/** Every operation in every initial state of a zone, with the messages of zoneadm.c, zoneadmd.c and libzonecfg. */
 const refusals: Record<string, Record<string, (string | number)[]>> = {
   configured: {
     boot: [1, "zoneadm: zone 'z': must be installed before boot."],
@@ -58,12 +58,12 @@ const refusals: Record<string, Record<string, (string | number)[]>> = {
 
 async function refuseAll(state: string): Promise<void> {
   assert.equal(await listedState(standIn, "z"), state);
-  for (const [operation, said] of Object.entries(refusals[state] ?? {}))
-    await zoneadm("z", operation, ...said);
+  for (const [operation, expected] of Object.entries(refusals[state] ?? {}))
+    await zoneadm("z", operation, ...expected);
   assert.equal(await listedState(standIn, "z"), state, "a refusal changes nothing");
 }
 
-test("a zone's life, and what is refused at each step of it", async () => {
+test("a zone's life, and the refused operations at each of its states", async () => {
   await zoneadm("none", "boot", 1, "zoneadm: none: No such zone configured");
   await zoneadm("none", "list", 1, "zoneadm: none: No such zone configured");
   await must(standIn, "zfs", "create", "-s", "-V", "1M", "rpool/z");
@@ -100,7 +100,7 @@ test("a zone's life, and what is refused at each step of it", async () => {
   await refuseAll("installed");
 });
 
-test("list: columns to parse by position, with OmniOS' eighth, and which zones", async () => {
+test("list: columns to parse by position, with OmniOS' eighth, and the listed zones", async () => {
   await installWaitingZone(standIn, "l");
   const zonepath = zonepathOf(standIn, "l");
   const uuid = standIn.zones().find(({ name }) => name === "l")?.uuid ?? "";
@@ -144,7 +144,7 @@ test("a guest that is killed leaves its zone installed, its number gone and its 
   await must(standIn, "dladm", "delete-vnic", "k0");
 });
 
-test("links: a missing one is warned of and then fails the boot, allowed-address wants an unprotected one", async () => {
+test("links: a missing one causes a warning and then fails the boot, allowed-address requires an unprotected one", async () => {
   await installWaitingZone(standIn, "n");
   await must(standIn, "zonecfg", "-z", "n", "add net; set physical=n0; end");
   const called = "zoneadm: zone 'n': call to zoneadmd failed";
@@ -174,7 +174,7 @@ test("links: a missing one is warned of and then fails the boot, allowed-address
   );
 });
 
-test("bhyve that finds no disk is no failure of boot: the zone is down again, and init.log tells", async () => {
+test("bhyve without its disk does not fail the boot: the zone is down again, and init.log has the reason", async () => {
   await must(
     standIn,
     "zonecfg",
@@ -189,7 +189,7 @@ test("bhyve that finds no disk is no failure of boot: the zone is down again, an
   assert.match(await readFile(log, "utf8"), /\/dev\/zvol\/rdsk\/rpool\/missing: No such file or directory/);
 });
 
-test("boot refuses unknown firmware and file systems that are not there", async () => {
+test("boot refuses unknown firmware and missing file systems", async () => {
   await installWaitingZone(standIn, "f");
   await must(standIn, "zonecfg", "-z", "f", attributes({ bootrom: "NONE" }));
   const program = `exec /usr/lib/brand/bhyve/boot f ${zonepathOf(standIn, "f")} failed`;
@@ -211,7 +211,7 @@ test("boot refuses unknown firmware and file systems that are not there", async 
   );
 });
 
-test("install refuses a zonepath that others can see", async () => {
+test("install refuses a zonepath that other users can read", async () => {
   await must(standIn, "zonecfg", "-z", "p", zoneCommands(standIn, "p"));
   const zonepath = zonepathOf(standIn, "p");
   await mkdir(zonepath);

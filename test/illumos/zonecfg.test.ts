@@ -12,11 +12,11 @@ before(async () => {
 });
 after(() => standIn.close());
 
-const zonecfg = (zone: string, commands: string, ...said: (string | number)[]) =>
-  refuses(standIn, ["zonecfg", "-z", zone, commands], ...said);
+const zonecfg = (zone: string, commands: string, ...expected: (string | number)[]) =>
+  refuses(standIn, ["zonecfg", "-z", zone, commands], ...expected);
 const configured = (zone: string) => standIn.zones().some(({ name }) => name === zone);
 
-test("names: a letter or digit first, at most 63, none of the system's own", async () => {
+test("names: a letter or digit first, at most 63 characters, no reserved name", async () => {
   for (const name of ["-a", "a b", "SUNWx", "a".repeat(64)])
     await zonecfg(name, "create", 2, `${name}: Bogus zone name`);
   assert.equal((await runIn(standIn, "zonecfg", "info")).exitCode, 2);
@@ -64,7 +64,7 @@ test("a value that is a word of the language needs quotes; commas do not", async
   await must(standIn, "zonecfg", "-z", "quotes", attr("socket,/tmp/vm.com1,wait"));
 });
 
-test("what export says makes the same zone again", async () => {
+test("the output of export makes the same zone again", async () => {
   const more =
     "add net; set physical=ci7; end; add fs; set dir=/a; set special=/b; set type=lofs; add options ro; add options nodevices; end";
   await must(standIn, "zonecfg", "-z", "first", zoneCommands(standIn, "first", more));
@@ -76,8 +76,8 @@ test("what export says makes the same zone again", async () => {
 });
 
 test("a resource that is incomplete is refused, and nothing is saved", async () => {
-  const attempt = (more: string, ...said: string[]) =>
-    zonecfg("partial", zoneCommands(standIn, "partial", more), 1, ...said, "Resource incomplete.");
+  const attempt = (more: string, ...expected: string[]) =>
+    zonecfg("partial", zoneCommands(standIn, "partial", more), 1, ...expected, "Resource incomplete.");
   await attempt("add net; end", "physical not specified");
   await attempt("add device; end", "match not specified");
   await attempt("add fs; set dir=/x; end", "special not specified", "type not specified");
@@ -93,7 +93,7 @@ test("a resource that is incomplete is refused, and nothing is saved", async () 
   assert.ok(!configured("partial"));
 });
 
-test("an error does not keep the other commands of a line from being saved (cleanup of zonecfg.c)", async () => {
+test("an error does not prevent the other commands of a line from being saved (cleanup of zonecfg.c)", async () => {
   await zonecfg(
     "kept",
     zoneCommands(standIn, "kept", "set nonsense=1; set bootargs=-v"),
@@ -103,7 +103,7 @@ test("an error does not keep the other commands of a line from being saved (clea
   assert.equal(standIn.zones().find(({ name }) => name === "kept")?.config.properties.bootargs, "-v");
 });
 
-test("values that are wrong", async () => {
+test("invalid values", async () => {
   await must(standIn, "zonecfg", "-z", "v", zoneCommands(standIn, "v"));
   await zonecfg("v", "set zonepath=x", 1, "x is not an absolute path.");
   await zonecfg("v", "set ip-type=none", 1, "ip-type value must be 'shared' or 'exclusive'.");
@@ -161,7 +161,7 @@ test("resources are selected, changed and removed", async () => {
   );
 });
 
-test("create over a zone: -F replaces one that is configured, none that is installed", async () => {
+test("create over a zone: -F replaces a configured zone, not an installed one", async () => {
   await must(standIn, "zonecfg", "-z", "over", zoneCommands(standIn, "over"));
   await zonecfg(
     "over",
@@ -176,7 +176,7 @@ test("create over a zone: -F replaces one that is configured, none that is insta
   await zonecfg("over", "set brand=bhyve", 0, "Zone over already installed; set brand not allowed.");
 });
 
-test("delete: needs -F, takes an installed zone too, and no running one", async () => {
+test("delete: needs -F, removes an installed zone too, but not a running one", async () => {
   const absent = "none: No such zone configured";
   await zonecfg("none", "delete -F", 1, absent, absent);
   await zonecfg("none", "info", 1, absent);

@@ -78,7 +78,7 @@ test("compose.yaml pins its images, publishes ports on loopback only, and contai
       assert.match(port, /^(127\.0\.0\.1|\$\{SOLSTICE_BIND_ADDRESS:-127\.0\.0\.1\}):/);
     assert.ok(service.healthcheck, `${name} has no health check`);
     for (const [key, value] of Object.entries(service.environment)) {
-      if (key.includes("PASS")) assert.match(value, /^\$\{[A-Z_]+:\?/, `${key} is not asked for`);
+      if (key.includes("PASS")) assert.match(value, /^\$\{[A-Z_]+:\?/, `${key} is not required`);
     }
   }
   const example = read("deploy/env.example");

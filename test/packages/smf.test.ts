@@ -216,12 +216,12 @@ class Place {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#started.push(child);
-    let said = "";
+    let output = "";
     child.stderr?.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
     const ended = once(child, "close").then(([code]) => code as number | null);
-    return { child, ended, said: () => said };
+    return { child, ended, output: () => output };
   }
 
   has(name: string): boolean {
@@ -305,7 +305,7 @@ for (const shell of shells) {
     rmSync(join(place.directory, "solstice"));
     const missing = place.run("start");
     assert.equal(await missing.ended, 96);
-    assert.match(missing.said(), /install Solstice there/);
+    assert.match(missing.output(), /install Solstice there/);
   });
 
   test(`${shell}: a line without a variable is reported with its number, and without its content`, async (t) => {
@@ -315,15 +315,15 @@ for (const shell of shells) {
       writeFileSync(place.environmentFile, `MAX_HOLDS=1\n${line}\n`, { mode: 0o600 });
       const start = place.run("start");
       assert.equal(await start.ended, 96, line);
-      assert.match(start.said(), /orchestrator\.env:2: /);
-      assert.doesNotMatch(start.said(), /s3cret/);
+      assert.match(start.output(), /orchestrator\.env:2: /);
+      assert.doesNotMatch(start.output(), /s3cret/);
       assert.equal(place.has("arguments"), false);
     }
     writeFileSync(place.environmentFile, "MAX_HOLDS=1\n");
     chmodSync(place.environmentFile, 0o644);
     const open = place.run("start");
     assert.equal(await open.ended, 0);
-    assert.match(open.said(), /can be read by others.*chmod 600/);
+    assert.match(open.output(), /can be read by others.*chmod 600/);
   });
 
   test(`${shell}: stop without a service is well; one that does not end is killed after its time`, async (t) => {
@@ -336,7 +336,7 @@ for (const shell of shells) {
     assert.deepEqual([pids.length, pids[0]], [2, start.child.pid]);
     const stop = place.run("stop", { flags: ["-t", "1"] });
     assert.equal(await stop.ended, 0);
-    assert.match(stop.said(), /did not end within 1 s, and is killed/);
+    assert.match(stop.output(), /did not end within 1 s, and is killed/);
     await start.ended;
     await until("the stand-in is gone", () => !existsSync(`/proc/${pids[1]}`));
   });

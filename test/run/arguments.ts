@@ -19,17 +19,17 @@ export interface RunArguments {
   readonly failsOnSkip: boolean;
 }
 
-/** What `--help` prints. */
+/** The output of `--help`. */
 export const runHelp = `Usage: npm test -- [OPTIONS] [FILE, FOLDER or GLOB ...]
 
-  npm test                 every tier but what is exhaustive or long
+  npm test                 all tests except exhaustive and long ones
   npm run test:unit        no guest, broker, database or daemon
   npm run test:all         every kill point, every shell with every client, long chaos
 
   --seed N        repeats the choices of a run, which prints its seed first
   --only PATTERN  only tests whose names match
-  --jobs N        how many files that start programs run side by side
-  --no-skips      a skipped test fails the run, as it does where CI=true
+  --jobs N        number of files that start programs and run in parallel
+  --no-skips      a skipped test fails the run, as with CI=true
   --help          prints this text
 `;
 

@@ -6,7 +6,7 @@ import type { KillPoint } from "./kills/steps.ts";
 
 /**
  * The behaviour of a test guest. `obedient`: prints "guest is up", runs until its power button is pressed, and echoes
- * what is typed on its line for shells. `deaf`: the same, but prints "heard and ignored" when the power button is
+ * what is typed on its line for shells. `deaf`: the same, but prints "power button ignored" when the power button is
  * pressed. `brief`: prints "guest is up" and ends by itself.
  */
 export type Behaviour = "obedient" | "deaf" | "brief";

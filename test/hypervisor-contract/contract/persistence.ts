@@ -86,7 +86,7 @@ function testSuccession(scene: Scene): void {
       power: "running",
     });
     await successor.requestShutdown(jobId);
-    await waitForConsole(successor, jobId, "heard and ignored");
+    await waitForConsole(successor, jobId, "power button ignored");
     assert.equal(await successor.power(jobId), "running");
     await successor.destroy(jobId);
     await successor.destroy(jobId);

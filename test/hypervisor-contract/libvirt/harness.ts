@@ -94,7 +94,7 @@ export function testSpec(guest: {
 const sayUp = 'echo "guest is up" >/dev/console\n';
 const bootScripts: Record<Behaviour, string> = {
   obedient: `stty raw -echo <>/dev/ttyS1; cat <>/dev/ttyS1 1>&0 &\n${sayUp}`,
-  deaf: `printf '#!/bin/sh\\necho "heard and ignored" >/dev/console\\n' >/etc/acpi/PWRF/00000080\n${sayUp}`,
+  deaf: `printf '#!/bin/sh\\necho "power button ignored" >/dev/console\\n' >/etc/acpi/PWRF/00000080\n${sayUp}`,
   brief: `${sayUp}poweroff -f\n`,
 };
 

@@ -5,7 +5,7 @@ import { findDataset, volumeFile } from "../zfs/datasets.ts";
 import { datasetAvailable } from "../zfs/space.ts";
 import { referencedBytes, unshare } from "../zfs/volume-files.ts";
 
-/** What a raw device's transfers are multiples of. */
+/** Transfers of a raw device are multiples of this. */
 const sectorBytes = 512;
 const maxBlockBytes = 1024 ** 3;
 
@@ -22,12 +22,12 @@ export const dd: Command = (context, args) => {
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     context.err(error.message);
-    sayCounts(context, counts, begun);
+    printCounts(context, counts, begun);
     throw new CommandFailure("", error.exitCode);
   } finally {
     for (const { descriptor } of [input, output]) closeSync(descriptor);
   }
-  sayCounts(context, counts, begun);
+  printCounts(context, counts, begun);
   return 0;
 };
 
@@ -40,7 +40,7 @@ interface Counts {
 }
 
 /** stats() of dd.c. */
-function sayCounts(context: Context, counts: Counts, begun: bigint): void {
+function printCounts(context: Context, counts: Counts, begun: bigint): void {
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
   context.err(`${counts.whole}+${counts.partial} records in`);
   context.err(`${counts.written}+${counts.writtenPartial} records out`);
@@ -51,9 +51,9 @@ function sayCounts(context: Context, counts: Counts, begun: bigint): void {
 interface File {
   readonly descriptor: number;
   readonly name: string;
-  /** Bytes of a volume; null for other files. */
+  /** Size of a volume in bytes; null for other files. */
   readonly limit: number | null;
-  /** How far the pool has room for what is written. */
+  /** Free space of the pool for new data, in bytes. */
   readonly room: number;
   readonly isRaw: boolean;
 }
@@ -71,7 +71,7 @@ function readOperands(args: readonly string[]): Map<string, string> {
   return found;
 }
 
-/** number() of dd.c: it knows `k` and `M`, and no `K` or `m`. */
+/** number() of dd.c: it accepts `k` and `M`, but not `K` or `m`. */
 function size(text: string): number {
   const units: Record<string, number> = { "": 1, b: 512, w: 2, k: 1024, M: 1024 ** 2, G: 1024 ** 3 };
   const match = /^(\d+)([bwkMG]?)$/.exec(text);
@@ -139,7 +139,9 @@ function copy({ input, output, inputBlock, operands, counts, context }: Copying)
   }
 }
 
-/** What the kernel answers (zvol_write of zvol.c; physio(9F) wants whole sectors), in the words of flsh() of dd.c. */
+/**
+ * The kernel's errors (zvol_write of zvol.c; physio(9F) accepts whole sectors only), in the words of flsh() of dd.c.
+ */
 function checkWrite({ isRaw, limit, room }: File, position: number, length: number): void {
   const fail = (text: string): never => {
     throw new CommandFailure(text, 2);

@@ -2,22 +2,26 @@ import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandDeath } from "./failure.ts";
 
-/** What a command of the stand-in works with. */
+/** The environment of a stand-in's command. */
 export interface Context {
   /** The stand-in's directory: file systems, volumes, sockets. */
   readonly directory: string;
   readonly database: DatabaseSync;
   /** Aborted when the command is killed. */
   readonly signal: AbortSignal;
-  /** A line for stdout. */
+  /** Writes a line to stdout. */
   out(line: string): void;
-  /** A line for stderr. */
+  /** Writes a line to stderr. */
   err(line: string): void;
-  /** Called where half of the work is done: throws a {@link CommandDeath} where a test asked for a death at this point. */
+  /**
+   * Called when half of the work is done: throws a {@link CommandDeath} when a test requested a death at this point.
+   */
   halfway(): void;
 }
 
-/** One command: returns when it has succeeded, throws a `CommandFailure` when not; a number is an exit code. */
+/**
+ * One command: returns when it has succeeded, throws a `CommandFailure` when it has failed; a number is an exit code.
+ */
 export type Command = (
   context: Context,
   args: readonly string[],

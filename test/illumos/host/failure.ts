@@ -1,4 +1,4 @@
-/** How a command of the stand-in ends when it does not do what was asked: the text for stderr and the exit code. */
+/** The failure of a stand-in's command: the text for stderr and the exit code. */
 export class CommandFailure extends Error {
   readonly exitCode: number;
 
@@ -8,8 +8,8 @@ export class CommandFailure extends Error {
   }
 }
 
-/** The exit code of a command that was not called as its synopsis says. */
+/** The exit code of a command whose arguments do not fit its synopsis. */
 export const usageExitCode = 2;
 
-/** How a command ends that is killed: no word, no exit code, and whatever was done stays done. */
+/** The end of a command that is killed: no output, no exit code, and its work so far remains. */
 export class CommandDeath extends Error {}

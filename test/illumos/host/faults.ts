@@ -1,26 +1,26 @@
 import type { DatabaseSync } from "node:sqlite";
 import { change, rows } from "./state.ts";
 
-/** What a command does instead of, or beside, its work. */
+/** An effect that replaces or precedes the work of a command. */
 export type FaultEffect =
-  /** Does nothing, says `stderr` and exits. */
+  /** Does nothing, prints `stderr` and exits. */
   | { readonly kind: "fail"; readonly exitCode: number; readonly stderr: string }
-  /** Waits, then works as ever. */
+  /** Waits, then works normally. */
   | { readonly kind: "delay"; readonly ms: number }
-  /** Never ends by itself (bounded by an hour); `release()` of the API lets it go on with its work. */
+  /** Never ends by itself (the limit is an hour); after `release()` of the API it continues its work. */
   | { readonly kind: "hang" }
-  /** Is killed before its work, after half of it, or after all of it, before it could say so. */
+  /** Is killed before its work, after half of it, or after all of it, before it can print a result. */
   | { readonly kind: "die"; readonly when: "before" | "halfway" | "after" };
 
-/** Which calls of a command an effect is for. */
+/** The calls of a command that an effect applies to. */
 export interface FaultMatch {
   /** Name of the command, `zfs`. */
   readonly command: string;
-  /** What the arguments, joined with blanks, must match; default: any. */
+  /** Pattern for the arguments, joined with blanks; default: any. */
   readonly arguments?: RegExp;
-  /** The first call that is hit, counted among those that match from now on; default 1. */
+  /** The first affected call, counted among matching calls from now on; default 1. */
   readonly nth?: number;
-  /** How many calls are hit from there; default 1. */
+  /** Number of affected calls from there; default 1. */
   readonly times?: number;
 }
 
@@ -33,7 +33,7 @@ interface FaultRow {
   readonly effect: string;
 }
 
-/** Orders an effect; the number to withdraw it by. */
+/** Registers an effect; returns the number that removes it. */
 export function addFault(database: DatabaseSync, match: FaultMatch, effect: FaultEffect): number {
   const { command, nth = 1, times = 1 } = match;
   const matching = JSON.stringify({
@@ -46,13 +46,13 @@ export function addFault(database: DatabaseSync, match: FaultMatch, effect: Faul
   return Number(statement.run(command, matching, nth, times, JSON.stringify(effect)).lastInsertRowid);
 }
 
-/** Withdraws one effect, or all of them: commands that hang go on. */
+/** Removes one effect, or all of them: commands that hang continue. */
 export function removeFaults(database: DatabaseSync, id?: number): void {
   if (id === undefined) change(database, "DELETE FROM faults");
   else change(database, "DELETE FROM faults WHERE id = ?", id);
 }
 
-/** Counts this call and returns the effects that hit it, with their numbers. */
+/** Counts this call and returns the effects that apply to it, with their numbers. */
 export function takeFaults(
   database: DatabaseSync,
   command: string,
@@ -63,7 +63,7 @@ export function takeFaults(
   for (const fault of rows<FaultRow>(database, "SELECT * FROM faults WHERE command = ?", command)) {
     const { source, flags } = JSON.parse(fault.matching) as { source: string; flags: string };
     if (!new RegExp(source, flags).test(text)) continue;
-    // Counted in one statement, so that two calls at once are two.
+    // Counted in one statement, so that two concurrent calls count as two.
     const counted = rows<{ seen: number }>(
       database,
       "UPDATE faults SET seen = seen + 1 WHERE id = ? RETURNING seen",
@@ -76,7 +76,7 @@ export function takeFaults(
   return hits;
 }
 
-/** Whether an effect is still ordered. */
+/** True while an effect is registered. */
 export function hasFault(database: DatabaseSync, id: number): boolean {
   return rows(database, "SELECT id FROM faults WHERE id = ?", id).length > 0;
 }

@@ -1,12 +1,12 @@
-/** Options as getopt(3C) reads them: letters given, values of those that take one, and what is left. */
+/** Options as getopt(3C) reads them: the given letters, the values, and the remaining operands. */
 export interface Options {
   readonly given: ReadonlySet<string>;
-  /** Values in the order they were given. */
+  /** Values in the order of the command line. */
   readonly values: ReadonlyMap<string, readonly string[]>;
   readonly operands: readonly string[];
 }
 
-/** An option that getopt(3C) would answer with `?` or `:`. */
+/** An option to which getopt(3C) would respond with `?` or `:`. */
 export class BadOption extends Error {
   readonly letter: string;
   readonly lacksValue: boolean;
@@ -34,7 +34,7 @@ export function getopt(args: readonly string[], spec: string): Options {
   }
   return { given, values, operands: args.slice(index) };
 
-  /** How many further arguments the letters took. */
+  /** Number of further arguments that the letters took. */
   function readCluster(letters: string, following: string | undefined): number {
     for (let at = 0; at < letters.length; at += 1) {
       const letter = letters[at] ?? "";

@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A process that cannot be mistaken for a later one with the same number. */
+/** A process identity that differs from a later process with the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Start time in clock ticks since the machine's boot, as /proc/PID/stat says it. */
+  /** Start time in clock ticks since the machine's boot, from /proc/PID/stat. */
   readonly started: string;
 }
 
-/** Who a process is now; null when there is none, or only its exit status is left. */
+/** The current identity of a process; null when it does not exist, or is a zombie. */
 export function identify(pid: number): ProcessIdentity | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -23,25 +23,28 @@ export function identify(pid: number): ProcessIdentity | null {
   }
 }
 
-/** Whether exactly this process still runs. */
+/** True while exactly this process is running. */
 export function isAlive(process: ProcessIdentity): boolean {
   return identify(process.pid)?.started === process.started;
 }
 
-/** Kills exactly this process, if it still runs. */
+/** Kills exactly this process, if it is still running. */
 export function killProcess({ pid, started }: ProcessIdentity, signal: NodeJS.Signals = "SIGKILL"): void {
   if (!isAlive({ pid, started })) return;
   try {
     process.kill(pid, signal);
   } catch {
-    // It ended in between, which is what was wanted.
+    // The process ended meanwhile, as intended.
   }
 }
 
-/** The longest pause between two looks at a process that is to end, in ms. */
+/** The longest pause between two checks of an ending process, in ms. */
 const longestPauseMs = 50;
 
-/** Waits until the process is gone; false when it is still there after `deadlineMs`. `wait` pauses, by default for certain. */
+/**
+ * Waits until the process is gone; false when it still exists after `deadlineMs`. `wait` pauses; by default the pause
+ * cannot be interrupted.
+ */
 export async function waitForEnd(
   process: ProcessIdentity,
   deadlineMs: number,

@@ -25,14 +25,14 @@ CREATE TABLE faults (
   times INTEGER NOT NULL, seen INTEGER NOT NULL DEFAULT 0, effect TEXT NOT NULL);
 `;
 
-/** Opens an empty state, in memory: it ends with the process that holds the stand-in. */
+/** Opens an empty state, in memory: it ends with the process of the stand-in. */
 export function openState(): DatabaseSync {
   const database = new DatabaseSync(":memory:");
   database.exec(schema);
   return database;
 }
 
-/** Runs `work` as one transaction: what a command that dies in it has done there is undone. */
+/** Runs `work` as one transaction: when a command dies in it, its changes are rolled back. */
 export function exclusively<T>(database: DatabaseSync, work: () => T): T {
   database.exec("BEGIN");
   try {
@@ -45,7 +45,7 @@ export function exclusively<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-/** Statements are prepared once: the stand-in runs some twenty for each command. */
+/** Statements are prepared once: the stand-in runs about twenty for each command. */
 const prepared = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
 
 function prepare(database: DatabaseSync, sql: string): StatementSync {
@@ -56,22 +56,22 @@ function prepare(database: DatabaseSync, sql: string): StatementSync {
   return statement;
 }
 
-/** All rows of a query, as the type that its columns have. */
+/** All rows of a query, with the type of its columns. */
 export function rows<T>(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): T[] {
   return prepare(database, sql).all(...values) as T[];
 }
 
-/** The first row of a query, if there is one. */
+/** The first row of a query, or undefined. */
 export function row<T>(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): T | undefined {
   return prepare(database, sql).get(...values) as T | undefined;
 }
 
-/** Runs a statement that changes something; how many rows it changed. */
+/** Runs a statement that changes data; returns the number of changed rows. */
 export function change(database: DatabaseSync, sql: string, ...values: SQLInputValue[]): number {
   return Number(prepare(database, sql).run(...values).changes);
 }
 
-/** A number that grows with each call: creation order of datasets, zones' ids. */
+/** A number that grows with each call: the creation order of datasets, and the ids of zones. */
 export function nextSerial(database: DatabaseSync, name = "serial"): number {
   const next =
     Number(row<{ value: string }>(database, "SELECT value FROM settings WHERE name = ?", name)?.value ?? 0) +
@@ -80,7 +80,7 @@ export function nextSerial(database: DatabaseSync, name = "serial"): number {
   return next;
 }
 
-/** Reads a setting that `openStandIn` or an earlier command left. */
+/** Reads a setting from `openStandIn` or an earlier command. */
 export function setting(database: DatabaseSync, name: string): string | undefined {
   return row<{ value: string }>(database, "SELECT value FROM settings WHERE name = ?", name)?.value;
 }

@@ -82,7 +82,7 @@ function createVnic(context: Context, options: Options): void {
   });
 }
 
-/** The name that a command is about, the only operand. */
+/** The name of the command's object, its only operand. */
 function onlyOperand({ operands }: Options): string {
   const [name, ...more] = operands;
   if (name === undefined || more.length > 0) throw usage();
@@ -118,7 +118,7 @@ function deleteVnic(context: Context, options: Options): void {
   deleteLink(context, onlyOperand(options), "vnic");
 }
 
-/** do_delete_vnic_common of dladm.c, which says `vnic` of etherstubs as well. */
+/** do_delete_vnic_common of dladm.c, whose message contains `vnic` for etherstubs as well. */
 function deleteLink(context: Context, name: string, kind: "vnic" | "etherstub"): void {
   const { database } = context;
   exclusively(database, () => {
@@ -155,7 +155,7 @@ function deleteEtherstub(context: Context, options: Options): void {
   deleteLink(context, onlyOperand(options), "etherstub");
 }
 
-/** do_show_vnic_common of dladm.c, which says `vnic` of etherstubs as well. */
+/** do_show_vnic_common of dladm.c, whose message contains `vnic` for etherstubs as well. */
 function found(context: Context, name: string | undefined, kind: Link["class"]): Link[] {
   const links = allLinks(context).filter((link) => link.class === kind);
   if (name === undefined) return links;

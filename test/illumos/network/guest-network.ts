@@ -3,14 +3,14 @@ import { rows } from "../host/state.ts";
 import type { Resource } from "../zones/records.ts";
 import { findLink, linkProperty } from "./links.ts";
 
-/** A guest's network as QEMU's user network takes it. */
+/** A guest's network in the terms of QEMU's user network. */
 export interface GuestNetwork {
   readonly mac: string | null;
   /** The subnet, `10.88.0.0/24`. */
   readonly net: string;
-  /** The address that leads to this machine's loopback: that of the host's interface on the same link. */
+  /** The address that leads to this machine's loopback: the host's address on the same link. */
   readonly host: string;
-  /** The guest's own address, which its DHCP server would give it. */
+  /** The guest's own address, which the DHCP server assigns. */
   readonly guest: string | null;
 }
 
@@ -50,13 +50,13 @@ function toText(value: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
 }
 
-/** The first address of the subnet that an address is in. */
+/** The first address of an address's subnet. */
 export function networkOf(address: string, bits: number): string {
   const size = 2 ** (32 - bits);
   return toText(Math.floor(toNumber(address) / size) * size);
 }
 
-/** The last address of a subnet that a machine can have: QEMU's own name server is there, which else takes the third. */
+/** The last usable address of a subnet: it is QEMU's own name server, whose default is the third address. */
 export function lastAddressOf(net: string): string {
   const [address = "", bits = "24"] = net.split("/");
   return toText(toNumber(networkOf(address, Number(bits))) + 2 ** (32 - Number(bits)) - 2);

@@ -10,7 +10,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   protection: ["mac-nospoof", "restricted", "ip-nospoof", "dhcp-nospoof"],
 };
 
-/** Properties known here, with what they are when nobody set them. */
+/** The known properties with their defaults. */
 const known: Readonly<Record<string, string>> = {
   mtu: "1500",
   protection: "--",
@@ -24,7 +24,7 @@ const known: Readonly<Record<string, string>> = {
   learn_limit: "1000",
 };
 
-/** Splits `a=x,y,b=z` as libdladm does: what follows a comma is a further value, unless it has a `=`. */
+/** Splits `a=x,y,b=z` as libdladm does: a text after a comma is a further value, unless it contains a `=`. */
 export function parseProperties(text: string): [name: string, value: string][] {
   const found: [string, string][] = [];
   for (const part of text.split(",")) {
@@ -37,7 +37,7 @@ export function parseProperties(text: string): [name: string, value: string][] {
   return found;
 }
 
-/** Checks and sets properties of a link, those before a bad one as well (set_linkprop of dladm.c). */
+/** Checks and sets properties of a link, including those before an invalid one (set_linkprop of dladm.c). */
 export function setLinkProperties(
   context: Context,
   {
@@ -86,7 +86,7 @@ export function showLinkProperties(context: Context, options: Options): void {
     })),
   );
   const columns = ["LINK", "PROPERTY", "PERM", "VALUE", "DEFAULT", "POSSIBLE"];
-  // Here -p names properties, and -c asks for output to parse, in which nothing is an empty text.
+  // For this command -p names properties, and -c selects output to parse, in which a missing value is an empty text.
   const isParsable = options.given.has("c");
   const shown = isParsable
     ? lines.map((line) => ({ ...line, VALUE: line.VALUE === "--" ? "" : line.VALUE }))

@@ -5,15 +5,15 @@ import { row, rows } from "../host/state.ts";
 export interface Link {
   readonly name: string;
   readonly class: "phys" | "etherstub" | "vnic";
-  /** What a VNIC is made over. */
+  /** The link below a VNIC. */
   readonly over: string | null;
   readonly mac: string | null;
   readonly vid: number;
-  /** Gone with the host's next boot. */
+  /** 1: removed at the host's next boot. */
   readonly temporary: 0 | 1;
 }
 
-/** Looks a link up. */
+/** Finds a link by its name. */
 export function findLink({ database }: Context, name: string): Link | undefined {
   return row<Link>(database, "SELECT * FROM links WHERE name = ?", name);
 }
@@ -29,7 +29,9 @@ export function linkProperty({ database }: Context, link: string, name: string):
   return row<{ value: string }>(database, sql, link, name)?.value;
 }
 
-/** Whether a link may have this name: letters, digits and `_`, a digit at its end, at most 31 characters (dladm(8)). */
+/**
+ * True when a link may have this name: letters, digits and `_`, a digit at the end, at most 31 characters (dladm(8)).
+ */
 export function isLinkName(name: string): boolean {
   return (
     name.length <= 31 &&

@@ -45,7 +45,7 @@ export function printFields(
     );
 }
 
-/** With one field alone nothing needs to be told apart, and nothing is escaped. */
+/** A single field needs no separator, so its colons are not escaped. */
 function escapeFor(fields: readonly string[], value: string): string {
   return fields.length > 1 ? value.replace(/[\\:]/g, "\\$&") : value;
 }

@@ -6,7 +6,7 @@ import { bootFailure } from "../zones/zoneadm/failures.ts";
 import { isPlumbed } from "../zones/zoneadm/verify.ts";
 import { findLink, linkProperty } from "./links.ts";
 
-/** Gives a zone that boots its links (configure_exclusive_network_interfaces of vplat.c). */
+/** Assigns its links to a zone that boots (configure_exclusive_network_interfaces of vplat.c). */
 export function addLinks(context: Context, zone: Zone): void {
   exclusively(context.database, () => {
     for (const resource of zone.config.resources)
@@ -36,7 +36,7 @@ function addLinkOnDemand({ database }: Context, link: string, over: string): voi
   change(database, sql, link, over);
 }
 
-/** allowed-address protects the link by itself, and wants it unprotected (add_net_for_linkid of vplat.c). */
+/** allowed-address protects the link itself, and requires an unprotected link (add_net_for_linkid of vplat.c). */
 function allowAddress(
   context: Context,
   zone: Zone,

@@ -18,7 +18,7 @@ import { datasetAvailable, fileSystemBytes } from "./space.ts";
 import { createVolumeFile, shareVolumeFile } from "./volume-files.ts";
 import { defaultBlockBytes, volumeReservation } from "./volumes.ts";
 
-/** What `zfs create` was asked for. */
+/** The settings of `zfs create`. */
 export interface Creation {
   readonly name: string;
   readonly properties: readonly (readonly [string, string])[];
@@ -26,7 +26,7 @@ export interface Creation {
   readonly volsize: number | null;
   readonly volblocksize?: number;
   readonly sparse?: boolean;
-  /** Make missing parents, and accept that it is there (-p). */
+  /** Makes missing parents, and accepts an existing dataset (-p). */
   readonly parents?: boolean;
 }
 
@@ -86,7 +86,7 @@ function addFileSystem(context: Context, { name, properties }: Creation, action:
   mount(context, name);
 }
 
-/** Makes the directory of a file system; fails as a mount over files does on illumos. */
+/** Makes the directory of a file system; fails when it contains files, as a mount on illumos does. */
 function mount(context: Context, name: string): void {
   const path = mountpointOf(context, openDataset(context, name));
   if (!path) return;
@@ -120,7 +120,7 @@ function addVolume(context: Context, creation: Creation & { volsize: number }, a
   for (const [key, value] of checked) setProperty(context, openDataset(context, name), [key, value]);
 }
 
-/** Makes a snapshot of each dataset named, all of them or none. */
+/** Makes a snapshot of each named dataset: of all or of none. */
 export function snapshot(
   context: Context,
   names: readonly string[],
@@ -158,7 +158,7 @@ function addSnapshot(
   for (const [key, value] of properties) setProperty(context, openDataset(context, name), [key, value]);
 }
 
-/** Makes a file system or volume of a snapshot. */
+/** Makes a file system or volume from a snapshot. */
 export function clone(
   context: Context,
   from: string,
@@ -191,7 +191,7 @@ export function clone(
   });
 }
 
-/** A clone of a file system holds what its origin holds now: snapshots of files are not kept. */
+/** A clone of a file system contains the current files of its origin: snapshots of files are not kept. */
 function copyFiles(context: Context, from: string, to: string): void {
   mount(context, to);
   const [source, target] = [from, to].map((name) => mountpointOf(context, openDataset(context, name)));

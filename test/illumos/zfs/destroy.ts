@@ -15,13 +15,13 @@ import {
 } from "./datasets.ts";
 import { clonesOf, mountpointOf } from "./properties.ts";
 
-/** How `zfs destroy` was called: -r takes what is below, -R also the clones made of it. */
+/** The options of `zfs destroy`: -r also destroys descendants, -R also their clones. */
 export interface Destruction {
   readonly below: boolean;
   readonly clones: boolean;
 }
 
-/** Destroys a dataset, one after the other when there are several: what is gone stays gone when one is busy. */
+/** Destroys a dataset, and several one after the other: when one is busy, those before it are already destroyed. */
 export function destroy(context: Context, name: string, { below, clones }: Destruction): void {
   if (name.includes("@")) openDataset(context, parentName(name) ?? "");
   if (name.includes("@") && !findDataset(context, name)) {
@@ -39,7 +39,7 @@ export function destroy(context: Context, name: string, { below, clones }: Destr
   });
 }
 
-/** Clones go before the snapshots they are made of, children before parents. */
+/** Clones come before their snapshots, children before parents. */
 function depth(dataset: Dataset): number {
   return (dataset.origin ? 1_000 : 0) + dataset.name.split(/[/@]/).length;
 }
@@ -86,7 +86,7 @@ function refuseClones(context: Context, name: string, doomed: readonly Dataset[]
   );
 }
 
-/** The dataset, all below it, and all clones of those, to the end. */
+/** The dataset, its descendants, and recursively all clones of those. */
 function closure(context: Context, name: string): Dataset[] {
   const all = allDatasets(context);
   const found = new Map<string, Dataset>();

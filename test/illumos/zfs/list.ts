@@ -40,7 +40,7 @@ function cell(
   return property ? shown(property, exact) : "-";
 }
 
-/** A value as it is printed: sizes with a unit unless exact numbers were asked for (-p); no limit is `none`. */
+/** A printed value: sizes have a unit except with exact numbers (-p); no limit is `none`. */
 export function shown({ value, isSize }: { value: string; isSize?: boolean }, exact: boolean): string {
   if (!isSize || exact) return value;
   return value === "0" ? "none" : niceSize(Number(value));

@@ -2,7 +2,7 @@ import { CommandFailure } from "../host/failure.ts";
 
 const longestName = 255;
 
-/** Refuses a name as libzfs' zfs_validate_name does. */
+/** Refuses an invalid name as libzfs' zfs_validate_name does. */
 export function checkName(name: string, action: string): void {
   const fail = (text: string): never => {
     throw new CommandFailure(`${action}: ${text}`);

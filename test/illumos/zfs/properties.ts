@@ -5,11 +5,11 @@ import { type Dataset, findDataset, parentName, poolOf, volumeFile } from "./dat
 import { datasetAvailable, datasetUsed } from "./space.ts";
 import { referencedBytes } from "./volume-files.ts";
 
-/** A property's value with where it comes from, as `zfs get` names it. */
+/** A property's value with its source, as `zfs get` names it. */
 export interface PropertyValue {
   readonly value: string;
   readonly source: "local" | "default" | "-" | `inherited from ${string}`;
-  /** In bytes: shown to people with a unit. */
+  /** True for bytes, which people see with a unit. */
   readonly isSize?: boolean;
 }
 
@@ -21,7 +21,7 @@ interface Native {
   readonly inherits: boolean;
   readonly isSize?: boolean;
   readonly fallback?: string;
-  /** Words that may be set. */
+  /** The allowed words. */
   readonly words?: readonly string[];
 }
 
@@ -43,7 +43,7 @@ function limit(types: readonly Kind[]): Native {
 const compressions =
   "on off lzjb gzip gzip-1 gzip-2 gzip-3 gzip-4 gzip-5 gzip-6 gzip-7 gzip-8 gzip-9 zle lz4";
 
-/** The native properties known here, as zfs(8) lists them (those that a test or the product asks for). */
+/** The supported native properties, as in zfs(8): those that a test or the product uses. */
 export const natives: Readonly<Record<string, Native>> = {
   type: reported(all),
   creation: reported(all),
@@ -89,12 +89,12 @@ export const aliases: Readonly<Record<string, string>> = {
   rdonly: "readonly",
 };
 
-/** Whether the name is one that users may give to a property: `module:name`, in lower case. */
+/** True for a valid name of a user property: `module:name`, in lower case. */
 export function isUserProperty(name: string): boolean {
   return name.includes(":") && name.length < 256 && /^[a-z0-9:._+-]+$/.test(name) && !name.startsWith("-");
 }
 
-/** What `zfs get` says; null when this dataset has no such property. */
+/** The value in `zfs get`; null when this dataset has no such property. */
 export function propertyOf(context: Context, dataset: Dataset, name: string): PropertyValue | null {
   const native = natives[name];
   if (!native) return inheritedOf(context, dataset, name);
@@ -116,7 +116,7 @@ function sizeValue(value: string, source: PropertyValue["source"]): PropertyValu
   return { value, source, isSize: true };
 }
 
-/** Properties that are facts, and that nobody sets. */
+/** Read-only properties. */
 function knownOf(context: Context, dataset: Dataset, name: string): string | null | undefined {
   switch (name) {
     case "type":
@@ -178,7 +178,7 @@ function mountpointValue(context: Context, dataset: Dataset): PropertyValue {
   const local = localOf(context, dataset, "mountpoint");
   if (local) return local;
   const parent = findDataset(context, parentName(dataset.name) ?? "");
-  // The mountpoint of a pool is its name below the stand-in's directory, where illumos has it below the root.
+  // The mountpoint of a pool is its name below the stand-in's directory; on illumos it is below the root.
   if (!parent) return { value: join(context.directory, poolOf(dataset.name)), source: "default" };
   const above = mountpointValue(context, parent);
   const last = dataset.name.slice(parent.name.length + 1);
@@ -187,7 +187,7 @@ function mountpointValue(context: Context, dataset: Dataset): PropertyValue {
   return { value, source: above.source === "local" ? `inherited from ${parent.name}` : above.source };
 }
 
-/** The directory a file system is mounted at; null when its mountpoint is `none` or `legacy`. */
+/** The directory where a file system is mounted; null when its mountpoint is `none` or `legacy`. */
 export function mountpointOf(context: Context, dataset: Dataset): string | null {
   const { value } = mountpointValue(context, dataset);
   return value.startsWith("/") ? value : null;

@@ -13,7 +13,7 @@ const typeNames: Record<string, Dataset["type"][]> = {
   all: ["filesystem", "volume", "snapshot"],
 };
 
-/** The datasets that `zfs list` and `zfs get` are about, and the names that are none, each with its complaint. */
+/** The datasets for `zfs list` and `zfs get`, and an error for each invalid name. */
 export function select(
   context: Context,
   options: Options,

@@ -18,8 +18,8 @@ export function parseAssignment(text: string): [name: string, value: string] {
 }
 
 /**
- * Checks a value for a kind of dataset; the value as it is kept. `action` is what libzfs puts before its complaint
- * (`cannot create 'a/b'`).
+ * Checks a value for a kind of dataset; returns the stored value. `action` is the prefix of libzfs' messages (`cannot
+ * create 'a/b'`).
  */
 export function checkProperty(
   type: Dataset["type"],
@@ -53,7 +53,7 @@ export function checkProperty(
   return String(bytes);
 }
 
-/** Sets one property of a dataset that exists. */
+/** Sets one property of an existing dataset. */
 export function setProperty(context: Context, dataset: Dataset, assignment: [string, string]): void {
   const action = `cannot set property for '${dataset.name}'`;
   const [name] = assignment;
@@ -83,7 +83,7 @@ function setVolumeSize(context: Context, dataset: Dataset, bytes: number): void 
   const isReserved = dataset.reserved > 0;
   const reserved = isReserved ? volumeReservation(bytes, block) : 0;
   if (reserved - dataset.reserved > datasetAvailable(context, dataset) - dataset.reserved) {
-    // Both of the properties that are set are complained of (zfs_setprop_error of libzfs_dataset.c).
+    // The message names both properties that are set (zfs_setprop_error of libzfs_dataset.c).
     throw new CommandFailure(`${action}: out of space\n${action}: size is greater than available space`);
   }
   resizeVolumeFile(volumeFile(context, dataset.name), bytes);
@@ -91,7 +91,10 @@ function setVolumeSize(context: Context, dataset: Dataset, bytes: number): void 
   change(context.database, sql, bytes, reserved, dataset.name);
 }
 
-/** A limit below what is there, or a reservation above what is left (zfs_setprop_error of libzfs_dataset.c). */
+/**
+ * Refuses a limit below the used space, or a reservation above the free space (zfs_setprop_error of
+ * libzfs_dataset.c).
+ */
 function checkSpace(context: Context, dataset: Dataset, [name, value]: [string, string]): void {
   const action = `cannot set property for '${dataset.name}'`;
   const bytes = Number(value);
@@ -107,7 +110,7 @@ function checkSpace(context: Context, dataset: Dataset, [name, value]: [string, 
   }
 }
 
-/** A file system that moves takes its files along; here its directory is moved. */
+/** Moves the directory of a file system whose mountpoint changes, with its files. */
 function moveMount(context: Context, dataset: Dataset, before: string | null): void {
   const after = mountpointOf(context, dataset);
   if (!after || after === before) return;

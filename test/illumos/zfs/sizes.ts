@@ -1,6 +1,6 @@
 const units = ["", "K", "M", "G", "T", "P", "E"];
 
-/** Reads a size as zfs does, `20G` or `1.5T` or bytes; null when it is none. */
+/** Reads a size as zfs does, `20G` or `1.5T` or bytes; null when it is invalid. */
 export function parseSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(?:([KMGTPE])(?:i?B)?|B)?$/i.exec(text.trim());
   if (!match) return null;

@@ -12,7 +12,7 @@ import {
 import { parseSize } from "./sizes.ts";
 import { ownBytes } from "./volume-files.ts";
 
-/** What an empty file system takes. */
+/** Size of an empty file system. */
 export const fileSystemBytes = 96 * 1024;
 
 /** Bytes of a pool. */
@@ -22,7 +22,7 @@ export function poolSize({ database }: Context, pool: string): number {
   );
 }
 
-/** Bytes a dataset and all below it take; a volume that is not sparse takes its reservation. */
+/** Bytes that a dataset and its descendants use; a volume that is not sparse uses its reservation. */
 export function datasetUsed(context: Context, dataset: Dataset): number {
   if (dataset.type === "snapshot") return 0;
   const below = allDatasets(context).filter(
@@ -36,7 +36,7 @@ function ownUse(context: Context, dataset: Dataset): number {
   return Math.max(dataset.reserved, ownBytes(volumeFile(context, dataset.name)));
 }
 
-/** Bytes that a dataset may still take: the pool's rest, or less by a quota above it. */
+/** Bytes that a dataset may still use: the pool's free space, or less with a quota above it. */
 export function datasetAvailable(context: Context, dataset: Dataset): number {
   const pool = findDataset(context, poolOf(dataset.name));
   let available = poolSize(context, poolOf(dataset.name)) - (pool ? datasetUsed(context, pool) : 0);
@@ -44,7 +44,7 @@ export function datasetAvailable(context: Context, dataset: Dataset): number {
     const quota = quotaOf(context, one);
     if (quota > 0) available = Math.min(available, quota - datasetUsed(context, one));
   }
-  // What a volume has reserved is its own to write to.
+  // A volume may use its own reservation.
   if (dataset.type === "volume") available += dataset.reserved;
   return Math.max(0, available);
 }

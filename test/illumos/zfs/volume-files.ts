@@ -17,8 +17,8 @@ export function createVolumeFile(path: string, bytes: number): void {
 }
 
 /**
- * Gives a snapshot or a clone the bytes of another file. They share them by a hard link, as zfs shares blocks, until
- * one of them is written to: see {@link unshare}. A file that a guest writes to just now is copied.
+ * Gives a snapshot or a clone the bytes of another file. They share the bytes by a hard link, as zfs shares blocks,
+ * until one of them is written to: see {@link unshare}. A file that a guest is writing to is copied.
  */
 export function shareVolumeFile(from: string, to: string, { isWrittenTo = false } = {}): void {
   rmSync(to, { force: true });
@@ -26,7 +26,7 @@ export function shareVolumeFile(from: string, to: string, { isWrittenTo = false 
   else linkSync(from, to);
 }
 
-/** Makes the file this volume's alone, before something writes to it. */
+/** Makes an own copy of this volume's file before a write. */
 export function unshare(path: string): void {
   if (statSync(path).nlink === 1) return;
   const copy = `${path}.copy`;
@@ -40,18 +40,18 @@ export function resizeVolumeFile(path: string, bytes: number): void {
   truncateSync(path, bytes);
 }
 
-/** Bytes that the file's blocks take, when it shares them with no other. */
+/** Bytes of the file's blocks when it shares them with no other. */
 export function ownBytes(path: string): number {
   const { nlink, blocks } = statSync(path);
   return nlink > 1 ? 0 : blocks * 512;
 }
 
-/** Bytes that the file's blocks take, shared or not. */
+/** Bytes of the file's blocks, shared or not. */
 export function referencedBytes(path: string): number {
   return statSync(path).blocks * 512;
 }
 
-/** A file below this size, in bytes, is copied with its holes filled: that takes less than to start a program. */
+/** A file below this size, in bytes, is copied with its holes filled: that takes less time than starting a program. */
 const smallBytes = 4 * 1024 ** 2;
 
 function copySparse(from: string, to: string): void {

@@ -24,7 +24,7 @@ const subcommands: Record<string, Subcommand> = {
   inherit: { spec: "rS", run: runInherit },
 };
 
-/** zfs(8): the subcommands that the zones backend and an operator beside it would use. */
+/** zfs(8): the subcommands that the zones backend and an operator use. */
 export const zfs: Command = (context, [name, ...args]) => {
   if (name === undefined) throw usage("missing command");
   const subcommand = subcommands[name];
@@ -32,7 +32,7 @@ export const zfs: Command = (context, [name, ...args]) => {
   subcommand.run(context, readOptions(args, subcommand.spec));
 };
 
-/** Reads options; a bad one is answered as zfs_main.c does. */
+/** Reads options; reports an invalid one as zfs_main.c does. */
 function readOptions(args: readonly string[], spec: string): Options {
   try {
     return getopt(args, spec);

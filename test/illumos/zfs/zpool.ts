@@ -5,7 +5,7 @@ import { allDatasets, findDataset } from "./datasets.ts";
 import { niceSize } from "./sizes.ts";
 import { datasetUsed, poolSize } from "./space.ts";
 
-/** zpool(8): only `list`, with the columns that tell a pool's size and health. */
+/** zpool(8): only `list`, with the columns for a pool's size and health. */
 export const zpool: Command = (context, [name, ...args]) => {
   if (name !== "list")
     throw new CommandFailure(`unrecognized command '${name ?? ""}'\nusage: zpool list`, usageExitCode);

@@ -16,12 +16,12 @@ export function readValue(words: readonly Word[]): string | readonly string[] {
   return first.text;
 }
 
-/** A word of the language is no value unless it is in quotes: the lexer hands it to the grammar as something else. */
+/** A word of the language is a value only in quotes: the lexer passes it to the grammar as a keyword. */
 function isKeyword({ text, isQuoted }: Word): boolean {
   return !isQuoted && keywords.has(text);
 }
 
-/** The resources of a kind that have all of the properties named (`fs dir=/x`). */
+/** The resources of a kind that have all given properties (`fs dir=/x`). */
 export function matching(config: ZoneConfig, [type, ...pairs]: readonly Word[]): Resource[] {
   const wanted: [string, string][] = [];
   for (let at = 0; at < pairs.length; at += 3)
@@ -31,7 +31,7 @@ export function matching(config: ZoneConfig, [type, ...pairs]: readonly Word[]):
   );
 }
 
-/** `add options ro`: a further value of a list. */
+/** `add options ro`: adds a value to a list. */
 export function addedValue(resource: Resource, name: string, words: readonly Word[]): Resource {
   if (!keywords.has(name)) throw new Complaint(`syntax error at '${name || "\\n"}'`);
   if (!resourceKinds[resource.type]?.lists.includes(name))
@@ -43,7 +43,7 @@ export function addedValue(resource: Resource, name: string, words: readonly Wor
   return { ...resource, properties: { ...resource.properties, [name]: values } };
 }
 
-/** `remove options ro`: one value of a list less. */
+/** `remove options ro`: removes one value from a list. */
 export function removedValue(resource: Resource, [name, ...words]: readonly Word[]): Resource {
   const key = name?.text ?? "";
   const unwanted = readValue(words);

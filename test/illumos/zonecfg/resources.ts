@@ -1,16 +1,16 @@
 import type { Resource } from "../zones/records.ts";
 
-/** What a kind of resource may and must have. */
+/** The allowed and required properties of a kind of resource. */
 export interface ResourceKind {
   readonly properties: readonly string[];
   readonly required: readonly string[];
   /** Properties with several values (`add options ro`). */
   readonly lists: readonly string[];
-  /** By which properties two of this kind are the same. */
+  /** The properties that identify a resource of this kind. */
   readonly key: readonly string[];
 }
 
-/** The resources of zonecfg(8) that are known here. */
+/** The supported resources of zonecfg(8). */
 export const resourceKinds: Readonly<Record<string, ResourceKind>> = {
   fs: {
     properties: ["dir", "special", "raw", "type", "options"],
@@ -46,7 +46,7 @@ export const resourceKinds: Readonly<Record<string, ResourceKind>> = {
   "capped-memory": { properties: ["physical", "swap", "locked"], required: [], lists: [], key: [] },
 };
 
-/** Global properties of zonecfg(8) that are known here, with what they are when nobody set them. */
+/** The supported global properties of zonecfg(8), with their defaults. */
 export const globalProperties: Readonly<Record<string, string>> = {
   autoboot: "false",
   bootargs: "",
@@ -61,7 +61,7 @@ export const globalProperties: Readonly<Record<string, string>> = {
   "max-processes": "",
 };
 
-/** Complaints of `end` about a resource; none when it is complete. */
+/** Errors of `end` about a resource; empty when it is complete. */
 export function incompleteness({ type, properties }: Resource): string[] {
   const required = resourceKinds[type]?.required ?? [];
   const complaints = required
@@ -97,13 +97,13 @@ function attributeComplaints(properties: Resource["properties"]): string[] {
   return complaints;
 }
 
-/** Whether two resources are the same one. */
+/** True when two resources have the same identity. */
 export function isSame(a: Resource, b: Resource): boolean {
   const key = resourceKinds[a.type]?.key ?? [];
   return a.type === b.type && key.every((name) => (a.properties[name] ?? "") === (b.properties[name] ?? ""));
 }
 
-/** What zonecfg says when such a resource is there already. */
+/** zonecfg's message about a duplicate resource. */
 export function duplicateText({ type, properties }: Resource): string {
   const key = resourceKinds[type]?.key ?? [];
   const article = type === "attr" ? "An" : "A";

@@ -5,7 +5,7 @@ import { globalProperties } from "./resources.ts";
 const blank: ZoneConfig = { brand: "ipkg", zonepath: "", properties: {}, resources: [] };
 const exclusive: ZoneConfig = { ...blank, properties: { "ip-type": "exclusive" } };
 
-/** What `create` starts from. */
+/** The initial properties of `create`. */
 export const templates: Readonly<Record<string, ZoneConfig>> = {
   SUNWblank: blank,
   SUNWdefault: exclusive,
@@ -13,7 +13,7 @@ export const templates: Readonly<Record<string, ZoneConfig>> = {
   OMNIbhyve: { ...exclusive, brand: "bhyve" },
 };
 
-/** The brands that this host has. */
+/** The brands of this host. */
 export const brands: readonly string[] = ["bhyve", "ipkg", "sparse", "lipkg"];
 
 type Change = { readonly config: ZoneConfig } | { readonly remark: string };

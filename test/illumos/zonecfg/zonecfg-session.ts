@@ -10,7 +10,7 @@ import { exportLines, infoLines } from "./zonecfg-show.ts";
 import { verifyConfig } from "./zonecfg-verify.ts";
 import { keywords, type Word } from "./zonecfg-words.ts";
 
-/** One run of zonecfg: what it has of a zone's configuration, until that is saved (zonecfg.c). */
+/** One run of zonecfg: its copy of a zone's configuration, until that is saved (zonecfg.c). */
 export class Session {
   readonly context: Context;
   readonly zone: string;
@@ -24,7 +24,7 @@ export class Session {
     this.zone = zone;
   }
 
-  /** Runs one command; what is wrong with it is said, and remembered. */
+  /** Runs one command; prints and records its errors. */
   run(words: readonly Word[]): void {
     const [name, ...rest] = words;
     const commands: Record<string, (rest: readonly Word[]) => void> = {
@@ -55,8 +55,8 @@ export class Session {
   }
 
   /**
-   * What zonecfg does when its commands are through (cleanup of zonecfg.c): what was changed is saved, also when some of the
-   * commands failed; nothing is while a resource is incomplete. The exit code.
+   * The end of zonecfg after its commands (cleanup of zonecfg.c): saves the changes, also when some commands failed,
+   * but not while a resource is incomplete. Returns the exit code.
    */
   finish(): number {
     if (this.editing) {
@@ -75,7 +75,7 @@ export class Session {
     this.sawError = true;
   }
 
-  /** The configuration to work on. */
+  /** The configuration that the commands change. */
   private open(): ZoneConfig {
     this.config ??= findZone(this.context, this.zone)?.config ?? null;
     if (!this.config) throw new Complaint(`${this.zone}: No such zone configured`);
@@ -247,11 +247,11 @@ export class Session {
     for (const line of exportLines(this.open())) this.context.out(line);
   }
 
-  /** With -F also an incomplete or installed zone goes, and leaves its zonepath behind (zonecfg_destroy of libzonecfg). */
+  /** With -F, also deletes an incomplete or installed zone; its zonepath remains (zonecfg_destroy of libzonecfg). */
   private delete(args: readonly Word[]): void {
     const isForced = args.some(({ text }) => text === "-F");
     const found = findZone(this.context, this.zone);
-    // initialize() says it, and what zonecfg_destroy answers is said again.
+    // initialize() prints the message, and zonecfg_destroy's error prints it again.
     const absent = `${this.zone}: No such zone configured`;
     if (!found) throw new Complaint(isForced ? `${absent}\n${absent}` : absent);
     if (!isForced) {

@@ -59,7 +59,7 @@ function propertyLines(type: string, name: string, value: string | readonly stri
   return (type === "fs" && name === "raw") || type === "net" ? [`\t${name} not specified`] : [];
 }
 
-/** A value with blanks is in quotes, as zonecfg writes it. */
+/** A value with blanks gets quotes, as in zonecfg. */
 function quoted(value: string): string {
   return value.includes(" ") ? `"${value}"` : value;
 }

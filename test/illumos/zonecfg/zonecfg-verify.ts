@@ -1,13 +1,13 @@
 import type { Resource, ZoneConfig } from "../zones/records.ts";
 import { brands } from "./zonecfg-globals.ts";
 
-/** What is wrong with a configuration, and the word that zonecfg sums it up with. */
+/** The errors of a configuration, and zonecfg's summary of them. */
 export interface VerifyErrors {
   readonly complaints: readonly string[];
   readonly summary: string;
 }
 
-/** verify_func of zonecfg.c, and what the bhyve brand adds; null when all is well. */
+/** verify_func of zonecfg.c, and the checks of the bhyve brand; null when the configuration is valid. */
 export function verifyConfig(zone: string, config: ZoneConfig): VerifyErrors | null {
   if (config.zonepath === "")
     return { complaints: ["zonepath cannot be empty."], summary: "Required resource missing" };

@@ -1,13 +1,13 @@
 /** One piece of a zonecfg command line. */
 export interface Word {
   readonly text: string;
-  /** A mark of the language (`=`, `(`, `)`, `[`, `]`, `,`), not a value. */
+  /** True for a mark of the language (`=`, `(`, `)`, `[`, `]`, `,`), which is not a value. */
   readonly isMark: boolean;
-  /** It stood in double quotes. */
+  /** True for a word in double quotes. */
   readonly isQuoted: boolean;
 }
 
-/** Names of resources and properties, which zonecfg_lex.l tells from values. */
+/** Names of resources and properties, which zonecfg_lex.l distinguishes from values. */
 export const keywords: ReadonlySet<string> = new Set(
   (
     "net fs device rctl attr zonename dataset dedicated-cpu capped-cpu capped-memory admin security-flags zonepath brand " +
@@ -18,7 +18,7 @@ export const keywords: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** What a piece of the text is: the name of the group that matched. */
+/** The kind of a piece of text: the name of the group that matched. */
 const piece =
   /(?<end>[;\n])|(?<blank>[ \t]+)|"(?<quoted>[^"\n]*)"?|(?<mark>[=[\]()])|(?<comma>,)|(?<word>[^ \t\n",;=[\]()]+)/y;
 /** Outside of lists and complex values a comma is part of a word. */

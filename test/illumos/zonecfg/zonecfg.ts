@@ -14,7 +14,7 @@ const usage = [
   "\tzonecfg -z <zone> -f <command-file>",
 ].join("\n");
 
-/** zonecfg(8): commands as arguments (joined with blanks) or of a file. */
+/** zonecfg(8): commands as arguments (joined with blanks) or from a file. */
 export const zonecfg: Command = (context, args) => {
   const options = readOptions(args);
   const zone = optionValue(options, "z");
@@ -26,7 +26,7 @@ export const zonecfg: Command = (context, args) => {
   try {
     for (const words of splitCommands(text)) {
       session.run(words);
-      // A file is given up at its first error; commands that are arguments are not (read_input of zonecfg.c).
+      // The first error ends a file of commands, but not commands in arguments (read_input of zonecfg.c).
       if (session.sawError && file !== undefined && options.operands.length === 0) break;
     }
   } catch (error) {
@@ -46,7 +46,7 @@ function readOptions(args: readonly string[]): Options {
 }
 
 function readCommands(file: string | undefined): string {
-  // Without commands zonecfg asks a person: there is none here.
+  // Without commands zonecfg is interactive, which is not supported here.
   if (file === undefined || file === "-") return "";
   try {
     return readFileSync(file, "utf8");

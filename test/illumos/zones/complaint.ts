@@ -1,8 +1,10 @@
-/** What is wrong with one command of zonecfg: it is said, and the next command is run. */
+/** An error of one zonecfg command: it is printed, and the next command runs. */
 export class Complaint extends Error {}
 
-/** What is said and not remembered as an error: zonecfg.c forgets to in some places, and then exits with 0. */
+/**
+ * A message that is printed but not recorded as an error: zonecfg.c omits that in some places, and then exits with 0.
+ */
 export class Remark extends Error {}
 
-/** A command that ends zonecfg at once, whatever was to follow. */
+/** An error that ends zonecfg at once, without the remaining commands. */
 export class Exit extends Error {}

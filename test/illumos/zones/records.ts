@@ -2,7 +2,7 @@ import type { Context } from "../host/context.ts";
 import { isAlive } from "../host/processes.ts";
 import { change, row, rows } from "../host/state.ts";
 
-/** A resource of a zone's configuration: a net, device, fs, attr …; lists are values that were added one by one. */
+/** A resource of a zone's configuration: a net, device, fs, attr …; lists contain values that were added one by one. */
 export interface Resource {
   readonly type: string;
   readonly properties: Readonly<Record<string, string | readonly string[]>>;
@@ -17,10 +17,10 @@ export interface ZoneConfig {
   readonly resources: readonly Resource[];
 }
 
-/** The states that a zone keeps on disk; the others are those of a zone that the kernel runs. */
+/** The states that a zone keeps on disk; the others are those of a running zone. */
 export type StoredState = "configured" | "incomplete" | "installed";
 
-/** What `zoneadm list -v` says. */
+/** The states in `zoneadm list -v`. */
 export type ZoneState = StoredState | "ready" | "running" | "shutting_down" | "down";
 
 /** A zone. */
@@ -30,12 +30,12 @@ export interface Zone {
   readonly stored: StoredState;
   readonly uuid: string;
   readonly config: ZoneConfig;
-  /** The kernel's number of a zone that runs. */
+  /** The kernel's number of a running zone. */
   readonly id: number | null;
-  /** The process that is the guest. */
+  /** The process of the guest. */
   readonly pid: number | null;
   readonly started: string | null;
-  /** What a zone that runs is in the middle of. */
+  /** The phase of a running zone. */
   readonly phase: "ready" | "running" | "shutting_down" | "down" | null;
 }
 
@@ -45,33 +45,33 @@ function fromRow({ config, state, ...rest }: ZoneRow): Zone {
   return { ...rest, stored: state, config: JSON.parse(config) as ZoneConfig };
 }
 
-/** Looks a zone up. */
+/** Finds a zone by its name. */
 export function findZone({ database }: Context, name: string): Zone | undefined {
   const found = row<ZoneRow>(database, "SELECT * FROM zones WHERE name = ?", name);
   return found && fromRow(found);
 }
 
-/** All zones in the order they were configured. */
+/** All zones in the order of their configuration. */
 export function allZones({ database }: Context): Zone[] {
   return rows<ZoneRow>(database, "SELECT * FROM zones ORDER BY serial").map(fromRow);
 }
 
-/** Whether a zone's guest lives. A zone whose guest has ended, however it did, is halted by that. */
+/** True while a zone's guest is running. The end of the guest, for any reason, halts the zone. */
 export function isLive(zone: Zone): boolean {
   return zone.pid !== null && zone.started !== null && isAlive({ pid: zone.pid, started: zone.started });
 }
 
-/** The zones that the kernel runs. */
+/** The running zones. */
 export function liveZones(context: Context): Zone[] {
   return allZones(context).filter(isLive);
 }
 
-/** The state of a zone now. */
+/** The current state of a zone. */
 export function stateOf(zone: Zone): ZoneState {
   return isLive(zone) ? (zone.phase ?? "running") : zone.stored;
 }
 
-/** Changes what is kept of a zone's life. */
+/** Changes the stored state of a zone. */
 export function updateZone(
   { database }: Context,
   name: string,

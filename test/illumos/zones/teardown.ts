@@ -3,8 +3,8 @@ import { change, exclusively, rows } from "../host/state.ts";
 import { allZones, isLive, updateZone, type Zone } from "./records.ts";
 
 /**
- * What zoneadmd does when a zone comes down, however it did: the zone loses its number, and the links it had lose their
- * `protection` and `allowed-ips`, whoever set them (remove_datalink_protect of vplat.c).
+ * zoneadmd's work when a zone comes down for any reason: the zone loses its number, and its links lose their
+ * `protection` and `allowed-ips`, also when an operator set them (remove_datalink_protect of vplat.c).
  */
 export function tearDown(context: Context, zone: Zone): void {
   updateZone(context, zone.name, { id: null, pid: null, started: null, phase: null });
@@ -15,7 +15,7 @@ export function tearDown(context: Context, zone: Zone): void {
   }
 }
 
-/** Tears down the zones whose guest has ended since a command last looked: nothing here watches them. */
+/** Tears down the zones whose guest has ended since the last command: the stand-in has no background watch. */
 export function tearDownEnded(context: Context): void {
   const { database } = context;
   if (rows(database, "SELECT name FROM zones WHERE pid IS NOT NULL").length === 0) return;

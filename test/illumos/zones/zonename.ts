@@ -1,6 +1,6 @@
 import type { Command } from "../host/context.ts";
 
-/** zonename(1): everything here is done in the global zone. */
+/** zonename(1): all commands run in the global zone. */
 export const zonename: Command = (context) => {
   context.out("global");
 };

@@ -32,8 +32,8 @@ export async function liveInChild(
       signal: AbortSignal.timeout(LIFE_TIMEOUT_MS),
     },
   );
-  const [[exitCode, signal], said] = await Promise.all([once(child, "exit"), text(child.stdout)]);
+  const [[exitCode, signal], output] = await Promise.all([once(child, "exit"), text(child.stdout)]);
   if (signal === "SIGKILL") return null;
   assert.equal(exitCode, 0, `the life ended with ${signal ?? exitCode}`);
-  return JSON.parse(said) as Step[];
+  return JSON.parse(output) as Step[];
 }

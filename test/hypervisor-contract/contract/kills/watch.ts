@@ -19,7 +19,7 @@ export function within<Result>(life: Life, work: () => Result): Result {
   return lives.run(life, work);
 }
 
-/** The life that the caller's work belongs to; null when there is none. */
+/** The life that the caller's work belongs to; null outside of a life. */
 export function currentLife(): Life | null {
   return ownLife ?? lives.getStore() ?? null;
 }

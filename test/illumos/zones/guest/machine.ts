@@ -14,17 +14,17 @@ export interface SerialSocket {
   /** 1 or 2. */
   readonly port: number;
   readonly path: string;
-  /** The guest starts when somebody has connected. */
+  /** True: the guest starts when a client has connected. */
   readonly wait: boolean;
 }
 
-/** The file behind a disk, and whether it is one that the zone only may read. */
+/** The file of a disk, and whether the zone may only read it. */
 interface MachineDisk {
   readonly file: string;
   readonly readOnly: boolean;
 }
 
-/** What a zone's configuration comes to as a virtual machine. */
+/** The virtual machine that a zone's configuration defines. */
 export interface Machine {
   readonly name: string;
   readonly cpus: number;
@@ -32,7 +32,7 @@ export interface Machine {
   readonly diskInterface: string;
   readonly disks: readonly MachineDisk[];
   readonly cdroms: readonly string[];
-  /** `ahci` as bhyve has it; `virtio` for guests that have no driver for that. */
+  /** `ahci` like bhyve; `virtio` for guests without a driver for it. */
   readonly cdromBus: string;
   readonly networkInterface: string;
   readonly networks: readonly GuestNetwork[];
@@ -88,7 +88,7 @@ function diskValues(config: ZoneConfig): string[] {
   return [...attributeValues(config, /^bootdisk$/), ...attributeValues(config, /^disk\d*$/)];
 }
 
-/** Whether a device's match, a shell pattern, takes a path in. */
+/** True when a device's match, a shell pattern, includes a path. */
 function globMatches(pattern: string, path: string): boolean {
   const source = pattern
     .replace(/[.+^${}()|\\]/g, "\\$&")
@@ -97,16 +97,16 @@ function globMatches(pattern: string, path: string): boolean {
   return new RegExp(`^${source}$`).test(path);
 }
 
-/** Names that /usr/share/bhyve/firmware of OmniOS has, with those it had before. */
+/** Names in /usr/share/bhyve/firmware of OmniOS, with earlier ones. */
 const firmwareNames = /^BHYVE(_(RELEASE|DEBUG))?(_CSM)?(-2\.[47]0)?(\.fd)?$/;
 
-/** The zone's firmware, and whether OmniOS has it; an absolute path is taken at its word. */
+/** The zone's firmware, and whether OmniOS has it; an absolute path is not checked. */
 export function firmwareOf(config: ZoneConfig): { name: string; isKnown: boolean } {
   const name = attribute(config, "bootrom") ?? "BHYVE_RELEASE_CSM";
   return { name, isKnown: name.startsWith("/") || firmwareNames.test(name) };
 }
 
-/** As the brand's boot.py: what begins with a slash is a path as it is, anything else a volume. */
+/** Like the brand's boot.py: a text that begins with a slash is a path, any other text a volume. */
 function machineDisk(context: Context, config: ZoneConfig, disk: string): MachineDisk {
   const name = volumeName(disk);
   if (name.startsWith("/")) {
@@ -119,7 +119,7 @@ function machineDisk(context: Context, config: ZoneConfig, disk: string): Machin
   return { file, readOnly: false };
 }
 
-/** The names that the brand's boot program knows for a disk's controller. */
+/** The controller names that the brand's boot program accepts for a disk. */
 function diskInterface(name: string): "ahci" | "virtio-blk" {
   return name === "ahci" || name === "ahci-hd" ? "ahci" : "virtio-blk";
 }
@@ -145,7 +145,7 @@ function serialSockets({ config }: Zone, root: string): SerialSocket[] {
   return found;
 }
 
-/** The command line of QEMU for a machine; all of it is emulation, so that it runs anywhere. */
+/** The command line of QEMU for a machine, with emulation only, so that it runs anywhere. */
 export function qemuArguments(machine: Machine): string[] {
   return [
     ...["-name", machine.name, "-nodefaults", "-no-user-config", "-display", "none"],
@@ -175,7 +175,7 @@ function serialArguments({ sockets }: Machine): string[] {
 function diskArguments({ disks, diskInterface: bus }: Machine): string[] {
   const drives = disks.flatMap(({ file, readOnly }, index) => {
     const device = bus === "ahci" ? `ide-hd,bus=disks.${index}` : "virtio-blk-pci";
-    // QEMU has no read-only disk on AHCI: what is written there is forgotten.
+    // QEMU has no read-only disk on AHCI: writes to this disk are discarded.
     const fate = readOnly ? "snapshot=on" : "cache=unsafe,discard=unmap";
     return [
       ...["-drive", `if=none,id=disk${index},file=${file},format=raw,${fate}`],

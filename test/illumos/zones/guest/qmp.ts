@@ -4,22 +4,22 @@ import type { Context } from "../../host/context.ts";
 
 const answerDeadlineMs = 3_000;
 
-/** Where the monitor of a zone's QEMU listens. */
+/** The socket of the monitor of a zone's QEMU. */
 export function monitorPath({ directory }: Pick<Context, "directory">, zone: string): string {
   return join(directory, "q", zone);
 }
 
-/** Asks the guest's ACPI to power off; false when QEMU does not answer, because it still waits for its console. */
+/** Presses the guest's ACPI power button; false when QEMU does not respond, because it still waits for its console. */
 export async function pressPowerButton(context: Context, zone: string): Promise<boolean> {
   return converse(monitorPath(context, zone), ["qmp_capabilities", "system_powerdown"]);
 }
 
-/** Whether QEMU's monitor answers: from then on the guest runs. */
+/** True when QEMU's monitor responds: from then on the guest is running. */
 export async function answers(context: Context, zone: string): Promise<boolean> {
   return converse(monitorPath(context, zone), ["qmp_capabilities"]);
 }
 
-/** Sends commands one after the other; true when all were answered in time. */
+/** Sends commands one after the other; true when all responses arrived in time. */
 function converse(path: string, commands: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
     const socket: Socket = connect(path);

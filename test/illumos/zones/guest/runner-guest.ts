@@ -6,17 +6,17 @@ import { parse } from "yaml";
 import { runnerDirectory } from "../../../../src/guest/runner-files.ts";
 import type { Machine } from "./machine.ts";
 
-/** A guest that a failed test leaves behind ends after this, in seconds. */
+/** Time limit of a guest that a failed test leaves, in seconds. */
 export const longestLifeSeconds = "3600";
 
-/** The seed's #cloud-config, a file of the disc: what follows it there is filled up with NULs. */
+/** The seed's #cloud-config, a file of the disc, which is padded with NULs. */
 const cloudConfig = /#cloud-config\n[^\0]*/;
 
 const runnerScript = join(runnerDirectory, "runner.sh");
 
 /**
- * The guest's whole life: the runner and its aftermath. In namespaces of its own, so that nothing which a step started
- * outlives the guest.
+ * The guest's whole life: the runner and its child processes, in separate namespaces, so that all processes of a step
+ * end with the guest.
  */
 const power = ["--pid", "--fork", "--kill-child", "--mount-proc"];
 
@@ -28,8 +28,8 @@ interface SeedFile {
 }
 
 /**
- * Starts the runner that an ISO seed brings, as a process of this host: its job runs as in the machine, without a kernel, a disk or
- * a network of its own. Null where the seed brings none.
+ * Starts the runner of an ISO seed as a process of this host: its job runs as in the machine, without a kernel, disk
+ * or network of its own. Null when the seed contains no runner.
  */
 export function startRunner(machine: Machine, seed: string): ChildProcess | null {
   const files = filesOf(seed);
@@ -62,7 +62,7 @@ function writeSeedFile(directory: string, { path, permissions, content }: SeedFi
   writeFileSync(target, atLoopback(text), { mode: Number.parseInt(permissions, 8) });
 }
 
-/** The gateway's address leads to this machine's loopback in a guest with a network of its own. */
+/** In a guest with its own network, the gateway's address leads to this machine's loopback. */
 function atLoopback(text: string): string {
   return text.replace(/^(RUNNER_URL='?http:\/\/)[^:/]+/m, "$1127.0.0.1");
 }

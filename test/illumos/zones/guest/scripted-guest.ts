@@ -6,9 +6,10 @@ import type { Machine } from "./machine.ts";
 import { longestLifeSeconds, startRunner } from "./runner-guest.ts";
 
 /**
- * A guest without a machine: a process, and sockets of this process that behave as a booted guest's. Its seed says how it
- * behaves: `behaviour: obedient` (ends when its power button is pressed), `deaf` (says that it heard), or `brief` (ends by itself). A
- * seed with the runner makes a guest that runs its job, and ends. Each says "guest is up", and gives back what comes on its second line.
+ * A guest without a machine: a process, and sockets of this process that behave like those of a booted guest. Its
+ * seed defines the behaviour: `behaviour: obedient` (ends when its power button is pressed), `deaf` (prints that the
+ * button was pressed), or `brief` (ends by itself). A seed with the runner makes a guest that runs its job, and ends.
+ * Each prints "guest is up", and echoes the input of its second line.
  */
 export function startScriptedGuest(machine: Machine): ProcessIdentity {
   const seed = seedOf(machine);
@@ -35,7 +36,7 @@ export function startScriptedGuest(machine: Machine): ProcessIdentity {
     for (const socket of open) socket.end();
     for (const server of servers) server.close();
   });
-  // None of them keeps a process alive that has nothing else to do.
+  // The child must not keep this process alive.
   child.unref();
   for (const held of [child.stdout, child.stderr, ...servers]) (held as Socket | Server | null)?.unref();
   return identity;
@@ -71,13 +72,13 @@ function say({ console }: ScriptedGuest, text: string | Buffer): void {
   console.socket?.write(text);
 }
 
-/** As QEMU's monitor, of which the stand-in uses the greeting, and the power button. */
+/** Behaves like QEMU's monitor, of which the stand-in uses the greeting and the power button. */
 function answerMonitor(socket: Socket, guest: ScriptedGuest): void {
   socket.write('{"QMP": {}}\n');
   socket.setEncoding("utf8").on("data", (text: string) => {
     socket.write('{"return": {}}\n');
     if (!text.includes("system_powerdown")) return;
-    if (guest.behaviour === "deaf") say(guest, "heard and ignored\n");
+    if (guest.behaviour === "deaf") say(guest, "power button ignored\n");
     else guest.child.kill("SIGKILL");
   });
 }

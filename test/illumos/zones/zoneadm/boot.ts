@@ -18,7 +18,7 @@ import { verifyZone } from "./verify.ts";
 
 const startDeadlineMs = 60_000;
 
-/** zoneadm boot: the guest is a process of its own that outlives this command. */
+/** zoneadm boot: the guest is a separate process that outlives this command. */
 export async function boot(context: Context, name: string): Promise<void> {
   const zone = findZone(context, name);
   if (!zone) return;
@@ -48,8 +48,9 @@ export async function reboot(context: Context, name: string): Promise<void> {
 }
 
 /**
- * The zone's links, the brand's boot program, then bhyve as the zone's init. What bhyve itself does not start with is no
- * failure of zoneadm: the zone has booted, and is down again at once; only init.log tells why.
+ * Configures the zone's links, runs the brand's boot program, then starts bhyve as the zone's init. A failed start of
+ * bhyve is not a failure of zoneadm: the zone has booted, and is down again at once; only init.log contains the
+ * reason.
  */
 async function bringUp(context: Context, zone: Zone): Promise<void> {
   const { zonepath } = zone.config;
@@ -69,7 +70,7 @@ async function bringUp(context: Context, zone: Zone): Promise<void> {
     }
     await start(context, zone);
   } catch (error) {
-    // One that was killed in the middle tears nothing down.
+    // A command killed in the middle tears nothing down.
     if (error instanceof CommandFailure) exclusively(context.database, () => tearDown(context, zone));
     throw error;
   }
@@ -95,7 +96,7 @@ async function start(context: Context, zone: Zone): Promise<void> {
   context.halfway();
   if (await isUp(context, zone, { machine, guest })) return;
   killProcess(guest);
-  // Not illumos: the stand-in's own failure, so that a test does not look for it in vain.
+  // Not in illumos: the stand-in's own failure, so that the cause is visible in the test.
   throw bootFailure(zone.name, `qemu ended: see ${join(zone.config.zonepath, "root/tmp/init.log")}`);
 }
 
@@ -107,7 +108,7 @@ function startQemu(zone: Zone, machine: Machine): ProcessIdentity {
     cwd: "/",
   }).on("error", () => {});
   closeSync(log);
-  // It outlives the command, and keeps no process alive that has nothing else to do.
+  // The guest outlives the command, and must not keep this process alive.
   child.unref();
   const { pid } = child;
   const guest = pid === undefined ? null : identify(pid);
@@ -115,7 +116,7 @@ function startQemu(zone: Zone, machine: Machine): ProcessIdentity {
   return guest;
 }
 
-/** Waits until QEMU listens at its sockets (and answers, unless it waits for its console), or has ended. */
+/** Waits until QEMU listens at its sockets (and responds, unless it waits for its console), or has ended. */
 async function isUp(
   context: Context,
   zone: Zone,

@@ -5,12 +5,12 @@ export function zoneadmFailure(zone: string, text: string): CommandFailure {
   return new CommandFailure(`zoneadm: zone '${zone}': ${text}`);
 }
 
-/** What zoneadmd answers, as libzonecfg repeats it for zoneadm (zonecfg_call_zoneadmd). */
+/** zoneadmd's error, as libzonecfg repeats it for zoneadm (zonecfg_call_zoneadmd). */
 export function zoneadmdFailure(zone: string, ...texts: readonly string[]): CommandFailure {
   return new CommandFailure(texts.map((text) => `zone '${zone}': ${text}`).join("\n"));
 }
 
-/** The same for `boot`, which says in a line more that the call failed (boot_func of zoneadm.c). */
+/** The same for `boot`, with another line about the failed call (boot_func of zoneadm.c). */
 export function bootFailure(zone: string, ...texts: readonly string[]): CommandFailure {
   const called = zoneadmFailure(zone, "call to zoneadmd failed").message;
   return new CommandFailure(`${zoneadmdFailure(zone, ...texts).message}\n${called}`);

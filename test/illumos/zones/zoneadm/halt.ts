@@ -8,7 +8,7 @@ import { unmanageable, zoneadmdFailure } from "./failures.ts";
 
 const killDeadlineMs = 30_000;
 
-/** zoneadm halt: takes the guest's power away. */
+/** zoneadm halt: powers the guest off. */
 export async function halt(context: Context, name: string): Promise<void> {
   const zone = findZone(context, name);
   if (!zone) return;
@@ -22,7 +22,7 @@ export async function halt(context: Context, name: string): Promise<void> {
   });
 }
 
-/** Kills a zone's guest and tears the zone down; false when it does not run. */
+/** Kills a zone's guest and tears the zone down; false when the zone is not running. */
 export async function takePower(context: Context, name: string): Promise<boolean> {
   const zone = findZone(context, name);
   if (!zone || !isLive(zone) || zone.pid === null || zone.started === null) return false;

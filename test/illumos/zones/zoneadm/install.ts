@@ -12,7 +12,10 @@ import { findZone, stateOf, updateZone, type Zone } from "../records.ts";
 import { zoneadmFailure } from "./failures.ts";
 import { verifyZone } from "./verify.ts";
 
-/** zoneadm install: `incomplete` while the brand works, `installed` when it has; what fails stays incomplete. */
+/**
+ * zoneadm install: `incomplete` while the brand works, `installed` afterwards; after a failure the zone stays
+ * incomplete.
+ */
 export async function install(context: Context, name: string): Promise<void> {
   const zone = findZone(context, name);
   if (!zone) return;
@@ -37,7 +40,7 @@ function checkState(zone: Zone): void {
   throw zoneadmFailure(zone.name, `install operation is invalid for ${state} zones.`);
 }
 
-/** The zone's root and log, which the brand makes; it has no files of a system. */
+/** The zone's root and log, which the brand makes, without system files. */
 function installBrand({ config: { zonepath } }: Zone): void {
   for (const directory of ["root", "root/tmp", "root/etc", "log"]) {
     mkdirSync(join(zonepath, directory), { recursive: true, mode: 0o755 });
@@ -45,8 +48,8 @@ function installBrand({ config: { zonepath } }: Zone): void {
 }
 
 /**
- * A zonepath directly below a file system's mountpoint becomes a file system of its own; where that fails zoneadm says so
- * and goes on with the directory it has (create_zfs_zonepath of zfs.c).
+ * Makes a zonepath directly below a file system's mountpoint a file system of its own; when that fails, zoneadm
+ * prints it and uses the directory (create_zfs_zonepath of zfs.c).
  */
 function makeZonepath(context: Context, zonepath: string): void {
   const parent = fileSystemAt(context, dirname(zonepath));

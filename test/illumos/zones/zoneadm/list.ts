@@ -11,7 +11,7 @@ interface Line {
   readonly uuid: string;
   readonly brand: string;
   readonly ipType: string;
-  /** OmniOS' eighth field: a number the zone keeps. */
+  /** OmniOS' eighth field: a number that the zone keeps. */
   readonly debugId: string;
 }
 
@@ -42,7 +42,7 @@ export function listZones(context: Context, name: string | undefined, { given }:
   else for (const line of lines) context.out(line.name);
 }
 
-/** Zones that run come first, by number; the others as they are in the index. */
+/** Running zones come first, by number; the others in the order of the index. */
 function sortZones(_context: Context, zones: Zone[]): Zone[] {
   const isRunning = (zone: Zone) => !["configured", "incomplete", "installed"].includes(stateOf(zone));
   const running = zones.filter(isRunning).sort((a, b) => (a.id ?? 0) - (b.id ?? 0));

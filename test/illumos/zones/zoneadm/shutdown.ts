@@ -8,12 +8,12 @@ import { tearDownEnded } from "../teardown.ts";
 import { boot } from "./boot.ts";
 import { zoneadmdFailure, zoneadmFailure } from "./failures.ts";
 
-/** zoneadmd's patience where SMF's zones service names no other (SHUTDOWN_WAIT of zoneadmd.c). */
+/** zoneadmd's time limit when SMF's zones service sets no other (SHUTDOWN_WAIT of zoneadmd.c). */
 const defaultSeconds = 60;
 
 /**
- * zoneadm shutdown: presses the guest's power button and waits, bounded, until it is off; -r boots it again. Others may
- * halt the zone meanwhile: zoneadmd's attention is not held while it waits.
+ * zoneadm shutdown: presses the guest's power button and waits, with a time limit, until the guest is off; -r boots
+ * it again. Other commands may halt the zone meanwhile: zoneadmd's lock is not held during the wait.
  */
 export async function shutdown(context: Context, name: string, args: readonly string[]): Promise<void> {
   const zone = findZone(context, name);
@@ -22,7 +22,7 @@ export async function shutdown(context: Context, name: string, args: readonly st
   const guest = { pid: zone.pid, started: zone.started };
   await withLock(context, { kind: "zoneadmd", zone: name }, async () => {
     if (!tryLock(context, "shutdown", name)) throw zoneadmdFailure(name, "shutdown already in progress");
-    // A bhyve that still waits for its console has no power button yet: its process is told to end.
+    // A bhyve that still waits for its console has no power button yet: its process gets a signal to end.
     if (!(await pressPowerButton(context, name))) killProcess(guest, "SIGTERM");
   });
   try {

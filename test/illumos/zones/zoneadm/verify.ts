@@ -7,7 +7,7 @@ import { findLink } from "../../network/links.ts";
 import { allZones, type Zone } from "../records.ts";
 import { runningZoneWithLink } from "../use.ts";
 
-/** What zoneadm asks of a zone before it installs or boots it, or when it is told to verify (verify_details of zoneadm.c). */
+/** zoneadm's checks of a zone before install and boot, and for verify (verify_details of zoneadm.c). */
 export function verifyZone(context: Context, zone: Zone, operation: "install" | "boot" | "verify"): void {
   const { zonepath } = zone.config;
   const errors = pathErrors(context, zone, operation);
@@ -19,7 +19,7 @@ export function verifyZone(context: Context, zone: Zone, operation: "install" | 
   }
 }
 
-/** validate_zonepath of zoneadm.c; `install` makes a path that is not there, the zonepath with mode 0700. */
+/** validate_zonepath of zoneadm.c; `install` makes a missing zonepath, with mode 0700. */
 function pathErrors(context: Context, zone: Zone, operation: string): string[] {
   const { zonepath } = zone.config;
   if (!existsSync(zonepath)) {
@@ -63,7 +63,7 @@ function modeErrors(path: string, forbidden: number): string[] {
   return [...owner, ...bad.map(([, words]) => `${path} must not be ${words}.`)];
 }
 
-/** A link that is missing or taken is no error yet: zoneadmd finds out when the zone boots (verify_handle of zoneadm.c). */
+/** A missing or used link is not an error yet: zoneadmd reports it when the zone boots (verify_handle of zoneadm.c). */
 function linkWarnings(context: Context, zone: Zone): string[] {
   return zone.config.resources.flatMap(({ type, properties }) => {
     if (type !== "net") return [];
@@ -77,7 +77,7 @@ function linkWarnings(context: Context, zone: Zone): string[] {
   });
 }
 
-/** Whether the global zone has an interface on this link. */
+/** True when the global zone has an interface on this link. */
 export function isPlumbed({ database }: Context, link: string): boolean {
   return row(database, "SELECT name FROM interfaces WHERE name = ?", link) !== undefined;
 }
