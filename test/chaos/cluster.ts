@@ -158,7 +158,7 @@ function guestsOf({ dataDir }: OrchestratorSetup): string[] {
 }
 
 /** Queries the database over a separate connection; rejects while the database is unavailable. */
-export async function ask<Row extends object>(
+export async function queryDatabase<Row extends object>(
   url: string,
   query: string,
   values: unknown[] = [],

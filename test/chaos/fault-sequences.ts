@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../support/random.ts";
-import { ask, type Cluster, type Host } from "./cluster.ts";
+import { type Cluster, type Host, queryDatabase } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
 
 /** Faults that follow one another; several decks run side by side. */
@@ -124,7 +124,7 @@ function cutHost(cluster: Cluster, choose: () => Host): Fault {
 async function untilLost({ databaseUrl }: Cluster, { caps }: Host): Promise<void> {
   const query = "select id from hosts where id = $1 and lost_at is not null";
   for (const end = Date.now() + lossPatienceMs; Date.now() < end; await delay(pollMs)) {
-    const rows = await ask(databaseUrl, query, [caps.hostId]).catch(() => []);
+    const rows = await queryDatabase(databaseUrl, query, [caps.hostId]).catch(() => []);
     if (rows.length > 0) return;
   }
   throw new Error(`host ${caps.hostId} was not marked as lost, though it does not renew its lease`);

@@ -83,7 +83,7 @@ interface Found {
 }
 
 /** Runs all findings on the history after the statement `spoil`, which is rolled back. */
-async function look(spoil: string, found: Found = {}): Promise<void> {
+async function runFindings(spoil: string, found: Found = {}): Promise<void> {
   await client.query("begin");
   try {
     await client.query(history);
@@ -101,7 +101,7 @@ async function look(spoil: string, found: Found = {}): Promise<void> {
   }
 }
 
-test("a history that keeps every promise passes", () => look(""));
+test("a history that keeps every promise passes", () => runFindings(""));
 
 const change = (set: string, job: string, attempt: number, state: string) =>
   `update job_transitions set ${set} where job_id = '${job}' and attempt = ${attempt} and to_state = '${state}'`;
@@ -157,7 +157,7 @@ const spoilt: readonly [what: string, spoil: string, finding: RegExp][] = [
 ];
 
 for (const [what, spoil, finding] of spoilt) {
-  test(`found: ${what}`, () => assert.rejects(look(spoil), finding));
+  test(`found: ${what}`, () => assert.rejects(runFindings(spoil), finding));
 }
 
 const wrong: readonly [what: string, found: Found, finding: RegExp][] = [
@@ -189,5 +189,5 @@ const wrong: readonly [what: string, found: Found, finding: RegExp][] = [
 ];
 
 for (const [what, found, finding] of wrong) {
-  test(`found: ${what}`, () => assert.rejects(look("", found), finding));
+  test(`found: ${what}`, () => assert.rejects(runFindings("", found), finding));
 }

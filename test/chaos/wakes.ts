@@ -13,9 +13,9 @@ export interface WakeListener {
 /** Starts to listen before its promise resolves. Only useful while the database keeps running. */
 export async function listenForWakes(databaseUrl: string): Promise<WakeListener> {
   const client = new pg.Client({ connectionString: databaseUrl });
-  const heard = new Set<number>();
-  client.on("notification", ({ processId }) => heard.add(processId));
+  const processIds = new Set<number>();
+  client.on("notification", ({ processId }) => processIds.add(processId));
   await client.connect();
   await client.query(`listen ${channel}`);
-  return { senders: () => heard.size, close: () => client.end() };
+  return { senders: () => processIds.size, close: () => client.end() };
 }

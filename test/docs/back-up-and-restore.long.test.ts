@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
 import { codeBlock, codeBlocks, runOnPageHost } from "./page-host.ts";
-import { jobWithEverything, lookAtJob, withSecrets } from "./recorded-job.ts";
+import { jobWithEverything, printJob, withSecrets } from "./recorded-job.ts";
 
 const page = "back-up-and-restore.md";
 const [dump = "", saveFiles = ""] = codeBlocks(page, "Back up hosts with PostgreSQL");
@@ -30,7 +30,7 @@ test("hosts with PostgreSQL: jobs, logs, artifacts, secrets and identity are res
     { name: "server", commands: startServer },
     { name: "start", commands: `${withSecrets}\nsystemctl start solstice-orchestrator` },
     { name: "job", commands: jobWithEverything },
-    { name: "before", commands: lookAtJob },
+    { name: "before", commands: printJob },
     { name: "back up", commands: dump + saveFiles },
     {
       name: "loss",
@@ -41,7 +41,7 @@ runuser -u postgres -- dropdb --host=/run/pg solstice
 runuser -u postgres -- createdb --host=/run/pg --owner solstice solstice`,
     },
     { name: "restore", commands: `${restoreDatabase}${restoreFiles}systemctl start solstice-orchestrator` },
-    { name: "after", commands: lookAtJob },
+    { name: "after", commands: printJob },
     { name: "see", commands: codeBlock(page, "See that it worked") },
     { name: "secret again", commands: jobWithEverything },
     {

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noCleanRoot } from "../support/clean-root.ts";
 import { codeBlock, runOnPageHost } from "./page-host.ts";
-import { jobWithEverything, lookAtJob, withSecrets } from "./recorded-job.ts";
+import { jobWithEverything, printJob, withSecrets } from "./recorded-job.ts";
 
 const page = "back-up-and-restore.md";
 
@@ -16,7 +16,7 @@ test("a host with SQLite: jobs, logs, artifacts, secrets and identity are restor
   const step = await runOnPageHost(context, [
     { name: "start", commands: `${withSecrets}\nsystemctl start solstice-orchestrator` },
     { name: "job", commands: jobWithEverything },
-    { name: "before", commands: lookAtJob },
+    { name: "before", commands: printJob },
     {
       name: "under way",
       commands: `solstice enqueue --no-repo --script 'until [ -e /root/go ]; do sleep 0.1; done' >under-way
@@ -32,7 +32,7 @@ install -d -m 0711 /var/lib/solstice
 touch go`,
     },
     { name: "restore", commands: codeBlock(page, "Restore a host with SQLite") },
-    { name: "after", commands: lookAtJob },
+    { name: "after", commands: printJob },
     {
       name: "again",
       commands: `timeout 60 solstice logs --follow "$(sed -n 's/^Job \\([a-z0-9]*\\).*/\\1/p' under-way)"

@@ -20,7 +20,7 @@ solstice enqueue --no-repo --file job.yaml --wait | tee job.log
 recorded=$(sed -n 's/^Job \\([a-z0-9]*\\) succeeded.*/\\1/p' job.log)`;
 
 /** Prints the job's log, its verdict, the digest of its fetched file, and the identity of the host. */
-export const lookAtJob = `solstice logs "$recorded"
+export const printJob = `solstice logs "$recorded"
 solstice jobs --json "$recorded" | grep -A 5 '"verdict"'
 rm -rf fetched && solstice artifacts get "$recorded" -o fetched >/dev/null
 (cd fetched && sha256sum kept)

@@ -28,7 +28,7 @@ after(() => database.stop());
 const size = "nocloud: true, defaults: { cpu: 1, ram_mb: 128, disk_gb: 1 }";
 
 /** The map of every host: an image for each backend, and one for zones, whose guests these hosts cannot make. */
-const imageMap = (omnios = 'source: "http://127.0.0.1:9/never-asked.img"') => `
+const imageMap = (omnios = 'source: "http://127.0.0.1:9/never-fetched.img"') => `
 default_label: latest
 aliases: { latest: tiny, illumos: omnios }
 images:
@@ -82,8 +82,8 @@ test("a job waits for a host with its image's backend, and does not delay others
     [byDefault, "libvirt"],
     [byAlias, "zones"],
   ] as const) {
-    for (const asked of [one, other]) {
-      const why = await explained(asked, jobId);
+    for (const called of [one, other]) {
+      const why = await explained(called, jobId);
       assert.match(why, new RegExp(`^no_backend Image .* needs a host with backend ${backend}, but no live`));
       for (const { hostId } of [one, other]) assert.match(why, new RegExp(`host ${hostId} has noop`));
       assert.match(why, new RegExp(`HYPERVISOR=${backend}`));
@@ -140,7 +140,7 @@ test("images of another backend are neither fetched nor checked, also by hand", 
     stderr: /needs a host with backend zones; this host has libvirt/,
   });
   const all = run(solstice, ["images", "pull", ...flags], { env });
-  await assert.rejects(all, ({ stderr }: { stderr: string }) => !/omnios|never-asked/.test(stderr));
+  await assert.rejects(all, ({ stderr }: { stderr: string }) => !/omnios|never-fetched/.test(stderr));
 });
 
 test("a host with zones runs jobs for zones, and reports at once what it cannot make", async (context) => {

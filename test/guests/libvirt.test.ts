@@ -124,7 +124,7 @@ function submitAgain(orchestrator: OrchestratorProcess, gate: Gate, end: BadEnd)
 }
 
 /** Runs a command that calls the orchestrator, and returns the document that the command prints. */
-async function ask({ apiUrl }: OrchestratorProcess, ...args: string[]) {
+async function callCli({ apiUrl }: OrchestratorProcess, ...args: string[]) {
   const env = { ...cleanEnvironment(), SOLSTICE_API_URL: apiUrl };
   return JSON.parse((await promisify(execFile)(solstice, [...args, "--json"], { env })).stdout);
 }
@@ -188,7 +188,7 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
   const again = await submitAgain(orchestrator, gate, end);
   await context.test("in guests: artifacts are fetched whole", async () => {
     const target = join(setup.dataDir, "fetched");
-    const fetched = await ask(orchestrator, "artifacts", "get", whole, "-o", target);
+    const fetched = await callCli(orchestrator, "artifacts", "get", whole, "-o", target);
     const names = fetched.artifacts.map(({ name }: { name: string }) => name).sort();
     assert.deepEqual(names, ["dist/empty", "dist/the tool"]);
     const bytes = readFileSync(join(target, "dist/the tool"));
@@ -206,11 +206,11 @@ test("jobs in fresh guests: success, a crash, and power-off, a killed runner, si
     assert.equal(sha256In(secondLog), sha256In(firstLog));
     assert.match(secondLog, /-rwxr-x--x .*tools\/bin/);
     assert.match(secondLog, /tools\/link -> bin/);
-    const { entries } = await ask(orchestrator, "cache", "list");
+    const { entries } = await callCli(orchestrator, "cache", "list");
     const uses = entries.map((entry: { key: string; uses: number }) => [entry.key, entry.uses]);
     assert.deepEqual(uses, [["tools-1", 1]]);
-    await ask(orchestrator, "cache", "delete", entries[0].id);
-    assert.deepEqual((await ask(orchestrator, "cache", "list")).entries, []);
+    await callCli(orchestrator, "cache", "delete", entries[0].id);
+    assert.deepEqual((await callCli(orchestrator, "cache", "list")).entries, []);
   });
   const crashed = await untilEnd(orchestrator, crash);
   await context.test("the verdict names a crash, read from the console", async () => {

@@ -89,7 +89,7 @@ async function findHolder(hosts: [Host, Host], jobId: string): Promise<{ holder:
 }
 
 /** Blocks the event loop of the first host, on SIGWINCH, for several leases. */
-function holdUp(): string {
+function blockEventLoop(): string {
   const held = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)";
   const heldMs = leaseSeconds * 4000;
   const hold = `process.on("SIGWINCH", () => { const end = Date.now() + ${heldMs}; while (Date.now() < end) ${held}; console.error("held"); });`;
@@ -97,7 +97,7 @@ function holdUp(): string {
 }
 
 /** Its job was started when the host was alone. */
-async function holdUpFirst([first, second]: [Host, Host], { jobId, go }: { jobId: string; go: string }) {
+async function blockFirst([first, second]: [Host, Host], { jobId, go }: { jobId: string; go: string }) {
   first.process.signal("SIGWINCH");
   await until("the loop is free again", () => first.process.log().split("\n").includes("held"), 90);
   await until("the host reports it", () =>
@@ -176,8 +176,8 @@ async function restartHolder(hosts: [Host, Host], url: string): Promise<void> {
   await untilEnd(other.process, jobId);
 }
 
-async function statesOf(asked: Host, hostId: string): Promise<string[]> {
-  const { hosts } = await asked.process.api.capacity({});
+async function statesOf(called: Host, hostId: string): Promise<string[]> {
+  const { hosts } = await called.process.api.capacity({});
   return hosts.filter((host) => host.hostId === hostId).map(({ state }) => state);
 }
 
@@ -201,13 +201,15 @@ async function stopHolder(hosts: [Host, Host], url: string): Promise<void> {
 test("two hosts of one database", async (context) => {
   const url = await database.createDatabase();
   const flags = [...processFlags, ...shortLease, "--database-url", url];
-  const first = await restartHost(makeSetup(context, imageMap("any"), flags), { NODE_OPTIONS: holdUp() });
+  const first = await restartHost(makeSetup(context, imageMap("any"), flags), {
+    NODE_OPTIONS: blockEventLoop(),
+  });
   const go = join(first.setup.dataDir, "go");
   const jobId = await submit(first.process, { script: untilFile(go) });
   await untilLogged(first.process, jobId, "started");
   let hosts: [Host, Host] = [first, await startHost(context, url)];
   await context.test("a host whose event loop is blocked keeps its lease, and its job runs once", () =>
-    holdUpFirst(hosts, { jobId, go }),
+    blockFirst(hosts, { jobId, go }),
   );
   await context.test(
     "a host that was stopped for longer than its lease does not touch the jobs that it lost",
@@ -394,7 +396,7 @@ test("a guest on hold and a kept file are reached through another host's API", {
   skip: noLibvirt,
 }, async (context) => {
   const url = await database.createDatabase();
-  const asked = await startHost(context, url);
+  const called = await startHost(context, url);
   // An API on loopback is not published to other hosts; the address of the guests' network can be reached.
   const place = ["--database-url", url, "--api-listen", `${await gatewayAddress()}:0`];
   // With the lease of the other host: a longer lease is renewed less often, and the other host would take the job
@@ -403,16 +405,16 @@ test("a guest on hold and a kept file are reached through another host's API", {
   const holder = makeSetup(context, imageMap("special"), holderFlags);
   const token = { API_TOKEN: "one-token-for-both-hosts" };
   await startOrchestrator(holder, [], token);
-  const jobId = await submit(asked.process, {
+  const jobId = await submit(called.process, {
     script: "echo kept >file; exit 3",
     runs_on: "special",
     artifacts: [{ paths: ["file"] }],
     hold_on_failure_seconds: 600,
   });
-  const job = await untilJob(asked.process, jobId, ({ hold }) => hold?.state === "on_hold");
-  assert.notEqual(job.hostId, asked.hostId);
+  const job = await untilJob(called.process, jobId, ({ hold }) => hold?.state === "on_hold");
+  assert.notEqual(job.hostId, called.hostId);
 
-  const env = { ...cleanEnvironment(), ...token, SOLSTICE_API_URL: asked.process.apiUrl };
+  const env = { ...cleanEnvironment(), ...token, SOLSTICE_API_URL: called.process.apiUrl };
   const run = (args: readonly string[], input = "") =>
     new Promise<string>((resolve, reject) => {
       const child = execFile(solstice, args, { env }, (error, stdout) =>
@@ -425,5 +427,5 @@ test("a guest on hold and a kept file are reached through another host's API", {
   await run(["artifacts", "get", jobId, "-o", fetched]);
   assert.equal(readFileSync(join(fetched, "file"), "utf8"), "kept\n");
   await run(["release", jobId]);
-  assert.equal((await untilEnd(asked.process, jobId)).state, "failed");
+  assert.equal((await untilEnd(called.process, jobId)).state, "failed");
 });
