@@ -145,7 +145,7 @@ describe("jobs that end early", () => {
     assert.equal(third.retryOf, second.id);
     assert.deepEqual((await api.get({ jobId: first })).job?.retries, [second.id]);
 
-    await assert.rejects(api.retry({ jobId: third.id, requestId }), /does not repeat/);
+    await assert.rejects(api.retry({ jobId: third.id, requestId }), /which is not a retry of/);
     await assert.rejects(api.retry({ jobId: third.id, requestId: "no uuid" }), /request_id/);
   });
 });
