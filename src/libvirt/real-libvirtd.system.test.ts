@@ -7,6 +7,8 @@ import type { PrivateLibvirtd } from "./testing/private-libvirtd.ts";
 import { destroyAfterRestart, missingLibvirtd, startPrivateLibvirtd } from "./testing/private-libvirtd.ts";
 
 const TIMEOUT_MS = 120_000;
+/** libvirt 9.0 ends with a segmentation fault in about one of 40 takeovers of a console; three in a row are another fault. */
+const crashesMax = 2;
 const skip = missingLibvirtd();
 
 describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
@@ -18,7 +20,7 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
   const connect = () => createLibvirtClient({ uri: daemon.uri });
 
   testDomainContract(connect, skip);
-  testConsoleContract(connect, skip);
+  testConsoleContract(connect, skip, (body) => repeatAfterCrash(daemon, body));
 
   test("the daemon reports its version and capabilities", async () => {
     using client = await connect();
@@ -76,3 +78,16 @@ describe("real libvirtd", { skip, timeout: TIMEOUT_MS }, () => {
     await removed;
   });
 });
+
+/** Runs `body`, and runs it again on a restarted daemon if the daemon crashed, which is a fault of libvirt 9.0. */
+async function repeatAfterCrash(daemon: PrivateLibvirtd, body: () => Promise<void>): Promise<void> {
+  for (let crashes = 0; ; crashes += 1) {
+    try {
+      return await body();
+    } catch (error) {
+      if (crashes === crashesMax || !(await daemon.hasCrashed())) throw error;
+      await daemon.restart();
+      await daemon.removeDomains();
+    }
+  }
+}

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { LibvirtClient } from "../client.ts";
 import { createLibvirtClient } from "../client.ts";
 import { isLibvirtError, LibvirtErrorCode } from "../errors.ts";
@@ -20,13 +21,19 @@ export interface PrivateLibvirtd {
   readonly gid: number;
   /** Ends the daemon with SIGKILL, as a crash would. Guests continue to run. */
   kill(): Promise<void>;
-  /** Starts the daemon again after {@link kill}; resolves when the daemon answers. */
+  /** Starts the daemon again after {@link kill} or a crash; resolves when the daemon answers. */
   restart(): Promise<void>;
+  /** Resolves with true when the daemon ends by a segmentation fault within a second; false if it still runs or ended otherwise. */
+  hasCrashed(): Promise<boolean>;
+  /** Destroys and undefines every domain, as after a test that failed. */
+  removeDomains(): Promise<void>;
   /** Destroys all domains, ends the daemon and removes the directory. */
   stop(): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 60_000;
+/** Time in which a process that lost its connection to the daemon sees the daemon's end, in ms. */
+const crashTimeoutMs = 1000;
 /** The user `nobody` on Debian; used when the tests run as root, because libvirtd as root is in system mode. */
 const UNPRIVILEGED_ID = 65_534;
 const SEARCH_PATH = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -57,6 +64,15 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
     kill,
     async restart() {
       child = await launch(directory, uri, owner);
+    },
+    async hasCrashed() {
+      await Promise.race([ended(child), delay(crashTimeoutMs, undefined, { ref: false })]);
+      return child.signalCode === "SIGSEGV";
+    },
+    async removeDomains() {
+      await destroyAllDomains(uri);
+      using client = await createLibvirtClient({ uri });
+      for (const domain of await client.listAllDomains()) await client.undefineDomain(domain);
     },
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) child = await launch(directory, uri, owner);
