@@ -95,10 +95,13 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     await exit;
   });
 
-  test("another shell replaces the running one, and an empty order ends it", async (context) => {
+  test("another shell replaces the running one, and an empty order ends it; no shell runs what was typed before", async (context) => {
     const { endpoint, line, exit } = await startOnHold(context);
+    line.type("echo ear''lier\n");
     endpoint.changeOrder("1 dumb 24 80 terminal");
+    await line.until("attempt 1");
     await run(line, "echo fir''st", "first");
+    assert.doesNotMatch(line.shown().toString(), /earlier/);
     line.type("sleep 1000\n");
     endpoint.changeOrder("2 dumb 24 80 terminal");
     const ended = await line.until("solstice-shell 1 ended");
@@ -139,6 +142,7 @@ describe("a guest on hold", { concurrency: 6 }, () => {
     await endpoint.close();
     await endpoint.listen();
     endpoint.changeOrder("1 dumb 24 80 terminal");
+    await line.until("attempt 1");
     await run(line, "echo ba''ck", "back");
     endpoint.fault = () => 401;
     endpoint.changeOrder("");

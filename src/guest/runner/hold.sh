@@ -83,6 +83,7 @@ become_shell() {
   # shellcheck disable=SC2094  # the file is a terminal
   [ -z "$shell_device" ] || exec <"$shell_device" >"$shell_device" 2>&1
   shell_term=$2
+  discard_input
   set_terminal "$3" "$4" "$5"
   { tty >"$state/shell-terminal"; } 2>/dev/null
   # shellcheck disable=SC1003  # the sequence ends with a backslash
@@ -110,6 +111,13 @@ become_shell() {
   fi
   eval "exec env $environment"' TERM="$shell_term" "$program" $options'
 }
+
+# Discards what was typed for an earlier shell that did not read it, so that it does not run in this one. The kernel keeps
+# at most 4096 bytes.
+discard_input() {
+  [ -t 0 ] || return 0
+  stty -icanon min 0 time 0 && dd bs=4096 count=1 of=/dev/null
+} 2>/dev/null
 
 # Sets up the line as a terminal for a person, or as a line that does not change the commands and their output.
 set_terminal() {

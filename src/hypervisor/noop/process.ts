@@ -173,6 +173,8 @@ async function openShell(host: ProcessHost, jobId: string, order: ShellOrder): P
 
 async function cutPower(host: ProcessHost, jobId: string, paths: GuestPaths): Promise<void> {
   const child = host.children.get(jobId);
+  // The child does not keep this process alive (see spawnGuest). A process that only waits here would end before the child.
+  child?.ref();
   const exited = child && once(child, "exit");
   if (child?.pid !== undefined) signalGroup(child.pid, "SIGKILL");
   await killAll(paths);
