@@ -33,7 +33,7 @@ export interface ShellSession {
 
 /** The shells in guests of this host. */
 export interface Shells extends ShellOrders {
-  /** Opens a shell, which replaces an open one. */
+  /** Opens a shell in the guest. A shell that is already open there is ended. */
   open(
     attempt: { readonly job: Job; readonly machine: Machine },
     order: Omit<ShellOrder, "number">,

@@ -24,7 +24,7 @@ export function wrongHostRefusal(request: NodeRequest, hostId: string): Solstice
     "unavailable",
     `The request is for host ${shown}, but host ${hostId} listens at this address.`,
     {
-      remedy: `The orchestrator of host ${shown} is not running. Start it, or name another API with --api-url or SOLSTICE_API_URL.`,
+      remedy: `Probably the orchestrator of host ${shown} is not running. Start it, or name another API with --api-url or SOLSTICE_API_URL.`,
     },
   );
 }

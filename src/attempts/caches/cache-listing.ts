@@ -47,7 +47,7 @@ async function entriesToDelete(store: Store, request: DeleteCacheRequest): Promi
     const entry = await getCacheEntry(store, request.id);
     if (entry !== null) return [entry];
     throw new SolsticeError("not_found", `The cache has no entry ${request.id}.`, {
-      remedy: "See 'solstice cache list'.",
+      remedy: "List the entries and their ids with 'solstice cache list'.",
     });
   }
   if (request.repoUrl === "" && request.key === "" && !request.all) {

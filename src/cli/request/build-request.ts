@@ -126,7 +126,10 @@ function mergeEnv(ofFile: unknown, given: Readonly<Record<string, string>>): unk
   return { ...ofFile, ...given };
 }
 
-/** Adds the names of the command line. A value that is no list is rejected later, by the check of the whole request. */
+/**
+ * Appends the secrets' names from the command line to those of the file. A value of the file that is not a list is returned
+ * unchanged: the check of the whole request rejects it.
+ */
 function mergeSecrets(ofFile: unknown, given: readonly string[]): unknown {
   if (ofFile === undefined) return given;
   return Array.isArray(ofFile) ? [...ofFile, ...given] : ofFile;

@@ -13,9 +13,9 @@ export interface ObservedLease {
 export const restartGraceMaxMs = 60 * 60_000;
 
 /**
- * One observer's record of the other hosts' leases. The observer trusts no other host's clock: a host is lost when the
- * number that only this host increases stands still for a whole lease of the observer's own, monotonic time. Times are
- * in ms.
+ * One observer's record of the other hosts' leases. The observer trusts no other host's clock: a host is lost when its
+ * renewal number, which only that host increases, has not changed for a whole lease, measured with the observer's monotonic
+ * clock. Times are in ms.
  */
 export interface HostWatch {
   /** Time of the last successful observation; null before the first one, and after a failed one. */

@@ -13,7 +13,10 @@ export interface VirtTypeFacts {
   readonly log: Log;
 }
 
-/** Resolves `auto` to `kvm` only when libvirt offers KVM and the probe (if there is one) succeeds. */
+/**
+ * Returns the requested type. `auto` becomes `kvm` if libvirt offers KVM and the probe (if there is one) succeeds; otherwise
+ * `qemu`, with a warning.
+ */
 export async function chooseVirtType({
   requested,
   capabilities,

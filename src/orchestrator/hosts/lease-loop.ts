@@ -161,7 +161,10 @@ class LeaseHolder {
       this.#keeper?.failed();
       this.#watch = noObservation;
       if (this.problem === null)
-        this.#context.log.warn({ err: error, loop: "lease" }, "lease renewal failed");
+        this.#context.log.warn(
+          { err: error, loop: "lease" },
+          "lease renewal failed, retrying; without a renewal other hosts take over the jobs of this host",
+        );
       this.problem = errorText(error);
     }
     return this.#leaseMs / renewalsPerLease;
@@ -182,7 +185,7 @@ class LeaseHolder {
       await this.#renew();
       return true;
     } catch (error) {
-      this.#context.log.warn({ err: error, loop: "lease" }, "lease renewal failed");
+      this.#context.log.warn({ err: error, loop: "lease" }, "last lease renewal before the restart failed");
       return false;
     }
   }

@@ -120,7 +120,7 @@ function reportWhetherStuck(outbox: Outbox, errors: ReadonlyMap<string, unknown>
   if (isStuck === outbox.isStuck) return;
   outbox.isStuck = isStuck;
   const { log } = outbox.context;
-  if (isStuck) log.warn({ err: error }, "results wait in the outbox: the broker refused them");
+  if (isStuck) log.warn({ err: error }, "results wait in the outbox: publishing failed; they are sent again");
   else log.info({}, "the broker accepts results again");
 }
 

@@ -39,7 +39,7 @@ export interface GuestSessionParts {
   /** The time when the hold ends without a release, in ms since the epoch. */
   readonly untilAt: number;
   readonly limits: ShellLimits;
-  /** Called when the order changes. */
+  /** Called when the shell order changes: another window size, or the end of the shell. */
   readonly onOrder: () => void;
   /** Called once. */
   readonly onEnd: () => void;
@@ -67,7 +67,7 @@ export class GuestSession implements ShellSession {
       setTimeout(() => this.end("too_long"), parts.limits.totalMs),
       setTimeout(() => this.end("hold_over"), Math.max(0, parts.untilAt - Date.now())),
     ];
-    // The end of the events has the error; without a listener the error would end the process.
+    // events() reports this error at its end. Without a listener here, Node would end the process.
     parts.guest.stream.on("error", () => {});
   }
 

@@ -17,8 +17,8 @@ import type { Store } from "../../store/store.ts";
 import type { Stray, SweepPlace } from "./sweep-place.ts";
 
 /**
- * Removes artifacts that were completed before `before`; their records have the time of removal. Returns the
- * number.
+ * Removes the bytes of artifacts that were completed before `before`; the records stay, with the time of removal. Returns the
+ * number of removed artifacts.
  */
 export async function removeOldArtifacts(place: SweepPlace, before: number): Promise<number> {
   let removed = 0;

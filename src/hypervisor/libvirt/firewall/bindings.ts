@@ -1,10 +1,10 @@
-/** A card of the pool and the only address that it may use. */
+/** The MAC address of one of our guests, and the only IP address that it may use. */
 export interface Binding {
   readonly macAddress: string;
   readonly address: string;
 }
 
-/** A lease in the guests' network, also of a foreign machine. */
+/** A DHCP lease in the guests' network; its machine may be foreign (not one of our guests). */
 export interface Lease extends Binding {
   /** Seconds since the epoch. */
   readonly expirySeconds: number;
@@ -13,7 +13,7 @@ export interface Lease extends Binding {
 /** Input of {@link decideBindings}. */
 export interface BindingFacts {
   readonly leases: readonly Lease[];
-  /** True for a card of the pool. */
+  /** True for a MAC address of our guests. */
   readonly isOurs: (macAddress: string) => boolean;
   /** The cards of guests that have power. */
   readonly powered: ReadonlySet<string>;
